@@ -1,0 +1,9 @@
+/* libpefomed: fine-tunes a few parameters of multimodal language models on medical images, says how good the result is, and
+ * puts it to use. This header includes the whole public interface; each part says what it does. */
+#ifndef PEFOMED_PEFOMED_H
+#define PEFOMED_PEFOMED_H
+
+#include "pefomed/context.h"
+#include "pefomed/status.h"
+
+#endif

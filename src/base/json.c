@@ -1,0 +1,98 @@
+#include "base/json.h"
+
+#include "base/file.h"
+#include "base/try.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+pfm_status pfm_json_load(const char *path, json_t **out, pfm_error *err)
+{
+    pfm_buffer text = {0};
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_file_read(path, 0, &text, err));
+    json_error_t reason;
+    json_t *value = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &reason);
+    if (value == NULL)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s line %d: not JSON: %s", path, reason.line, reason.text);
+    *out = value;
+done:
+    pfm_buffer_free(&text);
+    return status;
+}
+
+static bool is_blank(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (strchr(" \t\r", text[i]) == NULL)
+            return false;
+    }
+    return true;
+}
+
+pfm_status pfm_json_load_lines(const char *path, json_t **out, pfm_error *err)
+{
+    pfm_buffer text = {0};
+    pfm_status status = PFM_OK;
+    json_t *values = json_array();
+    if (values == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", path);
+    PFM_TRY(pfm_file_read(path, 0, &text, err));
+    size_t line = 0;
+    for (size_t begin = 0; begin < text.size;) {
+        const char *end = memchr(text.data + begin, '\n', text.size - begin);
+        size_t length = end == NULL ? text.size - begin : (size_t)(end - (text.data + begin));
+        line++;
+        if (!is_blank(text.data + begin, length)) {
+            json_error_t reason;
+            json_t *value = json_loadb(text.data + begin, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &reason);
+            if (value == NULL)
+                PFM_FAIL(PFM_ERROR_FORMAT, "%s line %zu: not JSON: %s", path, line, reason.text);
+            if (json_array_append_new(values, value) != 0)
+                PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", path);
+        }
+        begin += length + 1;
+    }
+    *out = values;
+    values = NULL;
+done:
+    json_decref(values);
+    pfm_buffer_free(&text);
+    return status;
+}
+
+pfm_status pfm_json_append(pfm_buffer *buffer, const json_t *value, pfm_error *err)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (text == NULL)
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not write JSON");
+    pfm_status status = pfm_buffer_append_string(buffer, text, err);
+    free(text);
+    return status;
+}
+
+pfm_status pfm_json_save(const char *path, const json_t *value, pfm_error *err)
+{
+    pfm_buffer buffer = {0};
+    pfm_status status = PFM_OK;
+    char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    if (text == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write %s", path);
+    PFM_TRY(pfm_buffer_append_string(&buffer, text, err));
+    PFM_TRY(pfm_buffer_append(&buffer, "\n", 1, err));
+    PFM_TRY(pfm_file_write(path, buffer.data, buffer.size, err));
+done:
+    free(text);
+    pfm_buffer_free(&buffer);
+    return status;
+}
+
+pfm_status pfm_json_take(json_t *object, const char *key, json_t *value, pfm_error *err)
+{
+    if (value == NULL || json_object_set_new(object, key, value) != 0)
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not set \"%s\" in a JSON object", key);
+    return PFM_OK;
+}
+
+json_t *pfm_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }

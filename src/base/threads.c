@@ -1,0 +1,157 @@
+#include "base/threads.h"
+
+#include "base/memory.h"
+#include "base/try.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+enum { SPINS_BEFORE_SLEEP = 20000 }; /* some tens of microseconds: longer than the gap between two operators of a step */
+
+struct pfm_threads {
+    int count;
+    pthread_t *workers;
+    int started;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    atomic_uint generation; /* a new job, or the end, has been posted */
+    atomic_bool stop;
+    atomic_int sleepers;
+    atomic_int next; /* the next item to take */
+    atomic_int busy; /* workers that have not yet finished the current job */
+    int items;
+    pfm_threads_body body;
+    void *user;
+};
+
+typedef struct worker_start {
+    pfm_threads *threads;
+    int index;
+} worker_start;
+
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static void take_items(pfm_threads *threads, int index)
+{
+    for (;;) {
+        int item = atomic_fetch_add_explicit(&threads->next, 1, memory_order_relaxed);
+        if (item >= threads->items)
+            return;
+        threads->body(threads->user, item, index);
+    }
+}
+
+static unsigned wait_for_job(pfm_threads *threads, unsigned seen)
+{
+    for (int spin = 0; spin < SPINS_BEFORE_SLEEP; spin++) {
+        unsigned now = atomic_load_explicit(&threads->generation, memory_order_acquire);
+        if (now != seen)
+            return now;
+        relax();
+    }
+    pthread_mutex_lock(&threads->mutex);
+    atomic_fetch_add(&threads->sleepers, 1);
+    unsigned now = atomic_load(&threads->generation);
+    while (now == seen) {
+        pthread_cond_wait(&threads->wake, &threads->mutex);
+        now = atomic_load(&threads->generation);
+    }
+    atomic_fetch_sub(&threads->sleepers, 1);
+    pthread_mutex_unlock(&threads->mutex);
+    return now;
+}
+
+static void *work(void *argument)
+{
+    worker_start start = *(worker_start *)argument;
+    free(argument);
+    pfm_threads *threads = start.threads;
+    unsigned seen = 0;
+    for (;;) {
+        seen = wait_for_job(threads, seen);
+        if (atomic_load(&threads->stop))
+            return NULL;
+        take_items(threads, start.index);
+        atomic_fetch_sub_explicit(&threads->busy, 1, memory_order_release);
+    }
+}
+
+static void post(pfm_threads *threads)
+{
+    atomic_fetch_add(&threads->generation, 1);
+    if (atomic_load(&threads->sleepers) > 0) {
+        pthread_mutex_lock(&threads->mutex);
+        pthread_cond_broadcast(&threads->wake);
+        pthread_mutex_unlock(&threads->mutex);
+    }
+}
+
+pfm_status pfm_threads_create(int count, pfm_threads **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_threads *threads = NULL;
+    worker_start *start = NULL;
+    if (count < 1 || count > 1024)
+        PFM_FAIL(PFM_ERROR_USAGE, "%d threads cannot be used; name a number from 1 to 1024", count);
+    PFM_TRY(pfm_allocate(1, sizeof *threads, &threads, err));
+    threads->count = count;
+    pthread_mutex_init(&threads->mutex, NULL);
+    pthread_cond_init(&threads->wake, NULL);
+    PFM_TRY(pfm_allocate((size_t)count, sizeof *threads->workers, &threads->workers, err));
+    for (int i = 1; i < count; i++) {
+        PFM_TRY(pfm_allocate(1, sizeof *start, &start, err));
+        *start = (worker_start){threads, i};
+        if (pthread_create(&threads->workers[i - 1], NULL, work, start) != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "the system refused to start thread %d of %d; use fewer with --threads", i + 1, count);
+        start = NULL; /* the worker frees it */
+        threads->started++;
+    }
+    *out = threads;
+    threads = NULL;
+done:
+    free(start);
+    pfm_threads_free(threads);
+    return status;
+}
+
+void pfm_threads_free(pfm_threads *threads)
+{
+    if (threads == NULL)
+        return;
+    atomic_store(&threads->stop, true);
+    post(threads);
+    for (int i = 0; i < threads->started; i++)
+        pthread_join(threads->workers[i], NULL);
+    pthread_cond_destroy(&threads->wake);
+    pthread_mutex_destroy(&threads->mutex);
+    free(threads->workers);
+    free(threads);
+}
+
+int pfm_threads_count(const pfm_threads *threads) { return threads->count; }
+
+void pfm_threads_run(pfm_threads *threads, int items, pfm_threads_body body, void *user)
+{
+    if (items <= 1 || threads->started == 0) {
+        for (int i = 0; i < items; i++)
+            body(user, i, 0);
+        return;
+    }
+    threads->items = items;
+    threads->body = body;
+    threads->user = user;
+    atomic_store(&threads->next, 0);
+    atomic_store(&threads->busy, threads->started);
+    post(threads);
+    take_items(threads, 0);
+    while (atomic_load_explicit(&threads->busy, memory_order_acquire) > 0)
+        relax();
+}

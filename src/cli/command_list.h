@@ -1,0 +1,3 @@
+/* Every command, a line each, in the order in which help shows them. */
+#define CLI_COMMAND_LIST(X)                                                                                                    \
+    X(completion)

@@ -1,0 +1,76 @@
+#include "base/file.h"
+#include "test.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void test_a_write_appears_whole(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *path = test_path(test_scratch_folder(), "whole");
+    assert_ok(pfm_file_write(path, "first", 5, &err));
+    pfm_atomic_file file;
+    assert_ok(pfm_atomic_file_begin(path, &file, &err));
+    assert_ok(pfm_atomic_file_write(&file, "sec", 3, &err));
+    pfm_buffer text = {0};
+    assert_ok(pfm_file_read(path, 0, &text, &err)); /* half a write is not seen */
+    assert_string_equal(text.data, "first");
+    pfm_atomic_file_abort(&file);
+    pfm_buffer_free(&text);
+    char **names = NULL;
+    size_t count = 0;
+    assert_ok(pfm_folder_list(test_scratch_folder(), &names, &count, &err)); /* an abort leaves nothing behind */
+    assert_int_equal(count, 1);
+    assert_string_equal(names[0], "whole");
+    free(names[0]);
+    free(names);
+}
+
+static void test_errors_name_the_path(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer text = {0};
+    pfm_mapping mapping;
+    assert_error(pfm_file_read("/nowhere/at/all", 0, &text, &err), PFM_ERROR_IO, "/nowhere/at/all");
+    assert_error(pfm_mapping_open("/tmp", &mapping, &err), PFM_ERROR_IO, "/tmp");
+    assert_error(pfm_file_write("/proc/nothing", "x", 1, &err), PFM_ERROR_IO, "/proc/nothing");
+    assert_error(pfm_folder_create("/proc/a/b", &err), PFM_ERROR_IO, "/proc/a");
+    assert_error(pfm_file_write("/dev/full/x", "x", 1, &err), PFM_ERROR_IO, "/dev/full/x");
+}
+
+static void test_a_limit_is_kept(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *path = test_path(test_scratch_folder(), "ten");
+    assert_ok(pfm_file_write(path, "0123456789", 10, &err));
+    pfm_buffer text = {0};
+    assert_error(pfm_file_read(path, 9, &text, &err), PFM_ERROR_FORMAT, "more than the 9");
+    assert_ok(pfm_file_read(path, 10, &text, &err));
+    assert_int_equal(text.size, 10);
+    pfm_buffer_free(&text);
+}
+
+static void test_folders_and_paths(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *deep = test_path(test_scratch_folder(), "a/b/c");
+    assert_ok(pfm_folder_create(deep, &err));
+    assert_ok(pfm_folder_create(deep, &err));
+    assert_true(pfm_path_is_folder(deep));
+    char *path = NULL;
+    assert_ok(pfm_path_join("x/", "y", &path, &err));
+    assert_string_equal(path, "x/y");
+    assert_string_equal(pfm_path_name(path), "y");
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_write_appears_whole), cmocka_unit_test(test_errors_name_the_path),
+                                       cmocka_unit_test(test_a_limit_is_kept), cmocka_unit_test(test_folders_and_paths)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
