@@ -12,7 +12,7 @@ pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 find_library(DNNL_LIBRARY dnnl REQUIRED)
 set(PFM_LIBRARIES PkgConfig::JANSSON PkgConfig::YAML PkgConfig::ZIP PkgConfig::PCRE2 PkgConfig::UTF8PROC JPEG::JPEG PNG::PNG
-    CURL::libcurl OpenSSL::Crypto ${DNNL_LIBRARY} Threads::Threads m)
+    CURL::libcurl OpenSSL::Crypto ${DNNL_LIBRARY} gomp Threads::Threads m)
 
 set(PFM_WARNINGS -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wcast-qual -Wvla
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>)
