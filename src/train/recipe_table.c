@@ -1,0 +1,170 @@
+#include "train/recipe_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PLACE(field) offsetof(pfm_recipe, field)
+#define STRING(key, field, value, text)                                                                                        \
+    {                                                                                                                          \
+        .name = key, .type = RECIPE_STRING, .offset = PLACE(field), .initial = value, .help = text                             \
+    }
+#define OPTIONAL(key, field, text)                                                                                             \
+    {                                                                                                                          \
+        .name = key, .type = RECIPE_OPTIONAL, .offset = PLACE(field), .help = text                                             \
+    }
+#define CHOICE(key, field, value, words, text)                                                                                 \
+    {                                                                                                                          \
+        .name = key, .type = RECIPE_CHOICE, .offset = PLACE(field), .initial = value, .choices = words, .help = text           \
+    }
+#define INTEGER(key, field, value, least, most, text)                                                                          \
+    {                                                                                                                          \
+        .name = key, .type = RECIPE_INTEGER, .offset = PLACE(field), .initial = value, .low = least, .high = most,             \
+        .help = text                                                                                                           \
+    }
+#define NUMBER(key, field, value, least, most, text)                                                                           \
+    {                                                                                                                          \
+        .name = key, .type = RECIPE_NUMBER, .offset = PLACE(field), .initial = value, .low = least, .high = most, .help = text \
+    }
+#define ABOVE(key, field, value, least, most, text)                                                                            \
+    {                                                                                                                          \
+        .name = key, .type = RECIPE_NUMBER, .offset = PLACE(field), .initial = value, .low = least, .high = most,              \
+        .above = true, .help = text                                                                                            \
+    }
+#define BOOLEAN(key, field, value, text)                                                                                       \
+    {                                                                                                                          \
+        .name = key, .type = RECIPE_BOOLEAN, .offset = PLACE(field), .initial = value, .help = text                            \
+    }
+
+/* clang-format off */
+const recipe_key pfm_recipe_keys[] = {
+    STRING("model.vision", model.vision, "efficientnet-lite0", "the vision encoder: a name that fetch knows or a path"),
+    STRING("model.aligner", model.aligner, "concat-linear", "what turns its features into visual tokens"),
+    STRING("model.language", model.language, "smollm2-135m-instruct", "the language model: a name that fetch knows or a path"),
+    INTEGER("model.image_size", model.image_size, "448", 32, 4096, "pixels a side; a multiple of 32 times merge"),
+    INTEGER("model.merge", model.merge, "2", 1, 16, "neighbours a side that become one visual token"),
+
+    CHOICE("peft.method", peft.method, "lora", "lora|none", "what is trained beside the aligner"),
+    INTEGER("peft.rank", peft.rank, "64", 1, 4096, "the rank of each update"),
+    ABOVE("peft.alpha", peft.alpha, "128", 0, 1e6, "the update is scaled by alpha / rank"),
+    NUMBER("peft.dropout", peft.dropout, "0.05", 0, 0.95, "share of an update's inputs left out while training"),
+    {.name = "peft.targets", .type = RECIPE_LIST, .offset = PLACE(peft.targets), .count_offset = PLACE(peft.target_count),
+     .initial = "q_proj,v_proj", .help = "the linear layers that get an update, by their Hugging Face names"},
+    BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
+
+    STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
+    OPTIONAL("data.path", data.path, "where it lies, unless --data says"),
+    OPTIONAL("data.language", data.language, "the language to take, where the data set holds several"),
+    STRING("data.train", data.train, "train", "the split to learn from"),
+    STRING("data.validate", data.validate, "validate", "the split to watch"),
+    INTEGER("data.group", data.group, "4", 1, 1024, "rows of one image that go together in a step"),
+    ABOVE("data.validate_share", data.validate_share, "0.1", 0, 0.9, "share held back where there is no validation split"),
+    CHOICE("data.validate_by", data.validate_by, "image", "image|patient", "what is held back whole"),
+    BOOLEAN("data.lowercase_answers", data.lowercase_answers, "true", "learn the answers in lower case"),
+
+    STRING("prompt.instruction", prompt.instruction,
+           "[vqa] Based on the image, respond to this question with a short answer: {question}", "what stands behind the image"),
+    OPTIONAL("prompt.system", prompt.system, "the system message"),
+
+    ABOVE("train.epochs", train.epochs, "3", 0, 1e5, "how often each row is seen; fractions are allowed"),
+    INTEGER("train.batch", train.batch, "16", 1, 65536, "samples a step"),
+    INTEGER("train.micro_batch", train.micro_batch, "0", 0, 65536, "samples computed at once; 0 chooses"),
+    ABOVE("train.learning_rate", train.learning_rate, "3e-4", 0, 10, "the highest rate"),
+    NUMBER("train.minimum_learning_rate", train.minimum_learning_rate, "-1", 0, 10, "the last rate; 0.05 times the highest by default"),
+    INTEGER("train.warmup_steps", train.warmup_steps, "100", 0, 100000000, "steps of linear warm-up"),
+    NUMBER("train.weight_decay", train.weight_decay, "0.05", 0, 10, "decoupled; none on biases and norms"),
+    NUMBER("train.beta1", train.beta1, "0.9", 0, 0.99999, "AdamW's memory of the gradient"),
+    NUMBER("train.beta2", train.beta2, "0.999", 0, 0.9999999, "AdamW's memory of its square"),
+    ABOVE("train.epsilon", train.epsilon, "1e-8", 0, 1, "AdamW's guard against division by zero"),
+    NUMBER("train.clip_norm", train.clip_norm, "1", 0, 1e6, "the largest norm of a step's gradient; 0 does not clip"),
+    BOOLEAN("train.pack", train.pack, "true", "compute what rows share once"),
+    INTEGER("train.checkpoint_every", train.checkpoint_every, "100", 1, 100000000, "steps between checkpoints"),
+    INTEGER("train.validate_every", train.validate_every, "0", 0, 100000000, "steps between validations; 0 is each epoch"),
+    INTEGER("train.validate_limit", train.validate_limit, "0", 0, 100000000, "rows to validate on; 0 is all"),
+    INTEGER("train.max_tokens", train.max_tokens, "1024", 16, 1048576, "the most tokens of a row, the image's included"),
+
+    INTEGER("eval.max_tokens", eval.max_tokens, "24", 1, 65536, "the most tokens of an answer"),
+    INTEGER("eval.batch", eval.batch, "8", 1, 4096, "images answered at once"),
+    {0},
+};
+/* clang-format on */
+_Static_assert(sizeof pfm_recipe_keys / sizeof *pfm_recipe_keys <= RECIPE_MAX_KEYS + 1, "raise RECIPE_MAX_KEYS");
+
+const recipe_key *pfm_recipe_find_key(const char *name, size_t length)
+{
+    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
+        if (strlen(key->name) == length && memcmp(key->name, name, length) == 0)
+            return key;
+    }
+    return NULL;
+}
+
+bool pfm_recipe_is_section(const char *name, size_t length)
+{
+    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
+        if (strncmp(key->name, name, length) == 0 && strlen(key->name) > length && key->name[length] == '.')
+            return true;
+    }
+    return false;
+}
+
+enum { LONGEST_NAME = 63 };
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Insertions, deletions, substitutions and swaps of neighbours that turn a into b (optimal string alignment distance). Of names
+ * longer than any key only the beginning is looked at. */
+static size_t edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    size_t cost[LONGEST_NAME + 1][LONGEST_NAME + 1];
+    a_length = smaller(a_length, LONGEST_NAME);
+    b_length = smaller(b_length, LONGEST_NAME);
+    for (size_t i = 0; i <= a_length; i++) {
+        for (size_t j = 0; j <= b_length; j++) {
+            if (i == 0 || j == 0) {
+                cost[i][j] = i + j;
+                continue;
+            }
+            cost[i][j] = smaller(smaller(cost[i - 1][j], cost[i][j - 1]) + 1, cost[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                cost[i][j] = smaller(cost[i][j], cost[i - 2][j - 2] + 1);
+        }
+    }
+    return cost[a_length][b_length];
+}
+
+/* The part behind the last dot. */
+static const char *last_part(const char *name, size_t length, size_t *part_length)
+{
+    size_t begin = length;
+    while (begin > 0 && name[begin - 1] != '.')
+        begin--;
+    *part_length = length - begin;
+    return name + begin;
+}
+
+static size_t key_distance(const char *name, size_t length, const char *key, size_t key_length)
+{
+    size_t name_part = 0, key_part = 0;
+    const char *a = last_part(name, length, &name_part), *b = last_part(key, key_length, &key_part);
+    size_t whole = edit_distance(name, length, key, key_length), last = edit_distance(a, name_part, b, key_part);
+    return smaller(2 * whole, 2 * last + 1); /* the right word in the wrong section is nearer than one wrong letter */
+}
+
+pfm_status pfm_recipe_find_nearest(const char *name, size_t length, char **out, pfm_error *err)
+{
+    size_t best = SIZE_MAX, best_length = 0;
+    const char *nearest = NULL;
+    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
+        size_t section = strcspn(key->name, "."), whole = strlen(key->name);
+        for (int pass = 0; pass < 2; pass++) {
+            size_t candidate = pass == 0 ? whole : section;
+            size_t distance = key_distance(name, length, key->name, candidate);
+            if (distance < best) {
+                best = distance;
+                nearest = key->name;
+                best_length = candidate;
+            }
+        }
+    }
+    return pfm_string_copy_n(nearest, best_length, out, err);
+}

@@ -1,0 +1,268 @@
+#include "train/recipe_table.h"
+
+#include "base/try.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <utf8proc.h>
+
+static void *field_of(pfm_recipe *recipe, const recipe_key *key) { return (char *)recipe + key->offset; }
+static const void *view_of(const pfm_recipe *recipe, const recipe_key *key) { return (const char *)recipe + key->offset; }
+static size_t *count_of(pfm_recipe *recipe, const recipe_key *key)
+{
+    return (size_t *)(void *)((char *)recipe + key->count_offset);
+}
+
+pfm_status pfm_recipe_refuse(const recipe_place *place, const recipe_key *key, pfm_error *err, const char *format, ...)
+{
+    char reason[600];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    if (place->line == 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s: %s %s", place->file, key->name, reason);
+    return pfm_error_set(err, PFM_ERROR_USAGE, "%s line %d: %s %s", place->file, place->line, key->name, reason);
+}
+
+/* "a whole number from 1 to 4096" */
+static const char *allowed(const recipe_key *key, char text[200])
+{
+    const char *kind = key->type == RECIPE_INTEGER ? "a whole number" : "a number";
+    if (key->type == RECIPE_CHOICE)
+        (void)snprintf(text, 200, "one of %s", key->choices);
+    else if (key->type == RECIPE_BOOLEAN)
+        (void)snprintf(text, 200, "true or false");
+    else
+        (void)snprintf(text, 200, "%s %s %.10g %s %.10g", kind, key->above ? "above" : "from", key->low,
+                       key->above ? "and at most" : "to", key->high);
+    return text;
+}
+
+static pfm_status refuse_value(const recipe_place *place, const recipe_key *key, const char *text, size_t length,
+                               pfm_error *err)
+{
+    char may_be[200];
+    int shown = length > 60 ? 60 : (int)length;
+    return pfm_recipe_refuse(place, key, err, "cannot be '%.*s'; it is %s", shown, text, allowed(key, may_be));
+}
+
+/* A decimal number and nothing else: no hexadecimal, no infinity, no blanks. */
+static bool parse_number(const char *text, size_t length, double *out)
+{
+    char copy[64];
+    if (length == 0 || length >= sizeof copy || strspn(text, "+-.0123456789eE") < length)
+        return false;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    char *end = NULL;
+    *out = strtod(copy, &end);
+    return *end == '\0' && isfinite(*out);
+}
+
+static pfm_status set_number(pfm_recipe *recipe, const recipe_key *key, const char *text, size_t length,
+                             const recipe_place *place, pfm_error *err)
+{
+    double value = 0;
+    bool integer = key->type == RECIPE_INTEGER;
+    if (integer && strcspn(text, ".eE") < length)
+        return refuse_value(place, key, text, length, err);
+    if (!parse_number(text, length, &value) || value < key->low || value > key->high || (key->above && value == key->low))
+        return refuse_value(place, key, text, length, err);
+    if (integer)
+        *(int *)field_of(recipe, key) = (int)value;
+    else
+        *(double *)field_of(recipe, key) = value;
+    return PFM_OK;
+}
+
+static bool is_choice(const char *choices, const char *text, size_t length)
+{
+    for (const char *word = choices; word != NULL; word = strchr(word, '|')) {
+        word += *word == '|';
+        if (strcspn(word, "|") == length && memcmp(word, text, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A string must be one that can be written back: UTF-8 without a NUL. */
+static bool is_text(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length;) {
+        utf8proc_int32_t point = 0;
+        utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(length - i), &point);
+        if (used <= 0 || point == 0)
+            return false;
+        i += (size_t)used;
+    }
+    return true;
+}
+
+static pfm_status check_string(const recipe_key *key, const char *text, size_t length, const recipe_place *place,
+                               pfm_error *err)
+{
+    if (length == 0)
+        return pfm_recipe_refuse(place, key, err, "must not be empty");
+    if (!is_text(text, length))
+        return pfm_recipe_refuse(place, key, err, "must be UTF-8 text without zero bytes");
+    return PFM_OK;
+}
+
+pfm_status pfm_recipe_set_text(pfm_recipe *recipe, const recipe_key *key, const char *text, size_t length,
+                               const recipe_place *place, pfm_error *err)
+{
+    if (key->type == RECIPE_INTEGER || key->type == RECIPE_NUMBER)
+        return set_number(recipe, key, text, length, place, err);
+    if (key->type == RECIPE_BOOLEAN) {
+        bool yes = length == 4 && memcmp(text, "true", 4) == 0;
+        if (!yes && !(length == 5 && memcmp(text, "false", 5) == 0))
+            return refuse_value(place, key, text, length, err);
+        *(bool *)field_of(recipe, key) = yes;
+        return PFM_OK;
+    }
+    if (key->type == RECIPE_CHOICE && !is_choice(key->choices, text, length))
+        return refuse_value(place, key, text, length, err);
+    pfm_status status = check_string(key, text, length, place, err);
+    char *copy = NULL;
+    if (status == PFM_OK)
+        status = pfm_string_copy_n(text, length, &copy, err);
+    if (status != PFM_OK)
+        return status;
+    pfm_recipe_clear(recipe, key);
+    *(char **)field_of(recipe, key) = copy;
+    return PFM_OK;
+}
+
+pfm_status pfm_recipe_set_null(pfm_recipe *recipe, const recipe_key *key, const recipe_place *place, pfm_error *err)
+{
+    if (key->type != RECIPE_OPTIONAL)
+        return pfm_recipe_refuse(place, key, err, "has no value; give one or leave the key out");
+    pfm_recipe_clear(recipe, key);
+    return PFM_OK;
+}
+
+pfm_status pfm_recipe_add_text(pfm_recipe *recipe, const recipe_key *key, const char *text, size_t length,
+                               const recipe_place *place, pfm_error *err)
+{
+    char ***list = field_of(recipe, key);
+    size_t *count = count_of(recipe, key);
+    pfm_status status = check_string(key, text, length, place, err);
+    for (size_t i = 0; status == PFM_OK && i < *count; i++) {
+        if (strlen((*list)[i]) == length && memcmp((*list)[i], text, length) == 0)
+            status = pfm_recipe_refuse(place, key, err, "names '%.*s' twice", (int)length, text);
+    }
+    if (status != PFM_OK)
+        return status;
+    char **grown = reallocarray(*list, *count + 1, sizeof **list);
+    if (grown == NULL)
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", key->name);
+    *list = grown;
+    status = pfm_string_copy_n(text, length, &grown[*count], err);
+    *count += status == PFM_OK;
+    return status;
+}
+
+void pfm_recipe_clear(pfm_recipe *recipe, const recipe_key *key)
+{
+    if (key->type == RECIPE_STRING || key->type == RECIPE_OPTIONAL || key->type == RECIPE_CHOICE) {
+        char **text = field_of(recipe, key);
+        free(*text);
+        *text = NULL;
+    } else if (key->type == RECIPE_LIST) {
+        char ***list = field_of(recipe, key);
+        size_t *count = count_of(recipe, key);
+        for (size_t i = 0; i < *count; i++)
+            free((*list)[i]);
+        free(*list);
+        *list = NULL;
+        *count = 0;
+    }
+}
+
+static bool is_plain(const char *text)
+{
+    static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_";
+    static const char rest[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-";
+    return strchr(first, text[0]) != NULL && strspn(text, rest) == strlen(text) && strcasecmp(text, "null") != 0;
+}
+
+/* YAML's double-quoted style; line breaks of any kind and what YAML calls unprintable are written as numbers. */
+static pfm_status append_string(pfm_buffer *out, const char *text, pfm_error *err)
+{
+    if (text[0] != '\0' && is_plain(text))
+        return pfm_buffer_append_string(out, text, err);
+    pfm_status status = PFM_OK;
+    size_t length = strlen(text);
+    PFM_TRY(pfm_buffer_append(out, "\"", 1, err));
+    for (size_t i = 0; i < length;) {
+        utf8proc_int32_t point = 0;
+        utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(length - i), &point);
+        if (used <= 0)
+            PFM_FAIL(PFM_ERROR_FORMAT, "a recipe holds a string that is not UTF-8: %s", text);
+        bool odd = point < 0x20 || (point >= 0x7f && point <= 0xa0) || point == 0x2028 || point == 0x2029 || point == 0xfeff ||
+                   point == 0xfffe || point == 0xffff;
+        if (point == '"' || point == '\\')
+            PFM_TRY(pfm_buffer_append_format(out, err, "\\%c", (char)point));
+        else if (odd)
+            PFM_TRY(pfm_buffer_append_format(out, err, "\\u%04x", (unsigned)point));
+        else
+            PFM_TRY(pfm_buffer_append(out, text + i, (size_t)used, err));
+        i += (size_t)used;
+    }
+    PFM_TRY(pfm_buffer_append(out, "\"", 1, err));
+done:
+    return status;
+}
+
+/* The shortest decimal that reads back as the same double. */
+static pfm_status append_number(pfm_buffer *out, double value, pfm_error *err)
+{
+    char text[40];
+    for (int digits = 1; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return pfm_buffer_append_string(out, text, err);
+}
+
+static pfm_status append_list(pfm_buffer *out, char *const *items, size_t count, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_buffer_append(out, "[", 1, err));
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            PFM_TRY(pfm_buffer_append(out, ", ", 2, err));
+        PFM_TRY(append_string(out, items[i], err));
+    }
+    PFM_TRY(pfm_buffer_append(out, "]", 1, err));
+done:
+    return status;
+}
+
+pfm_status pfm_recipe_append_value(const pfm_recipe *recipe, const recipe_key *key, pfm_buffer *out, pfm_error *err)
+{
+    const void *field = view_of(recipe, key);
+    switch (key->type) {
+    case RECIPE_STRING:
+    case RECIPE_OPTIONAL:
+    case RECIPE_CHOICE: {
+        const char *text = *(char *const *)field;
+        return text == NULL ? pfm_buffer_append_string(out, "null", err) : append_string(out, text, err);
+    }
+    case RECIPE_INTEGER: return pfm_buffer_append_format(out, err, "%d", *(const int *)field);
+    case RECIPE_NUMBER: return append_number(out, *(const double *)field, err);
+    case RECIPE_BOOLEAN: return pfm_buffer_append_string(out, *(const bool *)field ? "true" : "false", err);
+    case RECIPE_LIST: {
+        const size_t *count = (const size_t *)(const void *)((const char *)recipe + key->count_offset);
+        return append_list(out, *(char **const *)field, *count, err);
+    }
+    }
+    return PFM_OK;
+}

@@ -1,0 +1,219 @@
+#include "train/recipe.h"
+#include "base/file.h"
+#include "test.h"
+
+#include <locale.h>
+
+/* The smallest recipe of COMMANDS.md. */
+static const char smallest[] =
+    "model: {vision: efficientnet-lite0, image_size: 448, aligner: concat-linear, language: smollm2-135m-instruct}\n"
+    "peft: {method: lora, rank: 64, alpha: 128, dropout: 0.05, targets: [q_proj, v_proj]}\n"
+    "data: {dataset: slake, language: en, train: train, validate: validate, group: 4}\n"
+    "train: {epochs: 3, batch: 16, learning_rate: 3e-4, warmup_steps: 100, weight_decay: 0.05}\n";
+
+static pfm_status parse_with(const char *text, const char *set, pfm_recipe **out, pfm_error *err)
+{
+    return pfm_recipe_parse(text, strlen(text), "r.yaml", &set, set == NULL ? 0 : 1, out, err);
+}
+
+static void test_the_smallest(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL;
+    assert_ok(parse_with(smallest, NULL, &recipe, &err));
+    assert_string_equal(recipe->model.vision, "efficientnet-lite0");
+    assert_string_equal(recipe->model.language, "smollm2-135m-instruct");
+    assert_int_equal(recipe->model.image_size, 448);
+    assert_int_equal(recipe->model.merge, 2);
+    assert_int_equal(recipe->peft.rank, 64);
+    assert_true(recipe->peft.alpha == 128 && recipe->peft.dropout == 0.05);
+    assert_int_equal(recipe->peft.target_count, 2);
+    assert_string_equal(recipe->peft.targets[1], "v_proj");
+    assert_string_equal(recipe->data.language, "en");
+    assert_null(recipe->data.path);
+    assert_true(recipe->train.learning_rate == 3e-4 && recipe->train.epochs == 3 && recipe->train.pack);
+    assert_true(recipe->train.minimum_learning_rate == 0.05 * 3e-4);
+    assert_true(recipe->train.clip_norm == 1.0);
+    assert_string_equal(recipe->prompt.instruction,
+                        "[vqa] Based on the image, respond to this question with a short answer: {question}");
+    assert_int_equal(recipe->eval.max_tokens, 24);
+    pfm_recipe_free(recipe);
+}
+
+static void test_the_recipes_of_this_repository(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *names[] = {"slake", "vqa-rad", "pathvqa", "phantom"};
+    for (int i = 0; i < 4; i++) {
+        char path[4096];
+        (void)snprintf(path, sizeof path, "%s/recipes/%s.yaml", PFM_SOURCE_DIR, names[i]);
+        pfm_recipe *recipe = NULL;
+        assert_ok(pfm_recipe_load(path, NULL, 0, &recipe, &err));
+        pfm_recipe_free(recipe);
+    }
+}
+
+/* Whatever can be loaded is written as YAML that loads to the same recipe. */
+static void test_written_and_read_again(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *sets[] = {"prompt.system=Say \"yes\", \\ or:\t# {no}\nzeile \xe2\x80\xa8 \xc2\x85 \xf0\x9f\xa9\xbb",
+                          "data.path=null-like",
+                          "data.language=true",
+                          "peft.targets=[q_proj, 1e3 ,~]",
+                          "train.learning_rate=0.1",
+                          "train.epochs=0.333333333333333333",
+                          "train.minimum_learning_rate=0",
+                          "train.epsilon=1e-300",
+                          "train.pack=false",
+                          "model.vision= - odd"};
+    pfm_recipe *first = NULL, *second = NULL;
+    assert_ok(pfm_recipe_parse(smallest, strlen(smallest), "r.yaml", sets, 10, &first, &err));
+    assert_string_equal(first->peft.targets[2], "~");
+    const char *path = test_path(test_scratch_folder(), "recipe.yaml");
+    assert_ok(pfm_recipe_save(first, path, &err));
+    assert_ok(pfm_recipe_load(path, NULL, 0, &second, &err));
+    pfm_buffer difference = {0};
+    assert_ok(pfm_recipe_compare(first, second, &difference, &err));
+    assert_int_equal(difference.size, 0);
+    assert_string_equal(first->prompt.system, second->prompt.system);
+    assert_true(first->train.epochs == second->train.epochs && second->train.minimum_learning_rate == 0);
+    pfm_hash_hex a, b;
+    assert_ok(pfm_recipe_hash(first, a, &err));
+    assert_ok(pfm_recipe_hash(second, b, &err));
+    assert_string_equal(a, b);
+    pfm_recipe_free(second);
+    assert_ok(parse_with(smallest, "train.batch=8", &second, &err));
+    assert_ok(pfm_recipe_hash(second, b, &err));
+    assert_string_not_equal(a, b);
+    pfm_recipe_free(first);
+    assert_ok(parse_with(smallest, NULL, &first, &err));
+    assert_ok(pfm_recipe_compare(first, second, &difference, &err));
+    assert_string_equal(difference.data, "train.batch: 16, not 8");
+    pfm_buffer_free(&difference);
+    pfm_recipe_free(first);
+    pfm_recipe_free(second);
+}
+
+static void test_a_comma_locale_changes_nothing(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    if (setlocale(LC_NUMERIC, "de_DE.UTF-8") == NULL)
+        skip();
+    pfm_recipe *recipe = NULL;
+    pfm_status status = parse_with(smallest, "train.epochs=0.5", &recipe, &err);
+    setlocale(LC_NUMERIC, "C");
+    assert_int_equal(status, PFM_OK);
+    assert_true(recipe->train.epochs == 0.5);
+    pfm_recipe_free(recipe);
+}
+
+/* Text, override, what the message must say. All name the place, the key, and what is allowed. */
+static void test_refusals(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *set, *part;
+        pfm_status code;
+    } cases[] = {
+        {"data: {dataset: slake}\npeft: {rnak: 8}\n", NULL,
+         "r.yaml line 2: there is no key 'peft.rnak'; the nearest is 'peft.rank'", PFM_ERROR_USAGE},
+        {"data: {dataset: slake}\n\ntrian:\n  batch: 8\n", NULL, "line 3: there is no key 'trian'; the nearest is 'train'",
+         PFM_ERROR_USAGE},
+        {"rank: 8\n", NULL, "the nearest is 'peft.rank'", PFM_ERROR_USAGE},
+        {"train:\n  epochs: 1\n  rank: 8\n", NULL, "line 3: there is no key 'train.rank'; the nearest is 'peft.rank'",
+         PFM_ERROR_USAGE},
+        {"train:\n  learningrate: 8\n", NULL, "the nearest is 'train.learning_rate'", PFM_ERROR_USAGE},
+        {smallest, "train.bacth=3", "--set: there is no key 'train.bacth'; the nearest is 'train.batch'", PFM_ERROR_USAGE},
+        {smallest, "train", "--set 'train' is not key=value", PFM_ERROR_USAGE},
+        {smallest, "=1", "is not key=value", PFM_ERROR_USAGE},
+        {"peft:\n  rank: 0\n", NULL, "r.yaml line 2: peft.rank cannot be '0'; it is a whole number from 1 to 4096",
+         PFM_ERROR_USAGE},
+        {smallest, "peft.rank=0", "--set: peft.rank cannot be '0'", PFM_ERROR_USAGE},
+        {smallest, "peft.rank=4.5", "a whole number", PFM_ERROR_USAGE},
+        {smallest, "peft.rank=99999999999999999999", "peft.rank cannot be", PFM_ERROR_USAGE},
+        {smallest, "train.learning_rate=-1e-4", "train.learning_rate cannot be '-1e-4'; it is a number above 0",
+         PFM_ERROR_USAGE},
+        {smallest, "train.learning_rate=nan", "train.learning_rate cannot be 'nan'", PFM_ERROR_USAGE},
+        {smallest, "train.learning_rate=0x1", "train.learning_rate cannot be", PFM_ERROR_USAGE},
+        {smallest, "train.learning_rate=1e999", "train.learning_rate cannot be", PFM_ERROR_USAGE},
+        {smallest, "train.learning_rate=", "train.learning_rate cannot be ''", PFM_ERROR_USAGE},
+        {smallest, "train.minimum_learning_rate=1", "train.minimum_learning_rate must not be above", PFM_ERROR_USAGE},
+        {smallest, "train.batch=0", "train.batch cannot be '0'", PFM_ERROR_USAGE},
+        {smallest, "train.micro_batch=17", "train.micro_batch must not be above train.batch", PFM_ERROR_USAGE},
+        {smallest, "train.pack=yes", "train.pack cannot be 'yes'; it is true or false", PFM_ERROR_USAGE},
+        {smallest, "peft.method=lara", "peft.method cannot be 'lara'; it is one of lora|none", PFM_ERROR_USAGE},
+        {smallest, "peft.method=", "peft.method cannot be ''", PFM_ERROR_USAGE},
+        {smallest, "peft.targets=[q_proj,q_proj]", "peft.targets names 'q_proj' twice", PFM_ERROR_USAGE},
+        {smallest, "peft.targets=q_proj,", "peft.targets must not be empty", PFM_ERROR_USAGE},
+        {smallest, "data.train=", "data.train must not be empty", PFM_ERROR_USAGE},
+        {smallest, "data.train=\xff", "data.train must be UTF-8", PFM_ERROR_USAGE},
+        {smallest, "prompt.instruction=What?", "prompt.instruction must hold {question}", PFM_ERROR_USAGE},
+        {smallest, "model.image_size=450", "model.image_size cannot be 450; it is a multiple of 64", PFM_ERROR_USAGE},
+        {"model: {image_size: 224,\n merge: 4}\ndata: {dataset: slake}", NULL,
+         "line 1: model.image_size cannot be 224; it is a multiple of 128 (32 times model.merge), as 256 is", PFM_ERROR_USAGE},
+        {"peft: {rank: 8}\n", NULL, "r.yaml: data.dataset is missing", PFM_ERROR_USAGE},
+        {"", NULL, "data.dataset is missing", PFM_ERROR_USAGE},
+        {"train:\n  batch: 8\n  batch: 8\n", NULL, "r.yaml line 3: train.batch is given a second time (the first is on line 2)",
+         PFM_ERROR_USAGE},
+        {"train:\n  batch: 8\ntrain:\n  epochs: 1\n", NULL, "line 3: the section 'train' is given a second time",
+         PFM_ERROR_USAGE},
+        {"train:\n  batch: \"8\"\n", NULL, "train.batch must not stand in quotes", PFM_ERROR_USAGE},
+        {"train:\n  batch: [8]\n", NULL, "train.batch must be a single value", PFM_ERROR_USAGE},
+        {"train:\n  batch:\n", NULL, "train.batch has no value", PFM_ERROR_USAGE},
+        {"train: 8\n", NULL, "'train' is a section", PFM_ERROR_USAGE},
+        {"peft:\n  targets: q_proj\n", NULL, "line 2: peft.targets must be a list", PFM_ERROR_USAGE},
+        {"peft:\n  targets: [[q_proj]]\n", NULL, "peft.targets must be a list of names", PFM_ERROR_USAGE},
+        {"peft:\n  targets: []\ndata: {dataset: slake}\n", NULL, "line 2: peft.targets must name at least one",
+         PFM_ERROR_USAGE},
+        {"? [a]\n: b\n", NULL, "line 1: a key must be a name", PFM_ERROR_USAGE},
+        {"data:\n  train: \"a\\0b\"\n", NULL, "data.train must be UTF-8 text without zero bytes", PFM_ERROR_USAGE},
+        {"peft: &x\n  peft: *x\n", NULL, "there is no key 'peft.peft'", PFM_ERROR_USAGE},
+        {"- a\n", NULL, "line 1: a recipe is sections", PFM_ERROR_FORMAT},
+        {"data: {dataset: slake}\n---\ntrain: {batch: 8}\n", NULL, "line 3: a second document", PFM_ERROR_FORMAT},
+        {"train:\n  batch: 8\n epochs: 1\n", NULL, "r.yaml line 3: not YAML", PFM_ERROR_FORMAT},
+        {"train: {batch: 8\n", NULL, "not YAML", PFM_ERROR_FORMAT},
+        {"train: \x01\n", NULL, "r.yaml byte 7: not a YAML text", PFM_ERROR_FORMAT},
+        {"train: \xff\xff\n", NULL, "not a YAML text", PFM_ERROR_FORMAT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pfm_error err = PFM_ERROR_INIT;
+        pfm_recipe *recipe = NULL;
+        assert_error(parse_with(cases[i].text, cases[i].set, &recipe, &err), cases[i].code, cases[i].part);
+        assert_null(recipe);
+    }
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL;
+    assert_error(pfm_recipe_load("/nowhere/r.yaml", NULL, 0, &recipe, &err), PFM_ERROR_IO, "/nowhere/r.yaml");
+}
+
+static void test_overrides_win_and_the_last_of_them(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL;
+    const char *sets[] = {"train.batch=8", "train.batch=4", "peft.targets=o_proj", "data.language=", "train.learning_rate=1"};
+    assert_ok(pfm_recipe_parse(smallest, strlen(smallest), "r.yaml", sets, 5, &recipe, &err));
+    assert_int_equal(recipe->train.batch, 4);
+    assert_int_equal(recipe->peft.target_count, 1);
+    assert_string_equal(recipe->peft.targets[0], "o_proj");
+    assert_null(recipe->data.language);
+    assert_true(recipe->train.minimum_learning_rate == 0.05); /* follows the override */
+    pfm_recipe_free(recipe);
+    pfm_recipe_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_smallest),
+                                       cmocka_unit_test(test_the_recipes_of_this_repository),
+                                       cmocka_unit_test(test_written_and_read_again),
+                                       cmocka_unit_test(test_a_comma_locale_changes_nothing),
+                                       cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_overrides_win_and_the_last_of_them)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
