@@ -3,11 +3,11 @@
 const pfm_dtype_info *pfm_dtype_get_info(pfm_dtype dtype)
 {
     static const pfm_dtype_info table[PFM_DTYPE_COUNT] = {
-        [PFM_DTYPE_F32] = {"f32", 1, 4},      [PFM_DTYPE_F16] = {"f16", 1, 2},      [PFM_DTYPE_BF16] = {"bf16", 1, 2},
-        [PFM_DTYPE_F64] = {"f64", 1, 8},      [PFM_DTYPE_I8] = {"i8", 1, 1},        [PFM_DTYPE_U8] = {"u8", 1, 1},
-        [PFM_DTYPE_I16] = {"i16", 1, 2},      [PFM_DTYPE_I32] = {"i32", 1, 4},      [PFM_DTYPE_I64] = {"i64", 1, 8},
-        [PFM_DTYPE_BOOL] = {"bool", 1, 1},    [PFM_DTYPE_Q4_0] = {"q4_0", 32, 18},  [PFM_DTYPE_Q4_1] = {"q4_1", 32, 20},
-        [PFM_DTYPE_Q5_0] = {"q5_0", 32, 22},  [PFM_DTYPE_Q5_1] = {"q5_1", 32, 24},  [PFM_DTYPE_Q8_0] = {"q8_0", 32, 34},
+        [PFM_DTYPE_F32] = {"f32", 1, 4},       [PFM_DTYPE_F16] = {"f16", 1, 2},       [PFM_DTYPE_BF16] = {"bf16", 1, 2},
+        [PFM_DTYPE_F64] = {"f64", 1, 8},       [PFM_DTYPE_I8] = {"i8", 1, 1},         [PFM_DTYPE_U8] = {"u8", 1, 1},
+        [PFM_DTYPE_I16] = {"i16", 1, 2},       [PFM_DTYPE_I32] = {"i32", 1, 4},       [PFM_DTYPE_I64] = {"i64", 1, 8},
+        [PFM_DTYPE_BOOL] = {"bool", 1, 1},     [PFM_DTYPE_Q4_0] = {"q4_0", 32, 18},   [PFM_DTYPE_Q4_1] = {"q4_1", 32, 20},
+        [PFM_DTYPE_Q5_0] = {"q5_0", 32, 22},   [PFM_DTYPE_Q5_1] = {"q5_1", 32, 24},   [PFM_DTYPE_Q8_0] = {"q8_0", 32, 34},
         [PFM_DTYPE_Q4_K] = {"q4_k", 256, 144}, [PFM_DTYPE_Q5_K] = {"q5_k", 256, 176}, [PFM_DTYPE_Q6_K] = {"q6_k", 256, 210},
     };
     return &table[dtype];

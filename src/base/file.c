@@ -75,7 +75,8 @@ void pfm_mapping_release(const pfm_mapping *mapping, const void *data, size_t si
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t begin = ((uintptr_t)data + page - 1) / page * page, end = ((uintptr_t)data + size) / page * page;
     if (mapping->data != NULL && end > begin)
-        (void)madvise((void *)begin, end - begin, MADV_DONTNEED); /* a hint on a read-only mapping: it is read again if needed */
+        (void)madvise((void *)begin, end - begin,
+                      MADV_DONTNEED); /* a hint on a read-only mapping: it is read again if needed */
 }
 
 pfm_status pfm_file_read(const char *path, size_t limit, pfm_buffer *out, pfm_error *err)

@@ -15,7 +15,8 @@ void pfm_log(const pfm_context *context, pfm_log_level level, const char *format
     context->log(context->user, level, message);
 }
 
-void pfm_report_progress(const pfm_context *context, const char *task, const char *unit, double done, double total, const char *note)
+void pfm_report_progress(const pfm_context *context, const char *task, const char *unit, double done, double total,
+                         const char *note)
 {
     if (context == NULL || context->progress == NULL)
         return;
@@ -23,4 +24,7 @@ void pfm_report_progress(const pfm_context *context, const char *task, const cha
     context->progress(context->user, &progress);
 }
 
-bool pfm_interrupted(const pfm_context *context) { return context != NULL && context->interrupt != NULL && *context->interrupt != 0; }
+bool pfm_interrupted(const pfm_context *context)
+{
+    return context != NULL && context->interrupt != NULL && *context->interrupt != 0;
+}

@@ -28,7 +28,8 @@ pfm_status pfm_array_reserve(void *array, size_t *capacity, size_t needed, size_
     memcpy(&old, array, sizeof old);
     void *memory = grown < needed ? NULL : reallocarray(old, grown, size);
     if (memory == NULL)
-        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not grow an array to %zu x %zu bytes", needed, size);
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not grow an array to %zu x %zu bytes", needed,
+                             size);
     memset((char *)memory + *capacity * size, 0, (grown - *capacity) * size);
     memcpy(array, &memory, sizeof memory);
     *capacity = grown;
@@ -47,7 +48,10 @@ pfm_status pfm_string_copy_n(const char *text, size_t length, char **out, pfm_er
     return PFM_OK;
 }
 
-pfm_status pfm_string_copy(const char *text, char **out, pfm_error *err) { return pfm_string_copy_n(text, strlen(text), out, err); }
+pfm_status pfm_string_copy(const char *text, char **out, pfm_error *err)
+{
+    return pfm_string_copy_n(text, strlen(text), out, err);
+}
 
 pfm_status pfm_string_format(char **out, pfm_error *err, const char *format, ...)
 {
@@ -117,7 +121,8 @@ pfm_status pfm_block_create(size_t bytes, pfm_block *out, pfm_error *err)
     if (bytes == 0)
         bytes = 64;
     size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : 64;
-    void *data = bytes > SIZE_MAX - alignment ? NULL : aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+    void *data =
+        bytes > SIZE_MAX - alignment ? NULL : aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
     if (data == NULL)
         return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not allocate %.1f MiB", (double)bytes / 1048576.0);
     if (alignment == HUGE_PAGE)

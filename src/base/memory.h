@@ -28,7 +28,8 @@ typedef struct pfm_buffer {
 
 pfm_status pfm_buffer_append(pfm_buffer *buffer, const void *bytes, size_t count, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_buffer_append_string(pfm_buffer *buffer, const char *text, pfm_error *err) PFM_MUST_CHECK;
-pfm_status pfm_buffer_append_format(pfm_buffer *buffer, pfm_error *err, const char *format, ...) PFM_PRINTF(3, 4) PFM_MUST_CHECK;
+pfm_status pfm_buffer_append_format(pfm_buffer *buffer, pfm_error *err, const char *format, ...)
+    PFM_PRINTF(3, 4) PFM_MUST_CHECK;
 void pfm_buffer_clear(pfm_buffer *buffer); /* size 0, the memory is kept */
 void pfm_buffer_free(pfm_buffer *buffer);
 

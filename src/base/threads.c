@@ -110,7 +110,8 @@ pfm_status pfm_threads_create(int count, pfm_threads **out, pfm_error *err)
         PFM_TRY(pfm_allocate(1, sizeof *start, &start, err));
         *start = (worker_start){threads, i};
         if (pthread_create(&threads->workers[i - 1], NULL, work, start) != 0)
-            PFM_FAIL(PFM_ERROR_NO_MEMORY, "the system refused to start thread %d of %d; use fewer with --threads", i + 1, count);
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "the system refused to start thread %d of %d; use fewer with --threads", i + 1,
+                     count);
         start = NULL; /* the worker frees it */
         threads->started++;
     }

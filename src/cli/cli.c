@@ -29,7 +29,8 @@ void cli_print_help(FILE *out)
 
 void cli_print_command_help(const cli_command *command, FILE *out)
 {
-    fprintf(out, "pefomed %s: %s\n\nusage: pefomed %s %s\n", command->name, command->summary, command->name, command->arguments);
+    fprintf(out, "pefomed %s: %s\n\nusage: pefomed %s %s\n", command->name, command->summary, command->name,
+            command->arguments);
     if (command->details != NULL)
         fprintf(out, "\n%s\n", command->details);
     if (command->options != NULL) {

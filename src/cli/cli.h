@@ -13,19 +13,19 @@ typedef struct cli_option {
     const char *name;     /* without the dashes */
     const char *argument; /* what help calls its value, or NULL for a switch */
     const char *help;
-    const char *choices;  /* NULL, or words separated by '|', checked and completed */
+    const char *choices; /* NULL, or words separated by '|', checked and completed */
 } cli_option;
 
 typedef struct cli_call cli_call;
 
 typedef struct cli_command {
     const char *name;
-    const char *arguments;      /* "RECIPE [--data PATH]": what stands behind the name in the usage line */
-    const char *summary;        /* one line for the list of commands */
-    const char *details;        /* a paragraph and examples for `help NAME`; NULL when the summary says it all */
-    const cli_option *options;  /* ended by {0}; NULL for none */
+    const char *arguments;          /* "RECIPE [--data PATH]": what stands behind the name in the usage line */
+    const char *summary;            /* one line for the list of commands */
+    const char *details;            /* a paragraph and examples for `help NAME`; NULL when the summary says it all */
+    const cli_option *options;      /* ended by {0}; NULL for none */
     int min_operands, max_operands; /* max -1: any number */
-    bool needs_context;         /* the call has a context: threads, kernels */
+    bool needs_context;             /* the call has a context: threads, kernels */
     pfm_status (*run)(cli_call *call, pfm_error *err);
 } cli_command;
 
@@ -40,9 +40,9 @@ extern const cli_command *const cli_commands[]; /* ended by NULL */
 extern const cli_option cli_common_options[];
 
 int cli_operand_count(const cli_call *call);
-const char *cli_operand(const cli_call *call, int index);          /* NULL past the last */
-bool cli_has(const cli_call *call, const char *option);            /* it was given */
-const char *cli_get(const cli_call *call, const char *option);     /* its last value, or NULL */
+const char *cli_operand(const cli_call *call, int index);                             /* NULL past the last */
+bool cli_has(const cli_call *call, const char *option);                               /* it was given */
+const char *cli_get(const cli_call *call, const char *option);                        /* its last value, or NULL */
 const char *const *cli_get_all(const cli_call *call, const char *option, int *count); /* every value, in order; borrowed */
 /* *out = the option's number within low..high, untouched where it was not given; USAGE names the option and the range. */
 pfm_status cli_get_integer(const cli_call *call, const char *option, int64_t low, int64_t high, int64_t *out, pfm_error *err);

@@ -50,7 +50,8 @@ const cli_command cmd_completion = {
     .name = "completion",
     .arguments = "bash",
     .summary = "writes a completion script for the shell",
-    .details = "Once:     pefomed completion bash > ~/.local/share/bash-completion/completions/pefomed\nOr now:   source <(pefomed completion bash)",
+    .details = "Once:     pefomed completion bash > ~/.local/share/bash-completion/completions/pefomed\nOr now:   source "
+               "<(pefomed completion bash)",
     .min_operands = 1,
     .max_operands = 1,
     .run = run,

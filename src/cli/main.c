@@ -44,7 +44,8 @@ static pfm_status open_context(cli_call *call, cli_progress_state *progress, pfm
     const char *precision = cli_get(call, "precision");
     pfm_context_options options = {.threads = (int)threads,
                                    .seed = (uint64_t)seed,
-                                   .precision = precision != NULL && strcmp(precision, "f32") == 0 ? PFM_PRECISION_F32 : PFM_PRECISION_BF16,
+                                   .precision = precision != NULL && strcmp(precision, "f32") == 0 ? PFM_PRECISION_F32
+                                                                                                   : PFM_PRECISION_BF16,
                                    .log = cli_show_log,
                                    .progress = cli_show_progress,
                                    .user = progress,
@@ -56,7 +57,8 @@ static pfm_status check_operands(const cli_call *call, pfm_error *err)
 {
     const cli_command *command = call->command;
     if (call->operand_count < command->min_operands)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "too few arguments; usage: pefomed %s %s", command->name, command->arguments);
+        return pfm_error_set(err, PFM_ERROR_USAGE, "too few arguments; usage: pefomed %s %s", command->name,
+                             command->arguments);
     if (command->max_operands >= 0 && call->operand_count > command->max_operands)
         return pfm_error_set(err, PFM_ERROR_USAGE, "one argument too many: '%s'; usage: pefomed %s %s",
                              call->operands[command->max_operands], command->name, command->arguments);

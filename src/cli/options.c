@@ -43,7 +43,8 @@ static pfm_status add_value(cli_call *call, const cli_option *option, const char
     if (call->value_count == CLI_MAX_VALUES)
         return pfm_error_set(err, PFM_ERROR_USAGE, "more than %d options were given", CLI_MAX_VALUES);
     if (value != NULL && option->choices != NULL && !is_choice(option->choices, value))
-        return pfm_error_set(err, PFM_ERROR_USAGE, "--%s cannot be '%s'; it is one of %s", option->name, value, option->choices);
+        return pfm_error_set(err, PFM_ERROR_USAGE, "--%s cannot be '%s'; it is one of %s", option->name, value,
+                             option->choices);
     call->values[call->value_count++] = (cli_value){option->name, value};
     return PFM_OK;
 }
@@ -77,7 +78,8 @@ pfm_status cli_parse(cli_call *call, int argc, char **argv, pfm_error *err)
             return pfm_error_set(err, PFM_ERROR_USAGE, "--%s takes no value", option->name);
         if (option->argument != NULL && value == NULL) {
             if (i + 1 == argc)
-                return pfm_error_set(err, PFM_ERROR_USAGE, "--%s needs a value: --%s %s", option->name, option->name, option->argument);
+                return pfm_error_set(err, PFM_ERROR_USAGE, "--%s needs a value: --%s %s", option->name, option->name,
+                                     option->argument);
             value = argv[++i];
         }
         pfm_status status = add_value(call, option, value, err);

@@ -6,7 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
-pfm_status cli_print(const cli_call *call, const json_t *document, void (*render)(const json_t *document, FILE *out), pfm_error *err)
+pfm_status cli_print(const cli_call *call, const json_t *document, void (*render)(const json_t *document, FILE *out),
+                     pfm_error *err)
 {
     if (document == NULL)
         return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not make the result");
@@ -89,8 +90,8 @@ void cli_show_progress(void *user, const pfm_progress *progress)
     char tail[256], left[32] = "";
     if (progress->total > 0 && rate > 0)
         format_time((progress->total - progress->done) / rate, left);
-    (void)snprintf(tail, sizeof tail, "%.0f/%.0f %s%s%.1f/s%s%s%s%s", progress->done, progress->total, progress->unit, ", ", rate,
-                   left[0] != '\0' ? ", left " : "", left, progress->note[0] != '\0' ? ", " : "", progress->note);
+    (void)snprintf(tail, sizeof tail, "%.0f/%.0f %s%s%.1f/s%s%s%s%s", progress->done, progress->total, progress->unit, ", ",
+                   rate, left[0] != '\0' ? ", left " : "", left, progress->note[0] != '\0' ? ", " : "", progress->note);
     if (state->terminal) {
         draw_bar(progress, tail);
         state->open_line = true;

@@ -70,7 +70,8 @@ static void test_folders_and_paths(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_write_appears_whole), cmocka_unit_test(test_errors_name_the_path),
-                                       cmocka_unit_test(test_a_limit_is_kept), cmocka_unit_test(test_folders_and_paths)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_write_appears_whole),
+                                       cmocka_unit_test(test_errors_name_the_path), cmocka_unit_test(test_a_limit_is_kept),
+                                       cmocka_unit_test(test_folders_and_paths)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
