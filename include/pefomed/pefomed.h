@@ -5,5 +5,6 @@
 
 #include "pefomed/context.h"
 #include "pefomed/status.h"
+#include "pefomed/words.h"
 
 #endif

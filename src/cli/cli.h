@@ -62,9 +62,8 @@ pfm_status cli_print_text(const cli_call *call, const char *document, void (*ren
 /* Progress and messages on stderr: a bar on a terminal, else a line every few seconds. */
 typedef struct cli_progress_state {
     bool quiet, terminal, open_line;
-    double started, shown;
-    const void *task;
-    double first_done;
+    char task[64]; /* empty: none yet */
+    double started, shown, first_done, last_done;
 } cli_progress_state;
 void cli_show_progress(void *user, const pfm_progress *progress);
 void cli_show_log(void *user, pfm_log_level level, const char *message);

@@ -24,6 +24,9 @@ struct cli_call {
 /* Splits argv (behind the command's name) into operands and options. USAGE on anything unknown, incomplete or too many. */
 pfm_status cli_parse(cli_call *call, int argc, char **argv, pfm_error *err) PFM_MUST_CHECK;
 
+/* A terminal that can draw a line over another. */
+bool cli_is_terminal(int descriptor);
+
 void cli_print_help(FILE *out);
 void cli_print_command_help(const cli_command *command, FILE *out);
 

@@ -41,6 +41,9 @@ static pfm_status open_context(cli_call *call, cli_progress_state *progress, pfm
         status = cli_get_integer(call, "seed", 0, INT64_MAX, &seed, err);
     if (status != PFM_OK || !call->command->needs_context)
         return status;
+    struct sigaction action = {.sa_handler = on_signal}; /* what has no context ends at once, as programs do */
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
     const char *precision = cli_get(call, "precision");
     pfm_context_options options = {.threads = (int)threads,
                                    .seed = (uint64_t)seed,
@@ -65,53 +68,83 @@ static pfm_status check_operands(const cli_call *call, pfm_error *err)
     return PFM_OK;
 }
 
+/* Results are buffered: a full disk or a closed pipe shows when they are flushed. */
+static pfm_status finish_output(pfm_error *err)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return pfm_error_set(err, PFM_ERROR_IO, "cannot write to standard output");
+    return PFM_OK;
+}
+
 static int run_command(const cli_command *command, int argc, char **argv)
 {
     static cli_call call; /* too large for a stack frame, and there is one a process */
     call.command = command;
     pfm_error err = PFM_ERROR_INIT;
     pfm_status status = cli_parse(&call, argc, argv, &err);
+    cli_progress_state progress = {.quiet = cli_has(&call, "quiet"), .terminal = cli_is_terminal(STDERR_FILENO)};
     if (status == PFM_OK && cli_has(&call, "help")) {
         cli_print_command_help(command, stdout);
-        return EXIT_DONE;
+    } else {
+        if (status == PFM_OK)
+            status = check_operands(&call, &err);
+        if (status == PFM_OK)
+            status = open_context(&call, &progress, &err);
+        if (status == PFM_OK)
+            status = command->run(&call, &err);
+        cli_end_progress(&progress);
+        pfm_context_free(call.context);
     }
-    cli_progress_state progress = {.quiet = cli_has(&call, "quiet"), .terminal = isatty(STDERR_FILENO) != 0};
     if (status == PFM_OK)
-        status = check_operands(&call, &err);
+        status = finish_output(&err);
+    return status == PFM_OK ? EXIT_DONE : report(&err, status);
+}
+
+static pfm_status unknown_command(const char *name, pfm_error *err)
+{
+    if (name[0] == '-')
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "the command comes first, options such as %s behind it; pefomed --help lists commands", name);
+    const char *names[CLI_MAX_VALUES];
+    size_t count = 0;
+    for (; cli_commands[count] != NULL && count < CLI_MAX_VALUES; count++)
+        names[count] = cli_commands[count]->name;
+    const char *meant = pfm_words_nearest(name, names, count);
+    if (meant != NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "there is no command '%s'; did you mean '%s'? pefomed --help lists all",
+                             name, meant);
+    return pfm_error_set(err, PFM_ERROR_USAGE, "there is no command '%s'; pefomed --help lists them", name);
+}
+
+/* `pefomed help NAME`, `pefomed help`, `pefomed --help` and `pefomed --version`: what needs no command. */
+static int run_without_command(int argc, char **argv)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_status status = PFM_OK;
+    const char *word = argc > 1 ? argv[1] : "";
+    if (strcmp(word, "--version") == 0) {
+        printf("pefomed %s\n", pfm_version());
+    } else if (argc > 2 && strcmp(word, "help") == 0) {
+        const cli_command *command = find_command(argv[2]);
+        if (command != NULL)
+            cli_print_command_help(command, stdout);
+        else
+            status = unknown_command(argv[2], &err);
+    } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        cli_print_help(stdout);
+    } else if (argc < 2) {
+        status = pfm_error_set(&err, PFM_ERROR_USAGE, "which command? pefomed --help lists them");
+    } else {
+        status = unknown_command(word, &err);
+    }
     if (status == PFM_OK)
-        status = open_context(&call, &progress, &err);
-    if (status == PFM_OK)
-        status = command->run(&call, &err);
-    cli_end_progress(&progress);
-    pfm_context_free(call.context);
+        status = finish_output(&err);
     return status == PFM_OK ? EXIT_DONE : report(&err, status);
 }
 
 int main(int argc, char **argv)
 {
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    const char *name = argc > 1 ? argv[1] : "--help";
-    if (strcmp(name, "--version") == 0) {
-        printf("pefomed %s\n", pfm_version());
-        return EXIT_DONE;
-    }
-    if (strcmp(name, "help") == 0 && argc > 2)
-        name = argv[2];
-    else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        cli_print_help(argc > 1 ? stdout : stderr);
-        return argc > 1 ? EXIT_DONE : EXIT_USAGE;
-    }
-    const cli_command *command = find_command(name);
-    if (command == NULL) {
-        fprintf(stderr, "pefomed: error: there is no command '%s'; pefomed --help lists them\n", name);
-        return EXIT_USAGE;
-    }
-    if (strcmp(argv[1], "help") == 0) {
-        cli_print_command_help(command, stdout);
-        return EXIT_DONE;
-    }
-    return run_command(command, argc - 2, argv + 2);
+    (void)signal(SIGPIPE, SIG_IGN);
+    const cli_command *command = argc > 1 ? find_command(argv[1]) : NULL;
+    return command != NULL ? run_command(command, argc - 2, argv + 2) : run_without_command(argc, argv);
 }

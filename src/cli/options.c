@@ -49,42 +49,60 @@ static pfm_status add_value(cli_call *call, const cli_option *option, const char
     return PFM_OK;
 }
 
+static pfm_status unknown_option(const cli_call *call, const char *word, pfm_error *err)
+{
+    const char *names[CLI_MAX_VALUES], *command = call->command->name;
+    const cli_option *const tables[] = {call->command->options, cli_common_options};
+    size_t count = 0;
+    for (size_t t = 0; t < 2; t++) {
+        for (const cli_option *option = tables[t]; option != NULL && option->name != NULL && count < CLI_MAX_VALUES; option++)
+            names[count++] = option->name;
+    }
+    char bare[64];
+    (void)snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word, "="), word);
+    const char *meant = pfm_words_nearest(bare + strspn(bare, "-"), names, count);
+    if (meant != NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s has no option %s; did you mean --%s?", command, word, meant);
+    return pfm_error_set(err, PFM_ERROR_USAGE, "%s has no option %s; pefomed %s --help lists them", command, word, command);
+}
+
+/* Takes the option in argv[*index], and its value from there or from the next argument, which moves *index. */
+static pfm_status parse_option(cli_call *call, int argc, char **argv, int *index, pfm_error *err)
+{
+    const char *word = strcmp(argv[*index], "-h") == 0 ? "--help" : argv[*index];
+    size_t length = strncmp(word, "--", 2) == 0 ? strcspn(word + 2, "=") : 0;
+    const cli_option *option = length == 0 ? NULL : find_in(call->command->options, word + 2, length);
+    if (option == NULL && length > 0)
+        option = find_in(cli_common_options, word + 2, length);
+    if (option == NULL)
+        return unknown_option(call, word, err);
+    const char *value = word[2 + length] == '=' ? word + 3 + length : NULL;
+    if (option->argument == NULL && value != NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "--%s takes no value", option->name);
+    if (option->argument != NULL && value == NULL) {
+        if (*index + 1 == argc)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "--%s needs a value: --%s %s", option->name, option->name,
+                                 option->argument);
+        value = argv[++*index];
+    }
+    return add_value(call, option, value, err);
+}
+
 pfm_status cli_parse(cli_call *call, int argc, char **argv, pfm_error *err)
 {
     bool only_operands = false;
-    const char *command = call->command->name;
     for (int i = 0; i < argc; i++) {
-        const char *word = argv[i];
-        if (only_operands || word[0] != '-' || word[1] == '\0') {
+        if (!only_operands && strcmp(argv[i], "--") == 0) {
+            only_operands = true;
+        } else if (!only_operands && argv[i][0] == '-' && argv[i][1] != '\0') {
+            pfm_status status = parse_option(call, argc, argv, &i, err);
+            if (status != PFM_OK)
+                return status;
+        } else {
             if (call->operand_count == CLI_MAX_VALUES)
                 return pfm_error_set(err, PFM_ERROR_USAGE, "more than %d arguments were given", CLI_MAX_VALUES);
-            call->operands[call->operand_count++] = word;
-            continue;
+            call->operands[call->operand_count++] = argv[i];
         }
-        if (strcmp(word, "--") == 0) {
-            only_operands = true;
-            continue;
-        }
-        if (strcmp(word, "-h") == 0)
-            word = "--help";
-        size_t length = strncmp(word, "--", 2) == 0 ? strcspn(word + 2, "=") : 0;
-        const cli_option *option = find_in(call->command->options, word + 2, length);
-        if (option == NULL)
-            option = find_in(cli_common_options, word + 2, length);
-        if (length == 0 || option == NULL)
-            return pfm_error_set(err, PFM_ERROR_USAGE, "%s has no option %s; see pefomed %s --help", command, word, command);
-        const char *value = word[2 + length] == '=' ? word + 3 + length : NULL;
-        if (option->argument == NULL && value != NULL)
-            return pfm_error_set(err, PFM_ERROR_USAGE, "--%s takes no value", option->name);
-        if (option->argument != NULL && value == NULL) {
-            if (i + 1 == argc)
-                return pfm_error_set(err, PFM_ERROR_USAGE, "--%s needs a value: --%s %s", option->name, option->name,
-                                     option->argument);
-            value = argv[++i];
-        }
-        pfm_status status = add_value(call, option, value, err);
-        if (status != PFM_OK)
-            return status;
     }
     return PFM_OK;
 }
