@@ -1,0 +1,121 @@
+/* Products at any vector width. A template for an instance that has included act.h and operand.h and defined GEMM_ROWS, the
+ * rows whose sums fit into registers.
+ *
+ * Everything counts in units of 32 bits, which hold UNIT values of k: one float, or a pair of bf16. A panel is
+ * [units of k][PANEL columns] units; a step multiplies one unit of each row, broadcast, into two vectors of columns. Every
+ * element of c is a chain of sums over each block of k, the blocks added in order, so its bits depend on nothing but its row,
+ * its column and k. */
+#include "kernels/vector/gemm_shape.h"
+
+enum { PREFETCH = 1024 }; /* bytes ahead in the panel */
+
+/* Rows of c against one panel, over one block of k. */
+typedef struct block {
+    const char *a;    /* the first row, moved to the block of k */
+    size_t a_stride;  /* bytes between rows */
+    const char *b;    /* the panel's slice */
+    size_t values;    /* values of k in the block */
+    float *sums;      /* [rows][PANEL] kept between blocks of k */
+    bool first, last; /* the first block has no sums before it, the last stores to c */
+    const pfm_gemm *gemm;
+    size_t row, column, columns; /* where in c */
+} block;
+
+static ALWAYS_INLINE void store_result(const block *x, size_t row, size_t offset, vf sum)
+{
+    const pfm_gemm *gemm = x->gemm;
+    if (offset >= x->columns)
+        return;
+    size_t column = x->column + offset, count = x->columns - offset;
+    sum = vf_set(gemm->alpha) * sum;
+    if (gemm->bias != NULL)
+        sum += vf_load_part(gemm->bias + column, count);
+    if (gemm->addend != NULL)
+        sum += vf_load_any(gemm->addend, gemm->c_type, row * gemm->ld_addend + column, count);
+    vf_store_any(gemm->c, gemm->c_type, row * gemm->ldc + column, sum, count);
+}
+
+/* One step of k for `rows` rows; rows is a constant of each caller. */
+#define STEP(broadcast)                                                                                                        \
+    do {                                                                                                                       \
+        operand left = operand_load(b), right = operand_load(b + 4 * LANES);                                                   \
+        UNROLL for (int r = 0; r < rows; r++)                                                                                  \
+        {                                                                                                                      \
+            operand unit = broadcast(a + (size_t)r * stride);                                                                  \
+            sums[r][0] = operand_dot(sums[r][0], unit, left);                                                                  \
+            sums[r][1] = operand_dot(sums[r][1], unit, right);                                                                 \
+        }                                                                                                                      \
+    } while (0)
+
+static ALWAYS_INLINE void multiply(const block *x, const int rows)
+{
+    vf sums[GEMM_ROWS][2];
+    const char *a = x->a, *b = x->b, *end = a + x->values / UNIT * 4;
+    const size_t stride = x->a_stride;
+    UNROLL for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = vf_zero();
+    for (; a < end; a += 4, b += 4 * PANEL) {
+        vf_prefetch(b + PREFETCH);
+        vf_prefetch(b + PREFETCH + 4 * LANES);
+        STEP(operand_broadcast);
+    }
+    if (x->values % UNIT != 0) /* half a unit is left, and the row may end behind it */
+        STEP(operand_broadcast_half);
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        if (!x->first) {
+            sums[r][0] += vf_load(x->sums + r * PANEL);
+            sums[r][1] += vf_load(x->sums + r * PANEL + LANES);
+        }
+        if (x->last) {
+            store_result(x, x->row + (size_t)r, 0, sums[r][0]);
+            store_result(x, x->row + (size_t)r, LANES, sums[r][1]);
+        } else {
+            vf_store(x->sums + r * PANEL, sums[r][0]);
+            vf_store(x->sums + r * PANEL + LANES, sums[r][1]);
+        }
+    }
+}
+
+#define MULTIPLY(rows)                                                                                                         \
+    static void multiply_##rows(const block *x) { multiply(x, rows); }
+GEMM_EACH_ROWS(MULTIPLY)
+
+#define MULTIPLY_ENTRY(rows) multiply_##rows,
+static void (*const multiply_rows[])(const block *x) = {NULL, GEMM_EACH_ROWS(MULTIPLY_ENTRY)};
+
+/* The rows of a tile against one slice of a panel, in groups of almost equal size. */
+static void multiply_slice(block x, size_t rows)
+{
+    size_t groups = (rows + GEMM_ROWS - 1) / GEMM_ROWS;
+    for (size_t g = 0; g < groups; g++) {
+        size_t count = (rows + groups - g - 1) / (groups - g);
+        multiply_rows[count](&x);
+        x.a += count * x.a_stride;
+        x.sums += count * PANEL;
+        x.row += count;
+        rows -= count;
+    }
+}
+
+void NAME(gemm_tile)(const pfm_gemm *gemm, size_t row_begin, size_t row_end, size_t column_begin, size_t column_end,
+                     void *scratch)
+{
+    const size_t units = units_of(gemm->k), blocks = units <= MOST_UNITS ? 1 : (units + MOST_UNITS - 1) / MOST_UNITS;
+    const size_t step = (units + blocks - 1) / blocks;
+    for (size_t column = column_begin; column < column_end; column += PANEL)
+        for (size_t i = 0; i < blocks; i++) {
+            size_t value = i * step * UNIT;
+            block x = {.a = (const char *)gemm->a + (row_begin * gemm->lda + value) * sizeof(act),
+                       .a_stride = gemm->lda * sizeof(act),
+                       .b = (const char *)gemm->b + (column / PANEL * units + i * step) * PANEL * 4,
+                       .values = i + 1 < blocks ? step * UNIT : gemm->k - value,
+                       .sums = scratch,
+                       .first = i == 0,
+                       .last = i + 1 == blocks,
+                       .gemm = gemm,
+                       .row = row_begin,
+                       .column = column,
+                       .columns = column_end - column < PANEL ? column_end - column : PANEL};
+            multiply_slice(x, row_end - row_begin);
+        }
+}
