@@ -1,0 +1,151 @@
+/* JPEG by libjpeg-turbo: the exact integer DCT and smooth ("fancy") upsampling, which are its defaults and Pillow's. */
+#include "base/memory.h"
+#include "image/kinds.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jpeglib.h>
+#include <jerror.h>
+
+/* A progressive file may pretend to any number of passes over the whole picture; real ones have some ten. */
+#define MAX_SCANS 500
+
+typedef struct reader {
+    struct jpeg_error_mgr errors; /* first, so that libjpeg's pointer to it is one to the reader */
+    struct jpeg_progress_mgr progress;
+    struct jpeg_decompress_struct info;
+    jmp_buf escape;
+    const char *name;
+    pfm_image *out;
+    unsigned char *ink; /* one row of CMYK */
+    pfm_status status;
+    pfm_error *err;
+} reader;
+
+static bool recognize(const unsigned char *bytes, size_t size)
+{
+    return size >= 3 && bytes[0] == 0xFF && bytes[1] == 0xD8 && bytes[2] == 0xFF;
+}
+
+/* Leaves libjpeg, whose own reaction would be to end the process. */
+static void fail(j_common_ptr info)
+{
+    reader *r = (reader *)(void *)info->err;
+    char reason[JMSG_LENGTH_MAX];
+    info->err->format_message(info, reason);
+    bool other = info->err->msg_code == JERR_BAD_PRECISION || info->err->msg_code == JERR_SOF_UNSUPPORTED ||
+                 info->err->msg_code == JERR_CONVERSION_NOTIMPL;
+    if (info->err->msg_code == JERR_OUT_OF_MEMORY)
+        r->status = pfm_error_set(r->err, PFM_ERROR_NO_MEMORY, "not enough memory to read %s", r->name);
+    else if (other)
+        r->status = pfm_error_set(r->err, PFM_ERROR_UNSUPPORTED, "%s is a JPEG that is not read here: %s; convert it to PNG",
+                                  r->name, reason);
+    else
+        r->status =
+            pfm_error_set(r->err, PFM_ERROR_FORMAT, "%s is a damaged or truncated JPEG: %s; copy it again", r->name, reason);
+    longjmp(r->escape, 1);
+}
+
+/* libjpeg invents pixels where data are missing and merely warns. A made-up picture is worse than an error here; warnings after
+ * which every pixel is still right are passed over. */
+static void judge_warning(j_common_ptr info, int level)
+{
+    if (level >= 0)
+        return;
+    switch (info->err->msg_code) {
+    case JWRN_JPEG_EOF:
+    case JWRN_HIT_MARKER:
+    case JWRN_HUFF_BAD_CODE:
+    case JWRN_ARITH_BAD_CODE:
+    case JWRN_MUST_RESYNC: fail(info); break;
+    default: break;
+    }
+}
+
+static void stay_silent(j_common_ptr info) { (void)info; }
+
+static void limit_scans(j_common_ptr info)
+{
+    reader *r = (reader *)(void *)info->err;
+    if (r->info.input_scan_number > MAX_SCANS) {
+        r->status = pfm_error_set(r->err, PFM_ERROR_FORMAT, "%s is a JPEG of more than %d scans, which no honest file has",
+                                  r->name, MAX_SCANS);
+        longjmp(r->escape, 1);
+    }
+}
+
+/* One row of CMYK as Adobe writes it (0 is full ink) to RGB, rounding as Pillow does: with the true inks c = 255 - stored,
+ * value = 255 - k - c (255 - k) / 255, the quotient rounded. */
+static void ink_to_rgb(const unsigned char *ink, unsigned char *rgb, int width)
+{
+    for (int x = 0; x < width; x++, ink += 4, rgb += 3) {
+        unsigned light = ink[3]; /* 255 - k */
+        for (int c = 0; c < 3; c++) {
+            unsigned product = (255u - ink[c]) * light + 128u;
+            rgb[c] = (unsigned char)(light - ((product >> 8) + product) / 256u);
+        }
+    }
+}
+
+static bool choose_output(reader *r)
+{
+    int components = r->info.num_components;
+    if (components == 1 || components == 3)
+        r->info.out_color_space = JCS_RGB;
+    else if (components == 4)
+        r->info.out_color_space = JCS_CMYK;
+    else
+        r->status = pfm_error_set(r->err, PFM_ERROR_UNSUPPORTED, "%s is a JPEG of %d components; 1, 3 or 4 are read", r->name,
+                                  components);
+    return r->status == PFM_OK;
+}
+
+/* Everything between the creation of libjpeg's objects and their destruction; `fail` comes back to the setjmp. No local
+ * variable is read after a jump. */
+static void read_pixels(reader *r, const unsigned char *bytes, size_t size)
+{
+    if (setjmp(r->escape) != 0)
+        return;
+    jpeg_create_decompress(&r->info);
+    r->info.progress = &r->progress;
+    jpeg_mem_src(&r->info, bytes, (unsigned long)size);
+    (void)jpeg_read_header(&r->info, TRUE);
+    if (!choose_output(r))
+        return;
+    r->status = pfm_image_create((int)r->info.image_width, (int)r->info.image_height, r->name, r->out, r->err);
+    if (r->status != PFM_OK)
+        return;
+    (void)jpeg_start_decompress(&r->info);
+    size_t width = r->info.output_width;
+    bool inked = r->info.out_color_space == JCS_CMYK;
+    if (inked)
+        r->status = pfm_allocate(width, 4, &r->ink, r->err);
+    while (r->status == PFM_OK && r->info.output_scanline < r->info.output_height) {
+        unsigned char *rgb = r->out->rgb + (size_t)r->info.output_scanline * width * 3;
+        JSAMPROW row = inked ? r->ink : rgb;
+        (void)jpeg_read_scanlines(&r->info, &row, 1);
+        if (inked)
+            ink_to_rgb(r->ink, rgb, (int)width);
+    }
+    if (r->status == PFM_OK)
+        (void)jpeg_finish_decompress(&r->info);
+}
+
+static pfm_status decode(const unsigned char *bytes, size_t size, const char *name, pfm_image *out, pfm_error *err)
+{
+    reader r = {.name = name, .out = out, .err = err, .status = PFM_OK};
+    r.info.err = jpeg_std_error(&r.errors);
+    r.errors.error_exit = fail;
+    r.errors.emit_message = judge_warning;
+    r.errors.output_message = stay_silent;
+    r.progress.progress_monitor = limit_scans;
+    read_pixels(&r, bytes, size);
+    jpeg_destroy_decompress(&r.info);
+    free(r.ink);
+    return r.status;
+}
+
+const pfm_image_kind pfm_image_kind_jpeg = {"JPEG", recognize, decode};

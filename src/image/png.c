@@ -1,0 +1,190 @@
+/* PNG by libpng, every colour type and depth, interlaced or not. */
+#include "base/file.h"
+#include "base/try.h"
+#include "image/kinds.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <png.h>
+
+typedef struct reader {
+    const unsigned char *bytes;
+    size_t size, position;
+    const char *name;
+    pfm_image *out;
+    png_structp png;
+    png_infop info;
+    png_bytep *rows;
+    unsigned char *wide; /* 16-bit grey samples, big-endian */
+    pfm_status status;
+    pfm_error *err;
+} reader;
+
+static bool recognize(const unsigned char *bytes, size_t size)
+{
+    return size >= 8 && memcmp(bytes, "\x89PNG\r\n\x1A\n", 8) == 0;
+}
+
+static PNG_NORETURN void fail(png_structp png, png_const_charp reason)
+{
+    reader *r = png_get_error_ptr(png);
+    r->status = pfm_error_set(r->err, PFM_ERROR_FORMAT, "%s is a damaged or truncated PNG: %s; copy it again", r->name, reason);
+    png_longjmp(png, 1);
+}
+
+static void pass_over(png_structp png, png_const_charp warning)
+{
+    (void)png;
+    (void)warning;
+}
+
+static void give_bytes(png_structp png, png_bytep out, size_t count)
+{
+    reader *r = png_get_io_ptr(png);
+    if (count > r->size - r->position)
+        png_error(png, "the file ends too early");
+    memcpy(out, r->bytes + r->position, count);
+    r->position += count;
+}
+
+/* Sets up the conversion to 8-bit RGB. Grey of 16 bits stays as it is: `narrow` clips it. */
+static bool set_transforms(reader *r)
+{
+    int depth = png_get_bit_depth(r->png, r->info), type = png_get_color_type(r->png, r->info);
+    bool wide_grey = depth == 16 && type == PNG_COLOR_TYPE_GRAY;
+    if (type == PNG_COLOR_TYPE_PALETTE)
+        png_set_palette_to_rgb(r->png);
+    if (type == PNG_COLOR_TYPE_GRAY && depth < 8)
+        png_set_expand_gray_1_2_4_to_8(r->png);
+    if (depth == 16 && !wide_grey)
+        png_set_strip_16(r->png);
+    if ((type & PNG_COLOR_MASK_COLOR) == 0 && !wide_grey)
+        png_set_gray_to_rgb(r->png);
+    png_set_strip_alpha(r->png); /* also what a palette's tRNS became */
+    (void)png_set_interlace_handling(r->png);
+    png_read_update_info(r->png, r->info);
+    return wide_grey;
+}
+
+/* 16-bit grey to RGB as Pillow's convert does it: what is above 255 is 255. */
+static void narrow(const unsigned char *wide, unsigned char *rgb, size_t pixels)
+{
+    for (size_t i = 0; i < pixels; i++)
+        memset(rgb + 3 * i, wide[2 * i] != 0 ? 255 : wide[2 * i + 1], 3);
+}
+
+static pfm_status make_room(reader *r, int width, int height, bool wide_grey)
+{
+    pfm_status status = PFM_OK;
+    pfm_error *err = r->err;
+    size_t row_bytes = (size_t)width * (wide_grey ? 2 : 3);
+    PFM_TRY(pfm_allocate((size_t)height, sizeof *r->rows, &r->rows, err));
+    if (wide_grey)
+        PFM_TRY(pfm_allocate((size_t)height, row_bytes, &r->wide, err));
+    if (png_get_rowbytes(r->png, r->info) != row_bytes)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s is a PNG of an unknown layout; convert it to an 8-bit RGB PNG", r->name);
+    for (size_t y = 0; y < (size_t)height; y++)
+        r->rows[y] = (wide_grey ? r->wide : r->out->rgb) + y * row_bytes;
+done:
+    return status;
+}
+
+/* Everything that libpng may leave by a jump. No local variable is read after one. */
+static void read_pixels(reader *r)
+{
+    if (setjmp(png_jmpbuf(r->png)) != 0)
+        return;
+    png_set_read_fn(r->png, r, give_bytes);
+    png_set_user_limits(r->png, PFM_IMAGE_MAX_SIDE, PFM_IMAGE_MAX_SIDE);
+    png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* text, profiles, gamma: no part of the pixels */
+    png_read_info(r->png, r->info);
+    int width = (int)png_get_image_width(r->png, r->info), height = (int)png_get_image_height(r->png, r->info);
+    r->status = pfm_image_create(width, height, r->name, r->out, r->err);
+    if (r->status != PFM_OK)
+        return;
+    bool wide_grey = set_transforms(r);
+    r->status = make_room(r, width, height, wide_grey);
+    if (r->status != PFM_OK)
+        return;
+    png_read_image(r->png, r->rows);
+    png_read_end(r->png, NULL);
+    if (wide_grey)
+        narrow(r->wide, r->out->rgb, (size_t)width * (size_t)height);
+}
+
+static pfm_status decode(const unsigned char *bytes, size_t size, const char *name, pfm_image *out, pfm_error *err)
+{
+    reader r = {.bytes = bytes, .size = size, .name = name, .out = out, .status = PFM_OK, .err = err};
+    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, fail, pass_over);
+    r.info = r.png == NULL ? NULL : png_create_info_struct(r.png);
+    if (r.info == NULL)
+        r.status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "not enough memory to read %s", name);
+    else
+        read_pixels(&r);
+    png_destroy_read_struct(&r.png, &r.info, NULL);
+    free(r.rows);
+    free(r.wide);
+    return r.status;
+}
+
+const pfm_image_kind pfm_image_kind_png = {"PNG", recognize, decode};
+
+typedef struct writer {
+    pfm_buffer bytes;
+    png_structp png;
+    png_infop info;
+    pfm_status status;
+    const char *path;
+    pfm_error *err;
+} writer;
+
+static PNG_NORETURN void fail_writing(png_structp png, png_const_charp reason)
+{
+    writer *w = png_get_error_ptr(png);
+    if (w->status == PFM_OK)
+        w->status = pfm_error_set(w->err, PFM_ERROR_IO, "cannot write %s: %s", w->path, reason);
+    png_longjmp(png, 1);
+}
+
+static void take_bytes(png_structp png, png_bytep bytes, size_t count)
+{
+    writer *w = png_get_io_ptr(png);
+    w->status = pfm_buffer_append(&w->bytes, bytes, count, w->err);
+    if (w->status != PFM_OK)
+        png_error(png, "not enough memory");
+}
+
+static void flush_nothing(png_structp png) { (void)png; }
+
+static void encode(writer *w, const pfm_image *image)
+{
+    if (setjmp(png_jmpbuf(w->png)) != 0)
+        return;
+    png_set_write_fn(w->png, w, take_bytes, flush_nothing);
+    png_set_user_limits(w->png, PFM_IMAGE_MAX_SIDE, PFM_IMAGE_MAX_SIDE);
+    png_set_IHDR(w->png, w->info, (png_uint_32)image->width, (png_uint_32)image->height, 8, PNG_COLOR_TYPE_RGB,
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(w->png, w->info);
+    for (size_t y = 0; y < (size_t)image->height; y++)
+        png_write_row(w->png, image->rgb + y * (size_t)image->width * 3);
+    png_write_end(w->png, NULL);
+}
+
+pfm_status pfm_image_write_png(const pfm_image *image, const char *path, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    writer w = {.status = PFM_OK, .path = path, .err = err};
+    w.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &w, fail_writing, pass_over);
+    w.info = w.png == NULL ? NULL : png_create_info_struct(w.png);
+    if (w.info == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "not enough memory to write %s", path);
+    encode(&w, image);
+    PFM_TRY(w.status);
+    PFM_TRY(pfm_file_write(path, w.bytes.data, w.bytes.size, err));
+done:
+    png_destroy_write_struct(&w.png, &w.info);
+    pfm_buffer_free(&w.bytes);
+    return status;
+}

@@ -1,0 +1,222 @@
+/* Bicubic resizing to the bytes that Pillow gives, which the models' preprocessing was defined by.
+ *
+ * Along each axis output i lies at c = (i + 1/2) * in/out in the input. With f = max(1, in/out) the kernel reaches 2f to both
+ * sides; weights w_j = h((j + 1/2 - c) / f), h Keys' cubic with a = -1/2, are normalised to sum 1 and rounded to 22 fractional
+ * bits. One axis is filtered, rounded and clipped to 8 bits, then the other. */
+#include "base/memory.h"
+#include "base/try.h"
+#include "image/image.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF /* a fused multiply-add would round weights differently; gcc's -std=c17 fuses nothing */
+#endif
+
+#define FRACTION_BITS 22 /* 8 bits of value and 2 of overshoot fit above them */
+#define REACH 2.0
+
+/* Where each output takes its inputs from, and how much of each. */
+typedef struct weights {
+    int taps;           /* row length of `values` */
+    int *first, *count; /* [size] */
+    int32_t *values;    /* [size][taps], 22 fractional bits */
+} weights;
+
+static void weights_free(weights *w)
+{
+    free(w->first);
+    free(w->count);
+    free(w->values);
+    *w = (weights){0};
+}
+
+static double cubic(double x)
+{
+    const double a = -0.5;
+    if (x < 0.0)
+        x = -x;
+    if (x < 1.0)
+        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
+    if (x < 2.0)
+        return (((x - 5.0) * x + 8.0) * x - 4.0) * a;
+    return 0.0;
+}
+
+static int32_t to_fixed(double value)
+{
+    double scaled = value * (1 << FRACTION_BITS);
+    return (int32_t)(value < 0.0 ? scaled - 0.5 : scaled + 0.5);
+}
+
+/* The weights of one output, in doubles in `scratch`; returns how many. */
+static int weigh(double centre, double stretch, int in, int *first, double *scratch)
+{
+    double reach = REACH * stretch, inverse = 1.0 / stretch, sum = 0.0;
+    int from = (int)(centre - reach + 0.5), to = (int)(centre + reach + 0.5);
+    from = from < 0 ? 0 : from;
+    to = to > in ? in : to;
+    for (int j = 0; j < to - from; j++) {
+        scratch[j] = cubic((j + from - centre + 0.5) * inverse);
+        sum += scratch[j];
+    }
+    for (int j = 0; j < to - from && sum != 0.0; j++)
+        scratch[j] /= sum;
+    *first = from;
+    return to - from;
+}
+
+static pfm_status weights_create(int in, int out, weights *w, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    double *scratch = NULL;
+    double scale = (double)in / out, stretch = scale < 1.0 ? 1.0 : scale;
+    w->taps = (int)ceil(REACH * stretch) * 2 + 1;
+    PFM_TRY(pfm_allocate((size_t)out, sizeof *w->first, &w->first, err));
+    PFM_TRY(pfm_allocate((size_t)out, sizeof *w->count, &w->count, err));
+    PFM_TRY(pfm_allocate((size_t)out * (size_t)w->taps, sizeof *w->values, &w->values, err));
+    PFM_TRY(pfm_allocate((size_t)w->taps, sizeof *scratch, &scratch, err));
+    for (int i = 0; i < out; i++) {
+        w->count[i] = weigh((i + 0.5) * scale, stretch, in, &w->first[i], scratch);
+        for (int j = 0; j < w->count[i]; j++)
+            w->values[(size_t)i * (size_t)w->taps + (size_t)j] = to_fixed(scratch[j]);
+    }
+done:
+    free(scratch);
+    return status;
+}
+
+static uint8_t clip(int32_t sum)
+{
+    int32_t value = sum >> FRACTION_BITS;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+/* The rows of `in` from `first` on, as many as `out` has, to out's width. */
+static void filter_rows(const pfm_image *in, int first, const weights *w, pfm_image *out)
+{
+    size_t in_stride = (size_t)in->width * 3;
+    uint8_t *to = out->rgb;
+    for (int y = 0; y < out->height; y++) {
+        const uint8_t *row = in->rgb + (size_t)(y + first) * in_stride;
+        for (int x = 0; x < out->width; x++, to += 3) {
+            const uint8_t *from = row + (size_t)w->first[x] * 3;
+            const int32_t *k = w->values + (size_t)x * (size_t)w->taps;
+            int32_t r = 1 << (FRACTION_BITS - 1), g = r, b = r;
+            for (int j = 0; j < w->count[x]; j++, from += 3) {
+                r += from[0] * k[j];
+                g += from[1] * k[j];
+                b += from[2] * k[j];
+            }
+            to[0] = clip(r);
+            to[1] = clip(g);
+            to[2] = clip(b);
+        }
+    }
+}
+
+/* The columns of `in`, whose first row is row `first` of what `w` was made for; `sums` holds a row's samples. */
+static void filter_columns(const pfm_image *in, int first, const weights *w, int32_t *sums, pfm_image *out)
+{
+    size_t samples = (size_t)in->width * 3;
+    for (int y = 0; y < out->height; y++) {
+        const int32_t *k = w->values + (size_t)y * (size_t)w->taps;
+        const uint8_t *row = in->rgb + (size_t)(w->first[y] - first) * samples;
+        for (size_t i = 0; i < samples; i++)
+            sums[i] = 1 << (FRACTION_BITS - 1);
+        for (int j = 0; j < w->count[y]; j++, row += samples) {
+            int32_t weight = k[j];
+            for (size_t i = 0; i < samples; i++)
+                sums[i] += row[i] * weight;
+        }
+        uint8_t *to = out->rgb + (size_t)y * samples;
+        for (size_t i = 0; i < samples; i++)
+            to[i] = clip(sums[i]);
+    }
+}
+
+static pfm_status resize_width(const pfm_image *in, int width, int first, int rows, pfm_image *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    weights w = {0};
+    PFM_TRY(weights_create(in->width, width, &w, err));
+    PFM_TRY(pfm_image_create(width, rows, "the resized picture", out, err));
+    filter_rows(in, first, &w, out);
+done:
+    weights_free(&w);
+    return status;
+}
+
+static pfm_status resize_height(const pfm_image *in, int first, const weights *w, int height, pfm_image *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    int32_t *sums = NULL;
+    PFM_TRY(pfm_image_create(in->width, height, "the resized picture", out, err));
+    PFM_TRY(pfm_allocate((size_t)in->width * 3, sizeof *sums, &sums, err));
+    filter_columns(in, first, w, sums, out);
+done:
+    free(sums);
+    return status;
+}
+
+static pfm_status copy_image(const pfm_image *in, pfm_image *out, pfm_error *err)
+{
+    pfm_status status = pfm_image_create(in->width, in->height, "the picture", out, err);
+    if (status == PFM_OK)
+        memcpy(out->rgb, in->rgb, (size_t)in->width * (size_t)in->height * 3);
+    return status;
+}
+
+/* Which axis goes first decides where 8-bit rounding happens, so it must be Pillow's choice: since Pillow 13 columns, where the
+ * height shrinks by more than twice what the width does; before that always rows. */
+static bool columns_first(const pfm_image *in, int width, int height)
+{
+    int64_t narrower = in->width > width ? in->width - width : 0;
+    return (int64_t)in->height - height > 2 * narrower;
+}
+
+static pfm_status resize_both(const pfm_image *in, int width, int height, pfm_image *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    weights down = {0};
+    pfm_image between = {0};
+    PFM_TRY(weights_create(in->height, height, &down, err));
+    if (width == in->width) {
+        PFM_TRY(resize_height(in, 0, &down, height, out, err));
+    } else if (columns_first(in, width, height)) {
+        PFM_TRY(resize_height(in, 0, &down, height, &between, err));
+        PFM_TRY(resize_width(&between, width, 0, height, out, err));
+    } else {
+        int first = down.first[0], last = down.first[height - 1] + down.count[height - 1]; /* the rows that columns read */
+        PFM_TRY(resize_width(in, width, first, last - first, &between, err));
+        PFM_TRY(resize_height(&between, first, &down, height, out, err));
+    }
+done:
+    weights_free(&down);
+    pfm_image_free(&between);
+    return status;
+}
+
+pfm_status pfm_image_resize_bicubic(const pfm_image *in, int width, int height, pfm_image *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    *out = (pfm_image){0};
+    if (width < 1 || height < 1 || width > PFM_IMAGE_MAX_SIDE || height > PFM_IMAGE_MAX_SIDE ||
+        width > PFM_IMAGE_MAX_PIXELS / height)
+        PFM_FAIL(PFM_ERROR_USAGE,
+                 "a picture cannot be resized to %d x %d; give sides from 1 to %d and at most %d pixels in all", width, height,
+                 PFM_IMAGE_MAX_SIDE, PFM_IMAGE_MAX_PIXELS);
+    if (width == in->width && height == in->height)
+        PFM_TRY(copy_image(in, out, err));
+    else if (height == in->height)
+        PFM_TRY(resize_width(in, width, 0, height, out, err));
+    else
+        PFM_TRY(resize_both(in, width, height, out, err));
+done:
+    if (status != PFM_OK)
+        pfm_image_free(out);
+    return status;
+}
