@@ -10,6 +10,9 @@
 /* A file of encoded bytes larger than any picture within the pixel limit has reason to be. */
 #define FILE_LIMIT ((size_t)1 << 30)
 
+/* The longest side of a square within PFM_IMAGE_MAX_PIXELS. */
+#define SIZE_LIMIT 13377
+
 #define KIND_ADDRESS(kind) &pfm_image_kind_##kind,
 static const pfm_image_kind *const kinds[] = {PFM_IMAGE_KINDS(KIND_ADDRESS)};
 
@@ -26,10 +29,9 @@ pfm_status pfm_image_create(int width, int height, const char *name, pfm_image *
     *out = (pfm_image){0};
     if (width < 1 || height < 1)
         return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is %d x %d pixels: there is no picture in it", name, width, height);
-    if (width > PFM_IMAGE_MAX_PIXELS / height)
-        return pfm_error_set(err, PFM_ERROR_FORMAT,
-                             "%s is %d x %d pixels, more than the %d that are read; make it smaller first", name, width, height,
-                             PFM_IMAGE_MAX_PIXELS);
+    if (width > PFM_IMAGE_MAX_SIDE || height > PFM_IMAGE_MAX_SIDE || width > PFM_IMAGE_MAX_PIXELS / height)
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is %d x %d pixels; at most %d in all and sides of %d are read", name,
+                             width, height, PFM_IMAGE_MAX_PIXELS, PFM_IMAGE_MAX_SIDE);
     pfm_status status = pfm_allocate((size_t)width * (size_t)height, 3, &out->rgb, err);
     if (status == PFM_OK) {
         out->width = width;
@@ -104,5 +106,37 @@ pfm_status pfm_image_load(const char *path, pfm_image *out, pfm_error *err)
     PFM_TRY(pfm_image_decode(file.data, file.size, path, out, err));
 done:
     pfm_buffer_free(&file);
+    return status;
+}
+
+/* JPEG and PNG hold one picture of 8-bit values (or what was clipped to them): nothing to choose. */
+static pfm_status check_options(const char *path, const pfm_image_options *options, pfm_error *err)
+{
+    if (options->frame != 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s has one frame, number 0; there is no frame %d", path, options->frame);
+    if (options->window != NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s is a finished picture, to which no window applies; leave out --window",
+                             path);
+    if (options->size < 0 || options->size > SIZE_LIMIT)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "a picture cannot be resized to %d x %d; give a size from 1 to %d",
+                             options->size, options->size, SIZE_LIMIT);
+    return PFM_OK;
+}
+
+pfm_status pfm_image_convert(const char *path, const pfm_image_options *options, pfm_image *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_image own = {0};
+    *out = (pfm_image){0};
+    PFM_TRY(pfm_image_load(path, &own, err));
+    PFM_TRY(check_options(path, options, err));
+    if (options->size > 0) {
+        PFM_TRY(pfm_image_resize_bicubic(&own, options->size, options->size, out, err));
+    } else {
+        *out = own;
+        own = (pfm_image){0};
+    }
+done:
+    pfm_image_free(&own);
     return status;
 }

@@ -1,5 +1,6 @@
 /* JPEG by libjpeg-turbo: the exact integer DCT and smooth ("fancy") upsampling, which are its defaults and Pillow's. */
-#include "base/memory.h"
+#include "base/file.h"
+#include "base/try.h"
 #include "image/kinds.h"
 
 #include <setjmp.h>
@@ -149,3 +150,92 @@ static pfm_status decode(const unsigned char *bytes, size_t size, const char *na
 }
 
 const pfm_image_kind pfm_image_kind_jpeg = {"JPEG", recognize, decode};
+
+typedef struct writer {
+    struct jpeg_error_mgr errors; /* first, as in reader */
+    struct jpeg_destination_mgr destination;
+    struct jpeg_compress_struct info;
+    jmp_buf escape;
+    const char *path;
+    pfm_buffer bytes;
+    JOCTET piece[4096]; /* on its way to bytes */
+    pfm_status status;
+    pfm_error *err;
+} writer;
+
+static void keep(j_compress_ptr info, size_t count)
+{
+    writer *w = (writer *)(void *)info->err;
+    w->status = pfm_buffer_append(&w->bytes, w->piece, count, w->err);
+    if (w->status != PFM_OK)
+        longjmp(w->escape, 1);
+    w->destination.next_output_byte = w->piece;
+    w->destination.free_in_buffer = sizeof w->piece;
+}
+
+static void begin_keeping(j_compress_ptr info) { keep(info, 0); }
+
+static boolean keep_piece(j_compress_ptr info)
+{
+    keep(info, sizeof((writer *)(void *)info->err)->piece);
+    return TRUE;
+}
+
+static void keep_rest(j_compress_ptr info)
+{
+    writer *w = (writer *)(void *)info->err;
+    keep(info, sizeof w->piece - w->destination.free_in_buffer);
+}
+
+static void fail_writing(j_common_ptr info)
+{
+    writer *w = (writer *)(void *)info->err;
+    char reason[JMSG_LENGTH_MAX];
+    info->err->format_message(info, reason);
+    pfm_status code = info->err->msg_code == JERR_OUT_OF_MEMORY ? PFM_ERROR_NO_MEMORY : PFM_ERROR_USAGE;
+    w->status = pfm_error_set(w->err, code, "cannot write %s: %s", w->path, reason);
+    longjmp(w->escape, 1);
+}
+
+/* Everything that libjpeg may leave by a jump. */
+static void encode(writer *w, const uint8_t *grey, int width, int height, int quality)
+{
+    if (setjmp(w->escape) != 0)
+        return;
+    jpeg_create_compress(&w->info);
+    w->destination.init_destination = begin_keeping;
+    w->destination.empty_output_buffer = keep_piece;
+    w->destination.term_destination = keep_rest;
+    w->info.dest = &w->destination;
+    w->info.image_width = (JDIMENSION)width;
+    w->info.image_height = (JDIMENSION)height;
+    w->info.input_components = 1;
+    w->info.in_color_space = JCS_GRAYSCALE;
+    jpeg_set_defaults(&w->info);
+    jpeg_set_quality(&w->info, quality, TRUE);
+    jpeg_start_compress(&w->info, TRUE);
+    while (w->info.next_scanline < w->info.image_height) {
+        JSAMPROW row = (JSAMPROW)(uintptr_t)(grey + (size_t)w->info.next_scanline * (size_t)width);
+        (void)jpeg_write_scanlines(&w->info, &row, 1);
+    }
+    jpeg_finish_compress(&w->info);
+}
+
+pfm_status pfm_image_write_grey_jpeg(const uint8_t *grey, int width, int height, int quality, const char *path, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    writer w = {.path = path, .err = err, .status = PFM_OK};
+    if (width < 1 || height < 1 || width > JPEG_MAX_DIMENSION || height > JPEG_MAX_DIMENSION || quality < 1 || quality > 100)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "cannot write %s: a JPEG of %d x %d pixels and quality %d cannot be", path,
+                             width, height, quality);
+    w.info.err = jpeg_std_error(&w.errors);
+    w.errors.error_exit = fail_writing;
+    w.errors.output_message = stay_silent;
+    encode(&w, grey, width, height, quality);
+    PFM_TRY(w.status);
+    PFM_TRY(pfm_file_write(path, w.bytes.data, w.bytes.size, err));
+done:
+    jpeg_destroy_compress(&w.info);
+    pfm_buffer_free(&w.bytes);
+    return status;
+}

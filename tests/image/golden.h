@@ -1,0 +1,27 @@
+/* The small files of tests/image/golden and what Pillow makes of them (script/golden/images.py). */
+#ifndef PFM_TESTS_IMAGE_GOLDEN_H
+#define PFM_TESTS_IMAGE_GOLDEN_H
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "image/image.h"
+#include "test.h"
+
+/* One line of image_results.txt. */
+typedef struct golden_result {
+    char file[64];
+    int width, height;
+    pfm_hash_hex hash;
+} golden_result;
+
+/* The results, in a static array; *count says how many. */
+const golden_result *golden_results(int *count);
+/* The path of a golden file, in test_path's ring. */
+const char *golden_path(const char *file);
+/* Fails the test unless the picture is the one of the result. */
+void assert_golden(const pfm_image *image, const golden_result *result);
+/* Each golden file whose name ends thus, cut short at every length and with single bytes changed: the first must all be errors,
+ * the second must not crash. */
+void check_damage(const char *ending);
+
+#endif

@@ -1,0 +1,43 @@
+#include "golden.h"
+
+static void test_damaged_files(void **state)
+{
+    (void)state;
+    check_damage(".png");
+}
+
+static void test_written_and_read_again(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_image image, again;
+    const char *path = test_path(test_scratch_folder(), "again.png");
+    assert_ok(pfm_image_load(golden_path("cmyk.jpg"), &image, &err));
+    assert_ok(pfm_image_write_png(&image, path, &err));
+    assert_ok(pfm_image_load(path, &again, &err));
+    assert_int_equal(again.width, image.width);
+    assert_int_equal(again.height, image.height);
+    assert_memory_equal(again.rgb, image.rgb, (size_t)image.width * (size_t)image.height * 3);
+    assert_error(pfm_image_write_png(&image, "/proc/x.png", &err), PFM_ERROR_IO, "/proc/x.png");
+    pfm_image_free(&image);
+    pfm_image_free(&again);
+}
+
+/* A header that promises what no file keeps; the sizes stand at byte 16, the checksum behind the header is made to fit. */
+static void test_a_lying_header(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_image image;
+    unsigned char huge[] = "\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\x4E\x20\0\0\x4E\x20\x08\x02\0\0\0\x6C\x12\xD1\x6E\0\0\0\0IDAT";
+    assert_error(pfm_image_decode(huge, sizeof huge - 1, "huge.png", &image, &err), PFM_ERROR_FORMAT, "20000 x 20000");
+    unsigned char none[] = "\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\0\0\0\0\x4E\x20\x08\x02\0\0\0\xA7\x71\xE0\x57\0\0\0\0IDAT";
+    assert_error(pfm_image_decode(none, sizeof none - 1, "none.png", &image, &err), PFM_ERROR_FORMAT, "none.png");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_written_and_read_again),
+                                       cmocka_unit_test(test_a_lying_header)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
