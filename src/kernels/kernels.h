@@ -31,19 +31,19 @@ typedef struct pfm_attention_span {
 /* One query head over one span. Pointers are to row 0 of the whole tensors, already moved to the head: row r of q is
  * q + r * q_stride (in elements). out = softmax(scale * q k^T) v over the visible keys. */
 typedef struct pfm_attention_head {
-    const void *q, *k, *v;       /* act [rows, head_dim] each, strided; k and v of the head's key/value group */
+    const void *q, *k, *v; /* act [rows, head_dim] each, strided; k and v of the head's key/value group */
     size_t q_stride, k_stride, v_stride;
     size_t head_dim;
     float scale;
-    void *out;                   /* act, stride out_stride; in backward the forward's result, read */
+    void *out; /* act, stride out_stride; in backward the forward's result, read */
     size_t out_stride;
-    float *lse;                  /* log of the sum of exp(scale q k^T), row r at lse[r * lse_stride]; backward reads it */
+    float *lse; /* log of the sum of exp(scale q k^T), row r at lse[r * lse_stride]; backward reads it */
     size_t lse_stride;
-    const void *dout;            /* backward only, laid out as out */
-    void *dq;                    /* act, laid out as q: written */
-    float *dk, *dv;              /* f32, row r at dk[r * dkv_stride]: added to */
+    const void *dout; /* backward only, laid out as out */
+    void *dq;         /* act, laid out as q: written */
+    float *dk, *dv;   /* f32, row r at dk[r * dkv_stride]: added to */
     size_t dkv_stride;
-    float *scratch;              /* attention_scratch(head_dim, most visible keys of a query) floats, 64-byte aligned */
+    float *scratch; /* attention_scratch(head_dim, most visible keys of a query) floats, 64-byte aligned */
 } pfm_attention_head;
 
 /* A product with a packed right operand: c[i,j] = alpha * sum_p a[i,p] b[p,j] + bias[j] + addend[i,j].
@@ -82,6 +82,7 @@ typedef struct pfm_adamw {
 /* SLOT(name, return type, (arguments), relative error bound against ref) for slots of one type,
  * ACT_SLOT likewise for slots that come once per activation type. The bound is on ||y - y*|| / ||y*|| with f32 storage; bf16
  * storage adds 2^-8. 0: bit-exact. */
+/* clang-format off */
 #define PFM_KERNEL_LIST(SLOT, ACT_SLOT)                                                                                        \
     SLOT(bf16_from_f32, void, (const float *x, pfm_bf16 *y, size_t n), 0)                                                      \
     SLOT(bf16_to_f32, void, (const pfm_bf16 *x, float *y, size_t n), 0)                                                        \
@@ -124,6 +125,7 @@ typedef struct pfm_adamw {
     /* one tile of the grid: rows row_begin..row_end, columns column_begin..column_end of c */                                 \
     ACT_SLOT(gemm_tile, void, (const pfm_gemm *gemm, size_t row_begin, size_t row_end, size_t column_begin,                    \
                                size_t column_end, void *scratch), 1e-6)
+/* clang-format on */
 
 typedef struct pfm_kernels {
 #define PFM_KERNEL_FIELD(name, type, arguments, bound) type(*name) arguments;
