@@ -1,0 +1,239 @@
+#include "data/dataset.h"
+
+#include "base/map.h"
+#include "base/try.h"
+#include "data/format.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <utf8proc.h>
+
+static const pfm_dataset_format *const formats[] = {
+#define ADDRESS(name) &pfm_dataset_##name,
+    PFM_DATASET_LIST(ADDRESS)
+#undef ADDRESS
+};
+
+static const pfm_dataset_format *find_format(const char *name)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (strcmp(formats[i]->name, name) == 0)
+            return formats[i];
+    }
+    return NULL;
+}
+
+const char *pfm_dataset_names(void)
+{
+#define COMMA(name) ", " #name
+    return &(PFM_DATASET_LIST(COMMA))[2];
+#undef COMMA
+}
+
+bool pfm_dataset_is_known(const char *name) { return find_format(name) != NULL; }
+
+static pfm_status get_format(const char *name, const pfm_dataset_format **out, pfm_error *err)
+{
+    *out = find_format(name);
+    if (*out == NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "there is no data set '%s'; there are %s", name, pfm_dataset_names());
+    return PFM_OK;
+}
+
+static pfm_status list_splits(const pfm_dataset_format *format, const char *path, const pfm_dataset_options *options,
+                              pfm_names *out, pfm_error *err)
+{
+    if (format->layout != NULL)
+        return pfm_json_splits_list(format->layout, path, options, out, err);
+    return format->list_splits(path, options, out, err);
+}
+
+static pfm_status read_rows(const pfm_dataset_format *format, const char *path, const char *split,
+                            const pfm_dataset_options *options, pfm_rows *out, pfm_error *err)
+{
+    if (format->layout != NULL)
+        return pfm_json_splits_read(format->layout, path, split, options, out, err);
+    return format->read(path, split, options, out, err);
+}
+
+pfm_status pfm_dataset_list_splits(const char *name, const char *path, const pfm_dataset_options *options, pfm_names *out,
+                                   pfm_error *err)
+{
+    const pfm_dataset_format *format = NULL;
+    pfm_status status = get_format(name, &format, err);
+    return status != PFM_OK ? status : list_splits(format, path, options, out, err);
+}
+
+pfm_status pfm_dataset_has_split(const char *name, const char *path, const char *split, const pfm_dataset_options *options,
+                                 bool *out, pfm_error *err)
+{
+    pfm_names splits = {0};
+    pfm_status status = pfm_dataset_list_splits(name, path, options, &splits, err);
+    if (status == PFM_OK)
+        *out = pfm_names_has(&splits, pfm_split_canonical(split));
+    pfm_names_free(&splits);
+    return status;
+}
+
+static pfm_status require_split(const pfm_dataset_format *format, const char *path, const char *split,
+                                const pfm_dataset_options *options, pfm_error *err)
+{
+    pfm_names splits = {0};
+    pfm_buffer text = {0};
+    pfm_status status = PFM_OK;
+    PFM_TRY(list_splits(format, path, options, &splits, err));
+    if (!pfm_names_has(&splits, split)) {
+        PFM_TRY(pfm_names_append(&splits, &text, err));
+        PFM_FAIL(PFM_ERROR_USAGE, "%s has no split '%s' for %s; its splits: %s", path, split, format->name, text.data);
+    }
+done:
+    pfm_buffer_free(&text);
+    pfm_names_free(&splits);
+    return status;
+}
+
+static void keep_first(pfm_rows *rows, size_t limit)
+{
+    for (; limit > 0 && rows->count > limit; rows->count--)
+        pfm_row_free(&rows->items[rows->count - 1]);
+}
+
+/* Gives a row whose id an earlier row has an id of its own: "12", "12#2", "12#3". */
+static pfm_status make_ids_unique(pfm_rows *rows, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_map seen = {0};
+    for (size_t i = 0; i < rows->count; i++) {
+        pfm_row *row = &rows->items[i];
+        char *own = row->id;
+        for (int copy = 2; pfm_map_get(&seen, row->id, strlen(row->id), NULL); copy++) {
+            char *made = NULL;
+            PFM_TRY(pfm_string_format(&made, err, "%s#%d", own, copy));
+            if (row->id != own)
+                free(row->id);
+            row->id = made;
+        }
+        if (row->id != own)
+            free(own);
+        own = NULL;
+        PFM_TRY(pfm_map_set(&seen, row->id, strlen(row->id), 1, err));
+    }
+done:
+    pfm_map_free(&seen);
+    return status;
+}
+
+static pfm_status number_images(pfm_rows *rows, size_t *count, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_map seen = {0};
+    for (size_t i = 0; i < rows->count; i++) {
+        pfm_row *row = &rows->items[i];
+        int64_t index = (int64_t)seen.count;
+        if (!pfm_map_get(&seen, row->image_path, strlen(row->image_path), &index))
+            PFM_TRY(pfm_map_set(&seen, row->image_path, strlen(row->image_path), index, err));
+        row->image_index = (int)index;
+    }
+    *count = seen.count;
+done:
+    pfm_map_free(&seen);
+    return status;
+}
+
+pfm_status pfm_dataset_load(const char *name, const char *path, const char *split, const pfm_dataset_options *options,
+                            pfm_dataset **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_dataset_format *format = NULL;
+    pfm_dataset *dataset = NULL;
+    pfm_rows rows = {0};
+    split = pfm_split_canonical(split);
+    PFM_TRY(get_format(name, &format, err));
+    PFM_TRY(require_split(format, path, split, options, err));
+    PFM_TRY(read_rows(format, path, split, options, &rows, err));
+    if (rows.count == 0)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: the split '%s' holds no rows", path, split);
+    keep_first(&rows, options->limit);
+    PFM_TRY(pfm_allocate(1, sizeof *dataset, &dataset, err));
+    PFM_TRY(pfm_string_copy(name, &dataset->name, err));
+    PFM_TRY(pfm_string_copy(split, &dataset->split, err));
+    PFM_TRY(make_ids_unique(&rows, err));
+    PFM_TRY(number_images(&rows, &dataset->image_count, err));
+    dataset->rows = rows.items;
+    dataset->count = rows.count;
+    rows = (pfm_rows){0};
+    *out = dataset;
+    dataset = NULL;
+done:
+    pfm_rows_free(&rows);
+    pfm_dataset_free(dataset);
+    return status;
+}
+
+void pfm_dataset_free(pfm_dataset *dataset)
+{
+    if (dataset == NULL)
+        return;
+    pfm_rows rows = {.items = dataset->rows, .count = dataset->count};
+    pfm_rows_free(&rows);
+    free(dataset->name);
+    free(dataset->split);
+    free(dataset);
+}
+
+pfm_status pfm_dataset_check_images(const pfm_dataset *dataset, pfm_error *err)
+{
+    const pfm_row *first = NULL;
+    size_t missing = 0;
+    int reason = 0, next = 0;
+    for (size_t i = 0; i < dataset->count; i++) {
+        const pfm_row *row = &dataset->rows[i];
+        if (row->image_index < next) /* numbered in order of appearance: seen before */
+            continue;
+        next = row->image_index + 1;
+        if (access(row->image_path, R_OK) == 0)
+            continue;
+        if (missing++ == 0) {
+            first = row;
+            reason = errno;
+        }
+    }
+    if (missing == 0)
+        return PFM_OK;
+    char others[80] = "";
+    if (missing > 1)
+        (void)snprintf(others, sizeof others, " (and %zu more images of %zu)", missing - 1, dataset->image_count);
+    return pfm_error_set(err, PFM_ERROR_IO, "%s %s, row %s: cannot open its image %s: %s%s", dataset->name, dataset->split,
+                         first->id, first->image_path, strerror(reason), others);
+}
+
+pfm_status pfm_answer_prepare(const char *answer, bool lowercase, char **out, pfm_error *err)
+{
+    static const char blanks[] = " \t\r\n\v\f";
+    answer += strspn(answer, blanks);
+    size_t length = strlen(answer);
+    while (length > 0 && strchr(blanks, answer[length - 1]) != NULL)
+        length--;
+    if (!lowercase)
+        return pfm_string_copy_n(answer, length, out, err);
+    pfm_status status = PFM_OK;
+    pfm_buffer text = {0};
+    PFM_TRY(pfm_buffer_append(&text, "", 0, err));
+    for (size_t i = 0; i < length;) {
+        utf8proc_int32_t point = 0;
+        utf8proc_uint8_t bytes[4];
+        utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)answer + i, (utf8proc_ssize_t)(length - i), &point);
+        if (used <= 0)
+            PFM_FAIL(PFM_ERROR_FORMAT, "an answer is not UTF-8: %s", answer);
+        utf8proc_ssize_t made = utf8proc_encode_char(utf8proc_tolower(point), bytes);
+        PFM_TRY(pfm_buffer_append(&text, bytes, (size_t)made, err));
+        i += (size_t)used;
+    }
+    *out = text.data;
+    text = (pfm_buffer){0};
+done:
+    pfm_buffer_free(&text);
+    return status;
+}

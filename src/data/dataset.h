@@ -1,0 +1,69 @@
+/* Data sets: questions about images with their answers, read from the files in which they are published.
+ *
+ * Adding one is a file with a `const pfm_dataset_format` (format.h) and a line in dataset_list.h. */
+#ifndef PFM_DATA_DATASET_H
+#define PFM_DATA_DATASET_H
+
+#include "pefomed/status.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum pfm_answer_type { PFM_ANSWER_OPEN, PFM_ANSWER_CLOSED } pfm_answer_type;
+
+typedef struct pfm_row {
+    char *id;         /* the data set's own, else a made one; unique within the split */
+    char *image;      /* as the data set writes it */
+    char *image_path; /* the file to open */
+    char *question;   /* as the data set writes it; "" for a report */
+    char *answer;     /* as the data set writes it, a number as its JSON text; a report's text */
+    pfm_answer_type answer_type;
+    char *patient;   /* NULL where the data set does not say */
+    json_t *extra;   /* object: the columns that no field above holds, as in the data */
+    int image_index; /* 0..image_count-1, in order of first appearance */
+} pfm_row;
+
+typedef struct pfm_dataset {
+    char *name, *split;
+    pfm_row *rows; /* [count], in the split's order */
+    size_t count, image_count;
+} pfm_dataset;
+
+typedef struct pfm_dataset_options {
+    const char *language;    /* NULL, or the only language to take */
+    bool any_language;       /* take every language: to count them, never to learn from */
+    uint64_t seed;           /* of the rows held back where there is no validation split */
+    double validate_share;   /* of the images (patients) to hold back, 0..1 */
+    const char *validate_by; /* "image" or "patient"; NULL: image */
+    size_t limit;            /* the first rows only; 0: all */
+} pfm_dataset_options;
+
+/* *out = a split of the data set `name` that lies at `path`; the caller frees it with pfm_dataset_free. Splits are named train,
+ * validate (also val, valid, validation, dev) and test, or what else the data set names them. Where it brings no validation
+ * split and its format allows, "validate" is a share of the training images (or patients), chosen by the seed, and "train" the
+ * rest; rows that share an image or, by patient, a patient are never divided.
+ *
+ * USAGE: no such data set, split, or language. IO: a file is missing. FORMAT: a row without question, answer or image, of a
+ * wrong type; the message names file and row. Image files are not touched: see pfm_dataset_check_images. */
+pfm_status pfm_dataset_load(const char *name, const char *path, const char *split, const pfm_dataset_options *options,
+                            pfm_dataset **out, pfm_error *err) PFM_MUST_CHECK;
+void pfm_dataset_free(pfm_dataset *dataset);
+
+/* *out = whether pfm_dataset_load would find this split. */
+pfm_status pfm_dataset_has_split(const char *name, const char *path, const char *split, const pfm_dataset_options *options,
+                                 bool *out, pfm_error *err) PFM_MUST_CHECK;
+
+/* IO where the file of some image cannot be opened: names the first row and counts the others. */
+pfm_status pfm_dataset_check_images(const pfm_dataset *dataset, pfm_error *err) PFM_MUST_CHECK;
+
+/* The names of all data sets, separated by ", "; static. */
+const char *pfm_dataset_names(void);
+bool pfm_dataset_is_known(const char *name);
+
+/* *out = an answer as a model learns it: blanks around it removed, in lower case (Unicode's simple mapping) where asked.
+ * Release with free(). */
+pfm_status pfm_answer_prepare(const char *answer, bool lowercase, char **out, pfm_error *err) PFM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,174 @@
+/* A table of one's own: a CSV or JSON-lines file with the columns image, question, answer (or report) and, where there are,
+ * patient, split, answer_type and id; image files are relative to it. Without a validation split one is held back. */
+#include "data/format.h"
+
+#include "base/file.h"
+#include "base/try.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const pfm_columns columns = {.id = "id",
+                                    .image = "image",
+                                    .question = "question",
+                                    .answer = "answer",
+                                    .report = "report",
+                                    .answer_type = "answer_type",
+                                    .patient = "patient"};
+
+static pfm_status parse_lines(const char *text, size_t length, const char *file, pfm_records *out, pfm_error *err)
+{
+    size_t line = 0;
+    for (size_t begin = 0; begin < length;) {
+        const char *end = memchr(text + begin, '\n', length - begin);
+        size_t size = end == NULL ? length - begin : (size_t)(end - (text + begin));
+        size_t blank = 0;
+        line++;
+        while (blank < size && strchr(" \t\r", text[begin + blank]) != NULL)
+            blank++;
+        if (blank < size) {
+            json_error_t reason;
+            json_t *value = json_loadb(text + begin, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &reason);
+            if (value == NULL)
+                return pfm_error_set(err, PFM_ERROR_FORMAT, "%s line %zu: not JSON: %s", file, line, reason.text);
+            pfm_status status = pfm_records_take(out, value, line, err);
+            if (status != PFM_OK)
+                return status;
+        }
+        begin += size + 1;
+    }
+    return PFM_OK;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t a = strlen(text), b = strlen(end);
+    return a >= b && strcasecmp(text + a - b, end) == 0;
+}
+
+/* Empty cells of the columns that we know are absent values. */
+static void drop_empty(json_t *object)
+{
+    static const char *const optional[] = {"id", "question", "answer", "report", "answer_type", "patient", "split"};
+    for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
+        const char *text = json_string_value(json_object_get(object, optional[i]));
+        if (text != NULL && text[0] == '\0')
+            (void)json_object_del(object, optional[i]);
+    }
+}
+
+static pfm_status check_columns(const json_t *object, const char *file, pfm_error *err)
+{
+    if (json_object_get(object, "image") == NULL)
+        return pfm_error_set(err, PFM_ERROR_FORMAT,
+                             "%s: has no column 'image'; a table has image, question and answer (or report)", file);
+    if (json_object_get(object, "report") != NULL)
+        return PFM_OK;
+    const char *missing = json_object_get(object, "question") == NULL ? "question"
+                          : json_object_get(object, "answer") == NULL ? "answer"
+                                                                      : NULL;
+    if (missing != NULL)
+        return pfm_error_set(err, PFM_ERROR_FORMAT,
+                             "%s: has no column '%s'; a table has image, question and answer (or report)", file, missing);
+    return PFM_OK;
+}
+
+static pfm_status load_records(const char *path, pfm_records *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer text = {0};
+    if (pfm_path_is_folder(path))
+        PFM_FAIL(PFM_ERROR_IO, "%s is a folder; 'table' takes a CSV or JSON-lines file", path);
+    PFM_TRY(pfm_file_read(path, 0, &text, err));
+    size_t first = text.data == NULL ? 0 : strspn(text.data, " \t\r\n");
+    bool lines = ends_with(path, ".jsonl") || ends_with(path, ".ndjson") || ends_with(path, ".json");
+    if (lines || (!ends_with(path, ".csv") && text.data != NULL && text.data[first] == '{'))
+        PFM_TRY(parse_lines(text.data, text.size, path, out, err));
+    else {
+        PFM_TRY(pfm_csv_parse(text.data == NULL ? "" : text.data, text.size, path, out, err));
+        if (out->count > 0)
+            PFM_TRY(check_columns(out->items[0], path, err));
+    }
+    for (size_t i = 0; i < out->count; i++)
+        drop_empty(out->items[i]);
+done:
+    pfm_buffer_free(&text);
+    return status;
+}
+
+/* *out = the record's split, "train" where none is said; borrowed. */
+static pfm_status split_of(const json_t *object, const pfm_row_place *place, const char **out, pfm_error *err)
+{
+    pfm_status status = pfm_row_get_text(object, "split", place, out, err);
+    if (status == PFM_OK)
+        *out = *out == NULL ? "train" : pfm_split_canonical(*out);
+    return status;
+}
+
+static pfm_status add_splits(const pfm_records *records, const char *path, const pfm_dataset_options *options, pfm_names *out,
+                             bool *made, pfm_error *err)
+{
+    pfm_row_place place = {.file = path, .unit = "line"};
+    for (size_t i = 0; i < records->count; i++) {
+        const char *split = NULL;
+        place.number = records->lines[i];
+        pfm_status status = split_of(records->items[i], &place, &split, err);
+        if (status == PFM_OK)
+            status = pfm_names_add(out, split, err);
+        if (status != PFM_OK)
+            return status;
+    }
+    *made = options->validate_share > 0 && pfm_names_has(out, "train") && !pfm_names_has(out, "validate");
+    return *made ? pfm_names_add(out, "validate", err) : PFM_OK;
+}
+
+static pfm_status list_splits(const char *path, const pfm_dataset_options *options, pfm_names *out, pfm_error *err)
+{
+    pfm_records records = {0};
+    bool made = false;
+    pfm_status status = load_records(path, &records, err);
+    if (status == PFM_OK)
+        status = add_splits(&records, path, options, out, &made, err);
+    pfm_records_free(&records);
+    return status;
+}
+
+/* *out = the folder of a file; "" where it names none. */
+static pfm_status folder_of(const char *path, char **out, pfm_error *err)
+{
+    return pfm_string_copy_n(path, (size_t)(pfm_path_name(path) - path), out, err);
+}
+
+static pfm_status read(const char *path, const char *split, const pfm_dataset_options *options, pfm_rows *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_records records = {0};
+    pfm_names splits = {0};
+    char *folder = NULL;
+    bool made = false;
+    PFM_TRY(load_records(path, &records, err));
+    PFM_TRY(add_splits(&records, path, options, &splits, &made, err));
+    made = made && (strcmp(split, "train") == 0 || strcmp(split, "validate") == 0);
+    PFM_TRY(folder_of(path, &folder, err));
+    pfm_row_place place = {.file = path, .unit = "line", .split = made ? "train" : split, .image_folder = folder};
+    for (size_t i = 0; i < records.count; i++) {
+        const char *own = NULL;
+        pfm_row row = {0};
+        place.number = records.lines[i];
+        PFM_TRY(split_of(records.items[i], &place, &own, err));
+        if (strcmp(own, place.split) != 0)
+            continue;
+        PFM_TRY(pfm_row_read(records.items[i], &columns, &place, &row, err));
+        PFM_TRY(pfm_rows_take(out, &row, err));
+    }
+    if (made)
+        PFM_TRY(pfm_rows_hold_out(out, split, options, path, err));
+done:
+    free(folder);
+    pfm_names_free(&splits);
+    pfm_records_free(&records);
+    return status;
+}
+
+const pfm_dataset_format pfm_dataset_table = {.name = "table", .list_splits = list_splits, .read = read};

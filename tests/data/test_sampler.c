@@ -1,0 +1,137 @@
+#include "data/sampler.h"
+#include "test.h"
+
+enum { IMAGES = 7, ROWS = 53, BATCH = 8, GROUP = 4 };
+
+/* 53 rows of 7 images, unevenly: image i has about 3 i rows, in mixed order. */
+static pfm_dataset *fake_dataset(void)
+{
+    static pfm_row rows[ROWS];
+    static pfm_dataset data = {.name = (char *)"fake", .rows = rows, .count = ROWS, .image_count = IMAGES};
+    for (int i = 0; i < ROWS; i++)
+        rows[i].image_index = i < IMAGES ? i : (i * i + 3 * i) % 11 % IMAGES;
+    return &data;
+}
+
+/* The line of steps, `count` of them, with a fresh sampler. */
+static void draw(int group, uint64_t seed, size_t count, size_t *rows, int *groups)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_sampler *sampler = NULL;
+    assert_ok(pfm_sampler_create(fake_dataset(), group, BATCH, seed, &sampler, &err));
+    for (size_t step = 0; step < count; step++)
+        assert_ok(pfm_sampler_step(sampler, step, rows + step * BATCH, groups + step * BATCH, &err));
+    pfm_sampler_free(sampler);
+}
+
+static void test_each_row_once_an_epoch(void **state)
+{
+    (void)state;
+    size_t rows[ROWS * BATCH];
+    int groups[ROWS * BATCH];
+    const int sizes[] = {1, GROUP, 1000};
+    for (int k = 0; k < 3; k++) {
+        draw(sizes[k], 42, ROWS, rows, groups); /* 53 steps of 8: 8 epochs */
+        for (int epoch = 0; epoch < BATCH; epoch++) {
+            int seen[ROWS] = {0};
+            for (int i = 0; i < ROWS; i++)
+                seen[rows[epoch * ROWS + i]]++;
+            for (int i = 0; i < ROWS; i++)
+                assert_int_equal(seen[i], 1);
+        }
+        assert_memory_not_equal(rows, rows + ROWS, ROWS * sizeof *rows); /* another order each epoch */
+    }
+}
+
+static void test_groups_hold_one_image(void **state)
+{
+    (void)state;
+    size_t rows[ROWS * BATCH];
+    int groups[ROWS * BATCH];
+    const pfm_dataset *data = fake_dataset();
+    draw(GROUP, 42, ROWS, rows, groups);
+    int largest = 0;
+    for (int step = 0; step < ROWS; step++) {
+        assert_int_equal(groups[step * BATCH], 0);
+        int length = 1;
+        for (int i = step * BATCH + 1; i < (step + 1) * BATCH; i++) {
+            bool same = groups[i] == groups[i - 1];
+            assert_true(same || groups[i] == groups[i - 1] + 1);
+            length = same ? length + 1 : 1;
+            largest = length > largest ? length : largest;
+            assert_true(length <= GROUP);
+            if (same)
+                assert_int_equal(data->rows[rows[i]].image_index, data->rows[rows[i - 1]].image_index);
+        }
+    }
+    assert_int_equal(largest, GROUP);
+    draw(1, 42, ROWS, rows, groups);
+    for (int i = 0; i < ROWS * BATCH; i++)
+        assert_int_equal(groups[i], i % BATCH);
+}
+
+static void test_any_step_at_any_time(void **state)
+{
+    (void)state;
+    size_t rows[ROWS * BATCH], other[ROWS * BATCH], one[BATCH];
+    int groups[ROWS * BATCH], other_groups[ROWS * BATCH], one_groups[BATCH];
+    pfm_error err = PFM_ERROR_INIT;
+    draw(GROUP, 42, ROWS, rows, groups);
+    pfm_sampler *sampler = NULL;
+    assert_ok(pfm_sampler_create(fake_dataset(), GROUP, BATCH, 42, &sampler, &err));
+    for (int step = ROWS - 1; step >= 0; step--) {
+        assert_ok(pfm_sampler_step(sampler, (size_t)step, one, one_groups, &err));
+        assert_memory_equal(one, rows + step * BATCH, sizeof one);
+        assert_memory_equal(one_groups, groups + step * BATCH, sizeof one_groups);
+    }
+    pfm_sampler_free(sampler);
+    draw(GROUP, 43, ROWS, other, other_groups);
+    assert_memory_not_equal(rows, other, sizeof rows);
+}
+
+/* A run that goes on after an update of the program must see the same order: this one may never change. */
+static void test_the_order_is_for_ever(void **state)
+{
+    (void)state;
+    size_t rows[2 * BATCH];
+    int groups[2 * BATCH];
+    draw(GROUP, 42, 2, rows, groups);
+    const size_t wanted[2 * BATCH] = {0x14, 0x2b, 0x02, 0x20, 0x33, 0x12, 0x17, 0x28,
+                                      0x15, 0x05, 0x2a, 0x0a, 0x1f, 0x09, 0x01, 0x06};
+    assert_memory_equal(rows, wanted, sizeof rows);
+}
+
+static void test_a_batch_larger_than_the_data(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static pfm_row few[3] = {{.image_index = 0}, {.image_index = 0}, {.image_index = 1}};
+    pfm_dataset data = {.rows = few, .count = 3, .image_count = 2};
+    pfm_sampler *sampler = NULL;
+    assert_ok(pfm_sampler_create(&data, 4, 7, 1, &sampler, &err));
+    size_t rows[7];
+    int seen[3] = {0};
+    for (size_t step = 0; step < 3; step++) { /* 21 places: 7 epochs */
+        assert_ok(pfm_sampler_step(sampler, step, rows, NULL, &err));
+        for (int i = 0; i < 7; i++)
+            seen[rows[i]]++;
+    }
+    assert_true(seen[0] == 7 && seen[1] == 7 && seen[2] == 7);
+    assert_int_equal(pfm_sampler_count_steps(sampler, 7), 3);
+    assert_int_equal(pfm_sampler_count_steps(sampler, 6.9), 2);
+    assert_int_equal(pfm_sampler_count_steps(sampler, 0.01), 1);
+    pfm_sampler_free(sampler);
+    assert_error(pfm_sampler_create(&data, 0, 7, 1, &sampler, &err), PFM_ERROR_USAGE, "groups of 0");
+    assert_error(pfm_sampler_create(&data, 1, 0, 1, &sampler, &err), PFM_ERROR_USAGE, "steps of 0");
+    data.count = 0;
+    assert_error(pfm_sampler_create(&data, 1, 1, 1, &sampler, &err), PFM_ERROR_USAGE, "0 rows");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_row_once_an_epoch), cmocka_unit_test(test_groups_hold_one_image),
+        cmocka_unit_test(test_any_step_at_any_time), cmocka_unit_test(test_the_order_is_for_ever),
+        cmocka_unit_test(test_a_batch_larger_than_the_data)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
