@@ -1,4 +1,5 @@
 /* Every command, a line each, in the order in which help shows them. */
 /* clang-format off */
 #define CLI_COMMAND_LIST(X)                                                                                                    \
+    X(image)                                                                                                                   \
     X(completion)
