@@ -1,0 +1,186 @@
+/* The normalisers of tokenizer.json that byte-pair tokenizers use: Unicode's four forms, Prepend, Replace of a plain string. */
+#include "text/tokenizer_internal.h"
+
+#include "base/try.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+typedef enum step_kind { STEP_UNICODE, STEP_PREPEND, STEP_REPLACE } step_kind;
+
+typedef struct normal_step {
+    step_kind kind;
+    int options;     /* STEP_UNICODE: utf8proc's */
+    char *from, *to; /* STEP_PREPEND uses `to` */
+    size_t from_size, to_size;
+} normal_step;
+
+struct pfm_normalizer {
+    normal_step *steps;
+    size_t count, capacity;
+};
+
+static pfm_status copy_text(const json_t *value, char **out, size_t *size, pfm_error *err)
+{
+    *size = json_string_length(value);
+    return pfm_string_copy_n(json_string_value(value), *size, out, err);
+}
+
+/* Prepend {"prepend"}, Replace {"pattern": {"String"}, "content"}. */
+static pfm_status read_texts(const json_t *definition, normal_step *step, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const json_t *to = json_object_get(definition, step->kind == STEP_PREPEND ? "prepend" : "content");
+    if (!json_is_string(to))
+        PFM_FAIL(PFM_ERROR_FORMAT, "a normalizer of type %s has no text to put in", pfm_member_text(definition, "type"));
+    PFM_TRY(copy_text(to, &step->to, &step->to_size, err));
+    if (step->kind == STEP_PREPEND)
+        goto done;
+    const json_t *from = json_object_get(json_object_get(definition, "pattern"), "String");
+    if (!json_is_string(from) || json_string_length(from) == 0)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "a normalizer of type Replace has a pattern that is not a plain string");
+    PFM_TRY(copy_text(from, &step->from, &step->from_size, err));
+done:
+    return status;
+}
+
+static pfm_status add_step(pfm_normalizer *normalizer, const json_t *definition, int depth, pfm_error *err)
+{
+    static const struct {
+        const char *name;
+        step_kind kind;
+        int options;
+    } known[] = {
+        {"NFC", STEP_UNICODE, UTF8PROC_STABLE | UTF8PROC_COMPOSE},
+        {"NFD", STEP_UNICODE, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE},
+        {"NFKC", STEP_UNICODE, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT},
+        {"NFKD", STEP_UNICODE, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT},
+        {"Prepend", STEP_PREPEND, 0},
+        {"Replace", STEP_REPLACE, 0},
+    };
+    pfm_status status = PFM_OK;
+    const char *type = pfm_member_text(definition, "type");
+    if (type == NULL || depth > 8)
+        PFM_FAIL(PFM_ERROR_FORMAT, "a normalizer has no type, or stands more than 8 sequences deep");
+    if (strcmp(type, "Sequence") == 0) {
+        size_t index;
+        json_t *part;
+        json_array_foreach(json_object_get(definition, "normalizers"), index, part)
+            PFM_TRY(add_step(normalizer, part, depth + 1, err));
+        goto done;
+    }
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(type, known[i].name) != 0)
+            continue;
+        PFM_TRY(pfm_array_reserve(&normalizer->steps, &normalizer->capacity, normalizer->count + 1, sizeof *normalizer->steps,
+                                  err));
+        normal_step *step = &normalizer->steps[normalizer->count++];
+        *step = (normal_step){.kind = known[i].kind, .options = known[i].options};
+        status = step->kind == STEP_UNICODE ? PFM_OK : read_texts(definition, step, err);
+        goto done;
+    }
+    PFM_FAIL(PFM_ERROR_UNSUPPORTED, "this program does not know normalizers of type %s", type);
+done:
+    return status;
+}
+
+pfm_status pfm_normalizer_create(const json_t *definition, pfm_normalizer **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_normalizer *normalizer = NULL;
+    if (definition != NULL && !json_is_null(definition)) {
+        PFM_TRY(pfm_allocate(1, sizeof *normalizer, &normalizer, err));
+        PFM_TRY(add_step(normalizer, definition, 0, err));
+    }
+    *out = normalizer;
+    normalizer = NULL;
+done:
+    pfm_normalizer_free(normalizer);
+    return status;
+}
+
+void pfm_normalizer_free(pfm_normalizer *normalizer)
+{
+    if (normalizer == NULL)
+        return;
+    for (size_t i = 0; i < normalizer->count; i++) {
+        free(normalizer->steps[i].from);
+        free(normalizer->steps[i].to);
+    }
+    free(normalizer->steps);
+    free(normalizer);
+}
+
+static bool is_ascii(const char *text, size_t size)
+{
+    unsigned char all = 0;
+    for (size_t i = 0; i < size; i++)
+        all |= (unsigned char)text[i];
+    return all < 0x80;
+}
+
+static pfm_status to_unicode_form(const char *text, size_t size, int options, pfm_buffer *out, pfm_error *err)
+{
+    if (is_ascii(text, size)) /* is in every form */
+        return pfm_buffer_append(out, text, size, err);
+    utf8proc_uint8_t *result = NULL;
+    utf8proc_ssize_t length =
+        utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)size, &result, (utf8proc_option_t)options);
+    if (length < 0)
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "cannot normalise a text of %zu bytes: %s", size,
+                             utf8proc_errmsg(length));
+    pfm_status status = pfm_buffer_append(out, result, (size_t)length, err);
+    free(result);
+    return status;
+}
+
+static pfm_status replace(const char *text, size_t size, const normal_step *step, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const char *at = text, *end = text + size;
+    while (at < end) {
+        const char *hit = memmem(at, (size_t)(end - at), step->from, step->from_size);
+        const char *stop = hit == NULL ? end : hit;
+        PFM_TRY(pfm_buffer_append(out, at, (size_t)(stop - at), err));
+        if (hit == NULL)
+            break;
+        PFM_TRY(pfm_buffer_append(out, step->to, step->to_size, err));
+        at = hit + step->from_size;
+    }
+done:
+    return status;
+}
+
+static pfm_status run_step(const normal_step *step, const char *text, size_t size, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    switch (step->kind) {
+    case STEP_UNICODE: return to_unicode_form(text, size, step->options, out, err);
+    case STEP_REPLACE: return replace(text, size, step, out, err);
+    case STEP_PREPEND:
+        if (size > 0) /* nothing stays nothing */
+            PFM_TRY(pfm_buffer_append(out, step->to, step->to_size, err));
+        PFM_TRY(pfm_buffer_append(out, text, size, err));
+    }
+done:
+    return status;
+}
+
+pfm_status pfm_normalizer_run(const pfm_normalizer *normalizer, const char *text, size_t size, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer from = {0};
+    pfm_buffer_clear(out);
+    PFM_TRY(pfm_buffer_append(out, text, size, err));
+    for (size_t i = 0; i < normalizer->count; i++) {
+        pfm_buffer swap = from;
+        from = *out;
+        *out = swap;
+        pfm_buffer_clear(out);
+        PFM_TRY(run_step(&normalizer->steps[i], from.data, from.size, out, err));
+    }
+done:
+    pfm_buffer_free(&from);
+    return status;
+}

@@ -1,0 +1,214 @@
+#include "text/tokenizer_internal.h"
+
+#include "base/try.h"
+#include "text/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+pfm_status pfm_ids_append(pfm_ids *ids, int32_t id, pfm_error *err)
+{
+    pfm_status status = pfm_array_reserve(&ids->data, &ids->capacity, ids->count + 1, sizeof *ids->data, err);
+    if (status == PFM_OK)
+        ids->data[ids->count++] = id;
+    return status;
+}
+
+void pfm_ids_free(pfm_ids *ids)
+{
+    if (ids == NULL)
+        return;
+    free(ids->data);
+    *ids = (pfm_ids){0};
+}
+
+void pfm_tokenizer_free(pfm_tokenizer *tokenizer)
+{
+    if (tokenizer == NULL)
+        return;
+    if (tokenizer->kind != NULL)
+        tokenizer->kind->free(tokenizer->model);
+    pfm_vocabulary_free(&tokenizer->vocabulary);
+    pfm_added_tokens_free(&tokenizer->raw);
+    pfm_added_tokens_free(&tokenizer->normalized);
+    pfm_normalizer_free(tokenizer->normalizer);
+    pfm_pretokenizer_free(tokenizer->pretokenizer);
+    pfm_decoder_free(tokenizer->decoder);
+    free(tokenizer->chat_template);
+    free(tokenizer);
+}
+
+size_t pfm_tokenizer_vocabulary(const pfm_tokenizer *tokenizer) { return tokenizer->vocabulary.size; }
+
+int32_t pfm_tokenizer_id(const pfm_tokenizer *tokenizer, const char *token)
+{
+    return pfm_vocabulary_find(&tokenizer->vocabulary, token, strlen(token));
+}
+
+int32_t pfm_tokenizer_end(const pfm_tokenizer *tokenizer) { return tokenizer->end; }
+
+pfm_status pfm_tokenizer_set_pipeline(pfm_tokenizer *tokenizer, const json_t *document, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_normalizer_create(json_object_get(document, "normalizer"), &tokenizer->normalizer, err));
+    PFM_TRY(pfm_pretokenizer_create(json_object_get(document, "pre_tokenizer"), &tokenizer->pretokenizer, err));
+    PFM_TRY(pfm_decoder_create(json_object_get(document, "decoder"), &tokenizer->decoder, err));
+done:
+    return status;
+}
+
+pfm_status pfm_tokenizer_add_token(pfm_tokenizer *tokenizer, const pfm_added_token *token, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer text = {0};
+    pfm_added_token added = *token;
+    tokenizer->vocabulary.tokens[token->id].special = token->special;
+    if (token->normalized && tokenizer->normalizer != NULL) { /* then it is found in what the normaliser made */
+        PFM_TRY(pfm_normalizer_run(tokenizer->normalizer, token->text, token->length, &text, err));
+        added.text = text.data;
+        added.length = text.size;
+    }
+    if (added.length == 0 || !pfm_utf8_valid(added.text, added.length))
+        goto done; /* no text has it */
+    bool later = token->normalized && tokenizer->normalizer != NULL;
+    PFM_TRY(pfm_added_tokens_add(later ? &tokenizer->normalized : &tokenizer->raw, &added, err));
+done:
+    pfm_buffer_free(&text);
+    return status;
+}
+
+pfm_status pfm_tokenizer_seal(pfm_tokenizer *tokenizer, pfm_error *err)
+{
+    const int32_t ids[] = {tokenizer->begin, tokenizer->end, tokenizer->unknown, tokenizer->padding};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        if (ids[i] < -1 || (ids[i] >= 0 && (size_t)ids[i] >= tokenizer->vocabulary.size))
+            return pfm_error_set(err, PFM_ERROR_FORMAT,
+                                 "the tokenizer names token %d as one with a role, but its vocabulary has %zu", ids[i],
+                                 tokenizer->vocabulary.size);
+    }
+    pfm_added_tokens_sort(&tokenizer->raw);
+    pfm_added_tokens_sort(&tokenizer->normalized);
+    return PFM_OK;
+}
+
+static pfm_status add_source_tokens(pfm_tokenizer *tokenizer, const pfm_tokenizer_source *source, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; i < source->token_count; i++)
+        PFM_TRY(pfm_vocabulary_set(&tokenizer->vocabulary, source->tokens[i].data, source->tokens[i].length, (int64_t)i, err));
+    for (size_t i = 0; i < source->token_count && source->types != NULL; i++) {
+        if (source->types[i] != PFM_TOKEN_CONTROL && source->types[i] != PFM_TOKEN_USER_DEFINED)
+            continue;
+        pfm_added_token token = {.text = source->tokens[i].data,
+                                 .length = source->tokens[i].length,
+                                 .id = (int32_t)i,
+                                 .special = source->types[i] == PFM_TOKEN_CONTROL};
+        PFM_TRY(pfm_tokenizer_add_token(tokenizer, &token, err));
+    }
+done:
+    return status;
+}
+
+pfm_status pfm_tokenizer_create(const pfm_tokenizer_source *source, pfm_tokenizer **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_tokenizer *tokenizer = NULL;
+    json_t *pipeline = NULL;
+    const char *name = source->pre != NULL ? source->pre : "default";
+    const pfm_gguf_pre *pre = pfm_gguf_pre_find(name);
+    const pfm_model_kind *kind = pfm_model_kind_find(NULL, source->model);
+    if (kind == NULL)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "this program does not know tokenizers of the kind \"%s\" (tokenizer.ggml.model)",
+                 source->model);
+    if (pre == NULL)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "this program does not know the pre-tokenizer \"%s\" (tokenizer.ggml.pre)", name);
+    PFM_TRY(pfm_allocate(1, sizeof *tokenizer, &tokenizer, err));
+    pipeline = json_loads(pre->pipeline, 0, NULL);
+    if (pipeline == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not prepare the pre-tokenizer \"%s\"", name);
+    PFM_TRY(pfm_tokenizer_set_pipeline(tokenizer, pipeline, err));
+    PFM_TRY(add_source_tokens(tokenizer, source, err));
+    PFM_TRY(kind->create_source(tokenizer, source, pre->ignore_merges, &tokenizer->model, err));
+    tokenizer->kind = kind;
+    tokenizer->begin = source->begin;
+    tokenizer->end = source->end_of_turn >= 0 ? source->end_of_turn : source->end;
+    tokenizer->unknown = source->unknown;
+    tokenizer->padding = source->padding;
+    if (source->chat_template != NULL)
+        PFM_TRY(pfm_string_copy(source->chat_template, &tokenizer->chat_template, err));
+    PFM_TRY(pfm_tokenizer_seal(tokenizer, err));
+    *out = tokenizer;
+    tokenizer = NULL;
+done:
+    json_decref(pipeline);
+    pfm_tokenizer_free(tokenizer);
+    return status;
+}
+
+/* What one call of encode carries. */
+typedef struct encoding {
+    const pfm_tokenizer *tokenizer;
+    bool special;
+    pfm_split_scratch *split;
+    pfm_buffer normal;
+    pfm_ids *out;
+} encoding;
+
+static pfm_status encode_plain(encoding *e, const char *text, size_t size, pfm_error *err)
+{
+    const pfm_words *words = NULL;
+    if (size == 0)
+        return PFM_OK;
+    pfm_status status = pfm_pretokenizer_run(e->tokenizer->pretokenizer, e->split, text, size, &words, err);
+    return status != PFM_OK ? status : e->tokenizer->kind->encode(e->tokenizer, words, e->out, err);
+}
+
+/* Encodes a text with the tokens of one list cut out of it; `rest` encodes what stands between them. */
+static pfm_status encode_around(encoding *e, const pfm_added_tokens *tokens, const char *text, size_t size,
+                                pfm_status (*rest)(encoding *e, const char *text, size_t size, pfm_error *err), pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t done_to = 0, begin, end;
+    const pfm_added_token *token;
+    while ((token = pfm_added_tokens_find(tokens, text, size, done_to, e->special, &begin, &end)) != NULL) {
+        PFM_TRY(rest(e, text + done_to, begin - done_to, err));
+        PFM_TRY(pfm_ids_append(e->out, token->id, err));
+        done_to = end;
+    }
+    PFM_TRY(rest(e, text + done_to, size - done_to, err));
+done:
+    return status;
+}
+
+static pfm_status encode_normal(encoding *e, const char *text, size_t size, pfm_error *err)
+{
+    if (size == 0 || e->tokenizer->normalizer == NULL)
+        return encode_plain(e, text, size, err);
+    pfm_status status = pfm_normalizer_run(e->tokenizer->normalizer, text, size, &e->normal, err);
+    if (status != PFM_OK)
+        return status;
+    return encode_around(e, &e->tokenizer->normalized, e->normal.data, e->normal.size, encode_plain, err);
+}
+
+pfm_status pfm_tokenizer_encode(const pfm_tokenizer *tokenizer, const char *text, size_t length, bool parse_special,
+                                pfm_ids *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    encoding e = {.tokenizer = tokenizer, .special = parse_special, .out = out};
+    pfm_buffer repaired = {0};
+    size_t count = out->count;
+    if (!pfm_utf8_valid(text, length)) {
+        PFM_TRY(pfm_utf8_append_repaired(&repaired, text, length, err));
+        text = repaired.data;
+        length = repaired.size;
+    }
+    PFM_TRY(pfm_split_scratch_create(&e.split, err));
+    PFM_TRY(encode_around(&e, &tokenizer->raw, text, length, encode_normal, err));
+done:
+    if (status != PFM_OK)
+        out->count = count;
+    pfm_split_scratch_free(e.split);
+    pfm_buffer_free(&e.normal);
+    pfm_buffer_free(&repaired);
+    return status;
+}

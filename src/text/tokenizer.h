@@ -1,0 +1,102 @@
+/* Text to token ids and back, and the chat template of a model.
+ *
+ * A tokenizer is made from a tokenizer.json (Hugging Face tokenizers' format) or from the arrays of a GGUF file
+ * (pfm_tokenizer_source; models/language/tokenizer_load.h opens either by path). It gives the ids and the text that
+ * transformers gives: no special tokens are added, and no spaces are cleaned up.
+ *
+ * Invalid UTF-8 in a text to encode is read as Python's errors="replace" reads it: U+FFFD for each ill-formed part.
+ * Threads: a tokenizer does not change once made; any number of threads may use it at once. */
+#ifndef PFM_TEXT_TOKENIZER_H
+#define PFM_TEXT_TOKENIZER_H
+
+#include "base/memory.h"
+
+#include <stdbool.h>
+
+typedef struct pfm_tokenizer pfm_tokenizer;
+
+/* A growing list of token ids. Start with {0}; release with pfm_ids_free. */
+typedef struct pfm_ids {
+    int32_t *data;
+    size_t count, capacity;
+} pfm_ids;
+pfm_status pfm_ids_append(pfm_ids *ids, int32_t id, pfm_error *err) PFM_MUST_CHECK;
+void pfm_ids_free(pfm_ids *ids);
+
+/* A run of bytes that someone else owns; not ended by a NUL. */
+typedef struct pfm_text_view {
+    const char *data;
+    size_t length;
+} pfm_text_view;
+
+/* GGUF's token types. */
+enum {
+    PFM_TOKEN_NORMAL = 1,
+    PFM_TOKEN_UNKNOWN = 2,
+    PFM_TOKEN_CONTROL = 3,
+    PFM_TOKEN_USER_DEFINED = 4,
+    PFM_TOKEN_UNUSED = 5,
+    PFM_TOKEN_BYTE = 6
+};
+
+/* What a GGUF file says of its tokenizer. Everything is borrowed for the call of pfm_tokenizer_create only. Ids are -1 where
+ * the file has none. */
+typedef struct pfm_tokenizer_source {
+    const char *model;           /* tokenizer.ggml.model: "gpt2" */
+    const char *pre;             /* tokenizer.ggml.pre: "smollm"; NULL is "default" */
+    const pfm_text_view *tokens; /* [token_count]; the index is the id */
+    const int32_t *types;        /* [token_count] PFM_TOKEN_*, or NULL: all are normal */
+    size_t token_count;
+    const pfm_text_view *merges; /* [merge_count] "left right", best first */
+    size_t merge_count;
+    int32_t begin, end, end_of_turn, unknown, padding; /* bos, eos, eot, unk, pad */
+    const char *chat_template;                         /* NULL: none */
+} pfm_tokenizer_source;
+
+/* UNSUPPORTED names a model or pre-tokenizer that this program does not know; FORMAT a merge or id that does not fit the
+ * vocabulary. The caller frees *out. */
+pfm_status pfm_tokenizer_create(const pfm_tokenizer_source *source, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
+/* From a tokenizer.json; tokenizer_config.json and chat_template.jinja beside it give the end of turn and the chat template
+ * where they exist. UNSUPPORTED names the part that this program does not know. */
+pfm_status pfm_tokenizer_load_json(const char *path, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
+void pfm_tokenizer_free(pfm_tokenizer *tokenizer);
+
+/* One more than the largest id. */
+size_t pfm_tokenizer_vocabulary(const pfm_tokenizer *tokenizer);
+/* The id of a token as the vocabulary spells it ("<|im_end|>", "\u0120the" for " the"), or -1. */
+int32_t pfm_tokenizer_id(const pfm_tokenizer *tokenizer, const char *token);
+/* The id that ends the model's turn, or -1 where the model names none. */
+int32_t pfm_tokenizer_end(const pfm_tokenizer *tokenizer);
+
+/* Appends the ids of `length` bytes of text. With parse_special, special tokens that the text spells out ("<|im_end|>") become
+ * their ids; without, they are text like any other (what a user typed should be encoded so). Added tokens that are not special
+ * are always found. A character for which the vocabulary has neither token nor unknown token gives nothing, as in transformers.
+ * On error `out` is as before. */
+pfm_status pfm_tokenizer_encode(const pfm_tokenizer *tokenizer, const char *text, size_t length, bool parse_special,
+                                pfm_ids *out, pfm_error *err) PFM_MUST_CHECK;
+/* Appends the text of the ids, always valid UTF-8 (bytes that form no character become U+FFFD); with skip_special without the
+ * special tokens. USAGE names an id outside of the vocabulary; `out` is then as before. */
+pfm_status pfm_tokenizer_decode(const pfm_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special,
+                                pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
+
+/* The same, id by id, for an answer shown while it is made: put appends what is certain by now and holds back what later ids
+ * can still change (half a character); finish appends the rest. All that was appended equals pfm_tokenizer_decode of all ids.
+ * The tokenizer is borrowed until the stream is freed. A stream belongs to one thread. */
+typedef struct pfm_text_stream pfm_text_stream;
+pfm_status pfm_text_stream_create(const pfm_tokenizer *tokenizer, bool skip_special, pfm_text_stream **out,
+                                  pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_text_stream_put(pfm_text_stream *stream, int32_t id, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_text_stream_finish(pfm_text_stream *stream, pfm_buffer *out,
+                                  pfm_error *err) PFM_MUST_CHECK; /* then put starts anew */
+void pfm_text_stream_free(pfm_text_stream *stream);
+
+typedef struct pfm_chat_message {
+    const char *role, *content; /* UTF-8, ended by NUL */
+} pfm_chat_message;
+/* Appends what transformers' apply_chat_template(messages, tokenize=False, add_generation_prompt=generation_prompt) gives with
+ * the model's own template. USAGE: no messages, or the template itself refuses them (raise_exception); UNSUPPORTED: the model
+ * has no template, or it uses a construct, named in the error, that this program does not know. `out` is then as before. */
+pfm_status pfm_chat_render(const pfm_tokenizer *tokenizer, const pfm_chat_message *messages, size_t count,
+                           bool generation_prompt, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
+
+#endif
