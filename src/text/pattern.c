@@ -21,11 +21,16 @@ struct pfm_pattern_scratch {
 
 /* White_Space, which PCRE2's own \s is not: it has U+180E besides. */
 #define SPACE_MEMBERS "\\x{9}-\\x{d}\\x{20}\\x{85}\\p{Z}"
+/* All but those, for within a class, where a \S cannot be written as a negated one. */
+#define NO_SPACE_MEMBERS                                                                                                       \
+    "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}"         \
+    "\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}"
 
 /* Walks over Oniguruma's pattern and writes PCRE2's. */
 typedef struct translation {
     const char *at, *end;
     pfm_buffer out;
+    size_t atom; /* where in `out` the last character, class or escape begins; SIZE_MAX: a group */
     bool in_class, class_begins;
 } translation;
 
@@ -52,20 +57,24 @@ static pfm_status translate_unicode_escape(translation *t, pfm_error *err)
     return status;
 }
 
+/* An escape as it stands, with the braces that belong to it: \p{Lu}, \x{2028}. */
+static pfm_status emit_escape(translation *t, pfm_error *err)
+{
+    const char *close = t->end - t->at > 2 && t->at[2] == '{' ? memchr(t->at, '}', (size_t)(t->end - t->at)) : NULL;
+    return emit(t, close == NULL ? 2 : (size_t)(close + 1 - t->at), err);
+}
+
 static pfm_status translate_escape(translation *t, pfm_error *err)
 {
     char c = t->at + 1 < t->end ? t->at[1] : '\0';
     switch (c) {
     case 's': return emit_instead(t, 2, t->in_class ? SPACE_MEMBERS : "[" SPACE_MEMBERS "]", err);
-    case 'S':
-        if (!t->in_class)
-            return emit_instead(t, 2, "[^" SPACE_MEMBERS "]", err);
-        break;
+    case 'S': return emit_instead(t, 2, t->in_class ? NO_SPACE_MEMBERS : "[^" SPACE_MEMBERS "]", err);
     case 'v': return emit_instead(t, 2, "\\x{b}", err);
     case 'u': return translate_unicode_escape(t, err);
     case 'x':
         if (t->end - t->at >= 4 && (t->at[2] == '{' || (t->at[2] >= '0' && t->at[2] <= '7')))
-            return emit(t, 2, err);
+            return emit_escape(t, err);
         break;
     case 'd':
     case 'D':
@@ -78,7 +87,7 @@ static pfm_status translate_escape(translation *t, pfm_error *err)
     case 't':
     case 'f':
     case 'a':
-    case 'e': return emit(t, 2, err);
+    case 'e': return emit_escape(t, err);
     case 'b':
     case 'B':
     case 'A':
@@ -126,22 +135,47 @@ static bool group_is_known(const char *at, const char *end)
     return false;
 }
 
+/* x{1,3}, and x{1,3}+, which repeats the whole to Oniguruma but is possessive to PCRE2: (?:x{1,3})+. */
+static pfm_status translate_interval(translation *t, pfm_error *err)
+{
+    const char *close = memchr(t->at, '}', (size_t)(t->end - t->at));
+    size_t length = close == NULL ? 1 : (size_t)(close + 1 - t->at);
+    bool again = close != NULL && close + 1 < t->end && close[1] == '+';
+    pfm_status status = emit(t, length, err);
+    if (status != PFM_OK || !again)
+        return status;
+    if (t->atom == SIZE_MAX)
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                             "this program does not know a group with }+ behind it in a split pattern");
+    status = pfm_buffer_append(&t->out, "(?:)", 4, err); /* room */
+    if (status == PFM_OK) {
+        char *atom = t->out.data + t->atom;
+        memmove(atom + 3, atom, t->out.size - 4 - t->atom);
+        memcpy(atom, "(?:", 3);
+    }
+    return status;
+}
+
 static pfm_status translate_one(translation *t, pfm_error *err)
 {
     char c = *t->at;
     char next = t->at + 1 < t->end ? t->at[1] : '\0';
-    if (c == '\\')
-        return translate_escape(t, err);
-    if (t->in_class)
+    if (t->in_class && c != '\\')
         return translate_in_class(t, err);
+    if (c == '{')
+        return translate_interval(t, err);
+    if (!t->in_class && strchr("*+?", c) == NULL)
+        t->atom = c == ')' ? SIZE_MAX : t->out.size;
+    if (c == '\\') {
+        t->class_begins = false;
+        return translate_escape(t, err);
+    }
     if (c == '[')
         t->in_class = t->class_begins = true;
     if (c == '(' && next == '?' && !group_is_known(t->at, t->end))
         return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "this program does not know the group %.4s in a split pattern", t->at);
     if (c == '(' && next == '*')
         return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "this program does not know (* in a split pattern");
-    if (c == '}' && next == '+') /* repeats the whole to Oniguruma, is possessive to PCRE2 */
-        return emit_instead(t, 2, "}{1,}", err);
     return emit(t, 1, err);
 }
 

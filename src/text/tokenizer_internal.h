@@ -79,7 +79,7 @@ void pfm_split_scratch_free(pfm_split_scratch *scratch);
 pfm_status pfm_pretokenizer_run(const pfm_pretokenizer *pretokenizer, pfm_split_scratch *scratch, const char *text, size_t size,
                                 const pfm_words **out, pfm_error *err) PFM_MUST_CHECK;
 
-/* decoder.c */
+/* token_decoder.c */
 typedef struct pfm_decoder pfm_decoder;
 pfm_status pfm_decoder_create(const json_t *definition, pfm_decoder **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_decoder_free(pfm_decoder *decoder);
