@@ -2,4 +2,5 @@
 /* clang-format off */
 #define CLI_COMMAND_LIST(X)                                                                                                    \
     X(image)                                                                                                                   \
+    X(score)                                                                                                                   \
     X(completion)

@@ -1,0 +1,176 @@
+#include "eval/metric.h"
+
+#include "base/try.h"
+#include "eval/bootstrap.h"
+#include "eval/metric_list.h"
+#include "pefomed/context.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DECLARE(name) extern const pfm_metric pfm_metric_##name;
+PFM_METRIC_LIST(DECLARE)
+#define ADDRESS(name) &pfm_metric_##name,
+const pfm_metric *const pfm_metrics[] = {PFM_METRIC_LIST(ADDRESS) NULL};
+
+/* The metrics asked for; their columns stand side by side, the number of rows behind them. */
+typedef struct selection {
+    const pfm_metric *metrics[PFM_METRIC_MAX_COUNT];
+    size_t first[PFM_METRIC_MAX_COUNT]; /* a metric's first column */
+    size_t count, columns;              /* columns without the number of rows */
+} selection;
+
+double pfm_metric_mean(const pfm_metric *metric, const double *sums, double rows)
+{
+    (void)metric;
+    return rows > 0 ? sums[0] / rows : NAN;
+}
+
+double pfm_metric_percentage(const pfm_metric *metric, const double *sums, double rows)
+{
+    return 100 * pfm_metric_mean(metric, sums, rows);
+}
+
+static const pfm_metric *find_metric(const char *name, size_t length)
+{
+    for (size_t i = 0; pfm_metrics[i] != NULL; i++) {
+        if (strlen(pfm_metrics[i]->name) == length && strncmp(pfm_metrics[i]->name, name, length) == 0)
+            return pfm_metrics[i];
+    }
+    return NULL;
+}
+
+static pfm_status refuse_name(const char *name, size_t length, pfm_error *err)
+{
+    pfm_buffer known = {0};
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; pfm_metrics[i] != NULL; i++) {
+        PFM_TRY(pfm_buffer_append_string(&known, i == 0 ? "" : ", ", err));
+        PFM_TRY(pfm_buffer_append_string(&known, pfm_metrics[i]->name, err));
+    }
+    status = pfm_error_set(err, PFM_ERROR_USAGE, "there is no metric '%.*s'; there are %s", length > 100 ? 100 : (int)length,
+                           name, known.data);
+done:
+    pfm_buffer_free(&known);
+    return status;
+}
+
+static pfm_status select_metrics(const char *names, selection *out, pfm_error *err)
+{
+    while (*names != '\0') {
+        size_t length = strcspn(names, ",");
+        const pfm_metric *metric = find_metric(names, length);
+        if (metric == NULL)
+            return refuse_name(names, length, err);
+        if (out->count == PFM_METRIC_MAX_COUNT)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "more than %d metrics were named", PFM_METRIC_MAX_COUNT);
+        out->metrics[out->count] = metric;
+        out->first[out->count++] = out->columns;
+        out->columns += metric->columns;
+        names += length + (names[length] == ',');
+    }
+    if (out->count == 0)
+        return refuse_name("", 0, err);
+    return PFM_OK;
+}
+
+static void finish_all(const void *user, const double *sums, double *values)
+{
+    const selection *chosen = user;
+    for (size_t m = 0; m < chosen->count; m++)
+        values[m] = chosen->metrics[m]->finish(chosen->metrics[m], sums + chosen->first[m], sums[chosen->columns]);
+}
+
+/* *out [images, columns + 1] = the sums of the rows of each image. */
+static pfm_status sum_images(const pfm_score_table *table, const selection *chosen, double **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    double *numbers = NULL, *units = NULL;
+    size_t width = chosen->columns + 1;
+    PFM_TRY(pfm_allocate(table->images.count, width * sizeof *units, &units, err));
+    for (size_t m = 0; m < chosen->count; m++) {
+        const pfm_metric *metric = chosen->metrics[m];
+        PFM_TRY(pfm_allocate(table->count, metric->columns * sizeof *numbers, &numbers, err));
+        PFM_TRY(metric->measure(metric, table, numbers, err));
+        for (size_t i = 0; i < table->count; i++) {
+            double *unit = units + table->rows[i].image * width + chosen->first[m];
+            for (size_t c = 0; c < metric->columns; c++)
+                unit[c] += numbers[i * metric->columns + c];
+        }
+        free(numbers);
+        numbers = NULL;
+    }
+    for (size_t i = 0; i < table->count; i++)
+        units[table->rows[i].image * width + chosen->columns]++;
+    *out = units;
+    units = NULL;
+done:
+    free(numbers);
+    free(units);
+    return status;
+}
+
+static pfm_status add_signature(json_t *out, const selection *chosen, uint64_t seed, pfm_error *err)
+{
+    pfm_buffer text = {0};
+    pfm_status status = PFM_OK;
+    for (size_t m = 0; m < chosen->count; m++)
+        PFM_TRY(pfm_buffer_append_format(&text, err, "%s[%s]|", chosen->metrics[m]->name, chosen->metrics[m]->signature));
+    PFM_TRY(pfm_buffer_append_format(&text, err, "ci95:bootstrap.images.%d.percentile.seed%llu|version:%s",
+                                     PFM_BOOTSTRAP_SAMPLES, (unsigned long long)seed, pfm_version()));
+    PFM_TRY(pfm_json_take(out, "signature", json_string(text.data), err));
+done:
+    pfm_buffer_free(&text);
+    return status;
+}
+
+static pfm_status write_result(const pfm_score_table *table, const selection *chosen, const double *units, uint64_t seed,
+                               pfm_threads *threads, json_t *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    double low[PFM_METRIC_MAX_COUNT], high[PFM_METRIC_MAX_COUNT], values[PFM_METRIC_MAX_COUNT], *sums = NULL;
+    size_t width = chosen->columns + 1;
+    json_t *metrics = json_object(), *intervals = json_object();
+    PFM_TRY(pfm_json_take(out, "profile", json_null(), err));
+    PFM_TRY(pfm_json_take(out, "n", json_integer((json_int_t)table->count), err));
+    PFM_TRY(pfm_json_take(out, "metrics", json_incref(metrics), err));
+    PFM_TRY(pfm_json_take(out, "ci95", json_incref(intervals), err));
+    PFM_TRY(pfm_allocate(width, sizeof *sums, &sums, err));
+    for (size_t i = 0; i < table->images.count * width; i++)
+        sums[i % width] += units[i];
+    finish_all(chosen, sums, values);
+    pfm_bootstrap plan = {units,  table->images.count,   width, chosen->count, finish_all,
+                          chosen, PFM_BOOTSTRAP_SAMPLES, seed,  threads};
+    PFM_TRY(pfm_bootstrap_run(&plan, low, high, err));
+    for (size_t m = 0; m < chosen->count; m++) {
+        const char *name = chosen->metrics[m]->name;
+        PFM_TRY(pfm_json_take(metrics, name, pfm_json_number(values[m]), err));
+        PFM_TRY(pfm_json_take(intervals, name, isnan(low[m]) ? json_null() : json_pack("[f,f]", low[m], high[m]), err));
+    }
+    PFM_TRY(add_signature(out, chosen, seed, err));
+done:
+    free(sums);
+    json_decref(metrics);
+    json_decref(intervals);
+    return status;
+}
+
+pfm_status pfm_score_metrics(const pfm_score_table *table, const char *names, uint64_t seed, pfm_threads *threads, json_t **out,
+                             pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    selection chosen = {0};
+    double *units = NULL;
+    json_t *result = NULL;
+    PFM_TRY(select_metrics(names, &chosen, err));
+    PFM_TRY(sum_images(table, &chosen, &units, err));
+    result = json_object();
+    PFM_TRY(write_result(table, &chosen, units, seed, threads, result, err));
+    *out = result;
+    result = NULL;
+done:
+    free(units);
+    json_decref(result);
+    return status;
+}

@@ -1,0 +1,38 @@
+/* Text metrics: how near predictions are to their references. A metric is a file and a line in metric_list.h.
+ *
+ * A metric gives every row a few numbers whose sums over rows are all it needs, so that a bootstrap over images costs sums and
+ * not a second measuring: a mean has one, BLEU the counts of matches. Whatever depends on all rows together (the inverse
+ * document frequencies of CIDEr) is taken once from all rows. */
+#ifndef PFM_EVAL_METRIC_H
+#define PFM_EVAL_METRIC_H
+
+#include "base/json.h"
+#include "base/threads.h"
+#include "eval/score_table.h"
+
+typedef struct pfm_metric pfm_metric;
+struct pfm_metric {
+    const char *name;
+    const char *definition; /* a sentence or two, with the scale */
+    const char *signature;  /* the options that must be equal for two figures to be comparable */
+    size_t columns;         /* numbers a row */
+    int order;              /* the metric's own: the longest n-gram, or which of several figures */
+    /* numbers [rows, columns] = each row's; zeroed before. */
+    pfm_status (*measure)(const pfm_metric *metric, const pfm_score_table *table, double *numbers, pfm_error *err);
+    /* The metric of rows from the sums of their numbers; NaN where undefined. */
+    double (*finish)(const pfm_metric *metric, const double *sums, double rows);
+};
+extern const pfm_metric *const pfm_metrics[]; /* ended by NULL */
+
+enum { PFM_METRIC_MAX_COLUMNS = 32, PFM_METRIC_MAX_COUNT = 64 };
+
+/* *out = {"profile":null,"n","metrics":{name:value},"ci95":{name:[low,high]},"signature"} for names separated by commas. Rows
+ * without an image are their own unit of the bootstrap. USAGE for an unknown name lists those there are. */
+pfm_status pfm_score_metrics(const pfm_score_table *table, const char *names, uint64_t seed, pfm_threads *threads, json_t **out,
+                             pfm_error *err) PFM_MUST_CHECK;
+
+/* finish of a metric that is the mean of its only column, as it stands and times 100. */
+double pfm_metric_mean(const pfm_metric *metric, const double *sums, double rows);
+double pfm_metric_percentage(const pfm_metric *metric, const double *sums, double rows);
+
+#endif

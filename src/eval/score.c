@@ -1,0 +1,212 @@
+#include "pefomed/eval.h"
+
+#include "base/context.h"
+#include "base/try.h"
+#include "eval/metric.h"
+#include "eval/paired.h"
+#include "eval/vqa.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *definition;
+} profiles[] = {
+    {"vqa",
+     "Exact match (see the metric exact) of closed, open and all answers in per cent, recall_open, the prior that never looks "
+     "at the image, the score by each column of the data, calibration; intervals of 95 % by 1,000 bootstrap samples of "
+     "images."},
+};
+
+typedef struct id_index {
+    json_t *rows; /* {id: row} */
+} id_index;
+
+static pfm_status index_row(void *user, json_t *row, const pfm_place *place, pfm_error *err)
+{
+    id_index *into = user;
+    pfm_number_text number;
+    pfm_place_text where;
+    const json_t *value = json_object_get(row, "id");
+    const char *id = pfm_json_text(value != NULL ? value : json_object_get(row, "qid"), number);
+    if (id == NULL)
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: a row that adds columns needs \"id\" or \"qid\"",
+                             pfm_place_format(place, where));
+    if (json_object_set(into->rows, id, row) != 0)
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not keep the rows that add columns");
+    return PFM_OK;
+}
+
+typedef struct training_filter {
+    pfm_prior *prior;
+    const pfm_score_request *request;
+    size_t kept;
+} training_filter;
+
+static bool meets(const json_t *row, const char *condition)
+{
+    pfm_number_text number;
+    size_t length = strcspn(condition, "=");
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)(uintptr_t)row, key, value)
+    {
+        const char *text = pfm_json_text(value, number);
+        if (strlen(key) == length && strncmp(key, condition, length) == 0)
+            return text != NULL && strcmp(text, condition + length + 1) == 0;
+    }
+    return false;
+}
+
+static pfm_status add_training(void *user, json_t *row, const pfm_place *place, pfm_error *err)
+{
+    training_filter *filter = user;
+    for (size_t i = 0; i < filter->request->condition_count; i++) {
+        if (!meets(row, filter->request->conditions[i]))
+            return PFM_OK;
+    }
+    filter->kept++;
+    return pfm_prior_add(filter->prior, row, place, err);
+}
+
+static pfm_status read_training(const pfm_score_request *request, pfm_prior **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    training_filter filter = {.request = request};
+    PFM_TRY(pfm_prior_create(&filter.prior, err));
+    PFM_TRY(pfm_rows_read(request->training, add_training, &filter, err));
+    if (filter.kept == 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "%s: no training row meets the conditions of --where", request->training);
+    *out = filter.prior;
+    filter.prior = NULL;
+done:
+    pfm_prior_free(filter.prior);
+    return status;
+}
+
+static pfm_status read_system(const char *const *files, size_t count, const json_t *extra, bool reports, pfm_system *out,
+                              pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; i < count; i++)
+        PFM_TRY(pfm_system_add_file(out, files[i], extra, reports, err));
+    PFM_TRY(pfm_system_finish(out, err));
+done:
+    return status;
+}
+
+/* The difference comes first: it may bring the kinds that the files themselves lack. */
+static pfm_status score_profile(const pfm_score_request *request, const json_t *extra, const pfm_score_options *options,
+                                json_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_system system = {0}, other = {0};
+    pfm_prior *prior = NULL;
+    json_t *difference = NULL, *result = NULL;
+    if (strcmp(request->profile, "vqa") != 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "there is no profile '%s'; there is vqa", request->profile);
+    if (request->training != NULL)
+        PFM_TRY(read_training(request, &prior, err));
+    PFM_TRY(read_system(request->files, request->file_count, extra, false, &system, err));
+    if (request->against_count > 0) {
+        PFM_TRY(read_system(request->against, request->against_count, extra, false, &other, err));
+        PFM_TRY(pfm_score_difference(&system, &other, options, &difference, err));
+    }
+    PFM_TRY(pfm_score_vqa_system(&system, prior, options, &result, err));
+    if (difference != NULL)
+        PFM_TRY(pfm_json_take(result, "difference", json_incref(difference), err));
+    *out = result;
+    result = NULL;
+done:
+    json_decref(difference);
+    json_decref(result);
+    pfm_system_free(&system);
+    pfm_system_free(&other);
+    pfm_prior_free(prior);
+    return status;
+}
+
+static pfm_status score_metrics(const pfm_score_request *request, const json_t *extra, const pfm_score_options *options,
+                                json_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_system system = {0};
+    if (request->file_count != 1 || request->against_count > 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "metrics are of one file; several files and --against need a profile");
+    PFM_TRY(read_system(request->files, 1, extra, true, &system, err));
+    PFM_TRY(pfm_score_metrics(&system.runs[0], request->metrics, options->seed, options->threads, out, err));
+done:
+    pfm_system_free(&system);
+    return status;
+}
+
+static pfm_status check_request(const pfm_score_request *request, pfm_error *err)
+{
+    if (request->file_count == 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "name a predictions file to score");
+    if ((request->profile == NULL) == (request->metrics == NULL))
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "give either a profile (--profile vqa) or metrics (--metrics exact,f1_token)");
+    for (size_t i = 0; i < request->condition_count; i++) {
+        if (strchr(request->conditions[i], '=') == NULL)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "'%s' is no condition; write --where column=value",
+                                 request->conditions[i]);
+    }
+    return PFM_OK;
+}
+
+pfm_status pfm_score(pfm_context *context, const pfm_score_request *request, char **json_out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *result = NULL;
+    id_index extra = {0};
+    pfm_score_options options = {.dataset = request->dataset,
+                                 .split = request->split,
+                                 .probe = request->probe,
+                                 .seed = context->seed,
+                                 .threads = context->threads};
+    PFM_TRY(check_request(request, err));
+    if (request->rows != NULL) {
+        extra.rows = json_object();
+        PFM_TRY(pfm_rows_read(request->rows, index_row, &extra, err));
+    }
+    if (request->profile != NULL)
+        PFM_TRY(score_profile(request, extra.rows, &options, &result, err));
+    else
+        PFM_TRY(score_metrics(request, extra.rows, &options, &result, err));
+    *json_out = json_dumps(result, JSON_COMPACT);
+    if (*json_out == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the score");
+done:
+    json_decref(result);
+    json_decref(extra.rows);
+    return status;
+}
+
+static pfm_status add_definition(json_t *list, const char *name, const char *definition, pfm_error *err)
+{
+    json_t *entry = json_pack("{s:s,s:s}", "name", name, "definition", definition);
+    if (entry == NULL || json_array_append_new(list, entry) != 0)
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not list the metrics");
+    return PFM_OK;
+}
+
+pfm_status pfm_score_list(char **json_out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *result = json_object(), *known_profiles = json_array(), *metrics = json_array();
+    PFM_TRY(pfm_json_take(result, "profiles", json_incref(known_profiles), err));
+    PFM_TRY(pfm_json_take(result, "metrics", json_incref(metrics), err));
+    for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++)
+        PFM_TRY(add_definition(known_profiles, profiles[i].name, profiles[i].definition, err));
+    for (size_t i = 0; pfm_metrics[i] != NULL; i++)
+        PFM_TRY(add_definition(metrics, pfm_metrics[i]->name, pfm_metrics[i]->definition, err));
+    *json_out = json_dumps(result, JSON_COMPACT);
+    if (*json_out == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the metrics");
+done:
+    json_decref(result);
+    json_decref(known_profiles);
+    json_decref(metrics);
+    return status;
+}

@@ -1,0 +1,162 @@
+#include "eval/system.h"
+
+#include "base/try.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static pfm_status add_run(pfm_system *system, const char *name, bool reports, pfm_score_table **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t names = system->capacity;
+    PFM_TRY(pfm_array_reserve(&system->names, &names, system->run_count + 1, sizeof *system->names, err));
+    PFM_TRY(pfm_array_reserve(&system->runs, &system->capacity, system->run_count + 1, sizeof *system->runs, err));
+    system->names[system->run_count] = name;
+    system->runs[system->run_count] = (pfm_score_table){.reports = reports};
+    *out = &system->runs[system->run_count++];
+done:
+    return status;
+}
+
+typedef struct joiner {
+    pfm_score_table *table;
+    const json_t *extra;
+    size_t joined;
+} joiner;
+
+static pfm_status add_joined(void *user, json_t *row, const pfm_place *place, pfm_error *err)
+{
+    joiner *join = user;
+    pfm_number_text number;
+    const char *id = pfm_json_text(json_object_get(row, "id"), number);
+    json_t *more = id == NULL ? NULL : json_object_get(join->extra, id);
+    if (more != NULL) {
+        join->joined++;
+        if (json_object_update_missing(row, more) != 0)
+            return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not add columns to a prediction");
+    }
+    return pfm_score_table_add(join->table, row, place, err);
+}
+
+pfm_status pfm_system_add_file(pfm_system *system, const char *path, const json_t *extra, bool reports, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    joiner join = {.extra = extra};
+    PFM_TRY(add_run(system, path, reports, &join.table, err));
+    PFM_TRY(
+        pfm_rows_read(path, extra == NULL ? pfm_score_table_add : add_joined, extra == NULL ? (void *)join.table : &join, err));
+    if (extra != NULL && join.joined == 0)
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s: none of its ids is among the rows that were to add columns to it", path);
+done:
+    return status;
+}
+
+pfm_status pfm_system_add_rows(pfm_system *system, const json_t *predictions, bool reports, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_score_table *table = NULL;
+    PFM_TRY(add_run(system, NULL, reports, &table, err));
+    PFM_TRY(pfm_rows_visit(predictions, pfm_score_table_add, table, err));
+done:
+    return status;
+}
+
+static const char *name_or(const char *name, const char *otherwise) { return name != NULL ? name : otherwise; }
+
+/* The first id of `a` that `b` lacks, or NULL. */
+static const char *find_lacking(const pfm_score_table *a, const pfm_score_table *b)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        if (!pfm_intern_find(&b->ids, a->ids.texts[i], strlen(a->ids.texts[i]), NULL))
+            return a->ids.texts[i];
+    }
+    return NULL;
+}
+
+static void take_kind(pfm_score_table *table, pfm_score_row *row, const pfm_score_row *from)
+{
+    if (row->kind_given || !from->kind_given)
+        return;
+    row->kind = from->kind;
+    row->kind_given = true;
+    table->kinds_given++;
+}
+
+pfm_status pfm_score_table_match(pfm_score_table *a, const char *a_name, pfm_score_table *b, const char *b_name, size_t *order,
+                                 pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const char *lacking = find_lacking(a, b), *owner = name_or(a_name, "the first"), *other = name_or(b_name, "the second");
+    if (lacking == NULL && a->count != b->count) {
+        lacking = find_lacking(b, a);
+        const char *kept = owner;
+        owner = other;
+        other = kept;
+    }
+    if (lacking != NULL)
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s has the id %s, %s lacks it; compare predictions of the same questions", owner, lacking,
+                 other);
+    for (size_t i = 0; i < a->count; i++) {
+        bool same = false;
+        (void)pfm_intern_find(&b->ids, a->ids.texts[i], strlen(a->ids.texts[i]), &order[i]);
+        pfm_score_row *row = &a->rows[i], *partner = &b->rows[order[i]];
+        take_kind(a, row, partner);
+        take_kind(b, partner, row);
+        PFM_TRY(pfm_vqa_correct(row->answer, partner->answer, &same, err));
+        if (!same)
+            PFM_FAIL(PFM_ERROR_MISMATCH,
+                     "%s and %s give different answers to the id %s; compare predictions of the same questions", owner, other,
+                     a->ids.texts[i]);
+    }
+done:
+    return status;
+}
+
+static void take_means(pfm_system *system)
+{
+    for (size_t i = 0; i < system->runs[0].count; i++) {
+        for (size_t r = 0; r < system->run_count; r++) {
+            const pfm_score_row *row = &system->runs[r].rows[system->order[r][i]];
+            system->correct[i] += row->correct;
+            system->recall[i] += row->recall;
+        }
+        system->correct[i] /= (double)system->run_count;
+        system->recall[i] /= (double)system->run_count;
+    }
+}
+
+pfm_status pfm_system_finish(pfm_system *system, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t rows = system->run_count == 0 ? 0 : system->runs[0].count;
+    if (rows == 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "there are no predictions to score");
+    PFM_TRY(pfm_allocate(system->run_count, sizeof *system->order, &system->order, err));
+    PFM_TRY(pfm_allocate(rows, sizeof *system->correct, &system->correct, err));
+    PFM_TRY(pfm_allocate(rows, sizeof *system->recall, &system->recall, err));
+    for (size_t r = 0; r < system->run_count; r++) {
+        PFM_TRY(pfm_allocate(rows, sizeof **system->order, &system->order[r], err));
+        PFM_TRY(pfm_score_table_match(&system->runs[0], system->names[0], &system->runs[r], system->names[r], system->order[r],
+                                      err));
+    }
+    take_means(system);
+done:
+    return status;
+}
+
+void pfm_system_free(pfm_system *system)
+{
+    if (system == NULL)
+        return;
+    for (size_t r = 0; r < system->run_count; r++) {
+        pfm_score_table_free(&system->runs[r]);
+        if (system->order != NULL)
+            free(system->order[r]);
+    }
+    free(system->order);
+    free(system->runs);
+    free(system->names);
+    free(system->correct);
+    free(system->recall);
+    *system = (pfm_system){0};
+}
