@@ -4,6 +4,7 @@
 #include "eval/bootstrap.h"
 #include "eval/metric_list.h"
 #include "pefomed/context.h"
+#include "pefomed/words.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 PFM_METRIC_LIST(DECLARE)
 #define ADDRESS(name) &pfm_metric_##name,
 const pfm_metric *const pfm_metrics[] = {PFM_METRIC_LIST(ADDRESS) NULL};
+_Static_assert(sizeof pfm_metrics / sizeof pfm_metrics[0] <= PFM_METRIC_MAX_COUNT, "a selection holds every metric");
 
 /* The metrics asked for; their columns stand side by side, the number of rows behind them. */
 typedef struct selection {
@@ -44,14 +46,21 @@ static const pfm_metric *find_metric(const char *name, size_t length)
 static pfm_status refuse_name(const char *name, size_t length, pfm_error *err)
 {
     pfm_buffer known = {0};
+    char *word = NULL;
+    const char *names[PFM_METRIC_MAX_COUNT];
+    size_t count = 0;
     pfm_status status = PFM_OK;
-    for (size_t i = 0; pfm_metrics[i] != NULL; i++) {
-        PFM_TRY(pfm_buffer_append_string(&known, i == 0 ? "" : ", ", err));
-        PFM_TRY(pfm_buffer_append_string(&known, pfm_metrics[i]->name, err));
+    for (; pfm_metrics[count] != NULL && count < PFM_METRIC_MAX_COUNT; count++) {
+        names[count] = pfm_metrics[count]->name;
+        PFM_TRY(pfm_buffer_append_format(&known, err, "%s%s", count == 0 ? "" : ", ", names[count]));
     }
-    status = pfm_error_set(err, PFM_ERROR_USAGE, "there is no metric '%.*s'; there are %s", length > 100 ? 100 : (int)length,
-                           name, known.data);
+    PFM_TRY(pfm_string_copy_n(name, length > 60 ? 60 : length, &word, err));
+    const char *nearest = pfm_words_nearest(word, names, count);
+    status = pfm_error_set(err, PFM_ERROR_USAGE, "there is no metric '%s'%s%s%s; there are %s", word,
+                           nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
+                           nearest == NULL ? "" : "'?", known.data);
 done:
+    free(word);
     pfm_buffer_free(&known);
     return status;
 }
@@ -63,8 +72,10 @@ static pfm_status select_metrics(const char *names, selection *out, pfm_error *e
         const pfm_metric *metric = find_metric(names, length);
         if (metric == NULL)
             return refuse_name(names, length, err);
-        if (out->count == PFM_METRIC_MAX_COUNT)
-            return pfm_error_set(err, PFM_ERROR_USAGE, "more than %d metrics were named", PFM_METRIC_MAX_COUNT);
+        for (size_t m = 0; m < out->count; m++) {
+            if (out->metrics[m] == metric)
+                return pfm_error_set(err, PFM_ERROR_USAGE, "the metric '%s' is named twice", metric->name);
+        }
         out->metrics[out->count] = metric;
         out->first[out->count++] = out->columns;
         out->columns += metric->columns;
@@ -75,6 +86,12 @@ static pfm_status select_metrics(const char *names, selection *out, pfm_error *e
     return PFM_OK;
 }
 
+pfm_status pfm_metrics_check(const char *names, pfm_error *err)
+{
+    selection chosen = {0};
+    return select_metrics(names, &chosen, err);
+}
+
 static void finish_all(const void *user, const double *sums, double *values)
 {
     const selection *chosen = user;
@@ -83,26 +100,26 @@ static void finish_all(const void *user, const double *sums, double *values)
 }
 
 /* *out [images, columns + 1] = the sums of the rows of each image. */
-static pfm_status sum_images(const pfm_score_table *table, const selection *chosen, double **out, pfm_error *err)
+static pfm_status sum_images(const pfm_answer_set *set, const selection *chosen, double **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     double *numbers = NULL, *units = NULL;
     size_t width = chosen->columns + 1;
-    PFM_TRY(pfm_allocate(table->images.count, width * sizeof *units, &units, err));
+    PFM_TRY(pfm_allocate(set->images.count, width * sizeof *units, &units, err));
     for (size_t m = 0; m < chosen->count; m++) {
         const pfm_metric *metric = chosen->metrics[m];
-        PFM_TRY(pfm_allocate(table->count, metric->columns * sizeof *numbers, &numbers, err));
-        PFM_TRY(metric->measure(metric, table, numbers, err));
-        for (size_t i = 0; i < table->count; i++) {
-            double *unit = units + table->rows[i].image * width + chosen->first[m];
+        PFM_TRY(pfm_allocate(set->count, metric->columns * sizeof *numbers, &numbers, err));
+        PFM_TRY(metric->measure(metric, set, numbers, err));
+        for (size_t i = 0; i < set->count; i++) {
+            double *unit = units + set->rows[i].image * width + chosen->first[m];
             for (size_t c = 0; c < metric->columns; c++)
                 unit[c] += numbers[i * metric->columns + c];
         }
         free(numbers);
         numbers = NULL;
     }
-    for (size_t i = 0; i < table->count; i++)
-        units[table->rows[i].image * width + chosen->columns]++;
+    for (size_t i = 0; i < set->count; i++)
+        units[set->rows[i].image * width + chosen->columns]++;
     *out = units;
     units = NULL;
 done:
@@ -125,7 +142,7 @@ done:
     return status;
 }
 
-static pfm_status write_result(const pfm_score_table *table, const selection *chosen, const double *units, uint64_t seed,
+static pfm_status write_result(const pfm_answer_set *set, const selection *chosen, const double *units, uint64_t seed,
                                pfm_threads *threads, json_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -133,14 +150,14 @@ static pfm_status write_result(const pfm_score_table *table, const selection *ch
     size_t width = chosen->columns + 1;
     json_t *metrics = json_object(), *intervals = json_object();
     PFM_TRY(pfm_json_take(out, "profile", json_null(), err));
-    PFM_TRY(pfm_json_take(out, "n", json_integer((json_int_t)table->count), err));
+    PFM_TRY(pfm_json_take(out, "n", json_integer((json_int_t)set->count), err));
     PFM_TRY(pfm_json_take(out, "metrics", json_incref(metrics), err));
     PFM_TRY(pfm_json_take(out, "ci95", json_incref(intervals), err));
     PFM_TRY(pfm_allocate(width, sizeof *sums, &sums, err));
-    for (size_t i = 0; i < table->images.count * width; i++)
+    for (size_t i = 0; i < set->images.count * width; i++)
         sums[i % width] += units[i];
     finish_all(chosen, sums, values);
-    pfm_bootstrap plan = {units,  table->images.count,   width, chosen->count, finish_all,
+    pfm_bootstrap plan = {units,  set->images.count,     width, chosen->count, finish_all,
                           chosen, PFM_BOOTSTRAP_SAMPLES, seed,  threads};
     PFM_TRY(pfm_bootstrap_run(&plan, low, high, err));
     for (size_t m = 0; m < chosen->count; m++) {
@@ -156,7 +173,7 @@ done:
     return status;
 }
 
-pfm_status pfm_score_metrics(const pfm_score_table *table, const char *names, uint64_t seed, pfm_threads *threads, json_t **out,
+pfm_status pfm_score_metrics(const pfm_answer_set *set, const char *names, uint64_t seed, pfm_threads *threads, json_t **out,
                              pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -164,9 +181,9 @@ pfm_status pfm_score_metrics(const pfm_score_table *table, const char *names, ui
     double *units = NULL;
     json_t *result = NULL;
     PFM_TRY(select_metrics(names, &chosen, err));
-    PFM_TRY(sum_images(table, &chosen, &units, err));
+    PFM_TRY(sum_images(set, &chosen, &units, err));
     result = json_object();
-    PFM_TRY(write_result(table, &chosen, units, seed, threads, result, err));
+    PFM_TRY(write_result(set, &chosen, units, seed, threads, result, err));
     *out = result;
     result = NULL;
 done:

@@ -8,7 +8,7 @@
 
 #include "base/json.h"
 #include "base/threads.h"
-#include "eval/score_table.h"
+#include "eval/answer_set.h"
 
 typedef struct pfm_metric pfm_metric;
 struct pfm_metric {
@@ -18,17 +18,20 @@ struct pfm_metric {
     size_t columns;         /* numbers a row */
     int order;              /* the metric's own: the longest n-gram, or which of several figures */
     /* numbers [rows, columns] = each row's; zeroed before. */
-    pfm_status (*measure)(const pfm_metric *metric, const pfm_score_table *table, double *numbers, pfm_error *err);
+    pfm_status (*measure)(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err);
     /* The metric of rows from the sums of their numbers; NaN where undefined. */
     double (*finish)(const pfm_metric *metric, const double *sums, double rows);
 };
 extern const pfm_metric *const pfm_metrics[]; /* ended by NULL */
 
-enum { PFM_METRIC_MAX_COLUMNS = 32, PFM_METRIC_MAX_COUNT = 64 };
+enum { PFM_METRIC_MAX_COUNT = 64 };
+
+/* USAGE unless names, separated by commas, are all metrics, each once; the message lists those there are. */
+pfm_status pfm_metrics_check(const char *names, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = {"profile":null,"n","metrics":{name:value},"ci95":{name:[low,high]},"signature"} for names separated by commas. Rows
- * without an image are their own unit of the bootstrap. USAGE for an unknown name lists those there are. */
-pfm_status pfm_score_metrics(const pfm_score_table *table, const char *names, uint64_t seed, pfm_threads *threads, json_t **out,
+ * without an image are their own unit of the bootstrap. USAGE as pfm_metrics_check. */
+pfm_status pfm_score_metrics(const pfm_answer_set *set, const char *names, uint64_t seed, pfm_threads *threads, json_t **out,
                              pfm_error *err) PFM_MUST_CHECK;
 
 /* finish of a metric that is the mean of its only column, as it stands and times 100. */

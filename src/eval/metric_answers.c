@@ -8,11 +8,11 @@
 
 #define NORMALISED "nfc.lower.LN_,/"
 
-static pfm_status measure_exact(const pfm_metric *metric, const pfm_score_table *table, double *numbers, pfm_error *err)
+static pfm_status measure_exact(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
 {
     (void)metric, (void)err;
-    for (size_t i = 0; i < table->count; i++)
-        numbers[i] = table->rows[i].correct;
+    for (size_t i = 0; i < set->count; i++)
+        numbers[i] = set->rows[i].correct;
     return PFM_OK;
 }
 
@@ -27,13 +27,13 @@ const pfm_metric pfm_metric_exact = {
     .finish = pfm_metric_percentage,
 };
 
-static pfm_status measure_recall(const pfm_metric *metric, const pfm_score_table *table, double *numbers, pfm_error *err)
+static pfm_status measure_recall(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
 {
     (void)metric, (void)err;
-    for (size_t i = 0; i < table->count; i++) {
-        if (table->rows[i].kind != PFM_KIND_OPEN)
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->rows[i].kind != PFM_KIND_OPEN)
             continue;
-        numbers[2 * i] = table->rows[i].recall;
+        numbers[2 * i] = set->rows[i].recall;
         numbers[2 * i + 1] = 1;
     }
     return PFM_OK;
@@ -56,32 +56,32 @@ const pfm_metric pfm_metric_recall_open = {
     .finish = finish_recall,
 };
 
-static pfm_status split_normalised(const char *text, pfm_buffer *normalised, pfm_words *words, pfm_error *err)
+static pfm_status split_normalised(const char *text, pfm_buffer *normalised, pfm_word_list *words, pfm_error *err)
 {
     pfm_status status = pfm_vqa_normalise(text, normalised, err);
     if (status == PFM_OK)
-        status = pfm_words_split(words, normalised->size == 0 ? NULL : normalised->data, err);
+        status = pfm_word_list_split(words, normalised->size == 0 ? NULL : normalised->data, err);
     if (status == PFM_OK)
-        pfm_words_sort(words);
+        pfm_word_list_sort(words);
     return status;
 }
 
-static pfm_status measure_f1(const pfm_metric *metric, const pfm_score_table *table, double *numbers, pfm_error *err)
+static pfm_status measure_f1(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
 {
     (void)metric;
     pfm_buffer a = {0}, b = {0};
-    pfm_words a_words = {0}, b_words = {0};
+    pfm_word_list a_words = {0}, b_words = {0};
     pfm_status status = PFM_OK;
-    for (size_t i = 0; i < table->count; i++) {
-        PFM_TRY(split_normalised(table->rows[i].answer, &a, &a_words, err));
-        PFM_TRY(split_normalised(table->rows[i].prediction, &b, &b_words, err));
-        numbers[i] = pfm_words_f1(&a_words, &b_words);
+    for (size_t i = 0; i < set->count; i++) {
+        PFM_TRY(split_normalised(set->rows[i].answer, &a, &a_words, err));
+        PFM_TRY(split_normalised(set->rows[i].prediction, &b, &b_words, err));
+        numbers[i] = pfm_word_list_f1(&a_words, &b_words);
     }
 done:
     pfm_buffer_free(&a);
     pfm_buffer_free(&b);
-    pfm_words_free(&a_words);
-    pfm_words_free(&b_words);
+    pfm_word_list_free(&a_words);
+    pfm_word_list_free(&b_words);
     return status;
 }
 

@@ -18,12 +18,12 @@ static json_t *list_files(const pfm_system *system)
     return files;
 }
 
-static pfm_status write_difference(const pfm_score_table *table, const pfm_vqa_intervals *gap, const double *a, const double *b,
+static pfm_status write_difference(const pfm_answer_set *set, const pfm_vqa_intervals *gap, const double *a, const double *b,
                                    json_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_json_take(out, "n", json_integer((json_int_t)table->count), err));
-    PFM_TRY(pfm_json_take(out, "n_images", json_integer((json_int_t)table->images.count), err));
+    PFM_TRY(pfm_json_take(out, "n", json_integer((json_int_t)set->count), err));
+    PFM_TRY(pfm_json_take(out, "n_images", json_integer((json_int_t)set->images.count), err));
     for (int i = 0; i < PFM_VQA_STATISTICS; i++) {
         json_t *figure = isnan(gap->value[i]) ? json_null()
                                               : json_pack("{s:f,s:[f,f],s:f,s:f}", "mean", gap->value[i], "ci95", gap->low[i],
@@ -37,29 +37,29 @@ done:
 pfm_status pfm_score_difference(pfm_system *a, pfm_system *b, const pfm_score_options *options, json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_score_table *table = &a->runs[0];
+    pfm_answer_set *set = &a->runs[0];
     size_t *order = NULL;
     double *correct = NULL, *recall = NULL, *gap_correct = NULL, *gap_recall = NULL;
     json_t *result = json_object();
     pfm_vqa_intervals gap;
     double of_a[PFM_VQA_STATISTICS], of_b[PFM_VQA_STATISTICS];
-    PFM_TRY(pfm_allocate(table->count, sizeof *order, &order, err));
-    PFM_TRY(pfm_allocate(table->count, sizeof *correct, &correct, err));
-    PFM_TRY(pfm_allocate(table->count, sizeof *recall, &recall, err));
-    PFM_TRY(pfm_allocate(table->count, sizeof *gap_correct, &gap_correct, err));
-    PFM_TRY(pfm_allocate(table->count, sizeof *gap_recall, &gap_recall, err));
-    PFM_TRY(pfm_score_table_match(table, a->names[0], &b->runs[0], b->names[0], order, err));
-    for (size_t i = 0; i < table->count; i++) {
+    PFM_TRY(pfm_allocate(set->count, sizeof *order, &order, err));
+    PFM_TRY(pfm_allocate(set->count, sizeof *correct, &correct, err));
+    PFM_TRY(pfm_allocate(set->count, sizeof *recall, &recall, err));
+    PFM_TRY(pfm_allocate(set->count, sizeof *gap_correct, &gap_correct, err));
+    PFM_TRY(pfm_allocate(set->count, sizeof *gap_recall, &gap_recall, err));
+    PFM_TRY(pfm_answer_set_match(set, a->names[0], &b->runs[0], b->names[0], order, err));
+    for (size_t i = 0; i < set->count; i++) {
         correct[i] = b->correct[order[i]];
         recall[i] = b->recall[order[i]];
         gap_correct[i] = a->correct[i] - correct[i];
         gap_recall[i] = a->recall[i] - recall[i];
     }
-    pfm_vqa_score(table, a->correct, a->recall, of_a);
-    pfm_vqa_score(table, correct, recall, of_b);
-    PFM_TRY(pfm_vqa_intervals_over_images(table, gap_correct, gap_recall, options, &gap, err));
+    pfm_vqa_score(set, a->correct, a->recall, of_a);
+    pfm_vqa_score(set, correct, recall, of_b);
+    PFM_TRY(pfm_vqa_intervals_over_images(set, gap_correct, gap_recall, options, &gap, err));
     PFM_TRY(pfm_json_take(result, "against", list_files(b), err));
-    PFM_TRY(write_difference(table, &gap, of_a, of_b, result, err));
+    PFM_TRY(write_difference(set, &gap, of_a, of_b, result, err));
     *out = result;
     result = NULL;
 done:

@@ -152,7 +152,7 @@ static pfm_status check_request(const pfm_score_request *request, pfm_error *err
             return pfm_error_set(err, PFM_ERROR_USAGE, "'%s' is no condition; write --where column=value",
                                  request->conditions[i]);
     }
-    return PFM_OK;
+    return request->metrics == NULL ? PFM_OK : pfm_metrics_check(request->metrics, err);
 }
 
 pfm_status pfm_score(pfm_context *context, const pfm_score_request *request, char **json_out, pfm_error *err)

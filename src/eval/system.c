@@ -5,21 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static pfm_status add_run(pfm_system *system, const char *name, bool reports, pfm_score_table **out, pfm_error *err)
+static pfm_status add_run(pfm_system *system, const char *name, bool reports, pfm_answer_set **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t names = system->capacity;
     PFM_TRY(pfm_array_reserve(&system->names, &names, system->run_count + 1, sizeof *system->names, err));
     PFM_TRY(pfm_array_reserve(&system->runs, &system->capacity, system->run_count + 1, sizeof *system->runs, err));
     system->names[system->run_count] = name;
-    system->runs[system->run_count] = (pfm_score_table){.reports = reports};
+    system->runs[system->run_count] = (pfm_answer_set){.reports = reports};
     *out = &system->runs[system->run_count++];
 done:
     return status;
 }
 
 typedef struct joiner {
-    pfm_score_table *table;
+    pfm_answer_set *set;
     const json_t *extra;
     size_t joined;
 } joiner;
@@ -35,16 +35,16 @@ static pfm_status add_joined(void *user, json_t *row, const pfm_place *place, pf
         if (json_object_update_missing(row, more) != 0)
             return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not add columns to a prediction");
     }
-    return pfm_score_table_add(join->table, row, place, err);
+    return pfm_answer_set_add(join->set, row, place, err);
 }
 
 pfm_status pfm_system_add_file(pfm_system *system, const char *path, const json_t *extra, bool reports, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     joiner join = {.extra = extra};
-    PFM_TRY(add_run(system, path, reports, &join.table, err));
+    PFM_TRY(add_run(system, path, reports, &join.set, err));
     PFM_TRY(
-        pfm_rows_read(path, extra == NULL ? pfm_score_table_add : add_joined, extra == NULL ? (void *)join.table : &join, err));
+        pfm_rows_read(path, extra == NULL ? pfm_answer_set_add : add_joined, extra == NULL ? (void *)join.set : &join, err));
     if (extra != NULL && join.joined == 0)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s: none of its ids is among the rows that were to add columns to it", path);
 done:
@@ -54,9 +54,9 @@ done:
 pfm_status pfm_system_add_rows(pfm_system *system, const json_t *predictions, bool reports, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_score_table *table = NULL;
-    PFM_TRY(add_run(system, NULL, reports, &table, err));
-    PFM_TRY(pfm_rows_visit(predictions, pfm_score_table_add, table, err));
+    pfm_answer_set *set = NULL;
+    PFM_TRY(add_run(system, NULL, reports, &set, err));
+    PFM_TRY(pfm_rows_visit(predictions, pfm_answer_set_add, set, err));
 done:
     return status;
 }
@@ -64,7 +64,7 @@ done:
 static const char *name_or(const char *name, const char *otherwise) { return name != NULL ? name : otherwise; }
 
 /* The first id of `a` that `b` lacks, or NULL. */
-static const char *find_lacking(const pfm_score_table *a, const pfm_score_table *b)
+static const char *find_lacking(const pfm_answer_set *a, const pfm_answer_set *b)
 {
     for (size_t i = 0; i < a->count; i++) {
         if (!pfm_intern_find(&b->ids, a->ids.texts[i], strlen(a->ids.texts[i]), NULL))
@@ -73,17 +73,17 @@ static const char *find_lacking(const pfm_score_table *a, const pfm_score_table 
     return NULL;
 }
 
-static void take_kind(pfm_score_table *table, pfm_score_row *row, const pfm_score_row *from)
+static void take_kind(pfm_answer_set *set, pfm_answer_row *row, const pfm_answer_row *from)
 {
     if (row->kind_given || !from->kind_given)
         return;
     row->kind = from->kind;
     row->kind_given = true;
-    table->kinds_given++;
+    set->kinds_given++;
 }
 
-pfm_status pfm_score_table_match(pfm_score_table *a, const char *a_name, pfm_score_table *b, const char *b_name, size_t *order,
-                                 pfm_error *err)
+pfm_status pfm_answer_set_match(pfm_answer_set *a, const char *a_name, pfm_answer_set *b, const char *b_name, size_t *order,
+                                pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const char *lacking = find_lacking(a, b), *owner = name_or(a_name, "the first"), *other = name_or(b_name, "the second");
@@ -99,7 +99,7 @@ pfm_status pfm_score_table_match(pfm_score_table *a, const char *a_name, pfm_sco
     for (size_t i = 0; i < a->count; i++) {
         bool same = false;
         (void)pfm_intern_find(&b->ids, a->ids.texts[i], strlen(a->ids.texts[i]), &order[i]);
-        pfm_score_row *row = &a->rows[i], *partner = &b->rows[order[i]];
+        pfm_answer_row *row = &a->rows[i], *partner = &b->rows[order[i]];
         take_kind(a, row, partner);
         take_kind(b, partner, row);
         PFM_TRY(pfm_vqa_correct(row->answer, partner->answer, &same, err));
@@ -116,7 +116,7 @@ static void take_means(pfm_system *system)
 {
     for (size_t i = 0; i < system->runs[0].count; i++) {
         for (size_t r = 0; r < system->run_count; r++) {
-            const pfm_score_row *row = &system->runs[r].rows[system->order[r][i]];
+            const pfm_answer_row *row = &system->runs[r].rows[system->order[r][i]];
             system->correct[i] += row->correct;
             system->recall[i] += row->recall;
         }
@@ -136,8 +136,8 @@ pfm_status pfm_system_finish(pfm_system *system, pfm_error *err)
     PFM_TRY(pfm_allocate(rows, sizeof *system->recall, &system->recall, err));
     for (size_t r = 0; r < system->run_count; r++) {
         PFM_TRY(pfm_allocate(rows, sizeof **system->order, &system->order[r], err));
-        PFM_TRY(pfm_score_table_match(&system->runs[0], system->names[0], &system->runs[r], system->names[r], system->order[r],
-                                      err));
+        PFM_TRY(pfm_answer_set_match(&system->runs[0], system->names[0], &system->runs[r], system->names[r], system->order[r],
+                                     err));
     }
     take_means(system);
 done:
@@ -149,7 +149,7 @@ void pfm_system_free(pfm_system *system)
     if (system == NULL)
         return;
     for (size_t r = 0; r < system->run_count; r++) {
-        pfm_score_table_free(&system->runs[r]);
+        pfm_answer_set_free(&system->runs[r]);
         if (system->order != NULL)
             free(system->order[r]);
     }

@@ -3,11 +3,11 @@
 #ifndef PFM_EVAL_SYSTEM_H
 #define PFM_EVAL_SYSTEM_H
 
-#include "eval/score_table.h"
+#include "eval/answer_set.h"
 
 /* Start with {0}. */
 typedef struct pfm_system {
-    pfm_score_table *runs;
+    pfm_answer_set *runs;
     const char **names; /* of the runs, for errors and results; borrowed; NULL entries where there is no file */
     size_t run_count, capacity;
     size_t **order;           /* order[run][row]: where the run has the row that runs[0] has at `row` */
@@ -23,10 +23,10 @@ pfm_status pfm_system_add_rows(pfm_system *system, const json_t *predictions, bo
 /* After the last run: matches the runs by id and takes the means. MISMATCH where the ids or the answers differ. */
 pfm_status pfm_system_finish(pfm_system *system, pfm_error *err) PFM_MUST_CHECK;
 
-/* order [rows of a] = where table b has each row of a. MISMATCH names an id that only one of them has, or whose answers
+/* order [rows of a] = where set b has each row of a. MISMATCH names an id that only one of them has, or whose answers
  * differ. A kind that only one of them was given is taken over by the other. */
-pfm_status pfm_score_table_match(pfm_score_table *a, const char *a_name, pfm_score_table *b, const char *b_name, size_t *order,
-                                 pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_answer_set_match(pfm_answer_set *a, const char *a_name, pfm_answer_set *b, const char *b_name, size_t *order,
+                                pfm_error *err) PFM_MUST_CHECK;
 void pfm_system_free(pfm_system *system);
 
 #endif

@@ -35,36 +35,36 @@ static void add_row(double *sums, pfm_answer_kind kind, double correct, double r
         sums[RECALL_OPEN] += recall;
 }
 
-void pfm_vqa_score(const pfm_score_table *table, const double *correct, const double *recall, double *values)
+void pfm_vqa_score(const pfm_answer_set *set, const double *correct, const double *recall, double *values)
 {
     double sums[COLUMNS] = {0};
-    for (size_t i = 0; i < table->count; i++)
-        add_row(sums, table->rows[i].kind, correct[i], recall[i]);
+    for (size_t i = 0; i < set->count; i++)
+        add_row(sums, set->rows[i].kind, correct[i], recall[i]);
     vqa_statistics(NULL, sums, values);
 }
 
-static pfm_status sum_images(const pfm_score_table *table, const double *correct, const double *recall, double **out,
+static pfm_status sum_images(const pfm_answer_set *set, const double *correct, const double *recall, double **out,
                              pfm_error *err)
 {
     double *sums = NULL;
-    pfm_status status = pfm_allocate(table->images.count, COLUMNS * sizeof *sums, &sums, err);
+    pfm_status status = pfm_allocate(set->images.count, COLUMNS * sizeof *sums, &sums, err);
     if (status != PFM_OK)
         return status;
-    for (size_t i = 0; i < table->count; i++)
-        add_row(sums + (size_t)table->rows[i].image * COLUMNS, table->rows[i].kind, correct[i], recall[i]);
+    for (size_t i = 0; i < set->count; i++)
+        add_row(sums + (size_t)set->rows[i].image * COLUMNS, set->rows[i].kind, correct[i], recall[i]);
     *out = sums;
     return PFM_OK;
 }
 
-pfm_status pfm_vqa_intervals_over_images(const pfm_score_table *table, const double *correct, const double *recall,
+pfm_status pfm_vqa_intervals_over_images(const pfm_answer_set *set, const double *correct, const double *recall,
                                          const pfm_score_options *options, pfm_vqa_intervals *out, pfm_error *err)
 {
     double *units = NULL;
     pfm_status status = PFM_OK;
-    PFM_TRY(sum_images(table, correct, recall, &units, err));
-    pfm_vqa_score(table, correct, recall, out->value);
+    PFM_TRY(sum_images(set, correct, recall, &units, err));
+    pfm_vqa_score(set, correct, recall, out->value);
     pfm_bootstrap plan = {.units = units,
-                          .count = table->images.count,
+                          .count = set->images.count,
                           .columns = COLUMNS,
                           .values = PFM_VQA_STATISTICS,
                           .statistics = vqa_statistics,
@@ -123,9 +123,9 @@ done:
     return status;
 }
 
-static pfm_status add_column(json_t *by, const pfm_score_column *column, const double *correct, pfm_error *err)
+static pfm_status add_column(json_t *by, const pfm_answer_column *column, const double *correct, pfm_error *err)
 {
-    group groups[PFM_SCORE_MAX_VALUES] = {0};
+    group groups[PFM_ANSWER_MAX_VALUES] = {0};
     for (size_t i = 0; i < column->values.count; i++)
         groups[i].name = column->values.texts[i];
     for (size_t i = 0; i < column->coded; i++) {
@@ -139,18 +139,18 @@ static pfm_status add_column(json_t *by, const pfm_score_column *column, const d
 
 static pfm_status add_by(json_t *out, const pfm_system *system, pfm_error *err)
 {
-    const pfm_score_table *table = &system->runs[0];
+    const pfm_answer_set *set = &system->runs[0];
     pfm_status status = PFM_OK;
     json_t *by = json_object();
     group kinds[2] = {{.name = "OPEN"}, {.name = "CLOSED"}};
-    for (size_t i = 0; i < table->count; i++) {
-        kinds[table->rows[i].kind == PFM_KIND_CLOSED].n++;
-        kinds[table->rows[i].kind == PFM_KIND_CLOSED].correct += system->correct[i];
+    for (size_t i = 0; i < set->count; i++) {
+        kinds[set->rows[i].kind == PFM_KIND_CLOSED].n++;
+        kinds[set->rows[i].kind == PFM_KIND_CLOSED].correct += system->correct[i];
     }
     PFM_TRY(add_groups(by, "answer_type", kinds, 2, err));
-    for (size_t i = 0; i < table->column_count; i++) {
-        if (pfm_score_column_splits(&table->columns[i]))
-            PFM_TRY(add_column(by, &table->columns[i], system->correct, err));
+    for (size_t i = 0; i < set->column_count; i++) {
+        if (pfm_answer_column_splits(&set->columns[i]))
+            PFM_TRY(add_column(by, &set->columns[i], system->correct, err));
     }
     status = pfm_json_take(out, "by", by, err);
     by = NULL;
@@ -159,15 +159,15 @@ done:
     return status;
 }
 
-static pfm_status add_prior(json_t *out, const pfm_score_table *table, pfm_prior *prior, pfm_error *err)
+static pfm_status add_prior(json_t *out, const pfm_answer_set *set, pfm_prior *prior, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
     double sums[COLUMNS] = {0}, values[PFM_VQA_STATISTICS];
     if (prior == NULL)
         return pfm_json_take(out, "prior", json_null(), err);
-    for (size_t i = 0; i < table->count; i++) {
-        const pfm_score_row *row = &table->rows[i];
+    for (size_t i = 0; i < set->count; i++) {
+        const pfm_answer_row *row = &set->rows[i];
         const char *guess = NULL;
         PFM_TRY(pfm_prior_answer(prior, row->question, row->kind, &guess, err));
         PFM_TRY(pfm_vqa_normalise(row->answer, &text, err));
@@ -194,10 +194,10 @@ static pfm_status add_calibration(json_t *out, const pfm_system *system, pfm_err
         most += system->runs[r].probabilities;
     PFM_TRY(pfm_allocate(most, sizeof *answers, &answers, err));
     for (size_t r = 0; r < system->run_count; r++) {
-        const pfm_score_table *table = &system->runs[r];
-        for (size_t i = 0; i < table->count; i++) {
-            if (!isnan(table->rows[i].probability))
-                answers[count++] = (pfm_sure){table->rows[i].probability, table->rows[i].correct};
+        const pfm_answer_set *set = &system->runs[r];
+        for (size_t i = 0; i < set->count; i++) {
+            if (!isnan(set->rows[i].probability))
+                answers[count++] = (pfm_sure){set->rows[i].probability, set->rows[i].correct};
         }
     }
     PFM_TRY(pfm_calibration(answers, count, &calibration, err));
@@ -210,9 +210,9 @@ done:
 static void score_run(const pfm_system *system, size_t run, double values[PFM_VQA_STATISTICS])
 {
     double sums[COLUMNS] = {0};
-    const pfm_score_table *first = &system->runs[0], *table = &system->runs[run];
+    const pfm_answer_set *first = &system->runs[0], *set = &system->runs[run];
     for (size_t i = 0; i < first->count; i++) {
-        const pfm_score_row *row = &table->rows[system->order[run][i]];
+        const pfm_answer_row *row = &set->rows[system->order[run][i]];
         add_row(sums, first->rows[i].kind, row->correct, row->recall);
     }
     vqa_statistics(NULL, sums, values);
@@ -248,18 +248,18 @@ done:
     return status;
 }
 
-static json_t *make_signature(const pfm_score_table *table, const pfm_score_options *options)
+static json_t *make_signature(const pfm_answer_set *set, const pfm_score_options *options)
 {
-    const char *kinds = table->kinds_given == table->count ? "given" : table->kinds_given == 0 ? "inferred" : "mixed";
+    const char *kinds = set->kinds_given == set->count ? "given" : set->kinds_given == 0 ? "inferred" : "mixed";
     return json_sprintf("vqa|text:nfc.lower.LN_,/|kinds:%s|ci95:bootstrap.images.%d.percentile.seed%llu|bins:%d|version:%s",
                         kinds, PFM_BOOTSTRAP_SAMPLES, (unsigned long long)options->seed, PFM_CALIBRATION_BINS, pfm_version());
 }
 
-static size_t count_closed(const pfm_score_table *table)
+static size_t count_closed(const pfm_answer_set *set)
 {
     size_t closed = 0;
-    for (size_t i = 0; i < table->count; i++)
-        closed += table->rows[i].kind == PFM_KIND_CLOSED;
+    for (size_t i = 0; i < set->count; i++)
+        closed += set->rows[i].kind == PFM_KIND_CLOSED;
     return closed;
 }
 
@@ -267,24 +267,24 @@ pfm_status pfm_score_vqa_system(const pfm_system *system, pfm_prior *prior, cons
                                 pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_score_table *table = &system->runs[0];
-    size_t closed = count_closed(table);
+    const pfm_answer_set *set = &system->runs[0];
+    size_t closed = count_closed(set);
     pfm_vqa_intervals figures;
     json_t *result = json_object();
     PFM_TRY(pfm_json_take(result, "profile", json_string("vqa"), err));
     PFM_TRY(pfm_json_take(result, "dataset", text_or_null(options->dataset), err));
     PFM_TRY(pfm_json_take(result, "split", text_or_null(options->split), err));
-    PFM_TRY(pfm_json_take(result, "n", json_integer((json_int_t)table->count), err));
-    PFM_TRY(pfm_json_take(result, "n_images", json_integer((json_int_t)table->images.count), err));
+    PFM_TRY(pfm_json_take(result, "n", json_integer((json_int_t)set->count), err));
+    PFM_TRY(pfm_json_take(result, "n_images", json_integer((json_int_t)set->images.count), err));
     PFM_TRY(pfm_json_take(result, "n_closed", json_integer((json_int_t)closed), err));
-    PFM_TRY(pfm_json_take(result, "n_open", json_integer((json_int_t)(table->count - closed)), err));
-    PFM_TRY(pfm_vqa_intervals_over_images(table, system->correct, system->recall, options, &figures, err));
+    PFM_TRY(pfm_json_take(result, "n_open", json_integer((json_int_t)(set->count - closed)), err));
+    PFM_TRY(pfm_vqa_intervals_over_images(set, system->correct, system->recall, options, &figures, err));
     PFM_TRY(add_figures(result, &figures, err));
     PFM_TRY(add_by(result, system, err));
-    PFM_TRY(add_prior(result, table, prior, err));
+    PFM_TRY(add_prior(result, set, prior, err));
     PFM_TRY(pfm_json_take(result, "probe", json_string(options->probe == NULL ? "none" : options->probe), err));
     PFM_TRY(add_calibration(result, system, err));
-    PFM_TRY(pfm_json_take(result, "signature", make_signature(table, options), err));
+    PFM_TRY(pfm_json_take(result, "signature", make_signature(set, options), err));
     if (system->run_count > 1)
         PFM_TRY(add_runs(result, system, err));
     *out = result;

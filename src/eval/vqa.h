@@ -8,9 +8,9 @@
  * "closed","open","recall_open"}] and "sd":{"overall","closed","open","recall_open"} (over the runs, n - 1).
  * - correct: vqa_text.h. A `correct` in the file is not believed.
  * - kind: answer_type; where it is absent, closed is what is answered by yes or no. The signature says which.
- * - recall_open: pfm_words_recall of the normalised texts, mean over the open questions.
+ * - recall_open: pfm_word_list_recall of the normalised texts, mean over the open questions.
  * - ci95: bootstrap.h, 1,000 samples of images.
- * - by: pfm_score_column_splits, and "answer_type". */
+ * - by: pfm_answer_column_splits, and "answer_type". */
 #ifndef PFM_EVAL_VQA_H
 #define PFM_EVAL_VQA_H
 
@@ -42,9 +42,9 @@ typedef struct pfm_vqa_intervals {
     double value[PFM_VQA_STATISTICS], low[PFM_VQA_STATISTICS], high[PFM_VQA_STATISTICS];
 } pfm_vqa_intervals;
 /* values[PFM_VQA_STATISTICS] from each row's correct and recall [rows] (0..1, or differences of two systems' figures). */
-void pfm_vqa_score(const pfm_score_table *table, const double *correct, const double *recall, double *values);
+void pfm_vqa_score(const pfm_answer_set *set, const double *correct, const double *recall, double *values);
 /* The same with 95 % intervals over the images. */
-pfm_status pfm_vqa_intervals_over_images(const pfm_score_table *table, const double *correct, const double *recall,
+pfm_status pfm_vqa_intervals_over_images(const pfm_answer_set *set, const double *correct, const double *recall,
                                          const pfm_score_options *options, pfm_vqa_intervals *out,
                                          pfm_error *err) PFM_MUST_CHECK;
 

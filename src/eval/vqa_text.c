@@ -137,7 +137,7 @@ done:
     return status;
 }
 
-pfm_status pfm_words_split(pfm_words *words, const char *text, pfm_error *err)
+pfm_status pfm_word_list_split(pfm_word_list *words, const char *text, pfm_error *err)
 {
     words->count = 0;
     while (text != NULL && *text != '\0') {
@@ -162,21 +162,21 @@ int pfm_word_compare(const pfm_word *a, const pfm_word *b)
 
 static int compare_items(const void *a, const void *b) { return pfm_word_compare(a, b); }
 
-void pfm_words_sort(pfm_words *words)
+void pfm_word_list_sort(pfm_word_list *words)
 {
     if (words->count > 1)
         qsort(words->items, words->count, sizeof *words->items, compare_items);
 }
 
-void pfm_words_free(pfm_words *words)
+void pfm_word_list_free(pfm_word_list *words)
 {
     if (words == NULL)
         return;
     free(words->items);
-    *words = (pfm_words){0};
+    *words = (pfm_word_list){0};
 }
 
-double pfm_words_recall(const pfm_words *answer, const pfm_words *prediction)
+double pfm_word_list_recall(const pfm_word_list *answer, const pfm_word_list *prediction)
 {
     size_t distinct = 0, found = 0, j = 0;
     for (size_t i = 0; i < answer->count; i++) {
@@ -193,7 +193,7 @@ double pfm_words_recall(const pfm_words *answer, const pfm_words *prediction)
     return (double)found / (double)distinct;
 }
 
-double pfm_words_f1(const pfm_words *a, const pfm_words *b)
+double pfm_word_list_f1(const pfm_word_list *a, const pfm_word_list *b)
 {
     size_t i = 0, j = 0, common = 0;
     while (i < a->count && j < b->count) {

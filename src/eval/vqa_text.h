@@ -21,23 +21,23 @@ typedef struct pfm_word {
     const char *text; /* borrowed from the text that was split; no NUL behind it */
     size_t length;
 } pfm_word;
-typedef struct pfm_words {
+typedef struct pfm_word_list {
     pfm_word *items;
     size_t count, capacity;
-} pfm_words;
+} pfm_word_list;
 
 /* Replaces what `words` holds by the words of text, in their order. NULL text: none. */
-pfm_status pfm_words_split(pfm_words *words, const char *text, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_word_list_split(pfm_word_list *words, const char *text, pfm_error *err) PFM_MUST_CHECK;
 /* Sorts bytewise, so that equal words are neighbours. */
-void pfm_words_sort(pfm_words *words);
+void pfm_word_list_sort(pfm_word_list *words);
 /* Order of two words: <0, 0, >0. */
 int pfm_word_compare(const pfm_word *a, const pfm_word *b);
-void pfm_words_free(pfm_words *words);
+void pfm_word_list_free(pfm_word_list *words);
 
 /* The share (0..1) of the distinct words of `answer` that `prediction` has, both sorted. An answer without words: 1 where the
  * prediction has none either, else 0. */
-double pfm_words_recall(const pfm_words *answer, const pfm_words *prediction);
+double pfm_word_list_recall(const pfm_word_list *answer, const pfm_word_list *prediction);
 /* F1 (0..1) of the two multisets of words, both sorted: 2 * common / (number in a + number in b); 1 where both are empty. */
-double pfm_words_f1(const pfm_words *a, const pfm_words *b);
+double pfm_word_list_f1(const pfm_word_list *a, const pfm_word_list *b);
 
 #endif

@@ -1,54 +1,54 @@
 /* A predictions file in memory, row by row as the scores need it: texts once, each row judged as it is added. */
-#ifndef PFM_EVAL_SCORE_TABLE_H
-#define PFM_EVAL_SCORE_TABLE_H
+#ifndef PFM_EVAL_ANSWER_SET_H
+#define PFM_EVAL_ANSWER_SET_H
 
 #include "eval/predictions.h"
 #include "eval/text_store.h"
 #include "eval/vqa_text.h"
 
-typedef struct pfm_score_row {
+typedef struct pfm_answer_row {
     const char *question, *answer,
-        *prediction;      /* borrowed from the table; question may be NULL; a report's reference is its answer */
-    uint32_t image;       /* into the table's images */
+        *prediction;      /* borrowed from the set; question may be NULL; a report's reference is its answer */
+    uint32_t image;       /* into the set's images */
     pfm_answer_kind kind; /* never UNKNOWN */
     bool kind_given;      /* by answer_type, not inferred */
     bool correct;
-    double recall;      /* pfm_words_recall of the normalised texts, 0..1 */
+    double recall;      /* pfm_word_list_recall of the normalised texts, 0..1 */
     double probability; /* NaN where there is none */
-} pfm_score_row;
+} pfm_answer_row;
 
 /* A further column of the data by whose values a score is split. */
-typedef struct pfm_score_column {
+typedef struct pfm_answer_column {
     const char *name;
     pfm_intern values;
     bool left_out;   /* not a column to split by */
     uint16_t *codes; /* a row's value + 1, or 0 where it has none; rows behind `coded` have none */
     size_t coded, capacity;
-} pfm_score_column;
+} pfm_answer_column;
 
-typedef struct pfm_score_table {
-    pfm_score_row *rows;
+typedef struct pfm_answer_set {
+    pfm_answer_row *rows;
     size_t count, capacity;
     pfm_intern ids, images; /* ids by row */
     pfm_text_store texts;
-    pfm_score_column *columns;
+    pfm_answer_column *columns;
     size_t column_count, column_capacity;
     size_t kinds_given, probabilities;    /* how many rows have them */
     bool reports;                         /* set before the first row: reference (or answer) and prediction are enough */
     pfm_buffer answer, prediction, value; /* scratch */
-    pfm_words answer_words, prediction_words;
-} pfm_score_table; /* start with {0}, or {.reports = true} */
+    pfm_word_list answer_words, prediction_words;
+} pfm_answer_set; /* start with {0}, or {.reports = true} */
 
-enum { PFM_SCORE_MAX_VALUES = 40, PFM_SCORE_MAX_VALUE_BYTES = 64 };
+enum { PFM_ANSWER_MAX_VALUES = 40, PFM_ANSWER_MAX_VALUE_BYTES = 64 };
 
-/* Checks a prediction and adds it. A pfm_row_function whose user is the table. */
-pfm_status pfm_score_table_add(void *table, json_t *row, const pfm_place *place, pfm_error *err) PFM_MUST_CHECK;
+/* Checks a prediction and adds it. A pfm_row_function whose user is the set. */
+pfm_status pfm_answer_set_add(void *set, json_t *row, const pfm_place *place, pfm_error *err) PFM_MUST_CHECK;
 /* Whether a score is split by this column. It is, unless its name says what a row is rather than what kind (id, qid, image,
  * question, answer, prediction, reference, probability, correct, seconds, tokens and names that end in _id or _name), or a
- * value is longer than PFM_SCORE_MAX_VALUE_BYTES, or there are more than PFM_SCORE_MAX_VALUES values. Values are strings
+ * value is longer than PFM_ANSWER_MAX_VALUE_BYTES, or there are more than PFM_ANSWER_MAX_VALUES values. Values are strings
  * (blanks around them removed), numbers and truth values; others count as absent. An `age` (a number of years, or DICOM's
  * 063Y) is put into its decade, "60-69". */
-bool pfm_score_column_splits(const pfm_score_column *column);
-void pfm_score_table_free(pfm_score_table *table);
+bool pfm_answer_column_splits(const pfm_answer_column *column);
+void pfm_answer_set_free(pfm_answer_set *set);
 
 #endif

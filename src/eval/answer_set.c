@@ -1,4 +1,4 @@
-#include "eval/score_table.h"
+#include "eval/answer_set.h"
 
 #include "base/try.h"
 
@@ -23,9 +23,9 @@ static bool names_a_row(const char *name)
     return ends_with(name, "_id") || ends_with(name, "_name");
 }
 
-bool pfm_score_column_splits(const pfm_score_column *column) { return !column->left_out && column->values.count > 0; }
+bool pfm_answer_column_splits(const pfm_answer_column *column) { return !column->left_out && column->values.count > 0; }
 
-static void leave_out(pfm_score_column *column)
+static void leave_out(pfm_answer_column *column)
 {
     column->left_out = true;
     free(column->codes);
@@ -35,24 +35,24 @@ static void leave_out(pfm_score_column *column)
 }
 
 /* The column's place; `guess` is where it was in the row before, for rows name their columns in the same order. */
-static pfm_status find_column(pfm_score_table *table, const char *name, size_t guess, size_t *out, pfm_error *err)
+static pfm_status find_column(pfm_answer_set *set, const char *name, size_t guess, size_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    if (guess < table->column_count && strcmp(table->columns[guess].name, name) == 0) {
+    if (guess < set->column_count && strcmp(set->columns[guess].name, name) == 0) {
         *out = guess;
         return PFM_OK;
     }
-    for (size_t i = 0; i < table->column_count; i++) {
-        if (strcmp(table->columns[i].name, name) == 0) {
+    for (size_t i = 0; i < set->column_count; i++) {
+        if (strcmp(set->columns[i].name, name) == 0) {
             *out = i;
             return PFM_OK;
         }
     }
-    PFM_TRY(pfm_array_reserve(&table->columns, &table->column_capacity, table->column_count + 1, sizeof *table->columns, err));
-    pfm_score_column *column = &table->columns[table->column_count];
-    PFM_TRY(pfm_text_store_add(&table->texts, name, strlen(name), &column->name, err));
+    PFM_TRY(pfm_array_reserve(&set->columns, &set->column_capacity, set->column_count + 1, sizeof *set->columns, err));
+    pfm_answer_column *column = &set->columns[set->column_count];
+    PFM_TRY(pfm_text_store_add(&set->texts, name, strlen(name), &column->name, err));
     column->left_out = names_a_row(name);
-    *out = table->column_count++;
+    *out = set->column_count++;
 done:
     return status;
 }
@@ -91,32 +91,32 @@ static pfm_status value_text(const char *column, const json_t *value, pfm_buffer
     return status;
 }
 
-static pfm_status add_value(pfm_score_table *table, pfm_score_column *column, const json_t *value, pfm_error *err)
+static pfm_status add_value(pfm_answer_set *set, pfm_answer_column *column, const json_t *value, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t index = 0;
     if (column->left_out)
         return PFM_OK;
-    PFM_TRY(value_text(column->name, value, &table->value, err));
-    if (table->value.size == 0)
+    PFM_TRY(value_text(column->name, value, &set->value, err));
+    if (set->value.size == 0)
         return PFM_OK;
-    if (table->value.size > PFM_SCORE_MAX_VALUE_BYTES) {
+    if (set->value.size > PFM_ANSWER_MAX_VALUE_BYTES) {
         leave_out(column);
         return PFM_OK;
     }
-    PFM_TRY(pfm_intern_add(&column->values, table->value.data, table->value.size, &index, err));
-    if (index >= PFM_SCORE_MAX_VALUES) {
+    PFM_TRY(pfm_intern_add(&column->values, set->value.data, set->value.size, &index, err));
+    if (index >= PFM_ANSWER_MAX_VALUES) {
         leave_out(column);
         return PFM_OK;
     }
-    PFM_TRY(pfm_array_reserve(&column->codes, &column->capacity, table->count + 1, sizeof *column->codes, err));
-    column->codes[table->count] = (uint16_t)(index + 1);
-    column->coded = table->count + 1;
+    PFM_TRY(pfm_array_reserve(&column->codes, &column->capacity, set->count + 1, sizeof *column->codes, err));
+    column->codes[set->count] = (uint16_t)(index + 1);
+    column->coded = set->count + 1;
 done:
     return status;
 }
 
-static pfm_status add_columns(pfm_score_table *table, json_t *row, pfm_error *err)
+static pfm_status add_columns(pfm_answer_set *set, json_t *row, pfm_error *err)
 {
     const char *key = NULL;
     json_t *value = NULL;
@@ -124,62 +124,61 @@ static pfm_status add_columns(pfm_score_table *table, json_t *row, pfm_error *er
     json_object_foreach(row, key, value)
     {
         size_t column = 0;
-        pfm_status status = find_column(table, key, position++, &column, err);
+        pfm_status status = find_column(set, key, position++, &column, err);
         if (status == PFM_OK)
-            status = add_value(table, &table->columns[column], value, err);
+            status = add_value(set, &set->columns[column], value, err);
         if (status != PFM_OK)
             return status;
     }
     return PFM_OK;
 }
 
-static pfm_status judge(pfm_score_table *table, pfm_score_row *row, pfm_error *err)
+static pfm_status judge(pfm_answer_set *set, pfm_answer_row *row, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_vqa_normalise(row->answer, &table->answer, err));
-    PFM_TRY(pfm_vqa_normalise(row->prediction, &table->prediction, err));
-    size_t size = table->answer.size;
-    row->correct =
-        size == table->prediction.size && (size == 0 || memcmp(table->answer.data, table->prediction.data, size) == 0);
+    PFM_TRY(pfm_vqa_normalise(row->answer, &set->answer, err));
+    PFM_TRY(pfm_vqa_normalise(row->prediction, &set->prediction, err));
+    size_t size = set->answer.size;
+    row->correct = size == set->prediction.size && (size == 0 || memcmp(set->answer.data, set->prediction.data, size) == 0);
     row->kind_given = row->kind != PFM_KIND_UNKNOWN;
     if (!row->kind_given)
-        row->kind = pfm_answer_kind_infer(size == 0 ? "" : table->answer.data);
-    PFM_TRY(pfm_words_split(&table->answer_words, size == 0 ? NULL : table->answer.data, err));
-    PFM_TRY(pfm_words_split(&table->prediction_words, table->prediction.size == 0 ? NULL : table->prediction.data, err));
-    pfm_words_sort(&table->answer_words);
-    pfm_words_sort(&table->prediction_words);
-    row->recall = pfm_words_recall(&table->answer_words, &table->prediction_words);
+        row->kind = pfm_answer_kind_infer(size == 0 ? "" : set->answer.data);
+    PFM_TRY(pfm_word_list_split(&set->answer_words, size == 0 ? NULL : set->answer.data, err));
+    PFM_TRY(pfm_word_list_split(&set->prediction_words, set->prediction.size == 0 ? NULL : set->prediction.data, err));
+    pfm_word_list_sort(&set->answer_words);
+    pfm_word_list_sort(&set->prediction_words);
+    row->recall = pfm_word_list_recall(&set->answer_words, &set->prediction_words);
 done:
     return status;
 }
 
-static pfm_status keep_text(pfm_score_table *table, const json_t *row, const char *key, const char **out, pfm_error *err)
+static pfm_status keep_text(pfm_answer_set *set, const json_t *row, const char *key, const char **out, pfm_error *err)
 {
     pfm_number_text number;
     const char *text = pfm_json_text(json_object_get(row, key), number);
     *out = NULL;
-    return text == NULL ? PFM_OK : pfm_text_store_add(&table->texts, text, strlen(text), out, err);
+    return text == NULL ? PFM_OK : pfm_text_store_add(&set->texts, text, strlen(text), out, err);
 }
 
 /* Gives the row its id and image. A report without an id gets its number, without an image its id. */
-static pfm_status place_row(pfm_score_table *table, const json_t *row, const pfm_place *place, uint32_t *image, pfm_error *err)
+static pfm_status place_row(pfm_answer_set *set, const json_t *row, const pfm_place *place, uint32_t *image, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_number_text number, image_number, made;
     pfm_place_text where;
     size_t index = 0;
-    (void)snprintf(made, sizeof made, "%zu", table->count + 1);
+    (void)snprintf(made, sizeof made, "%zu", set->count + 1);
     const char *id = pfm_json_text(json_object_get(row, "id"), number);
     const char *name = pfm_json_text(json_object_get(row, "image"), image_number);
     if (id == NULL)
         id = made;
-    PFM_TRY(pfm_intern_add(&table->ids, id, strlen(id), &index, err));
-    if (index != table->count)
+    PFM_TRY(pfm_intern_add(&set->ids, id, strlen(id), &index, err));
+    if (index != set->count)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: the id %s is that of row %zu already; ids must differ", pfm_place_format(place, where),
                  id, index + 1);
     if (name == NULL)
         name = id;
-    PFM_TRY(pfm_intern_add(&table->images, name, strlen(name), &index, err));
+    PFM_TRY(pfm_intern_add(&set->images, name, strlen(name), &index, err));
     if (index >= UINT32_MAX)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: more images than can be counted", pfm_place_format(place, where));
     *image = (uint32_t)index;
@@ -203,51 +202,51 @@ static pfm_status check_report(const json_t *row, const pfm_place *place, pfm_er
     return PFM_OK;
 }
 
-pfm_status pfm_score_table_add(void *user, json_t *json, const pfm_place *place, pfm_error *err)
+pfm_status pfm_answer_set_add(void *user, json_t *json, const pfm_place *place, pfm_error *err)
 {
-    pfm_score_table *table = user;
+    pfm_answer_set *set = user;
     pfm_status status = PFM_OK;
-    if (table->reports)
+    if (set->reports)
         PFM_TRY(check_report(json, place, err));
     else
         PFM_TRY(pfm_prediction_check(json, place, err));
-    pfm_score_row row = {.probability = NAN, .kind = PFM_KIND_UNKNOWN};
-    PFM_TRY(pfm_array_reserve(&table->rows, &table->capacity, table->count + 1, sizeof *table->rows, err));
-    PFM_TRY(place_row(table, json, place, &row.image, err));
-    bool report = table->reports && json_object_get(json, "reference") != NULL;
-    PFM_TRY(keep_text(table, json, "question", &row.question, err));
-    PFM_TRY(keep_text(table, json, report ? "reference" : "answer", &row.answer, err));
-    PFM_TRY(keep_text(table, json, "prediction", &row.prediction, err));
+    pfm_answer_row row = {.probability = NAN, .kind = PFM_KIND_UNKNOWN};
+    PFM_TRY(pfm_array_reserve(&set->rows, &set->capacity, set->count + 1, sizeof *set->rows, err));
+    PFM_TRY(place_row(set, json, place, &row.image, err));
+    bool report = set->reports && json_object_get(json, "reference") != NULL;
+    PFM_TRY(keep_text(set, json, "question", &row.question, err));
+    PFM_TRY(keep_text(set, json, report ? "reference" : "answer", &row.answer, err));
+    PFM_TRY(keep_text(set, json, "prediction", &row.prediction, err));
     PFM_TRY(pfm_answer_kind_read(json, place, &row.kind, err));
-    PFM_TRY(judge(table, &row, err));
+    PFM_TRY(judge(set, &row, err));
     const json_t *probability = json_object_get(json, "probability");
     if (json_is_number(probability))
         row.probability = fmin(json_number_value(probability), 1);
-    PFM_TRY(add_columns(table, json, err));
-    table->kinds_given += row.kind_given;
-    table->probabilities += !isnan(row.probability);
-    table->rows[table->count++] = row;
+    PFM_TRY(add_columns(set, json, err));
+    set->kinds_given += row.kind_given;
+    set->probabilities += !isnan(row.probability);
+    set->rows[set->count++] = row;
 done:
     return status;
 }
 
-void pfm_score_table_free(pfm_score_table *table)
+void pfm_answer_set_free(pfm_answer_set *set)
 {
-    if (table == NULL)
+    if (set == NULL)
         return;
-    for (size_t i = 0; i < table->column_count; i++) {
-        pfm_intern_free(&table->columns[i].values);
-        free(table->columns[i].codes);
+    for (size_t i = 0; i < set->column_count; i++) {
+        pfm_intern_free(&set->columns[i].values);
+        free(set->columns[i].codes);
     }
-    free(table->columns);
-    free(table->rows);
-    pfm_intern_free(&table->ids);
-    pfm_intern_free(&table->images);
-    pfm_text_store_free(&table->texts);
-    pfm_buffer_free(&table->answer);
-    pfm_buffer_free(&table->prediction);
-    pfm_buffer_free(&table->value);
-    pfm_words_free(&table->answer_words);
-    pfm_words_free(&table->prediction_words);
-    *table = (pfm_score_table){0};
+    free(set->columns);
+    free(set->rows);
+    pfm_intern_free(&set->ids);
+    pfm_intern_free(&set->images);
+    pfm_text_store_free(&set->texts);
+    pfm_buffer_free(&set->answer);
+    pfm_buffer_free(&set->prediction);
+    pfm_buffer_free(&set->value);
+    pfm_word_list_free(&set->answer_words);
+    pfm_word_list_free(&set->prediction_words);
+    *set = (pfm_answer_set){0};
 }
