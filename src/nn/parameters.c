@@ -1,0 +1,198 @@
+#include "nn/parameters.h"
+
+#include "base/map.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/try.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct pfm_parameters {
+    pfm_op_environment env; /* for packing: context, kernels and act */
+    bool training;
+    pfm_parameter *items;
+    size_t count, capacity;
+    pfm_map names;
+    pfm_block memory;
+};
+
+pfm_status pfm_parameters_create(pfm_context *context, pfm_act_type act, bool training, pfm_parameters **out, pfm_error *err)
+{
+    pfm_status status = pfm_allocate(1, sizeof **out, out, err);
+    if (status == PFM_OK) {
+        (*out)->env = (pfm_op_environment){.context = context, .kernels = context->kernels, .act = act};
+        (*out)->training = training;
+    }
+    return status;
+}
+
+void pfm_parameters_free(pfm_parameters *parameters)
+{
+    if (parameters == NULL)
+        return;
+    for (size_t i = 0; i < parameters->count; i++)
+        free(parameters->items[i].name);
+    free(parameters->items);
+    pfm_map_free(&parameters->names);
+    pfm_block_free(&parameters->memory);
+    free(parameters);
+}
+
+pfm_status pfm_parameters_declare(pfm_parameters *parameters, const pfm_parameter *declaration, int *id, pfm_error *err)
+{
+    if (pfm_parameters_find(parameters, declaration->name) >= 0)
+        return pfm_error_set(err, PFM_ERROR_MISMATCH, "the parameter %s is declared twice", declaration->name);
+    if (declaration->n < 1 || declaration->k < 1 || declaration->n > INT64_MAX / declaration->k / 64)
+        return pfm_error_set(err, PFM_ERROR_MISMATCH, "the parameter %s cannot have the shape %lld x %lld", declaration->name,
+                             (long long)declaration->n, (long long)declaration->k);
+    pfm_status status = pfm_array_reserve(&parameters->items, &parameters->capacity, parameters->count + 1, sizeof *parameters->items, err);
+    if (status != PFM_OK)
+        return status;
+    pfm_parameter *item = &parameters->items[parameters->count];
+    *item = *declaration;
+    status = pfm_string_copy(declaration->name, &item->name, err);
+    if (status != PFM_OK)
+        return status;
+    *id = (int)parameters->count++;
+    return pfm_map_set(&parameters->names, item->name, strlen(item->name), *id, err);
+}
+
+void pfm_parameters_use(pfm_parameters *parameters, int id, unsigned uses) { parameters->items[id].uses |= uses; }
+
+int pfm_parameters_count(const pfm_parameters *parameters) { return (int)parameters->count; }
+
+pfm_parameter *pfm_parameters_get(const pfm_parameters *parameters, int id) { return &parameters->items[id]; }
+
+int pfm_parameters_find(const pfm_parameters *parameters, const char *name)
+{
+    int64_t id = -1;
+    return pfm_map_get(&parameters->names, name, strlen(name), &id) ? (int)id : -1;
+}
+
+static int64_t count_values(const pfm_parameters *parameters, bool trainable_only)
+{
+    int64_t total = 0;
+    for (size_t i = 0; i < parameters->count; i++) {
+        if (parameters->items[i].trainable || !trainable_only)
+            total += parameters->items[i].n * parameters->items[i].k;
+    }
+    return total;
+}
+
+int64_t pfm_parameters_trainable(const pfm_parameters *parameters) { return count_values(parameters, true); }
+
+int64_t pfm_parameters_total(const pfm_parameters *parameters) { return count_values(parameters, false); }
+
+static void *claim(char *base, size_t *used, size_t bytes)
+{
+    void *at = base == NULL ? NULL : base + *used;
+    *used += pfm_op_align(bytes);
+    return at;
+}
+
+/* Lays all parameters out from base, or only counts where base is NULL. Returns the bytes. */
+static size_t lay_out(const pfm_parameters *parameters, char *base)
+{
+    size_t used = 0;
+    const pfm_kernels *kernels = parameters->env.kernels;
+    pfm_act_type act = parameters->env.act;
+    for (size_t i = 0; i < parameters->count; i++) {
+        pfm_parameter scratch = parameters->items[i], *item = base == NULL ? &scratch : &parameters->items[i];
+        size_t n = (size_t)item->n, k = (size_t)item->k, f32 = n * k * sizeof(float);
+        if (item->trainable || (item->uses & PFM_USE_VALUES) != 0)
+            item->values = claim(base, &used, f32);
+        if (item->trainable && parameters->training) {
+            item->gradient = claim(base, &used, f32);
+            item->moment1 = claim(base, &used, f32);
+            item->moment2 = claim(base, &used, f32);
+        }
+        if ((item->uses & PFM_USE_ROWS) != 0)
+            item->rows = claim(base, &used, n * k * pfm_act_size(act));
+        if ((item->uses & PFM_USE_FORWARD) != 0)
+            item->packed_forward = claim(base, &used, kernels->gemm_pack_size[act](n, k));
+        if ((item->uses & PFM_USE_BACKWARD) != 0 && parameters->training)
+            item->packed_backward = claim(base, &used, kernels->gemm_pack_size[act](k, n));
+        item->operand = (pfm_operand){.n = item->n, .k = item->k, .values = item->values, .rows = item->rows,
+                                      .packed_forward = item->packed_forward, .packed_backward = item->packed_backward,
+                                      .gradient = item->gradient};
+    }
+    return used;
+}
+
+size_t pfm_parameters_bytes(const pfm_parameters *parameters) { return lay_out(parameters, NULL); }
+
+pfm_status pfm_parameters_allocate(pfm_parameters *parameters, pfm_error *err)
+{
+    pfm_status status = pfm_block_create(pfm_parameters_bytes(parameters), &parameters->memory, err);
+    if (status == PFM_OK)
+        (void)lay_out(parameters, parameters->memory.data);
+    return status;
+}
+
+static void pack(pfm_parameters *parameters, pfm_parameter *item, const float *values)
+{
+    size_t n = (size_t)item->n, k = (size_t)item->k;
+    if (item->packed_forward != NULL)
+        pfm_op_pack(&parameters->env, values, PFM_ACT_F32, 1, k, n, k, item->packed_forward);
+    if (item->packed_backward != NULL)
+        pfm_op_pack(&parameters->env, values, PFM_ACT_F32, k, 1, k, n, item->packed_backward);
+    if (item->rows != NULL && parameters->env.act == PFM_ACT_F32)
+        memcpy(item->rows, values, n * k * sizeof *values);
+    else if (item->rows != NULL)
+        parameters->env.kernels->bf16_from_f32(values, item->rows, n * k);
+}
+
+void pfm_parameters_set(pfm_parameters *parameters, int id, const float *values)
+{
+    pfm_parameter *item = &parameters->items[id];
+    if (item->values != NULL && item->values != values)
+        memcpy(item->values, values, (size_t)(item->n * item->k) * sizeof *values);
+    pack(parameters, item, values);
+}
+
+static uint64_t hash_name(const char *name)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+    return hash;
+}
+
+pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, pfm_error *err)
+{
+    for (size_t i = 0; i < parameters->count; i++) {
+        pfm_parameter *item = &parameters->items[i];
+        if (item->initial == PFM_INITIAL_LOADED)
+            continue;
+        size_t values = (size_t)(item->n * item->k);
+        float *draw = NULL;
+        pfm_status status = pfm_allocate(values, sizeof *draw, &draw, err);
+        if (status != PFM_OK)
+            return status;
+        pfm_random random = pfm_random_start(seed, hash_name(item->name));
+        for (size_t j = 0; j < values && item->initial != PFM_INITIAL_ZERO; j++)
+            draw[j] = (float)(item->initial_scale *
+                              (item->initial == PFM_INITIAL_UNIFORM ? 2 * pfm_random_uniform(&random) - 1 : pfm_random_normal(&random)));
+        pfm_parameters_set(parameters, (int)i, draw);
+        free(draw);
+    }
+    return PFM_OK;
+}
+
+void pfm_parameters_repack(pfm_parameters *parameters)
+{
+    for (size_t i = 0; i < parameters->count; i++) {
+        if (parameters->items[i].trainable)
+            pack(parameters, &parameters->items[i], parameters->items[i].values);
+    }
+}
+
+void pfm_parameters_zero_gradients(pfm_parameters *parameters)
+{
+    for (size_t i = 0; i < parameters->count; i++) {
+        pfm_parameter *item = &parameters->items[i];
+        if (item->gradient != NULL)
+            memset(item->gradient, 0, (size_t)(item->n * item->k) * sizeof *item->gradient);
+    }
+}

@@ -1,0 +1,56 @@
+/* The parameters of a model: frozen ones as the kernels read them, trained ones in f32 with gradient and moments beside them.
+ * Declare all, then allocate once, then set values. */
+#ifndef PFM_NN_PARAMETERS_H
+#define PFM_NN_PARAMETERS_H
+
+#include "ops/op.h"
+
+enum {
+    PFM_USE_FORWARD = 1,  /* x W^T */
+    PFM_USE_BACKWARD = 2, /* dy W */
+    PFM_USE_ROWS = 4,     /* rows are looked up */
+    PFM_USE_VALUES = 8    /* f32 values: vectors */
+};
+
+typedef enum pfm_initial { PFM_INITIAL_LOADED, PFM_INITIAL_ZERO, PFM_INITIAL_UNIFORM, PFM_INITIAL_NORMAL } pfm_initial;
+
+typedef struct pfm_parameter {
+    char *name; /* the Hugging Face name, "model.layers.0.self_attn.q_proj.weight" */
+    int64_t n, k;
+    unsigned uses;
+    bool trainable, decays; /* decays: weight decay applies (not to biases and norms) */
+    pfm_initial initial;
+    double initial_scale; /* UNIFORM: the bound; NORMAL: the standard deviation */
+    pfm_operand operand;
+    float *values, *gradient, *moment1, *moment2; /* trained: all four (the last three only while training) */
+    void *rows, *packed_forward, *packed_backward;
+} pfm_parameter;
+
+typedef struct pfm_parameters pfm_parameters;
+
+/* training: gradients and moments are kept too. */
+pfm_status pfm_parameters_create(pfm_context *context, pfm_act_type act, bool training, pfm_parameters **out, pfm_error *err) PFM_MUST_CHECK;
+void pfm_parameters_free(pfm_parameters *parameters);
+
+/* Declares one; MISMATCH when the name is taken. *id counts from 0. The name is copied. */
+pfm_status pfm_parameters_declare(pfm_parameters *parameters, const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
+/* Adds to the uses of one that is declared already, before allocation (a tied head). */
+void pfm_parameters_use(pfm_parameters *parameters, int id, unsigned uses);
+int pfm_parameters_count(const pfm_parameters *parameters);
+pfm_parameter *pfm_parameters_get(const pfm_parameters *parameters, int id); /* borrowed until the store is freed */
+int pfm_parameters_find(const pfm_parameters *parameters, const char *name); /* -1: none */
+int64_t pfm_parameters_trainable(const pfm_parameters *parameters);          /* how many numbers train */
+int64_t pfm_parameters_total(const pfm_parameters *parameters);
+
+/* Bytes that allocate will take, from the declarations alone. */
+size_t pfm_parameters_bytes(const pfm_parameters *parameters);
+pfm_status pfm_parameters_allocate(pfm_parameters *parameters, pfm_error *err) PFM_MUST_CHECK;
+/* Sets one from f32 [n,k]: packs a frozen one (values need not live on), copies and packs a trained one. */
+void pfm_parameters_set(pfm_parameters *parameters, int id, const float *values);
+/* Draws the initial values of every parameter that is not LOADED, from the seed and the parameter's name. */
+pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, pfm_error *err) PFM_MUST_CHECK;
+/* Packs what trains again, after a step. */
+void pfm_parameters_repack(pfm_parameters *parameters);
+void pfm_parameters_zero_gradients(pfm_parameters *parameters);
+
+#endif

@@ -1,0 +1,281 @@
+#include "nn/plan.h"
+
+#include "base/memory.h"
+#include "base/try.h"
+
+#include <stdlib.h>
+
+/* Time runs 0..N-1 through the forward of the nodes and N..2N-1 through their backward, last node first. */
+typedef struct lease {
+    size_t bytes;
+    int64_t begin, end; /* both ends included; begin > end: never used */
+    size_t place;
+    int32_t value;
+    bool gradient;
+} lease;
+
+typedef struct planner {
+    const pfm_graph *graph;
+    const pfm_op_environment *env;
+    pfm_plan *plan;
+    int64_t nodes;
+    lease *values, *gradients; /* [values] */
+    int32_t *shares;           /* [values] the value whose gradient this one's gradient is, itself unless passed on */
+    bool *reached;             /* [values] a gradient has been written, walking backward */
+} planner;
+
+static int64_t backward_time(const planner *p, int64_t node) { return 2 * p->nodes - 1 - node; }
+
+static void extend(lease *what, int64_t time)
+{
+    if (what->begin > what->end) {
+        what->begin = what->end = time;
+        return;
+    }
+    what->begin = time < what->begin ? time : what->begin;
+    what->end = time > what->end ? time : what->end;
+}
+
+static size_t value_bytes(const planner *p, int32_t value)
+{
+    const pfm_tensor *shape = &p->graph->values[value].shape;
+    return pfm_op_align((size_t)shape->rows * (size_t)shape->columns * pfm_storage_size(shape->storage, p->env->act));
+}
+
+static int32_t gradient_owner(const planner *p, int32_t value)
+{
+    while (p->shares[value] != value)
+        value = p->shares[value];
+    return value;
+}
+
+/* Decides for one input of one node how its gradient is written: shared with the output's, first, or added. */
+static pfm_status reach_input(planner *p, int64_t n, int i, pfm_error *err)
+{
+    const pfm_graph_node *node = &p->graph->nodes[n];
+    int32_t value = node->in[i];
+    if (value == PFM_NO_VALUE || !p->graph->values[value].needs_gradient)
+        return PFM_OK;
+    if (node->op->passes == i && !p->reached[value]) {
+        p->shares[value] = node->out[0];
+        p->reached[value] = true;
+        extend(&p->gradients[gradient_owner(p, value)], backward_time(p, n));
+        return PFM_OK;
+    }
+    bool adds = p->reached[value];
+    if (node->op->passes == i || (adds && (node->op->accumulates & 1u << i) == 0))
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "operator %s cannot add to the gradient of its input %d", node->op->name, i);
+    p->plan->gradient_adds[n * PFM_OP_MAX_INPUTS + i] = adds;
+    p->reached[value] = true;
+    extend(&p->gradients[gradient_owner(p, value)], backward_time(p, n));
+    return PFM_OK;
+}
+
+static bool trains_operand(const planner *p, const pfm_graph_node *node)
+{
+    for (int i = 0; i < PFM_OP_MAX_OPERANDS; i++) {
+        if (node->operand[i] >= 0 && pfm_parameters_get(p->graph->parameters, node->operand[i])->trainable)
+            return true;
+    }
+    return false;
+}
+
+static bool wants_input_gradient(const planner *p, const pfm_graph_node *node)
+{
+    for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
+        if (node->in[i] != PFM_NO_VALUE && p->graph->values[node->in[i]].needs_gradient)
+            return true;
+    }
+    return false;
+}
+
+static pfm_status plan_backward(planner *p, int32_t seed, pfm_error *err)
+{
+    p->reached[seed] = true;
+    extend(&p->gradients[seed], p->nodes); /* from the start of the backward */
+    for (int64_t n = p->nodes - 1; n >= 0; n--) {
+        const pfm_graph_node *node = &p->graph->nodes[n];
+        if (!p->reached[node->out[0]] || !p->graph->values[node->out[0]].needs_gradient)
+            continue;
+        if (!trains_operand(p, node) && !wants_input_gradient(p, node))
+            continue;
+        p->plan->runs_backward[n] = true;
+        int64_t time = backward_time(p, n);
+        extend(&p->gradients[gradient_owner(p, node->out[0])], time);
+        unsigned reads = node->op->backward_inputs | (trains_operand(p, node) ? node->op->operand_inputs : 0u);
+        for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
+            if (node->in[i] != PFM_NO_VALUE && (reads & 1u << i) != 0)
+                extend(&p->values[node->in[i]], time);
+        }
+        for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++) {
+            if (node->out[i] != PFM_NO_VALUE && (node->op->backward_outputs & 1u << i) != 0)
+                extend(&p->values[node->out[i]], time);
+        }
+        for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
+            pfm_status status = reach_input(p, n, i, err);
+            if (status != PFM_OK)
+                return status;
+        }
+    }
+    return PFM_OK;
+}
+
+static void plan_forward(planner *p)
+{
+    for (int64_t n = 0; n < p->nodes; n++) {
+        const pfm_graph_node *node = &p->graph->nodes[n];
+        for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
+            if (node->in[i] != PFM_NO_VALUE)
+                extend(&p->values[node->in[i]], n);
+        }
+        for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++) {
+            if (node->out[i] != PFM_NO_VALUE)
+                extend(&p->values[node->out[i]], n);
+        }
+    }
+    for (size_t v = 0; v < p->graph->value_count; v++) {
+        if (p->graph->values[v].keep)
+            extend(&p->values[v], 2 * p->nodes);
+    }
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const lease *x = *(const lease *const *)a, *y = *(const lease *const *)b;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? 1 : -1;
+    if (x->gradient != y->gradient)
+        return x->gradient ? 1 : -1;
+    return x->value < y->value ? -1 : x->value > y->value;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const lease *x = *(const lease *const *)a, *y = *(const lease *const *)b;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+/* The lowest gap that fits among those whose times overlap; placed is scratch of `count` pointers. */
+static void place_lease(lease **leases, size_t count, lease *what, lease **overlapping)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (leases[i]->begin <= what->end && what->begin <= leases[i]->end)
+            overlapping[found++] = leases[i];
+    }
+    qsort(overlapping, found, sizeof *overlapping, by_place);
+    size_t at = 0;
+    for (size_t i = 0; i < found; i++) {
+        if (overlapping[i]->place >= at + what->bytes)
+            break;
+        size_t end = overlapping[i]->place + overlapping[i]->bytes;
+        at = end > at ? end : at;
+    }
+    what->place = at;
+}
+
+static pfm_status place_all(planner *p, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t values = p->graph->value_count, count = 0;
+    lease **order = NULL, **overlapping = NULL;
+    PFM_TRY(pfm_allocate(2 * values, sizeof *order, &order, err));
+    PFM_TRY(pfm_allocate(2 * values, sizeof *overlapping, &overlapping, err));
+    for (size_t v = 0; v < values; v++) {
+        if (p->graph->values[v].producer >= 0 && p->values[v].begin <= p->values[v].end)
+            order[count++] = &p->values[v];
+        if (p->gradients[v].begin <= p->gradients[v].end)
+            order[count++] = &p->gradients[v];
+    }
+    qsort(order, count, sizeof *order, larger_first);
+    for (size_t i = 0; i < count; i++) {
+        place_lease(order, i, order[i], overlapping);
+        if (order[i]->place + order[i]->bytes > p->plan->bytes)
+            p->plan->bytes = order[i]->place + order[i]->bytes;
+    }
+    for (size_t v = 0; v < values; v++) {
+        bool placed = p->graph->values[v].producer >= 0 && p->values[v].begin <= p->values[v].end;
+        p->plan->value_place[v] = placed ? p->values[v].place : PFM_NO_PLACE;
+        p->plan->gradient_place[v] = p->reached != NULL && p->reached[v] ? p->gradients[gradient_owner(p, (int32_t)v)].place : PFM_NO_PLACE;
+    }
+done:
+    free(order);
+    free(overlapping);
+    return status;
+}
+
+static void plan_scratch(planner *p)
+{
+    for (int64_t n = 0; n < p->nodes; n++) {
+        const pfm_graph_node *node = &p->graph->nodes[n];
+        if (node->op->scratch == NULL)
+            continue;
+        pfm_op_call call = {.env = p->env, .attributes = node->attributes};
+        for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
+            if (node->in[i] != PFM_NO_VALUE)
+                call.in[i] = p->graph->values[node->in[i]].shape;
+        }
+        for (int i = 0; i < PFM_OP_MAX_OPERANDS; i++) {
+            if (node->operand[i] < 0)
+                continue;
+            const pfm_parameter *parameter = pfm_parameters_get(p->graph->parameters, node->operand[i]);
+            /* only whether there is a gradient matters here, not where */
+            call.operand[i] = (pfm_operand){.n = parameter->n, .k = parameter->k, .gradient = parameter->trainable ? (float *)8 : NULL};
+        }
+        for (int backward = 0; backward <= p->plan->runs_backward[n]; backward++) {
+            size_t bytes = node->op->scratch(&call, backward != 0);
+            if (bytes > p->plan->scratch)
+                p->plan->scratch = bytes;
+        }
+    }
+}
+
+void pfm_plan_free(pfm_plan *plan)
+{
+    if (plan == NULL)
+        return;
+    free(plan->value_place);
+    free(plan->gradient_place);
+    free(plan->gradient_adds);
+    free(plan->runs_backward);
+    free(plan);
+}
+
+pfm_status pfm_plan_create(const pfm_graph *graph, const pfm_op_environment *env, pfm_value seed, pfm_plan **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t values = graph->value_count, nodes = graph->node_count;
+    planner p = {.graph = graph, .env = env, .nodes = (int64_t)nodes};
+    PFM_TRY(pfm_allocate(1, sizeof *p.plan, &p.plan, err));
+    PFM_TRY(pfm_allocate(values, sizeof *p.plan->value_place, &p.plan->value_place, err));
+    PFM_TRY(pfm_allocate(values, sizeof *p.plan->gradient_place, &p.plan->gradient_place, err));
+    PFM_TRY(pfm_allocate(nodes * PFM_OP_MAX_INPUTS, sizeof *p.plan->gradient_adds, &p.plan->gradient_adds, err));
+    PFM_TRY(pfm_allocate(nodes, sizeof *p.plan->runs_backward, &p.plan->runs_backward, err));
+    PFM_TRY(pfm_allocate(values, sizeof *p.values, &p.values, err));
+    PFM_TRY(pfm_allocate(values, sizeof *p.gradients, &p.gradients, err));
+    PFM_TRY(pfm_allocate(values, sizeof *p.shares, &p.shares, err));
+    PFM_TRY(pfm_allocate(values, sizeof *p.reached, &p.reached, err));
+    for (size_t v = 0; v < values; v++) {
+        p.values[v] = (lease){.bytes = value_bytes(&p, (int32_t)v), .begin = 1, .value = (int32_t)v};
+        p.gradients[v] = (lease){.bytes = p.values[v].bytes, .begin = 1, .value = (int32_t)v, .gradient = true};
+        p.shares[v] = (int32_t)v;
+    }
+    plan_forward(&p);
+    if (seed != PFM_NO_VALUE)
+        PFM_TRY(plan_backward(&p, seed, err));
+    for (size_t v = 0; v < values; v++) { /* gradients of inputs are read from outside */
+        if (p.reached[v] && graph->values[v].producer < 0)
+            extend(&p.gradients[gradient_owner(&p, (int32_t)v)], 2 * p.nodes);
+    }
+    PFM_TRY(place_all(&p, err));
+    plan_scratch(&p);
+    *out = p.plan;
+    p.plan = NULL;
+done:
+    pfm_plan_free(p.plan);
+    free(p.values);
+    free(p.gradients);
+    free(p.shares);
+    free(p.reached);
+    return status;
+}

@@ -1,0 +1,111 @@
+/* The loss of answer tokens, with the head's product inside, so that logits exist for a few rows at a time only.
+ * in[0] h act [A,D]; in[1] targets i32 [A,1]; operand[0] the head W [vocabulary, D];
+ * out[0] loss f32 [A,1]: -log softmax(h W^T)[target]; out[1] dh f32 [A,D]: its gradient, made at once while training.
+ * The scale of the mean over answer tokens (env.loss_scale) is applied to the gradient, not to the losses shown. */
+#include "ops/op.h"
+
+enum { ROWS_AT_ONCE = 64 };
+
+static pfm_status shape(pfm_op_call *call, pfm_error *err)
+{
+    const pfm_tensor *h = &call->in[0], *targets = &call->in[1];
+    pfm_status status = pfm_op_require(h->storage == PFM_STORAGE_ACT && h->columns == call->operand[0].k, "cross_entropy",
+                                       "the hidden state is not as wide as the head", err);
+    if (status == PFM_OK)
+        status = pfm_op_require(targets->storage == PFM_STORAGE_I32 && targets->columns == 1 && targets->rows == h->rows, "cross_entropy",
+                                "there is not one target a row", err);
+    call->out[0] = (pfm_tensor){.dim = h->dim, .rows = h->rows, .columns = 1, .storage = PFM_STORAGE_F32};
+    call->out[1] = (pfm_tensor){.dim = h->dim, .rows = h->rows, .columns = h->columns, .storage = PFM_STORAGE_F32};
+    return status;
+}
+
+typedef struct chunk {
+    const pfm_op_call *call;
+    int64_t begin, rows;
+    float *logits;
+    void *dlogits;
+} chunk;
+
+static void run_row(void *user, int item, int thread)
+{
+    (void)thread;
+    const chunk *part = user;
+    const pfm_op_call *call = part->call;
+    size_t vocabulary = (size_t)call->operand[0].n;
+    int64_t row = part->begin + item;
+    void *dlogits = call->env->training ? (char *)part->dlogits + (size_t)item * vocabulary * pfm_act_size(call->env->act) : NULL;
+    ((float *)call->out[0].data)[row] =
+        call->env->kernels->cross_entropy[call->env->act](part->logits + (size_t)item * vocabulary, vocabulary,
+                                                          (size_t)((const int32_t *)call->in[1].data)[row], call->env->loss_scale, dlogits);
+}
+
+static void run_chunk(const pfm_op_call *call, chunk *part)
+{
+    const pfm_operand *w = &call->operand[0];
+    size_t width = (size_t)w->k, vocabulary = (size_t)w->n;
+    pfm_gemm logits = {.m = (size_t)part->rows, .n = vocabulary, .k = width, .a = pfm_tensor_row(&call->in[0], part->begin, call->env->act),
+                       .lda = width, .b = w->packed_forward, .alpha = 1, .c = part->logits, .ldc = vocabulary, .c_type = PFM_ACT_F32};
+    pfm_op_gemm(call->env, &logits, call->scratch);
+    pfm_threads_run(call->env->context->threads, (int)part->rows, run_row, part);
+    if (!call->env->training)
+        return;
+    pfm_gemm dh = {.m = (size_t)part->rows, .n = width, .k = vocabulary, .a = part->dlogits, .lda = vocabulary, .b = w->packed_backward,
+                   .alpha = 1, .c = pfm_tensor_row(&call->out[1], part->begin, call->env->act), .ldc = width, .c_type = PFM_ACT_F32};
+    pfm_op_gemm(call->env, &dh, call->scratch);
+}
+
+static void forward(const pfm_op_call *call)
+{
+    chunk part = {.call = call};
+    part.logits = (float *)((char *)call->scratch + pfm_op_gemm_scratch(call->env));
+    part.dlogits = (char *)part.logits + pfm_op_align(ROWS_AT_ONCE * (size_t)call->operand[0].n * sizeof(float));
+    for (int64_t begin = 0; begin < call->in[0].rows; begin += ROWS_AT_ONCE) {
+        int64_t left = call->in[0].rows - begin;
+        part.begin = begin;
+        part.rows = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
+        run_chunk(call, &part);
+    }
+}
+
+static size_t scratch(const pfm_op_call *call, bool backward_pass)
+{
+    size_t logits = ROWS_AT_ONCE * (size_t)call->operand[0].n;
+    return backward_pass ? 0
+                         : pfm_op_gemm_scratch(call->env) + pfm_op_align(logits * sizeof(float)) + logits * pfm_act_size(call->env->act);
+}
+
+static void backward(const pfm_op_call *call)
+{
+    int64_t columns = call->in[0].columns;
+    for (int64_t r = 0; r < call->in[0].rows; r++) {
+        const float *dh = (const float *)call->out[1].data + r * columns;
+        float dloss = ((const float *)call->dout[0].data)[r];
+        for (int64_t j = 0; j < columns; j++) {
+            if (call->env->act == PFM_ACT_F32) {
+                float *dx = (float *)call->din[0].data + r * columns + j;
+                *dx = dloss * dh[j] + (call->accumulate[0] ? *dx : 0);
+            } else {
+                pfm_bf16 *dx = (pfm_bf16 *)call->din[0].data + r * columns + j;
+                *dx = pfm_bf16_from_f32(dloss * dh[j] + (call->accumulate[0] ? pfm_bf16_to_f32(*dx) : 0));
+            }
+        }
+    }
+}
+
+static double operations(const pfm_op_call *call)
+{
+    return (call->env->training ? 4.0 : 2.0) * (double)call->in[0].rows * (double)call->operand[0].n * (double)call->operand[0].k;
+}
+
+/* The gradient was made in the forward; what is left is to scale it. */
+static double backward_operations(const pfm_op_call *call) { return (double)call->in[0].rows * (double)call->in[0].columns; }
+
+static const pfm_op_case cases[] = {
+    {"small vocabulary", {{5, 16, PFM_STORAGE_ACT, 0}, {5, 1, PFM_STORAGE_I32, 40}}, {{40, 16}}, {0}},
+    {"two chunks", {{70, 8, PFM_STORAGE_ACT, 0}, {70, 1, PFM_STORAGE_I32, 33}}, {{33, 8}}, {0}},
+    {0},
+};
+
+const pfm_op pfm_op_cross_entropy = {.name = "cross_entropy", .shape = shape, .forward = forward, .backward = backward,
+                                     .operations = operations, .backward_operations = backward_operations, .scratch = scratch, .backward_outputs = 1u << 1, .accumulates = 1u << 0, .passes = -1,
+                                     .cases = cases};

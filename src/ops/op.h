@@ -1,0 +1,159 @@
+/* What an operator is. Each stands in one file with its shape rule, forward, backward, cost and test cases, and has one line in
+ * op_list.h. Operators know neither graph nor model: they get tensors and operands, and write what they are told to write.
+ *
+ * Tensors are matrices [rows, columns], row-major and dense. Rows are counted by a dimension (tokens, answers, visual rows) that
+ * is bound at each step; columns are fixed when the graph is built. */
+#ifndef PFM_OPS_OP_H
+#define PFM_OPS_OP_H
+
+#include "base/context.h"
+#include "kernels/kernels.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum pfm_storage {
+    PFM_STORAGE_F32,
+    PFM_STORAGE_ACT, /* f32 or bf16, by the precision in force */
+    PFM_STORAGE_I32,
+    PFM_STORAGE_I64
+} pfm_storage;
+
+typedef enum pfm_dim {
+    PFM_DIM_FIXED,   /* the number of rows is part of the graph */
+    PFM_DIM_TOKENS,  /* of the packed sequence */
+    PFM_DIM_ANSWERS, /* positions whose next token is predicted */
+    PFM_DIM_VISUAL,  /* rows of image features */
+    PFM_DIM_COUNT
+} pfm_dim;
+
+typedef struct pfm_tensor {
+    void *data; /* NULL where a shape alone is meant, or a gradient that nobody wants */
+    pfm_dim dim;
+    int64_t rows, columns;
+    pfm_storage storage;
+} pfm_tensor;
+
+size_t pfm_storage_size(pfm_storage storage, pfm_act_type act);
+
+/* A parameter as operators see it: a matrix [n, k] (a linear layer's weight: outputs by inputs) or a vector [n] (k = 1). */
+typedef struct pfm_operand {
+    int64_t n, k;
+    const float *values;         /* f32 [n,k] row-major, or NULL (a frozen matrix keeps its packed forms only) */
+    const void *rows;            /* act [n,k] row-major, or NULL: for embeddings */
+    const void *packed_forward;  /* for x W^T: gemm_pack of [k, n] */
+    const void *packed_backward; /* for dy W: gemm_pack of [n, k] */
+    float *gradient;             /* f32 [n,k], added to; NULL: frozen */
+} pfm_operand;
+
+/* Keys and values of tokens already seen: for each layer act [capacity, columns] for keys, then the same for values. */
+typedef struct pfm_kv_store {
+    void *keys, *values;
+    size_t layer_stride; /* in elements */
+    size_t columns;
+    const int32_t *rows; /* where this step's tokens go, one row a token */
+} pfm_kv_store;
+
+/* What holds for one run of the whole graph. */
+typedef struct pfm_op_environment {
+    pfm_context *context;
+    const pfm_kernels *kernels;
+    pfm_act_type act;
+    bool training;            /* dropout is on, and the loss prepares its gradient */
+    uint64_t dropout_key;     /* of this seed and step */
+    float loss_scale;         /* the loss is this times the sum over answer tokens */
+    const pfm_attention_span *spans;
+    int32_t span_count;
+    const int32_t *roots;     /* [root_count + 1]: spans of root r are roots[r] .. roots[r+1]-1 */
+    int32_t root_count;
+    int32_t most_keys;        /* that one query sees */
+    const pfm_kv_store *kv;   /* NULL: keys and values are those of this step's tokens */
+} pfm_op_environment;
+
+enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };
+
+typedef struct pfm_op_attributes {
+    float alpha;        /* linear: scale of the product */
+    float epsilon;      /* rmsnorm */
+    float probability;  /* dropout */
+    uint32_t place;     /* dropout: which place of the model draws */
+    int32_t layer;      /* attention: which layer of the key-value store */
+    int32_t heads, kv_heads, head_dim; /* attention, rope */
+    pfm_storage output; /* linear */
+} pfm_op_attributes;
+
+typedef struct pfm_op_call {
+    const pfm_op_environment *env;
+    pfm_op_attributes attributes;
+    pfm_tensor in[PFM_OP_MAX_INPUTS];   /* absent ones have columns 0 */
+    pfm_tensor out[PFM_OP_MAX_OUTPUTS];
+    pfm_tensor din[PFM_OP_MAX_INPUTS];  /* backward: gradients to write; data NULL: not wanted */
+    bool accumulate[PFM_OP_MAX_INPUTS]; /* backward: add to din instead of replacing it */
+    pfm_tensor dout[PFM_OP_MAX_OUTPUTS];
+    pfm_operand operand[PFM_OP_MAX_OPERANDS]; /* absent ones have n 0 */
+    void *scratch;                      /* scratch(call) bytes, 64-byte aligned */
+} pfm_op_call;
+
+typedef struct pfm_op {
+    const char *name;
+    /* Checks the shapes of in and operand and fills those of out (data NULL). MISMATCH says what does not fit. */
+    pfm_status (*shape)(pfm_op_call *call, pfm_error *err);
+    void (*forward)(const pfm_op_call *call);
+    void (*backward)(const pfm_op_call *call); /* PFM_NOT_DIFFERENTIABLE where there is none */
+    double (*operations)(const pfm_op_call *call); /* additions and multiplications of the forward, as the mathematics needs */
+    size_t (*scratch)(const pfm_op_call *call, bool backward); /* NULL: none */
+    double (*backward_operations)(const pfm_op_call *call); /* NULL: as many as the forward; din and gradients tell what is made */
+    unsigned backward_inputs;  /* bit i: backward reads in[i] */
+    unsigned operand_inputs;   /* bit i: backward reads in[i] where an operand trains */
+    unsigned backward_outputs; /* bit i: backward reads out[i] */
+    unsigned accumulates;      /* bit i: backward honours accumulate[i]; the graph refuses to add elsewhere */
+    int passes;                /* the input whose gradient is dout[0] itself and which backward leaves to the graph, or -1 */
+    const struct pfm_op_case *cases; /* for the generic test; ended by one without inputs */
+} pfm_op;
+
+/* Marks an operator that has no derivative; the graph refuses to train through it. */
+void PFM_NOT_DIFFERENTIABLE(const pfm_op_call *call);
+
+/* A case of the generic test: shapes and attributes; data are random. */
+typedef struct pfm_op_case {
+    const char *label;
+    struct {
+        int64_t rows, columns;
+        pfm_storage storage;
+        int64_t below; /* integers are drawn from 0..below-1 */
+    } in[PFM_OP_MAX_INPUTS];
+    struct {
+        int64_t n, k;
+    } operand[PFM_OP_MAX_OPERANDS];
+    pfm_op_attributes attributes;
+} pfm_op_case;
+
+#define PFM_OP_DECLARE(name) extern const pfm_op pfm_op_##name;
+#include "ops/op_list.h"
+PFM_OP_LIST(PFM_OP_DECLARE)
+extern const pfm_op *const pfm_ops[]; /* every operator, ended by NULL */
+
+/* Runs body(call, first row, last row + 1) over all rows in fixed runs of 16, spread over the threads. */
+typedef void (*pfm_op_rows_body)(const pfm_op_call *call, int64_t begin, int64_t end);
+void pfm_op_for_rows(const pfm_op_call *call, int64_t rows, pfm_op_rows_body body);
+
+/* Runs one product over its grid, spread over the threads. scratch: pfm_op_gemm_scratch(env) bytes. */
+void pfm_op_gemm(const pfm_op_environment *env, const pfm_gemm *gemm, void *scratch);
+size_t pfm_op_gemm_scratch(const pfm_op_environment *env);
+/* Packs a [k, n] right operand in parallel; see gemm_pack. */
+void pfm_op_pack(const pfm_op_environment *env, const void *source, pfm_act_type type, size_t p_stride, size_t j_stride, size_t n,
+                 size_t k, void *packed);
+
+/* The pointer to a row. */
+static inline void *pfm_tensor_row(const pfm_tensor *tensor, int64_t row, pfm_act_type act)
+{
+    return (char *)tensor->data + (size_t)row * (size_t)tensor->columns * pfm_storage_size(tensor->storage, act);
+}
+
+/* Shape checks that every rule uses. */
+pfm_status pfm_op_require(bool holds, const char *op, const char *what, pfm_error *err) PFM_MUST_CHECK;
+
+/* size rounded up so that what follows stays 64-byte aligned */
+static inline size_t pfm_op_align(size_t size) { return (size + 63) / 64 * 64; }
+
+#endif

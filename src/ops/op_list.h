@@ -1,0 +1,16 @@
+/* Every operator, a line each. */
+#ifndef PFM_OPS_OP_LIST_H
+#define PFM_OPS_OP_LIST_H
+
+#define PFM_OP_LIST(X)                                                                                                         \
+    X(attention)                                                                                                               \
+    X(cross_entropy)                                                                                                           \
+    X(dropout)                                                                                                                 \
+    X(embed)                                                                                                                   \
+    X(gather)                                                                                                                  \
+    X(linear)                                                                                                                  \
+    X(rmsnorm)                                                                                                                 \
+    X(rope)                                                                                                                    \
+    X(silu_mul)
+
+#endif
