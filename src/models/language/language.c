@@ -1,0 +1,206 @@
+#include "models/language/language.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/try.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Every family, a line each. */
+static const pfm_language_family *const families[] = {&pfm_language_llama};
+
+static pfm_status find_family(const char *name, const char *path, const pfm_language_family **out, pfm_error *err)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        if (name != NULL && strcmp(families[i]->name, name) == 0) {
+            *out = families[i];
+            return PFM_OK;
+        }
+    }
+    return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s is a language model of the family '%s'; known is: llama", path,
+                         name != NULL ? name : "(not stated)");
+}
+
+/* The config.json of a Hugging Face folder, beside the weights. */
+static pfm_status load_config_json(const char *path, json_t **out, pfm_error *err)
+{
+    char *folder = NULL, *file = NULL;
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_string_copy(path, &folder, err));
+    if (!pfm_path_is_folder(folder)) {
+        char *slash = strrchr(folder, '/');
+        if (slash == NULL)
+            strcpy(folder, ".");
+        else
+            *slash = '\0';
+    }
+    PFM_TRY(pfm_path_join(folder, "config.json", &file, err));
+    PFM_TRY(pfm_json_load(file, out, err));
+done:
+    free(folder);
+    free(file);
+    return status;
+}
+
+pfm_status pfm_language_read_config(const pfm_weights *weights, pfm_language_config *config, pfm_error *err)
+{
+    const pfm_language_family *family = NULL;
+    pfm_status status = PFM_OK;
+    json_t *json = NULL;
+    *config = (pfm_language_config){0};
+    if (strcmp(pfm_weights_format(weights), "gguf") == 0) {
+        PFM_TRY(find_family(pfm_weights_meta_string(weights, "general.architecture", NULL), pfm_weights_path(weights), &family, err));
+        PFM_TRY(family->read_config(weights, config, err));
+    } else {
+        PFM_TRY(load_config_json(pfm_weights_path(weights), &json, err));
+        PFM_TRY(find_family(json_string_value(json_object_get(json, "model_type")), pfm_weights_path(weights), &family, err));
+        PFM_TRY(family->read_config_json(json, pfm_weights_path(weights), config, err));
+    }
+    config->family = family;
+done:
+    json_decref(json);
+    return status;
+}
+
+pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
+                              pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_graph *graph = builder->graph;
+    values->targets = values->loss = values->logits = PFM_NO_VALUE;
+    PFM_TRY(pfm_graph_input(graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &values->ids, err));
+    PFM_TRY(pfm_graph_input(graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &values->positions, err));
+    PFM_TRY(pfm_graph_input(graph, PFM_DIM_FIXED, config->context, config->head_dim, PFM_STORAGE_F32, false, &values->rope, err));
+    PFM_TRY(pfm_graph_input(graph, PFM_DIM_ANSWERS, 0, 1, PFM_STORAGE_I32, false, &values->index, err));
+    if (with_loss)
+        PFM_TRY(pfm_graph_input(graph, PFM_DIM_ANSWERS, 0, 1, PFM_STORAGE_I32, false, &values->targets, err));
+    PFM_TRY(config->family->build(builder, config, with_loss, values, err));
+done:
+    return status;
+}
+
+/* GGUF keeps the rows of a rotary head as pairs (i, i + head_dim/2) side by side; Hugging Face keeps the halves apart. */
+static void separate_halves(const float *from, int64_t heads, int64_t head_rows, int64_t k, float *to)
+{
+    for (int64_t h = 0; h < heads; h++) {
+        for (int64_t r = 0; r < head_rows; r++) {
+            int64_t source = r < head_rows / 2 ? 2 * r : 2 * (r - head_rows / 2) + 1;
+            memcpy(to + (h * head_rows + r) * k, from + (h * head_rows + source) * k, (size_t)k * sizeof *to);
+        }
+    }
+}
+
+static pfm_status file_name(const pfm_weights *weights, const pfm_language_config *config, const char *name, char out[128], int *heads,
+                            pfm_error *err)
+{
+    *heads = 0;
+    if (strcmp(pfm_weights_format(weights), "gguf") != 0)
+        (void)snprintf(out, 128, "%s", name);
+    else if (!config->family->gguf_name(config, name, out, heads))
+        return pfm_error_set(err, PFM_ERROR_MISMATCH, "no tensor of a GGUF file corresponds to %s", name);
+    return PFM_OK;
+}
+
+pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n, int64_t k,
+                                    float *out, pfm_error *err)
+{
+    char full[128];
+    int heads = 0;
+    float *interleaved = NULL;
+    pfm_status status = PFM_OK;
+    PFM_TRY(file_name(weights, config, name, full, &heads, err));
+    const pfm_weight *weight = pfm_weights_find(weights, full);
+    if (weight == NULL)
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s lacks the tensor %s; it is not the model that its configuration describes",
+                 pfm_weights_path(weights), full);
+    bool fits = weight->rank == 1 ? k == 1 && weight->shape[0] == n : weight->rank == 2 && weight->shape[0] == n && weight->shape[1] == k;
+    if (!fits)
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s: the tensor %s is not %lld x %lld, as the configuration demands", pfm_weights_path(weights), full,
+                 (long long)n, (long long)k);
+    if (heads > 0) {
+        PFM_TRY(pfm_allocate((size_t)(n * k), sizeof *interleaved, &interleaved, err));
+        PFM_TRY(pfm_weight_expand(weight, interleaved, err));
+        separate_halves(interleaved, heads, n / heads, k, out);
+    } else {
+        PFM_TRY(pfm_weight_expand(weight, out, err));
+    }
+    pfm_weights_release(weights, weight);
+done:
+    free(interleaved);
+    return status;
+}
+
+static bool belongs_here(const pfm_parameter *parameter)
+{
+    return parameter->initial == PFM_INITIAL_LOADED && (strncmp(parameter->name, "model.", 6) == 0 || strncmp(parameter->name, "lm_head.", 8) == 0);
+}
+
+/* Every tensor of the file must be one that the model reads. A head that repeats a tied embedding is allowed. */
+static pfm_status refuse_extra(const pfm_weights *weights, const pfm_language_config *config, const pfm_parameters *parameters, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_weight_expected *expected = NULL;
+    char(*names)[128] = NULL;
+    size_t count = 0;
+    int heads;
+    PFM_TRY(pfm_allocate((size_t)pfm_parameters_count(parameters) + 1, sizeof *expected, &expected, err));
+    PFM_TRY(pfm_allocate((size_t)pfm_parameters_count(parameters) + 1, sizeof *names, &names, err));
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *parameter = pfm_parameters_get(parameters, i);
+        if (!belongs_here(parameter))
+            continue;
+        PFM_TRY(file_name(weights, config, parameter->name, names[count], &heads, err));
+        expected[count] = (pfm_weight_expected){.name = names[count], .rank = parameter->k == 1 ? 1 : 2, .shape = {parameter->n, parameter->k}};
+        count++;
+    }
+    static const char *const ignored[] = {"*.rotary_emb.inv_freq", "lm_head.weight", NULL};
+    PFM_TRY(pfm_weights_expect(weights, expected, count, config->tied ? ignored : NULL, err));
+done:
+    free(expected);
+    free(names);
+    return status;
+}
+
+pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    float *values = NULL;
+    size_t capacity = 0;
+    PFM_TRY(refuse_extra(weights, config, parameters, err));
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *parameter = pfm_parameters_get(parameters, i);
+        if (!belongs_here(parameter))
+            continue;
+        size_t count = (size_t)(parameter->n * parameter->k);
+        if (count > capacity) {
+            free(values);
+            values = NULL;
+            PFM_TRY(pfm_allocate(count, sizeof *values, &values, err));
+            capacity = count;
+        }
+        PFM_TRY(pfm_language_read_tensor(weights, config, parameter->name, parameter->n, parameter->k, values, err));
+        pfm_parameters_set(parameters, i, values);
+    }
+done:
+    free(values);
+    return status;
+}
+
+pfm_status pfm_language_rope_table(const pfm_language_config *config, int64_t positions, float **out, pfm_error *err)
+{
+    int32_t half = config->head_dim / 2;
+    pfm_status status = pfm_allocate((size_t)positions * (size_t)config->head_dim, sizeof **out, out, err);
+    for (int64_t p = 0; status == PFM_OK && p < positions; p++) {
+        float *row = *out + p * config->head_dim;
+        for (int32_t i = 0; i < half; i++) {
+            /* in f32 as transformers does it: the frequencies, then the product with the position */
+            float frequency = 1.0f / powf((float)config->rope_theta, (float)(2 * i) / (float)config->head_dim);
+            float angle = (float)p * frequency;
+            row[i] = cosf(angle);
+            row[half + i] = sinf(angle);
+        }
+    }
+    return status;
+}

@@ -1,0 +1,77 @@
+#include "nn/builder.h"
+
+#include "base/memory.h"
+#include "base/try.h"
+
+#include <stdlib.h>
+
+pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declaration, int *id, pfm_error *err)
+{
+    pfm_parameters *parameters = builder->graph->parameters;
+    *id = pfm_parameters_find(parameters, declaration->name);
+    if (*id < 0)
+        return pfm_parameters_declare(parameters, declaration, id, err);
+    const pfm_parameter *known = pfm_parameters_get(parameters, *id);
+    if (known->n != declaration->n || known->k != declaration->k)
+        return pfm_error_set(err, PFM_ERROR_MISMATCH, "the parameter %s is %lld x %lld in one place and %lld x %lld in another",
+                             declaration->name, (long long)known->n, (long long)known->k, (long long)declaration->n,
+                             (long long)declaration->k);
+    pfm_parameters_use(parameters, *id, declaration->uses);
+    return PFM_OK;
+}
+
+static pfm_status declare_linear(pfm_builder *builder, const char *name, const pfm_linear_options *options, int *weight, int *bias,
+                                 pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *full = NULL;
+    PFM_TRY(pfm_string_format(&full, err, "%s.weight", name));
+    pfm_parameter declaration = {.name = full, .n = options->n, .k = options->k, .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
+                                 .trainable = options->trainable, .decays = true, .initial = options->initial,
+                                 .initial_scale = options->initial_scale};
+    PFM_TRY(pfm_build_parameter(builder, &declaration, weight, err));
+    *bias = -1;
+    if (!options->bias)
+        goto done;
+    free(full);
+    full = NULL;
+    PFM_TRY(pfm_string_format(&full, err, "%s.bias", name));
+    declaration = (pfm_parameter){.name = full, .n = options->n, .k = 1, .uses = PFM_USE_VALUES, .trainable = options->trainable,
+                                  .initial = options->initial == PFM_INITIAL_LOADED ? PFM_INITIAL_LOADED : PFM_INITIAL_ZERO};
+    PFM_TRY(pfm_build_parameter(builder, &declaration, bias, err));
+done:
+    free(full);
+    return status;
+}
+
+pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name, const pfm_linear_options *options, pfm_value *y,
+                            pfm_error *err)
+{
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_linear);
+    node.attributes = (pfm_op_attributes){.alpha = 1, .output = options->output};
+    node.in[0] = x;
+    node.in[1] = options->addend;
+    pfm_status status = declare_linear(builder, name, options, &node.operand[0], &node.operand[1], err);
+    if (status == PFM_OK)
+        status = pfm_graph_add(builder->graph, &node, y, err);
+    if (status != PFM_OK || builder->hook == NULL)
+        return status;
+    pfm_place place = {.kind = PFM_PLACE_LINEAR, .name = name, .input = x, .output = *y, .weight = node.operand[0], .n = options->n, .k = options->k};
+    return builder->hook->apply(builder->hook->user, builder, &place, y, err);
+}
+
+pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *full = NULL;
+    PFM_TRY(pfm_string_format(&full, err, "%s.weight", name));
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_rmsnorm);
+    node.in[0] = x;
+    node.attributes.epsilon = (float)epsilon;
+    pfm_parameter declaration = {.name = full, .n = builder->graph->values[x].shape.columns, .k = 1, .uses = PFM_USE_VALUES};
+    PFM_TRY(pfm_build_parameter(builder, &declaration, &node.operand[0], err));
+    PFM_TRY(pfm_graph_add(builder->graph, &node, y, err));
+done:
+    free(full);
+    return status;
+}

@@ -1,0 +1,54 @@
+/* What a model builds itself with. Every place that a PEFT method can touch passes one hook, with the place's Hugging Face name;
+ * models know no method, methods know no model. */
+#ifndef PFM_NN_BUILDER_H
+#define PFM_NN_BUILDER_H
+
+#include "nn/graph.h"
+
+typedef enum pfm_place_kind {
+    PFM_PLACE_LINEAR /* output = linear(input, weight) + whatever was added: the hook may replace the output */
+} pfm_place_kind;
+
+typedef struct pfm_place {
+    pfm_place_kind kind;
+    const char *name; /* the module's, "model.layers.3.self_attn.q_proj" */
+    pfm_value input;  /* act [rows, k] */
+    pfm_value output; /* [rows, n], f32 or act */
+    int weight;       /* parameter id of [n, k] */
+    int64_t n, k;
+} pfm_place;
+
+struct pfm_builder;
+
+/* A method at work on this model. apply is called once a place and graph and may set *output to a value of the same shape. */
+typedef struct pfm_hook {
+    void *user;
+    pfm_status (*apply)(void *user, struct pfm_builder *builder, const pfm_place *place, pfm_value *output, pfm_error *err);
+} pfm_hook;
+
+typedef struct pfm_builder {
+    pfm_graph *graph;
+    const pfm_hook *hook;   /* NULL: the bare model */
+    pfm_value token_keys;   /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
+} pfm_builder;
+
+/* The id of a parameter, declared at its first use; MISMATCH where an earlier use gave it another shape. */
+pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
+
+typedef struct pfm_linear_options {
+    int64_t n, k;
+    bool bias;            /* a parameter NAME.bias [n] */
+    pfm_value addend;     /* PFM_NO_VALUE: none */
+    pfm_storage output;
+    bool trainable;       /* the weight and the bias train */
+    pfm_initial initial;  /* of the weight; a bias that is not loaded starts at zero */
+    double initial_scale;
+} pfm_linear_options;
+
+/* *y = x NAME.weight^T (+ NAME.bias) (+ addend), and then what the hook makes of it. x act [rows, k]. */
+pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name, const pfm_linear_options *options, pfm_value *y,
+                            pfm_error *err) PFM_MUST_CHECK;
+/* *y act = NAME.weight * x / rms(x), x f32. */
+pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
+
+#endif

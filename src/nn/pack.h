@@ -1,0 +1,55 @@
+/* Packing: rows of one group become one tree in a single sequence, their longest common run of tokens once, then each row's own
+ * tokens, which see the common run and themselves, at the positions that they would have alone. Loss and gradients equal those of
+ * the separate rows. */
+#ifndef PFM_NN_PACK_H
+#define PFM_NN_PACK_H
+
+#include "kernels/kernels.h"
+
+#include <stdbool.h>
+
+/* One row, wholly tokenised: ids[0 .. count-1], image tokens as -1 - (visual row). ids[answer .. count-1] are to be predicted;
+ * answer == count: nothing, the row waits for its next token. */
+typedef struct pfm_sequence {
+    const int32_t *ids;
+    size_t count, answer; /* 1 <= answer <= count, count >= 2 where there is an answer */
+    int32_t group;        /* rows of a group stand next to each other */
+    int32_t number;       /* of the row within the step, for dropout's counters */
+} pfm_sequence;
+
+typedef struct pfm_pack_row {
+    int32_t prefix_begin, prefix_end; /* key rows of the shared run; empty where nothing is shared */
+    int32_t own_begin, own_count;     /* key rows of the row's own tokens */
+    int32_t position;                 /* of its next token */
+} pfm_pack_row;
+
+typedef struct pfm_pack_options {
+    bool share;      /* false: each row alone, drawing the same dropout as when packed */
+    bool inference;  /* every row's last token is predicted from; key rows are those of a key-value store */
+    int32_t reserve; /* inference: key rows kept free behind each row's own */
+} pfm_pack_options;
+
+/* All arrays are owned; a pack can be used again, its memory is kept. Start with {0}. */
+typedef struct pfm_pack {
+    int32_t *ids, *positions, *key_rows; /* [tokens] key_rows: inference only */
+    int64_t *keys;                       /* [tokens] for dropout */
+    size_t tokens;
+    int32_t *index, *targets, *answer_row; /* [answers] token, target (not in inference), row */
+    size_t answers;
+    pfm_attention_span *spans;
+    size_t span_count;
+    int32_t *roots; /* [root_count + 1] */
+    size_t root_count;
+    pfm_pack_row *rows; /* [row_count] */
+    size_t row_count;
+    int32_t most_keys, key_row_count;
+    size_t token_capacity, answer_capacity, span_capacity, root_capacity, row_capacity;
+} pfm_pack;
+
+pfm_status pfm_pack_rows(pfm_pack *pack, const pfm_sequence *rows, size_t count, const pfm_pack_options *options, pfm_error *err) PFM_MUST_CHECK;
+void pfm_pack_free(pfm_pack *pack);
+
+/* How many tokens rows [0, count) of one group share: the longest common run, at least one token of each row left over. */
+size_t pfm_pack_shared(const pfm_sequence *rows, size_t count);
+
+#endif
