@@ -1,0 +1,89 @@
+/* A system: a vision encoder's features, an aligner and a language model with its tokenizer and prompt, put together from names.
+ * Learning, scoring and answering use this one path from (image features, texts) to a packed sequence. */
+#ifndef PFM_MODELS_SYSTEM_H
+#define PFM_MODELS_SYSTEM_H
+
+#include "models/aligner/aligner.h"
+#include "models/language/language.h"
+#include "models/vision/vision.h"
+#include "nn/executor.h"
+#include "nn/pack.h"
+#include "text/tokenizer.h"
+
+typedef struct pfm_system_options {
+    const char *vision;        /* kind of encoder, "efficientnet-lite0" */
+    int image_size;            /* pixels a side */
+    const char *aligner;       /* "concat-linear" */
+    int merge;                 /* neighbours a side that become one visual token */
+    const char *language_path; /* weights of the language model, a file or folder */
+    const char *instruction;   /* holds {question} */
+    const char *system_text;   /* the system message, or NULL: none */
+    bool lowercase_answers;    /* answers are learned in lower case */
+    bool training;             /* gradients and moments are kept */
+    pfm_precision precision;
+    const pfm_hook *hook;      /* the PEFT method, or NULL */
+} pfm_system_options;
+
+typedef struct pfm_system {
+    pfm_context *context; /* borrowed */
+    pfm_act_type act;
+    const pfm_aligner *aligner;
+    pfm_aligner_shape shape;
+    int64_t visual_tokens, visual_width; /* of one image */
+    pfm_language_config language;
+    pfm_tokenizer *tokenizer;
+    pfm_parameters *parameters;
+    const pfm_hook *hook;
+    float *mean, *std;         /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
+    float *rope;               /* [context, head_dim] */
+    char *language_path, *instruction, *system_text;
+    bool lowercase_answers;
+    uint64_t vision_parameters; /* of the frozen encoder */
+} pfm_system;
+
+/* Reads configuration and tokenizer; weights come later. The caller frees it before the context and the hook. */
+pfm_status pfm_system_create(pfm_context *context, const pfm_system_options *options, pfm_system **out, pfm_error *err) PFM_MUST_CHECK;
+void pfm_system_free(pfm_system *system);
+
+/* One graph of the system and its values. */
+typedef struct pfm_system_graph {
+    pfm_graph *graph;
+    pfm_value features; /* act [visual, visual_width]: bound at each run */
+    pfm_value keys;     /* i64 [tokens,1] */
+    pfm_language_values language;
+} pfm_system_graph;
+
+/* Builds the graph for capacities; with_loss: for training, else logits. bound_visual: visual tokens (f32 [visual, hidden]) are
+ * bound in place of features, and their gradient is kept. Declares the parameters at its first call. */
+pfm_status pfm_system_build(pfm_system *system, const int64_t capacity[PFM_DIM_COUNT], bool with_loss, bool bound_visual,
+                            pfm_system_graph *out, pfm_error *err) PFM_MUST_CHECK;
+void pfm_system_graph_free(pfm_system_graph *graph);
+
+/* After the first build: allocates the parameters, loads the frozen ones, draws the others from the seed. */
+pfm_status pfm_system_load(pfm_system *system, uint64_t seed, pfm_error *err) PFM_MUST_CHECK;
+
+/* Binds a pack's arrays and sizes to an executor of such a graph. */
+pfm_status pfm_system_bind(const pfm_system *system, const pfm_system_graph *graph, pfm_executor *executor, const pfm_pack *pack,
+                           int64_t visual_rows, pfm_error *err) PFM_MUST_CHECK;
+
+/* rows act [visual_tokens, visual_width] = the encoder's features f32 [grid * grid, channels], arranged and normalised. */
+pfm_status pfm_system_arrange(const pfm_system *system, const float *features, void *rows, pfm_error *err) PFM_MUST_CHECK;
+
+/* Statistics of training features: add each image once, in any fixed order, then finish: mean and std + 0.001 per column,
+ * the variance with n - 1. */
+typedef struct pfm_feature_statistics {
+    double *sum, *squares;
+    int64_t rows, width;
+} pfm_feature_statistics;
+pfm_status pfm_feature_statistics_add(const pfm_system *system, pfm_feature_statistics *statistics, const float *features, pfm_error *err) PFM_MUST_CHECK;
+void pfm_feature_statistics_finish(pfm_feature_statistics *statistics, pfm_system *system);
+void pfm_feature_statistics_free(pfm_feature_statistics *statistics);
+
+/* Appends the ids of one row: the chat around image and question, and with an answer its ids and the end of turn. Image tokens
+ * are -1 - (first_visual + i). *answer_begin (NULL allowed) = where the answer begins. answer NULL: a prompt alone. */
+pfm_status pfm_system_encode(const pfm_system *system, const char *question, const char *answer, int32_t first_visual, pfm_ids *ids,
+                             size_t *answer_begin, pfm_error *err) PFM_MUST_CHECK;
+/* Appends the prompt's text with <image> where the visual tokens stand. */
+pfm_status pfm_system_prompt(const pfm_system *system, const char *question, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
+
+#endif

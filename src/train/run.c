@@ -1,0 +1,273 @@
+#include "train/run.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/try.h"
+#include "formats/adapter.h"
+#include "formats/safetensors.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char aligner_prefix[] = "aligner.", adapter_prefix[] = "base_model.model.";
+
+/* A list of tensors whose names are owned. */
+typedef struct tensors {
+    pfm_weight *items;
+    size_t count, capacity;
+} tensors;
+
+static void tensors_free(tensors *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free((void *)(uintptr_t)list->items[i].name);
+    free(list->items);
+}
+
+/* Adds values f32 [n,k] (a vector where k is 1) under prefix + name + suffix. */
+static pfm_status add_tensor(tensors *list, const char *prefix, const char *name, const char *suffix, const float *values, int64_t n, int64_t k,
+                             pfm_error *err)
+{
+    pfm_status status = pfm_array_reserve(&list->items, &list->capacity, list->count + 1, sizeof *list->items, err);
+    char *full = NULL;
+    if (status == PFM_OK)
+        status = pfm_string_format(&full, err, "%s%s%s", prefix, name, suffix);
+    if (status != PFM_OK)
+        return status;
+    list->items[list->count++] = (pfm_weight){.name = full, .dtype = PFM_DTYPE_F32, .rank = k == 1 ? 1 : 2, .shape = {n, k}, .data = values,
+                                              .bytes = (size_t)(n * k) * sizeof *values};
+    return PFM_OK;
+}
+
+static bool is_aligner(const pfm_parameter *parameter) { return strncmp(parameter->name, aligner_prefix, sizeof aligner_prefix - 1) == 0; }
+
+/* What is saved: everything that trains, and the aligner even where it does not. */
+static bool is_saved(const pfm_parameter *parameter) { return parameter->trainable || is_aligner(parameter); }
+
+static pfm_status save_aligner(const char *folder, const pfm_system *system, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    tensors list = {0};
+    char *path = NULL;
+    PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &path, err));
+    for (int i = 0; i < pfm_parameters_count(system->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(system->parameters, i);
+        if (is_aligner(p))
+            PFM_TRY(add_tensor(&list, "", p->name + sizeof aligner_prefix - 1, "", p->values, p->n, p->k, err));
+    }
+    PFM_TRY(add_tensor(&list, "", "norm.mean", "", system->mean, system->visual_width, 1, err));
+    PFM_TRY(add_tensor(&list, "", "norm.std", "", system->std, system->visual_width, 1, err));
+    PFM_TRY(pfm_safetensors_write(path, list.items, list.count, NULL, 0, err));
+done:
+    tensors_free(&list);
+    free(path);
+    return status;
+}
+
+static pfm_status save_adapter(const char *folder, const char *base, const pfm_system *system, const pfm_peft *peft, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    tensors list = {0};
+    char *adapter = NULL, *path = NULL;
+    const pfm_peft_options *options = pfm_peft_get_options(peft);
+    PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
+    PFM_TRY(pfm_folder_create(adapter, err));
+    for (int i = 0; i < pfm_parameters_count(system->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(system->parameters, i);
+        if (p->trainable && !is_aligner(p))
+            PFM_TRY(add_tensor(&list, adapter_prefix, p->name, "", p->values, p->n, p->k, err));
+    }
+    if (list.count == 0)
+        goto done; /* nothing was adapted: the aligner alone trained */
+    PFM_TRY(pfm_path_join(adapter, "adapter_model.safetensors", &path, err));
+    static const char *const metadata[] = {"format", "pt"};
+    PFM_TRY(pfm_safetensors_write(path, list.items, list.count, metadata, 1, err));
+    pfm_adapter_lora lora = {.base = base, .rank = options->rank, .alpha = options->alpha, .dropout = options->dropout,
+                             .targets = options->targets, .target_count = options->target_count, .rslora = options->rslora};
+    PFM_TRY(pfm_adapter_config_write_lora(adapter, &lora, err));
+done:
+    tensors_free(&list);
+    free(adapter);
+    free(path);
+    return status;
+}
+
+pfm_status pfm_run_save(const char *folder, const char *base, const pfm_system *system, const pfm_peft *peft, pfm_error *err)
+{
+    pfm_status status = pfm_folder_create(folder, err);
+    if (status == PFM_OK)
+        status = save_adapter(folder, base, system, peft, err);
+    if (status == PFM_OK)
+        status = save_aligner(folder, system, err);
+    return status;
+}
+
+/* Reads a tensor into values f32 [n,k]. */
+static pfm_status read_into(const pfm_weights *weights, const char *name, int64_t n, int64_t k, float *values, pfm_error *err)
+{
+    const pfm_weight *weight = pfm_weights_find(weights, name);
+    if (weight == NULL)
+        return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s lacks the tensor %s; it belongs to another recipe", pfm_weights_path(weights), name);
+    bool fits = k == 1 ? weight->rank == 1 && weight->shape[0] == n : weight->rank == 2 && weight->shape[0] == n && weight->shape[1] == k;
+    if (k == 1 && weight->rank == 2 && weight->shape[0] == n && weight->shape[1] == 1)
+        fits = true;
+    if (!fits)
+        return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s: the tensor %s is not %lld x %lld; it belongs to another recipe",
+                             pfm_weights_path(weights), name, (long long)n, (long long)k);
+    return pfm_weight_expand(weight, values, err);
+}
+
+/* Sets every saved parameter of one file: those of the aligner, or the others under `prefix`. */
+static pfm_status load_file(const char *path, const char *prefix, bool aligner, size_t extra, pfm_system *system, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_weights *weights = NULL;
+    float *values = NULL;
+    char *name = NULL;
+    size_t read = 0;
+    PFM_TRY(pfm_weights_open(path, &weights, err));
+    for (int i = 0; i < pfm_parameters_count(system->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(system->parameters, i);
+        if (!is_saved(p) || is_aligner(p) != aligner)
+            continue;
+        free(values);
+        free(name);
+        values = NULL;
+        name = NULL;
+        PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
+        PFM_TRY(pfm_string_format(&name, err, "%s%s", prefix, p->name + (aligner ? sizeof aligner_prefix - 1 : 0)));
+        PFM_TRY(read_into(weights, name, p->n, p->k, values, err));
+        pfm_parameters_set(system->parameters, i, values);
+        read++;
+    }
+    if (aligner) {
+        PFM_TRY(read_into(weights, "norm.mean", system->visual_width, 1, system->mean, err));
+        PFM_TRY(read_into(weights, "norm.std", system->visual_width, 1, system->std, err));
+    }
+    if (pfm_weights_count(weights) != read + extra)
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s holds %zu tensors, the recipe knows %zu; it belongs to another recipe", path,
+                 pfm_weights_count(weights), read + extra);
+done:
+    pfm_weights_close(weights);
+    free(values);
+    free(name);
+    return status;
+}
+
+pfm_status pfm_run_load(const char *folder, pfm_system *system, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *aligner = NULL, *adapter = NULL;
+    PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &aligner, err));
+    if (!pfm_path_exists(aligner))
+        PFM_FAIL(PFM_ERROR_IO, "%s holds no finished model (no aligner.safetensors); run the same pefomed train again to go on with it", folder);
+    PFM_TRY(load_file(aligner, "", true, 2, system, err));
+    if (system->hook != NULL) {
+        PFM_TRY(pfm_path_join(folder, "adapter/adapter_model.safetensors", &adapter, err));
+        PFM_TRY(load_file(adapter, adapter_prefix, false, 0, system, err));
+    }
+done:
+    free(aligner);
+    free(adapter);
+    return status;
+}
+
+pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_system *system, const pfm_progress_state *state, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    tensors list = {0};
+    char *checkpoint = NULL, *path = NULL, numbers[6][40];
+    PFM_TRY(pfm_path_join(folder, "checkpoint", &checkpoint, err));
+    PFM_TRY(pfm_folder_create(checkpoint, err));
+    PFM_TRY(pfm_path_join(checkpoint, "state.safetensors", &path, err));
+    for (int i = 0; i < pfm_parameters_count(system->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(system->parameters, i);
+        if (!p->trainable)
+            continue;
+        PFM_TRY(add_tensor(&list, "", p->name, "", p->values, p->n, p->k, err));
+        PFM_TRY(add_tensor(&list, "", p->name, ".moment1", p->moment1, p->n, p->k, err));
+        PFM_TRY(add_tensor(&list, "", p->name, ".moment2", p->moment2, p->n, p->k, err));
+    }
+    (void)snprintf(numbers[0], 40, "%" PRId64, state->step);
+    (void)snprintf(numbers[1], 40, "%" PRId64, state->tokens);
+    (void)snprintf(numbers[2], 40, "%" PRId64, state->samples);
+    (void)snprintf(numbers[3], 40, "%.17g", state->seconds);
+    (void)snprintf(numbers[4], 40, "%.17g", state->best_loss);
+    (void)snprintf(numbers[5], 40, "%" PRId64, state->best_step);
+    const char *metadata[] = {"recipe", recipe_hash, "step", numbers[0], "tokens", numbers[1], "samples", numbers[2],
+                              "seconds", numbers[3], "best_loss", numbers[4], "best_step", numbers[5]};
+    PFM_TRY(pfm_safetensors_write(path, list.items, list.count, metadata, 7, err));
+done:
+    tensors_free(&list);
+    free(checkpoint);
+    free(path);
+    return status;
+}
+
+static pfm_status read_number(const pfm_weights *weights, const char *key, double *out, pfm_error *err)
+{
+    const char *text = pfm_weights_meta_string(weights, key, NULL);
+    char *end = NULL;
+    if (text != NULL)
+        *out = strtod(text, &end);
+    if (text == NULL || end == text || *end != '\0')
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: the checkpoint does not say %s; start anew with --fresh", pfm_weights_path(weights), key);
+    return PFM_OK;
+}
+
+static pfm_status read_state(const pfm_weights *weights, pfm_progress_state *state, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    double step, tokens, samples, best_step;
+    PFM_TRY(read_number(weights, "step", &step, err));
+    PFM_TRY(read_number(weights, "tokens", &tokens, err));
+    PFM_TRY(read_number(weights, "samples", &samples, err));
+    PFM_TRY(read_number(weights, "seconds", &state->seconds, err));
+    PFM_TRY(read_number(weights, "best_loss", &state->best_loss, err));
+    PFM_TRY(read_number(weights, "best_step", &best_step, err));
+    state->step = (int64_t)step;
+    state->tokens = (int64_t)tokens;
+    state->samples = (int64_t)samples;
+    state->best_step = (int64_t)best_step;
+done:
+    return status;
+}
+
+pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_system *system, pfm_progress_state *state, bool *found,
+                               pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_weights *weights = NULL;
+    char *path = NULL, *name = NULL;
+    *found = false;
+    PFM_TRY(pfm_path_join(folder, "checkpoint/state.safetensors", &path, err));
+    if (!pfm_path_exists(path))
+        goto done;
+    PFM_TRY(pfm_weights_open(path, &weights, err));
+    const char *hash = pfm_weights_meta_string(weights, "recipe", NULL);
+    if (hash == NULL || strcmp(hash, recipe_hash) != 0)
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s belongs to another recipe; choose another --out, or --fresh to start anew", path);
+    PFM_TRY(read_state(weights, state, err));
+    for (int i = 0; i < pfm_parameters_count(system->parameters); i++) {
+        pfm_parameter *p = pfm_parameters_get(system->parameters, i);
+        if (!p->trainable)
+            continue;
+        float *const into[] = {p->values, p->moment1, p->moment2};
+        static const char *const suffix[] = {"", ".moment1", ".moment2"};
+        for (int part = 0; part < 3; part++) {
+            free(name);
+            name = NULL;
+            PFM_TRY(pfm_string_format(&name, err, "%s%s", p->name, suffix[part]));
+            PFM_TRY(read_into(weights, name, p->n, p->k, into[part], err));
+        }
+    }
+    pfm_parameters_repack(system->parameters);
+    *found = true;
+done:
+    pfm_weights_close(weights);
+    free(path);
+    free(name);
+    return status;
+}

@@ -1,0 +1,31 @@
+/* A run's folder: recipe.yaml, adapter/ (PEFT's format), aligner.safetensors, log.jsonl, checkpoint/, best/. Every file appears
+ * whole or not at all. */
+#ifndef PFM_TRAIN_RUN_H
+#define PFM_TRAIN_RUN_H
+
+#include "models/system.h"
+#include "peft/peft.h"
+
+/* Where training stands: all that a resume needs beside the parameters. Everything random is drawn from seed and step. */
+typedef struct pfm_progress_state {
+    int64_t step;          /* steps done */
+    int64_t tokens, samples;
+    double seconds;        /* of computing, over all sittings */
+    double best_loss;      /* of validation; negative: none yet */
+    int64_t best_step;
+} pfm_progress_state;
+
+/* Writes FOLDER/adapter/adapter_model.safetensors, adapter_config.json and FOLDER/aligner.safetensors. `base` is what the
+ * adapter's base_model_name_or_path says. */
+pfm_status pfm_run_save(const char *folder, const char *base, const pfm_system *system, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
+/* Sets what was trained from such a folder. MISMATCH names what is missing, misshapen or too much. */
+pfm_status pfm_run_load(const char *folder, pfm_system *system, pfm_error *err) PFM_MUST_CHECK;
+
+/* FOLDER/checkpoint/state.safetensors: values, moments and progress in one file; recipe_hash guards against another recipe's. */
+pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_system *system, const pfm_progress_state *state,
+                               pfm_error *err) PFM_MUST_CHECK;
+/* *found = false where there is none. */
+pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_system *system, pfm_progress_state *state, bool *found,
+                               pfm_error *err) PFM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,106 @@
+#include "train/session.h"
+
+#include "base/file.h"
+#include "base/try.h"
+#include "pefomed/weights.h"
+#include "train/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static pfm_status create_peft(pfm_session *session, pfm_error *err)
+{
+    const pfm_recipe *r = session->recipe;
+    pfm_peft_options options = {.method = r->peft.method, .rank = r->peft.rank, .alpha = r->peft.alpha, .dropout = r->peft.dropout,
+                                .targets = (const char *const *)r->peft.targets, .target_count = r->peft.target_count, .rslora = r->peft.rslora};
+    return pfm_peft_create(&options, &session->peft, err);
+}
+
+pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_session *session = NULL;
+    status = pfm_allocate(1, sizeof *session, &session, err);
+    if (status != PFM_OK) {
+        pfm_recipe_free(recipe);
+        return status;
+    }
+    session->context = context;
+    session->recipe = recipe;
+    PFM_TRY(create_peft(session, err));
+    PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
+    pfm_system_options options = {.vision = recipe->model.vision, .image_size = recipe->model.image_size, .aligner = recipe->model.aligner,
+                                  .merge = recipe->model.merge, .language_path = session->language_path,
+                                  .instruction = recipe->prompt.instruction, .system_text = recipe->prompt.system,
+                                  .lowercase_answers = recipe->data.lowercase_answers, .training = training,
+                                  .precision = context->precision, .hook = pfm_peft_hook(session->peft)};
+    PFM_TRY(pfm_system_create(context, &options, &session->system, err));
+    *out = session;
+    session = NULL;
+done:
+    pfm_session_free(session);
+    return status;
+}
+
+pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, pfm_session **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_recipe *recipe = NULL;
+    char *file = NULL;
+    bool is_run = pfm_path_is_folder(run_or_recipe);
+    if (is_run) {
+        PFM_TRY(pfm_path_join(run_or_recipe, "recipe.yaml", &file, err));
+        if (!pfm_path_exists(file))
+            PFM_FAIL(PFM_ERROR_IO, "%s is not a run: it holds no recipe.yaml; pefomed train makes one", run_or_recipe);
+    }
+    PFM_TRY(pfm_recipe_load(is_run ? file : run_or_recipe, NULL, 0, &recipe, err));
+    PFM_TRY(pfm_session_create(context, recipe, false, out, err));
+    if (is_run) {
+        status = pfm_string_copy(run_or_recipe, &(*out)->run, err);
+        if (status != PFM_OK) {
+            pfm_session_free(*out);
+            *out = NULL;
+        }
+    }
+done:
+    free(file);
+    return status;
+}
+
+void pfm_session_free(pfm_session *session)
+{
+    if (session == NULL)
+        return;
+    pfm_vision_free(session->vision);
+    pfm_system_free(session->system);
+    pfm_peft_free(session->peft);
+    pfm_recipe_free(session->recipe);
+    free(session->run);
+    free(session->language_path);
+    free(session->vision_path);
+    free(session);
+}
+
+pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err)
+{
+    if (session->vision != NULL)
+        return PFM_OK;
+    const pfm_recipe *recipe = session->recipe;
+    pfm_status status = PFM_OK;
+    if (session->vision_path == NULL)
+        PFM_TRY(pfm_model_path(session->context, recipe->model.vision, &session->vision_path, err));
+    PFM_TRY(pfm_vision_load(session->context, recipe->model.vision, session->vision_path, recipe->model.image_size, &session->vision, err));
+done:
+    return status;
+}
+
+pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_peft_check_targets(session->peft, err));
+    PFM_TRY(pfm_system_load(session->system, session->context->seed, err));
+    if (session->run != NULL)
+        PFM_TRY(pfm_run_load(session->run, session->system, err));
+done:
+    return status;
+}
