@@ -1,10 +1,10 @@
 #include "nn/executor.h"
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/try.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { MAX_OPS = 64 };
 
@@ -103,13 +103,6 @@ static pfm_op_call call_of(const pfm_executor *executor, const pfm_graph_node *n
     return call;
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static void note(pfm_executor *executor, const pfm_op *op, bool backward, double seconds, double operations)
 {
     for (size_t i = 0; i < executor->op_count; i++) {
@@ -127,9 +120,9 @@ void pfm_executor_forward(pfm_executor *executor)
     for (size_t n = 0; n < executor->graph->node_count; n++) {
         const pfm_graph_node *node = &executor->graph->nodes[n];
         pfm_op_call call = call_of(executor, node);
-        double start = now();
+        double start = pfm_process_clock();
         node->op->forward(&call);
-        note(executor, node->op, false, now() - start, node->op->operations(&call));
+        note(executor, node->op, false, pfm_process_clock() - start, node->op->operations(&call));
     }
 }
 
@@ -154,9 +147,9 @@ static void backward_node(pfm_executor *executor, size_t n)
             call.dout[i].data = (char *)executor->arena.data + plan->gradient_place[node->out[i]];
         }
     }
-    double start = now();
+    double start = pfm_process_clock();
     node->op->backward(&call);
-    note(executor, node->op, true, now() - start, (node->op->backward_operations != NULL ? node->op->backward_operations : node->op->operations)(&call));
+    note(executor, node->op, true, pfm_process_clock() - start, (node->op->backward_operations != NULL ? node->op->backward_operations : node->op->operations)(&call));
 }
 
 void pfm_executor_backward(pfm_executor *executor)

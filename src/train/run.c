@@ -248,7 +248,7 @@ pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_
     PFM_TRY(pfm_weights_open(path, &weights, err));
     const char *hash = pfm_weights_meta_string(weights, "recipe", NULL);
     if (hash == NULL || strcmp(hash, recipe_hash) != 0)
-        PFM_FAIL(PFM_ERROR_MISMATCH, "%s belongs to another recipe; choose another --out, or --fresh to start anew", path);
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s belongs to another recipe, seed or precision; choose another --out, or --fresh to start anew", path);
     PFM_TRY(read_state(weights, state, err));
     for (int i = 0; i < pfm_parameters_count(system->parameters); i++) {
         pfm_parameter *p = pfm_parameters_get(system->parameters, i);

@@ -1,0 +1,91 @@
+#include "train/audit.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/process.h"
+#include "base/try.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void hash_text(pfm_hash *hash, const char *text) { pfm_hash_update(hash, text, strlen(text) + 1); }
+
+/* Rows in their order: image bytes, question, answer. */
+static pfm_status hash_dataset(const pfm_dataset *dataset, pfm_hash_hex out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_hash *hash = NULL;
+    pfm_hash_hex image;
+    bool *seen = NULL;
+    PFM_TRY(pfm_hash_create(&hash, err));
+    PFM_TRY(pfm_allocate(dataset->image_count, sizeof *seen, &seen, err));
+    for (size_t i = 0; i < dataset->count; i++) {
+        const pfm_row *row = &dataset->rows[i];
+        if (!seen[row->image_index]) {
+            PFM_TRY(pfm_hash_file(row->image_path, image, err));
+            hash_text(hash, image);
+            seen[row->image_index] = true;
+        }
+        hash_text(hash, row->image);
+        hash_text(hash, row->question);
+        hash_text(hash, row->answer);
+    }
+    pfm_hash_finish(hash, out);
+done:
+    pfm_hash_free(hash);
+    free(seen);
+    return status;
+}
+
+static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_dataset *sets[] = {trainer->train_set, trainer->validate_set};
+    json_t *data = json_object();
+    PFM_TRY(pfm_json_take(document, "data", data, err));
+    PFM_TRY(pfm_json_take(data, "dataset", json_string(trainer->session->recipe->data.dataset), err));
+    for (int i = 0; i < 2; i++) {
+        pfm_hash_hex hash;
+        if (sets[i] == NULL)
+            continue;
+        PFM_TRY(hash_dataset(sets[i], hash, err));
+        PFM_TRY(pfm_json_take(data, sets[i]->split,
+                              json_pack("{s:I, s:I, s:s}", "rows", (json_int_t)sets[i]->count, "images", (json_int_t)sets[i]->image_count, "sha256", hash), err));
+    }
+done:
+    return status;
+}
+
+pfm_status pfm_audit_write(const pfm_trainer *trainer, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_session *session = trainer->session;
+    char *path = NULL, time[32], machine[128];
+    pfm_hash_hex language, recipe;
+    json_t *document = json_object();
+    pfm_process_time(time);
+    pfm_process_machine(machine, sizeof machine);
+    if (pfm_path_is_folder(session->language_path))
+        strcpy(language, "");
+    else
+        PFM_TRY(pfm_hash_file(session->language_path, language, err));
+    PFM_TRY(pfm_recipe_hash(session->recipe, recipe, err));
+    PFM_TRY(pfm_json_take(document, "version", json_string(pfm_version()), err));
+    PFM_TRY(pfm_json_take(document, "time", json_string(time), err));
+    PFM_TRY(pfm_json_take(document, "machine",
+                          json_pack("{s:s, s:s, s:i}", "processor", machine, "kernels", session->context->cpu_level, "threads",
+                                    pfm_context_threads(session->context)), err));
+    PFM_TRY(pfm_json_take(document, "seed", json_integer((json_int_t)session->context->seed), err));
+    PFM_TRY(pfm_json_take(document, "precision", json_string(session->context->precision == PFM_PRECISION_F32 ? "f32" : "bf16"), err));
+    PFM_TRY(pfm_json_take(document, "recipe_sha256", json_string(recipe), err));
+    PFM_TRY(pfm_json_take(document, "weights",
+                          json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "language", "name", session->recipe->model.language, "sha256", language, "vision",
+                                    "name", session->recipe->model.vision, "sha256", pfm_vision_get_weights_hash(session->vision)), err));
+    PFM_TRY(audit_data(trainer, document, err));
+    PFM_TRY(pfm_path_join(trainer->folder, "audit.json", &path, err));
+    PFM_TRY(pfm_json_save(path, document, err));
+done:
+    json_decref(document);
+    free(path);
+    return status;
+}

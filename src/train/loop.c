@@ -1,0 +1,169 @@
+/* The course of a training: from the state on, step by step, with its log, validations and checkpoints. */
+#include "train/trainer.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/process.h"
+#include "base/try.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Keeps the log's lines of steps that are done and drops those behind: they will be computed again. */
+static pfm_status trim_log(const char *path, int64_t steps_done, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer text = {0};
+    if (!pfm_path_exists(path))
+        return pfm_file_write(path, "", 0, err);
+    PFM_TRY(pfm_file_read(path, 0, &text, err));
+    size_t keep = 0;
+    int64_t lines = 0;
+    for (size_t i = 0; i < text.size && lines < steps_done; i++) {
+        if (text.data[i] == '\n') {
+            lines++;
+            keep = i + 1;
+        }
+    }
+    if (lines < steps_done)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s has %lld lines, the checkpoint is at step %lld; start anew with --fresh", path, (long long)lines,
+                 (long long)steps_done);
+    if (keep < text.size)
+        PFM_TRY(pfm_file_write(path, text.data, keep, err));
+done:
+    pfm_buffer_free(&text);
+    return status;
+}
+
+static pfm_status open_log(pfm_trainer *trainer, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *path = NULL;
+    PFM_TRY(pfm_path_join(trainer->folder, "log.jsonl", &path, err));
+    PFM_TRY(trim_log(path, trainer->state.step, err));
+    trainer->log = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (trainer->log < 0)
+        PFM_FAIL(PFM_ERROR_IO, "cannot open %s: %s", path, strerror(errno));
+done:
+    free(path);
+    return status;
+}
+
+static pfm_status write_log(pfm_trainer *trainer, const pfm_step_result *result, double validation_loss, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer line = {0};
+    const pfm_progress_state *s = &trainer->state;
+    double epoch = (double)s->samples / (double)trainer->train_set->count;
+    PFM_TRY(pfm_buffer_append_format(&line, err,
+                                     "{\"step\":%lld,\"epoch\":%.4f,\"loss\":%.6g,\"lr\":%.6g,\"grad_norm\":%.6g,\"tokens\":%lld,"
+                                     "\"samples\":%lld,\"seconds\":%.3f,\"rss_bytes\":%lld",
+                                     (long long)s->step, epoch, result->loss, result->learning_rate, result->gradient_norm, (long long)s->tokens,
+                                     (long long)s->samples, s->seconds, (long long)pfm_process_memory()));
+    if (validation_loss >= 0)
+        PFM_TRY(pfm_buffer_append_format(&line, err, ",\"validation_loss\":%.6g", validation_loss));
+    PFM_TRY(pfm_buffer_append_string(&line, "}\n", err));
+    ssize_t put = write(trainer->log, line.data, line.size); /* one call: a line is there whole or, after a power cut, cut off and trimmed */
+    if (put != (ssize_t)line.size)
+        PFM_FAIL(PFM_ERROR_IO, "cannot write %s/log.jsonl: %s; free some space and run the same command again", trainer->folder,
+                 put < 0 ? strerror(errno) : "no space left");
+done:
+    pfm_buffer_free(&line);
+    return status;
+}
+
+static pfm_status save_best(const pfm_trainer *trainer, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *folder = NULL, *recipe = NULL;
+    const pfm_session *session = trainer->session;
+    PFM_TRY(pfm_path_join(trainer->folder, "best", &folder, err));
+    PFM_TRY(pfm_run_save(folder, session->recipe->model.language, session->system, session->peft, err));
+    PFM_TRY(pfm_path_join(folder, "recipe.yaml", &recipe, err));
+    PFM_TRY(pfm_recipe_save(session->recipe, recipe, err));
+done:
+    free(folder);
+    free(recipe);
+    return status;
+}
+
+static bool validates_after(const pfm_trainer *trainer, int64_t step)
+{
+    if (trainer->validate_set == NULL)
+        return false;
+    if (step == trainer->steps)
+        return true;
+    int64_t every = trainer->session->recipe->train.validate_every;
+    if (every > 0)
+        return step % every == 0;
+    double rows = (double)trainer->train_set->count, batch = trainer->session->recipe->train.batch;
+    return floor((double)step * batch / rows) > floor((double)(step - 1) * batch / rows);
+}
+
+static pfm_status finish_step(pfm_trainer *trainer, const pfm_step_result *result, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    double validation_loss = -1;
+    pfm_progress_state *state = &trainer->state;
+    if (validates_after(trainer, state->step)) {
+        PFM_TRY(pfm_trainer_validate(trainer, &validation_loss, err));
+        pfm_log(trainer->session->context, PFM_LOG_INFO, "step %lld of %lld: validation loss %.4f", (long long)state->step,
+                (long long)trainer->steps, validation_loss);
+    }
+    PFM_TRY(write_log(trainer, result, validation_loss, err));
+    if (validation_loss >= 0 && (state->best_loss < 0 || validation_loss < state->best_loss)) {
+        state->best_loss = validation_loss;
+        state->best_step = state->step;
+        PFM_TRY(save_best(trainer, err));
+    }
+done:
+    return status;
+}
+
+static pfm_status save_checkpoint(const pfm_trainer *trainer, pfm_error *err)
+{
+    if (fsync(trainer->log) != 0)
+        return pfm_error_set(err, PFM_ERROR_IO, "cannot write %s/log.jsonl: %s", trainer->folder, strerror(errno));
+    return pfm_checkpoint_save(trainer->folder, trainer->recipe_hash, trainer->session->system, &trainer->state, err);
+}
+
+static void report(const pfm_trainer *trainer, double loss)
+{
+    char note[80];
+    (void)snprintf(note, sizeof note, "loss %.4f, %.2f GiB", loss, (double)pfm_process_memory() / 1073741824.0);
+    pfm_report_progress(trainer->session->context, "training", "samples", (double)trainer->state.samples,
+                        (double)trainer->steps * trainer->session->recipe->train.batch, note);
+}
+
+pfm_status pfm_trainer_run(pfm_trainer *trainer, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_progress_state *state = &trainer->state;
+    double shown = -1;
+    PFM_TRY(open_log(trainer, err));
+    while (state->step < trainer->steps) {
+        pfm_step_result result;
+        double start = pfm_process_clock();
+        PFM_TRY(pfm_trainer_step(trainer, state->step, &result, err));
+        state->step++;
+        state->tokens += result.tokens;
+        state->samples += result.samples;
+        state->seconds += pfm_process_clock() - start;
+        shown = shown < 0 ? result.loss : 0.95 * shown + 0.05 * result.loss;
+        report(trainer, shown);
+        PFM_TRY(finish_step(trainer, &result, err));
+        bool stop = pfm_interrupted(trainer->session->context);
+        if (stop || state->step == trainer->steps || state->step % trainer->session->recipe->train.checkpoint_every == 0)
+            PFM_TRY(save_checkpoint(trainer, err));
+        if (stop && state->step < trainer->steps)
+            PFM_FAIL(PFM_ERROR_INTERRUPTED, "stopped after step %lld of %lld, which is saved; the same command goes on from there",
+                     (long long)state->step, (long long)trainer->steps);
+    }
+done:
+    return status;
+}

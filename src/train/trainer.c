@@ -1,0 +1,312 @@
+#include "train/trainer.h"
+
+#include "base/try.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TOKENS_AT_ONCE = 1024 }; /* of a micro-batch: activations of the small model take about 0.6 MiB a token */
+
+static pfm_status load_split(pfm_trainer *trainer, const char *data, const char *split, size_t limit, pfm_dataset **set, pfm_samples *samples,
+                             pfm_error *err)
+{
+    const pfm_recipe *recipe = trainer->session->recipe;
+    pfm_dataset_options options = {.language = recipe->data.language, .seed = trainer->session->context->seed,
+                                   .validate_share = recipe->data.validate_share, .validate_by = recipe->data.validate_by, .limit = limit};
+    pfm_status status = pfm_dataset_load(recipe->data.dataset, data, split, &options, set, err);
+    return status == PFM_OK ? pfm_samples_create(trainer->session, *set, samples, err) : status;
+}
+
+static pfm_status load_data(pfm_trainer *trainer, const char *data, pfm_error *err)
+{
+    const pfm_recipe *recipe = trainer->session->recipe;
+    pfm_status status = PFM_OK;
+    if (data == NULL)
+        data = recipe->data.path;
+    if (data == NULL)
+        PFM_FAIL(PFM_ERROR_USAGE, "where is the data set? name its folder with --data or data.path in the recipe");
+    PFM_TRY(load_split(trainer, data, recipe->data.train, 0, &trainer->train_set, &trainer->train, err));
+    pfm_dataset_options options = {.language = recipe->data.language, .seed = trainer->session->context->seed,
+                                   .validate_share = recipe->data.validate_share, .validate_by = recipe->data.validate_by};
+    bool validates = false;
+    PFM_TRY(pfm_dataset_has_split(recipe->data.dataset, data, recipe->data.validate, &options, &validates, err));
+    if (validates)
+        PFM_TRY(load_split(trainer, data, recipe->data.validate, (size_t)recipe->train.validate_limit, &trainer->validate_set, &trainer->validate, err));
+    PFM_TRY(pfm_sampler_create(trainer->train_set, recipe->data.group, recipe->train.batch, trainer->session->context->seed, &trainer->sampler, err));
+    trainer->steps = (int64_t)pfm_sampler_count_steps(trainer->sampler, recipe->train.epochs);
+done:
+    return status;
+}
+
+/* Everything that decides the bits of a run, the data and the kernels apart: the recipe, the seed, the precision. */
+static pfm_status hash_run(const pfm_session *session, pfm_hash_hex out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_hash_hex recipe;
+    char *text = NULL;
+    PFM_TRY(pfm_recipe_hash(session->recipe, recipe, err));
+    PFM_TRY(pfm_string_format(&text, err, "%s seed %llu precision %d", recipe, (unsigned long long)session->context->seed, (int)session->context->precision));
+    PFM_TRY(pfm_hash_bytes(text, strlen(text), out, err));
+done:
+    free(text);
+    return status;
+}
+
+pfm_status pfm_trainer_create(pfm_session *session, const char *data, pfm_trainer **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_trainer *trainer = NULL;
+    size_t batch = (size_t)session->recipe->train.batch;
+    PFM_TRY(pfm_allocate(1, sizeof *trainer, &trainer, err));
+    trainer->session = session;
+    trainer->log = -1;
+    trainer->token_limit = TOKENS_AT_ONCE;
+    trainer->state.best_loss = -1;
+    PFM_TRY(pfm_allocate(batch, sizeof *trainer->rows, &trainer->rows, err));
+    PFM_TRY(pfm_allocate(batch, sizeof *trainer->groups, &trainer->groups, err));
+    PFM_TRY(hash_run(session, trainer->recipe_hash, err));
+    PFM_TRY(load_data(trainer, data, err));
+    *out = trainer;
+    trainer = NULL;
+done:
+    pfm_trainer_free(trainer);
+    return status;
+}
+
+void pfm_trainer_free(pfm_trainer *trainer)
+{
+    if (trainer == NULL)
+        return;
+    pfm_executor_free(trainer->executor);
+    pfm_system_graph_free(&trainer->graph);
+    pfm_micro_batch_free(&trainer->batch);
+    pfm_samples_free(&trainer->train);
+    pfm_samples_free(&trainer->validate);
+    pfm_dataset_free(trainer->train_set);
+    pfm_dataset_free(trainer->validate_set);
+    pfm_sampler_free(trainer->sampler);
+    if (trainer->log >= 0)
+        close(trainer->log);
+    free(trainer->rows);
+    free(trainer->groups);
+    free(trainer->folder);
+    free(trainer);
+}
+
+/* Sizes of the largest micro-batch among those that the rows are cut into. */
+typedef struct sizes {
+    size_t tokens, answers, visual, rows;
+} sizes;
+
+static size_t cut(const pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, size_t *used)
+{
+    const pfm_recipe *recipe = trainer->session->recipe;
+    return pfm_micro_batch_cut(samples, rows, groups, count, recipe->train.pack, trainer->token_limit, (size_t)recipe->train.micro_batch, used);
+}
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+static void measure(const pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, sizes *most)
+{
+    for (size_t begin = 0; begin < count;) {
+        size_t used, taken = cut(trainer, samples, rows + begin, groups + begin, count - begin, &used), answers = 0, images = 0;
+        for (size_t i = begin; i < begin + taken; i++) {
+            answers += samples->rows[rows[i]].count - samples->answers[rows[i]];
+            images += i == begin || groups[i] != groups[i - 1];
+        }
+        most->tokens = larger(most->tokens, used);
+        most->answers = larger(most->answers, answers);
+        most->visual = larger(most->visual, images * (size_t)trainer->session->system->visual_tokens);
+        most->rows = larger(most->rows, taken);
+        begin += taken;
+    }
+}
+
+/* Validation goes through the rows in the split's order; rows of one image that stand together are one group. */
+static pfm_status validation_order(const pfm_trainer *trainer, size_t **rows, int **groups, pfm_error *err)
+{
+    size_t count = trainer->validate.count;
+    pfm_status status = pfm_allocate(count, sizeof **rows, rows, err);
+    if (status == PFM_OK)
+        status = pfm_allocate(count, sizeof **groups, groups, err);
+    if (status != PFM_OK)
+        return status;
+    int group = 0;
+    size_t in_group = 0;
+    for (size_t i = 0; i < count; i++, in_group++) {
+        const pfm_row *row = &trainer->validate_set->rows[i];
+        if (i > 0 && (row->image_index != row[-1].image_index || in_group == 16)) {
+            group++;
+            in_group = 0;
+        }
+        (*rows)[i] = i;
+        (*groups)[i] = group;
+    }
+    return PFM_OK;
+}
+
+static pfm_status measure_all(pfm_trainer *trainer, sizes *most, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t *rows = NULL;
+    int *groups = NULL;
+    for (int64_t step = 0; step < trainer->steps; step++) {
+        PFM_TRY(pfm_sampler_step(trainer->sampler, (size_t)step, trainer->rows, trainer->groups, err));
+        measure(trainer, &trainer->train, trainer->rows, trainer->groups, (size_t)trainer->session->recipe->train.batch, most);
+    }
+    if (trainer->validate_set != NULL) {
+        PFM_TRY(validation_order(trainer, &rows, &groups, err));
+        measure(trainer, &trainer->validate, rows, groups, trainer->validate.count, most);
+    }
+done:
+    free(rows);
+    free(groups);
+    return status;
+}
+
+pfm_status pfm_trainer_build(pfm_trainer *trainer, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_system *system = trainer->session->system;
+    sizes most = {1, 1, 1, 1};
+    PFM_TRY(measure_all(trainer, &most, err));
+    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = (int64_t)most.tokens, [PFM_DIM_ANSWERS] = (int64_t)most.answers,
+                                       [PFM_DIM_VISUAL] = (int64_t)most.visual};
+    PFM_TRY(pfm_system_build(system, capacity, true, false, &trainer->graph, err));
+    pfm_op_environment env = {.context = system->context, .kernels = system->context->kernels, .act = system->act, .training = true,
+                              .span_count = 2 * (int32_t)most.rows, .most_keys = (int32_t)most.tokens};
+    PFM_TRY(pfm_executor_create(trainer->graph.graph, &env, trainer->graph.language.loss, &trainer->executor, err));
+done:
+    return status;
+}
+
+static pfm_status normalise_features(pfm_trainer *trainer, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_system *system = trainer->session->system;
+    pfm_feature_statistics statistics = {0};
+    float *features = NULL;
+    PFM_TRY(pfm_allocate((size_t)system->shape.grid * (size_t)system->shape.grid * (size_t)system->shape.channels, sizeof *features, &features, err));
+    for (size_t i = 0; i < trainer->train_set->image_count; i++) {
+        PFM_TRY(pfm_feature_store_read(trainer->train.features, i, features, err));
+        PFM_TRY(pfm_feature_statistics_add(system, &statistics, features, err));
+    }
+    pfm_feature_statistics_finish(&statistics, system);
+done:
+    pfm_feature_statistics_free(&statistics);
+    free(features);
+    return status;
+}
+
+pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_session_load_vision(trainer->session, err));
+    PFM_TRY(pfm_samples_prepare_features(&trainer->train, err));
+    if (trainer->validate_set != NULL)
+        PFM_TRY(pfm_samples_prepare_features(&trainer->validate, err));
+    pfm_vision_rest(trainer->session->vision);
+    PFM_TRY(normalise_features(trainer, err));
+    PFM_TRY(pfm_session_load_weights(trainer->session, err));
+done:
+    return status;
+}
+
+/* Runs one micro-batch forward, and backward while training; adds its losses. */
+static pfm_status run_micro_batch(pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count,
+                                  size_t first_number, double *loss, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_executor *executor = trainer->executor;
+    PFM_TRY(pfm_micro_batch_fill(&trainer->batch, samples, rows, groups, count, first_number, trainer->session->recipe->train.pack, err));
+    const pfm_pack *pack = &trainer->batch.pack;
+    PFM_TRY(pfm_system_bind(trainer->session->system, &trainer->graph, executor, pack, trainer->batch.visual_rows, err));
+    pfm_executor_bind(executor, trainer->graph.features, trainer->batch.visual);
+    pfm_executor_forward(executor);
+    const float *losses = pfm_executor_data(executor, trainer->graph.language.loss);
+    for (size_t a = 0; a < pack->answers; a++)
+        *loss += losses[a];
+    if (!pfm_executor_environment(executor)->training)
+        goto done;
+    float *seed = pfm_executor_gradient(executor, trainer->graph.language.loss);
+    for (size_t a = 0; a < pack->answers; a++)
+        seed[a] = 1;
+    pfm_executor_backward(executor);
+done:
+    return status;
+}
+
+/* A key for dropout that differs at every step of every seed. */
+static uint64_t dropout_key(uint64_t seed, int64_t step)
+{
+    uint32_t counter[4] = {(uint32_t)step, (uint32_t)((uint64_t)step >> 32), 0x64726f70u, 0}, out[4];
+    pfm_philox(seed, counter, out);
+    return (uint64_t)out[0] << 32 | out[1];
+}
+
+pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_result *result, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t batch = (size_t)trainer->session->recipe->train.batch, used;
+    pfm_op_environment *env = pfm_executor_environment(trainer->executor);
+    *result = (pfm_step_result){.samples = (int64_t)batch};
+    PFM_TRY(pfm_sampler_step(trainer->sampler, (size_t)step, trainer->rows, trainer->groups, err));
+    for (size_t i = 0; i < batch; i++)
+        result->answers += (int64_t)(trainer->train.rows[trainer->rows[i]].count - trainer->train.answers[trainer->rows[i]]);
+    env->training = true;
+    env->dropout_key = dropout_key(trainer->session->context->seed, step);
+    env->loss_scale = 1.0f / (float)result->answers;
+    pfm_parameters_zero_gradients(trainer->session->system->parameters);
+    for (size_t begin = 0; begin < batch;) {
+        size_t taken = cut(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, batch - begin, &used);
+        PFM_TRY(run_micro_batch(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, taken, begin, &result->loss, err));
+        result->tokens += (int64_t)trainer->batch.pack.tokens;
+        begin += taken;
+    }
+    result->loss /= (double)result->answers;
+done:
+    return status;
+}
+
+pfm_status pfm_trainer_step(pfm_trainer *trainer, int64_t step, pfm_step_result *result, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_recipe *recipe = trainer->session->recipe;
+    pfm_parameters *parameters = trainer->session->system->parameters;
+    const pfm_context *context = trainer->session->context;
+    PFM_TRY(pfm_trainer_gradients(trainer, step, result, err));
+    result->gradient_norm = pfm_gradient_norm(parameters, context);
+    if (!isfinite(result->loss) || !isfinite(result->gradient_norm))
+        PFM_FAIL(PFM_ERROR_NUMERIC, "step %lld: the loss is %g and the gradient's norm %g; a lower train.learning_rate may help",
+                 (long long)(step + 1), result->loss, result->gradient_norm);
+    double clip = recipe->train.clip_norm, scale = clip > 0 && result->gradient_norm > clip ? clip / result->gradient_norm : 1;
+    result->learning_rate = pfm_learning_rate(recipe, step, trainer->steps);
+    pfm_adamw_step(parameters, context, recipe, step, result->learning_rate, scale);
+    pfm_parameters_repack(parameters);
+done:
+    return status;
+}
+
+pfm_status pfm_trainer_validate(pfm_trainer *trainer, double *loss, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t *rows = NULL, used, count = trainer->validate.count;
+    int *groups = NULL;
+    double sum = 0, answers = 0;
+    PFM_TRY(validation_order(trainer, &rows, &groups, err));
+    pfm_executor_environment(trainer->executor)->training = false;
+    for (size_t begin = 0; begin < count;) {
+        size_t taken = cut(trainer, &trainer->validate, rows + begin, groups + begin, count - begin, &used);
+        PFM_TRY(run_micro_batch(trainer, &trainer->validate, rows + begin, groups + begin, taken, 0, &sum, err));
+        answers += (double)trainer->batch.pack.answers;
+        begin += taken;
+        pfm_report_progress(trainer->session->context, "validating", "rows", (double)begin, (double)count, "");
+    }
+    *loss = sum / answers;
+done:
+    free(rows);
+    free(groups);
+    return status;
+}

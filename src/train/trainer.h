@@ -1,0 +1,50 @@
+/* The training loop's parts: steps, validation, the log. */
+#ifndef PFM_TRAIN_TRAINER_H
+#define PFM_TRAIN_TRAINER_H
+
+#include "data/sampler.h"
+#include "train/run.h"
+#include "train/samples.h"
+
+typedef struct pfm_trainer {
+    pfm_session *session; /* borrowed */
+    pfm_samples train, validate;
+    pfm_dataset *train_set, *validate_set; /* validate_set: NULL where there is none */
+    pfm_sampler *sampler;
+    int64_t steps; /* in all */
+    pfm_system_graph graph;
+    pfm_executor *executor;
+    pfm_micro_batch batch;
+    size_t token_limit; /* of a micro-batch */
+    size_t *rows;       /* [batch] of the step at hand */
+    int *groups;
+    pfm_progress_state state;
+    char *folder;
+    pfm_hash_hex recipe_hash;
+    int log; /* descriptor of log.jsonl */
+} pfm_trainer;
+
+typedef struct pfm_step_result {
+    double loss, gradient_norm, learning_rate;
+    int64_t tokens, samples, answers;
+} pfm_step_result;
+
+/* Loads the splits and tokenises them; knows every size, loads no weights. */
+pfm_status pfm_trainer_create(pfm_session *session, const char *data, pfm_trainer **out, pfm_error *err) PFM_MUST_CHECK;
+void pfm_trainer_free(pfm_trainer *trainer);
+/* Builds and plans the graph for the largest micro-batch of the whole training. */
+pfm_status pfm_trainer_build(pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
+/* Vision features, their statistics, weights. */
+pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
+
+/* Gradients of one step: zeroes them, runs every micro-batch, fills loss, tokens, samples, answers. */
+pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_result *result, pfm_error *err) PFM_MUST_CHECK;
+/* Gradients, clipping, AdamW. */
+pfm_status pfm_trainer_step(pfm_trainer *trainer, int64_t step, pfm_step_result *result, pfm_error *err) PFM_MUST_CHECK;
+/* Mean loss over the answer tokens of the validation rows. */
+pfm_status pfm_trainer_validate(pfm_trainer *trainer, double *loss, pfm_error *err) PFM_MUST_CHECK;
+
+/* All steps from the state on: log, validation, checkpoints; INTERRUPTED after saving. */
+pfm_status pfm_trainer_run(pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
+
+#endif
