@@ -57,6 +57,23 @@ pfm_graph_node pfm_graph_node_of(const pfm_op *op)
     return node;
 }
 
+/* Nothing trains through an input or operand for which the operator makes no gradient. */
+static pfm_status check_differentiable(const pfm_graph *graph, const pfm_graph_node *node, pfm_error *err)
+{
+    unsigned made = node->op->gradients | (node->op->passes >= 0 ? 1u << node->op->passes : 0u);
+    for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
+        if (node->in[i] != PFM_NO_VALUE && graph->values[node->in[i]].needs_gradient && (made & 1u << i) == 0)
+            return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "operator %s has no derivative by its input %d, but something before it trains",
+                                 node->op->name, i);
+    }
+    for (int i = 0; i < PFM_OP_MAX_OPERANDS; i++) {
+        if (node->operand[i] >= 0 && pfm_parameters_get(graph->parameters, node->operand[i])->trainable && (node->op->operand_gradients & 1u << i) == 0)
+            return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "operator %s cannot train the parameter %s", node->op->name,
+                                 pfm_parameters_get(graph->parameters, node->operand[i])->name);
+    }
+    return PFM_OK;
+}
+
 pfm_status pfm_graph_add(pfm_graph *graph, const pfm_graph_node *node, pfm_value *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -75,9 +92,8 @@ pfm_status pfm_graph_add(pfm_graph *graph, const pfm_graph_node *node, pfm_value
         call.operand[i] = (pfm_operand){.n = parameter->n, .k = parameter->k};
         needs_gradient |= parameter->trainable;
     }
+    PFM_TRY(check_differentiable(graph, node, err));
     PFM_TRY(node->op->shape(&call, err));
-    if (needs_gradient && node->op->backward == PFM_NOT_DIFFERENTIABLE)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "operator %s has no derivative, but something before it trains", node->op->name);
     PFM_TRY(pfm_array_reserve(&graph->nodes, &graph->node_capacity, graph->node_count + 1, sizeof *graph->nodes, err));
     pfm_graph_node copy = *node;
     for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++) {

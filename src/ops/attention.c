@@ -180,4 +180,4 @@ static const pfm_op_case cases[] = {
 
 const pfm_op pfm_op_attention = {.name = "attention", .shape = shape, .forward = forward, .backward = backward,
                                  .operations = operations, .backward_operations = backward_operations, .scratch = scratch, .backward_inputs = 7u, .backward_outputs = 3u,
-                                 .accumulates = 6u, .passes = -1, .cases = cases};
+                                 .gradients = 7u, .operand_gradients = 0u, .accumulates = 6u, .passes = -1, .cases = cases};

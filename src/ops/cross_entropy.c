@@ -107,5 +107,5 @@ static const pfm_op_case cases[] = {
 };
 
 const pfm_op pfm_op_cross_entropy = {.name = "cross_entropy", .shape = shape, .forward = forward, .backward = backward,
-                                     .operations = operations, .backward_operations = backward_operations, .scratch = scratch, .backward_outputs = 1u << 1, .accumulates = 1u << 0, .passes = -1,
+                                     .operations = operations, .backward_operations = backward_operations, .scratch = scratch, .backward_outputs = 1u << 1, .gradients = 1u, .operand_gradients = 0u, .accumulates = 1u << 0, .passes = -1,
                                      .cases = cases};

@@ -60,4 +60,4 @@ static const pfm_op_case cases[] = {
 };
 
 const pfm_op pfm_op_embed = {.name = "embed", .shape = shape, .forward = forward, .backward = backward, .operations = operations,
-                             .backward_inputs = 1u << 0, .accumulates = 1u << 1, .passes = -1, .cases = cases};
+                             .backward_inputs = 1u << 0, .gradients = 2u, .operand_gradients = 0u, .accumulates = 1u << 1, .passes = -1, .cases = cases};

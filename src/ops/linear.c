@@ -178,4 +178,4 @@ static const pfm_op_case cases[] = {
 };
 
 const pfm_op pfm_op_linear = {.name = "linear", .shape = shape, .forward = forward, .backward = backward, .operations = operations,
-                              .scratch = scratch, .backward_operations = backward_operations, .operand_inputs = 1u << 0, .accumulates = 1u << 0, .passes = 1, .cases = cases};
+                              .scratch = scratch, .backward_operations = backward_operations, .operand_inputs = 1u << 0, .gradients = 1u, .operand_gradients = 3u, .accumulates = 1u << 0, .passes = 1, .cases = cases};

@@ -106,6 +106,8 @@ typedef struct pfm_op {
     unsigned backward_inputs;  /* bit i: backward reads in[i] */
     unsigned operand_inputs;   /* bit i: backward reads in[i] where an operand trains */
     unsigned backward_outputs; /* bit i: backward reads out[i] */
+    unsigned gradients;        /* bit i: backward makes din[i] */
+    unsigned operand_gradients; /* bit i: backward adds to the gradient of operand[i] */
     unsigned accumulates;      /* bit i: backward honours accumulate[i]; the graph refuses to add elsewhere */
     int passes;                /* the input whose gradient is dout[0] itself and which backward leaves to the graph, or -1 */
     const struct pfm_op_case *cases; /* for the generic test; ended by one without inputs */

@@ -71,4 +71,4 @@ static const pfm_op_case cases[] = {
 };
 
 const pfm_op pfm_op_rmsnorm = {.name = "rmsnorm", .shape = shape, .forward = forward, .backward = backward, .operations = operations,
-                               .scratch = scratch, .backward_inputs = 1u << 0, .backward_outputs = 1u << 1, .accumulates = 1u << 0, .passes = -1, .cases = cases};
+                               .scratch = scratch, .backward_inputs = 1u << 0, .backward_outputs = 1u << 1, .gradients = 1u, .operand_gradients = 1u, .accumulates = 1u << 0, .passes = -1, .cases = cases};

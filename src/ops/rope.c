@@ -54,4 +54,4 @@ static const pfm_op_case cases[] = {
 };
 
 const pfm_op pfm_op_rope = {.name = "rope", .shape = shape, .forward = forward, .backward = backward, .operations = operations,
-                            .backward_inputs = 1u << 1 | 1u << 2, .accumulates = 0, .passes = -1, .cases = cases};
+                            .backward_inputs = 1u << 1 | 1u << 2, .gradients = 1u, .operand_gradients = 0u, .accumulates = 0, .passes = -1, .cases = cases};

@@ -40,4 +40,4 @@ static const pfm_op_case cases[] = {
 };
 
 const pfm_op pfm_op_silu_mul = {.name = "silu_mul", .shape = shape, .forward = forward, .backward = backward,
-                                .operations = operations, .backward_inputs = 3u, .accumulates = 0, .passes = -1, .cases = cases};
+                                .operations = operations, .backward_inputs = 3u, .gradients = 3u, .operand_gradients = 0u, .accumulates = 0, .passes = -1, .cases = cases};

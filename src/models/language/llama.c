@@ -59,7 +59,7 @@ done:
     return status;
 }
 
-static pfm_status json_integer(const json_t *json, const char *path, const char *key, int64_t fallback, int64_t low, int64_t high,
+static pfm_status config_integer(const json_t *json, const char *path, const char *key, int64_t fallback, int64_t low, int64_t high,
                                int64_t *out, pfm_error *err)
 {
     const json_t *value = json_object_get(json, key);
@@ -74,14 +74,14 @@ static pfm_status read_config_json(const json_t *json, const char *path, pfm_lan
 {
     pfm_status status = PFM_OK;
     int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
-    PFM_TRY(json_integer(json, path, "num_hidden_layers", 0, 1, 1000, &layers, err));
-    PFM_TRY(json_integer(json, path, "hidden_size", 0, 1, 1 << 20, &config->hidden, err));
-    PFM_TRY(json_integer(json, path, "intermediate_size", 0, 1, 1 << 22, &config->intermediate, err));
-    PFM_TRY(json_integer(json, path, "vocab_size", 0, 1, 1 << 24, &config->vocabulary, err));
-    PFM_TRY(json_integer(json, path, "max_position_embeddings", 2048, 1, 1 << 24, &config->context, err));
-    PFM_TRY(json_integer(json, path, "num_attention_heads", 0, 1, 4096, &heads, err));
-    PFM_TRY(json_integer(json, path, "num_key_value_heads", heads, 1, heads, &kv_heads, err));
-    PFM_TRY(json_integer(json, path, "head_dim", config->hidden / heads, 2, 4096, &head_dim, err));
+    PFM_TRY(config_integer(json, path, "num_hidden_layers", 0, 1, 1000, &layers, err));
+    PFM_TRY(config_integer(json, path, "hidden_size", 0, 1, 1 << 20, &config->hidden, err));
+    PFM_TRY(config_integer(json, path, "intermediate_size", 0, 1, 1 << 22, &config->intermediate, err));
+    PFM_TRY(config_integer(json, path, "vocab_size", 0, 1, 1 << 24, &config->vocabulary, err));
+    PFM_TRY(config_integer(json, path, "max_position_embeddings", 2048, 1, 1 << 24, &config->context, err));
+    PFM_TRY(config_integer(json, path, "num_attention_heads", 0, 1, 4096, &heads, err));
+    PFM_TRY(config_integer(json, path, "num_key_value_heads", heads, 1, heads, &kv_heads, err));
+    PFM_TRY(config_integer(json, path, "head_dim", config->hidden / heads, 2, 4096, &head_dim, err));
     const json_t *scaling = json_object_get(json, "rope_scaling");
     if ((scaling != NULL && !json_is_null(scaling)) || json_is_true(json_object_get(json, "attention_bias")) ||
         json_is_true(json_object_get(json, "mlp_bias")))
