@@ -9,6 +9,7 @@ static const struct level {
     void (*overlay)(pfm_kernels *out);
 } levels[] = {
     {"ref", NULL, pfm_ref_fill},
+    {"avx2", pfm_avx2_supported, pfm_avx2_overlay},
     {"avx512", pfm_avx512_supported, pfm_avx512_overlay},
 };
 enum { LEVELS = sizeof levels / sizeof levels[0] };

@@ -1,19 +1,7 @@
 /* Products at every level of this machine: against ref, over ragged shapes, strides and outputs, and the same bits however
  * the grid is cut. */
 #include "guarded.h"
-
-static const char *const level_names[] = {"ref", "avx2", "avx512"};
-enum { LEVELS = 3 };
-static pfm_kernels tables[LEVELS];
-static bool present[LEVELS];
-
-static int set_up(void **state)
-{
-    (void)state;
-    for (int i = 0; i < LEVELS; i++)
-        present[i] = pfm_kernels_select(level_names[i], &tables[i], NULL) == PFM_OK;
-    return present[0] ? 0 : -1;
-}
+#include "levels.h"
 
 typedef struct gemm_case {
     size_t m, n, k;
@@ -56,12 +44,12 @@ static void *product(const pfm_kernels *table, pfm_act_type type, const gemm_cas
 
 static void check_case(int level, pfm_act_type type, const gemm_case *x)
 {
-    const pfm_kernels *table = &tables[level];
+    const pfm_kernels *table = &test_tables[level];
     char what[160];
-    (void)snprintf(what, sizeof what, "gemm %s %s m %zu n %zu k %zu", level_names[level], type == PFM_ACT_F32 ? "f32" : "bf16",
-                   x->m, x->n, x->k);
+    (void)snprintf(what, sizeof what, "gemm %s %s m %zu n %zu k %zu", test_level_names[level],
+                   type == PFM_ACT_F32 ? "f32" : "bf16", x->m, x->n, x->k);
     size_t count = x->m * (x->n + 1);
-    void *wanted = product(&tables[0], type, x, tables[0].gemm_rows, tables[0].gemm_columns);
+    void *wanted = product(&test_tables[0], type, x, test_tables[0].gemm_rows, test_tables[0].gemm_columns);
     void *got = product(table, type, x, table->gemm_rows, table->gemm_columns);
     assert_close(what, x->c_type, got, wanted, count, 1e-6 + (x->c_type == PFM_ACT_BF16 ? 1.0 / 256 : 0));
     /* What is behind the columns of c stays, and one tile over all gives the same bits. */
@@ -76,8 +64,8 @@ static void test_shapes(void **state)
     static const size_t sizes[][3] = {{1, 1, 1},    {1, 33, 2},   {2, 64, 3},   {3, 31, 17},   {5, 65, 64},
                                       {11, 16, 5},  {12, 100, 7}, {13, 32, 65}, {25, 129, 48}, {97, 70, 130},
                                       {4, 48, 576}, {9, 8, 4200}, {6, 5, 0},    {100, 1, 31}};
-    for (int level = 1; level < LEVELS; level++)
-        for (size_t i = 0; present[level] && i < sizeof sizes / sizeof sizes[0]; i++)
+    for (int level = 1; level < TEST_LEVELS; level++)
+        for (size_t i = 0; test_has_level[level] && i < sizeof sizes / sizeof sizes[0]; i++)
             for (int type = 0; type < PFM_ACT_COUNT; type++) {
                 gemm_case x = {sizes[i][0], sizes[i][1], sizes[i][2], i % 2, i % 3 == 0, i % 4 < 2, (i + 1) % 2, (i / 2) % 2};
                 check_case(level, (pfm_act_type)type, &x);
@@ -93,13 +81,13 @@ static void test_bits_depend_on_k_alone(void **state)
 {
     (void)state;
     enum { M = 40, COLUMNS = 70, K = 333 };
-    for (int level = 0; level < LEVELS; level++)
-        for (int type = 0; present[level] && type < PFM_ACT_COUNT; type++) {
+    for (int level = 0; level < TEST_LEVELS; level++)
+        for (int type = 0; test_has_level[level] && type < PFM_ACT_COUNT; type++) {
             gemm_case all = {M, COLUMNS, K, false, false, false, PFM_ACT_F32, PFM_ACT_F32}, one = all;
             one.m = 1;
             one.n = 5;
-            const float *whole = product(&tables[level], (pfm_act_type)type, &all, 64, 1024);
-            const float *row = product(&tables[level], (pfm_act_type)type, &one, 64, 1024);
+            const float *whole = product(&test_tables[level], (pfm_act_type)type, &all, 64, 1024);
+            const float *row = product(&test_tables[level], (pfm_act_type)type, &one, 64, 1024);
             assert_memory_equal(whole, row, 5 * sizeof(float));
             guarded_release();
         }
@@ -110,10 +98,10 @@ static void test_infinity(void **state)
 {
     (void)state;
     enum { COLUMNS = 3, K = 4 };
-    for (int level = 0; level < LEVELS; level++) {
-        if (!present[level])
+    for (int level = 0; level < TEST_LEVELS; level++) {
+        if (!test_has_level[level])
             continue;
-        const pfm_kernels *table = &tables[level];
+        const pfm_kernels *table = &test_tables[level];
         float a[2 * K] = {1, 1, 1, 1, INFINITY, 1, 1, 1}, b[COLUMNS * K] = {1, 1, 1, 1, 2, 2, 2, 2, 1, NAN, 1, 1},
                     c[2 * COLUMNS];
         void *packed = guarded(table->gemm_pack_size[PFM_ACT_F32](COLUMNS, K));
@@ -132,5 +120,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_bits_depend_on_k_alone),
                                        cmocka_unit_test(test_infinity)};
-    return cmocka_run_group_tests(tests, set_up, NULL);
+    return cmocka_run_group_tests(tests, test_set_up_levels, NULL);
 }

@@ -1,20 +1,16 @@
-/* What AVX-512 puts over the levels below. Compiled for any processor: nothing here may use its instructions. */
+/* The level avx512. Compiled for any processor: nothing here may use its instructions. */
 #include "kernels/levels.h"
+#include "kernels/vector/overlay.h"
 
 bool pfm_avx512_supported(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
+    return pfm_avx2_supported() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 
 void pfm_avx512_overlay(pfm_kernels *out)
 {
-#define OVERLAY(name)                                                                                                          \
-    out->name[PFM_ACT_F32] = pfm_avx512_##name##_f32;                                                                          \
-    out->name[PFM_ACT_BF16] = pfm_avx512_##name##_bf16
-    OVERLAY(gemm_pack_size);
-    OVERLAY(gemm_pack);
-    OVERLAY(gemm_tile);
+    PFM_OVERLAY(out, avx512);
     if (__builtin_cpu_supports("avx512bf16"))
         out->gemm_tile[PFM_ACT_BF16] = pfm_avx512_gemm_tile_bf16_dot;
     out->gemm_rows = 96;

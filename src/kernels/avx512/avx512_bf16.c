@@ -1,4 +1,4 @@
-/* bf16 activations at AVX-512, for processors without instructions for bf16: expanded in registers. */
+/* bf16 activations at AVX-512. */
 #define PFM_INSTANCE_BF16 1
 #define PFM_PAIRED 0
 #define NAME(slot) pfm_avx512_##slot##_bf16
@@ -7,8 +7,9 @@
 #include "kernels/avx512/avx512_simd.h"
 #include "kernels/vector/act.h"
 #include "kernels/vector/operand.h"
+#include "kernels/vector/rows.h"
+#include "kernels/vector/units.h"
 
 #define GEMM_ROWS 12
 #define GEMM_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
-#include "kernels/vector/gemm_pack.h"
 #include "kernels/vector/gemm_tile.h"

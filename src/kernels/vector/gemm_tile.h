@@ -1,13 +1,10 @@
-/* Products at any vector width. A template for an instance that has included act.h and operand.h and defined GEMM_ROWS, the
- * rows whose sums fit into registers.
+/* Products at any vector width. A template for an instance that fulfils what dots.h asks for.
  *
  * Everything counts in units of 32 bits, which hold UNIT values of k: one float, or a pair of bf16. A panel is
  * [units of k][PANEL columns] units; a step multiplies one unit of each row, broadcast, into two vectors of columns. Every
  * element of c is a chain of sums over each block of k, the blocks added in order, so its bits depend on nothing but its row,
  * its column and k. */
-#include "kernels/vector/gemm_shape.h"
-
-enum { PREFETCH = 1024 }; /* bytes ahead in the panel */
+#include "kernels/vector/dots.h"
 
 /* Rows of c against one panel, over one block of k. */
 typedef struct block {
@@ -35,31 +32,10 @@ static ALWAYS_INLINE void store_result(const block *x, size_t row, size_t offset
     vf_store_any(gemm->c, gemm->c_type, row * gemm->ldc + column, sum, count);
 }
 
-/* One step of k for `rows` rows; rows is a constant of each caller. */
-#define STEP(broadcast)                                                                                                        \
-    do {                                                                                                                       \
-        operand left = operand_load(b), right = operand_load(b + 4 * LANES);                                                   \
-        UNROLL for (int r = 0; r < rows; r++)                                                                                  \
-        {                                                                                                                      \
-            operand unit = broadcast(a + (size_t)r * stride);                                                                  \
-            sums[r][0] = operand_dot(sums[r][0], unit, left);                                                                  \
-            sums[r][1] = operand_dot(sums[r][1], unit, right);                                                                 \
-        }                                                                                                                      \
-    } while (0)
-
 static ALWAYS_INLINE void multiply(const block *x, const int rows)
 {
     vf sums[GEMM_ROWS][2];
-    const char *a = x->a, *b = x->b, *end = a + x->values / UNIT * 4;
-    const size_t stride = x->a_stride;
-    UNROLL for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = vf_zero();
-    for (; a < end; a += 4, b += 4 * PANEL) {
-        vf_prefetch(b + PREFETCH);
-        vf_prefetch(b + PREFETCH + 4 * LANES);
-        STEP(operand_broadcast);
-    }
-    if (x->values % UNIT != 0) /* half a unit is left, and the row may end behind it */
-        STEP(operand_broadcast_half);
+    accumulate(sums, rows, 2, (terms){x->a, x->b, x->a_stride, 4, 4 * PANEL, x->values});
     UNROLL for (int r = 0; r < rows; r++)
     {
         if (!x->first) {

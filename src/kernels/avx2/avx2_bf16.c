@@ -1,0 +1,15 @@
+/* bf16 activations at AVX2. */
+#define PFM_INSTANCE_BF16 1
+#define PFM_PAIRED 0
+#define NAME(slot) pfm_avx2_##slot##_bf16
+#include "kernels/levels.h"
+
+#include "kernels/avx2/avx2_simd.h"
+#include "kernels/vector/act.h"
+#include "kernels/vector/operand.h"
+#include "kernels/vector/rows.h"
+#include "kernels/vector/units.h"
+
+#define GEMM_ROWS 4
+#define GEMM_EACH_ROWS(X) X(1) X(2) X(3) X(4)
+#include "kernels/vector/gemm_tile.h"
