@@ -1,0 +1,96 @@
+#include "base/file.h"
+#include "base/try.h"
+#include "data/dataset.h"
+#include "data/sampler.h"
+#include "failing.h"
+#include "pefomed/image.h"
+#include "train/recipe.h"
+
+static pfm_status recipe(pfm_error *err)
+{
+    static const char text[] = "model: {vision: efficientnet-lite0, language: smollm2-135m-instruct}\n"
+                               "peft: {rank: 8, targets: [q_proj, v_proj]}\ndata: {dataset: phantom}\n";
+    static const char *const sets[] = {"train.epochs=2"};
+    pfm_status status = PFM_OK;
+    pfm_recipe *loaded = NULL, *again = NULL;
+    pfm_buffer written = {0}, differences = {0};
+    PFM_TRY(pfm_recipe_parse(text, sizeof text - 1, "recipe", sets, 1, &loaded, err));
+    assert_int_equal(loaded->peft.rank, 8);
+    PFM_TRY(pfm_recipe_write(loaded, &written, err));
+    PFM_TRY(pfm_recipe_parse(written.data, written.size, "again", NULL, 0, &again, err));
+    PFM_TRY(pfm_recipe_compare(loaded, again, &differences, err));
+    assert_int_equal(differences.size, 0);
+done:
+    pfm_buffer_free(&written);
+    pfm_buffer_free(&differences);
+    pfm_recipe_free(loaded);
+    pfm_recipe_free(again);
+    return status;
+}
+
+static void test_recipe(void **state)
+{
+    (void)state;
+    failing_try_all("recipe", recipe);
+}
+
+static pfm_status data_set(pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_dataset *data = NULL;
+    pfm_sampler *sampler = NULL;
+    size_t rows[2];
+    pfm_dataset_options options = {.language = "en", .seed = 42};
+    PFM_TRY(pfm_dataset_load("slake", test_scratch_folder(), "train", &options, &data, err));
+    assert_int_equal(data->count, 2);
+    PFM_TRY(pfm_sampler_create(data, 2, 2, 42, &sampler, err));
+    PFM_TRY(pfm_sampler_step(sampler, 3, rows, NULL, err));
+    assert_true(rows[0] < 2 && rows[1] < 2);
+done:
+    pfm_sampler_free(sampler);
+    pfm_dataset_free(data);
+    return status;
+}
+
+static void test_data_set(void **state)
+{
+    (void)state;
+    static const char rows[] = "[{\"qid\": 1, \"img_name\": \"a.jpg\", \"q_lang\": \"en\", \"question\": \"Which organ?\", "
+                               "\"answer\": \"Lung\", \"answer_type\": \"OPEN\", \"modality\": \"CT\"},"
+                               "{\"qid\": 2, \"img_name\": \"b.jpg\", \"q_lang\": \"en\", \"question\": \"Is it CT?\", "
+                               "\"answer\": \"Yes\", \"answer_type\": \"CLOSED\"}]";
+    pfm_error err = PFM_ERROR_INIT;
+    assert_ok(pfm_file_write(test_path(test_scratch_folder(), "train.json"), rows, sizeof rows - 1, &err));
+    failing_try_all("data set", data_set);
+}
+
+static pfm_status pictures(pfm_error *err)
+{
+    static const char *const names[] = {"cmyk.jpg", "grey16_interlaced.png"};
+    pfm_status status = PFM_OK;
+    pfm_image picture = {0}, resized = {0};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        PFM_TRY(pfm_image_load(test_path(PFM_SOURCE_DIR "/tests/image/golden", names[i]), &picture, err));
+        PFM_TRY(pfm_image_resize_bicubic(&picture, 20, 16, &resized, err));
+        PFM_TRY(pfm_image_write_png(&resized, test_path(test_scratch_folder(), "resized.png"), err));
+        pfm_image_free(&picture);
+        pfm_image_free(&resized);
+    }
+done:
+    pfm_image_free(&picture);
+    pfm_image_free(&resized);
+    return status;
+}
+
+static void test_pictures(void **state)
+{
+    (void)state;
+    failing_try_all("pictures", pictures);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_recipe), cmocka_unit_test(test_data_set),
+                                       cmocka_unit_test(test_pictures)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
