@@ -60,16 +60,36 @@ pfm_status pfm_weight_measure(const pfm_weight *weight, const char *place, size_
     return PFM_OK;
 }
 
-/* A name that can stand in a message and in a file: not empty, not long, no control characters. */
-static pfm_status check_name(const char *what, const char *name, size_t length, const char *place, pfm_error *err)
+/* How many bytes the UTF-8 character at text has (RFC 3629); 0: it is none. */
+static size_t character_bytes(const unsigned char *text, size_t left)
+{
+    size_t bytes = text[0] < 0x80                      ? 1
+                   : text[0] >= 0xc2 && text[0] < 0xe0 ? 2
+                   : (text[0] & 0xf0) == 0xe0          ? 3
+                   : text[0] >= 0xf0 && text[0] < 0xf5 ? 4
+                                                       : 0;
+    if (bytes > left)
+        return 0;
+    for (size_t i = 1; i < bytes; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    bool overlong = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
+    bool outside = (text[0] == 0xed && text[1] >= 0xa0) || (text[0] == 0xf4 && text[1] >= 0x90);
+    return overlong || outside ? 0 : bytes;
+}
+
+pfm_status pfm_weights_check_name(const char *what, const char *name, size_t length, const char *place, pfm_error *err)
 {
     if (length == 0 || length > MAX_NAME)
         return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: a %s of %zu bytes; 1 to %d are allowed", place, what, length,
                              MAX_NAME);
-    for (size_t i = 0; i < length; i++) {
-        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
-            return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: the %s \"%.*s...\" holds a control character", place, what, (int)i,
-                                 name);
+    for (size_t i = 0; i < length;) {
+        size_t bytes = character_bytes((const unsigned char *)name + i, length - i);
+        if (bytes == 0 || (unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+            return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: the %s \"%.*s...\" holds %s", place, what, (int)i, name,
+                                 bytes == 0 ? "bytes that are not UTF-8" : "a control character");
+        i += bytes;
     }
     return PFM_OK;
 }
@@ -86,7 +106,7 @@ pfm_status pfm_weights_add(pfm_weights *weights, const char *name, size_t length
 {
     pfm_status status = PFM_OK;
     pfm_weight item = *weight;
-    PFM_TRY(check_name("tensor's name", name, length, place, err));
+    PFM_TRY(pfm_weights_check_name("tensor's name", name, length, place, err));
     if (pfm_map_get(&weights->names, name, length, NULL))
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: two tensors are named %.*s", place, (int)length, name);
     PFM_TRY(pfm_weights_keep_text(weights, name, length, &item.name, err));
@@ -109,7 +129,7 @@ pfm_status pfm_weights_add_meta(pfm_weights *weights, const char *key, size_t le
 {
     pfm_status status = PFM_OK;
     pfm_meta item = *meta;
-    PFM_TRY(check_name("key", key, length, place, err));
+    PFM_TRY(pfm_weights_check_name("key", key, length, place, err));
     if (pfm_map_get(&weights->keys, key, length, NULL))
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: the key %.*s stands there twice", place, (int)length, key);
     PFM_TRY(pfm_weights_keep_text(weights, key, length, &item.key, err));

@@ -57,6 +57,10 @@ pfm_status pfm_weights_keep(pfm_weights *weights, size_t count, size_t size, voi
 pfm_status pfm_weights_keep_text(pfm_weights *weights, const char *text, size_t length, const char **out,
                                  pfm_error *err) PFM_MUST_CHECK;
 
+/* FORMAT unless a name can stand in a message and in a file: not empty, not long, UTF-8 without control characters. `what` is
+ * "tensor's name" or "key". */
+pfm_status pfm_weights_check_name(const char *what, const char *name, size_t length, const char *place,
+                                  pfm_error *err) PFM_MUST_CHECK;
 /* *bytes = the size of a tensor. FORMAT where a dimension is negative, the product overflows or a quantised row is not whole
  * blocks; `place` (a path) and name are for messages. */
 pfm_status pfm_weight_measure(const pfm_weight *weight, const char *place, size_t *bytes, pfm_error *err) PFM_MUST_CHECK;
