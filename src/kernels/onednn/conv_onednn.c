@@ -1,5 +1,6 @@
-/* Convolutions by oneDNN: each step takes its input in whatever layout the step before chose, ReLU6 and the addition are fused
- * into it, and nothing is allocated while a chain runs, save oneDNN's own small change. */
+/* Convolutions by oneDNN. Images are [H,W,C] between the steps: for these shapes its kernels are as fast there as with blocks
+ * of channels, and narrow images waste nothing on padded blocks. ReLU6 and the addition are fused into the step, weights are
+ * reordered once, and nothing is allocated while a chain runs, save oneDNN's own small change. */
 #include "base/try.h"
 #include "kernels/conv_backend.h"
 #include "kernels/onednn/engine.h"
@@ -12,15 +13,13 @@ enum { MOST_ARGUMENTS = 5 };
 /* One step, shared by all threads. */
 typedef struct step_plan {
     dnnl_primitive_t primitive;
-    dnnl_primitive_t unpack;   /* reorders the result to [H,W,C]; NULL where the step is no output */
-    dnnl_memory_desc_t result; /* the layout that oneDNN chose */
-    dnnl_memory_desc_t scratch, unpack_scratch;
+    dnnl_memory_desc_t result, scratch;
     dnnl_memory_t weight, bias;
 } step_plan;
 
 /* One step's operands in one thread's arena. */
 typedef struct step_memory {
-    dnnl_memory_t result, scratch, unpack_scratch, unpacked;
+    dnnl_memory_t result, scratch;
 } step_memory;
 
 typedef struct onednn_chain {
@@ -31,12 +30,13 @@ typedef struct onednn_chain {
     dnnl_memory_t *inputs;  /* [threads] */
     step_memory *memories;  /* [threads, count] */
     dnnl_memory_desc_t input;
+    size_t input_offset; /* of the input as [H,W,C] in an arena */
 } onednn_chain;
 
-static pfm_status image_layout(int channels, const int size[2], dnnl_format_tag_t tag, dnnl_memory_desc_t *out, pfm_error *err)
+static pfm_status image_layout(int channels, const int size[2], dnnl_memory_desc_t *out, pfm_error *err)
 {
     dnnl_dims_t dims = {1, channels, size[0], size[1]};
-    return pfm_onednn_check(dnnl_memory_desc_init_by_tag(out, 4, dims, dnnl_f32, tag), "an image's layout", err);
+    return pfm_onednn_check(dnnl_memory_desc_init_by_tag(out, 4, dims, dnnl_f32, dnnl_nhwc), "an image's layout", err);
 }
 
 /* The attributes of a step: scratch memory from us, then + addend, then clip(0, 6). */
@@ -70,7 +70,7 @@ static void weight_dims(const pfm_conv_step *s, dnnl_dims_t dims, int *count)
     *count = at;
 }
 
-/* *out = the convolution with the source's layout given, the weights' left to oneDNN and the result's as in `result`. */
+/* *out = the convolution, the weights' layout left to oneDNN. */
 static pfm_status describe(const onednn_chain *chain, const pfm_conv_step *s, const dnnl_memory_desc_t *source,
                            const dnnl_memory_desc_t *result, dnnl_primitive_desc_t *out, pfm_error *err)
 {
@@ -99,48 +99,30 @@ done:
     return status;
 }
 
-static pfm_status reorder_create(const onednn_chain *chain, const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
-                                 dnnl_memory_desc_t *scratch, dnnl_primitive_t *out, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    dnnl_primitive_attr_t attributes = NULL;
-    dnnl_primitive_desc_t description = NULL;
-    const char *what = "a change of layout";
-    PFM_TRY(pfm_onednn_check(dnnl_primitive_attr_create(&attributes), what, err));
-    PFM_TRY(pfm_onednn_check(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user), what, err));
-    PFM_TRY(pfm_onednn_check(
-        dnnl_reorder_primitive_desc_create(&description, from, chain->engine, to, chain->engine, attributes), what, err));
-    *scratch = *dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0);
-    PFM_TRY(pfm_onednn_check(dnnl_primitive_create(out, description), what, err));
-done:
-    dnnl_primitive_desc_destroy(description);
-    dnnl_primitive_attr_destroy(attributes);
-    return status;
-}
-
 /* *out = memory of oneDNN's own with `values`, which are dense in `plain` layout, in layout `wanted`. */
 static pfm_status reorder_once(const onednn_chain *chain, const float *values, const dnnl_memory_desc_t *plain,
                                const dnnl_memory_desc_t *wanted, dnnl_memory_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    dnnl_memory_t from = NULL, scratch_memory = NULL;
+    const char *what = "the weights' change of layout";
+    dnnl_engine_t engine = chain->engine;
+    dnnl_memory_t from = NULL;
+    dnnl_primitive_desc_t description = NULL;
     dnnl_primitive_t reorder = NULL;
-    dnnl_memory_desc_t scratch;
     dnnl_stream_t stream = NULL;
     void *source = (void *)(uintptr_t)values; /* oneDNN takes no const; a source is only read */
-    PFM_TRY(pfm_onednn_check(dnnl_memory_create(&from, plain, chain->engine, source), "weights", err));
-    PFM_TRY(pfm_onednn_check(dnnl_memory_create(out, wanted, chain->engine, DNNL_MEMORY_ALLOCATE), "weights", err));
-    PFM_TRY(reorder_create(chain, plain, wanted, &scratch, &reorder, err));
-    PFM_TRY(
-        pfm_onednn_check(dnnl_memory_create(&scratch_memory, &scratch, chain->engine, DNNL_MEMORY_ALLOCATE), "scratch", err));
-    PFM_TRY(pfm_onednn_check(dnnl_stream_create(&stream, chain->engine, dnnl_stream_default_flags), "a stream", err));
-    dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, *out}, {DNNL_ARG_SCRATCHPAD, scratch_memory}};
-    PFM_TRY(pfm_onednn_check(dnnl_primitive_execute(reorder, stream, 3, arguments), "a change of layout", err));
-    PFM_TRY(pfm_onednn_check(dnnl_stream_wait(stream), "a change of layout", err));
+    PFM_TRY(pfm_onednn_check(dnnl_memory_create(&from, plain, engine, source), what, err));
+    PFM_TRY(pfm_onednn_check(dnnl_memory_create(out, wanted, engine, DNNL_MEMORY_ALLOCATE), what, err));
+    PFM_TRY(pfm_onednn_check(dnnl_reorder_primitive_desc_create(&description, plain, engine, wanted, engine, NULL), what, err));
+    PFM_TRY(pfm_onednn_check(dnnl_primitive_create(&reorder, description), what, err));
+    PFM_TRY(pfm_onednn_check(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags), what, err));
+    dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, *out}};
+    PFM_TRY(pfm_onednn_check(dnnl_primitive_execute(reorder, stream, 2, arguments), what, err));
+    PFM_TRY(pfm_onednn_check(dnnl_stream_wait(stream), what, err));
 done:
     dnnl_stream_destroy(stream);
     dnnl_primitive_destroy(reorder);
-    dnnl_memory_destroy(scratch_memory);
+    dnnl_primitive_desc_destroy(description);
     dnnl_memory_destroy(from);
     return status;
 }
@@ -169,40 +151,30 @@ static pfm_status plan_step(onednn_chain *chain, size_t index, pfm_error *err)
     const pfm_conv_step *s = &chain->common.steps[index];
     step_plan *plan = &chain->plans[index];
     dnnl_primitive_desc_t description = NULL;
-    dnnl_memory_desc_t result, tokens;
     const dnnl_memory_desc_t *source = s->input < 0 ? &chain->input : &chain->plans[s->input].result;
-    if (s->addend >= 0)
-        result = chain->plans[s->addend].result;
-    else
-        PFM_TRY(image_layout(s->channels_out, s->size_out, dnnl_format_tag_any, &result, err));
-    PFM_TRY(describe(chain, s, source, &result, &description, err));
-    plan->result = *dnnl_primitive_desc_query_md(description, dnnl_query_dst_md, 0);
+    PFM_TRY(image_layout(s->channels_out, s->size_out, &plan->result, err));
+    PFM_TRY(describe(chain, s, source, &plan->result, &description, err));
     plan->scratch = *dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0);
     PFM_TRY(load_weights(chain, s, description, plan, err));
     PFM_TRY(pfm_onednn_check(dnnl_primitive_create(&plan->primitive, description), "a convolution", err));
-    if (s->output) {
-        PFM_TRY(image_layout(s->channels_out, s->size_out, dnnl_nhwc, &tokens, err));
-        PFM_TRY(reorder_create(chain, &plan->result, &tokens, &plan->unpack_scratch, &plan->unpack, err));
-    }
 done:
     dnnl_primitive_desc_destroy(description);
     return status;
 }
 
+/* Behind the results stand the input and the scratch memory of whichever step runs. */
 static pfm_status place_results(onednn_chain *chain, size_t *scratch_offset, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    size_t *bytes = NULL, scratch = 0;
+    size_t *bytes = NULL, scratch = 0, input = (dnnl_memory_desc_get_size(&chain->input) + 63) / 64 * 64;
     PFM_TRY(pfm_allocate(chain->common.count, sizeof *bytes, &bytes, err));
     for (size_t i = 0; i < chain->common.count; i++) {
-        const step_plan *plan = &chain->plans[i];
-        size_t own = dnnl_memory_desc_get_size(&plan->scratch);
-        size_t unpack = plan->unpack != NULL ? dnnl_memory_desc_get_size(&plan->unpack_scratch) : 0;
-        bytes[i] = dnnl_memory_desc_get_size(&plan->result);
+        size_t own = dnnl_memory_desc_get_size(&chain->plans[i].scratch);
+        bytes[i] = dnnl_memory_desc_get_size(&chain->plans[i].result);
         scratch = own > scratch ? own : scratch;
-        scratch = unpack > scratch ? unpack : scratch;
     }
-    PFM_TRY(pfm_conv_chain_place(&chain->common, bytes, scratch, scratch_offset, err));
+    PFM_TRY(pfm_conv_chain_place(&chain->common, bytes, input + scratch, &chain->input_offset, err));
+    *scratch_offset = chain->input_offset + input;
 done:
     free(bytes);
     return status;
@@ -212,24 +184,16 @@ static pfm_status memories_of_thread(onednn_chain *chain, int thread, size_t scr
 {
     pfm_status status = PFM_OK;
     const char *what = "a thread's working memory";
-    void *scratch = (unsigned char *)chain->common.arenas[thread].data + scratch_offset;
+    unsigned char *arena = chain->common.arenas[thread].data;
+    dnnl_memory_t *input = &chain->inputs[thread];
     PFM_TRY(pfm_onednn_check(dnnl_stream_create(&chain->streams[thread], chain->engine, dnnl_stream_default_flags), what, err));
-    PFM_TRY(pfm_onednn_check(dnnl_memory_create(&chain->inputs[thread], &chain->input, chain->engine, DNNL_MEMORY_NONE), what,
-                             err));
+    PFM_TRY(pfm_onednn_check(dnnl_memory_create(input, &chain->input, chain->engine, arena + chain->input_offset), what, err));
     for (size_t i = 0; i < chain->common.count; i++) {
         const step_plan *plan = &chain->plans[i];
-        const pfm_conv_step *s = &chain->common.steps[i];
         step_memory *m = &chain->memories[(size_t)thread * chain->common.count + i];
-        void *result = pfm_conv_chain_result(&chain->common, thread, i);
+        void *result = pfm_conv_chain_result(&chain->common, thread, i), *scratch = arena + scratch_offset;
         PFM_TRY(pfm_onednn_check(dnnl_memory_create(&m->result, &plan->result, chain->engine, result), what, err));
         PFM_TRY(pfm_onednn_check(dnnl_memory_create(&m->scratch, &plan->scratch, chain->engine, scratch), what, err));
-        if (plan->unpack == NULL)
-            continue;
-        dnnl_memory_desc_t tokens;
-        PFM_TRY(image_layout(s->channels_out, s->size_out, dnnl_nhwc, &tokens, err));
-        PFM_TRY(
-            pfm_onednn_check(dnnl_memory_create(&m->unpack_scratch, &plan->unpack_scratch, chain->engine, scratch), what, err));
-        PFM_TRY(pfm_onednn_check(dnnl_memory_create(&m->unpacked, &tokens, chain->engine, DNNL_MEMORY_NONE), what, err));
     }
 done:
     return status;
@@ -247,7 +211,7 @@ static pfm_status onednn_build(pfm_conv_chain *common, const char *level, pfm_er
     PFM_TRY(pfm_allocate(threads, sizeof(dnnl_stream_t), &chain->streams, err));
     PFM_TRY(pfm_allocate(threads, sizeof(dnnl_memory_t), &chain->inputs, err));
     PFM_TRY(pfm_allocate(threads * common->count, sizeof *chain->memories, &chain->memories, err));
-    PFM_TRY(image_layout(first->channels_in, first->size_in, dnnl_nchw, &chain->input, err));
+    PFM_TRY(image_layout(first->channels_in, first->size_in, &chain->input, err));
     for (size_t i = 0; i < common->count; i++)
         PFM_TRY(plan_step(chain, i, err));
     PFM_TRY(place_results(chain, &scratch_offset, err));
@@ -263,15 +227,12 @@ static void onednn_free(pfm_conv_chain *common)
     onednn_chain *chain = (onednn_chain *)common;
     for (size_t i = 0; chain->plans != NULL && i < common->count; i++) {
         dnnl_primitive_destroy(chain->plans[i].primitive);
-        dnnl_primitive_destroy(chain->plans[i].unpack);
         dnnl_memory_destroy(chain->plans[i].weight);
         dnnl_memory_destroy(chain->plans[i].bias);
     }
     for (size_t i = 0; chain->memories != NULL && i < common->count * (size_t)common->threads; i++) {
         dnnl_memory_destroy(chain->memories[i].result);
         dnnl_memory_destroy(chain->memories[i].scratch);
-        dnnl_memory_destroy(chain->memories[i].unpack_scratch);
-        dnnl_memory_destroy(chain->memories[i].unpacked);
     }
     for (int t = 0; t < common->threads; t++) {
         if (chain->streams != NULL)
@@ -286,7 +247,7 @@ static void onednn_free(pfm_conv_chain *common)
     dnnl_engine_destroy(chain->engine);
 }
 
-static pfm_status run_steps(onednn_chain *chain, int thread, size_t last, float *output, pfm_error *err)
+static pfm_status run_steps(onednn_chain *chain, int thread, size_t last, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const step_memory *memories = &chain->memories[(size_t)thread * chain->common.count];
@@ -303,12 +264,6 @@ static pfm_status run_steps(onednn_chain *chain, int thread, size_t last, float 
         PFM_TRY(pfm_onednn_check(dnnl_primitive_execute(plan->primitive, chain->streams[thread], MOST_ARGUMENTS, arguments),
                                  "a convolution", err));
     }
-    PFM_TRY(pfm_onednn_check(dnnl_memory_set_data_handle(memories[last].unpacked, output), "the result", err));
-    dnnl_exec_arg_t unpack[] = {{DNNL_ARG_FROM, memories[last].result},
-                                {DNNL_ARG_TO, memories[last].unpacked},
-                                {DNNL_ARG_SCRATCHPAD, memories[last].unpack_scratch}};
-    PFM_TRY(pfm_onednn_check(dnnl_primitive_execute(chain->plans[last].unpack, chain->streams[thread], 3, unpack),
-                             "a change of layout", err));
     PFM_TRY(pfm_onednn_check(dnnl_stream_wait(chain->streams[thread]), "a convolution", err));
 done:
     return status;
@@ -317,12 +272,18 @@ done:
 static pfm_status onednn_run(pfm_conv_chain *common, int thread, const float *input, size_t last, float *output, pfm_error *err)
 {
     onednn_chain *chain = (onednn_chain *)common;
+    const pfm_conv_step *first = &common->steps[0], *end = &common->steps[last];
+    size_t channels = (size_t)first->channels_in, places = (size_t)first->size_in[0] * (size_t)first->size_in[1];
+    float *image = (float *)(void *)((unsigned char *)common->arenas[thread].data + chain->input_offset);
+    for (size_t c = 0; c < channels; c++)
+        for (size_t p = 0; p < places; p++)
+            image[p * channels + c] = input[c * places + p];
     int before = pfm_onednn_enter();
-    void *pixels = (void *)(uintptr_t)input; /* oneDNN takes no const; a source is only read */
-    pfm_status status = pfm_onednn_check(dnnl_memory_set_data_handle(chain->inputs[thread], pixels), "an image", err);
-    if (status == PFM_OK)
-        status = run_steps(chain, thread, last, output, err);
+    pfm_status status = run_steps(chain, thread, last, err);
     pfm_onednn_leave(before);
+    size_t values = (size_t)end->size_out[0] * (size_t)end->size_out[1] * (size_t)end->channels_out;
+    if (status == PFM_OK)
+        memcpy(output, pfm_conv_chain_result(common, thread, last), values * sizeof *output);
     return status;
 }
 
