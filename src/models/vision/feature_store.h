@@ -1,0 +1,41 @@
+/* Frozen features, computed once. They are kept in $PEFOMED_HOME/features, a file a picture, named by the SHA-256 of the
+ * weights' hash, the encoder's description (vision.h) and the picture file's hash. Values are always rounded to f16, whether
+ * they come from a file or were just computed, so that both are the same bits. A file appears whole or not at all; one that is
+ * cut short or damaged is computed again, never trusted. Several processes may use the folder at once. */
+#ifndef PFM_MODELS_VISION_FEATURE_STORE_H
+#define PFM_MODELS_VISION_FEATURE_STORE_H
+
+#include "models/vision/vision.h"
+
+/* What the folder may hold in all; past it features are computed whenever they are asked for. */
+#define PFM_FEATURE_QUOTA (UINT64_C(20) << 30)
+
+/* The bytes that one picture's features take on disk. */
+uint64_t pfm_feature_file_bytes(const pfm_vision_shape *shape);
+
+typedef struct pfm_feature_store pfm_feature_store;
+
+/* Makes ready the features of the picture files paths[0..count-1] (one picture may stand there several times): hashes the
+ * files, computes what is not kept yet on all threads (progress "features"), keeps it while the folder holds less than `quota`
+ * bytes (0: keeps nothing). Where the folder cannot be written a warning is logged and nothing is kept. The caller frees *out
+ * before the vision. A picture that cannot be read is the error of its file. INTERRUPTED: what was computed is kept. Not to be
+ * called from within a pool's item. */
+pfm_status pfm_feature_store_create(pfm_vision *vision, const char *const *paths, size_t count, uint64_t quota,
+                                    pfm_feature_store **out, pfm_error *err) PFM_MUST_CHECK;
+void pfm_feature_store_free(pfm_feature_store *store);
+
+size_t pfm_feature_store_count(const pfm_feature_store *store);
+pfm_vision_shape pfm_feature_store_get_shape(const pfm_feature_store *store);
+/* How many different pictures there are, and how many of them were found kept, and are kept now. */
+void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictures, size_t *found, size_t *kept);
+
+/* out [grid * grid, channels] = the features of picture `index`. May be called from several threads at once, also from within a
+ * pool's items. USAGE for an index past the end; MISMATCH when the picture's file has changed since create. */
+pfm_status pfm_feature_store_read(pfm_feature_store *store, size_t index, float *out, pfm_error *err) PFM_MUST_CHECK;
+/* The same as f16 (IEEE binary16). */
+pfm_status pfm_feature_store_read_f16(pfm_feature_store *store, size_t index, uint16_t *out, pfm_error *err) PFM_MUST_CHECK;
+
+/* out [grid * grid, channels] = the features of a picture in memory, rounded as those of a store. Threads as above. */
+pfm_status pfm_features_of_image(pfm_vision *vision, const pfm_image *image, float *out, pfm_error *err) PFM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,238 @@
+#include "models/vision/vision.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/try.h"
+#include "kernels/onednn/engine.h"
+#include "models/vision/vision_kind.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pfm_vision {
+    pfm_context *context;
+    const pfm_vision_kind *kind;
+    void *encoder;
+    int image_size;
+    pfm_vision_shape shape;
+    uint64_t parameters;
+    pfm_hash_hex weights_hash;
+    char *description;
+    float normalised[3][256]; /* what each byte of a channel becomes */
+    /* Working memories that nobody uses at the moment. */
+    pthread_mutex_t mutex;
+    pthread_cond_t returned;
+    int *free_slots;
+    int free_count;
+};
+
+static const pfm_vision_kind *const kinds[] = {
+#define KIND_ADDRESS(kind) &kind,
+    PFM_VISION_LIST(KIND_ADDRESS)};
+
+static pfm_status find_kind(const char *name, const pfm_vision_kind **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer known = {0};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(kinds[i]->name, name) == 0) {
+            *out = kinds[i];
+            goto done;
+        }
+        PFM_TRY(pfm_buffer_append_format(&known, err, "%s%s", i > 0 ? ", " : "", kinds[i]->name));
+    }
+    PFM_FAIL(PFM_ERROR_USAGE, "there is no vision encoder '%s'; known: %s", name, known.data);
+done:
+    pfm_buffer_free(&known);
+    return status;
+}
+
+pfm_status pfm_vision_shape_of(const char *kind, int image_size, pfm_vision_shape *shape, uint64_t *parameters, pfm_error *err)
+{
+    const pfm_vision_kind *found = NULL;
+    pfm_status status = find_kind(kind, &found, err);
+    return status != PFM_OK ? status : found->shape_of(image_size, -1, shape, parameters, err);
+}
+
+/* A folder may hold several files; what was read of them is hashed. */
+static pfm_status hash_tensors(const pfm_weights *weights, pfm_hash_hex out, pfm_error *err)
+{
+    pfm_hash *hash = NULL;
+    pfm_status status = pfm_hash_create(&hash, err);
+    if (status != PFM_OK)
+        return status;
+    for (size_t i = 0; i < pfm_weights_count(weights); i++) {
+        const pfm_weight *w = pfm_weights_at(weights, i);
+        pfm_hash_update(hash, w->name, strlen(w->name) + 1);
+        pfm_hash_update(hash, w->shape, (size_t)w->rank * sizeof w->shape[0]);
+        pfm_hash_update(hash, w->data, w->bytes);
+    }
+    pfm_hash_finish(hash, out);
+    pfm_hash_free(hash);
+    return PFM_OK;
+}
+
+static pfm_status describe(pfm_vision *vision, pfm_error *err)
+{
+    const pfm_vision_kind *kind = vision->kind;
+    const char *level = pfm_context_cpu_level(vision->context);
+    const dnnl_version_t *onednn = dnnl_version();
+    bool by_onednn = strcmp(level, "ref") != 0;
+    return pfm_string_format(
+        &vision->description, err,
+        "%s; rgb8, bicubic %dx%d, /255, mean %.9g %.9g %.9g, std %.9g %.9g %.9g; %s; pefomed %s; onednn %d.%d.%d", kind->name,
+        vision->image_size, vision->image_size, (double)kind->mean[0], (double)kind->mean[1], (double)kind->mean[2],
+        (double)kind->std[0], (double)kind->std[1], (double)kind->std[2], level, pfm_version(), by_onednn ? onednn->major : 0,
+        by_onednn ? onednn->minor : 0, by_onednn ? onednn->patch : 0);
+}
+
+static pfm_status fill(pfm_vision *vision, const char *path, const pfm_weights *weights, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_vision_kind *kind = vision->kind;
+    int threads = pfm_context_threads(vision->context);
+    PFM_TRY(kind->shape_of(vision->image_size, -1, &vision->shape, &vision->parameters, err));
+    PFM_TRY(kind->load(vision->context, weights, vision->image_size, &vision->encoder, err));
+    PFM_TRY(pfm_path_is_folder(path) ? hash_tensors(weights, vision->weights_hash, err)
+                                     : pfm_hash_file(path, vision->weights_hash, err));
+    PFM_TRY(describe(vision, err));
+    PFM_TRY(pfm_allocate((size_t)threads, sizeof *vision->free_slots, &vision->free_slots, err));
+    for (int i = 0; i < threads; i++)
+        vision->free_slots[vision->free_count++] = threads - 1 - i;
+    for (int c = 0; c < 3; c++)
+        for (int byte = 0; byte < 256; byte++)
+            vision->normalised[c][byte] = ((float)byte / 255.0f - kind->mean[c]) / kind->std[c];
+done:
+    return status;
+}
+
+pfm_status pfm_vision_load(pfm_context *context, const char *kind, const char *path, int image_size, pfm_vision **out,
+                           pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_vision *vision = NULL;
+    pfm_weights *weights = NULL;
+    PFM_TRY(pfm_allocate(1, sizeof *vision, &vision, err));
+    pthread_mutex_init(&vision->mutex, NULL);
+    pthread_cond_init(&vision->returned, NULL);
+    vision->context = context;
+    vision->image_size = image_size;
+    PFM_TRY(find_kind(kind, &vision->kind, err));
+    PFM_TRY(pfm_vision_shape_of(kind, image_size, NULL, NULL, err));
+    PFM_TRY(pfm_weights_open(path, &weights, err));
+    PFM_TRY(fill(vision, path, weights, err));
+    *out = vision;
+    vision = NULL;
+done:
+    pfm_weights_close(weights);
+    pfm_vision_free(vision);
+    return status;
+}
+
+void pfm_vision_free(pfm_vision *vision)
+{
+    if (vision == NULL)
+        return;
+    if (vision->encoder != NULL)
+        vision->kind->free(vision->encoder);
+    pthread_mutex_destroy(&vision->mutex);
+    pthread_cond_destroy(&vision->returned);
+    free(vision->free_slots);
+    free(vision->description);
+    free(vision);
+}
+
+pfm_context *pfm_vision_get_context(const pfm_vision *vision) { return vision->context; }
+const char *pfm_vision_get_kind(const pfm_vision *vision) { return vision->kind->name; }
+int pfm_vision_get_image_size(const pfm_vision *vision) { return vision->image_size; }
+pfm_vision_shape pfm_vision_get_shape(const pfm_vision *vision) { return vision->shape; }
+uint64_t pfm_vision_get_parameters(const pfm_vision *vision) { return vision->parameters; }
+const char *pfm_vision_get_weights_hash(const pfm_vision *vision) { return vision->weights_hash; }
+const char *pfm_vision_get_description(const pfm_vision *vision) { return vision->description; }
+void pfm_vision_rest(pfm_vision *vision) { vision->kind->rest(vision->encoder); }
+
+pfm_status pfm_vision_preprocess(const pfm_vision *vision, const pfm_image *image, float *pixels, pfm_error *err)
+{
+    pfm_image resized = {0};
+    pfm_status status = pfm_image_resize_bicubic(image, vision->image_size, vision->image_size, &resized, err);
+    if (status != PFM_OK)
+        return status;
+    size_t plane = (size_t)vision->image_size * (size_t)vision->image_size;
+    for (size_t c = 0; c < 3; c++)
+        for (size_t i = 0; i < plane; i++)
+            pixels[c * plane + i] = vision->normalised[c][resized.rgb[3 * i + c]];
+    pfm_image_free(&resized);
+    return PFM_OK;
+}
+
+static int take_slot(pfm_vision *vision)
+{
+    pthread_mutex_lock(&vision->mutex);
+    while (vision->free_count == 0)
+        pthread_cond_wait(&vision->returned, &vision->mutex);
+    int slot = vision->free_slots[--vision->free_count];
+    pthread_mutex_unlock(&vision->mutex);
+    return slot;
+}
+
+static void return_slot(pfm_vision *vision, int slot)
+{
+    pthread_mutex_lock(&vision->mutex);
+    vision->free_slots[vision->free_count++] = slot;
+    pthread_cond_signal(&vision->returned);
+    pthread_mutex_unlock(&vision->mutex);
+}
+
+pfm_status pfm_vision_encode_layer(pfm_vision *vision, int layer, const float *pixels, float *features, pfm_error *err)
+{
+    int slot = take_slot(vision);
+    pfm_status status = vision->kind->encode(vision->encoder, slot, layer, pixels, features, err);
+    return_slot(vision, slot);
+    return status;
+}
+
+pfm_status pfm_vision_encode_one(pfm_vision *vision, const float *pixels, float *features, pfm_error *err)
+{
+    return pfm_vision_encode_layer(vision, -1, pixels, features, err);
+}
+
+pfm_status pfm_vision_layer_shape(const pfm_vision *vision, int layer, pfm_vision_shape *shape, pfm_error *err)
+{
+    return vision->kind->shape_of(vision->image_size, layer, shape, NULL, err);
+}
+
+typedef struct encode_job {
+    pfm_vision *vision;
+    const float *pixels;
+    float *features;
+    pfm_status status;
+    pfm_error *err;
+} encode_job;
+
+static void encode_item(void *user, int item, int thread)
+{
+    (void)thread;
+    encode_job *job = user;
+    pfm_vision *vision = job->vision;
+    size_t image = 3 * (size_t)vision->image_size * (size_t)vision->image_size;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_status status = pfm_vision_encode_one(vision, job->pixels + (size_t)item * image,
+                                              job->features + (size_t)item * pfm_vision_shape_values(&vision->shape), &err);
+    if (status == PFM_OK)
+        return;
+    pthread_mutex_lock(&vision->mutex);
+    if (job->status == PFM_OK)
+        job->status = pfm_error_set(job->err, status, "%s", err.message);
+    pthread_mutex_unlock(&vision->mutex);
+}
+
+pfm_status pfm_vision_encode(pfm_vision *vision, const float *pixels, size_t n, float *features, pfm_error *err)
+{
+    if (n > INT32_MAX)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%zu pictures are too many for one call", n);
+    encode_job job = {.vision = vision, .pixels = pixels, .features = features, .status = PFM_OK, .err = err};
+    pfm_threads_run(vision->context->threads, (int)n, encode_item, &job);
+    return job.status;
+}

@@ -1,0 +1,251 @@
+/* EfficientNet-Lite against torch (script/golden/vision.py), the same bits for any number of threads, preprocessing, and files
+ * that are no such network. */
+#include "test.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "kernels/kernels.h"
+#include "models/vision/efficientnet.h"
+#include "models/vision/vision.h"
+
+#include <math.h>
+
+enum { MOST_PROJECTIONS = 8 };
+
+static const char golden_folder[] = PFM_SOURCE_DIR "/tests/models/golden";
+
+static const pfm_efficientnet_config tiny = {
+    .stem = 8, .stages = {{1, 3, 1, 1, 16}, {2, 3, 2, 2, 8}, {2, 5, 2, 3, 16}, {1, 5, 1, 2, 24}}, .head = 320};
+
+static pfm_context *make_context(int threads, const char *level)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_context *context = NULL;
+    pfm_context_options options = {.threads = threads, .seed = 42, .cpu_level = level, .home = test_scratch_folder()};
+    assert_ok(pfm_context_create(&options, &context, &err));
+    return context;
+}
+
+static float *formula_pixels(int size)
+{
+    float *out = malloc(3 * (size_t)size * (size_t)size * sizeof *out), *next = out;
+    assert_non_null(out);
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < size; y++)
+            for (int x = 0; x < size; x++)
+                *next++ = (float)(1.5 * sin(0.05 * (c + 1) * x + 0.11 * y) + cos(0.0023 * x * y / (c + 1)));
+    return out;
+}
+
+typedef struct golden {
+    int size, layer, grid, channels;
+    double norm, projections[MOST_PROJECTIONS];
+} golden;
+
+/* The golden lines of one network; the caller frees. */
+static golden *read_golden(const char *network, size_t *count)
+{
+    FILE *file = fopen(test_path(golden_folder, "efficientnet.txt"), "r");
+    assert_non_null(file);
+    golden *out = calloc(64, sizeof *out);
+    assert_non_null(out);
+    char name[16];
+    golden g;
+    double *p = g.projections;
+    *count = 0;
+    while (fscanf(file, "%15s %d %d %d %d %lf %lf %lf %lf %lf %lf %lf %lf %lf", name, &g.size, &g.layer, &g.grid, &g.channels,
+                  &g.norm, &p[0], &p[1], &p[2], &p[3], &p[4], &p[5], &p[6], &p[7]) == 14)
+        if (strcmp(name, network) == 0 && *count < 64)
+            out[(*count)++] = g;
+    fclose(file);
+    assert_true(*count >= 12);
+    return out;
+}
+
+/* Each projection is a sum over all values with weights of about 0.7; an error of r relative to the norm, spread at random,
+ * moves it by about r * norm. */
+static void check_against(const golden *g, const float *features)
+{
+    size_t values = (size_t)g->grid * (size_t)g->grid * (size_t)g->channels;
+    double norm = 0, worst = 0;
+    for (size_t i = 0; i < values; i++)
+        norm += (double)features[i] * (double)features[i];
+    for (int k = 0; k < MOST_PROJECTIONS; k++) {
+        double sum = 0;
+        for (size_t i = 0; i < values; i++)
+            sum += (double)features[i] * cos(0.7 * (k + 1) * (double)i + k);
+        worst = fmax(worst, fabs(sum - g->projections[k]) / g->norm);
+    }
+    if (!(fabs(sqrt(norm) - g->norm) <= 1e-6 * g->norm && worst <= 1e-5))
+        fail_msg("layer %d at %d: norm %.9g instead of %.9g, projections off by %g", g->layer, g->size, sqrt(norm), g->norm,
+                 worst);
+}
+
+static pfm_efficientnet *load_tiny(const pfm_context *context, int size)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *weights = NULL;
+    pfm_efficientnet *net = NULL;
+    assert_ok(pfm_weights_open(test_path(golden_folder, "efficientnet_tiny.pth"), &weights, &err));
+    assert_ok(pfm_efficientnet_create(context, &tiny, weights, size, &net, &err));
+    pfm_weights_close(weights);
+    return net;
+}
+
+static void check_tiny(const char *level)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    size_t count;
+    golden *lines = read_golden("tiny", &count);
+    pfm_context *context = make_context(1, level);
+    for (size_t i = 0; i < count; i++) {
+        const golden *g = &lines[i];
+        pfm_vision_shape shape;
+        assert_ok(pfm_efficientnet_shape(&tiny, g->size, g->layer, &shape, NULL, &err));
+        assert_int_equal(shape.grid, g->grid);
+        assert_int_equal(shape.channels, g->channels);
+        float *pixels = formula_pixels(g->size), *features = malloc(pfm_vision_shape_values(&shape) * sizeof *features);
+        assert_non_null(features);
+        pfm_efficientnet *net = load_tiny(context, g->size);
+        assert_ok(pfm_efficientnet_encode(net, 0, g->layer, pixels, features, &err));
+        check_against(g, features);
+        assert_ok(pfm_efficientnet_encode(net, 0, g->layer - 8, pixels, features, &err)); /* counted from the end */
+        check_against(g, features);
+        pfm_efficientnet_free(net);
+        free(features);
+        free(pixels);
+    }
+    pfm_context_free(context);
+    free(lines);
+}
+
+static void small_network_as_torch(void **state)
+{
+    (void)state;
+    check_tiny(NULL);
+}
+
+static void small_network_in_plain_c(void **state)
+{
+    (void)state;
+    check_tiny("ref");
+}
+
+static const char *lite0_path(void)
+{
+    const char *path = getenv("PFM_EFFICIENTNET_LITE0");
+    return path != NULL && path[0] != '\0' && pfm_path_exists(path) ? path : NULL;
+}
+
+static void lite0_as_torch(void **state)
+{
+    (void)state;
+    if (lite0_path() == NULL) {
+        print_message("skipped: no weights of efficientnet-lite0 (set PFM_EFFICIENTNET_LITE0 to the file)\n");
+        skip();
+    }
+    pfm_error err = PFM_ERROR_INIT;
+    size_t count;
+    golden *lines = read_golden("lite0", &count);
+    pfm_context *context = make_context(2, NULL);
+    pfm_vision *vision = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const golden *g = &lines[i];
+        pfm_vision_shape shape;
+        if (vision == NULL || pfm_vision_get_image_size(vision) != g->size) {
+            pfm_vision_free(vision);
+            assert_ok(pfm_vision_load(context, "efficientnet-lite0", lite0_path(), g->size, &vision, &err));
+        }
+        assert_ok(pfm_vision_layer_shape(vision, g->layer, &shape, &err));
+        assert_int_equal(shape.grid, g->grid);
+        assert_int_equal(shape.channels, g->channels);
+        float *pixels = formula_pixels(g->size), *features = malloc(pfm_vision_shape_values(&shape) * sizeof *features);
+        assert_non_null(features);
+        assert_ok(pfm_vision_encode_layer(vision, g->layer, pixels, features, &err));
+        check_against(g, features);
+        free(features);
+        free(pixels);
+    }
+    pfm_vision_free(vision);
+    pfm_context_free(context);
+    free(lines);
+}
+
+/* Three pictures of tiny's, on one thread and on three. */
+static void any_number_of_threads(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    enum { VALUES = 8 * 8 * 320, PICTURE = 3 * 64 * 64 };
+    float *pixels = formula_pixels(64), *features = malloc(3 * VALUES * sizeof *features);
+    assert_non_null(features);
+    for (int slot = 0; slot < 3; slot++) {
+        pfm_context *context = make_context(slot + 1, NULL);
+        pfm_efficientnet *net = load_tiny(context, 64);
+        assert_ok(pfm_efficientnet_encode(net, slot, -1, pixels, features + (size_t)slot * VALUES, &err));
+        pfm_efficientnet_rest(net);
+        assert_ok(pfm_efficientnet_encode(net, 0, -1, pixels, features, &err));
+        assert_memory_equal(features, features + (size_t)slot * VALUES, VALUES * sizeof *features);
+        pfm_efficientnet_free(net);
+        pfm_context_free(context);
+    }
+    free(features);
+    free(pixels);
+}
+
+static void shapes_without_weights(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_vision_shape shape;
+    uint64_t parameters;
+    assert_ok(pfm_vision_shape_of("efficientnet-lite0", 448, &shape, &parameters, &err));
+    assert_int_equal(shape.grid, 14);
+    assert_int_equal(shape.channels, 1280);
+    assert_int_equal(parameters, 3371008); /* torch: the package's parameters less the 1,281,000 of the classifier */
+    assert_ok(pfm_vision_shape_of("efficientnet-lite0", 225, &shape, NULL, &err));
+    assert_int_equal(shape.grid, 8);
+    assert_error(pfm_vision_shape_of("efficientnet-lite0", 8, &shape, NULL, &err), PFM_ERROR_USAGE, "image size of 8");
+    assert_error(pfm_vision_shape_of("efficientnet-lite9", 448, &shape, NULL, &err), PFM_ERROR_USAGE, "efficientnet-lite0");
+    assert_error(pfm_efficientnet_shape(&tiny, 64, 8, &shape, NULL, &err), PFM_ERROR_USAGE, "no layer 8");
+    assert_error(pfm_efficientnet_shape(&tiny, 64, -9, &shape, NULL, &err), PFM_ERROR_USAGE, "no layer -9");
+}
+
+static void wrong_weights(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_context *context = make_context(1, "ref");
+    pfm_vision *vision = NULL;
+    pfm_weights *weights = NULL;
+    pfm_efficientnet *net = NULL;
+    const char *path = test_path(golden_folder, "efficientnet_tiny.pth");
+    assert_error(pfm_vision_load(context, "efficientnet-lite0", path, 64, &vision, &err), PFM_ERROR_MISMATCH, "_blocks.");
+    assert_error(pfm_vision_load(context, "efficientnet-lite0", "/nowhere.pth", 64, &vision, &err), PFM_ERROR_IO,
+                 "/nowhere.pth");
+    assert_error(pfm_vision_load(context, "efficientnet-lite0", path, 7, &vision, &err), PFM_ERROR_USAGE, "image size");
+    assert_error(pfm_vision_load(context, "clip", path, 64, &vision, &err), PFM_ERROR_USAGE, "'clip'");
+    assert_null(vision);
+    pfm_efficientnet_config other = tiny;
+    assert_ok(pfm_weights_open(path, &weights, &err));
+    other.stages[1].kernel = 5; /* misshapen */
+    assert_error(pfm_efficientnet_create(context, &other, weights, 64, &net, &err), PFM_ERROR_MISMATCH, "_depthwise_conv");
+    other = tiny;
+    other.stages[2].repeats = 1; /* one block too many */
+    assert_error(pfm_efficientnet_create(context, &other, weights, 64, &net, &err), PFM_ERROR_MISMATCH, "_blocks.5");
+    other = tiny;
+    other.stages[3].repeats = 2; /* one too few */
+    assert_error(pfm_efficientnet_create(context, &other, weights, 64, &net, &err), PFM_ERROR_MISMATCH, "_blocks.6");
+    assert_null(net);
+    pfm_weights_close(weights);
+    pfm_context_free(context);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_network_as_torch), cmocka_unit_test(small_network_in_plain_c), cmocka_unit_test(lite0_as_torch),
+        cmocka_unit_test(any_number_of_threads),  cmocka_unit_test(shapes_without_weights),   cmocka_unit_test(wrong_weights),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
