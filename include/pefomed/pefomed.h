@@ -4,6 +4,7 @@
 #define PEFOMED_PEFOMED_H
 
 #include "pefomed/context.h"
+#include "pefomed/data.h"
 #include "pefomed/eval.h"
 #include "pefomed/image.h"
 #include "pefomed/status.h"

@@ -4,7 +4,7 @@
 #ifndef PFM_DATA_DATASET_H
 #define PFM_DATA_DATASET_H
 
-#include "pefomed/status.h"
+#include "pefomed/data.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -58,8 +58,7 @@ pfm_status pfm_dataset_has_split(const char *name, const char *path, const char 
 /* IO where the file of some image cannot be opened: names the first row and counts the others. */
 pfm_status pfm_dataset_check_images(const pfm_dataset *dataset, pfm_error *err) PFM_MUST_CHECK;
 
-/* The names of all data sets, separated by ", "; static. */
-const char *pfm_dataset_names(void);
+/* pfm_dataset_names, which lists them, is public: pefomed/data.h. */
 bool pfm_dataset_is_known(const char *name);
 
 /* *out = an answer as a model learns it: blanks around it removed, in lower case (Unicode's simple mapping) where asked.

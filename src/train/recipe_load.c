@@ -2,8 +2,10 @@
 
 #include "base/file.h"
 #include "base/try.h"
+#include "data/dataset.h"
 
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -264,6 +266,10 @@ static pfm_status check_together(loader *state, pfm_error *err)
     char reason[200];
     if (recipe->data.dataset == NULL)
         return refuse_key(state, KEY("data.dataset"), "is missing; say which data set this is for", err);
+    if (!pfm_dataset_is_known(recipe->data.dataset)) {
+        (void)snprintf(reason, sizeof reason, "cannot be '%.60s'; there are %s", recipe->data.dataset, pfm_dataset_names());
+        return refuse_key(state, KEY("data.dataset"), reason, err);
+    }
     int unit = 32 * recipe->model.merge;
     if (recipe->model.image_size % unit != 0) {
         (void)snprintf(reason, sizeof reason, "cannot be %d; it is a multiple of %d (32 times model.merge), as %d is",

@@ -1,5 +1,7 @@
 #include "train/recipe_table.h"
 
+#include "pefomed/words.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,30 +109,7 @@ bool pfm_recipe_is_section(const char *name, size_t length)
     return false;
 }
 
-enum { LONGEST_NAME = 63 };
-
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-/* Insertions, deletions, substitutions and swaps of neighbours that turn a into b (optimal string alignment distance). Of names
- * longer than any key only the beginning is looked at. */
-static size_t edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)
-{
-    size_t cost[LONGEST_NAME + 1][LONGEST_NAME + 1];
-    a_length = smaller(a_length, LONGEST_NAME);
-    b_length = smaller(b_length, LONGEST_NAME);
-    for (size_t i = 0; i <= a_length; i++) {
-        for (size_t j = 0; j <= b_length; j++) {
-            if (i == 0 || j == 0) {
-                cost[i][j] = i + j;
-                continue;
-            }
-            cost[i][j] = smaller(smaller(cost[i - 1][j], cost[i][j - 1]) + 1, cost[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                cost[i][j] = smaller(cost[i][j], cost[i - 2][j - 2] + 1);
-        }
-    }
-    return cost[a_length][b_length];
-}
 
 /* The part behind the last dot. */
 static const char *last_part(const char *name, size_t length, size_t *part_length)
@@ -146,7 +125,7 @@ static size_t key_distance(const char *name, size_t length, const char *key, siz
 {
     size_t name_part = 0, key_part = 0;
     const char *a = last_part(name, length, &name_part), *b = last_part(key, key_length, &key_part);
-    size_t whole = edit_distance(name, length, key, key_length), last = edit_distance(a, name_part, b, key_part);
+    size_t whole = pfm_words_distance(name, length, key, key_length), last = pfm_words_distance(a, name_part, b, key_part);
     return smaller(2 * whole, 2 * last + 1); /* the right word in the wrong section is nearer than one wrong letter */
 }
 

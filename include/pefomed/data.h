@@ -1,0 +1,39 @@
+/* Data sets as a whole: what they hold and what is wrong with them. */
+#ifndef PEFOMED_DATA_H
+#define PEFOMED_DATA_H
+
+#include "pefomed/context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* *json_out = what a data set holds, as one JSON text; the caller releases it with free(). Every image file is read, hashed and
+ * decoded. `language` NULL counts all languages.
+ *
+ * {"dataset","path","language",
+ *  "splits":[{"name","questions","images","patients" (or null),"answers" (distinct),"empty_answers":[id],"closed","open",
+ *             "languages":{name:n},"by":{column:{value:n}}}],
+ *  "images":{"files","bytes","smallest":[w,h],"largest":[w,h] (null without one that can be read),
+ *            "missing":[{"split","image","rows"}],"unreadable":[{"split","image","rows","reason"}],
+ *            "duplicates":[{"sha256","images":[{"split","image"}]}]},
+ *  "questions":{"repeated","conflicting","examples":[{"split","image","question","answers":[...]}]},
+ *  "leakage":[{"a","b","same_bytes","same_name","same_patient","questions","images":[{"a","b"}]}],
+ *  "problems"}
+ *
+ * Images are duplicates when their files' bytes are equal. A question repeats when the same words (case and blanks around them
+ * apart) ask about the same file in the same split; it conflicts when its answers differ. Leakage is counted for each pair of
+ * splits: images of b that are in a by their bytes or by their name, patients in both, and the questions of b that any of this
+ * touches. "problems" is 0 when nothing is missing, unreadable, duplicate, conflicting, empty or leaking.
+ *
+ * USAGE: no such data set or language. IO, FORMAT: its files cannot be read as such. INTERRUPTED: stopped by the user. */
+pfm_status pfm_data_audit(const pfm_context *context, const char *dataset, const char *path, const char *language,
+                          char **json_out, pfm_error *err) PFM_MUST_CHECK;
+
+/* The names of all data sets, separated by ", "; static. */
+const char *pfm_dataset_names(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,118 @@
+#include "data/audit.h"
+
+#include "base/json.h"
+#include "base/map.h"
+#include "base/try.h"
+#include "pefomed/data.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void free_audit(audit *state)
+{
+    for (size_t s = 0; s < state->split_count; s++) {
+        pfm_dataset_free(state->splits[s]);
+        if (state->image_of != NULL)
+            free(state->image_of[s]);
+    }
+    for (size_t i = 0; i < state->image_count; i++)
+        free(state->images[i].reason);
+    free(state->splits);
+    free(state->image_of);
+    free(state->images);
+}
+
+static pfm_status load_splits(audit *state, const char *dataset, const char *path, const pfm_dataset_options *options,
+                              pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_names names = {0};
+    PFM_TRY(pfm_dataset_list_splits(dataset, path, options, &names, err));
+    if (names.count == 0)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s holds no split of a data set of the kind '%s'", path, dataset);
+    PFM_TRY(pfm_allocate(names.count, sizeof *state->splits, &state->splits, err));
+    PFM_TRY(pfm_allocate(names.count, sizeof *state->image_of, &state->image_of, err));
+    for (size_t s = 0; s < names.count; s++) {
+        PFM_TRY(pfm_dataset_load(dataset, path, names.items[s], options, &state->splits[s], err));
+        state->split_count++;
+    }
+done:
+    pfm_names_free(&names);
+    return status;
+}
+
+/* Gathers the distinct files of all splits. */
+static pfm_status collect_images(audit *state, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_map seen = {0};
+    size_t capacity = 0;
+    for (size_t s = 0; s < state->split_count; s++) {
+        const pfm_dataset *split = state->splits[s];
+        PFM_TRY(pfm_allocate(split->image_count, sizeof(size_t), &state->image_of[s], err));
+        for (size_t i = 0; i < split->count; i++) {
+            const pfm_row *row = &split->rows[i];
+            int64_t image = (int64_t)state->image_count;
+            if (!pfm_map_get(&seen, row->image_path, strlen(row->image_path), &image)) {
+                PFM_TRY(pfm_array_reserve(&state->images, &capacity, state->image_count + 1, sizeof *state->images, err));
+                PFM_TRY(pfm_map_set(&seen, row->image_path, strlen(row->image_path), image, err));
+                state->images[state->image_count++] = (audit_image){.split = split, .row = row};
+            }
+            state->images[image].rows++;
+            state->image_of[s][row->image_index] = (size_t)image;
+        }
+    }
+done:
+    pfm_map_free(&seen);
+    return status;
+}
+
+static const char *language_column(const char *dataset)
+{
+#define COLUMN(kind)                                                                                                           \
+    if (strcmp(dataset, #kind) == 0)                                                                                           \
+        return pfm_dataset_##kind.layout != NULL ? pfm_dataset_##kind.layout->language : NULL;
+    PFM_DATASET_LIST(COLUMN)
+#undef COLUMN
+    return NULL;
+}
+
+static pfm_status write_document(audit *state, const char *dataset, const char *path, const char *language, char **json_out,
+                                 pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer text = {0};
+    json_t *document = json_object();
+    if (document == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
+    PFM_TRY(pfm_json_take(document, "dataset", json_string(dataset), err));
+    PFM_TRY(pfm_json_take(document, "path", json_string(path), err));
+    PFM_TRY(pfm_json_take(document, "language", language == NULL ? json_null() : json_string(language), err));
+    PFM_TRY(pfm_audit_add_splits(state, document, err));
+    PFM_TRY(pfm_audit_add_images(state, document, err));
+    PFM_TRY(pfm_audit_add_questions(state, document, err));
+    PFM_TRY(pfm_audit_add_leakage(state, document, err));
+    PFM_TRY(pfm_json_take(document, "problems", json_integer((json_int_t)state->problems), err));
+    PFM_TRY(pfm_json_append(&text, document, err));
+    *json_out = text.data;
+    text = (pfm_buffer){0};
+done:
+    pfm_buffer_free(&text);
+    json_decref(document);
+    return status;
+}
+
+pfm_status pfm_data_audit(const pfm_context *context, const char *dataset, const char *path, const char *language,
+                          char **json_out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    audit state = {.language_column = language_column(dataset)};
+    pfm_dataset_options options = {.language = language, .any_language = language == NULL};
+    PFM_TRY(load_splits(&state, dataset, path, &options, err));
+    PFM_TRY(collect_images(&state, err));
+    PFM_TRY(pfm_audit_read_images(&state, context, err));
+    PFM_TRY(write_document(&state, dataset, path, language, json_out, err));
+done:
+    free_audit(&state);
+    return status;
+}

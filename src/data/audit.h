@@ -1,0 +1,47 @@
+/* Inside the audit of a data set: its splits, the image files behind them, and what is reported. */
+#ifndef PFM_DATA_AUDIT_H
+#define PFM_DATA_AUDIT_H
+
+#include "base/hash.h"
+#include "data/format.h"
+#include "pefomed/context.h"
+
+typedef enum audit_state { AUDIT_UNSEEN, AUDIT_GOOD, AUDIT_MISSING, AUDIT_UNREADABLE } audit_state;
+
+typedef struct audit_image {
+    const pfm_dataset *split; /* the first that shows it */
+    const pfm_row *row;       /* the first row there */
+    size_t rows;              /* in all splits */
+    audit_state state;
+    char *reason; /* of UNREADABLE */
+    pfm_hash_hex hash;
+    size_t bytes;
+    int width, height;
+} audit_image;
+
+typedef struct audit {
+    pfm_dataset **splits; /* [split_count] */
+    size_t **image_of;    /* [split_count][image_index]: the number in images */
+    size_t split_count;
+    audit_image *images; /* distinct files, [image_count] */
+    size_t image_count;
+    const char *language_column; /* NULL where the format has none */
+    size_t problems;
+} audit;
+
+/* The image file of a row of split s. */
+static inline size_t audit_image_of(const audit *state, size_t s, const pfm_row *row)
+{
+    return state->image_of[s][row->image_index];
+}
+
+/* Reads, hashes and decodes every image file. */
+pfm_status pfm_audit_read_images(audit *state, const pfm_context *context, pfm_error *err) PFM_MUST_CHECK;
+
+/* Each adds its member to the document and its findings to state->problems. */
+pfm_status pfm_audit_add_splits(audit *state, json_t *document, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_audit_add_images(audit *state, json_t *document, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_audit_add_questions(audit *state, json_t *document, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_audit_add_leakage(audit *state, json_t *document, pfm_error *err) PFM_MUST_CHECK;
+
+#endif

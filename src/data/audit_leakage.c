@@ -1,0 +1,116 @@
+#include "data/audit.h"
+
+#include "base/json.h"
+#include "base/map.h"
+#include "base/try.h"
+
+#include <string.h>
+
+/* What split a holds, to look b's rows up in. Values are rows of a. */
+typedef struct contents {
+    pfm_map hashes, names, patients;
+} contents;
+
+static pfm_status add_first(pfm_map *map, const char *key, size_t row, pfm_error *err)
+{
+    if (key == NULL || key[0] == '\0' || pfm_map_get(map, key, strlen(key), NULL))
+        return PFM_OK;
+    return pfm_map_set(map, key, strlen(key), (int64_t)row, err);
+}
+
+static pfm_status collect(const audit *state, size_t s, contents *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; i < state->splits[s]->count; i++) {
+        const pfm_row *row = &state->splits[s]->rows[i];
+        PFM_TRY(add_first(&out->hashes, state->images[audit_image_of(state, s, row)].hash, i, err));
+        PFM_TRY(add_first(&out->names, row->image, i, err));
+        PFM_TRY(add_first(&out->patients, row->patient, i, err));
+    }
+done:
+    return status;
+}
+
+static bool find(const pfm_map *map, const char *key, int64_t *row)
+{
+    return key != NULL && key[0] != '\0' && pfm_map_get(map, key, strlen(key), row);
+}
+
+typedef struct leak {
+    size_t bytes, names, patients, questions;
+    json_t *images; /* pairs of names, one for each image of b */
+} leak;
+
+static pfm_status compare(const audit *state, size_t a, size_t b, const contents *held, leak *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    contents seen = {0}; /* of b, so that each image, name and patient counts once */
+    for (size_t i = 0; i < state->splits[b]->count; i++) {
+        const pfm_row *row = &state->splits[b]->rows[i];
+        const char *hash = state->images[audit_image_of(state, b, row)].hash;
+        int64_t other = 0;
+        bool bytes = find(&held->hashes, hash, &other), name = find(&held->names, row->image, bytes ? NULL : &other);
+        bool patient = find(&held->patients, row->patient, NULL);
+        bool new_bytes = bytes && !find(&seen.hashes, hash, NULL), new_name = name && !find(&seen.names, row->image, NULL);
+        out->bytes += new_bytes;
+        out->names += new_name;
+        out->patients += patient && !find(&seen.patients, row->patient, NULL);
+        out->questions += bytes || name || patient;
+        if (new_bytes || (new_name && !bytes)) {
+            json_t *pair = json_pack("{s:s, s:s}", "a", state->splits[a]->rows[other].image, "b", row->image);
+            if (json_array_append_new(out->images, pair) != 0)
+                PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
+        }
+        PFM_TRY(add_first(&seen.hashes, hash, i, err));
+        PFM_TRY(add_first(&seen.names, row->image, i, err));
+        PFM_TRY(add_first(&seen.patients, row->patient, i, err));
+    }
+done:
+    pfm_map_free(&seen.hashes);
+    pfm_map_free(&seen.names);
+    pfm_map_free(&seen.patients);
+    return status;
+}
+
+static pfm_status add_pair(audit *state, size_t a, size_t b, const contents *held, json_t *list, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    leak found = {.images = json_array()};
+    if (found.images == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
+    PFM_TRY(compare(state, a, b, held, &found, err));
+    json_t *entry = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:O}", "a", state->splits[a]->split, "b", state->splits[b]->split,
+                              "same_bytes", (json_int_t)found.bytes, "same_name", (json_int_t)found.names, "same_patient",
+                              (json_int_t)found.patients, "questions", (json_int_t)found.questions, "images", found.images);
+    if (json_array_append_new(list, entry) != 0)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
+    state->problems += found.questions > 0;
+done:
+    json_decref(found.images);
+    return status;
+}
+
+pfm_status pfm_audit_add_leakage(audit *state, json_t *document, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    contents held = {0};
+    json_t *list = json_array();
+    if (list == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
+    for (size_t a = 0; a < state->split_count; a++) {
+        PFM_TRY(collect(state, a, &held, err));
+        for (size_t b = a + 1; b < state->split_count; b++)
+            PFM_TRY(add_pair(state, a, b, &held, list, err));
+        pfm_map_free(&held.hashes);
+        pfm_map_free(&held.names);
+        pfm_map_free(&held.patients);
+    }
+    status = pfm_json_take(document, "leakage", list, err);
+    list = NULL;
+done:
+    pfm_map_free(&held.hashes);
+    pfm_map_free(&held.names);
+    pfm_map_free(&held.patients);
+    json_decref(list);
+    return status;
+}
