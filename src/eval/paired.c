@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static json_t *list_files(const pfm_system *system)
+static json_t *list_files(const pfm_answer_runs *system)
 {
     json_t *files = json_array();
     for (size_t r = 0; r < system->run_count && files != NULL; r++) {
@@ -34,7 +34,8 @@ done:
     return status;
 }
 
-pfm_status pfm_score_difference(pfm_system *a, pfm_system *b, const pfm_score_options *options, json_t **out, pfm_error *err)
+pfm_status pfm_score_difference(pfm_answer_runs *a, pfm_answer_runs *b, const pfm_score_options *options, json_t **out,
+                                pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_answer_set *set = &a->runs[0];
@@ -76,14 +77,14 @@ pfm_status pfm_score_difference_of_rows(const json_t *a, const json_t *b, const 
                                         pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_system first = {0}, second = {0};
-    PFM_TRY(pfm_system_add_rows(&first, a, false, err));
-    PFM_TRY(pfm_system_finish(&first, err));
-    PFM_TRY(pfm_system_add_rows(&second, b, false, err));
-    PFM_TRY(pfm_system_finish(&second, err));
+    pfm_answer_runs first = {0}, second = {0};
+    PFM_TRY(pfm_answer_runs_add_rows(&first, a, false, err));
+    PFM_TRY(pfm_answer_runs_finish(&first, err));
+    PFM_TRY(pfm_answer_runs_add_rows(&second, b, false, err));
+    PFM_TRY(pfm_answer_runs_finish(&second, err));
     PFM_TRY(pfm_score_difference(&first, &second, options, out, err));
 done:
-    pfm_system_free(&first);
-    pfm_system_free(&second);
+    pfm_answer_runs_free(&first);
+    pfm_answer_runs_free(&second);
     return status;
 }

@@ -84,13 +84,13 @@ done:
     return status;
 }
 
-static pfm_status read_system(const char *const *files, size_t count, const json_t *extra, bool reports, pfm_system *out,
+static pfm_status read_system(const char *const *files, size_t count, const json_t *extra, bool reports, pfm_answer_runs *out,
                               pfm_error *err)
 {
     pfm_status status = PFM_OK;
     for (size_t i = 0; i < count; i++)
-        PFM_TRY(pfm_system_add_file(out, files[i], extra, reports, err));
-    PFM_TRY(pfm_system_finish(out, err));
+        PFM_TRY(pfm_answer_runs_add_file(out, files[i], extra, reports, err));
+    PFM_TRY(pfm_answer_runs_finish(out, err));
 done:
     return status;
 }
@@ -100,7 +100,7 @@ static pfm_status score_profile(const pfm_score_request *request, const json_t *
                                 json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_system system = {0}, other = {0};
+    pfm_answer_runs system = {0}, other = {0};
     pfm_prior *prior = NULL;
     json_t *difference = NULL, *result = NULL;
     if (strcmp(request->profile, "vqa") != 0)
@@ -120,8 +120,8 @@ static pfm_status score_profile(const pfm_score_request *request, const json_t *
 done:
     json_decref(difference);
     json_decref(result);
-    pfm_system_free(&system);
-    pfm_system_free(&other);
+    pfm_answer_runs_free(&system);
+    pfm_answer_runs_free(&other);
     pfm_prior_free(prior);
     return status;
 }
@@ -130,13 +130,13 @@ static pfm_status score_metrics(const pfm_score_request *request, const json_t *
                                 json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_system system = {0};
+    pfm_answer_runs system = {0};
     if (request->file_count != 1 || request->against_count > 0)
         PFM_FAIL(PFM_ERROR_USAGE, "metrics are of one file; several files and --against need a profile");
     PFM_TRY(read_system(request->files, 1, extra, true, &system, err));
     PFM_TRY(pfm_score_metrics(&system.runs[0], request->metrics, options->seed, options->threads, out, err));
 done:
-    pfm_system_free(&system);
+    pfm_answer_runs_free(&system);
     return status;
 }
 

@@ -137,7 +137,7 @@ static pfm_status add_column(json_t *by, const pfm_answer_column *column, const 
     return add_groups(by, column->name, groups, column->values.count, err);
 }
 
-static pfm_status add_by(json_t *out, const pfm_system *system, pfm_error *err)
+static pfm_status add_by(json_t *out, const pfm_answer_runs *system, pfm_error *err)
 {
     const pfm_answer_set *set = &system->runs[0];
     pfm_status status = PFM_OK;
@@ -184,7 +184,7 @@ done:
     return status;
 }
 
-static pfm_status add_calibration(json_t *out, const pfm_system *system, pfm_error *err)
+static pfm_status add_calibration(json_t *out, const pfm_answer_runs *system, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_sure *answers = NULL;
@@ -207,7 +207,7 @@ done:
     return status;
 }
 
-static void score_run(const pfm_system *system, size_t run, double values[PFM_VQA_STATISTICS])
+static void score_run(const pfm_answer_runs *system, size_t run, double values[PFM_VQA_STATISTICS])
 {
     double sums[COLUMNS] = {0};
     const pfm_answer_set *first = &system->runs[0], *set = &system->runs[run];
@@ -218,7 +218,7 @@ static void score_run(const pfm_system *system, size_t run, double values[PFM_VQ
     vqa_statistics(NULL, sums, values);
 }
 
-static pfm_status add_runs(json_t *out, const pfm_system *system, pfm_error *err)
+static pfm_status add_runs(json_t *out, const pfm_answer_runs *system, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     double sum[PFM_VQA_STATISTICS] = {0}, squares[PFM_VQA_STATISTICS] = {0}, values[PFM_VQA_STATISTICS];
@@ -263,7 +263,7 @@ static size_t count_closed(const pfm_answer_set *set)
     return closed;
 }
 
-pfm_status pfm_score_vqa_system(const pfm_system *system, pfm_prior *prior, const pfm_score_options *options, json_t **out,
+pfm_status pfm_score_vqa_system(const pfm_answer_runs *system, pfm_prior *prior, const pfm_score_options *options, json_t **out,
                                 pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -298,17 +298,17 @@ pfm_status pfm_score_vqa(const json_t *predictions, const json_t *training, cons
                          pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_system system = {0};
+    pfm_answer_runs system = {0};
     pfm_prior *prior = NULL;
-    PFM_TRY(pfm_system_add_rows(&system, predictions, false, err));
-    PFM_TRY(pfm_system_finish(&system, err));
+    PFM_TRY(pfm_answer_runs_add_rows(&system, predictions, false, err));
+    PFM_TRY(pfm_answer_runs_finish(&system, err));
     if (training != NULL) {
         PFM_TRY(pfm_prior_create(&prior, err));
         PFM_TRY(pfm_rows_visit(training, pfm_prior_add, prior, err));
     }
     PFM_TRY(pfm_score_vqa_system(&system, prior, options, out, err));
 done:
-    pfm_system_free(&system);
+    pfm_answer_runs_free(&system);
     pfm_prior_free(prior);
     return status;
 }

@@ -17,7 +17,7 @@
 #include "base/json.h"
 #include "base/threads.h"
 #include "eval/prior.h"
-#include "eval/system.h"
+#include "eval/answer_runs.h"
 #include "eval/vqa_text.h"
 
 typedef struct pfm_score_options {
@@ -31,8 +31,8 @@ typedef struct pfm_score_options {
  * NULL. The caller calls json_decref. FORMAT names the row that is no prediction. */
 pfm_status pfm_score_vqa(const json_t *predictions, const json_t *training, const pfm_score_options *options, json_t **out,
                          pfm_error *err) PFM_MUST_CHECK;
-/* The same for a system of one or more runs (after pfm_system_finish); prior NULL: no training rows. */
-pfm_status pfm_score_vqa_system(const pfm_system *system, pfm_prior *prior, const pfm_score_options *options, json_t **out,
+/* The same for a system of one or more runs (after pfm_answer_runs_finish); prior NULL: no training rows. */
+pfm_status pfm_score_vqa_system(const pfm_answer_runs *system, pfm_prior *prior, const pfm_score_options *options, json_t **out,
                                 pfm_error *err) PFM_MUST_CHECK;
 
 /* The four statistics of a set of rows, percentages, NaN where one is undefined. */

@@ -64,16 +64,16 @@ static void test_difference(void **state)
 static void test_runs(void **state)
 {
     (void)state;
-    pfm_system a = {0}, b = {0};
+    pfm_answer_runs a = {0}, b = {0};
     json_t *runs[3], *other = make_rows(9, 0.7, true, true), *out = NULL, *score = NULL;
     double mean = 0;
     for (int r = 0; r < 3; r++) {
         runs[r] = make_rows((uint64_t)r + 1, 0.7, false, r == 1);
-        assert_ok(pfm_system_add_rows(&a, runs[r], false, &err));
+        assert_ok(pfm_answer_runs_add_rows(&a, runs[r], false, &err));
     }
-    assert_ok(pfm_system_finish(&a, &err));
-    assert_ok(pfm_system_add_rows(&b, other, false, &err));
-    assert_ok(pfm_system_finish(&b, &err));
+    assert_ok(pfm_answer_runs_finish(&a, &err));
+    assert_ok(pfm_answer_runs_add_rows(&b, other, false, &err));
+    assert_ok(pfm_answer_runs_finish(&b, &err));
     assert_ok(pfm_score_difference(&a, &b, &options, &out, &err));
     assert_ok(pfm_score_vqa_system(&a, NULL, &options, &score, &err));
     assert_int_equal(json_integer_value(json_object_get(score, "n_closed")), ROWS / 3);
@@ -94,8 +94,8 @@ static void test_runs(void **state)
     json_decref(other);
     json_decref(out);
     json_decref(score);
-    pfm_system_free(&a);
-    pfm_system_free(&b);
+    pfm_answer_runs_free(&a);
+    pfm_answer_runs_free(&b);
 }
 
 static void test_refusals(void **state)

@@ -118,7 +118,7 @@ static void test_peer(void **state)
     skip_without_data();
     char path[4200];
     (void)snprintf(path, sizeof path, "%s/../peer/predictions_validate.json", test_data_folder());
-    pfm_system system = {0};
+    pfm_answer_runs system = {0};
     json_t *extra = json_object(), *rows = NULL, *out = NULL;
     if (pfm_json_load(test_path(test_data_folder(), "slake/validate.json"), &rows, NULL) != PFM_OK || access(path, R_OK) != 0) {
         print_message("skipped: no SLAKE or no peer's predictions\n");
@@ -132,8 +132,8 @@ static void test_peer(void **state)
         (void)snprintf(id, sizeof id, "%lld", (long long)json_integer_value(json_object_get(row, "qid")));
         json_object_set(extra, id, row);
     }
-    assert_ok(pfm_system_add_file(&system, path, extra, false, &err));
-    assert_ok(pfm_system_finish(&system, &err));
+    assert_ok(pfm_answer_runs_add_file(&system, path, extra, false, &err));
+    assert_ok(pfm_answer_runs_finish(&system, &err));
     assert_ok(pfm_score_vqa_system(&system, NULL, &options, &out, &err));
     assert_int_equal(json_integer_value(json_object_get(out, "n")), 1043);
     assert_true(fabs(json_number_value(json_object_get(out, "overall")) - 73.2) < 0.05);
@@ -149,7 +149,7 @@ static void test_peer(void **state)
     json_decref(out);
     json_decref(extra);
     json_decref(rows);
-    pfm_system_free(&system);
+    pfm_answer_runs_free(&system);
 }
 
 int main(void)

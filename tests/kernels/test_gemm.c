@@ -1,7 +1,7 @@
 /* Products at every level of this machine: against ref, over ragged shapes, strides and outputs, and the same bits however
  * the grid is cut. */
 #include "guarded.h"
-#include "levels.h"
+#include "each_level.h"
 
 typedef struct gemm_case {
     size_t m, n, k;

@@ -1,7 +1,7 @@
 /* Every slot of the list at every level of this machine, against ref, over odd lengths, within the bound that the list states.
  * A slot without a case here does not compile. */
 #include "guarded.h"
-#include "levels.h"
+#include "each_level.h"
 
 /* What a case wrote, to be compared between levels. */
 typedef struct outputs {

@@ -1,4 +1,4 @@
-#include "levels.h"
+#include "each_level.h"
 
 const char *const test_level_names[TEST_LEVELS] = {"ref", "avx2", "avx512"};
 pfm_kernels test_tables[TEST_LEVELS];

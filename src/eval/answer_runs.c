@@ -1,11 +1,11 @@
-#include "eval/system.h"
+#include "eval/answer_runs.h"
 
 #include "base/try.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static pfm_status add_run(pfm_system *system, const char *name, bool reports, pfm_answer_set **out, pfm_error *err)
+static pfm_status add_run(pfm_answer_runs *system, const char *name, bool reports, pfm_answer_set **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t names = system->capacity;
@@ -38,7 +38,8 @@ static pfm_status add_joined(void *user, json_t *row, const pfm_place *place, pf
     return pfm_answer_set_add(join->set, row, place, err);
 }
 
-pfm_status pfm_system_add_file(pfm_system *system, const char *path, const json_t *extra, bool reports, pfm_error *err)
+pfm_status pfm_answer_runs_add_file(pfm_answer_runs *system, const char *path, const json_t *extra, bool reports,
+                                    pfm_error *err)
 {
     pfm_status status = PFM_OK;
     joiner join = {.extra = extra};
@@ -51,7 +52,7 @@ done:
     return status;
 }
 
-pfm_status pfm_system_add_rows(pfm_system *system, const json_t *predictions, bool reports, pfm_error *err)
+pfm_status pfm_answer_runs_add_rows(pfm_answer_runs *system, const json_t *predictions, bool reports, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_answer_set *set = NULL;
@@ -112,7 +113,7 @@ done:
     return status;
 }
 
-static void take_means(pfm_system *system)
+static void take_means(pfm_answer_runs *system)
 {
     for (size_t i = 0; i < system->runs[0].count; i++) {
         for (size_t r = 0; r < system->run_count; r++) {
@@ -125,7 +126,7 @@ static void take_means(pfm_system *system)
     }
 }
 
-pfm_status pfm_system_finish(pfm_system *system, pfm_error *err)
+pfm_status pfm_answer_runs_finish(pfm_answer_runs *system, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t rows = system->run_count == 0 ? 0 : system->runs[0].count;
@@ -144,7 +145,7 @@ done:
     return status;
 }
 
-void pfm_system_free(pfm_system *system)
+void pfm_answer_runs_free(pfm_answer_runs *system)
 {
     if (system == NULL)
         return;
@@ -158,5 +159,5 @@ void pfm_system_free(pfm_system *system)
     free(system->names);
     free(system->correct);
     free(system->recall);
-    *system = (pfm_system){0};
+    *system = (pfm_answer_runs){0};
 }

@@ -1,32 +1,33 @@
 /* A system's answers to one set of questions: one predictions file, or several files of the same questions from runs that
  * differ by their seed. Of several, a row's figures are the mean over the runs. */
-#ifndef PFM_EVAL_SYSTEM_H
-#define PFM_EVAL_SYSTEM_H
+#ifndef PFM_EVAL_ANSWER_RUNS_H
+#define PFM_EVAL_ANSWER_RUNS_H
 
 #include "eval/answer_set.h"
 
 /* Start with {0}. */
-typedef struct pfm_system {
+typedef struct pfm_answer_runs {
     pfm_answer_set *runs;
     const char **names; /* of the runs, for errors and results; borrowed; NULL entries where there is no file */
     size_t run_count, capacity;
     size_t **order;           /* order[run][row]: where the run has the row that runs[0] has at `row` */
     double *correct, *recall; /* [rows] means over the runs, 0..1 */
-} pfm_system;
+} pfm_answer_runs;
 
 /* Adds a run from a file. `extra` NULL, or an object {id: row}: columns that the file's rows lack are taken from the row with
  * the same id. `reports`: reference and prediction are enough. */
-pfm_status pfm_system_add_file(pfm_system *system, const char *path, const json_t *extra, bool reports,
-                               pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_answer_runs_add_file(pfm_answer_runs *system, const char *path, const json_t *extra, bool reports,
+                                    pfm_error *err) PFM_MUST_CHECK;
 /* Adds a run from an array of predictions. */
-pfm_status pfm_system_add_rows(pfm_system *system, const json_t *predictions, bool reports, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_answer_runs_add_rows(pfm_answer_runs *system, const json_t *predictions, bool reports,
+                                    pfm_error *err) PFM_MUST_CHECK;
 /* After the last run: matches the runs by id and takes the means. MISMATCH where the ids or the answers differ. */
-pfm_status pfm_system_finish(pfm_system *system, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_answer_runs_finish(pfm_answer_runs *system, pfm_error *err) PFM_MUST_CHECK;
 
 /* order [rows of a] = where set b has each row of a. MISMATCH names an id that only one of them has, or whose answers
  * differ. A kind that only one of them was given is taken over by the other. */
 pfm_status pfm_answer_set_match(pfm_answer_set *a, const char *a_name, pfm_answer_set *b, const char *b_name, size_t *order,
                                 pfm_error *err) PFM_MUST_CHECK;
-void pfm_system_free(pfm_system *system);
+void pfm_answer_runs_free(pfm_answer_runs *system);
 
 #endif

@@ -1,6 +1,6 @@
 /* The levels that this machine has, each as its table. */
-#ifndef PFM_TESTS_LEVELS_H
-#define PFM_TESTS_LEVELS_H
+#ifndef PFM_TESTS_EACH_LEVEL_H
+#define PFM_TESTS_EACH_LEVEL_H
 
 #include "kernels/kernels.h"
 
