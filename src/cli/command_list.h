@@ -1,6 +1,7 @@
 /* Every command, a line each, in the order in which help shows them. */
 /* clang-format off */
 #define CLI_COMMAND_LIST(X)                                                                                                    \
+    X(fetch)                                                                                                                   \
     X(data)                                                                                                                    \
     X(image)                                                                                                                   \
     X(score)                                                                                                                   \

