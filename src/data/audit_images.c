@@ -1,4 +1,4 @@
-#include "data/audit.h"
+#include "data/dataset_audit.h"
 
 #include "base/context.h"
 #include "base/file.h"

@@ -1,4 +1,4 @@
-#include "data/audit.h"
+#include "data/dataset_audit.h"
 
 #include "base/json.h"
 #include "base/map.h"

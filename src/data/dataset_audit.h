@@ -1,6 +1,6 @@
 /* Inside the audit of a data set: its splits, the image files behind them, and what is reported. */
-#ifndef PFM_DATA_AUDIT_H
-#define PFM_DATA_AUDIT_H
+#ifndef PFM_DATA_DATASET_AUDIT_H
+#define PFM_DATA_DATASET_AUDIT_H
 
 #include "base/hash.h"
 #include "data/format.h"
