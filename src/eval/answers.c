@@ -1,0 +1,75 @@
+#include "eval/answers.h"
+
+#include "base/try.h"
+#include "eval/vqa_text.h"
+
+#include <math.h>
+#include <string.h>
+#include <utf8proc.h>
+
+/* *out = the text with U+FFFD for every byte that is no UTF-8. A model that is cut off may end within a character. */
+static pfm_status make_valid(const char *text, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t left = strlen(text);
+    while (left > 0) {
+        utf8proc_int32_t c = 0;
+        utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)left, &c);
+        if (length > 0)
+            PFM_TRY(pfm_buffer_append(out, text, (size_t)length, err));
+        else
+            PFM_TRY(pfm_buffer_append_string(out, "\xEF\xBF\xBD", err));
+        size_t step = length > 0 ? (size_t)length : 1;
+        text += step;
+        left -= step;
+    }
+done:
+    return status;
+}
+
+static const char *kind_name(pfm_answer_type type) { return type == PFM_ANSWER_CLOSED ? "CLOSED" : "OPEN"; }
+
+pfm_status pfm_prediction_create(const pfm_row *row, const char *prediction, double probability, json_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer valid = {0};
+    bool correct = false;
+    json_t *result = json_object();
+    PFM_TRY(make_valid(prediction, &valid, err));
+    const char *text = valid.size == 0 ? "" : valid.data;
+    PFM_TRY(pfm_vqa_correct(text, row->answer, &correct, err));
+    PFM_TRY(pfm_json_take(result, "id", json_string(row->id), err));
+    PFM_TRY(pfm_json_take(result, "image", json_string(row->image), err));
+    PFM_TRY(pfm_json_take(result, "question", json_string(row->question), err));
+    PFM_TRY(pfm_json_take(result, "answer", json_string(row->answer), err));
+    PFM_TRY(pfm_json_take(result, "prediction", json_string(text), err));
+    PFM_TRY(pfm_json_take(result, "answer_type", json_string(kind_name(row->answer_type)), err));
+    PFM_TRY(pfm_json_take(result, "correct", json_boolean(correct), err));
+    PFM_TRY(pfm_json_take(result, "probability", pfm_json_number(probability), err));
+    if (row->extra != NULL && json_object_update_missing(result, row->extra) != 0)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write a prediction");
+    *out = result;
+    result = NULL;
+done:
+    pfm_buffer_free(&valid);
+    json_decref(result);
+    return status;
+}
+
+pfm_status pfm_training_rows_create(const pfm_dataset *dataset, json_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *rows = json_array();
+    for (size_t i = 0; i < dataset->count; i++) {
+        const pfm_row *row = &dataset->rows[i];
+        json_t *entry = json_pack("{s:s,s:s,s:s}", "question", row->question, "answer", row->answer, "answer_type",
+                                  kind_name(row->answer_type));
+        if (entry == NULL || json_array_append_new(rows, entry) != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the training answers");
+    }
+    *out = rows;
+    rows = NULL;
+done:
+    json_decref(rows);
+    return status;
+}

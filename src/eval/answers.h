@@ -1,0 +1,18 @@
+/* From the rows of a data set to what the scores read. */
+#ifndef PFM_EVAL_ANSWERS_H
+#define PFM_EVAL_ANSWERS_H
+
+#include "data/dataset.h"
+#include "eval/prior.h"
+
+/* *out = a prediction: {"id","image","question","answer","prediction","answer_type","correct","probability"} and then the row's
+ * further columns. Bytes of `prediction` that are no UTF-8 become U+FFFD. probability 0..1, or NaN for none (null). The caller
+ * calls json_decref. */
+pfm_status pfm_prediction_create(const pfm_row *row, const char *prediction, double probability, json_t **out,
+                                 pfm_error *err) PFM_MUST_CHECK;
+
+/* *out = what the prior counts of a training split: an array of {"question","answer","answer_type"}. The caller calls
+ * json_decref. */
+pfm_status pfm_training_rows_create(const pfm_dataset *dataset, json_t **out, pfm_error *err) PFM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,73 @@
+#include "eval/answers.h"
+#include "eval/vqa.h"
+#include "test.h"
+
+#include <math.h>
+
+static pfm_error err = PFM_ERROR_INIT;
+
+static void test_prediction(void **state)
+{
+    (void)state;
+    json_t *extra = json_pack("{s:s,s:s,s:i}", "modality", "CT", "prediction", "no", "qid", 4), *out = NULL;
+    pfm_row row = {.id = "4",
+                   .image = "a.jpg",
+                   .question = "Where?",
+                   .answer = "Left lung",
+                   .answer_type = PFM_ANSWER_OPEN,
+                   .extra = extra};
+    assert_ok(pfm_prediction_create(&row, "left lung\xe2\x82", 0.25, &out, &err));
+    static const char *const keys[] = {"id",          "image",   "question",    "answer",   "prediction",
+                                       "answer_type", "correct", "probability", "modality", "qid"};
+    const char *key = NULL;
+    json_t *value = NULL;
+    size_t i = 0;
+    json_object_foreach(out, key, value) assert_string_equal(key, keys[i++]);
+    assert_int_equal(i, 10);
+    assert_string_equal(json_string_value(json_object_get(out, "prediction")), "left lung\xEF\xBF\xBD\xEF\xBF\xBD");
+    assert_true(json_is_true(json_object_get(out, "correct")));
+    pfm_place place = {NULL, "row", 1};
+    assert_ok(pfm_prediction_check(out, &place, &err));
+    json_decref(out);
+    assert_ok(pfm_prediction_create(&row, "", NAN, &out, &err));
+    assert_true(json_is_null(json_object_get(out, "probability")));
+    assert_true(json_is_false(json_object_get(out, "correct")));
+    json_decref(out);
+    json_decref(extra);
+}
+
+/* The figures of the language prior on SLAKE's validation questions, computed apart in Python. */
+static void test_prior_on_slake(void **state)
+{
+    (void)state;
+    skip_without_data();
+    pfm_dataset_options choice = {.language = "en"};
+    pfm_dataset *train = NULL, *validate = NULL;
+    const char *folder = test_path(test_data_folder(), "slake");
+    assert_ok(pfm_dataset_load("slake", folder, "train", &choice, &train, &err));
+    assert_ok(pfm_dataset_load("slake", folder, "validate", &choice, &validate, &err));
+    json_t *training = NULL, *rows = json_array(), *out = NULL;
+    assert_ok(pfm_training_rows_create(train, &training, &err));
+    for (size_t i = 0; i < validate->count; i++) {
+        json_t *row = NULL;
+        assert_ok(pfm_prediction_create(&validate->rows[i], "yes", 0.5, &row, &err));
+        json_array_append_new(rows, row);
+    }
+    pfm_score_options options = {.seed = 42};
+    assert_ok(pfm_score_vqa(rows, training, &options, &out, &err));
+    json_t *prior = json_object_get(out, "prior");
+    assert_true(fabs(json_number_value(json_object_get(prior, "overall")) - 56.951) < 0.005);
+    assert_true(fabs(json_number_value(json_object_get(prior, "closed")) - 64.833) < 0.005);
+    assert_true(fabs(json_number_value(json_object_get(prior, "open")) - 51.68) < 0.005);
+    json_decref(training);
+    json_decref(rows);
+    json_decref(out);
+    pfm_dataset_free(train);
+    pfm_dataset_free(validate);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_prediction), cmocka_unit_test(test_prior_on_slake)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
