@@ -59,7 +59,7 @@ def tokenizers_to_write():
     special = [AddedToken(t, special=True, normalized=False) for t in SPECIAL]
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     later = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
-    possessive = r"[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+|\s++$|\s+(?!\S)|\u3000|[\S&[:alpha:]]"
+    possessive = r"[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+|\s++$|\s+(?!\S)|\u3000|\p{Han}+|[\S&]"
 
     digits = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
     definition = train(None, digits, decoders.ByteLevel(), alphabet, 420)

@@ -57,11 +57,29 @@ static pfm_status translate_unicode_escape(translation *t, pfm_error *err)
     return status;
 }
 
-/* An escape as it stands, with the braces that belong to it: \p{Lu}, \x{2028}. */
-static pfm_status emit_escape(translation *t, pfm_error *err)
+/* \x{2028} or \x20 as it stands. */
+static pfm_status translate_code(translation *t, pfm_error *err)
 {
     const char *close = t->end - t->at > 2 && t->at[2] == '{' ? memchr(t->at, '}', (size_t)(t->end - t->at)) : NULL;
+    if (close == NULL && (t->end - t->at < 4 || t->at[2] < '0' || t->at[2] > '7')) /* from \x80 on it is a byte to Oniguruma */
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "a split pattern has \\x that names no character");
     return emit(t, close == NULL ? 2 : (size_t)(close + 1 - t->at), err);
+}
+
+/* \p{Lu} as it stands; a longer name is a script, which PCRE2 would else widen by its extensions. */
+static pfm_status translate_property(translation *t, pfm_error *err)
+{
+    const char *close = t->end - t->at > 3 && t->at[2] == '{' ? memchr(t->at, '}', (size_t)(t->end - t->at)) : NULL;
+    if (close == NULL)
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "a split pattern has \\%c without {}", t->at[1]);
+    const char *name = t->at + 3 + (t->at[3] == '^');
+    if (close - name <= 2)
+        return emit(t, (size_t)(close + 1 - t->at), err);
+    pfm_status status = pfm_buffer_append(&t->out, t->at, (size_t)(name - t->at), err);
+    if (status == PFM_OK)
+        status = pfm_buffer_append_string(&t->out, "sc:", err);
+    t->at = name;
+    return status != PFM_OK ? status : emit(t, (size_t)(close + 1 - name), err);
 }
 
 static pfm_status translate_escape(translation *t, pfm_error *err)
@@ -72,31 +90,25 @@ static pfm_status translate_escape(translation *t, pfm_error *err)
     case 'S': return emit_instead(t, 2, t->in_class ? NO_SPACE_MEMBERS : "[^" SPACE_MEMBERS "]", err);
     case 'v': return emit_instead(t, 2, "\\x{b}", err);
     case 'u': return translate_unicode_escape(t, err);
-    case 'x':
-        if (t->end - t->at >= 4 && (t->at[2] == '{' || (t->at[2] >= '0' && t->at[2] <= '7')))
-            return emit_escape(t, err);
-        break;
+    case 'x': return translate_code(t, err);
+    case 'p':
+    case 'P': return translate_property(t, err);
     case 'd':
     case 'D':
-    case 'w':
-    case 'W':
-    case 'p':
-    case 'P':
     case 'n':
     case 'r':
     case 't':
     case 'f':
     case 'a':
-    case 'e': return emit_escape(t, err);
-    case 'b':
-    case 'B':
+    case 'e': return emit(t, 2, err);
     case 'A':
     case 'z':
         if (!t->in_class)
             return emit(t, 2, err);
         break;
     default:
-        if (c > ' ' && c < 0x7f && strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ<>", c) == NULL)
+        if ((unsigned char)c >= 0x80 ||
+            (c > ' ' && c < 0x7f && strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ<>", c) == NULL))
             return emit(t, 2, err);
         if (c == '<' || c == '>')
             return emit_instead(t, 2, c == '<' ? "<" : ">", err);
@@ -110,11 +122,6 @@ static pfm_status translate_in_class(translation *t, pfm_error *err)
     char c = *t->at;
     bool begins = t->class_begins;
     t->class_begins = begins && c == '^';
-    if (c == '[' && t->at + 1 < t->end && t->at[1] == ':') {
-        const char *close = memmem(t->at, (size_t)(t->end - t->at), ":]", 2);
-        if (close != NULL)
-            return emit(t, (size_t)(close + 2 - t->at), err);
-    }
     if (c == '[' || (c == '&' && t->at + 1 < t->end && t->at[1] == '&'))
         return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "this program does not know %s within [] in a split pattern",
                              c == '[' ? "[" : "&&");
