@@ -1,9 +1,12 @@
 #include "base/file.h"
+#include "base/json.h"
 #include "base/try.h"
 #include "data/dataset.h"
 #include "data/sampler.h"
 #include "failing.h"
+#include "formats/gguf.h"
 #include "pefomed/image.h"
+#include "text/tokenizer.h"
 #include "train/recipe.h"
 
 static pfm_status recipe(pfm_error *err)
@@ -88,9 +91,74 @@ static void test_pictures(void **state)
     failing_try_all("pictures", pictures);
 }
 
+/* Every kind of weight file is read, and written again as safetensors and GGUF. */
+static pfm_status weights(pfm_error *err)
+{
+    static const char *const names[] = {"small.safetensors", "types.gguf", "small.pt", "legacy.pt"};
+    pfm_status status = PFM_OK;
+    pfm_weights *opened = NULL;
+    pfm_gguf_writer *writer = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        PFM_TRY(pfm_weights_open(test_path(PFM_SOURCE_DIR "/tests/formats/golden", names[i]), &opened, err));
+        assert_true(pfm_weights_count(opened) > 0);
+        const pfm_weight *first = pfm_weights_at(opened, 0);
+        PFM_TRY(pfm_gguf_writer_create(&writer, err));
+        PFM_TRY(pfm_gguf_set_text(writer, "general.architecture", "none", err));
+        if (strcmp(pfm_weights_format(opened), "gguf") == 0)
+            PFM_TRY(pfm_gguf_copy_meta(writer, opened, NULL, err));
+        else
+            PFM_TRY(pfm_safetensors_write(test_path(test_scratch_folder(), "again.safetensors"), first, 1, NULL, 0, err));
+        PFM_TRY(pfm_gguf_write(writer, test_path(test_scratch_folder(), "again.gguf"), NULL, NULL, err));
+        pfm_gguf_writer_free(writer);
+        writer = NULL;
+        pfm_weights_close(opened);
+        opened = NULL;
+    }
+done:
+    pfm_gguf_writer_free(writer);
+    pfm_weights_close(opened);
+    return status;
+}
+
+static void test_weights(void **state)
+{
+    (void)state;
+    failing_try_all("weights", weights);
+}
+
+static pfm_status tokenizer(pfm_error *err)
+{
+    static const char text[] = "Is the left lung normal?";
+    pfm_status status = PFM_OK;
+    pfm_tokenizer *loaded = NULL;
+    pfm_ids ids = {0};
+    pfm_buffer again = {0};
+    PFM_TRY(pfm_tokenizer_load_json(test_path(test_scratch_folder(), "tokenizer.json"), &loaded, err));
+    PFM_TRY(pfm_tokenizer_encode(loaded, text, sizeof text - 1, true, &ids, err));
+    PFM_TRY(pfm_tokenizer_decode(loaded, ids.data, ids.count, false, &again, err));
+    assert_string_equal(again.data, text);
+done:
+    pfm_buffer_free(&again);
+    pfm_ids_free(&ids);
+    pfm_tokenizer_free(loaded);
+    return status;
+}
+
+static void test_tokenizer(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    json_t *golden = json_load_file(PFM_SOURCE_DIR "/tests/text/golden/tokens.json", JSON_ALLOW_NUL, NULL);
+    const json_t *first = json_object_get(json_array_get(golden, 0), "tokenizer");
+    assert_ok(pfm_json_save(test_path(test_scratch_folder(), "tokenizer.json"), first, &err));
+    json_decref(golden);
+    failing_try_all("tokenizer", tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_recipe), cmocka_unit_test(test_data_set),
-                                       cmocka_unit_test(test_pictures)};
+                                       cmocka_unit_test(test_pictures), cmocka_unit_test(test_weights),
+                                       cmocka_unit_test(test_tokenizer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
