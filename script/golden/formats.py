@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the files in tests/formats/golden from the implementations that users trust.
+"""Makes the files in tests/formats/golden from the implementations that users trust. The contents are the same each time; the
+bytes of small.safetensors and legacy.pt are not (their writers order keys and number storages as they like).
 
-usage: script/golden/formats.py OUT       (needs numpy, gguf, safetensors, torch from PyPI)
+usage: script/golden/formats.py OUT       (needs numpy, gguf, safetensors, torch, transformers, peft from PyPI)
 """
 import collections
 import pathlib
@@ -96,12 +97,27 @@ def write_torch(out):
                 "betas": (0.9, 0.99)}, out / "nested.pt")
 
 
+def write_adapter(out):
+    """What PEFT saves of a fresh LoRA on a tiny model."""
+    import peft
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(1)
+    model = LlamaForCausalLM(LlamaConfig(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+                                         num_key_value_heads=1, vocab_size=20))
+    config = peft.LoraConfig(r=4, lora_alpha=8, lora_dropout=0.05, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM",
+                             use_rslora=True)
+    peft.get_peft_model(model, config).save_pretrained(out / "adapter")
+    (out / "adapter" / "README.md").unlink()
+
+
 def main():
     out = pathlib.Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
     write_gguf(out)
     safetensors.torch.save_file(small_tensors(), out / "small.safetensors", metadata={"format": "pt", "note": "two\nlines"})
     write_torch(out)
+    write_adapter(out)
 
 
 main()
