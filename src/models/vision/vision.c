@@ -82,7 +82,7 @@ static pfm_status describe(pfm_vision *vision, pfm_error *err)
     bool by_onednn = strcmp(level, "ref") != 0;
     return pfm_string_format(
         &vision->description, err,
-        "%s; rgb8, bicubic %dx%d, /255, mean %.9g %.9g %.9g, std %.9g %.9g %.9g; %s; pefomed %s; onednn %d.%d.%d", kind->name,
+        "%s; rgb8, bicubic %dx%d, /255, mean %.6g %.6g %.6g, std %.6g %.6g %.6g; %s; pefomed %s; onednn %d.%d.%d", kind->name,
         vision->image_size, vision->image_size, (double)kind->mean[0], (double)kind->mean[1], (double)kind->mean[2],
         (double)kind->std[0], (double)kind->std[1], (double)kind->std[2], level, pfm_version(), by_onednn ? onednn->major : 0,
         by_onednn ? onednn->minor : 0, by_onednn ? onednn->patch : 0);
@@ -151,7 +151,14 @@ pfm_vision_shape pfm_vision_get_shape(const pfm_vision *vision) { return vision-
 uint64_t pfm_vision_get_parameters(const pfm_vision *vision) { return vision->parameters; }
 const char *pfm_vision_get_weights_hash(const pfm_vision *vision) { return vision->weights_hash; }
 const char *pfm_vision_get_description(const pfm_vision *vision) { return vision->description; }
-void pfm_vision_rest(pfm_vision *vision) { vision->kind->rest(vision->encoder); }
+
+void pfm_vision_rest(pfm_vision *vision)
+{
+    pthread_mutex_lock(&vision->mutex);
+    if (vision->free_count == pfm_context_threads(vision->context))
+        vision->kind->rest(vision->encoder);
+    pthread_mutex_unlock(&vision->mutex);
+}
 
 pfm_status pfm_vision_preprocess(const pfm_vision *vision, const pfm_image *image, float *pixels, pfm_error *err)
 {

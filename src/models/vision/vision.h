@@ -67,7 +67,7 @@ pfm_status pfm_vision_layer_shape(const pfm_vision *vision, int layer, pfm_visio
 pfm_status pfm_vision_encode_layer(pfm_vision *vision, int layer, const float *pixels, float *features,
                                    pfm_error *err) PFM_MUST_CHECK;
 
-/* Gives the working memory of encoding back to the system until the next encoding. */
+/* Gives the working memory of encoding back to the system until the next encoding; does nothing while one runs. */
 void pfm_vision_rest(pfm_vision *vision);
 
 #endif
