@@ -6,8 +6,10 @@
 #include "models/vision/efficientnet.h"
 #include "models/vision/vision.h"
 #include "pefomed/weights.h"
+#include "random_lite0.h"
 
 #include <math.h>
+#include <unistd.h>
 
 enum { MOST_PROJECTIONS = 8 };
 
@@ -204,6 +206,76 @@ static void any_number_of_threads(void **state)
     free(pixels);
 }
 
+static pfm_vision *load_random(pfm_context *context, int size)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_vision *vision = NULL;
+    const char *path = test_path(test_scratch_folder(), "random.safetensors");
+    if (access(path, F_OK) != 0)
+        write_random_lite0(path);
+    assert_ok(pfm_vision_load(context, "efficientnet-lite0", path, size, &vision, &err));
+    return vision;
+}
+
+static void many_pictures_at_once(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    enum { COUNT = 5, SIZE = 40, VALUES = 2 * 2 * 1280, PICTURE = 3 * SIZE * SIZE };
+    float *pixels = malloc(COUNT * PICTURE * sizeof *pixels), *together = malloc(COUNT * VALUES * sizeof *together);
+    float *alone = malloc(VALUES * sizeof *alone), *base = formula_pixels(SIZE);
+    assert_true(pixels != NULL && together != NULL && alone != NULL);
+    for (int i = 0; i < COUNT; i++)
+        for (int j = 0; j < PICTURE; j++)
+            pixels[i * PICTURE + j] = base[(j * (i + 1)) % PICTURE];
+    pfm_context *three = make_context(3, NULL), *one = make_context(1, NULL);
+    pfm_vision *by_three = load_random(three, SIZE), *by_one = load_random(one, SIZE);
+    assert_int_equal(pfm_vision_get_shape(by_one).grid, 2);
+    assert_int_equal(pfm_vision_get_parameters(by_one), 3371008);
+    assert_string_equal(pfm_vision_get_description(by_one), pfm_vision_get_description(by_three));
+    assert_ok(pfm_vision_encode(by_three, pixels, COUNT, together, &err));
+    for (int i = 0; i < COUNT; i++) {
+        assert_ok(pfm_vision_encode(by_one, pixels + (ptrdiff_t)i * PICTURE, 1, alone, &err));
+        assert_memory_equal(alone, together + (ptrdiff_t)i * VALUES, VALUES * sizeof *alone);
+        assert_true(i == 0 || memcmp(alone, together, VALUES * sizeof *alone) != 0);
+    }
+    pfm_vision_free(by_three);
+    pfm_vision_free(by_one);
+    pfm_context_free(three);
+    pfm_context_free(one);
+    free(pixels);
+    free(together);
+    free(alone);
+    free(base);
+}
+
+static void preprocessing(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    enum { SIZE = 32, PLANE = SIZE * SIZE };
+    static uint8_t rgb[3 * PLANE];
+    static float pixels[3 * PLANE];
+    pfm_image image = {.width = SIZE, .height = SIZE, .rgb = rgb}, other = {0};
+    for (size_t i = 0; i < sizeof rgb; i++)
+        rgb[i] = (uint8_t)(i * 37 % 256);
+    pfm_context *context = make_context(1, "ref");
+    pfm_vision *vision = load_random(context, SIZE);
+    assert_ok(pfm_vision_preprocess(vision, &image, pixels, &err));
+    static const float mean[3] = {0.485f, 0.456f, 0.406f}, deviation[3] = {0.229f, 0.224f, 0.225f}; /* ImageNet's */
+    for (int c = 0; c < 3; c++)
+        for (int i = 0; i < PLANE; i++)
+            assert_true(pixels[c * PLANE + i] == ((float)rgb[3 * i + c] / 255.0f - mean[c]) / deviation[c]);
+    uint8_t grey[3 * 6];
+    memset(grey, 128, sizeof grey);
+    other = (pfm_image){.width = 3, .height = 2, .rgb = grey}; /* resized whatever its shape */
+    assert_ok(pfm_vision_preprocess(vision, &other, pixels, &err));
+    for (int i = 0; i < PLANE; i++)
+        assert_true(pixels[i] == (128.0f / 255.0f - mean[0]) / deviation[0]);
+    pfm_vision_free(vision);
+    pfm_context_free(context);
+}
+
 static void shapes_without_weights(void **state)
 {
     (void)state;
@@ -255,8 +327,10 @@ static void wrong_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_network_as_torch), cmocka_unit_test(small_network_in_plain_c), cmocka_unit_test(lite0_as_torch),
-        cmocka_unit_test(any_number_of_threads),  cmocka_unit_test(shapes_without_weights),   cmocka_unit_test(wrong_weights),
+        cmocka_unit_test(small_network_as_torch), cmocka_unit_test(small_network_in_plain_c),
+        cmocka_unit_test(lite0_as_torch),         cmocka_unit_test(any_number_of_threads),
+        cmocka_unit_test(many_pictures_at_once),  cmocka_unit_test(preprocessing),
+        cmocka_unit_test(shapes_without_weights), cmocka_unit_test(wrong_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

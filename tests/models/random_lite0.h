@@ -1,0 +1,8 @@
+/* Weights for tests that need a whole encoder where none has been fetched. */
+#ifndef PFM_TESTS_MODELS_RANDOM_LITE0_H
+#define PFM_TESTS_MODELS_RANDOM_LITE0_H
+
+/* Writes EfficientNet-Lite0's tensors (without the classifier) with random values, always the same ones, as safetensors. */
+void write_random_lite0(const char *path);
+
+#endif
