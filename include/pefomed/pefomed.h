@@ -7,6 +7,7 @@
 #include "pefomed/data.h"
 #include "pefomed/eval.h"
 #include "pefomed/image.h"
+#include "pefomed/inspect.h"
 #include "pefomed/status.h"
 #include "pefomed/weights.h"
 #include "pefomed/words.h"

@@ -5,4 +5,5 @@
     X(data)                                                                                                                    \
     X(image)                                                                                                                   \
     X(score)                                                                                                                   \
+    X(inspect)                                                                                                                 \
     X(completion)

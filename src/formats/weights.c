@@ -186,6 +186,14 @@ pfm_status pfm_extents_check(pfm_extent *extents, size_t count, size_t whole, co
     return PFM_OK;
 }
 
+bool pfm_weights_known(const unsigned char *data, size_t size)
+{
+    bool known = false;
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+        known = known || readers[i]->probe(data, size);
+    return known;
+}
+
 /* Lets the reader that knows these bytes add what they hold. */
 static pfm_status add_bytes(pfm_weights *weights, const unsigned char *data, size_t size, const char *place, pfm_error *err)
 {

@@ -80,6 +80,8 @@ pfm_status pfm_weights_add_meta_text(pfm_weights *weights, const char *key, size
                                      const char *place, pfm_error *err) PFM_MUST_CHECK;
 const pfm_meta *pfm_weights_meta_find(const pfm_weights *weights, const char *key);
 
+/* The first bytes of a file are those of a format that is read here. */
+bool pfm_weights_known(const unsigned char *data, size_t size);
 /* Reads a file that is already in memory, which is borrowed until the weights are closed; `place` names it in messages. */
 pfm_status pfm_weights_open_bytes(const void *data, size_t size, const char *place, pfm_weights **out,
                                   pfm_error *err) PFM_MUST_CHECK;

@@ -1,0 +1,56 @@
+#include "base/try.h"
+#include "formats/inspect_internal.h"
+#include "pefomed/image.h"
+
+static bool is_png(const pfm_inspect_target *target) { return memcmp(target->head, "\x89PNG\r\n\x1a\n", 8) == 0; }
+
+static bool is_jpeg(const pfm_inspect_target *target) { return memcmp(target->head, "\xff\xd8\xff", 3) == 0; }
+
+static bool probe(const pfm_inspect_target *target) { return is_png(target) || is_jpeg(target); }
+
+/* The colour type and depth of a PNG's header chunk (ISO 15948, 11.2.2). */
+static void read_png(const pfm_inspect_target *target, int *channels, int *bits)
+{
+    static const int of_type[7] = {1, 0, 3, 1, 2, 0, 4};
+    *bits = target->head[24];
+    *channels = target->head[25] < 7 ? of_type[target->head[25]] : 0;
+}
+
+/* The precision and number of components in a JPEG's frame header (ISO 10918-1, B.2.2). */
+static void read_jpeg(const unsigned char *data, size_t size, int *channels, int *bits)
+{
+    for (size_t at = 2; at + 10 <= size && data[at] == 0xff;) {
+        unsigned marker = data[at + 1];
+        if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) {
+            *bits = data[at + 4];
+            *channels = data[at + 9];
+            return;
+        }
+        at += marker == 0xff ? 1 : 2 + ((size_t)data[at + 2] << 8 | data[at + 3]);
+    }
+}
+
+static pfm_status describe(const pfm_inspect_target *target, json_t *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_mapping mapping = {0};
+    pfm_image image = {0};
+    int channels = 0, bits = 0;
+    PFM_TRY(pfm_mapping_open(target->path, &mapping, err));
+    if (is_png(target))
+        read_png(target, &channels, &bits);
+    else
+        read_jpeg(mapping.data, mapping.size, &channels, &bits);
+    PFM_TRY(pfm_image_decode(mapping.data, mapping.size, target->path, &image, err)); /* so that a damaged one says so */
+    PFM_TRY(pfm_json_take(out, "format", json_string(is_png(target) ? "png" : "jpeg"), err));
+    PFM_TRY(pfm_json_take(out, "width", json_integer(image.width), err));
+    PFM_TRY(pfm_json_take(out, "height", json_integer(image.height), err));
+    PFM_TRY(pfm_json_take(out, "channels", json_integer(channels), err));
+    PFM_TRY(pfm_json_take(out, "bits", json_integer(bits), err));
+done:
+    pfm_image_free(&image);
+    pfm_mapping_close(&mapping);
+    return status;
+}
+
+const pfm_inspector pfm_inspector_image = {.kind = "image", .probe = probe, .describe = describe};
