@@ -71,7 +71,7 @@ static pfm_status add_columns(const pfm_dataset *split, const char *language_col
     json_object_foreach(columns, name, values)
     {
         size_t kinds = json_object_size(values);
-        if (json_is_object(values) && kinds > 0 && kinds <= MOST_VALUES && kinds < split->count &&
+        if (json_is_object(values) && kinds > 0 && kinds <= MOST_VALUES && (kinds < split->count || kinds == 1) &&
             json_object_set(kept, name, values) != 0) {
             status = no_memory(err);
             goto done;

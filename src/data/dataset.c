@@ -100,27 +100,37 @@ static void keep_first(pfm_rows *rows, size_t limit)
         pfm_row_free(&rows->items[rows->count - 1]);
 }
 
-/* Gives a row whose id an earlier row has an id of its own: "12", "12#2", "12#3". */
+/* Gives a row whose id an earlier row has an id of its own: "12", "12#2", "12#3". `seen` leads from an id to the row that has
+ * it, copies[row] counts those that wanted it too. */
+static pfm_status make_id_unique(pfm_rows *rows, size_t row, pfm_map *seen, size_t *copies, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    int64_t owner = 0;
+    char *own = rows->items[row].id, *made = NULL;
+    if (pfm_map_get(seen, own, strlen(own), &owner)) {
+        do {
+            free(made);
+            made = NULL;
+            PFM_TRY(pfm_string_format(&made, err, "%s#%zu", own, ++copies[owner] + 1));
+        } while (pfm_map_get(seen, made, strlen(made), NULL));
+        free(own);
+        rows->items[row].id = own = made;
+    }
+    status = pfm_map_set(seen, own, strlen(own), (int64_t)row, err);
+done:
+    return status;
+}
+
 static pfm_status make_ids_unique(pfm_rows *rows, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_map seen = {0};
-    for (size_t i = 0; i < rows->count; i++) {
-        pfm_row *row = &rows->items[i];
-        char *own = row->id;
-        for (int copy = 2; pfm_map_get(&seen, row->id, strlen(row->id), NULL); copy++) {
-            char *made = NULL;
-            PFM_TRY(pfm_string_format(&made, err, "%s#%d", own, copy));
-            if (row->id != own)
-                free(row->id);
-            row->id = made;
-        }
-        if (row->id != own)
-            free(own);
-        own = NULL;
-        PFM_TRY(pfm_map_set(&seen, row->id, strlen(row->id), 1, err));
-    }
+    size_t *copies = NULL;
+    PFM_TRY(pfm_allocate(rows->count, sizeof *copies, &copies, err));
+    for (size_t i = 0; i < rows->count; i++)
+        PFM_TRY(make_id_unique(rows, i, &seen, copies, err));
 done:
+    free(copies);
     pfm_map_free(&seen);
     return status;
 }

@@ -9,6 +9,8 @@
 
 /* ---- lists ---- */
 
+enum { MOST_NAMES = 1000 };
+
 bool pfm_names_has(const pfm_names *names, const char *name)
 {
     for (size_t i = 0; i < names->count; i++) {
@@ -23,6 +25,9 @@ pfm_status pfm_names_add(pfm_names *names, const char *name, pfm_error *err)
     pfm_status status = PFM_OK;
     if (pfm_names_has(names, name))
         return PFM_OK;
+    if (names->count == MOST_NAMES) /* a list is searched from end to end */
+        PFM_FAIL(PFM_ERROR_FORMAT, "more than %d different names of splits or languages; the last is '%.60s'", MOST_NAMES,
+                 name);
     PFM_TRY(pfm_array_reserve(&names->items, &names->capacity, names->count + 1, sizeof *names->items, err));
     PFM_TRY(pfm_string_copy(name, &names->items[names->count], err));
     names->count++;

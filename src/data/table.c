@@ -160,6 +160,7 @@ static pfm_status read(const char *path, const char *split, const pfm_dataset_op
         if (strcmp(own, place.split) != 0)
             continue;
         PFM_TRY(pfm_row_read(records.items[i], &columns, &place, &row, err));
+        (void)json_object_del(row.extra, "split"); /* absent is fine */
         PFM_TRY(pfm_rows_take(out, &row, err));
     }
     if (made)

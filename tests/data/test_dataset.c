@@ -58,6 +58,46 @@ static void test_slake(void **state)
     pfm_dataset_free(NULL);
 }
 
+static void test_ids_become_unique(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer text = {0};
+    const char *folder = make_folder("ids");
+    assert_ok(pfm_buffer_append_string(&text, "image,question,answer,id\n", &err));
+    const char *given[] = {"a", "a#2", "a", "b", "a", "b", "a#2"};
+    const char *wanted[] = {"a", "a#2", "a#3", "b", "a#4", "b#2", "a#2#2"};
+    for (int i = 0; i < 7; i++)
+        assert_ok(pfm_buffer_append_format(&text, &err, "x.png,q,a,%s\n", given[i]));
+    for (int i = 0; i < 20000; i++)
+        assert_ok(pfm_buffer_append_string(&text, "x.png,q,a,0\n", &err)); /* must not take the square of that */
+    make_file(folder, "t.csv", text.data);
+    pfm_buffer_free(&text);
+    pfm_dataset *data = NULL;
+    pfm_dataset_options all = {.validate_share = 0};
+    assert_ok(pfm_dataset_load("table", test_path(folder, "t.csv"), "train", &all, &data, &err));
+    for (int i = 0; i < 7; i++)
+        assert_string_equal(data->rows[i].id, wanted[i]);
+    assert_string_equal(data->rows[20006].id, "0#20000");
+    pfm_dataset_free(data);
+}
+
+static void test_too_many_splits(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer text = {0};
+    const char *folder = make_folder("many");
+    assert_ok(pfm_buffer_append_string(&text, "image,question,answer,split\n", &err));
+    for (int i = 0; i < 1001; i++)
+        assert_ok(pfm_buffer_append_format(&text, &err, "x.png,q,a,s%d\n", i));
+    make_file(folder, "t.csv", text.data);
+    pfm_buffer_free(&text);
+    pfm_dataset *data = NULL;
+    assert_error(pfm_dataset_load("table", test_path(folder, "t.csv"), "train", &plain, &data, &err), PFM_ERROR_FORMAT,
+                 "more than 1000 different names of splits");
+}
+
 static void test_languages_are_never_mixed(void **state)
 {
     (void)state;
@@ -374,6 +414,8 @@ static void test_answers_are_prepared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_slake),
+                                       cmocka_unit_test(test_ids_become_unique),
+                                       cmocka_unit_test(test_too_many_splits),
                                        cmocka_unit_test(test_languages_are_never_mixed),
                                        cmocka_unit_test(test_splits),
                                        cmocka_unit_test(test_bad_rows),

@@ -59,6 +59,7 @@ static void check_leakage(const json_t *report)
     assert_text(report, "leakage/2/b", "validate");
     assert_count(report, "leakage/2/same_bytes", 1);
     assert_count(report, "leakage/2/same_name", 0);
+    assert_count(report, "leakage/2/questions", 2);
     assert_text(report, "leakage/2/images/0/a", "a.png");
     assert_text(report, "leakage/2/images/0/b", "copy_of_a.png");
 }
@@ -78,19 +79,22 @@ static void test_everything_that_can_be_wrong(void **state)
                   "Heart") "," ROW(4, "b.png", "Which organ?",
                                    "") "," ROW(5, "text.png", "Which organ?",
                                                "Lung") "," ROW(6, "gone.png", "Which organ?",
-                                                               "Lung") "," ROW(7, "gone.png", "Which side?", "Left") "]");
+                                                               "Lung") "," ROW(7, "gone.png", "Which side?",
+                                                                               "Left") "," ROW(8, "a.png", "Which organ?",
+                                                                                               "heart") "]");
     make_file(folder, "validate.json",
-              "[" ROW(1, "copy_of_a.png", "Which organ?", "Lung") "," ROW(2, "d.png", "Which?", "Lung") "]");
+              "[" ROW(1, "copy_of_a.png", "Which organ?", "Lung") "," ROW(3, "copy_of_a.png", "Which side?",
+                                                                          "Left") "," ROW(2, "d.png", "Which?", "Lung") "]");
     make_file(folder, "test.json", "[" ROW(1, "d.png", "Which?", "Lung") "," ROW(2, "d.png", "Side?", "Left") "]");
     json_t *report = audit("phantom", folder, NULL);
     assert_count(report, "splits/0/questions", 2); /* the splits stand in the order of their files' names */
     assert_text(report, "splits/1/name", "train");
-    assert_count(report, "splits/1/questions", 7);
+    assert_count(report, "splits/1/questions", 8);
     assert_count(report, "splits/1/images", 4);
     assert_count(report, "splits/1/answers", 4);
     assert_text(report, "splits/1/empty_answers/0", "4");
-    assert_count(report, "splits/1/by/modality/CT", 7);
-    assert_count(report, "splits/1/languages/en", 7);
+    assert_count(report, "splits/1/by/modality/CT", 8);
+    assert_count(report, "splits/1/languages/en", 8);
     assert_true(json_is_null(at(report, "splits/1/patients")));
     assert_count(report, "images/files", 6);
     assert_count(report, "images/smallest/0", 4);
@@ -108,7 +112,7 @@ static void test_everything_that_can_be_wrong(void **state)
     pfm_error err = PFM_ERROR_INIT;
     assert_ok(pfm_hash_file(test_path(folder, "imgs/a.png"), hash, &err));
     assert_text(report, "images/duplicates/0/sha256", hash);
-    assert_count(report, "questions/repeated", 2);
+    assert_count(report, "questions/repeated", 3);
     assert_count(report, "questions/conflicting", 1);
     assert_text(report, "questions/examples/0/answers/1", "heart");
     check_leakage(report);
@@ -153,13 +157,15 @@ static void test_what_is_counted_by_kind(void **state)
     pfm_error err = PFM_ERROR_INIT;
     pfm_buffer text = {0};
     const char *folder = make_folder("kinds");
-    assert_ok(pfm_buffer_append_string(&text, "image,question,answer,organ,accession,note\n", &err));
+    assert_ok(pfm_buffer_append_string(&text, "image,question,answer,organ,accession,split\n", &err));
     for (int i = 0; i < 100; i++)
-        assert_ok(pfm_buffer_append_format(&text, &err, "a%d.png,q,x,%s,n%d,%s\n", i, i % 3 == 0 ? "lung" : "heart", i, ""));
+        assert_ok(
+            pfm_buffer_append_format(&text, &err, "a%d.png,q,x,%s,n%d,%s\n", i, i % 3 == 0 ? "lung" : "heart", i, "train"));
     make_file(folder, "t.csv", text.data);
     pfm_buffer_free(&text);
     json_t *report = audit("table", test_path(folder, "t.csv"), NULL);
     assert_count(report, "splits/0/by/organ/lung", 34);
+    assert_null(json_object_get(at(report, "splits/0/by"), "split"));
     assert_null(json_object_get(at(report, "splits/0/by"), "accession")); /* an identifier is no kind */
     json_decref(report);
 }

@@ -121,6 +121,14 @@ static void test_a_batch_larger_than_the_data(void **state)
     assert_int_equal(pfm_sampler_count_steps(sampler, 6.9), 2);
     assert_int_equal(pfm_sampler_count_steps(sampler, 0.01), 1);
     pfm_sampler_free(sampler);
+    few[2].image_index = 0;
+    data.image_count = 1;
+    assert_ok(pfm_sampler_create(&data, 4, 7, 1, &sampler, &err));
+    int groups[7]; /* one run an epoch: two epochs are never one group */
+    const int wanted[7] = {0, 0, 0, 1, 1, 1, 2};
+    assert_ok(pfm_sampler_step(sampler, 0, rows, groups, &err));
+    assert_memory_equal(groups, wanted, sizeof groups);
+    pfm_sampler_free(sampler);
     assert_error(pfm_sampler_create(&data, 0, 7, 1, &sampler, &err), PFM_ERROR_USAGE, "groups of 0");
     assert_error(pfm_sampler_create(&data, 1, 0, 1, &sampler, &err), PFM_ERROR_USAGE, "steps of 0");
     data.count = 0;

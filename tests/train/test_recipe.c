@@ -138,6 +138,8 @@ static void test_refusals(void **state)
         {smallest, "peft.rank=99999999999999999999", "peft.rank cannot be", PFM_ERROR_USAGE},
         {smallest, "train.learning_rate=-1e-4", "train.learning_rate cannot be '-1e-4'; it is a number above 0",
          PFM_ERROR_USAGE},
+        {smallest, "train.learning_rate=0", "train.learning_rate cannot be '0'; it is a number above 0 and at most 10",
+         PFM_ERROR_USAGE},
         {smallest, "train.learning_rate=nan", "train.learning_rate cannot be 'nan'", PFM_ERROR_USAGE},
         {smallest, "train.learning_rate=0x1", "train.learning_rate cannot be", PFM_ERROR_USAGE},
         {smallest, "train.learning_rate=1e999", "train.learning_rate cannot be", PFM_ERROR_USAGE},
