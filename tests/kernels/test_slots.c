@@ -289,9 +289,31 @@ static void test_extremes(void **state)
     }
 }
 
+/* Their own exponential, seen through x / (1 + exp(-x)), is good to a few roundings everywhere. */
+static void test_exponential(void **state)
+{
+    (void)state;
+    enum { N = 4000 };
+    float x[N], one[N], y[N];
+    for (int i = 0; i < N; i++) {
+        x[i] = 0.02f * (float)(i - N / 2) + 0.01f;
+        one[i] = 1;
+    }
+    for (int level = 1; level < TEST_LEVELS; level++) {
+        if (!test_has_level[level])
+            continue;
+        test_tables[level].silu_mul[F32](x, one, y, N);
+        for (int i = 0; i < N; i++) {
+            double wanted = x[i] / (1 + exp(-(double)x[i]));
+            if (!(fabs(y[i] - wanted) <= 4e-7 * fabs(wanted)))
+                fail_msg("%s: %.9g gives %.9g, wanted %.9g", test_level_names[level], x[i], y[i], wanted);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_slot), cmocka_unit_test(test_dropout_bits),
-                                       cmocka_unit_test(test_extremes)};
+                                       cmocka_unit_test(test_extremes), cmocka_unit_test(test_exponential)};
     return cmocka_run_group_tests(tests, test_set_up_levels, NULL);
 }

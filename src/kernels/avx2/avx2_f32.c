@@ -7,9 +7,12 @@
 #include "kernels/avx2/avx2_simd.h"
 #include "kernels/vector/act.h"
 #include "kernels/vector/operand.h"
-#include "kernels/vector/rows.h"
 #include "kernels/vector/units.h"
+#include "kernels/vector/moves.h"
+#include "kernels/vector/rows.h"
 
 #define GEMM_ROWS 6
 #define GEMM_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #include "kernels/vector/gemm_tile.h"
+#include "kernels/vector/attention.h"
+#include "kernels/vector/attention_backward.h"

@@ -2,10 +2,12 @@
 
 #if PFM_INSTANCE_BF16
 typedef pfm_bf16 act;
+#define ACT_TYPE PFM_ACT_BF16
 static ALWAYS_INLINE vf act_load(const act *x, size_t count) { return vf_load_bf16(x, count); }
 static ALWAYS_INLINE void act_store(act *y, vf x, size_t count) { vf_store_bf16(y, x, count); }
 #else
 typedef float act;
+#define ACT_TYPE PFM_ACT_F32
 static ALWAYS_INLINE vf act_load(const act *x, size_t count) { return vf_load_part(x, count); }
 static ALWAYS_INLINE void act_store(act *y, vf x, size_t count) { vf_store_part(y, x, count); }
 #endif

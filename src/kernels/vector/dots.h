@@ -1,6 +1,9 @@
 /* The innermost loop of all products: rows of units, broadcast, times vectors of columns. A template for an instance that has
  * included act.h and operand.h and defined GEMM_ROWS, the rows of which two vectors of sums each fit into registers, and
  * GEMM_EACH_ROWS(X), X(1) up to X(GEMM_ROWS). */
+#ifndef PFM_KERNELS_VECTOR_DOTS_H
+#define PFM_KERNELS_VECTOR_DOTS_H
+
 #include "kernels/vector/gemm_shape.h"
 
 enum { PREFETCH = 1024 }; /* bytes ahead in the right operand */
@@ -40,3 +43,5 @@ static ALWAYS_INLINE void accumulate(vf sums[GEMM_ROWS][2], const int rows, cons
     if (x.values % UNIT != 0)
         STEP(operand_broadcast_half);
 }
+
+#endif

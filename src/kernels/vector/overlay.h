@@ -10,6 +10,7 @@
         (table)->sum_squares = pfm_##level##_sum_squares;                                                                      \
         (table)->logsumexp = pfm_##level##_logsumexp;                                                                          \
         (table)->adamw = pfm_##level##_adamw;                                                                                  \
+        (table)->attention_scratch = pfm_##level##_attention_scratch;                                                          \
         PFM_OVERLAY_ACT(table, level, rmsnorm);                                                                                \
         PFM_OVERLAY_ACT(table, level, rmsnorm_backward);                                                                       \
         PFM_OVERLAY_ACT(table, level, rope);                                                                                   \
@@ -17,6 +18,8 @@
         PFM_OVERLAY_ACT(table, level, silu_mul_backward);                                                                      \
         PFM_OVERLAY_ACT(table, level, dropout);                                                                                \
         PFM_OVERLAY_ACT(table, level, cross_entropy);                                                                          \
+        PFM_OVERLAY_ACT(table, level, attention);                                                                              \
+        PFM_OVERLAY_ACT(table, level, attention_backward);                                                                     \
         PFM_OVERLAY_ACT(table, level, transpose);                                                                              \
         PFM_OVERLAY_ACT(table, level, gemm_pack_size);                                                                         \
         PFM_OVERLAY_ACT(table, level, gemm_pack);                                                                              \

@@ -1,4 +1,5 @@
 /* The slots of one type at any vector width. A template for an instance that has included a level's simd.h. */
+#include "kernels/vector/attention_shape.h"
 #include "kernels/vector/sums.h"
 
 void NAME(bf16_from_f32)(const float *x, pfm_bf16 *y, size_t n)
@@ -72,3 +73,5 @@ void NAME(adamw)(float *weight, const float *gradient, float *m, float *v, size_
         vf_store_part(v + i, square, n - i);
     }
 }
+
+size_t NAME(attention_scratch)(size_t head_dim, size_t most_keys) { return attention_floats(head_dim, most_keys); }
