@@ -8,6 +8,7 @@
 #include "pefomed/eval.h"
 #include "pefomed/image.h"
 #include "pefomed/inspect.h"
+#include "pefomed/phantom.h"
 #include "pefomed/status.h"
 #include "pefomed/weights.h"
 #include "pefomed/words.h"

@@ -3,6 +3,7 @@
 #define CLI_COMMAND_LIST(X)                                                                                                    \
     X(fetch)                                                                                                                   \
     X(data)                                                                                                                    \
+    X(phantom)                                                                                                                 \
     X(image)                                                                                                                   \
     X(score)                                                                                                                   \
     X(inspect)                                                                                                                 \
