@@ -24,7 +24,7 @@ def normalise(text):
 TEXTS = ['Yes', ' yes. ', 'Left  Lung,\tRight/Lung', 'T2-weighted', '12.5 cm', 'snake_case', 'Caf\u00e9', 'Cafe\u0301', '\u0130stanbul',
          '\u039f\u0394\u039f\u03a3', '\u6c34\u80bf\uff0c\u53f3\u80ba\u3002', '\uff21\uff22\uff13', '\u00bd \u2167 \u0663', 'a\u00a0b\u3000c\u200ad', 'a\u200bb', 'a\x1cb',
          '\ud55c\uad6d\uc5b4', '\u1112\u1161\u11ab', '\u212b', '\ufb01bula', '!?.-', '', '  ', "Crohn's disease", '\U0001d7d8\U0001f9e0x',
-         '\u0928\u092e\u0938\u094d\u0924\u0947', 'A\u030a', '\u1e9b\u0323', 'stra\u00dfe \u1e9e', '\u01c5', 'x - y', '\u2074\u2082', 'CT (axial)', '<T1>', '3e4']
+         '\u0928\u092e\u0938\u094d\u0924\u0947', 'A\u030a', '\u1e9b\u0323', 'stra\u00dfe \u1e9e', '\u01c5', 'x - y', '\u2074\u2082', 'CT (axial)', '<T1>', '3e4', 'caf\u00e9/th\u00e9, x_\u00e9']
 
 
 def make_rows():
@@ -33,7 +33,8 @@ def make_rows():
     bank = [('Is this a CT?', ['Yes', 'No'], 'CLOSED'), ('Is the lung  normal ?', ['yes', 'no.'], 'CLOSED'),
             ('Which is bigger, left or right?', ['Left', 'Right lung', 'left '], 'CLOSED'),
             ('Where is the lesion?', ['Left Lung', 'Right lobe of liver', 'left lung, right lung', '\u53f3\u80ba'], 'OPEN'),
-            ('What is shown?', ['Pneumonia', 'Brain tumor', 'caf\u00e9', 'Cafe\u0301'], 'OPEN'), ('How many?', [1, 2, 2.5], 'OPEN')]
+            ('What is shown?', ['Pneumonia', 'Brain tumor', 'caf\u00e9', 'Cafe\u0301'], 'OPEN'), ('How many?', [1, 2, 2.5], 'OPEN'),
+            ('Is this an MRI?', ['Yes', 'No', 'no'], 'CLOSED')]
     for i in range(60):
         question, answers, kind = bank[rng.randrange(5)]
         training.append(dict(question=question.upper() if i % 3 else question, answer=rng.choice(answers), answer_type=kind))

@@ -11,7 +11,7 @@ typedef struct pfm_prior pfm_prior;
 /* The caller frees it with pfm_prior_free. */
 pfm_status pfm_prior_create(pfm_prior **out, pfm_error *err) PFM_MUST_CHECK;
 /* Counts a training row {question, answer[, answer_type]}. A pfm_row_function whose user is the prior. */
-pfm_status pfm_prior_add(void *prior, json_t *row, const pfm_place *place, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_prior_add(void *user, json_t *row, const pfm_place *place, pfm_error *err) PFM_MUST_CHECK;
 /* *out = the normalised answer, borrowed until the next call with this prior; NULL where training has no answer of this kind.
  */
 pfm_status pfm_prior_answer(pfm_prior *prior, const char *question, pfm_answer_kind kind, const char **out,

@@ -50,6 +50,19 @@ static void test_groups(void **state)
     }
 }
 
+static void test_no_group(void **state)
+{
+    (void)state;
+    const char *groups[3] = {NULL};
+    size_t replacement[3], uses[3] = {0};
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        assert_ok(pfm_probe_swap(groups, 3, seed, replacement, NULL, &err));
+        assert_no_image_stays(replacement, 3);
+        uses[replacement[1]]++;
+    }
+    assert_in_range(uses[0], 20, 80);
+}
+
 static void test_dataset(void **state)
 {
     (void)state;
