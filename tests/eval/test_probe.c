@@ -136,7 +136,7 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_any_other), cmocka_unit_test(test_groups),
-                                       cmocka_unit_test(test_dataset), cmocka_unit_test(test_pictures),
-                                       cmocka_unit_test(test_names)};
+                                       cmocka_unit_test(test_no_group),  cmocka_unit_test(test_dataset),
+                                       cmocka_unit_test(test_pictures),  cmocka_unit_test(test_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
