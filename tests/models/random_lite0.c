@@ -1,4 +1,4 @@
-#include "random_lite0.h"
+#include "models/random_lite0.h"
 
 #include "test.h"
 

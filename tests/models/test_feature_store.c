@@ -6,7 +6,7 @@
 #include "base/dtype.h"
 #include "base/file.h"
 #include "models/vision/feature_store.h"
-#include "random_lite0.h"
+#include "models/random_lite0.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -271,6 +271,7 @@ static void quotas_and_refusing_folders(void **state)
     pfm_vision_shape shape = pfm_vision_get_shape(f.vision);
     pfm_feature_store *store = make_store(&f, 0);
     check_counts(store, 0, 0);
+    assert_int_equal(f.reports, 0); /* nothing can be kept, so nothing was computed yet */
     check_reads(store, wanted);
     pfm_feature_store_free(store);
     assert_int_equal(f.warnings, 0);

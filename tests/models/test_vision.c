@@ -6,7 +6,7 @@
 #include "models/vision/efficientnet.h"
 #include "models/vision/vision.h"
 #include "pefomed/weights.h"
-#include "random_lite0.h"
+#include "models/random_lite0.h"
 
 #include <math.h>
 #include <unistd.h>

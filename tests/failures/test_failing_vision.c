@@ -1,0 +1,98 @@
+/* Vision encoders and their features where memory runs out. In plain C: oneDNN's own allocations throw. */
+#include "base/file.h"
+#include "base/try.h"
+#include "failing.h"
+#include "models/vision/efficientnet.h"
+#include "models/vision/feature_store.h"
+#include "models/random_lite0.h"
+
+enum { SIZE = 32, VALUES = 1280, TINY_VALUES = 4 * 4 * 320 };
+
+static pfm_context *context;
+static pfm_vision *vision;
+static float wanted[VALUES], tiny_wanted[TINY_VALUES];
+static char picture_path[4096];
+
+static pfm_status network(pfm_error *err)
+{
+    static const pfm_efficientnet_config tiny = {
+        .stem = 8, .stages = {{1, 3, 1, 1, 16}, {2, 3, 2, 2, 8}, {2, 5, 2, 3, 16}, {1, 5, 1, 2, 24}}, .head = 320};
+    static float pixels[3 * SIZE * SIZE], features[TINY_VALUES];
+    pfm_status status = PFM_OK;
+    pfm_weights *weights = NULL;
+    pfm_efficientnet *net = NULL;
+    PFM_TRY(pfm_weights_open(PFM_SOURCE_DIR "/tests/models/golden/efficientnet_tiny.pth", &weights, err));
+    PFM_TRY(pfm_efficientnet_create(context, &tiny, weights, SIZE, &net, err));
+    PFM_TRY(pfm_efficientnet_encode(net, 0, -1, pixels, features, err));
+    if (tiny_wanted[0] == 0)
+        memcpy(tiny_wanted, features, sizeof tiny_wanted);
+    assert_memory_equal(features, tiny_wanted, sizeof tiny_wanted);
+done:
+    pfm_efficientnet_free(net);
+    pfm_weights_close(weights);
+    return status;
+}
+
+static void test_network(void **state)
+{
+    (void)state;
+    failing_try_all("network", network);
+}
+
+/* Nothing is kept at first, then a file that is found. */
+static pfm_status features(pfm_error *err)
+{
+    const char *paths[] = {picture_path};
+    pfm_status status = PFM_OK;
+    pfm_feature_store *store = NULL;
+    float out[VALUES];
+    for (int pass = 0; pass < 2; pass++) {
+        PFM_TRY(pfm_feature_store_create(vision, paths, 1, pass == 0 ? 0 : PFM_FEATURE_QUOTA, &store, err));
+        PFM_TRY(pfm_feature_store_read(store, 0, out, err));
+        assert_memory_equal(out, wanted, sizeof out);
+        pfm_feature_store_free(store);
+        store = NULL;
+    }
+done:
+    pfm_feature_store_free(store);
+    return status;
+}
+
+static void test_features(void **state)
+{
+    (void)state;
+    failing_try_all("features", features);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    static uint8_t rgb[20 * 30 * 3];
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_image image = {.width = 20, .height = 30, .rgb = rgb};
+    for (size_t i = 0; i < sizeof rgb; i++)
+        rgb[i] = (uint8_t)(i * 31 % 256);
+    const char *weights = test_path(test_scratch_folder(), "weights.safetensors");
+    pfm_context_options options = {.threads = 1, .cpu_level = "ref", .home = test_scratch_folder()};
+    write_random_lite0(weights);
+    (void)snprintf(picture_path, sizeof picture_path, "%s/picture.png", test_scratch_folder());
+    assert_ok(pfm_image_write_png(&image, picture_path, &err));
+    assert_ok(pfm_context_create(&options, &context, &err));
+    assert_ok(pfm_vision_load(context, "efficientnet-lite0", weights, SIZE, &vision, &err));
+    assert_ok(pfm_features_of_image(vision, &image, wanted, &err));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    pfm_vision_free(vision);
+    pfm_context_free(context);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_network), cmocka_unit_test(test_features)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
