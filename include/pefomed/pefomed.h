@@ -10,6 +10,7 @@
 #include "pefomed/inspect.h"
 #include "pefomed/phantom.h"
 #include "pefomed/status.h"
+#include "pefomed/tokens.h"
 #include "pefomed/weights.h"
 #include "pefomed/words.h"
 

@@ -4,6 +4,7 @@
     X(fetch)                                                                                                                   \
     X(data)                                                                                                                    \
     X(phantom)                                                                                                                 \
+    X(tokens)                                                                                                                  \
     X(image)                                                                                                                   \
     X(score)                                                                                                                   \
     X(inspect)                                                                                                                 \
