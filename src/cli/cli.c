@@ -5,12 +5,35 @@
 #define ADDRESS(name) &cmd_##name,
 const cli_command *const cli_commands[] = {CLI_COMMANDS(ADDRESS) NULL};
 
-static void print_options(const cli_option *options, FILE *out)
+static int option_width(const cli_option *option)
+{
+    return (int)strlen(option->name) + (option->argument == NULL ? 0 : 1 + (int)strlen(option->argument));
+}
+
+/* The widest option of both tables; what is wider than the limit has its help on the next line. */
+static int column_width(const cli_option *own)
+{
+    enum { LIMIT = 26 };
+    const cli_option *const tables[] = {own, cli_common_options};
+    int width = 0;
+    for (int t = 0; t < 2; t++) {
+        for (const cli_option *option = tables[t]; option != NULL && option->name != NULL; option++) {
+            if (option_width(option) > width && option_width(option) <= LIMIT)
+                width = option_width(option);
+        }
+    }
+    return width;
+}
+
+static void print_options(const cli_option *options, int width, FILE *out)
 {
     for (; options != NULL && options->name != NULL; options++) {
-        char left[64];
-        (void)snprintf(left, sizeof left, "--%s %s", options->name, options->argument == NULL ? "" : options->argument);
-        fprintf(out, "  %-22s %s\n", left, options->help);
+        bool valued = options->argument != NULL;
+        fprintf(out, "  --%s%s%s", options->name, valued ? " " : "", valued ? options->argument : "");
+        int gap = width - option_width(options);
+        if (gap < 0)
+            fprintf(out, "\n%*s", width + 4, "");
+        fprintf(out, "%*s%s\n", 2 + (gap > 0 ? gap : 0), "", options->help);
     }
 }
 
@@ -35,8 +58,8 @@ void cli_print_command_help(const cli_command *command, FILE *out)
         fprintf(out, "\n%s\n", command->details);
     if (command->options != NULL) {
         fputs("\noptions:\n", out);
-        print_options(command->options, out);
+        print_options(command->options, column_width(command->options), out);
     }
     fputs("\neverywhere:\n", out);
-    print_options(cli_common_options, out);
+    print_options(cli_common_options, column_width(command->options), out);
 }
