@@ -5,6 +5,8 @@
     X(data)                                                                                                                    \
     X(phantom)                                                                                                                 \
     X(tokens)                                                                                                                  \
+    X(train)                                                                                                                   \
+    X(ask)                                                                                                                     \
     X(image)                                                                                                                   \
     X(score)                                                                                                                   \
     X(inspect)                                                                                                                 \

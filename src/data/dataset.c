@@ -247,3 +247,21 @@ done:
     pfm_buffer_free(&text);
     return status;
 }
+
+pfm_status pfm_dataset_order_by_image(const pfm_dataset *dataset, size_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t *next = NULL, *order = NULL;
+    PFM_TRY(pfm_allocate(dataset->image_count + 1, sizeof *next, &next, err));
+    PFM_TRY(pfm_allocate(dataset->count, sizeof *order, &order, err));
+    for (size_t i = 0; i < dataset->count; i++)
+        next[dataset->rows[i].image_index + 1]++;
+    for (size_t image = 0; image < dataset->image_count; image++)
+        next[image + 1] += next[image];
+    for (size_t i = 0; i < dataset->count; i++)
+        order[next[dataset->rows[i].image_index]++] = i;
+    *out = order;
+done:
+    free(next);
+    return status;
+}

@@ -1,4 +1,4 @@
-/* What a run was made from, so that every number can be traced: audit.json and the model card. */
+/* What a run was made from, so that every number can be traced: in audit.json, and what it would take. */
 #ifndef PFM_TRAIN_AUDIT_H
 #define PFM_TRAIN_AUDIT_H
 
@@ -6,9 +6,6 @@
 
 /* RUN/audit.json: hashes of weights, data and recipe, version, kernel level, machine, time. */
 pfm_status pfm_audit_write(const pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
-/* RUN/README.md: the model card without scores; pfm_eval adds them. */
-pfm_status pfm_audit_card(const pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
-
 /* train --plan: *json as COMMANDS.md says, from the recipe, and from the data where it is there. Takes the recipe. */
 pfm_status pfm_train_plan(pfm_context *context, pfm_recipe *recipe, const char *data, char **json, pfm_error *err) PFM_MUST_CHECK;
 

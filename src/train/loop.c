@@ -83,7 +83,7 @@ static pfm_status save_best(const pfm_trainer *trainer, pfm_error *err)
     char *folder = NULL, *recipe = NULL;
     const pfm_session *session = trainer->session;
     PFM_TRY(pfm_path_join(trainer->folder, "best", &folder, err));
-    PFM_TRY(pfm_run_save(folder, session->recipe->model.language, session->system, session->peft, err));
+    PFM_TRY(pfm_run_save(folder, session->recipe->model.language, session->model, session->peft, err));
     PFM_TRY(pfm_path_join(folder, "recipe.yaml", &recipe, err));
     PFM_TRY(pfm_recipe_save(session->recipe, recipe, err));
 done:
@@ -129,7 +129,7 @@ static pfm_status save_checkpoint(const pfm_trainer *trainer, pfm_error *err)
 {
     if (fsync(trainer->log) != 0)
         return pfm_error_set(err, PFM_ERROR_IO, "cannot write %s/log.jsonl: %s", trainer->folder, strerror(errno));
-    return pfm_checkpoint_save(trainer->folder, trainer->recipe_hash, trainer->session->system, &trainer->state, err);
+    return pfm_checkpoint_save(trainer->folder, trainer->recipe_hash, trainer->session->model, &trainer->state, err);
 }
 
 static void report(const pfm_trainer *trainer, double loss)

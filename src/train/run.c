@@ -4,7 +4,6 @@
 #include "base/json.h"
 #include "base/try.h"
 #include "formats/adapter.h"
-#include "formats/safetensors.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -46,19 +45,19 @@ static bool is_aligner(const pfm_parameter *parameter) { return strncmp(paramete
 /* What is saved: everything that trains, and the aligner even where it does not. */
 static bool is_saved(const pfm_parameter *parameter) { return parameter->trainable || is_aligner(parameter); }
 
-static pfm_status save_aligner(const char *folder, const pfm_system *system, pfm_error *err)
+static pfm_status save_aligner(const char *folder, const pfm_model *model, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     tensors list = {0};
     char *path = NULL;
     PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &path, err));
-    for (int i = 0; i < pfm_parameters_count(system->parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(system->parameters, i);
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
         if (is_aligner(p))
             PFM_TRY(add_tensor(&list, "", p->name + sizeof aligner_prefix - 1, "", p->values, p->n, p->k, err));
     }
-    PFM_TRY(add_tensor(&list, "", "norm.mean", "", system->mean, system->visual_width, 1, err));
-    PFM_TRY(add_tensor(&list, "", "norm.std", "", system->std, system->visual_width, 1, err));
+    PFM_TRY(add_tensor(&list, "", "norm.mean", "", model->mean, model->visual_width, 1, err));
+    PFM_TRY(add_tensor(&list, "", "norm.std", "", model->std, model->visual_width, 1, err));
     PFM_TRY(pfm_safetensors_write(path, list.items, list.count, NULL, 0, err));
 done:
     tensors_free(&list);
@@ -66,41 +65,41 @@ done:
     return status;
 }
 
-static pfm_status save_adapter(const char *folder, const char *base, const pfm_system *system, const pfm_peft *peft, pfm_error *err)
+static pfm_status save_adapter(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     tensors list = {0};
-    char *adapter = NULL, *path = NULL;
+    char *adapter = NULL;
     const pfm_peft_options *options = pfm_peft_get_options(peft);
-    PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
-    PFM_TRY(pfm_folder_create(adapter, err));
-    for (int i = 0; i < pfm_parameters_count(system->parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(system->parameters, i);
+    pfm_adapter_config config = {.r = options->rank, .lora_alpha = options->alpha, .lora_dropout = options->dropout, .use_rslora = options->rslora};
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
         if (p->trainable && !is_aligner(p))
             PFM_TRY(add_tensor(&list, adapter_prefix, p->name, "", p->values, p->n, p->k, err));
     }
     if (list.count == 0)
         goto done; /* nothing was adapted: the aligner alone trained */
-    PFM_TRY(pfm_path_join(adapter, "adapter_model.safetensors", &path, err));
-    static const char *const metadata[] = {"format", "pt"};
-    PFM_TRY(pfm_safetensors_write(path, list.items, list.count, metadata, 1, err));
-    pfm_adapter_lora lora = {.base = base, .rank = options->rank, .alpha = options->alpha, .dropout = options->dropout,
-                             .targets = options->targets, .target_count = options->target_count, .rslora = options->rslora};
-    PFM_TRY(pfm_adapter_config_write_lora(adapter, &lora, err));
+    PFM_TRY(pfm_string_copy("LORA", &config.peft_type, err));
+    PFM_TRY(pfm_string_copy("CAUSAL_LM", &config.task_type, err));
+    PFM_TRY(pfm_string_copy("none", &config.bias, err));
+    PFM_TRY(pfm_string_copy(base, &config.base_model, err));
+    PFM_TRY(pfm_adapter_config_set_targets(&config, options->targets, options->target_count, err));
+    PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
+    PFM_TRY(pfm_adapter_write(adapter, &config, list.items, list.count, NULL, NULL, err));
 done:
     tensors_free(&list);
+    pfm_adapter_config_free(&config);
     free(adapter);
-    free(path);
     return status;
 }
 
-pfm_status pfm_run_save(const char *folder, const char *base, const pfm_system *system, const pfm_peft *peft, pfm_error *err)
+pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     pfm_status status = pfm_folder_create(folder, err);
     if (status == PFM_OK)
-        status = save_adapter(folder, base, system, peft, err);
+        status = save_adapter(folder, base, model, peft, err);
     if (status == PFM_OK)
-        status = save_aligner(folder, system, err);
+        status = save_aligner(folder, model, err);
     return status;
 }
 
@@ -120,7 +119,7 @@ static pfm_status read_into(const pfm_weights *weights, const char *name, int64_
 }
 
 /* Sets every saved parameter of one file: those of the aligner, or the others under `prefix`. */
-static pfm_status load_file(const char *path, const char *prefix, bool aligner, size_t extra, pfm_system *system, pfm_error *err)
+static pfm_status load_file(const char *path, const char *prefix, bool aligner, size_t extra, pfm_model *model, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_weights *weights = NULL;
@@ -128,8 +127,8 @@ static pfm_status load_file(const char *path, const char *prefix, bool aligner, 
     char *name = NULL;
     size_t read = 0;
     PFM_TRY(pfm_weights_open(path, &weights, err));
-    for (int i = 0; i < pfm_parameters_count(system->parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(system->parameters, i);
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
         if (!is_saved(p) || is_aligner(p) != aligner)
             continue;
         free(values);
@@ -139,12 +138,12 @@ static pfm_status load_file(const char *path, const char *prefix, bool aligner, 
         PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
         PFM_TRY(pfm_string_format(&name, err, "%s%s", prefix, p->name + (aligner ? sizeof aligner_prefix - 1 : 0)));
         PFM_TRY(read_into(weights, name, p->n, p->k, values, err));
-        pfm_parameters_set(system->parameters, i, values);
+        pfm_parameters_set(model->parameters, i, values);
         read++;
     }
     if (aligner) {
-        PFM_TRY(read_into(weights, "norm.mean", system->visual_width, 1, system->mean, err));
-        PFM_TRY(read_into(weights, "norm.std", system->visual_width, 1, system->std, err));
+        PFM_TRY(read_into(weights, "norm.mean", model->visual_width, 1, model->mean, err));
+        PFM_TRY(read_into(weights, "norm.std", model->visual_width, 1, model->std, err));
     }
     if (pfm_weights_count(weights) != read + extra)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s holds %zu tensors, the recipe knows %zu; it belongs to another recipe", path,
@@ -156,17 +155,17 @@ done:
     return status;
 }
 
-pfm_status pfm_run_load(const char *folder, pfm_system *system, pfm_error *err)
+pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *aligner = NULL, *adapter = NULL;
     PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &aligner, err));
     if (!pfm_path_exists(aligner))
         PFM_FAIL(PFM_ERROR_IO, "%s holds no finished model (no aligner.safetensors); run the same pefomed train again to go on with it", folder);
-    PFM_TRY(load_file(aligner, "", true, 2, system, err));
-    if (system->hook != NULL) {
+    PFM_TRY(load_file(aligner, "", true, 2, model, err));
+    if (model->hook != NULL) {
         PFM_TRY(pfm_path_join(folder, "adapter/adapter_model.safetensors", &adapter, err));
-        PFM_TRY(load_file(adapter, adapter_prefix, false, 0, system, err));
+        PFM_TRY(load_file(adapter, adapter_prefix, false, 0, model, err));
     }
 done:
     free(aligner);
@@ -174,7 +173,7 @@ done:
     return status;
 }
 
-pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_system *system, const pfm_progress_state *state, pfm_error *err)
+pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_model *model, const pfm_progress_state *state, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     tensors list = {0};
@@ -182,8 +181,8 @@ pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, cons
     PFM_TRY(pfm_path_join(folder, "checkpoint", &checkpoint, err));
     PFM_TRY(pfm_folder_create(checkpoint, err));
     PFM_TRY(pfm_path_join(checkpoint, "state.safetensors", &path, err));
-    for (int i = 0; i < pfm_parameters_count(system->parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(system->parameters, i);
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
         if (!p->trainable)
             continue;
         PFM_TRY(add_tensor(&list, "", p->name, "", p->values, p->n, p->k, err));
@@ -235,7 +234,7 @@ done:
     return status;
 }
 
-pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_system *system, pfm_progress_state *state, bool *found,
+pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_model *model, pfm_progress_state *state, bool *found,
                                pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -250,8 +249,8 @@ pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_
     if (hash == NULL || strcmp(hash, recipe_hash) != 0)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s belongs to another recipe, seed or precision; choose another --out, or --fresh to start anew", path);
     PFM_TRY(read_state(weights, state, err));
-    for (int i = 0; i < pfm_parameters_count(system->parameters); i++) {
-        pfm_parameter *p = pfm_parameters_get(system->parameters, i);
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        pfm_parameter *p = pfm_parameters_get(model->parameters, i);
         if (!p->trainable)
             continue;
         float *const into[] = {p->values, p->moment1, p->moment2};
@@ -263,7 +262,7 @@ pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_
             PFM_TRY(read_into(weights, name, p->n, p->k, into[part], err));
         }
     }
-    pfm_parameters_repack(system->parameters);
+    pfm_parameters_repack(model->parameters);
     *found = true;
 done:
     pfm_weights_close(weights);

@@ -3,7 +3,7 @@
 #ifndef PFM_TRAIN_RUN_H
 #define PFM_TRAIN_RUN_H
 
-#include "models/system.h"
+#include "models/model.h"
 #include "peft/peft.h"
 
 /* Where training stands: all that a resume needs beside the parameters. Everything random is drawn from seed and step. */
@@ -17,15 +17,15 @@ typedef struct pfm_progress_state {
 
 /* Writes FOLDER/adapter/adapter_model.safetensors, adapter_config.json and FOLDER/aligner.safetensors. `base` is what the
  * adapter's base_model_name_or_path says. */
-pfm_status pfm_run_save(const char *folder, const char *base, const pfm_system *system, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* Sets what was trained from such a folder. MISMATCH names what is missing, misshapen or too much. */
-pfm_status pfm_run_load(const char *folder, pfm_system *system, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err) PFM_MUST_CHECK;
 
 /* FOLDER/checkpoint/state.safetensors: values, moments and progress in one file; recipe_hash guards against another recipe's. */
-pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_system *system, const pfm_progress_state *state,
+pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_model *model, const pfm_progress_state *state,
                                pfm_error *err) PFM_MUST_CHECK;
 /* *found = false where there is none. */
-pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_system *system, pfm_progress_state *state, bool *found,
+pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_model *model, pfm_progress_state *state, bool *found,
                                pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -8,16 +8,16 @@
 pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dataset, pfm_samples *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_system *system = session->system;
+    const pfm_model *model = session->model;
     size_t limit = (size_t)session->recipe->train.max_tokens;
     *out = (pfm_samples){.session = session, .dataset = dataset, .count = dataset->count};
-    if (limit > (size_t)system->language.context)
-        limit = (size_t)system->language.context;
+    if (limit > (size_t)model->language.context)
+        limit = (size_t)model->language.context;
     PFM_TRY(pfm_allocate(dataset->count, sizeof *out->rows, &out->rows, err));
     PFM_TRY(pfm_allocate(dataset->count, sizeof *out->answers, &out->answers, err));
     for (size_t i = 0; i < dataset->count; i++) {
         const pfm_row *row = &dataset->rows[i];
-        PFM_TRY(pfm_system_encode(system, row->question, row->answer, 0, &out->rows[i], &out->answers[i], err));
+        PFM_TRY(pfm_model_encode(model, row->question, row->answer, 0, &out->rows[i], &out->answers[i], err));
         if (out->rows[i].count > limit)
             PFM_FAIL(PFM_ERROR_MISMATCH, "row %s of %s has %zu tokens, more than %zu; raise train.max_tokens or shorten it", row->id,
                      dataset->split, out->rows[i].count, limit);
@@ -57,26 +57,26 @@ void pfm_samples_free(pfm_samples *samples)
 
 static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *samples, size_t row, int64_t first_visual, float *features, pfm_error *err)
 {
-    const pfm_system *system = samples->session->system;
-    char *to = (char *)batch->visual + (size_t)(first_visual * system->visual_width) * pfm_act_size(system->act);
+    const pfm_model *model = samples->session->model;
+    char *to = (char *)batch->visual + (size_t)(first_visual * model->visual_width) * pfm_act_size(model->act);
     pfm_status status = pfm_feature_store_read(samples->features, (size_t)samples->dataset->rows[row].image_index, features, err);
-    return status == PFM_OK ? pfm_system_arrange(system, features, to, err) : status;
+    return status == PFM_OK ? pfm_model_arrange(model, features, to, err) : status;
 }
 
 static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_system *system = samples->session->system;
+    const pfm_model *model = samples->session->model;
     float *features = NULL;
-    size_t bytes = (size_t)(batch->visual_rows * system->visual_width) * pfm_act_size(system->act);
+    size_t bytes = (size_t)(batch->visual_rows * model->visual_width) * pfm_act_size(model->act);
     PFM_TRY(pfm_array_reserve(&batch->visual, &batch->visual_capacity, bytes, 1, err));
-    PFM_TRY(pfm_allocate((size_t)system->shape.grid * (size_t)system->shape.grid * (size_t)system->shape.channels, sizeof *features, &features, err));
+    PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels, sizeof *features, &features, err));
     int64_t visual = 0;
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && groups[i] == groups[i - 1])
             continue;
         PFM_TRY(read_features(batch, samples, rows[i], visual, features, err));
-        visual += system->visual_tokens;
+        visual += model->visual_tokens;
     }
 done:
     free(features);
@@ -87,7 +87,7 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
                                 size_t first_number, bool share, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_system *system = samples->session->system;
+    const pfm_model *model = samples->session->model;
     size_t ids = 0;
     for (size_t i = 0; i < count; i++)
         ids += samples->rows[rows[i]].count;
@@ -98,8 +98,8 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
     for (size_t i = 0; i < count; i++) {
         const pfm_ids *row = &samples->rows[rows[i]];
         if (i == 0 || groups[i] != groups[i - 1])
-            batch->visual_rows += system->visual_tokens;
-        int32_t base = (int32_t)(batch->visual_rows - system->visual_tokens);
+            batch->visual_rows += model->visual_tokens;
+        int32_t base = (int32_t)(batch->visual_rows - model->visual_tokens);
         batch->sequences[i] = (pfm_sequence){.ids = next, .count = row->count, .answer = samples->answers[rows[i]], .group = groups[i],
                                              .number = (int32_t)(first_number + i)};
         for (size_t t = 0; t < row->count; t++)

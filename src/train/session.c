@@ -29,12 +29,12 @@ pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool tra
     session->recipe = recipe;
     PFM_TRY(create_peft(session, err));
     PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
-    pfm_system_options options = {.vision = recipe->model.vision, .image_size = recipe->model.image_size, .aligner = recipe->model.aligner,
+    pfm_model_options options = {.vision = recipe->model.vision, .image_size = recipe->model.image_size, .aligner = recipe->model.aligner,
                                   .merge = recipe->model.merge, .language_path = session->language_path,
                                   .instruction = recipe->prompt.instruction, .system_text = recipe->prompt.system,
                                   .lowercase_answers = recipe->data.lowercase_answers, .training = training,
                                   .precision = context->precision, .hook = pfm_peft_hook(session->peft)};
-    PFM_TRY(pfm_system_create(context, &options, &session->system, err));
+    PFM_TRY(pfm_model_create(context, &options, &session->model, err));
     *out = session;
     session = NULL;
 done:
@@ -72,7 +72,7 @@ void pfm_session_free(pfm_session *session)
     if (session == NULL)
         return;
     pfm_vision_free(session->vision);
-    pfm_system_free(session->system);
+    pfm_model_free(session->model);
     pfm_peft_free(session->peft);
     pfm_recipe_free(session->recipe);
     free(session->run);
@@ -98,9 +98,9 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_peft_check_targets(session->peft, err));
-    PFM_TRY(pfm_system_load(session->system, session->context->seed, err));
+    PFM_TRY(pfm_model_load(session->model, session->context->seed, err));
     if (session->run != NULL)
-        PFM_TRY(pfm_run_load(session->run, session->system, err));
+        PFM_TRY(pfm_run_load(session->run, session->model, err));
 done:
     return status;
 }

@@ -3,7 +3,7 @@
 #ifndef PFM_TRAIN_SESSION_H
 #define PFM_TRAIN_SESSION_H
 
-#include "models/system.h"
+#include "models/model.h"
 #include "models/vision/vision.h"
 #include "peft/peft.h"
 #include "train/recipe.h"
@@ -12,7 +12,7 @@ typedef struct pfm_session {
     pfm_context *context; /* borrowed */
     pfm_recipe *recipe;
     pfm_peft *peft;
-    pfm_system *system;
+    pfm_model *model;
     pfm_vision *vision;                  /* NULL until pfm_session_load_vision */
     char *run;                           /* the run's folder, or NULL for a bare recipe */
     char *language_path, *vision_path;

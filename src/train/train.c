@@ -77,12 +77,12 @@ done:
 static pfm_status summarise(const pfm_trainer *trainer, int64_t resumed_at, char **json, pfm_error *err)
 {
     const pfm_progress_state *s = &trainer->state;
-    const pfm_parameters *parameters = trainer->session->system->parameters;
+    const pfm_parameters *parameters = trainer->session->model->parameters;
     json_t *document = json_pack("{s:s, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:I, s:I, s:I}", "run", trainer->folder, "steps", (json_int_t)s->step,
                                  "resumed_at", (json_int_t)resumed_at, "epochs", (double)s->samples / (double)trainer->train_set->count,
                                  "samples", (json_int_t)s->samples, "tokens", (json_int_t)s->tokens, "seconds", s->seconds,
                                  "trainable_parameters", (json_int_t)pfm_parameters_trainable(parameters), "total_parameters",
-                                 (json_int_t)(pfm_parameters_total(parameters) + (int64_t)trainer->session->system->vision_parameters),
+                                 (json_int_t)(pfm_parameters_total(parameters) + (int64_t)trainer->session->model->vision_parameters),
                                  "peak_bytes", (json_int_t)pfm_process_peak_memory(), "best_step", (json_int_t)s->best_step);
     if (document == NULL)
         return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not make the summary");
@@ -105,14 +105,13 @@ static pfm_status train(pfm_trainer *trainer, char **json, pfm_error *err)
     PFM_TRY(pfm_peft_check_targets(session->peft, err));
     PFM_TRY(claim_folder(trainer->folder, session->recipe, err));
     PFM_TRY(pfm_trainer_prepare(trainer, err));
-    PFM_TRY(pfm_checkpoint_load(trainer->folder, trainer->recipe_hash, session->system, &trainer->state, &found, err));
+    PFM_TRY(pfm_checkpoint_load(trainer->folder, trainer->recipe_hash, session->model, &trainer->state, &found, err));
     int64_t resumed_at = trainer->state.step;
     if (found)
         pfm_log(session->context, PFM_LOG_INFO, "going on after step %lld of %lld", (long long)resumed_at, (long long)trainer->steps);
     PFM_TRY(pfm_audit_write(trainer, err));
     PFM_TRY(pfm_trainer_run(trainer, err));
-    PFM_TRY(pfm_run_save(trainer->folder, session->recipe->model.language, session->system, session->peft, err));
-    PFM_TRY(pfm_audit_card(trainer, err));
+    PFM_TRY(pfm_run_save(trainer->folder, session->recipe->model.language, session->model, session->peft, err));
     PFM_TRY(summarise(trainer, resumed_at, json, err));
 done:
     return status;

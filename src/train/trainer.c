@@ -1,6 +1,8 @@
 #include "train/trainer.h"
 
+#include "base/random.h"
 #include "base/try.h"
+#include "train/optimiser.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -80,7 +82,7 @@ void pfm_trainer_free(pfm_trainer *trainer)
     if (trainer == NULL)
         return;
     pfm_executor_free(trainer->executor);
-    pfm_system_graph_free(&trainer->graph);
+    pfm_model_graph_free(&trainer->graph);
     pfm_micro_batch_free(&trainer->batch);
     pfm_samples_free(&trainer->train);
     pfm_samples_free(&trainer->validate);
@@ -95,11 +97,6 @@ void pfm_trainer_free(pfm_trainer *trainer)
     free(trainer);
 }
 
-/* Sizes of the largest micro-batch among those that the rows are cut into. */
-typedef struct sizes {
-    size_t tokens, answers, visual, rows;
-} sizes;
-
 static size_t cut(const pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, size_t *used)
 {
     const pfm_recipe *recipe = trainer->session->recipe;
@@ -108,8 +105,10 @@ static size_t cut(const pfm_trainer *trainer, const pfm_samples *samples, const 
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-static void measure(const pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, sizes *most)
+/* Raises the sizes to those of the micro-batches that the rows are cut into; returns their tokens. */
+static size_t measure(const pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, pfm_trainer_sizes *most)
 {
+    size_t total = 0;
     for (size_t begin = 0; begin < count;) {
         size_t used, taken = cut(trainer, samples, rows + begin, groups + begin, count - begin, &used), answers = 0, images = 0;
         for (size_t i = begin; i < begin + taken; i++) {
@@ -118,47 +117,51 @@ static void measure(const pfm_trainer *trainer, const pfm_samples *samples, cons
         }
         most->tokens = larger(most->tokens, used);
         most->answers = larger(most->answers, answers);
-        most->visual = larger(most->visual, images * (size_t)trainer->session->system->visual_tokens);
+        most->visual = larger(most->visual, images * (size_t)trainer->session->model->visual_tokens);
         most->rows = larger(most->rows, taken);
+        total += used;
         begin += taken;
     }
+    return total;
 }
 
-/* Validation goes through the rows in the split's order; rows of one image that stand together are one group. */
+enum { VALIDATION_GROUP = 16 }; /* rows of an image that share it in a validation */
+
+/* Validation goes through the rows image by image. */
 static pfm_status validation_order(const pfm_trainer *trainer, size_t **rows, int **groups, pfm_error *err)
 {
-    size_t count = trainer->validate.count;
-    pfm_status status = pfm_allocate(count, sizeof **rows, rows, err);
-    if (status == PFM_OK)
-        status = pfm_allocate(count, sizeof **groups, groups, err);
-    if (status != PFM_OK)
-        return status;
+    pfm_status status = PFM_OK;
+    size_t count = trainer->validate.count, in_group = 0;
     int group = 0;
-    size_t in_group = 0;
+    PFM_TRY(pfm_dataset_order_by_image(trainer->validate_set, rows, err));
+    PFM_TRY(pfm_allocate(count, sizeof **groups, groups, err));
     for (size_t i = 0; i < count; i++, in_group++) {
-        const pfm_row *row = &trainer->validate_set->rows[i];
-        if (i > 0 && (row->image_index != row[-1].image_index || in_group == 16)) {
+        const pfm_row *all = trainer->validate_set->rows;
+        if (i > 0 && (all[(*rows)[i]].image_index != all[(*rows)[i - 1]].image_index || in_group == VALIDATION_GROUP)) {
             group++;
             in_group = 0;
         }
-        (*rows)[i] = i;
         (*groups)[i] = group;
     }
-    return PFM_OK;
+done:
+    return status;
 }
 
-static pfm_status measure_all(pfm_trainer *trainer, sizes *most, pfm_error *err)
+pfm_status pfm_trainer_measure(pfm_trainer *trainer, pfm_trainer_sizes *sizes, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t *rows = NULL;
     int *groups = NULL;
+    size_t total = 0;
+    *sizes = (pfm_trainer_sizes){1, 1, 1, 1, 0};
     for (int64_t step = 0; step < trainer->steps; step++) {
         PFM_TRY(pfm_sampler_step(trainer->sampler, (size_t)step, trainer->rows, trainer->groups, err));
-        measure(trainer, &trainer->train, trainer->rows, trainer->groups, (size_t)trainer->session->recipe->train.batch, most);
+        total += measure(trainer, &trainer->train, trainer->rows, trainer->groups, (size_t)trainer->session->recipe->train.batch, sizes);
     }
+    sizes->mean_step_tokens = (double)total / (double)trainer->steps;
     if (trainer->validate_set != NULL) {
         PFM_TRY(validation_order(trainer, &rows, &groups, err));
-        measure(trainer, &trainer->validate, rows, groups, trainer->validate.count, most);
+        (void)measure(trainer, &trainer->validate, rows, groups, trainer->validate.count, sizes);
     }
 done:
     free(rows);
@@ -168,32 +171,35 @@ done:
 
 pfm_status pfm_trainer_build(pfm_trainer *trainer, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
-    pfm_system *system = trainer->session->system;
-    sizes most = {1, 1, 1, 1};
-    PFM_TRY(measure_all(trainer, &most, err));
-    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = (int64_t)most.tokens, [PFM_DIM_ANSWERS] = (int64_t)most.answers,
-                                       [PFM_DIM_VISUAL] = (int64_t)most.visual};
-    PFM_TRY(pfm_system_build(system, capacity, true, false, &trainer->graph, err));
-    pfm_op_environment env = {.context = system->context, .kernels = system->context->kernels, .act = system->act, .training = true,
-                              .span_count = 2 * (int32_t)most.rows, .most_keys = (int32_t)most.tokens};
-    PFM_TRY(pfm_executor_create(trainer->graph.graph, &env, trainer->graph.language.loss, &trainer->executor, err));
-done:
-    return status;
+    pfm_status status = pfm_trainer_measure(trainer, &trainer->sizes, err);
+    if (status != PFM_OK)
+        return status;
+    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = (int64_t)trainer->sizes.tokens, [PFM_DIM_ANSWERS] = (int64_t)trainer->sizes.answers,
+                                       [PFM_DIM_VISUAL] = (int64_t)trainer->sizes.visual};
+    return pfm_model_build(trainer->session->model, capacity, true, false, &trainer->graph, err);
+}
+
+/* Comes after the weights, so that what loading them takes for a moment does not add to the peak. */
+static pfm_status create_executor(pfm_trainer *trainer, pfm_error *err)
+{
+    const pfm_model *model = trainer->session->model;
+    pfm_op_environment env = {.context = model->context, .kernels = model->context->kernels, .act = model->act, .training = true,
+                              .span_count = 2 * (int32_t)trainer->sizes.rows, .most_keys = (int32_t)trainer->sizes.tokens};
+    return pfm_executor_create(trainer->graph.graph, &env, trainer->graph.language.loss, &trainer->executor, err);
 }
 
 static pfm_status normalise_features(pfm_trainer *trainer, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_system *system = trainer->session->system;
+    pfm_model *model = trainer->session->model;
     pfm_feature_statistics statistics = {0};
     float *features = NULL;
-    PFM_TRY(pfm_allocate((size_t)system->shape.grid * (size_t)system->shape.grid * (size_t)system->shape.channels, sizeof *features, &features, err));
+    PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels, sizeof *features, &features, err));
     for (size_t i = 0; i < trainer->train_set->image_count; i++) {
         PFM_TRY(pfm_feature_store_read(trainer->train.features, i, features, err));
-        PFM_TRY(pfm_feature_statistics_add(system, &statistics, features, err));
+        PFM_TRY(pfm_feature_statistics_add(model, &statistics, features, err));
     }
-    pfm_feature_statistics_finish(&statistics, system);
+    pfm_feature_statistics_finish(&statistics, model);
 done:
     pfm_feature_statistics_free(&statistics);
     free(features);
@@ -210,6 +216,7 @@ pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err)
     pfm_vision_rest(trainer->session->vision);
     PFM_TRY(normalise_features(trainer, err));
     PFM_TRY(pfm_session_load_weights(trainer->session, err));
+    PFM_TRY(create_executor(trainer, err));
 done:
     return status;
 }
@@ -222,7 +229,7 @@ static pfm_status run_micro_batch(pfm_trainer *trainer, const pfm_samples *sampl
     pfm_executor *executor = trainer->executor;
     PFM_TRY(pfm_micro_batch_fill(&trainer->batch, samples, rows, groups, count, first_number, trainer->session->recipe->train.pack, err));
     const pfm_pack *pack = &trainer->batch.pack;
-    PFM_TRY(pfm_system_bind(trainer->session->system, &trainer->graph, executor, pack, trainer->batch.visual_rows, err));
+    PFM_TRY(pfm_model_bind(trainer->session->model, &trainer->graph, executor, pack, trainer->batch.visual_rows, err));
     pfm_executor_bind(executor, trainer->graph.features, trainer->batch.visual);
     pfm_executor_forward(executor);
     const float *losses = pfm_executor_data(executor, trainer->graph.language.loss);
@@ -258,7 +265,7 @@ pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_re
     env->training = true;
     env->dropout_key = dropout_key(trainer->session->context->seed, step);
     env->loss_scale = 1.0f / (float)result->answers;
-    pfm_parameters_zero_gradients(trainer->session->system->parameters);
+    pfm_parameters_zero_gradients(trainer->session->model->parameters);
     for (size_t begin = 0; begin < batch;) {
         size_t taken = cut(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, batch - begin, &used);
         PFM_TRY(run_micro_batch(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, taken, begin, &result->loss, err));
@@ -274,7 +281,7 @@ pfm_status pfm_trainer_step(pfm_trainer *trainer, int64_t step, pfm_step_result 
 {
     pfm_status status = PFM_OK;
     const pfm_recipe *recipe = trainer->session->recipe;
-    pfm_parameters *parameters = trainer->session->system->parameters;
+    pfm_parameters *parameters = trainer->session->model->parameters;
     const pfm_context *context = trainer->session->context;
     PFM_TRY(pfm_trainer_gradients(trainer, step, result, err));
     result->gradient_norm = pfm_gradient_norm(parameters, context);

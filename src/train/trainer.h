@@ -6,13 +6,20 @@
 #include "train/run.h"
 #include "train/samples.h"
 
+/* Sizes of the largest micro-batch of the whole training and its validations. */
+typedef struct pfm_trainer_sizes {
+    size_t tokens, answers, visual, rows;
+    double mean_step_tokens;
+} pfm_trainer_sizes;
+
 typedef struct pfm_trainer {
     pfm_session *session; /* borrowed */
     pfm_samples train, validate;
     pfm_dataset *train_set, *validate_set; /* validate_set: NULL where there is none */
     pfm_sampler *sampler;
     int64_t steps; /* in all */
-    pfm_system_graph graph;
+    pfm_model_graph graph;
+    pfm_trainer_sizes sizes;
     pfm_executor *executor;
     pfm_micro_batch batch;
     size_t token_limit; /* of a micro-batch */
@@ -32,9 +39,10 @@ typedef struct pfm_step_result {
 /* Loads the splits and tokenises them; knows every size, loads no weights. */
 pfm_status pfm_trainer_create(pfm_session *session, const char *data, pfm_trainer **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_trainer_free(pfm_trainer *trainer);
-/* Builds and plans the graph for the largest micro-batch of the whole training. */
+pfm_status pfm_trainer_measure(pfm_trainer *trainer, pfm_trainer_sizes *sizes, pfm_error *err) PFM_MUST_CHECK;
+/* Builds the graph for the largest micro-batch. */
 pfm_status pfm_trainer_build(pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
-/* Vision features, their statistics, weights. */
+/* Vision features, their statistics, weights, and the memory for activations. */
 pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
 
 /* Gradients of one step: zeroes them, runs every micro-batch, fills loss, tokens, samples, answers. */

@@ -64,6 +64,27 @@ done:
     return status;
 }
 
+/* The shapes of models that fetch knows, a line each, so that a plan needs no file. */
+static const struct {
+    const char *name;
+    pfm_language_config config;
+} known_models[] = {
+    {"smollm2-135m-instruct",
+     {.family = &pfm_language_llama, .vocabulary = 49152, .hidden = 576, .intermediate = 1536, .context = 8192, .layers = 30, .heads = 9,
+      .kv_heads = 3, .head_dim = 64, .epsilon = 1e-5, .rope_theta = 100000, .tied = true}},
+};
+
+pfm_status pfm_language_known(const char *name, pfm_language_config *config, pfm_error *err)
+{
+    for (size_t i = 0; i < sizeof known_models / sizeof *known_models; i++) {
+        if (strcmp(known_models[i].name, name) == 0) {
+            *config = known_models[i].config;
+            return PFM_OK;
+        }
+    }
+    return pfm_error_set(err, PFM_ERROR_USAGE, "the shapes of the language model '%s' are not known without its files; fetch it or name its path", name);
+}
+
 pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
                               pfm_error *err)
 {

@@ -44,6 +44,9 @@ extern const pfm_language_family pfm_language_llama;
 /* Reads the configuration from a GGUF's metadata or the config.json beside safetensors. UNSUPPORTED names an unknown family. */
 pfm_status pfm_language_read_config(const pfm_weights *weights, pfm_language_config *config, pfm_error *err) PFM_MUST_CHECK;
 
+/* The configuration of a model that fetch knows, without its file. USAGE names an unknown one. */
+pfm_status pfm_language_known(const char *name, pfm_language_config *config, pfm_error *err) PFM_MUST_CHECK;
+
 /* Makes the inputs ids, positions, index and (with_loss) targets, then the family's graph. values->visual is given. */
 pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
                               pfm_error *err) PFM_MUST_CHECK;

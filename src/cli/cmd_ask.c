@@ -1,0 +1,51 @@
+#include "cli.h"
+
+#include <stdlib.h>
+
+static void write_piece(void *user, const char *text, size_t length)
+{
+    (void)user;
+    (void)fwrite(text, 1, length, stdout);
+    (void)fflush(stdout);
+}
+
+/* The answer has been written as it came; the line is ended. */
+static void render(const json_t *document, FILE *out)
+{
+    (void)document;
+    fputc('\n', out);
+}
+
+static pfm_status run(cli_call *call, pfm_error *err)
+{
+    int64_t max_tokens = 0;
+    char *json = NULL;
+    pfm_status status = cli_get_integer(call, "max-tokens", 1, 65536, &max_tokens, err);
+    pfm_ask_options options = {.run = cli_operand(call, 0), .image = cli_operand(call, 1), .question = cli_operand(call, 2),
+                               .max_tokens = (int)max_tokens, .write = cli_wants_json(call) ? NULL : write_piece};
+    if (status == PFM_OK)
+        status = pfm_ask(cli_context(call), &options, &json, err);
+    if (status == PFM_OK)
+        status = cli_print_text(call, json, render, err);
+    free(json);
+    return status;
+}
+
+static const cli_option options[] = {
+    {"max-tokens", "N", "the longest answer (default: the recipe's eval.max_tokens)", NULL},
+    {0},
+};
+
+const cli_command cmd_ask = {
+    .name = "ask",
+    .arguments = "RUN IMAGE QUESTION [--max-tokens N]",
+    .summary = "answers one question about an image",
+    .details = "The answer appears as it is made. --json gives {\"answer\",\"prompt\",\"tokens\",\"seconds\",\"probability\"}; the prompt is the\n"
+               "exact text given to the model, with <image> where the visual tokens stand.\n\n"
+               "  pefomed ask runs/slake scan.jpg \"Which organ is abnormal?\"",
+    .options = options,
+    .min_operands = 3,
+    .max_operands = 3,
+    .needs_context = true,
+    .run = run,
+};

@@ -1,0 +1,65 @@
+#include "cli.h"
+
+#include <stdlib.h>
+
+static double number(const json_t *document, const char *key) { return json_number_value(json_object_get(document, key)); }
+
+static void render_run(const json_t *document, FILE *out)
+{
+    double seconds = number(document, "seconds");
+    fprintf(out, "trained      %.0f steps, %.2f epochs, %.0f samples in %.0f s (%.1f samples/s)\n", number(document, "steps"),
+            number(document, "epochs"), number(document, "samples"), seconds, seconds > 0 ? number(document, "samples") / seconds : 0);
+    fprintf(out, "parameters   %.0f trained of %.0f\n", number(document, "trainable_parameters"), number(document, "total_parameters"));
+    fprintf(out, "peak memory  %.2f GiB\n", number(document, "peak_bytes") / 1073741824.0);
+    const json_t *loss = json_object_get(document, "best_validation_loss");
+    if (json_is_number(loss))
+        fprintf(out, "validation   loss %.4f at best, after step %.0f\n", json_number_value(loss), number(document, "best_step"));
+    const char *run = json_string_value(json_object_get(document, "run"));
+    fprintf(out, "run          %s\n\nnext: pefomed eval %s\n", run, run);
+}
+
+static void render_plan(const json_t *document, FILE *out)
+{
+    fprintf(out, "trains       %.0f of %.0f parameters\n", number(document, "trainable_parameters"), number(document, "total_parameters"));
+    fprintf(out, "memory       %.2f GiB at its peak\n", number(document, "peak_bytes") / 1073741824.0);
+    fprintf(out, "time         about %.2f s a step on this machine\n", number(document, "seconds_per_step"));
+    fprintf(out, "cache        %.1f MiB of image features on disk\n", number(document, "cache_bytes") / 1048576.0);
+}
+
+static pfm_status run(cli_call *call, pfm_error *err)
+{
+    pfm_train_options options = {.recipe = cli_operand(call, 0), .data = cli_get(call, "data"), .out = cli_get(call, "out"),
+                                 .plan = cli_has(call, "plan"), .fresh = cli_has(call, "fresh")};
+    options.sets = cli_get_all(call, "set", &options.set_count);
+    char *json = NULL;
+    pfm_status status = pfm_train(cli_context(call), &options, &json, err);
+    if (status == PFM_OK)
+        status = cli_print_text(call, json, options.plan ? render_plan : render_run, err);
+    free(json);
+    return status;
+}
+
+static const cli_option options[] = {
+    {"data", "PATH", "the data set's folder (default: the recipe's data.path)", NULL},
+    {"out", "RUN", "the run's folder (default: runs/ and the recipe's name)", NULL},
+    {"set", "KEY=VALUE", "overrides a key of the recipe; may be given several times", NULL},
+    {"plan", NULL, "say what it would take (parameters, memory, time) and stop", NULL},
+    {"fresh", NULL, "forget what RUN holds and start anew", NULL},
+    {0},
+};
+
+const cli_command cmd_train = {
+    .name = "train",
+    .arguments = "RECIPE [--data PATH] [--out RUN] [--set key=value]... [--plan] [--fresh]",
+    .summary = "fine-tunes a model on a data set",
+    .details = "Goes on by itself where RUN holds an unfinished run of the same recipe, to the same bits as without a break.\n"
+               "Ctrl-C saves the state and exits with 130.\n\n"
+               "  pefomed train recipes/slake.yaml --data FOLDER --out runs/slake\n"
+               "  pefomed train recipes/slake.yaml --plan\n"
+               "  pefomed train recipes/slake.yaml --set peft.rank=16 --set train.epochs=1",
+    .options = options,
+    .min_operands = 1,
+    .max_operands = 1,
+    .needs_context = true,
+    .run = run,
+};

@@ -1,0 +1,187 @@
+/* The model card of a run's folder, from what lies in it. */
+#include "pefomed/evaluate.h"
+
+#include "base/context.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/try.h"
+#include "eval/card.h"
+#include "train/recipe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct gathering {
+    const char *run;
+    json_t *facts, *audit;
+} gathering;
+
+/* *out = the document RUN/name, or NULL where there is none. */
+static pfm_status load(const gathering *g, const char *name, json_t **out, pfm_error *err)
+{
+    char *path = NULL;
+    pfm_status status = pfm_path_join(g->run, name, &path, err);
+    *out = NULL;
+    if (status == PFM_OK && pfm_path_exists(path))
+        status = pfm_json_load(path, out, err);
+    free(path);
+    return status;
+}
+
+static pfm_status copy(const gathering *g, json_t *to, const char *key, const json_t *from, const char *from_key, pfm_error *err)
+{
+    json_t *value = json_object_get(from, from_key);
+    (void)g;
+    return value == NULL || json_is_null(value) ? PFM_OK : pfm_json_take(to, key, json_incref(value), err);
+}
+
+static pfm_status add_recipe(const gathering *g, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *path = NULL;
+    pfm_recipe *recipe = NULL;
+    pfm_buffer text = {0};
+    PFM_TRY(pfm_path_join(g->run, "recipe.yaml", &path, err));
+    PFM_TRY(pfm_recipe_load(path, NULL, 0, &recipe, err));
+    PFM_TRY(pfm_file_read(path, 0, &text, err));
+    PFM_TRY(pfm_json_take(g->facts, "recipe", json_string(text.data), err));
+    PFM_TRY(pfm_json_take(g->facts, "datasets", json_pack("[s]", recipe->data.dataset), err));
+    PFM_TRY(pfm_json_take(g->facts, "base_models", json_pack("[s]", recipe->model.language), err));
+    if (recipe->data.language != NULL)
+        PFM_TRY(pfm_json_take(g->facts, "languages", json_pack("[s]", recipe->data.language), err));
+done:
+    pfm_recipe_free(recipe);
+    pfm_buffer_free(&text);
+    free(path);
+    return status;
+}
+
+/* The parts and the data, with their hashes, from the audit. */
+static pfm_status add_sources(const gathering *g, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    static const char *const parts[][2] = {{"vision", "vision encoder"}, {"language", "language model"}};
+    json_t *list = json_array(), *data = json_array();
+    PFM_TRY(pfm_json_take(g->facts, "parts", list, err));
+    PFM_TRY(pfm_json_take(g->facts, "data", data, err));
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *weights = json_object_get(json_object_get(g->audit, "weights"), parts[i][0]);
+        json_t *part = json_pack("{s:s}", "part", parts[i][1]);
+        if (json_array_append_new(list, part) != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the model card");
+        PFM_TRY(copy(g, part, "model", weights, "name", err));
+        PFM_TRY(copy(g, part, "sha256", weights, "sha256", err));
+    }
+    const char *split;
+    json_t *facts;
+    json_object_foreach (json_object_get(g->audit, "data"), split, facts) {
+        if (!json_is_object(facts))
+            continue;
+        json_t *row = json_pack("{s:s}", "split", split);
+        if (json_array_append_new(data, row) != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the model card");
+        PFM_TRY(copy(g, row, "rows", facts, "rows", err));
+        PFM_TRY(copy(g, row, "images", facts, "images", err));
+        PFM_TRY(copy(g, row, "sha256", facts, "sha256", err));
+    }
+done:
+    return status;
+}
+
+/* The last line of the log, and the best validation in it. */
+static pfm_status add_log(const gathering *g, json_t *training, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *path = NULL;
+    json_t *lines = NULL;
+    const json_t *best = NULL, *last;
+    PFM_TRY(pfm_path_join(g->run, "log.jsonl", &path, err));
+    if (!pfm_path_exists(path))
+        goto done;
+    PFM_TRY(pfm_json_load_lines(path, &lines, err));
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *line = json_array_get(lines, i), *loss = json_object_get(line, "validation_loss");
+        if (loss != NULL && (best == NULL || json_number_value(loss) < json_number_value(json_object_get(best, "validation_loss"))))
+            best = line;
+    }
+    last = json_array_get(lines, json_array_size(lines) > 0 ? json_array_size(lines) - 1 : 0);
+    static const char *const same[][2] = {{"steps", "step"}, {"samples", "samples"}, {"tokens", "tokens"}, {"epochs", "epoch"},
+                                          {"final_loss", "loss"}, {"seconds", "seconds"}, {"peak_bytes", "rss_bytes"}};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        PFM_TRY(copy(g, training, same[i][0], last, same[i][1], err));
+    PFM_TRY(copy(g, training, "best_loss", best, "validation_loss", err));
+    PFM_TRY(copy(g, training, "best_step", best, "step", err));
+done:
+    json_decref(lines);
+    free(path);
+    return status;
+}
+
+static pfm_status add_training(const gathering *g, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *training = json_object();
+    const json_t *machine = json_object_get(g->audit, "machine");
+    PFM_TRY(pfm_json_take(g->facts, "training", training, err));
+    PFM_TRY(copy(g, training, "seed", g->audit, "seed", err));
+    PFM_TRY(copy(g, training, "precision", g->audit, "precision", err));
+    PFM_TRY(copy(g, training, "started", g->audit, "time", err));
+    PFM_TRY(copy(g, training, "machine", machine, "processor", err));
+    PFM_TRY(copy(g, training, "cpu_level", machine, "kernels", err));
+    PFM_TRY(copy(g, training, "threads", machine, "threads", err));
+    PFM_TRY(copy(g, training, "trainable_parameters", g->audit, "trainable_parameters", err));
+    PFM_TRY(copy(g, training, "total_parameters", g->audit, "total_parameters", err));
+    PFM_TRY(add_log(g, training, err));
+done:
+    return status;
+}
+
+static pfm_status add_scores(const gathering *g, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *folder = NULL, **names = NULL, *path = NULL;
+    size_t count = 0;
+    json_t *scores = json_array(), *score = NULL;
+    PFM_TRY(pfm_json_take(g->facts, "scores", scores, err));
+    PFM_TRY(pfm_path_join(g->run, "scores", &folder, err));
+    if (!pfm_path_is_folder(folder))
+        goto done;
+    PFM_TRY(pfm_folder_list(folder, &names, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        free(path);
+        path = NULL;
+        PFM_TRY(pfm_path_join(folder, names[i], &path, err));
+        PFM_TRY(pfm_json_load(path, &score, err));
+        if (json_array_append_new(scores, score) != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the model card");
+    }
+done:
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+    free(folder);
+    free(path);
+    return status;
+}
+
+pfm_status pfm_card(pfm_context *context, const char *run, pfm_error *err)
+{
+    (void)context;
+    pfm_status status = PFM_OK;
+    char *path = NULL;
+    gathering g = {.run = run, .facts = json_object()};
+    PFM_TRY(load(&g, "audit.json", &g.audit, err));
+    PFM_TRY(pfm_json_take(g.facts, "name", json_string(pfm_path_name(run)), err));
+    PFM_TRY(pfm_json_take(g.facts, "run", json_string(pfm_path_name(run)), err));
+    PFM_TRY(add_recipe(&g, err));
+    PFM_TRY(add_sources(&g, err));
+    PFM_TRY(add_training(&g, err));
+    PFM_TRY(add_scores(&g, err));
+    PFM_TRY(pfm_path_join(run, "README.md", &path, err));
+    PFM_TRY(pfm_model_card_write(path, g.facts, err));
+done:
+    json_decref(g.facts);
+    json_decref(g.audit);
+    free(path);
+    return status;
+}

@@ -1,0 +1,315 @@
+#include "infer/generate.h"
+
+#include "base/try.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOKENS_AT_ONCE = 1536 }; /* of prompts read together */
+
+/* A row while it is being answered. */
+typedef struct decoding {
+    size_t request;
+    pfm_pack_row at;
+    int32_t last; /* its newest token, not yet read */
+    pfm_ids ids;
+    double log_probability;
+} decoding;
+
+typedef struct generator {
+    pfm_session *session;
+    pfm_model *model;
+    const pfm_request *requests;
+    size_t count;
+    const pfm_generate_options *options;
+    pfm_answer *answers;
+    pfm_ids *prompts; /* [count], image tokens from visual row 0 */
+    pfm_model_graph graph;
+    pfm_executor *executor;
+    pfm_kv_store kv;
+    pfm_block kv_memory;
+    void *visual; /* act [images * visual_tokens, visual_width] */
+    pfm_pack pack;
+    pfm_sequence *sequences;
+    int32_t *ids;
+    size_t id_capacity, sequence_capacity;
+    decoding *rows; /* of the batch at hand */
+    size_t row_count, row_capacity;
+    float *best; /* [rows] log-probability of the chosen token */
+    size_t *chosen;
+} generator;
+
+static pfm_status encode_prompts(generator *g, pfm_error *err)
+{
+    pfm_status status = pfm_allocate(g->count, sizeof *g->prompts, &g->prompts, err);
+    for (size_t i = 0; status == PFM_OK && i < g->count; i++) {
+        status = pfm_model_encode(g->model, g->requests[i].question, NULL, 0, &g->prompts[i], NULL, err);
+        size_t whole = g->prompts[i].count + (size_t)g->options->max_tokens;
+        if (status == PFM_OK && whole > (size_t)g->model->language.context)
+            status = pfm_error_set(err, PFM_ERROR_MISMATCH, "the question \"%.60s\" and its answer take %zu tokens, the model has room for %lld",
+                                   g->requests[i].question, whole, (long long)g->model->language.context);
+    }
+    return status;
+}
+
+/* The end of the batch that begins with a request: whole groups, few enough images and tokens. Fills the sequences' lengths only
+ * as far as the tokens of the batch are needed: an upper bound without sharing is good enough for the limit. */
+static size_t batch_end(const generator *g, size_t begin, size_t *tokens)
+{
+    size_t end = begin, images = 0;
+    *tokens = 0;
+    while (end < g->count && images < (size_t)g->options->images) {
+        size_t next = end, more = 0, prefix = SIZE_MAX;
+        for (; next < g->count && (next == end || g->requests[next].group == g->requests[end].group); next++) {
+            pfm_sequence pair[2] = {{.ids = g->prompts[end].data, .count = g->prompts[end].count, .answer = g->prompts[end].count},
+                                    {.ids = g->prompts[next].data, .count = g->prompts[next].count, .answer = g->prompts[next].count}};
+            size_t shared = next == end ? g->prompts[end].count - 1 : pfm_pack_shared(pair, 2);
+            prefix = shared < prefix ? shared : prefix;
+            more += g->prompts[next].count;
+        }
+        more -= next - end > 1 ? (next - end - 1) * prefix : 0;
+        if (end > begin && *tokens + more > TOKENS_AT_ONCE)
+            break;
+        *tokens += more;
+        images++;
+        end = next;
+    }
+    return end;
+}
+
+static pfm_status create_kv(generator *g, size_t rows, pfm_error *err)
+{
+    const pfm_language_config *c = &g->model->language;
+    size_t columns = (size_t)c->kv_heads * (size_t)c->head_dim, stride = rows * columns, size = pfm_act_size(g->model->act);
+    pfm_status status = pfm_block_create(2 * (size_t)c->layers * stride * size, &g->kv_memory, err);
+    g->kv = (pfm_kv_store){.keys = g->kv_memory.data, .values = (char *)g->kv_memory.data + (size_t)c->layers * stride * size,
+                           .layer_stride = stride, .columns = columns};
+    return status;
+}
+
+/* Sizes for the largest batch, the graph, the weights, the store. */
+static pfm_status prepare(generator *g, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t tokens, most_tokens = 1, most_rows = 1, most_keys = 1;
+    for (size_t begin = 0, end; begin < g->count; begin = end) {
+        end = batch_end(g, begin, &tokens);
+        size_t keys = tokens + (end - begin) * (size_t)g->options->max_tokens;
+        most_tokens = tokens > most_tokens ? tokens : most_tokens;
+        most_rows = end - begin > most_rows ? end - begin : most_rows;
+        most_keys = keys > most_keys ? keys : most_keys;
+    }
+    int64_t visual = g->options->images * g->model->visual_tokens;
+    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = (int64_t)most_tokens, [PFM_DIM_ANSWERS] = (int64_t)most_rows, [PFM_DIM_VISUAL] = visual};
+    PFM_TRY(pfm_model_build(g->model, capacity, false, false, &g->graph, err));
+    PFM_TRY(pfm_session_load_weights(g->session, err));
+    pfm_op_environment env = {.context = g->session->context, .kernels = g->session->context->kernels, .act = g->model->act,
+                              .span_count = 2 * (int32_t)most_rows, .most_keys = (int32_t)most_keys};
+    PFM_TRY(pfm_executor_create(g->graph.graph, &env, PFM_NO_VALUE, &g->executor, err));
+    PFM_TRY(create_kv(g, most_keys, err));
+    PFM_TRY(pfm_allocate((size_t)(visual * g->model->visual_width), pfm_act_size(g->model->act), &g->visual, err));
+    PFM_TRY(pfm_allocate(most_rows, sizeof *g->best, &g->best, err));
+    PFM_TRY(pfm_allocate(most_rows, sizeof *g->chosen, &g->chosen, err));
+done:
+    return status;
+}
+
+static pfm_status read_images(generator *g, size_t begin, size_t end, int64_t *visual_rows, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_aligner_shape *shape = &g->model->shape;
+    float *features = NULL;
+    *visual_rows = 0;
+    PFM_TRY(pfm_allocate((size_t)shape->grid * (size_t)shape->grid * (size_t)shape->channels, sizeof *features, &features, err));
+    for (size_t i = begin; i < end; i++) {
+        if (i > begin && g->requests[i].group == g->requests[i - 1].group)
+            continue;
+        PFM_TRY(g->options->features(g->options->user, i, features, err));
+        char *to = (char *)g->visual + (size_t)(*visual_rows * g->model->visual_width) * pfm_act_size(g->model->act);
+        PFM_TRY(pfm_model_arrange(g->model, features, to, err));
+        *visual_rows += g->model->visual_tokens;
+    }
+done:
+    free(features);
+    return status;
+}
+
+static pfm_status pack_prompts(generator *g, size_t begin, size_t end, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t ids = 0;
+    for (size_t i = begin; i < end; i++)
+        ids += g->prompts[i].count;
+    PFM_TRY(pfm_array_reserve(&g->ids, &g->id_capacity, ids, sizeof *g->ids, err));
+    PFM_TRY(pfm_array_reserve(&g->sequences, &g->sequence_capacity, end - begin, sizeof *g->sequences, err));
+    int32_t *next = g->ids, base = -(int32_t)g->model->visual_tokens;
+    for (size_t i = begin; i < end; i++) {
+        if (i == begin || g->requests[i].group != g->requests[i - 1].group)
+            base += (int32_t)g->model->visual_tokens;
+        size_t count = g->prompts[i].count;
+        g->sequences[i - begin] = (pfm_sequence){.ids = next, .count = count, .answer = count, .group = g->requests[i].group};
+        for (size_t t = 0; t < count; t++)
+            *next++ = g->prompts[i].data[t] < 0 ? g->prompts[i].data[t] - base : g->prompts[i].data[t];
+    }
+    pfm_pack_options options = {.share = true, .inference = true, .reserve = g->options->max_tokens};
+    PFM_TRY(pfm_pack_rows(&g->pack, g->sequences, end - begin, &options, err));
+done:
+    return status;
+}
+
+static void choose_row(void *user, int item, int thread)
+{
+    (void)thread;
+    generator *g = user;
+    size_t vocabulary = (size_t)g->model->language.vocabulary;
+    const float *logits = (const float *)pfm_executor_data(g->executor, g->graph.language.logits) + (size_t)item * vocabulary;
+    float total = g->session->context->kernels->logsumexp(logits, vocabulary, &g->chosen[item]);
+    g->best[item] = logits[g->chosen[item]] - total;
+}
+
+static pfm_status run_graph(generator *g, int64_t visual_rows, pfm_error *err)
+{
+    pfm_status status = pfm_model_bind(g->model, &g->graph, g->executor, &g->pack, visual_rows, err);
+    if (status != PFM_OK)
+        return status;
+    g->kv.rows = g->pack.key_rows;
+    pfm_executor_environment(g->executor)->kv = &g->kv;
+    pfm_executor_bind(g->executor, g->graph.features, g->visual);
+    pfm_executor_forward(g->executor);
+    pfm_threads_run(g->session->context->threads, (int)g->pack.answers, choose_row, g);
+    return PFM_OK;
+}
+
+static pfm_status finish_row(generator *g, decoding *row, pfm_error *err)
+{
+    pfm_buffer text = {0};
+    size_t count = row->ids.count;
+    if (count > 0 && row->ids.data[count - 1] == pfm_tokenizer_end(g->model->tokenizer))
+        count--;
+    pfm_status status = pfm_tokenizer_decode(g->model->tokenizer, row->ids.data, count, true, &text, err);
+    if (status == PFM_OK)
+        status = pfm_string_copy_n(text.data != NULL ? text.data : "", text.size, &g->answers[row->request].text, err);
+    g->answers[row->request].tokens = (int32_t)row->ids.count;
+    g->answers[row->request].probability = exp(row->log_probability);
+    pfm_buffer_free(&text);
+    return status;
+}
+
+/* Takes the chosen tokens of all rows; finished rows leave. */
+static pfm_status take_tokens(generator *g, pfm_error *err)
+{
+    size_t left = 0;
+    for (size_t r = 0; r < g->row_count; r++) {
+        decoding *row = &g->rows[r];
+        row->last = (int32_t)g->chosen[r];
+        row->log_probability += g->best[r];
+        pfm_status status = pfm_ids_append(&row->ids, row->last, err);
+        if (status == PFM_OK && g->options->on_token != NULL)
+            status = g->options->on_token(g->options->user, row->request, row->last, err);
+        bool over = row->last == pfm_tokenizer_end(g->model->tokenizer) || row->ids.count == (size_t)g->options->max_tokens;
+        if (status == PFM_OK && over)
+            status = finish_row(g, row, err);
+        if (status != PFM_OK)
+            return status;
+        if (over) {
+            pfm_ids_free(&row->ids);
+            continue;
+        }
+        decoding kept = *row;
+        row->ids = (pfm_ids){0};
+        g->rows[left++] = kept;
+    }
+    g->row_count = left;
+    return PFM_OK;
+}
+
+/* The pack of one decoding step: each row's newest token, which sees the prefix and the row's own tokens. */
+static void pack_step(generator *g)
+{
+    pfm_pack *pack = &g->pack;
+    pack->tokens = pack->answers = pack->span_count = g->row_count;
+    pack->root_count = g->row_count;
+    pack->most_keys = 0;
+    for (size_t r = 0; r < g->row_count; r++) {
+        pfm_pack_row *at = &g->rows[r].at;
+        int32_t i = (int32_t)r, prefix = at->prefix_end - at->prefix_begin;
+        pack->ids[r] = g->rows[r].last;
+        pack->positions[r] = at->position++;
+        pack->keys[r] = 0;
+        pack->key_rows[r] = at->own_begin + at->own_count;
+        pack->index[r] = i;
+        pack->roots[r] = i;
+        pack->spans[r] = (pfm_attention_span){.q_begin = i, .q_end = i + 1, .own_begin = at->own_begin, .own_past = at->own_count,
+                                              .ancestors = prefix > 0, .ancestor_begin = {at->prefix_begin}, .ancestor_end = {at->prefix_end}, .root = i};
+        at->own_count++;
+        if (prefix + at->own_count > pack->most_keys)
+            pack->most_keys = prefix + at->own_count;
+    }
+    pack->roots[g->row_count] = (int32_t)g->row_count;
+}
+
+static pfm_status answer_batch(generator *g, size_t begin, size_t end, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    int64_t visual_rows = 0;
+    PFM_TRY(read_images(g, begin, end, &visual_rows, err));
+    PFM_TRY(pack_prompts(g, begin, end, err));
+    PFM_TRY(pfm_array_reserve(&g->rows, &g->row_capacity, end - begin, sizeof *g->rows, err));
+    g->row_count = end - begin;
+    for (size_t r = 0; r < g->row_count; r++)
+        g->rows[r] = (decoding){.request = begin + r, .at = g->pack.rows[r]};
+    PFM_TRY(run_graph(g, visual_rows, err));
+    PFM_TRY(take_tokens(g, err));
+    while (g->row_count > 0) {
+        pack_step(g);
+        PFM_TRY(run_graph(g, 0, err));
+        PFM_TRY(take_tokens(g, err));
+    }
+done:
+    for (size_t r = 0; r < g->row_count; r++)
+        pfm_ids_free(&g->rows[r].ids);
+    g->row_count = 0;
+    return status;
+}
+
+static void release(generator *g)
+{
+    for (size_t i = 0; g->prompts != NULL && i < g->count; i++)
+        pfm_ids_free(&g->prompts[i]);
+    free(g->prompts);
+    pfm_executor_free(g->executor);
+    pfm_model_graph_free(&g->graph);
+    pfm_block_free(&g->kv_memory);
+    pfm_pack_free(&g->pack);
+    free(g->visual);
+    free(g->sequences);
+    free(g->ids);
+    free(g->rows);
+    free(g->best);
+    free(g->chosen);
+}
+
+pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_t count, const pfm_generate_options *options,
+                        pfm_answer *answers, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    generator g = {.session = session, .model = session->model, .requests = requests, .count = count, .options = options, .answers = answers};
+    memset(answers, 0, count * sizeof *answers);
+    PFM_TRY(encode_prompts(&g, err));
+    PFM_TRY(prepare(&g, err));
+    for (size_t begin = 0, end, tokens; begin < count; begin = end) {
+        end = batch_end(&g, begin, &tokens);
+        PFM_TRY(answer_batch(&g, begin, end, err));
+        pfm_report_progress(session->context, "answering", "questions", (double)end, (double)count, "");
+        if (pfm_interrupted(session->context) && end < count)
+            PFM_FAIL(PFM_ERROR_INTERRUPTED, "stopped after %zu of %zu questions", end, count);
+    }
+done:
+    for (size_t i = 0; status != PFM_OK && i < count; i++) {
+        free(answers[i].text);
+        answers[i].text = NULL;
+    }
+    release(&g);
+    return status;
+}

@@ -1,0 +1,243 @@
+#include "models/model.h"
+
+#include "base/memory.h"
+#include "base/try.h"
+#include "models/language/tokenizer_load.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pfm_status read_language(pfm_model *model, pfm_error *err)
+{
+    pfm_weights *weights = NULL;
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_weights_open(model->language_path, &weights, err));
+    PFM_TRY(pfm_language_read_config(weights, &model->language, err));
+    PFM_TRY(pfm_tokenizer_load(model->language_path, &model->tokenizer, err));
+    if (pfm_tokenizer_vocabulary(model->tokenizer) > (size_t)model->language.vocabulary)
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s: the tokenizer has %zu tokens, the embedding only %lld rows", model->language_path,
+                 pfm_tokenizer_vocabulary(model->tokenizer), (long long)model->language.vocabulary);
+    if (pfm_tokenizer_end(model->tokenizer) < 0)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: the tokenizer names no token that ends an answer", model->language_path);
+    PFM_TRY(pfm_language_rope_table(&model->language, model->language.context, &model->rope, err));
+done:
+    pfm_weights_close(weights);
+    return status;
+}
+
+static pfm_status shape_images(pfm_model *model, const pfm_model_options *options, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_vision_shape vision;
+    PFM_TRY(pfm_vision_shape_of(options->vision, options->image_size, &vision, &model->vision_parameters, err));
+    PFM_TRY(pfm_aligner_find(options->aligner, &model->aligner, err));
+    if (options->merge < 1 || vision.grid % options->merge != 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "model.merge %d does not divide the encoder's grid of %d; choose another image_size or merge",
+                 options->merge, vision.grid);
+    model->shape = (pfm_aligner_shape){.grid = vision.grid, .channels = vision.channels, .merge = options->merge, .hidden = model->language.hidden};
+    model->visual_tokens = model->aligner->tokens(&model->shape);
+    model->visual_width = model->aligner->width(&model->shape);
+    PFM_TRY(pfm_allocate((size_t)model->visual_width, sizeof *model->mean, &model->mean, err));
+    PFM_TRY(pfm_allocate((size_t)model->visual_width, sizeof *model->std, &model->std, err));
+    for (int64_t j = 0; j < model->visual_width; j++)
+        model->std[j] = 1;
+done:
+    return status;
+}
+
+pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *options, pfm_model **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_model *model = NULL;
+    PFM_TRY(pfm_allocate(1, sizeof *model, &model, err));
+    model->context = context;
+    model->act = options->precision == PFM_PRECISION_F32 ? PFM_ACT_F32 : PFM_ACT_BF16;
+    model->hook = options->hook;
+    model->lowercase_answers = options->lowercase_answers;
+    PFM_TRY(pfm_string_copy(options->instruction, &model->instruction, err));
+    if (options->system_text != NULL)
+        PFM_TRY(pfm_string_copy(options->system_text, &model->system_text, err));
+    if (options->language_path != NULL) {
+        PFM_TRY(pfm_string_copy(options->language_path, &model->language_path, err));
+        PFM_TRY(read_language(model, err));
+    } else {
+        model->language = *options->config;
+    }
+    PFM_TRY(shape_images(model, options, err));
+    PFM_TRY(pfm_parameters_create(context, model->act, options->training, &model->parameters, err));
+    *out = model;
+    model = NULL;
+done:
+    pfm_model_free(model);
+    return status;
+}
+
+void pfm_model_free(pfm_model *model)
+{
+    if (model == NULL)
+        return;
+    pfm_tokenizer_free(model->tokenizer);
+    pfm_parameters_free(model->parameters);
+    free(model->mean);
+    free(model->std);
+    free(model->rope);
+    free(model->language_path);
+    free(model->instruction);
+    free(model->system_text);
+    free(model);
+}
+
+pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUNT], bool with_loss, bool bound_visual,
+                            pfm_model_graph *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_builder builder = {.hook = model->hook};
+    *out = (pfm_model_graph){.features = PFM_NO_VALUE};
+    PFM_TRY(pfm_graph_create(model->parameters, capacity, &out->graph, err));
+    builder.graph = out->graph;
+    PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I64, false, &out->keys, err));
+    builder.token_keys = out->keys;
+    if (bound_visual) {
+        PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->language.hidden, PFM_STORAGE_F32, true, &out->language.visual, err));
+    } else {
+        PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->visual_width, PFM_STORAGE_ACT, false, &out->features, err));
+        PFM_TRY(model->aligner->build(&builder, &model->shape, out->features, &out->language.visual, err));
+    }
+    PFM_TRY(pfm_language_build(&builder, &model->language, with_loss, &out->language, err));
+done:
+    if (status != PFM_OK)
+        pfm_model_graph_free(out);
+    return status;
+}
+
+void pfm_model_graph_free(pfm_model_graph *graph)
+{
+    if (graph == NULL)
+        return;
+    pfm_graph_free(graph->graph);
+    *graph = (pfm_model_graph){0};
+}
+
+/* Visual tokens start as large as text tokens are: the aligner's weights are drawn with std(embedding) / sqrt(width). */
+static pfm_status scale_aligner(pfm_model *model, const pfm_weights *weights, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t count = (size_t)(model->language.vocabulary * model->language.hidden);
+    float *embedding = NULL;
+    double sum = 0, squares = 0;
+    PFM_TRY(pfm_allocate(count, sizeof *embedding, &embedding, err));
+    PFM_TRY(pfm_language_read_tensor(weights, &model->language, "model.embed_tokens.weight", model->language.vocabulary,
+                                     model->language.hidden, embedding, err));
+    for (size_t i = 0; i < count; i++) {
+        sum += embedding[i];
+        squares += (double)embedding[i] * embedding[i];
+    }
+    double mean = sum / (double)count, deviation = sqrt(squares / (double)count - mean * mean);
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        pfm_parameter *parameter = pfm_parameters_get(model->parameters, i);
+        if (parameter->initial == PFM_INITIAL_NORMAL)
+            parameter->initial_scale = deviation / sqrt((double)parameter->k);
+    }
+done:
+    free(embedding);
+    return status;
+}
+
+pfm_status pfm_model_load(pfm_model *model, uint64_t seed, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_weights *weights = NULL;
+    PFM_TRY(pfm_weights_open(model->language_path, &weights, err));
+    PFM_TRY(pfm_parameters_allocate(model->parameters, err));
+    PFM_TRY(scale_aligner(model, weights, err));
+    PFM_TRY(pfm_language_load(weights, &model->language, model->parameters, err));
+    PFM_TRY(pfm_parameters_initialise(model->parameters, seed, err));
+done:
+    pfm_weights_close(weights);
+    return status;
+}
+
+pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,
+                           int64_t visual_rows, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_executor_resize(executor, PFM_DIM_TOKENS, (int64_t)pack->tokens, err));
+    PFM_TRY(pfm_executor_resize(executor, PFM_DIM_ANSWERS, (int64_t)pack->answers, err));
+    PFM_TRY(pfm_executor_resize(executor, PFM_DIM_VISUAL, visual_rows, err));
+    pfm_executor_bind(executor, graph->keys, pack->keys);
+    pfm_executor_bind(executor, graph->language.ids, pack->ids);
+    pfm_executor_bind(executor, graph->language.positions, pack->positions);
+    pfm_executor_bind(executor, graph->language.rope, model->rope);
+    pfm_executor_bind(executor, graph->language.index, pack->index);
+    if (graph->language.targets != PFM_NO_VALUE)
+        pfm_executor_bind(executor, graph->language.targets, pack->targets);
+    pfm_op_environment *env = pfm_executor_environment(executor);
+    env->spans = pack->spans;
+    env->span_count = (int32_t)pack->span_count;
+    env->roots = pack->roots;
+    env->root_count = (int32_t)pack->root_count;
+    env->most_keys = pack->most_keys;
+done:
+    return status;
+}
+
+pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err)
+{
+    size_t width = (size_t)model->visual_width, count = (size_t)model->visual_tokens * width;
+    float *arranged = NULL;
+    pfm_status status = pfm_allocate(count, sizeof *arranged, &arranged, err);
+    if (status != PFM_OK)
+        return status;
+    model->aligner->arrange(&model->shape, features, arranged);
+    for (size_t i = 0; i < count; i++)
+        arranged[i] = (arranged[i] - model->mean[i % width]) / model->std[i % width];
+    if (model->act == PFM_ACT_F32)
+        memcpy(rows, arranged, count * sizeof *arranged);
+    else
+        model->context->kernels->bf16_from_f32(arranged, rows, count);
+    free(arranged);
+    return PFM_OK;
+}
+
+pfm_status pfm_feature_statistics_add(const pfm_model *model, pfm_feature_statistics *statistics, const float *features, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t width = (size_t)model->visual_width;
+    float *arranged = NULL;
+    if (statistics->sum == NULL) {
+        statistics->width = model->visual_width;
+        PFM_TRY(pfm_allocate(width, sizeof *statistics->sum, &statistics->sum, err));
+        PFM_TRY(pfm_allocate(width, sizeof *statistics->squares, &statistics->squares, err));
+    }
+    PFM_TRY(pfm_allocate((size_t)model->visual_tokens * width, sizeof *arranged, &arranged, err));
+    model->aligner->arrange(&model->shape, features, arranged);
+    for (int64_t t = 0; t < model->visual_tokens; t++) {
+        for (size_t j = 0; j < width; j++) {
+            double x = arranged[(size_t)t * width + j];
+            statistics->sum[j] += x;
+            statistics->squares[j] += x * x;
+        }
+    }
+    statistics->rows += model->visual_tokens;
+done:
+    free(arranged);
+    return status;
+}
+
+void pfm_feature_statistics_finish(pfm_feature_statistics *statistics, pfm_model *model)
+{
+    double n = (double)statistics->rows;
+    for (int64_t j = 0; j < statistics->width; j++) {
+        double mean = statistics->sum[j] / n, variance = n > 1 ? (statistics->squares[j] - n * mean * mean) / (n - 1) : 0;
+        model->mean[j] = (float)mean;
+        model->std[j] = (float)(sqrt(variance > 0 ? variance : 0) + 1e-3);
+    }
+}
+
+void pfm_feature_statistics_free(pfm_feature_statistics *statistics)
+{
+    free(statistics->sum);
+    free(statistics->squares);
+    *statistics = (pfm_feature_statistics){0};
+}

@@ -1,0 +1,192 @@
+/* train --plan: what a recipe would take, before anything is loaded. */
+#include "base/json.h"
+#include "base/process.h"
+#include "base/try.h"
+#include "models/vision/feature_store.h"
+#include "pefomed/weights.h"
+#include "train/audit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What is guessed where the data are not at hand: text tokens that the rows of an image share, and a row's own. */
+enum { SHARED_TEXT = 24, OWN_TEXT = 16, ANSWER_TOKENS = 4 };
+
+/* What a process holds beside parameters and activations: program, tokenizer, data set, buffers. Measured: about 80 MiB. */
+static const size_t other_bytes = (size_t)96 << 20;
+
+typedef struct estimate {
+    pfm_context *context;
+    pfm_recipe *recipe;
+    pfm_peft *peft;
+    pfm_model *model;
+    pfm_model_graph graph;
+    pfm_plan *plan;
+    int64_t tokens, visual, answers; /* of the largest micro-batch */
+    double step_tokens;              /* of an average step */
+    size_t images;                   /* 0: unknown */
+} estimate;
+
+static pfm_status create_model(estimate *e, const char *language_path, pfm_error *err)
+{
+    const pfm_recipe *r = e->recipe;
+    pfm_status status = PFM_OK;
+    pfm_peft_options peft = {.method = r->peft.method, .rank = r->peft.rank, .alpha = r->peft.alpha, .dropout = r->peft.dropout,
+                             .targets = (const char *const *)r->peft.targets, .target_count = r->peft.target_count, .rslora = r->peft.rslora};
+    PFM_TRY(pfm_peft_create(&peft, &e->peft, err));
+    pfm_language_config known;
+    pfm_model_options options = {.vision = r->model.vision, .image_size = r->model.image_size, .aligner = r->model.aligner, .merge = r->model.merge,
+                                 .language_path = language_path, .instruction = r->prompt.instruction, .system_text = r->prompt.system,
+                                 .training = true, .precision = e->context->precision, .hook = pfm_peft_hook(e->peft)};
+    if (language_path == NULL) {
+        PFM_TRY(pfm_language_known(r->model.language, &known, err));
+        options.config = &known;
+    }
+    PFM_TRY(pfm_model_create(e->context, &options, &e->model, err));
+done:
+    return status;
+}
+
+static void guess_sizes(estimate *e)
+{
+    int64_t batch = e->recipe->train.batch, group = e->recipe->train.pack ? e->recipe->data.group : 1, groups = (batch + group - 1) / group;
+    int64_t visual = e->model->visual_tokens;
+    e->step_tokens = (double)(groups * (visual + SHARED_TEXT) + batch * OWN_TEXT);
+    e->tokens = (int64_t)e->step_tokens < 1024 ? (int64_t)e->step_tokens : 1024;
+    e->tokens = e->tokens < visual + SHARED_TEXT + group * OWN_TEXT ? visual + SHARED_TEXT + group * OWN_TEXT : e->tokens;
+    e->visual = groups * visual;
+    e->answers = batch * ANSWER_TOKENS;
+}
+
+/* The exact sizes, from a trainer that has read the data and nothing else. */
+static pfm_status read_sizes(estimate *e, const char *data, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_session *session = NULL;
+    pfm_trainer *trainer = NULL;
+    pfm_recipe *copy = NULL;
+    pfm_buffer text = {0};
+    PFM_TRY(pfm_recipe_write(e->recipe, &text, err));
+    PFM_TRY(pfm_recipe_parse(text.data, text.size, "recipe", NULL, 0, &copy, err));
+    pfm_recipe *given = copy;
+    copy = NULL;
+    PFM_TRY(pfm_session_create(e->context, given, true, &session, err));
+    PFM_TRY(pfm_trainer_create(session, data, &trainer, err));
+    pfm_trainer_sizes sizes;
+    PFM_TRY(pfm_trainer_measure(trainer, &sizes, err));
+    e->tokens = (int64_t)sizes.tokens;
+    e->visual = (int64_t)sizes.visual;
+    e->answers = (int64_t)sizes.answers;
+    e->step_tokens = sizes.mean_step_tokens;
+    e->images = trainer->train_set->image_count + (trainer->validate_set != NULL ? trainer->validate_set->image_count : 0);
+done:
+    pfm_trainer_free(trainer);
+    pfm_session_free(session);
+    pfm_buffer_free(&text);
+    return status;
+}
+
+static pfm_status plan_memory(estimate *e, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = e->tokens, [PFM_DIM_ANSWERS] = e->answers, [PFM_DIM_VISUAL] = e->visual};
+    PFM_TRY(pfm_model_build(e->model, capacity, true, false, &e->graph, err));
+    PFM_TRY(pfm_peft_check_targets(e->peft, err));
+    pfm_op_environment env = {.context = e->context, .kernels = e->context->kernels, .act = e->model->act, .training = true,
+                              .span_count = (int32_t)e->tokens, .most_keys = (int32_t)e->tokens};
+    PFM_TRY(pfm_plan_create(e->graph.graph, &env, e->graph.language.loss, &e->plan, err));
+done:
+    return status;
+}
+
+/* Multiplications and additions of one token through the linear layers, forward and backward. */
+static double operations_per_token(const estimate *e)
+{
+    double total = 0;
+    for (size_t n = 0; n < e->graph.graph->node_count; n++) {
+        const pfm_graph_node *node = &e->graph.graph->nodes[n];
+        if (node->op != &pfm_op_linear || e->graph.graph->values[node->out[0]].shape.dim != PFM_DIM_TOKENS)
+            continue;
+        const pfm_parameter *weight = pfm_parameters_get(e->model->parameters, node->operand[0]);
+        int products = 1 + (e->plan->runs_backward[n] ? 1 + weight->trainable : 0);
+        total += 2.0 * products * (double)weight->n * (double)weight->k;
+    }
+    return total;
+}
+
+/* Operations a second of this machine's products, measured for a twentieth of a second. */
+static pfm_status measure_rate(pfm_context *context, pfm_act_type act, double *rate, pfm_error *err)
+{
+    enum { M = 512, N = 576, K = 576 };
+    pfm_status status = PFM_OK;
+    pfm_block a = {0}, b = {0}, c = {0}, scratch = {0};
+    pfm_op_environment env = {.context = context, .kernels = context->kernels, .act = act};
+    PFM_TRY(pfm_block_create(M * K * sizeof(float), &a, err));
+    PFM_TRY(pfm_block_create(context->kernels->gemm_pack_size[act](N, K), &b, err));
+    PFM_TRY(pfm_block_create(M * N * sizeof(float), &c, err));
+    PFM_TRY(pfm_block_create(pfm_op_gemm_scratch(&env), &scratch, err));
+    pfm_gemm gemm = {.m = M, .n = N, .k = K, .a = a.data, .lda = K, .b = b.data, .alpha = 1, .c = c.data, .ldc = N, .c_type = act};
+    pfm_op_gemm(&env, &gemm, scratch.data);
+    int runs = 0;
+    double start = pfm_process_clock(), seconds;
+    do {
+        pfm_op_gemm(&env, &gemm, scratch.data);
+        runs++;
+        seconds = pfm_process_clock() - start;
+    } while (seconds < 0.05);
+    *rate = 2.0 * M * N * K * runs / seconds;
+done:
+    pfm_block_free(&a);
+    pfm_block_free(&b);
+    pfm_block_free(&c);
+    pfm_block_free(&scratch);
+    return status;
+}
+
+static pfm_status write_plan(const estimate *e, char **json, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    double rate = 1;
+    pfm_vision_shape shape = {.grid = e->model->shape.grid, .channels = e->model->shape.channels};
+    PFM_TRY(measure_rate(e->context, e->model->act, &rate, err));
+    /* products take about seven tenths of a step */
+    double seconds = operations_per_token(e) * e->step_tokens / rate / 0.7;
+    int64_t trainable = pfm_parameters_trainable(e->model->parameters);
+    int64_t total = pfm_parameters_total(e->model->parameters) + (int64_t)e->model->vision_parameters;
+    size_t peak = pfm_parameters_bytes(e->model->parameters) + e->plan->bytes + e->plan->scratch + other_bytes;
+    json_int_t cache = (json_int_t)(e->images * pfm_feature_file_bytes(&shape));
+    json_t *stage = json_pack("{s:s, s:I, s:I, s:I, s:f, s:I}", "name", "train", "trainable_parameters", (json_int_t)trainable, "total_parameters",
+                              (json_int_t)total, "peak_bytes", (json_int_t)peak, "seconds_per_step", seconds, "cache_bytes", cache);
+    json_t *document = json_pack("{s:I, s:I, s:I, s:f, s:I, s:[o]}", "trainable_parameters", (json_int_t)trainable, "total_parameters",
+                                 (json_int_t)total, "peak_bytes", (json_int_t)peak, "seconds_per_step", seconds, "cache_bytes", cache, "stages", stage);
+    *json = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
+    json_decref(document);
+    if (*json == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not make the plan");
+done:
+    return status;
+}
+
+pfm_status pfm_train_plan(pfm_context *context, pfm_recipe *recipe, const char *data, char **json, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    estimate e = {.context = context, .recipe = recipe};
+    char *path = NULL;
+    bool at_hand = pfm_model_path(context, recipe->model.language, &path, NULL) == PFM_OK;
+    PFM_TRY(create_model(&e, at_hand ? path : NULL, err));
+    guess_sizes(&e);
+    if (data == NULL)
+        data = recipe->data.path;
+    if (at_hand && data != NULL)
+        PFM_TRY(read_sizes(&e, data, err));
+    PFM_TRY(plan_memory(&e, err));
+    PFM_TRY(write_plan(&e, json, err));
+done:
+    pfm_plan_free(e.plan);
+    pfm_model_graph_free(&e.graph);
+    pfm_model_free(e.model);
+    pfm_peft_free(e.peft);
+    pfm_recipe_free(recipe);
+    free(path);
+    return status;
+}
