@@ -4,6 +4,7 @@
 
 #include "pefomed/context.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -27,6 +28,21 @@ typedef struct pfm_ask_options {
 /* *json = {"answer","prompt","tokens","seconds","probability"}, the caller calls free(). prompt is the exact text given to the
  * model with <image> where the visual tokens stand; seconds is from the loaded model to the last token. */
 pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **json, pfm_error *err) PFM_MUST_CHECK;
+
+/* ---- one part of a model on tensors, to check it against another implementation ---- */
+
+typedef struct pfm_forward_options {
+    const char *model;   /* a run, or a model by name or path */
+    const char *input;   /* safetensors: input_ids [T] or inputs_embeds [T,D]; pixel_values [3,H,W]; or image_features [N,C] */
+    const char *output;  /* safetensors: logits [T,V], or features [N,C] */
+    const char *adapter; /* NULL, or a folder in PEFT's format */
+    bool has_layer;
+    int layer;           /* of a vision encoder: which hidden state; negative counts from the end */
+    bool grad;           /* input also holds grad_out of the output's shape; output gains grad_in and NAME.grad of what trains */
+} pfm_forward_options;
+
+/* Text alone, no dropout, rows in one sequence from position 0. USAGE where the input names no part, or the part cannot. */
+pfm_status pfm_forward(pfm_context *context, const pfm_forward_options *options, pfm_error *err) PFM_MUST_CHECK;
 
 #ifdef __cplusplus
 }

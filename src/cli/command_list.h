@@ -7,6 +7,7 @@
     X(tokens)                                                                                                                  \
     X(train)                                                                                                                   \
     X(ask)                                                                                                                     \
+    X(forward)                                                                                                                 \
     X(image)                                                                                                                   \
     X(score)                                                                                                                   \
     X(inspect)                                                                                                                 \

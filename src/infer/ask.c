@@ -80,7 +80,7 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     pfm_status status = PFM_OK;
     asking a = {.options = options};
     pfm_answer answer = {0};
-    PFM_TRY(pfm_session_open(context, options->run, &a.session, err));
+    PFM_TRY(pfm_session_open(context, options->run, false, &a.session, err));
     PFM_TRY(pfm_session_load_vision(a.session, err));
     PFM_TRY(pfm_text_stream_create(a.session->model->tokenizer, true, &a.stream, err));
     pfm_request request = {.question = options->question};

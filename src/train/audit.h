@@ -1,4 +1,4 @@
-/* What a run was made from, so that every number can be traced: in audit.json, and what it would take. */
+/* What a run was made from, so that every number can be traced; and what a recipe would take. */
 #ifndef PFM_TRAIN_AUDIT_H
 #define PFM_TRAIN_AUDIT_H
 

@@ -155,6 +155,23 @@ done:
     return status;
 }
 
+pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, pfm_error *err)
+{
+    char *path = NULL;
+    pfm_status status = pfm_path_join(adapter_folder, "adapter_model.safetensors", &path, err);
+    if (status == PFM_OK)
+        status = load_file(path, adapter_prefix, false, 0, model, err);
+    free(path);
+    return status;
+}
+
+pfm_status pfm_run_tensor_name(const pfm_parameter *parameter, char **out, pfm_error *err)
+{
+    if (is_aligner(parameter))
+        return pfm_string_copy(parameter->name + sizeof aligner_prefix - 1, out, err);
+    return pfm_string_format(out, err, "%s%s", adapter_prefix, parameter->name);
+}
+
 pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -163,10 +180,9 @@ pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err)
     if (!pfm_path_exists(aligner))
         PFM_FAIL(PFM_ERROR_IO, "%s holds no finished model (no aligner.safetensors); run the same pefomed train again to go on with it", folder);
     PFM_TRY(load_file(aligner, "", true, 2, model, err));
-    if (model->hook != NULL) {
-        PFM_TRY(pfm_path_join(folder, "adapter/adapter_model.safetensors", &adapter, err));
-        PFM_TRY(load_file(adapter, adapter_prefix, false, 0, model, err));
-    }
+    PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
+    if (model->hook != NULL)
+        PFM_TRY(pfm_run_load_adapter(adapter, model, err));
 done:
     free(aligner);
     free(adapter);

@@ -42,7 +42,7 @@ done:
     return status;
 }
 
-pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, pfm_session **out, pfm_error *err)
+pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_recipe *recipe = NULL;
@@ -54,7 +54,7 @@ pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, pfm
             PFM_FAIL(PFM_ERROR_IO, "%s is not a run: it holds no recipe.yaml; pefomed train makes one", run_or_recipe);
     }
     PFM_TRY(pfm_recipe_load(is_run ? file : run_or_recipe, NULL, 0, &recipe, err));
-    PFM_TRY(pfm_session_create(context, recipe, false, out, err));
+    PFM_TRY(pfm_session_create(context, recipe, training, out, err));
     if (is_run) {
         status = pfm_string_copy(run_or_recipe, &(*out)->run, err);
         if (status != PFM_OK) {
@@ -97,10 +97,13 @@ done:
 pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    if (session->loaded)
+        return PFM_OK;
     PFM_TRY(pfm_peft_check_targets(session->peft, err));
     PFM_TRY(pfm_model_load(session->model, session->context->seed, err));
     if (session->run != NULL)
         PFM_TRY(pfm_run_load(session->run, session->model, err));
+    session->loaded = true;
 done:
     return status;
 }
