@@ -1,0 +1,31 @@
+/* How good a run is: answers a split and scores it. */
+#ifndef PEFOMED_EVALUATE_H
+#define PEFOMED_EVALUATE_H
+
+#include "pefomed/context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pfm_eval_options {
+    const char *run;   /* a run's folder, or a recipe file: the untrained model */
+    const char *data;  /* where the data set lies; NULL: where the recipe says */
+    const char *split; /* NULL: the recipe's validation split */
+    int limit;         /* the first rows only; 0: all */
+    const char *probe; /* "none" (or NULL), "blank", "noise", "swap", "swap-any" */
+    const char *out;   /* predictions file; NULL: none is written */
+    int max_tokens;    /* of an answer; 0: the recipe's eval.max_tokens */
+} pfm_eval_options;
+
+/* *json = the score as one JSON document (the profile `vqa`), the caller calls free(). The scores of a whole split are also kept
+ * in RUN/scores/SPLIT-PROBE.json and shown by the model card. */
+pfm_status pfm_eval(pfm_context *context, const pfm_eval_options *options, char **json, pfm_error *err) PFM_MUST_CHECK;
+
+/* Writes RUN/README.md, the model card, from what the run's folder holds: recipe, audit, log, scores. */
+pfm_status pfm_card(pfm_context *context, const char *run, pfm_error *err) PFM_MUST_CHECK;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

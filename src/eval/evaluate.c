@@ -1,0 +1,184 @@
+/* pefomed eval: a split's questions answered and scored. */
+#include "pefomed/evaluate.h"
+
+#include "base/file.h"
+#include "base/try.h"
+#include "eval/answers.h"
+#include "eval/predictions.h"
+#include "eval/probe.h"
+#include "eval/vqa.h"
+#include "infer/generate.h"
+#include "models/vision/feature_store.h"
+
+#include <stdlib.h>
+
+typedef struct evaluation {
+    pfm_context *context;
+    const pfm_eval_options *options;
+    pfm_session *session;
+    pfm_dataset *dataset, *training; /* training: NULL where there is no such split */
+    pfm_probe probe;
+    pfm_feature_store *features; /* of the split's images; NULL where the probe makes its own */
+    size_t *replacement;         /* [image_count] for the swapping probes */
+    const char *split;
+} evaluation;
+
+static pfm_status load_data(evaluation *e, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_recipe *recipe = e->session->recipe;
+    const char *data = e->options->data != NULL ? e->options->data : recipe->data.path;
+    if (data == NULL)
+        PFM_FAIL(PFM_ERROR_USAGE, "where is the data set? name its folder with --data or data.path in the recipe");
+    pfm_dataset_options options = {.language = recipe->data.language, .seed = e->context->seed, .validate_share = recipe->data.validate_share,
+                                   .validate_by = recipe->data.validate_by, .limit = (size_t)e->options->limit};
+    PFM_TRY(pfm_dataset_load(recipe->data.dataset, data, e->split, &options, &e->dataset, err));
+    PFM_TRY(pfm_dataset_check_images(e->dataset, err));
+    options.limit = 0;
+    bool found = false;
+    PFM_TRY(pfm_dataset_has_split(recipe->data.dataset, data, recipe->data.train, &options, &found, err));
+    if (found)
+        PFM_TRY(pfm_dataset_load(recipe->data.dataset, data, recipe->data.train, &options, &e->training, err));
+done:
+    return status;
+}
+
+static pfm_status prepare_images(evaluation *e, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const char **paths = NULL;
+    size_t matched = 0, images = e->dataset->image_count;
+    if (e->probe == PFM_PROBE_BLANK || e->probe == PFM_PROBE_NOISE)
+        goto done;
+    if (e->probe != PFM_PROBE_NONE) {
+        PFM_TRY(pfm_allocate(images, sizeof *e->replacement, &e->replacement, err));
+        PFM_TRY(pfm_probe_swap_dataset(e->dataset, e->probe, e->context->seed, e->replacement, &matched, err));
+        pfm_log(e->context, PFM_LOG_INFO, "%zu of %zu images are replaced by one of the same kind", matched, images);
+    }
+    PFM_TRY(pfm_allocate(images, sizeof *paths, &paths, err));
+    for (size_t i = 0; i < e->dataset->count; i++)
+        paths[e->dataset->rows[i].image_index] = e->dataset->rows[i].image_path;
+    PFM_TRY(pfm_feature_store_create(e->session->vision, paths, images, PFM_FEATURE_QUOTA, &e->features, err));
+done:
+    free(paths);
+    return status;
+}
+
+/* A made-up picture of the size of the row's own. */
+static pfm_status give_made_image(evaluation *e, const pfm_row *row, float *features, pfm_error *err)
+{
+    pfm_image image = {0};
+    pfm_status status = pfm_image_load(row->image_path, &image, err);
+    if (status != PFM_OK)
+        return status;
+    if (e->probe == PFM_PROBE_BLANK)
+        pfm_probe_make_blank(&image);
+    else
+        pfm_probe_make_noise(&image, e->context->seed, (uint64_t)row->image_index);
+    status = pfm_features_of_image(e->session->vision, &image, features, err);
+    pfm_image_free(&image);
+    return status;
+}
+
+static pfm_status give_features(void *user, size_t request, float *features, pfm_error *err)
+{
+    evaluation *e = user;
+    const pfm_row *row = &e->dataset->rows[request];
+    if (e->features == NULL)
+        return give_made_image(e, row, features, err);
+    size_t image = (size_t)row->image_index;
+    return pfm_feature_store_read(e->features, e->replacement != NULL ? e->replacement[image] : image, features, err);
+}
+
+/* Answers every row; rows of one image that stand together share it. */
+static pfm_status answer(evaluation *e, json_t **predictions, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t count = e->dataset->count;
+    pfm_request *requests = NULL;
+    pfm_answer *answers = NULL;
+    PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
+    PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
+    for (size_t i = 0; i < count; i++) {
+        const pfm_row *row = &e->dataset->rows[i];
+        requests[i] = (pfm_request){.question = row->question, .group = i == 0 ? 0 : requests[i - 1].group + (row->image_index != row[-1].image_index)};
+    }
+    const pfm_recipe *recipe = e->session->recipe;
+    pfm_generate_options generate = {.max_tokens = e->options->max_tokens > 0 ? e->options->max_tokens : recipe->eval.max_tokens,
+                                     .images = recipe->eval.batch, .features = give_features, .user = e};
+    PFM_TRY(pfm_generate(e->session, requests, count, &generate, answers, err));
+    PFM_TRY(pfm_answers_to_predictions(e->dataset, answers, predictions, err));
+done:
+    for (size_t i = 0; answers != NULL && i < count; i++)
+        free(answers[i].text);
+    free(requests);
+    free(answers);
+    return status;
+}
+
+/* RUN/scores/SPLIT-PROBE.json, for the model card. */
+static pfm_status keep_scores(const evaluation *e, const json_t *scores, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *folder = NULL, *name = NULL, *path = NULL;
+    if (e->session->run == NULL || e->options->limit > 0)
+        return PFM_OK;
+    PFM_TRY(pfm_path_join(e->session->run, "scores", &folder, err));
+    PFM_TRY(pfm_folder_create(folder, err));
+    PFM_TRY(pfm_string_format(&name, err, "%s-%s.json", e->split, pfm_probe_name(e->probe)));
+    PFM_TRY(pfm_path_join(folder, name, &path, err));
+    PFM_TRY(pfm_json_save(path, scores, err));
+done:
+    free(folder);
+    free(name);
+    free(path);
+    return status;
+}
+
+static pfm_status score(const evaluation *e, const json_t *predictions, char **json, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *training = NULL, *scores = NULL;
+    if (e->training != NULL)
+        PFM_TRY(pfm_training_rows_create(e->training, &training, err));
+    pfm_score_options options = {.dataset = e->session->recipe->data.dataset, .split = e->split, .probe = pfm_probe_name(e->probe),
+                                 .seed = e->context->seed, .threads = e->context->threads};
+    PFM_TRY(pfm_score_vqa(predictions, training, &options, &scores, err));
+    PFM_TRY(keep_scores(e, scores, err));
+    *json = json_dumps(scores, JSON_COMPACT);
+    if (*json == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the scores");
+done:
+    json_decref(training);
+    json_decref(scores);
+    return status;
+}
+
+pfm_status pfm_eval(pfm_context *context, const pfm_eval_options *options, char **json, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    evaluation e = {.context = context, .options = options};
+    json_t *predictions = NULL;
+    PFM_TRY(pfm_probe_parse(options->probe, &e.probe, err));
+    PFM_TRY(pfm_session_open(context, options->run, false, &e.session, err));
+    e.split = options->split != NULL ? options->split : e.session->recipe->data.validate;
+    PFM_TRY(load_data(&e, err));
+    PFM_TRY(pfm_session_load_vision(e.session, err));
+    PFM_TRY(prepare_images(&e, err));
+    if (e.features != NULL)
+        pfm_vision_rest(e.session->vision);
+    PFM_TRY(answer(&e, &predictions, err));
+    if (options->out != NULL)
+        PFM_TRY(pfm_predictions_save(options->out, predictions, err));
+    PFM_TRY(score(&e, predictions, json, err));
+    if (e.session->run != NULL && options->limit == 0)
+        PFM_TRY(pfm_card(context, e.session->run, err));
+done:
+    json_decref(predictions);
+    pfm_feature_store_free(e.features);
+    free(e.replacement);
+    pfm_dataset_free(e.dataset);
+    pfm_dataset_free(e.training);
+    pfm_session_free(e.session);
+    return status;
+}
