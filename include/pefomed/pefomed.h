@@ -6,6 +6,7 @@
 #include "pefomed/context.h"
 #include "pefomed/data.h"
 #include "pefomed/eval.h"
+#include "pefomed/evaluate.h"
 #include "pefomed/image.h"
 #include "pefomed/inspect.h"
 #include "pefomed/phantom.h"

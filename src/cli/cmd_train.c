@@ -26,6 +26,17 @@ static void render_plan(const json_t *document, FILE *out)
     fprintf(out, "cache        %.1f MiB of image features on disk\n", number(document, "cache_bytes") / 1048576.0);
 }
 
+/* The model card stands beside what it describes; eval adds scores to it. */
+static pfm_status write_card(const cli_call *call, const char *json, pfm_error *err)
+{
+    json_t *document = json_loads(json, 0, NULL);
+    const char *run = json_string_value(json_object_get(document, "run"));
+    pfm_status status = run == NULL ? pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not write the model card")
+                                    : pfm_card(cli_context(call), run, err);
+    json_decref(document);
+    return status;
+}
+
 static pfm_status run(cli_call *call, pfm_error *err)
 {
     pfm_train_options options = {.recipe = cli_operand(call, 0), .data = cli_get(call, "data"), .out = cli_get(call, "out"),
@@ -33,6 +44,8 @@ static pfm_status run(cli_call *call, pfm_error *err)
     options.sets = cli_get_all(call, "set", &options.set_count);
     char *json = NULL;
     pfm_status status = pfm_train(cli_context(call), &options, &json, err);
+    if (status == PFM_OK && !options.plan)
+        status = write_card(call, json, err);
     if (status == PFM_OK)
         status = cli_print_text(call, json, options.plan ? render_plan : render_run, err);
     free(json);

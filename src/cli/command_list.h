@@ -6,6 +6,7 @@
     X(phantom)                                                                                                                 \
     X(tokens)                                                                                                                  \
     X(train)                                                                                                                   \
+    X(eval)                                                                                                                    \
     X(ask)                                                                                                                     \
     X(forward)                                                                                                                 \
     X(image)                                                                                                                   \

@@ -20,6 +20,7 @@ typedef struct evaluation {
     pfm_probe probe;
     pfm_feature_store *features; /* of the split's images; NULL where the probe makes its own */
     size_t *replacement;         /* [image_count] for the swapping probes */
+    size_t *order;               /* [count] rows, image by image */
     const char *split;
 } evaluation;
 
@@ -27,18 +28,13 @@ static pfm_status load_data(evaluation *e, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_recipe *recipe = e->session->recipe;
-    const char *data = e->options->data != NULL ? e->options->data : recipe->data.path;
-    if (data == NULL)
-        PFM_FAIL(PFM_ERROR_USAGE, "where is the data set? name its folder with --data or data.path in the recipe");
-    pfm_dataset_options options = {.language = recipe->data.language, .seed = e->context->seed, .validate_share = recipe->data.validate_share,
-                                   .validate_by = recipe->data.validate_by, .limit = (size_t)e->options->limit};
-    PFM_TRY(pfm_dataset_load(recipe->data.dataset, data, e->split, &options, &e->dataset, err));
-    PFM_TRY(pfm_dataset_check_images(e->dataset, err));
-    options.limit = 0;
+    const char *data = e->options->data;
     bool found = false;
-    PFM_TRY(pfm_dataset_has_split(recipe->data.dataset, data, recipe->data.train, &options, &found, err));
+    PFM_TRY(pfm_recipe_load_data(recipe, data, e->split, (size_t)e->options->limit, &e->dataset, err));
+    PFM_TRY(pfm_dataset_check_images(e->dataset, err));
+    PFM_TRY(pfm_recipe_has_data(recipe, data, recipe->data.train, &found, err));
     if (found)
-        PFM_TRY(pfm_dataset_load(recipe->data.dataset, data, recipe->data.train, &options, &e->training, err));
+        PFM_TRY(pfm_recipe_load_data(recipe, data, recipe->data.train, 0, &e->training, err));
 done:
     return status;
 }
@@ -83,31 +79,55 @@ static pfm_status give_made_image(evaluation *e, const pfm_row *row, float *feat
 static pfm_status give_features(void *user, size_t request, float *features, pfm_error *err)
 {
     evaluation *e = user;
-    const pfm_row *row = &e->dataset->rows[request];
+    const pfm_row *row = &e->dataset->rows[e->order[request]];
     if (e->features == NULL)
         return give_made_image(e, row, features, err);
     size_t image = (size_t)row->image_index;
     return pfm_feature_store_read(e->features, e->replacement != NULL ? e->replacement[image] : image, features, err);
 }
 
-/* Answers every row; rows of one image that stand together share it. */
+/* Predictions in the split's order from answers in the order of images. */
+static pfm_status collect(const evaluation *e, const pfm_answer *answers, json_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t count = e->dataset->count, *place = NULL;
+    json_t *predictions = json_array(), *prediction = NULL;
+    PFM_TRY(pfm_allocate(count, sizeof *place, &place, err));
+    for (size_t i = 0; i < count; i++)
+        place[e->order[i]] = i;
+    for (size_t i = 0; i < count; i++) {
+        const pfm_answer *given = &answers[place[i]];
+        PFM_TRY(pfm_prediction_create(&e->dataset->rows[i], given->text, given->probability, &prediction, err));
+        if (json_array_append_new(predictions, prediction) != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not collect the predictions");
+    }
+    *out = predictions;
+    predictions = NULL;
+done:
+    json_decref(predictions);
+    free(place);
+    return status;
+}
+
+/* Answers every row, image by image, so that the questions of one image share it. */
 static pfm_status answer(evaluation *e, json_t **predictions, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t count = e->dataset->count;
     pfm_request *requests = NULL;
     pfm_answer *answers = NULL;
+    PFM_TRY(pfm_dataset_order_by_image(e->dataset, &e->order, err));
     PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
     for (size_t i = 0; i < count; i++) {
-        const pfm_row *row = &e->dataset->rows[i];
-        requests[i] = (pfm_request){.question = row->question, .group = i == 0 ? 0 : requests[i - 1].group + (row->image_index != row[-1].image_index)};
+        const pfm_row *row = &e->dataset->rows[e->order[i]];
+        requests[i] = (pfm_request){.question = row->question, .group = row->image_index};
     }
     const pfm_recipe *recipe = e->session->recipe;
     pfm_generate_options generate = {.max_tokens = e->options->max_tokens > 0 ? e->options->max_tokens : recipe->eval.max_tokens,
                                      .images = recipe->eval.batch, .features = give_features, .user = e};
     PFM_TRY(pfm_generate(e->session, requests, count, &generate, answers, err));
-    PFM_TRY(pfm_answers_to_predictions(e->dataset, answers, predictions, err));
+    PFM_TRY(collect(e, answers, predictions, err));
 done:
     for (size_t i = 0; answers != NULL && i < count; i++)
         free(answers[i].text);
@@ -177,6 +197,7 @@ done:
     json_decref(predictions);
     pfm_feature_store_free(e.features);
     free(e.replacement);
+    free(e.order);
     pfm_dataset_free(e.dataset);
     pfm_dataset_free(e.training);
     pfm_session_free(e.session);

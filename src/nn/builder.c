@@ -56,7 +56,7 @@ pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name,
         status = pfm_graph_add(builder->graph, &node, y, err);
     if (status != PFM_OK || builder->hook == NULL)
         return status;
-    pfm_place place = {.kind = PFM_PLACE_LINEAR, .name = name, .input = x, .output = *y, .weight = node.operand[0], .n = options->n, .k = options->k};
+    pfm_model_place place = {.kind = PFM_PLACE_LINEAR, .name = name, .input = x, .output = *y, .weight = node.operand[0], .n = options->n, .k = options->k};
     return builder->hook->apply(builder->hook->user, builder, &place, y, err);
 }
 

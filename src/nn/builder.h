@@ -5,25 +5,25 @@
 
 #include "nn/graph.h"
 
-typedef enum pfm_place_kind {
+typedef enum pfm_model_place_kind {
     PFM_PLACE_LINEAR /* output = linear(input, weight) + whatever was added: the hook may replace the output */
-} pfm_place_kind;
+} pfm_model_place_kind;
 
-typedef struct pfm_place {
-    pfm_place_kind kind;
+typedef struct pfm_model_place {
+    pfm_model_place_kind kind;
     const char *name; /* the module's, "model.layers.3.self_attn.q_proj" */
     pfm_value input;  /* act [rows, k] */
     pfm_value output; /* [rows, n], f32 or act */
     int weight;       /* parameter id of [n, k] */
     int64_t n, k;
-} pfm_place;
+} pfm_model_place;
 
 struct pfm_builder;
 
 /* A method at work on this model. apply is called once a place and graph and may set *output to a value of the same shape. */
 typedef struct pfm_hook {
     void *user;
-    pfm_status (*apply)(void *user, struct pfm_builder *builder, const pfm_place *place, pfm_value *output, pfm_error *err);
+    pfm_status (*apply)(void *user, struct pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err);
 } pfm_hook;
 
 typedef struct pfm_builder {

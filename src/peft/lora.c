@@ -16,7 +16,7 @@ static uint32_t place_number(const char *name)
     return hash;
 }
 
-static pfm_status add_dropout(pfm_builder *builder, const pfm_place *place, double probability, pfm_value *x, pfm_error *err)
+static pfm_status add_dropout(pfm_builder *builder, const pfm_model_place *place, double probability, pfm_value *x, pfm_error *err)
 {
     if (probability == 0)
         return PFM_OK;
@@ -27,7 +27,7 @@ static pfm_status add_dropout(pfm_builder *builder, const pfm_place *place, doub
     return pfm_graph_add(builder->graph, &node, x, err);
 }
 
-static pfm_status add_factor(pfm_builder *builder, const pfm_place *place, const char *factor, pfm_parameter declaration,
+static pfm_status add_factor(pfm_builder *builder, const pfm_model_place *place, const char *factor, pfm_parameter declaration,
                              pfm_graph_node *node, pfm_value *y, pfm_error *err)
 {
     char *name = NULL;
@@ -43,7 +43,7 @@ done:
     return status;
 }
 
-static pfm_status apply(pfm_peft *peft, pfm_builder *builder, const pfm_place *place, pfm_value *output, pfm_error *err)
+static pfm_status apply(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err)
 {
     const pfm_peft_options *options = pfm_peft_get_options(peft);
     pfm_status status = PFM_OK;

@@ -25,7 +25,7 @@ static bool names(const char *target, const char *module)
     return whole >= part && strcmp(module + whole - part, target) == 0 && (whole == part || module[whole - part - 1] == '.');
 }
 
-static pfm_status apply(void *user, pfm_builder *builder, const pfm_place *place, pfm_value *output, pfm_error *err)
+static pfm_status apply(void *user, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err)
 {
     pfm_peft *peft = user;
     bool wanted = false;

@@ -18,7 +18,7 @@ typedef struct pfm_peft pfm_peft;
 
 typedef struct pfm_peft_method {
     const char *name;
-    pfm_status (*apply)(pfm_peft *peft, pfm_builder *builder, const pfm_place *place, pfm_value *output, pfm_error *err);
+    pfm_status (*apply)(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err);
     /* values f32 [n,k], the frozen weight of a module, becomes what the module computes with the method merged in. */
     pfm_status (*merge)(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k, float *values,
                         pfm_error *err);

@@ -93,23 +93,32 @@ done:
     return status;
 }
 
-pfm_dataset_options pfm_recipe_get_data_options(const pfm_recipe *recipe, uint64_t seed)
+static pfm_status find_data(const pfm_recipe *recipe, const char **path, pfm_dataset_options *options, pfm_error *err)
 {
-    return (pfm_dataset_options){.language = recipe->data.language,
-                                 .seed = seed,
-                                 .validate_share = recipe->data.validate_share,
-                                 .validate_by = recipe->data.validate_by};
-}
-
-pfm_status pfm_recipe_load_data(const pfm_recipe *recipe, const char *path, const char *split, uint64_t seed, size_t limit,
-                                pfm_dataset **out, pfm_error *err)
-{
-    pfm_dataset_options options = pfm_recipe_get_data_options(recipe, seed);
-    options.limit = limit;
-    if (path == NULL)
-        path = recipe->data.path;
-    if (path == NULL)
+    *options = (pfm_dataset_options){.language = recipe->data.language,
+                                     .seed = (uint64_t)recipe->data.split_seed,
+                                     .validate_share = recipe->data.validate_share,
+                                     .validate_by = recipe->data.validate_by};
+    if (*path == NULL)
+        *path = recipe->data.path;
+    if (*path == NULL)
         return pfm_error_set(err, PFM_ERROR_USAGE, "where does %s lie? say --data PATH, or set data.path in the recipe",
                              recipe->data.dataset);
-    return pfm_dataset_load(recipe->data.dataset, path, split, &options, out, err);
+    return PFM_OK;
+}
+
+pfm_status pfm_recipe_load_data(const pfm_recipe *recipe, const char *path, const char *split, size_t limit, pfm_dataset **out,
+                                pfm_error *err)
+{
+    pfm_dataset_options options;
+    pfm_status status = find_data(recipe, &path, &options, err);
+    options.limit = limit;
+    return status == PFM_OK ? pfm_dataset_load(recipe->data.dataset, path, split, &options, out, err) : status;
+}
+
+pfm_status pfm_recipe_has_data(const pfm_recipe *recipe, const char *path, const char *split, bool *out, pfm_error *err)
+{
+    pfm_dataset_options options;
+    pfm_status status = find_data(recipe, &path, &options, err);
+    return status == PFM_OK ? pfm_dataset_has_split(recipe->data.dataset, path, split, &options, out, err) : status;
 }

@@ -33,6 +33,7 @@ typedef struct pfm_recipe {
         int group;             /* rows of one image that go together */
         double validate_share; /* of the images (patients), where the data set brings no validation split */
         char *validate_by;     /* "image" or "patient" */
+        int split_seed;        /* of the rows held back: the same for every --seed, so that a validation row is never learned */
         bool lowercase_answers;
     } data;
     struct {
@@ -78,11 +79,11 @@ pfm_status pfm_recipe_hash(const pfm_recipe *recipe, pfm_hash_hex out, pfm_error
 /* Appends "key: a's value, not b's" for each key that differs, separated by "; ". Appends nothing for equal recipes. */
 pfm_status pfm_recipe_compare(const pfm_recipe *a, const pfm_recipe *b, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
 
-/* How the recipe's data are loaded: its language and, by `seed`, the rows held back. Borrows from the recipe. */
-pfm_dataset_options pfm_recipe_get_data_options(const pfm_recipe *recipe, uint64_t seed);
 /* *out = a split of the recipe's data, at `path`, or where the recipe says when that is NULL. As pfm_dataset_load, and USAGE
  * when neither says. */
-pfm_status pfm_recipe_load_data(const pfm_recipe *recipe, const char *path, const char *split, uint64_t seed, size_t limit,
-                                pfm_dataset **out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_recipe_load_data(const pfm_recipe *recipe, const char *path, const char *split, size_t limit, pfm_dataset **out,
+                                pfm_error *err) PFM_MUST_CHECK;
+/* *out = whether it would find the split. */
+pfm_status pfm_recipe_has_data(const pfm_recipe *recipe, const char *path, const char *split, bool *out, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

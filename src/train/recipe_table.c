@@ -61,6 +61,7 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("data.group", data.group, "4", 1, 1024, "rows of one image that go together in a step"),
     ABOVE("data.validate_share", data.validate_share, "0.1", 0, 0.9, "share held back where there is no validation split"),
     CHOICE("data.validate_by", data.validate_by, "image", "image|patient", "what is held back whole"),
+    INTEGER("data.split_seed", data.split_seed, "42", 0, 2147483647, "the seed of what is held back"),
     BOOLEAN("data.lowercase_answers", data.lowercase_answers, "true", "learn the answers in lower case"),
 
     STRING("prompt.instruction", prompt.instruction,

@@ -30,7 +30,7 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 }
 
 /* What a training leaves in its folder; nothing else there is touched. */
-static const char *const traces[] = {"recipe.yaml", "adapter", "aligner.safetensors", "log.jsonl", "checkpoint", "best", "audit.json", "README.md"};
+static const char *const traces[] = {"recipe.yaml", "adapter", "aligner.safetensors", "log.jsonl", "checkpoint", "best", "audit.json", "README.md", "scores"};
 
 static pfm_status forget(const char *folder, pfm_error *err)
 {

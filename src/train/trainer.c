@@ -14,10 +14,7 @@ enum { TOKENS_AT_ONCE = 1024 }; /* of a micro-batch: activations of the small mo
 static pfm_status load_split(pfm_trainer *trainer, const char *data, const char *split, size_t limit, pfm_dataset **set, pfm_samples *samples,
                              pfm_error *err)
 {
-    const pfm_recipe *recipe = trainer->session->recipe;
-    pfm_dataset_options options = {.language = recipe->data.language, .seed = trainer->session->context->seed,
-                                   .validate_share = recipe->data.validate_share, .validate_by = recipe->data.validate_by, .limit = limit};
-    pfm_status status = pfm_dataset_load(recipe->data.dataset, data, split, &options, set, err);
+    pfm_status status = pfm_recipe_load_data(trainer->session->recipe, data, split, limit, set, err);
     return status == PFM_OK ? pfm_samples_create(trainer->session, *set, samples, err) : status;
 }
 
@@ -25,15 +22,9 @@ static pfm_status load_data(pfm_trainer *trainer, const char *data, pfm_error *e
 {
     const pfm_recipe *recipe = trainer->session->recipe;
     pfm_status status = PFM_OK;
-    if (data == NULL)
-        data = recipe->data.path;
-    if (data == NULL)
-        PFM_FAIL(PFM_ERROR_USAGE, "where is the data set? name its folder with --data or data.path in the recipe");
-    PFM_TRY(load_split(trainer, data, recipe->data.train, 0, &trainer->train_set, &trainer->train, err));
-    pfm_dataset_options options = {.language = recipe->data.language, .seed = trainer->session->context->seed,
-                                   .validate_share = recipe->data.validate_share, .validate_by = recipe->data.validate_by};
     bool validates = false;
-    PFM_TRY(pfm_dataset_has_split(recipe->data.dataset, data, recipe->data.validate, &options, &validates, err));
+    PFM_TRY(load_split(trainer, data, recipe->data.train, 0, &trainer->train_set, &trainer->train, err));
+    PFM_TRY(pfm_recipe_has_data(recipe, data, recipe->data.validate, &validates, err));
     if (validates)
         PFM_TRY(load_split(trainer, data, recipe->data.validate, (size_t)recipe->train.validate_limit, &trainer->validate_set, &trainer->validate, err));
     PFM_TRY(pfm_sampler_create(trainer->train_set, recipe->data.group, recipe->train.batch, trainer->session->context->seed, &trainer->sampler, err));
