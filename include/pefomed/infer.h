@@ -29,6 +29,19 @@ typedef struct pfm_ask_options {
  * model with <image> where the visual tokens stand; seconds is from the loaded model to the last token. */
 pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **json, pfm_error *err) PFM_MUST_CHECK;
 
+/* ---- a run for other programs ---- */
+
+typedef struct pfm_export_options {
+    const char *run; /* a run's folder; with base a recipe file will do */
+    const char *out; /* a folder, or for gguf a file */
+    bool merge;      /* the language model with the adapter merged in */
+    bool base;       /* the language model as it is computed with, in f32 */
+    const char *to;  /* "peft" (the adapter alone), "safetensors", "gguf" (F32); NULL: peft, or with merge or base safetensors */
+} pfm_export_options;
+
+/* Writes what Hugging Face's from_pretrained (peft, safetensors: with tokenizer and configuration) or llama.cpp (gguf) reads. */
+pfm_status pfm_export(pfm_context *context, const pfm_export_options *options, pfm_error *err) PFM_MUST_CHECK;
+
 /* ---- one part of a model on tensors, to check it against another implementation ---- */
 
 typedef struct pfm_forward_options {

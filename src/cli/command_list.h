@@ -8,6 +8,7 @@
     X(train)                                                                                                                   \
     X(eval)                                                                                                                    \
     X(ask)                                                                                                                     \
+    X(export)                                                                                                                  \
     X(forward)                                                                                                                 \
     X(image)                                                                                                                   \
     X(score)                                                                                                                   \

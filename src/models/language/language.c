@@ -102,15 +102,33 @@ done:
     return status;
 }
 
-/* GGUF keeps the rows of a rotary head as pairs (i, i + head_dim/2) side by side; Hugging Face keeps the halves apart. */
-static void separate_halves(const float *from, int64_t heads, int64_t head_rows, int64_t k, float *to)
+/* GGUF keeps the rows of a rotary head as pairs (i, i + head_dim/2) side by side; Hugging Face keeps the halves apart. to_gguf:
+ * the way back. */
+static void reorder_heads(const float *from, int64_t heads, int64_t head_rows, int64_t k, bool to_gguf, float *to)
 {
     for (int64_t h = 0; h < heads; h++) {
         for (int64_t r = 0; r < head_rows; r++) {
-            int64_t source = r < head_rows / 2 ? 2 * r : 2 * (r - head_rows / 2) + 1;
-            memcpy(to + (h * head_rows + r) * k, from + (h * head_rows + source) * k, (size_t)k * sizeof *to);
+            int64_t paired = r < head_rows / 2 ? 2 * r : 2 * (r - head_rows / 2) + 1; /* where GGUF has Hugging Face's row r */
+            int64_t source = to_gguf ? r : paired, target = to_gguf ? paired : r;
+            memcpy(to + (h * head_rows + target) * k, from + (h * head_rows + source) * k, (size_t)k * sizeof *to);
         }
     }
+}
+
+pfm_status pfm_language_to_gguf_order(const pfm_language_config *config, const char *name, int64_t n, int64_t k, float *values, pfm_error *err)
+{
+    char full[128];
+    int heads = 0;
+    float *copy = NULL;
+    if (!config->family->gguf_name(config, name, full, &heads) || heads == 0)
+        return PFM_OK;
+    pfm_status status = pfm_allocate((size_t)(n * k), sizeof *copy, &copy, err);
+    if (status != PFM_OK)
+        return status;
+    memcpy(copy, values, (size_t)(n * k) * sizeof *values);
+    reorder_heads(copy, heads, n / heads, k, true, values);
+    free(copy);
+    return PFM_OK;
 }
 
 static pfm_status file_name(const pfm_weights *weights, const pfm_language_config *config, const char *name, char out[128], int *heads,
@@ -143,7 +161,7 @@ pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_langua
     if (heads > 0) {
         PFM_TRY(pfm_allocate((size_t)(n * k), sizeof *interleaved, &interleaved, err));
         PFM_TRY(pfm_weight_expand(weight, interleaved, err));
-        separate_halves(interleaved, heads, n / heads, k, out);
+        reorder_heads(interleaved, heads, n / heads, k, false, out);
     } else {
         PFM_TRY(pfm_weight_expand(weight, out, err));
     }
@@ -153,7 +171,7 @@ done:
     return status;
 }
 
-static bool belongs_here(const pfm_parameter *parameter)
+bool pfm_language_owns(const pfm_parameter *parameter)
 {
     return parameter->initial == PFM_INITIAL_LOADED && (strncmp(parameter->name, "model.", 6) == 0 || strncmp(parameter->name, "lm_head.", 8) == 0);
 }
@@ -170,7 +188,7 @@ static pfm_status refuse_extra(const pfm_weights *weights, const pfm_language_co
     PFM_TRY(pfm_allocate((size_t)pfm_parameters_count(parameters) + 1, sizeof *names, &names, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *parameter = pfm_parameters_get(parameters, i);
-        if (!belongs_here(parameter))
+        if (!pfm_language_owns(parameter))
             continue;
         PFM_TRY(file_name(weights, config, parameter->name, names[count], &heads, err));
         expected[count] = (pfm_weight_expected){.name = names[count], .rank = parameter->k == 1 ? 1 : 2, .shape = {parameter->n, parameter->k}};
@@ -192,7 +210,7 @@ pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_conf
     PFM_TRY(refuse_extra(weights, config, parameters, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *parameter = pfm_parameters_get(parameters, i);
-        if (!belongs_here(parameter))
+        if (!pfm_language_owns(parameter))
             continue;
         size_t count = (size_t)(parameter->n * parameter->k);
         if (count > capacity) {

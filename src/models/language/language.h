@@ -54,6 +54,11 @@ pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *c
 /* One tensor as f32 [n,k] in Hugging Face's order, whatever the file's. MISMATCH names a missing or misshapen one. */
 pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
                                     int64_t k, float *out, pfm_error *err) PFM_MUST_CHECK;
+/* values [n,k] from Hugging Face's order of rows to GGUF's, in place. */
+pfm_status pfm_language_to_gguf_order(const pfm_language_config *config, const char *name, int64_t n, int64_t k, float *values,
+                                      pfm_error *err) PFM_MUST_CHECK;
+/* A parameter that is loaded from the language model's file. */
+bool pfm_language_owns(const pfm_parameter *parameter);
 /* Sets every LOADED parameter whose name begins with "model." or "lm_head."; a tensor of the file that nothing reads is MISMATCH. */
 pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
                              pfm_error *err) PFM_MUST_CHECK;

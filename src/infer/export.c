@@ -1,0 +1,250 @@
+/* pefomed export: a run for other programs. */
+#include "pefomed/infer.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/try.h"
+#include "formats/gguf.h"
+#include "models/language/tokenizer_save.h"
+#include "train/run.h"
+#include "train/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct exporting {
+    const pfm_export_options *options;
+    pfm_session *session;
+    pfm_weights *weights;  /* of the base */
+    pfm_weight *tensors;   /* of the language model: Hugging Face's names, or GGUF's */
+    int *parameters;       /* [count] the parameter behind each */
+    char (*names)[128];
+    size_t count;
+    bool gguf;
+} exporting;
+
+/* "model.layers.0.self_attn.q_proj" of "....weight". */
+static pfm_status merge_into(const exporting *x, const pfm_parameter *parameter, float *values, pfm_error *err)
+{
+    char *module = NULL;
+    static const char end[] = ".weight";
+    size_t length = strlen(parameter->name) - (sizeof end - 1);
+    if (!x->options->merge || strcmp(parameter->name + length, end) != 0)
+        return PFM_OK;
+    pfm_status status = pfm_string_copy_n(parameter->name, length, &module, err);
+    if (status == PFM_OK)
+        status = pfm_peft_merge(x->session->peft, x->session->model->parameters, module, parameter->n, parameter->k, values, err);
+    free(module);
+    return status;
+}
+
+static pfm_status fill(void *user, const pfm_weight *tensor, void *out, pfm_error *err)
+{
+    const exporting *x = user;
+    pfm_status status = PFM_OK;
+    float *values = NULL;
+    size_t i = (size_t)(tensor - x->tensors);
+    if (tensor < x->tensors || i >= x->count) { /* a writer may hand over its own copy */
+        for (i = 0; i < x->count && strcmp(x->tensors[i].name, tensor->name) != 0; i++)
+            ;
+    }
+    const pfm_parameter *p = pfm_parameters_get(x->session->model->parameters, x->parameters[i]);
+    const pfm_language_config *config = &x->session->model->language;
+    PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
+    PFM_TRY(pfm_language_read_tensor(x->weights, config, p->name, p->n, p->k, values, err));
+    PFM_TRY(merge_into(x, p, values, err));
+    if (x->gguf)
+        PFM_TRY(pfm_language_to_gguf_order(config, p->name, p->n, p->k, values, err));
+    memcpy(out, values, (size_t)(p->n * p->k) * sizeof *values);
+done:
+    free(values);
+    return status;
+}
+
+static pfm_status list_tensors(exporting *x, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_parameters *parameters = x->session->model->parameters;
+    size_t most = (size_t)pfm_parameters_count(parameters);
+    PFM_TRY(pfm_allocate(most, sizeof *x->tensors, &x->tensors, err));
+    PFM_TRY(pfm_allocate(most, sizeof *x->parameters, &x->parameters, err));
+    PFM_TRY(pfm_allocate(most, sizeof *x->names, &x->names, err));
+    for (int i = 0; i < (int)most; i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        int heads;
+        if (!pfm_language_owns(p))
+            continue;
+        if (!x->gguf)
+            (void)snprintf(x->names[x->count], sizeof *x->names, "%s", p->name);
+        else if (!x->session->model->language.family->gguf_name(&x->session->model->language, p->name, x->names[x->count], &heads))
+            PFM_FAIL(PFM_ERROR_UNSUPPORTED, "GGUF has no name for %s", p->name);
+        x->tensors[x->count] = (pfm_weight){.name = x->names[x->count], .dtype = PFM_DTYPE_F32, .rank = p->k == 1 ? 1 : 2, .shape = {p->n, p->k},
+                                            .bytes = (size_t)(p->n * p->k) * sizeof(float)};
+        x->parameters[x->count++] = i;
+    }
+done:
+    return status;
+}
+
+static pfm_status write_gguf(exporting *x, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_gguf_writer *writer = NULL;
+    static const char *const except[] = {"general.file_type", "general.quantization_version", NULL};
+    if (strcmp(pfm_weights_format(x->weights), "gguf") != 0)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "the base %s is no GGUF, and its key-values cannot be made up; export --to safetensors and convert that",
+                 pfm_weights_path(x->weights));
+    PFM_TRY(pfm_gguf_writer_create(&writer, err));
+    PFM_TRY(pfm_gguf_copy_meta(writer, x->weights, except, err));
+    PFM_TRY(pfm_gguf_set_u32(writer, "general.file_type", 0, err)); /* all F32 */
+    for (size_t i = 0; i < x->count; i++)
+        PFM_TRY(pfm_gguf_add_tensor(writer, &x->tensors[i], err));
+    PFM_TRY(pfm_gguf_write(writer, x->options->out, fill, x, err));
+done:
+    pfm_gguf_writer_free(writer);
+    return status;
+}
+
+static pfm_status save_in(const char *folder, const char *name, const json_t *document, pfm_error *err)
+{
+    char *path = NULL;
+    pfm_status status = pfm_path_join(folder, name, &path, err);
+    if (status == PFM_OK)
+        status = pfm_json_save(path, document, err);
+    free(path);
+    return status;
+}
+
+static void add_id(const pfm_weights *weights, json_t *document, const char *name, const char *key)
+{
+    int64_t id;
+    if (pfm_weights_meta_integer(weights, key, &id))
+        (void)json_object_set_new(document, name, json_integer(id));
+}
+
+/* config.json and generation_config.json as transformers reads them. */
+static pfm_status write_configs(const exporting *x, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_language_config *c = &x->session->model->language;
+    json_t *config = json_pack("{s:[s], s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:f, s:f, s:b, s:s, s:b, s:b, s:n, s:s}", "architectures",
+                               "LlamaForCausalLM", "model_type", c->family->name, "vocab_size", (json_int_t)c->vocabulary, "hidden_size",
+                               (json_int_t)c->hidden, "intermediate_size", (json_int_t)c->intermediate, "num_hidden_layers", (int)c->layers,
+                               "num_attention_heads", (int)c->heads, "num_key_value_heads", (int)c->kv_heads, "head_dim", (int)c->head_dim,
+                               "max_position_embeddings", (json_int_t)c->context, "rms_norm_eps", c->epsilon, "rope_theta", c->rope_theta,
+                               "tie_word_embeddings", c->tied, "hidden_act", "silu", "attention_bias", 0, "mlp_bias", 0, "rope_scaling", "torch_dtype", "float32");
+    json_t *generation = json_object();
+    for (int i = 0; i < 2; i++) {
+        json_t *document = i == 0 ? config : generation;
+        add_id(x->weights, document, "bos_token_id", "tokenizer.ggml.bos_token_id");
+        add_id(x->weights, document, "eos_token_id", "tokenizer.ggml.eos_token_id");
+        add_id(x->weights, document, "pad_token_id", "tokenizer.ggml.padding_token_id");
+    }
+    if (config == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write config.json");
+    PFM_TRY(save_in(x->options->out, "config.json", config, err));
+    PFM_TRY(save_in(x->options->out, "generation_config.json", generation, err));
+done:
+    json_decref(config);
+    json_decref(generation);
+    return status;
+}
+
+static pfm_status write_folder(exporting *x, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *path = NULL;
+    static const char *const metadata[] = {"format", "pt"};
+    PFM_TRY(pfm_folder_create(x->options->out, err));
+    PFM_TRY(pfm_path_join(x->options->out, "model.safetensors", &path, err));
+    PFM_TRY(pfm_safetensors_write_from(path, x->tensors, x->count, metadata, 1, fill, x, err));
+    PFM_TRY(write_configs(x, err));
+    PFM_TRY(pfm_tokenizer_save(x->weights, x->options->out, err));
+done:
+    free(path);
+    return status;
+}
+
+/* The adapter's own two files, and the aligner's, in one folder with the tokenizer. */
+static pfm_status write_peft(exporting *x, pfm_error *err)
+{
+    static const char *const files[] = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors", "aligner.safetensors"};
+    pfm_status status = PFM_OK;
+    char *from = NULL, *to = NULL;
+    pfm_buffer text = {0};
+    PFM_TRY(pfm_folder_create(x->options->out, err));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        free(from);
+        free(to);
+        from = to = NULL;
+        pfm_buffer_clear(&text);
+        PFM_TRY(pfm_path_join(x->session->run, files[i], &from, err));
+        PFM_TRY(pfm_path_join(x->options->out, pfm_path_name(files[i]), &to, err));
+        if (!pfm_path_exists(from))
+            PFM_FAIL(PFM_ERROR_IO, "%s is missing; the run trained no adapter, or has not finished", from);
+        PFM_TRY(pfm_file_read(from, 0, &text, err));
+        PFM_TRY(pfm_file_write(to, text.data, text.size, err));
+    }
+    PFM_TRY(pfm_tokenizer_save(x->weights, x->options->out, err));
+done:
+    free(from);
+    free(to);
+    pfm_buffer_free(&text);
+    return status;
+}
+
+/* The run's trained values are needed to merge them; building declares what is to be written. */
+static pfm_status load_run(exporting *x, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_model_graph graph = {0};
+    const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 1, [PFM_DIM_ANSWERS] = 1, [PFM_DIM_VISUAL] = x->session->model->visual_tokens};
+    PFM_TRY(pfm_model_build(x->session->model, capacity, false, false, &graph, err));
+    if (x->options->merge)
+        PFM_TRY(pfm_session_load_weights(x->session, err));
+done:
+    pfm_model_graph_free(&graph);
+    return status;
+}
+
+static pfm_status check(const pfm_export_options *options, const char **to, pfm_error *err)
+{
+    bool whole = options->merge || options->base;
+    *to = options->to != NULL ? options->to : whole ? "safetensors" : "peft";
+    bool peft = strcmp(*to, "peft") == 0;
+    if (!peft && strcmp(*to, "safetensors") != 0 && strcmp(*to, "gguf") != 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "cannot export to '%s'; it is peft, safetensors or gguf", *to);
+    if (options->merge && options->base)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "--merge and --base exclude each other: the base has nothing merged into it");
+    if (peft == whole)
+        return pfm_error_set(err, PFM_ERROR_USAGE, peft ? "peft is the adapter alone; leave out --merge and --base"
+                                                        : "say whether the language model is the --base or has the adapter in it (--merge)");
+    return PFM_OK;
+}
+
+pfm_status pfm_export(pfm_context *context, const pfm_export_options *options, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    exporting x = {.options = options};
+    const char *to = NULL;
+    PFM_TRY(check(options, &to, err));
+    PFM_TRY(pfm_session_open(context, options->run, false, &x.session, err));
+    if (!options->base && x.session->run == NULL)
+        PFM_FAIL(PFM_ERROR_USAGE, "%s is a recipe: only its --base can be exported", options->run);
+    PFM_TRY(pfm_weights_open(x.session->language_path, &x.weights, err));
+    x.gguf = strcmp(to, "gguf") == 0;
+    if (strcmp(to, "peft") == 0) {
+        PFM_TRY(write_peft(&x, err));
+    } else {
+        PFM_TRY(load_run(&x, err));
+        PFM_TRY(list_tensors(&x, err));
+        PFM_TRY(x.gguf ? write_gguf(&x, err) : write_folder(&x, err));
+    }
+done:
+    pfm_weights_close(x.weights);
+    pfm_session_free(x.session);
+    free(x.tensors);
+    free(x.parameters);
+    free(x.names);
+    return status;
+}
