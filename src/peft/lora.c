@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static uint32_t place_number(const char *name)
 {
@@ -82,21 +83,26 @@ static pfm_status merge(const pfm_peft *peft, const pfm_parameters *parameters, 
                         pfm_error *err)
 {
     const pfm_parameter *a = NULL, *b = NULL;
+    double *row = NULL; /* of the product, summed in double */
     pfm_status status = PFM_OK;
     PFM_TRY(find_factor(parameters, module, "lora_A", &a, err));
     PFM_TRY(find_factor(parameters, module, "lora_B", &b, err));
     if (a->k != k || b->n != n || a->n != b->k)
         PFM_FAIL(PFM_ERROR_MISMATCH, "the factors of %s do not fit its weight of %lld x %lld", module, (long long)n, (long long)k);
     double scale = pfm_peft_scale(peft);
+    PFM_TRY(pfm_allocate((size_t)k, sizeof *row, &row, err));
     for (int64_t i = 0; i < n; i++) {
-        for (int64_t j = 0; j < k; j++) {
-            double sum = 0;
-            for (int64_t r = 0; r < a->n; r++)
-                sum += (double)b->values[i * a->n + r] * a->values[r * k + j];
-            values[i * k + j] += (float)(scale * sum);
+        memset(row, 0, (size_t)k * sizeof *row);
+        for (int64_t r = 0; r < a->n; r++) {
+            double factor = scale * b->values[i * a->n + r];
+            for (int64_t j = 0; j < k; j++)
+                row[j] += factor * a->values[r * k + j];
         }
+        for (int64_t j = 0; j < k; j++)
+            values[i * k + j] += (float)row[j];
     }
 done:
+    free(row);
     return status;
 }
 

@@ -172,6 +172,15 @@ pfm_status pfm_run_tensor_name(const pfm_parameter *parameter, char **out, pfm_e
     return pfm_string_format(out, err, "%s%s", adapter_prefix, parameter->name);
 }
 
+static bool has_aligner(const pfm_model *model)
+{
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        if (is_aligner(pfm_parameters_get(model->parameters, i)))
+            return true;
+    }
+    return false;
+}
+
 pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -179,7 +188,8 @@ pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err)
     PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &aligner, err));
     if (!pfm_path_exists(aligner))
         PFM_FAIL(PFM_ERROR_IO, "%s holds no finished model (no aligner.safetensors); run the same pefomed train again to go on with it", folder);
-    PFM_TRY(load_file(aligner, "", true, 2, model, err));
+    if (has_aligner(model)) /* a language model alone may have been built */
+        PFM_TRY(load_file(aligner, "", true, 2, model, err));
     PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
     if (model->hook != NULL)
         PFM_TRY(pfm_run_load_adapter(adapter, model, err));
