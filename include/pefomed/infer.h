@@ -17,8 +17,8 @@ extern "C" {
 typedef void (*pfm_text_function)(void *user, const char *text, size_t length);
 
 typedef struct pfm_ask_options {
-    const char *run;         /* a run's folder, or a recipe file: the untrained model */
-    const char *image;       /* a picture file */
+    const char *run;   /* a run's folder, or a recipe file: the untrained model */
+    const char *image; /* a picture file */
     const char *question;
     int max_tokens;          /* of the answer; 0: the recipe's eval.max_tokens */
     pfm_text_function write; /* NULL: the answer is in the result only */
@@ -36,10 +36,11 @@ typedef struct pfm_export_options {
     const char *out; /* a folder, or for gguf a file */
     bool merge;      /* the language model with the adapter merged in */
     bool base;       /* the language model as it is computed with, in f32 */
-    const char *to;  /* "peft" (the adapter alone), "safetensors", "gguf" (F32); NULL: peft, or with merge or base safetensors */
+    const char *to; /* "peft" (the adapter alone), "safetensors", "gguf" (F32); NULL: peft, or with merge or base safetensors */
 } pfm_export_options;
 
-/* Writes what Hugging Face's from_pretrained (peft, safetensors: with tokenizer and configuration) or llama.cpp (gguf) reads. */
+/* Writes what Hugging Face's from_pretrained (peft, safetensors: with tokenizer and configuration) or llama.cpp (gguf) reads.
+ */
 pfm_status pfm_export(pfm_context *context, const pfm_export_options *options, pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- one part of a model on tensors, to check it against another implementation ---- */
@@ -50,8 +51,8 @@ typedef struct pfm_forward_options {
     const char *output;  /* safetensors: logits [T,V], or features [N,C] */
     const char *adapter; /* NULL, or a folder in PEFT's format */
     bool has_layer;
-    int layer;           /* of a vision encoder: which hidden state; negative counts from the end */
-    bool grad;           /* input also holds grad_out of the output's shape; output gains grad_in and NAME.grad of what trains */
+    int layer; /* of a vision encoder: which hidden state; negative counts from the end */
+    bool grad; /* input also holds grad_out of the output's shape; output gains grad_in and NAME.grad of what trains */
 } pfm_forward_options;
 
 /* Text alone, no dropout, rows in one sequence from position 0. USAGE where the input names no part, or the part cannot. */

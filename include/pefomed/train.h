@@ -9,13 +9,13 @@ extern "C" {
 #endif
 
 typedef struct pfm_train_options {
-    const char *recipe;       /* a recipe file */
-    const char *data;         /* where the data set lies; NULL: where the recipe says */
-    const char *out;          /* the run's folder; NULL: runs/NAME after the recipe's file */
-    const char *const *sets;  /* overrides, "key=value" */
+    const char *recipe;      /* a recipe file */
+    const char *data;        /* where the data set lies; NULL: where the recipe says */
+    const char *out;         /* the run's folder; NULL: runs/NAME after the recipe's file */
+    const char *const *sets; /* overrides, "key=value" */
     int set_count;
-    bool plan;                /* say what it would take and stop */
-    bool fresh;               /* forget what the run's folder holds */
+    bool plan;  /* say what it would take and stop */
+    bool fresh; /* forget what the run's folder holds */
 } pfm_train_options;
 
 /* Trains, or goes on where the run's folder holds an unfinished run of the same recipe, to the same bits as without a break.

@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-double pfm_process_clock(void);         /* seconds of a clock that only goes forward */
-int64_t pfm_process_memory(void);       /* bytes resident now, mapped files' pages counted; 0 where the system does not say */
-int64_t pfm_process_peak_memory(void);  /* the most so far */
+double pfm_process_clock(void);        /* seconds of a clock that only goes forward */
+int64_t pfm_process_memory(void);      /* bytes resident now, mapped files' pages counted; 0 where the system does not say */
+int64_t pfm_process_peak_memory(void); /* the most so far */
 /* The processor's name as the system tells it ("" where it does not). */
 void pfm_process_machine(char *out, size_t size);
 /* The time in UTC, "2026-11-24T18:03:05Z". */

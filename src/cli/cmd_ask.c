@@ -21,8 +21,11 @@ static pfm_status run(cli_call *call, pfm_error *err)
     int64_t max_tokens = 0;
     char *json = NULL;
     pfm_status status = cli_get_integer(call, "max-tokens", 1, 65536, &max_tokens, err);
-    pfm_ask_options options = {.run = cli_operand(call, 0), .image = cli_operand(call, 1), .question = cli_operand(call, 2),
-                               .max_tokens = (int)max_tokens, .write = cli_wants_json(call) ? NULL : write_piece};
+    pfm_ask_options options = {.run = cli_operand(call, 0),
+                               .image = cli_operand(call, 1),
+                               .question = cli_operand(call, 2),
+                               .max_tokens = (int)max_tokens,
+                               .write = cli_wants_json(call) ? NULL : write_piece};
     if (status == PFM_OK)
         status = pfm_ask(cli_context(call), &options, &json, err);
     if (status == PFM_OK)
@@ -40,7 +43,8 @@ const cli_command cmd_ask = {
     .name = "ask",
     .arguments = "RUN IMAGE QUESTION [--max-tokens N]",
     .summary = "answers one question about an image",
-    .details = "The answer appears as it is made. --json gives {\"answer\",\"prompt\",\"tokens\",\"seconds\",\"probability\"}; the prompt is the\n"
+    .details = "The answer appears as it is made. --json gives {\"answer\",\"prompt\",\"tokens\",\"seconds\",\"probability\"}; "
+               "the prompt is the\n"
                "exact text given to the model, with <image> where the visual tokens stand.\n\n"
                "  pefomed ask runs/slake scan.jpg \"Which organ is abnormal?\"",
     .options = options,

@@ -10,8 +10,13 @@ static pfm_status run(cli_call *call, pfm_error *err)
     pfm_status status = cli_get_integer(call, "limit", 1, INT32_MAX, &limit, err);
     if (status == PFM_OK)
         status = cli_get_integer(call, "max-tokens", 1, 65536, &max_tokens, err);
-    pfm_eval_options options = {.run = cli_operand(call, 0), .data = cli_get(call, "data"), .split = cli_get(call, "split"), .limit = (int)limit,
-                                .probe = cli_get(call, "probe"), .out = cli_get(call, "out"), .max_tokens = (int)max_tokens};
+    pfm_eval_options options = {.run = cli_operand(call, 0),
+                                .data = cli_get(call, "data"),
+                                .split = cli_get(call, "split"),
+                                .limit = (int)limit,
+                                .probe = cli_get(call, "probe"),
+                                .out = cli_get(call, "out"),
+                                .max_tokens = (int)max_tokens};
     if (status == PFM_OK)
         status = pfm_eval(cli_context(call), &options, &json, err);
     if (status == PFM_OK)
@@ -24,7 +29,8 @@ static const cli_option options[] = {
     {"data", "PATH", "the data set's folder (default: the recipe's data.path)", NULL},
     {"split", "NAME", "which split to answer (default: the recipe's validation split)", NULL},
     {"limit", "N", "the first N rows only", NULL},
-    {"probe", "KIND", "does it look at the image? blank, noise, swap (one of the same kind), swap-any", "none|blank|noise|swap|swap-any"},
+    {"probe", "KIND", "does it look at the image? blank, noise, swap (one of the same kind), swap-any",
+     "none|blank|noise|swap|swap-any"},
     {"out", "FILE", "write the predictions there, as JSON lines", NULL},
     {"max-tokens", "N", "the longest answer (default: the recipe's eval.max_tokens)", NULL},
     {0},
@@ -34,7 +40,8 @@ const cli_command cmd_eval = {
     .name = "eval",
     .arguments = "RUN [--data PATH] [--split NAME] [--limit N] [--probe KIND] [--out FILE] [--max-tokens N]",
     .summary = "answers a split of a data set and scores the answers",
-    .details = "RUN may be a recipe: then the untrained model answers. A probe takes the image away or changes it; a model that looks at\n"
+    .details = "RUN may be a recipe: then the untrained model answers. A probe takes the image away or changes it; a model "
+               "that looks at\n"
                "its images scores clearly less then.\n\n"
                "  pefomed eval runs/slake --data FOLDER --split validate --out predictions.jsonl\n"
                "  pefomed eval runs/slake --data FOLDER --probe swap",

@@ -1,11 +1,17 @@
 #include "cli.h"
 
-static void render(const json_t *document, FILE *out) { fprintf(out, "wrote %s\n", json_string_value(json_object_get(document, "output"))); }
+static void render(const json_t *document, FILE *out)
+{
+    fprintf(out, "wrote %s\n", json_string_value(json_object_get(document, "output")));
+}
 
 static pfm_status run(cli_call *call, pfm_error *err)
 {
-    pfm_export_options options = {.run = cli_operand(call, 0), .out = cli_operand(call, 1), .merge = cli_has(call, "merge"),
-                                  .base = cli_has(call, "base"), .to = cli_get(call, "to")};
+    pfm_export_options options = {.run = cli_operand(call, 0),
+                                  .out = cli_operand(call, 1),
+                                  .merge = cli_has(call, "merge"),
+                                  .base = cli_has(call, "base"),
+                                  .to = cli_get(call, "to")};
     pfm_status status = pfm_export(cli_context(call), &options, err);
     if (status != PFM_OK)
         return status;
@@ -18,7 +24,8 @@ static pfm_status run(cli_call *call, pfm_error *err)
 static const cli_option options[] = {
     {"merge", NULL, "the language model with the adapter merged in", NULL},
     {"base", NULL, "the language model as it is computed with, without the adapter", NULL},
-    {"to", "FORMAT", "peft (default: the adapter alone), safetensors (default with --merge or --base), gguf (F32)", "peft|safetensors|gguf"},
+    {"to", "FORMAT", "peft (default: the adapter alone), safetensors (default with --merge or --base), gguf (F32)",
+     "peft|safetensors|gguf"},
     {0},
 };
 
@@ -26,7 +33,8 @@ const cli_command cmd_export = {
     .name = "export",
     .arguments = "RUN OUT [--merge | --base] [--to peft|safetensors|gguf]",
     .summary = "leaves a run for other programs: Hugging Face PEFT, transformers, llama.cpp",
-    .details = "OUT is a folder that from_pretrained reads, with tokenizer and configuration, or with --to gguf a file for llama.cpp.\n\n"
+    .details = "OUT is a folder that from_pretrained reads, with tokenizer and configuration, or with --to gguf a file for "
+               "llama.cpp.\n\n"
                "  pefomed export runs/slake adapter            the adapter (and the aligner) for PEFT\n"
                "  pefomed export runs/slake base --base        what the adapter belongs on, in f32\n"
                "  pefomed export runs/slake merged --merge     one model, for transformers\n"

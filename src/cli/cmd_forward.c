@@ -4,8 +4,12 @@ static pfm_status run(cli_call *call, pfm_error *err)
 {
     int64_t layer = 0;
     pfm_status status = cli_get_integer(call, "layer", -1000, 1000, &layer, err);
-    pfm_forward_options options = {.model = cli_operand(call, 0), .input = cli_operand(call, 1), .output = cli_operand(call, 2),
-                                   .adapter = cli_get(call, "adapter"), .has_layer = cli_has(call, "layer"), .layer = (int)layer,
+    pfm_forward_options options = {.model = cli_operand(call, 0),
+                                   .input = cli_operand(call, 1),
+                                   .output = cli_operand(call, 2),
+                                   .adapter = cli_get(call, "adapter"),
+                                   .has_layer = cli_has(call, "layer"),
+                                   .layer = (int)layer,
                                    .grad = cli_has(call, "grad")};
     if (status == PFM_OK)
         status = pfm_forward(cli_context(call), &options, err);
@@ -28,9 +32,10 @@ const cli_command cmd_forward = {
     .name = "forward",
     .arguments = "MODEL IN.safetensors OUT.safetensors [--adapter DIR] [--layer L] [--grad]",
     .summary = "runs one part of a model on tensors, to check it against another implementation",
-    .details = "IN holds input_ids [T] or inputs_embeds [T,D]: OUT holds logits [T,V]; pixel_values [3,H,W] or image_features [N,C]:\n"
-               "OUT holds features. With --grad IN also holds grad_out of the output's shape, and OUT gains grad_in and NAME.grad of\n"
-               "every trainable tensor. --precision f32 is what comparisons want.",
+    .details =
+        "IN holds input_ids [T] or inputs_embeds [T,D]: OUT holds logits [T,V]; pixel_values [3,H,W] or image_features [N,C]:\n"
+        "OUT holds features. With --grad IN also holds grad_out of the output's shape, and OUT gains grad_in and NAME.grad of\n"
+        "every trainable tensor. --precision f32 is what comparisons want.",
     .options = options,
     .min_operands = 3,
     .max_operands = 3,

@@ -8,19 +8,23 @@ static void render_run(const json_t *document, FILE *out)
 {
     double seconds = number(document, "seconds");
     fprintf(out, "trained      %.0f steps, %.2f epochs, %.0f samples in %.0f s (%.1f samples/s)\n", number(document, "steps"),
-            number(document, "epochs"), number(document, "samples"), seconds, seconds > 0 ? number(document, "samples") / seconds : 0);
-    fprintf(out, "parameters   %.0f trained of %.0f\n", number(document, "trainable_parameters"), number(document, "total_parameters"));
+            number(document, "epochs"), number(document, "samples"), seconds,
+            seconds > 0 ? number(document, "samples") / seconds : 0);
+    fprintf(out, "parameters   %.0f trained of %.0f\n", number(document, "trainable_parameters"),
+            number(document, "total_parameters"));
     fprintf(out, "peak memory  %.2f GiB\n", number(document, "peak_bytes") / 1073741824.0);
     const json_t *loss = json_object_get(document, "best_validation_loss");
     if (json_is_number(loss))
-        fprintf(out, "validation   loss %.4f at best, after step %.0f\n", json_number_value(loss), number(document, "best_step"));
+        fprintf(out, "validation   loss %.4f at best, after step %.0f\n", json_number_value(loss),
+                number(document, "best_step"));
     const char *run = json_string_value(json_object_get(document, "run"));
     fprintf(out, "run          %s\n\nnext: pefomed eval %s\n", run, run);
 }
 
 static void render_plan(const json_t *document, FILE *out)
 {
-    fprintf(out, "trains       %.0f of %.0f parameters\n", number(document, "trainable_parameters"), number(document, "total_parameters"));
+    fprintf(out, "trains       %.0f of %.0f parameters\n", number(document, "trainable_parameters"),
+            number(document, "total_parameters"));
     fprintf(out, "memory       %.2f GiB at its peak\n", number(document, "peak_bytes") / 1073741824.0);
     fprintf(out, "time         about %.2f s a step on this machine\n", number(document, "seconds_per_step"));
     fprintf(out, "cache        %.1f MiB of image features on disk\n", number(document, "cache_bytes") / 1048576.0);
@@ -39,8 +43,11 @@ static pfm_status write_card(const cli_call *call, const char *json, pfm_error *
 
 static pfm_status run(cli_call *call, pfm_error *err)
 {
-    pfm_train_options options = {.recipe = cli_operand(call, 0), .data = cli_get(call, "data"), .out = cli_get(call, "out"),
-                                 .plan = cli_has(call, "plan"), .fresh = cli_has(call, "fresh")};
+    pfm_train_options options = {.recipe = cli_operand(call, 0),
+                                 .data = cli_get(call, "data"),
+                                 .out = cli_get(call, "out"),
+                                 .plan = cli_has(call, "plan"),
+                                 .fresh = cli_has(call, "fresh")};
     options.sets = cli_get_all(call, "set", &options.set_count);
     char *json = NULL;
     pfm_status status = pfm_train(cli_context(call), &options, &json, err);

@@ -61,7 +61,8 @@ pfm_status pfm_dataset_check_images(const pfm_dataset *dataset, pfm_error *err) 
 /* pfm_dataset_names, which lists them, is public: pefomed/data.h. */
 bool pfm_dataset_is_known(const char *name);
 
-/* *out [count] = the rows' numbers, those of one image together, images in the order of their first row; release with free(). */
+/* *out [count] = the rows' numbers, those of one image together, images in the order of their first row; release with free().
+ */
 pfm_status pfm_dataset_order_by_image(const pfm_dataset *dataset, size_t **out, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = an answer as a model learns it: blanks around it removed, in lower case (Unicode's simple mapping) where asked.

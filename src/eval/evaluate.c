@@ -124,8 +124,11 @@ static pfm_status answer(evaluation *e, json_t **predictions, pfm_error *err)
         requests[i] = (pfm_request){.question = row->question, .group = row->image_index};
     }
     const pfm_recipe *recipe = e->session->recipe;
-    pfm_generate_options generate = {.max_tokens = e->options->max_tokens > 0 ? e->options->max_tokens : recipe->eval.max_tokens,
-                                     .images = recipe->eval.batch, .features = give_features, .user = e};
+    pfm_generate_options generate = {.max_tokens =
+                                         e->options->max_tokens > 0 ? e->options->max_tokens : recipe->eval.max_tokens,
+                                     .images = recipe->eval.batch,
+                                     .features = give_features,
+                                     .user = e};
     PFM_TRY(pfm_generate(e->session, requests, count, &generate, answers, err));
     PFM_TRY(collect(e, answers, predictions, err));
 done:
@@ -161,8 +164,11 @@ static pfm_status score(const evaluation *e, const json_t *predictions, char **j
     json_t *training = NULL, *scores = NULL;
     if (e->training != NULL)
         PFM_TRY(pfm_training_rows_create(e->training, &training, err));
-    pfm_score_options options = {.dataset = e->session->recipe->data.dataset, .split = e->split, .probe = pfm_probe_name(e->probe),
-                                 .seed = e->context->seed, .threads = e->context->threads};
+    pfm_score_options options = {.dataset = e->session->recipe->data.dataset,
+                                 .split = e->split,
+                                 .probe = pfm_probe_name(e->probe),
+                                 .seed = e->context->seed,
+                                 .threads = e->context->threads};
     PFM_TRY(pfm_score_vqa(predictions, training, &options, &scores, err));
     PFM_TRY(keep_scores(e, scores, err));
     *json = json_dumps(scores, JSON_COMPACT);

@@ -28,7 +28,8 @@ static pfm_status load(const gathering *g, const char *name, json_t **out, pfm_e
     return status;
 }
 
-static pfm_status copy(const gathering *g, json_t *to, const char *key, const json_t *from, const char *from_key, pfm_error *err)
+static pfm_status copy(const gathering *g, json_t *to, const char *key, const json_t *from, const char *from_key,
+                       pfm_error *err)
 {
     json_t *value = json_object_get(from, from_key);
     (void)g;
@@ -74,7 +75,8 @@ static pfm_status add_sources(const gathering *g, pfm_error *err)
     }
     const char *split;
     json_t *facts;
-    json_object_foreach (json_object_get(g->audit, "data"), split, facts) {
+    json_object_foreach(json_object_get(g->audit, "data"), split, facts)
+    {
         if (!json_is_object(facts))
             continue;
         json_t *row = json_pack("{s:s}", "split", split);
@@ -101,12 +103,14 @@ static pfm_status add_log(const gathering *g, json_t *training, pfm_error *err)
     PFM_TRY(pfm_json_load_lines(path, &lines, err));
     for (size_t i = 0; i < json_array_size(lines); i++) {
         const json_t *line = json_array_get(lines, i), *loss = json_object_get(line, "validation_loss");
-        if (loss != NULL && (best == NULL || json_number_value(loss) < json_number_value(json_object_get(best, "validation_loss"))))
+        if (loss != NULL &&
+            (best == NULL || json_number_value(loss) < json_number_value(json_object_get(best, "validation_loss"))))
             best = line;
     }
     last = json_array_get(lines, json_array_size(lines) > 0 ? json_array_size(lines) - 1 : 0);
-    static const char *const same[][2] = {{"steps", "step"}, {"samples", "samples"}, {"tokens", "tokens"}, {"epochs", "epoch"},
-                                          {"final_loss", "loss"}, {"seconds", "seconds"}, {"peak_bytes", "rss_bytes"}};
+    static const char *const same[][2] = {{"steps", "step"},          {"samples", "samples"}, {"tokens", "tokens"},
+                                          {"epochs", "epoch"},        {"final_loss", "loss"}, {"seconds", "seconds"},
+                                          {"peak_bytes", "rss_bytes"}};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
         PFM_TRY(copy(g, training, same[i][0], last, same[i][1], err));
     PFM_TRY(copy(g, training, "best_loss", best, "validation_loss", err));

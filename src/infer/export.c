@@ -15,9 +15,9 @@
 typedef struct exporting {
     const pfm_export_options *options;
     pfm_session *session;
-    pfm_weights *weights;  /* of the base */
-    pfm_weight *tensors;   /* of the language model: Hugging Face's names, or GGUF's */
-    int *parameters;       /* [count] the parameter behind each */
+    pfm_weights *weights; /* of the base */
+    pfm_weight *tensors;  /* of the language model: Hugging Face's names, or GGUF's */
+    int *parameters;      /* [count] the parameter behind each */
     char (*names)[128];
     size_t count;
     bool gguf;
@@ -33,7 +33,8 @@ static pfm_status merge_into(const exporting *x, const pfm_parameter *parameter,
         return PFM_OK;
     pfm_status status = pfm_string_copy_n(parameter->name, length, &module, err);
     if (status == PFM_OK)
-        status = pfm_peft_merge(x->session->peft, x->session->model->parameters, module, parameter->n, parameter->k, values, err);
+        status =
+            pfm_peft_merge(x->session->peft, x->session->model->parameters, module, parameter->n, parameter->k, values, err);
     free(module);
     return status;
 }
@@ -76,9 +77,13 @@ static pfm_status list_tensors(exporting *x, pfm_error *err)
             continue;
         if (!x->gguf)
             (void)snprintf(x->names[x->count], sizeof *x->names, "%s", p->name);
-        else if (!x->session->model->language.family->gguf_name(&x->session->model->language, p->name, x->names[x->count], &heads))
+        else if (!x->session->model->language.family->gguf_name(&x->session->model->language, p->name, x->names[x->count],
+                                                                &heads))
             PFM_FAIL(PFM_ERROR_UNSUPPORTED, "GGUF has no name for %s", p->name);
-        x->tensors[x->count] = (pfm_weight){.name = x->names[x->count], .dtype = PFM_DTYPE_F32, .rank = p->k == 1 ? 1 : 2, .shape = {p->n, p->k},
+        x->tensors[x->count] = (pfm_weight){.name = x->names[x->count],
+                                            .dtype = PFM_DTYPE_F32,
+                                            .rank = p->k == 1 ? 1 : 2,
+                                            .shape = {p->n, p->k},
                                             .bytes = (size_t)(p->n * p->k) * sizeof(float)};
         x->parameters[x->count++] = i;
     }
@@ -92,7 +97,8 @@ static pfm_status write_gguf(exporting *x, pfm_error *err)
     pfm_gguf_writer *writer = NULL;
     static const char *const except[] = {"general.file_type", "general.quantization_version", NULL};
     if (strcmp(pfm_weights_format(x->weights), "gguf") != 0)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "the base %s is no GGUF, and its key-values cannot be made up; export --to safetensors and convert that",
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
+                 "the base %s is no GGUF, and its key-values cannot be made up; export --to safetensors and convert that",
                  pfm_weights_path(x->weights));
     PFM_TRY(pfm_gguf_writer_create(&writer, err));
     PFM_TRY(pfm_gguf_copy_meta(writer, x->weights, except, err));
@@ -127,12 +133,14 @@ static pfm_status write_configs(const exporting *x, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_language_config *c = &x->session->model->language;
-    json_t *config = json_pack("{s:[s], s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:f, s:f, s:b, s:s, s:b, s:b, s:n, s:s}", "architectures",
-                               "LlamaForCausalLM", "model_type", c->family->name, "vocab_size", (json_int_t)c->vocabulary, "hidden_size",
-                               (json_int_t)c->hidden, "intermediate_size", (json_int_t)c->intermediate, "num_hidden_layers", (int)c->layers,
-                               "num_attention_heads", (int)c->heads, "num_key_value_heads", (int)c->kv_heads, "head_dim", (int)c->head_dim,
-                               "max_position_embeddings", (json_int_t)c->context, "rms_norm_eps", c->epsilon, "rope_theta", c->rope_theta,
-                               "tie_word_embeddings", c->tied, "hidden_act", "silu", "attention_bias", 0, "mlp_bias", 0, "rope_scaling", "torch_dtype", "float32");
+    json_t *config =
+        json_pack("{s:[s], s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:f, s:f, s:b, s:s, s:b, s:b, s:n, s:s}",
+                  "architectures", "LlamaForCausalLM", "model_type", c->family->name, "vocab_size", (json_int_t)c->vocabulary,
+                  "hidden_size", (json_int_t)c->hidden, "intermediate_size", (json_int_t)c->intermediate, "num_hidden_layers",
+                  (int)c->layers, "num_attention_heads", (int)c->heads, "num_key_value_heads", (int)c->kv_heads, "head_dim",
+                  (int)c->head_dim, "max_position_embeddings", (json_int_t)c->context, "rms_norm_eps", c->epsilon, "rope_theta",
+                  c->rope_theta, "tie_word_embeddings", c->tied, "hidden_act", "silu", "attention_bias", 0, "mlp_bias", 0,
+                  "rope_scaling", "torch_dtype", "float32");
     json_t *generation = json_object();
     for (int i = 0; i < 2; i++) {
         json_t *document = i == 0 ? config : generation;
@@ -168,7 +176,8 @@ done:
 /* The adapter's own two files, and the aligner's, in one folder with the tokenizer. */
 static pfm_status write_peft(exporting *x, pfm_error *err)
 {
-    static const char *const files[] = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors", "aligner.safetensors"};
+    static const char *const files[] = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors",
+                                        "aligner.safetensors"};
     pfm_status status = PFM_OK;
     char *from = NULL, *to = NULL;
     pfm_buffer text = {0};
@@ -198,7 +207,8 @@ static pfm_status load_run(exporting *x, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_model_graph graph = {0};
-    const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 1, [PFM_DIM_ANSWERS] = 1, [PFM_DIM_VISUAL] = x->session->model->visual_tokens};
+    const int64_t capacity[PFM_DIM_COUNT] = {
+        [PFM_DIM_TOKENS] = 1, [PFM_DIM_ANSWERS] = 1, [PFM_DIM_VISUAL] = x->session->model->visual_tokens};
     PFM_TRY(pfm_model_build(x->session->model, capacity, false, false, &graph, err));
     if (x->options->merge)
         PFM_TRY(pfm_session_load_weights(x->session, err));
@@ -215,10 +225,12 @@ static pfm_status check(const pfm_export_options *options, const char **to, pfm_
     if (!peft && strcmp(*to, "safetensors") != 0 && strcmp(*to, "gguf") != 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "cannot export to '%s'; it is peft, safetensors or gguf", *to);
     if (options->merge && options->base)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "--merge and --base exclude each other: the base has nothing merged into it");
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "--merge and --base exclude each other: the base has nothing merged into it");
     if (peft == whole)
-        return pfm_error_set(err, PFM_ERROR_USAGE, peft ? "peft is the adapter alone; leave out --merge and --base"
-                                                        : "say whether the language model is the --base or has the adapter in it (--merge)");
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             peft ? "peft is the adapter alone; leave out --merge and --base"
+                                  : "say whether the language model is the --base or has the adapter in it (--merge)");
     return PFM_OK;
 }
 

@@ -30,7 +30,11 @@ static pfm_status put(part *p, const char *name, const float *values, int64_t ro
     PFM_TRY(pfm_string_copy(name, &copy, err));
     PFM_TRY(pfm_allocate(count, sizeof *data, &data, err));
     memcpy(data, values, count * sizeof *data);
-    p->out[p->out_count++] = (pfm_weight){.name = copy, .dtype = PFM_DTYPE_F32, .rank = columns == 0 ? 1 : 2, .shape = {rows, columns}, .data = data,
+    p->out[p->out_count++] = (pfm_weight){.name = copy,
+                                          .dtype = PFM_DTYPE_F32,
+                                          .rank = columns == 0 ? 1 : 2,
+                                          .shape = {rows, columns},
+                                          .data = data,
                                           .bytes = count * sizeof *data};
     copy = NULL;
 done:
@@ -39,7 +43,8 @@ done:
 }
 
 /* *out = a tensor of the input as f32; NULL where it is absent. FORMAT where its shape is not the wanted one (0: any size). */
-static pfm_status get(const part *p, const char *name, int rank, const int64_t *shape, float **out, const pfm_weight **tensor, pfm_error *err)
+static pfm_status get(const part *p, const char *name, int rank, const int64_t *shape, float **out, const pfm_weight **tensor,
+                      pfm_error *err)
 {
     const pfm_weight *weight = pfm_weights_find(p->input, name);
     if (tensor != NULL)
@@ -62,15 +67,19 @@ static pfm_status make_recipe(const part *p, pfm_recipe **out, pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
     pfm_adapter_config config = {0};
-    PFM_TRY(pfm_buffer_append_format(&text, err, "model: {vision: efficientnet-lite0, image_size: 448, aligner: concat-linear, language: '%s'}\n"
-                                     "data: {dataset: phantom}\n", p->options->model));
+    PFM_TRY(pfm_buffer_append_format(
+        &text, err,
+        "model: {vision: efficientnet-lite0, image_size: 448, aligner: concat-linear, language: '%s'}\n"
+        "data: {dataset: phantom}\n",
+        p->options->model));
     if (p->options->adapter == NULL) {
         PFM_TRY(pfm_buffer_append_string(&text, "peft: {method: none}\n", err));
     } else {
         PFM_TRY(pfm_adapter_config_load(p->options->adapter, &config, err));
         PFM_TRY(pfm_adapter_config_check_plain(&config, err));
-        PFM_TRY(pfm_buffer_append_format(&text, err, "peft: {method: lora, rank: %lld, alpha: %.17g, rslora: %s, dropout: 0, targets: [", (long long)config.r,
-                                         config.lora_alpha, config.use_rslora ? "true" : "false"));
+        PFM_TRY(pfm_buffer_append_format(&text, err,
+                                         "peft: {method: lora, rank: %lld, alpha: %.17g, rslora: %s, dropout: 0, targets: [",
+                                         (long long)config.r, config.lora_alpha, config.use_rslora ? "true" : "false"));
         for (size_t i = 0; i < config.target_count; i++)
             PFM_TRY(pfm_buffer_append_format(&text, err, "%s'%s'", i > 0 ? ", " : "", config.targets[i]));
         PFM_TRY(pfm_buffer_append_string(&text, "]}\n", err));
@@ -119,7 +128,8 @@ static pfm_status put_parameter_gradients(part *p, bool aligner, pfm_error *err)
 }
 
 /* Runs an executor forward, and backward from grad_out [rows, columns] where asked. */
-static pfm_status run_graph(part *p, pfm_executor *executor, pfm_value out, const char *out_name, int64_t rows, int64_t columns, pfm_error *err)
+static pfm_status run_graph(part *p, pfm_executor *executor, pfm_value out, const char *out_name, int64_t rows, int64_t columns,
+                            pfm_error *err)
 {
     pfm_status status = PFM_OK;
     float *grad = NULL;
@@ -142,8 +152,8 @@ static pfm_status check_ids(const part *p, const float *ids, int64_t count, int6
 {
     for (int64_t i = 0; i < count; i++) {
         if (!(ids[i] >= 0 && ids[i] < (float)vocabulary))
-            return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: input_ids[%lld] is %g; the vocabulary has %lld tokens", p->options->input, (long long)i,
-                                 (double)ids[i], (long long)vocabulary);
+            return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: input_ids[%lld] is %g; the vocabulary has %lld tokens",
+                                 p->options->input, (long long)i, (double)ids[i], (long long)vocabulary);
     }
     return PFM_OK;
 }
@@ -164,7 +174,8 @@ static pfm_status run_language(part *p, pfm_error *err)
         PFM_TRY(get(p, "input_ids", 1, ids_shape, &ids, &tensor, err));
     int64_t count = tensor->shape[0];
     if (count > model->language.context)
-        PFM_FAIL(PFM_ERROR_USAGE, "%s: %lld tokens are more than the model's context of %lld", p->options->input, (long long)count, (long long)model->language.context);
+        PFM_FAIL(PFM_ERROR_USAGE, "%s: %lld tokens are more than the model's context of %lld", p->options->input,
+                 (long long)count, (long long)model->language.context);
     if (ids != NULL)
         PFM_TRY(check_ids(p, ids, count, model->language.vocabulary, err));
     PFM_TRY(pfm_allocate((size_t)count, sizeof *sequence, &sequence, err));
@@ -178,7 +189,8 @@ static pfm_status run_language(part *p, pfm_error *err)
     PFM_TRY(pfm_session_load_weights(p->session, err));
     if (p->options->adapter != NULL)
         PFM_TRY(pfm_run_load_adapter(p->options->adapter, model, err));
-    pfm_op_environment env = {.context = p->context, .kernels = p->context->kernels, .act = model->act, .span_count = 1, .most_keys = (int32_t)count};
+    pfm_op_environment env = {
+        .context = p->context, .kernels = p->context->kernels, .act = model->act, .span_count = 1, .most_keys = (int32_t)count};
     PFM_TRY(pfm_executor_create(graph.graph, &env, p->options->grad ? graph.language.logits : PFM_NO_VALUE, &executor, err));
     pfm_sequence row = {.ids = sequence, .count = (size_t)count, .answer = (size_t)count};
     pfm_pack_options pack_options = {.share = true, .inference = true};
@@ -218,7 +230,8 @@ static pfm_status put_feature_gradient(part *p, const pfm_model *model, const vo
         numbers[i] = (float)i;
     model->aligner->arrange(&model->shape, numbers, from);
     for (size_t i = 0; i < count; i++) {
-        float g = model->act == PFM_ACT_F32 ? ((const float *)row_gradient)[i] : pfm_bf16_to_f32(((const pfm_bf16 *)row_gradient)[i]);
+        float g =
+            model->act == PFM_ACT_F32 ? ((const float *)row_gradient)[i] : pfm_bf16_to_f32(((const pfm_bf16 *)row_gradient)[i]);
         gradient[(size_t)from[i]] += g / model->std[i % width];
     }
     PFM_TRY(put(p, "grad_in", gradient, positions, model->shape.channels, err));
@@ -300,7 +313,8 @@ static pfm_status run_vision(part *p, pfm_error *err)
     const int64_t shape[3] = {3, 0, 0};
     pfm_vision_shape out;
     if (p->options->grad)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "a vision encoder is frozen in this version: --grad works for a language model and an aligner");
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
+                 "a vision encoder is frozen in this version: --grad works for a language model and an aligner");
     PFM_TRY(get(p, "pixel_values", 3, shape, &pixels, &tensor, err));
     if (tensor->shape[1] != tensor->shape[2] || tensor->shape[1] > 4096)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: pixel_values is not a square picture of at most 4096 pixels a side", p->options->input);
@@ -325,7 +339,8 @@ static pfm_status choose_part(part *p, pfm_error *err)
     bool aligner = pfm_weights_find(p->input, "image_features") != NULL;
     bool language = pfm_weights_find(p->input, "input_ids") != NULL || pfm_weights_find(p->input, "inputs_embeds") != NULL;
     if (!aligner && !language)
-        PFM_FAIL(PFM_ERROR_USAGE, "%s names no part of a model: give input_ids, inputs_embeds, pixel_values or image_features", p->options->input);
+        PFM_FAIL(PFM_ERROR_USAGE, "%s names no part of a model: give input_ids, inputs_embeds, pixel_values or image_features",
+                 p->options->input);
     if (p->options->has_layer)
         PFM_FAIL(PFM_ERROR_USAGE, "--layer is for a vision encoder");
     PFM_TRY(open_session(p, err));

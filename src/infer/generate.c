@@ -47,14 +47,15 @@ static pfm_status encode_prompts(generator *g, pfm_error *err)
         status = pfm_model_encode(g->model, g->requests[i].question, NULL, 0, &g->prompts[i], NULL, err);
         size_t whole = g->prompts[i].count + (size_t)g->options->max_tokens;
         if (status == PFM_OK && whole > (size_t)g->model->language.context)
-            status = pfm_error_set(err, PFM_ERROR_MISMATCH, "the question \"%.60s\" and its answer take %zu tokens, the model has room for %lld",
+            status = pfm_error_set(err, PFM_ERROR_MISMATCH,
+                                   "the question \"%.60s\" and its answer take %zu tokens, the model has room for %lld",
                                    g->requests[i].question, whole, (long long)g->model->language.context);
     }
     return status;
 }
 
-/* The end of the batch that begins with a request: whole groups, few enough images and tokens. Fills the sequences' lengths only
- * as far as the tokens of the batch are needed: an upper bound without sharing is good enough for the limit. */
+/* The end of the batch that begins with a request: whole groups, few enough images and tokens. Fills the sequences' lengths
+ * only as far as the tokens of the batch are needed: an upper bound without sharing is good enough for the limit. */
 static size_t batch_end(const generator *g, size_t begin, size_t *tokens)
 {
     size_t end = begin, images = 0;
@@ -62,8 +63,9 @@ static size_t batch_end(const generator *g, size_t begin, size_t *tokens)
     while (end < g->count && images < (size_t)g->options->images) {
         size_t next = end, more = 0, prefix = SIZE_MAX;
         for (; next < g->count && (next == end || g->requests[next].group == g->requests[end].group); next++) {
-            pfm_sequence pair[2] = {{.ids = g->prompts[end].data, .count = g->prompts[end].count, .answer = g->prompts[end].count},
-                                    {.ids = g->prompts[next].data, .count = g->prompts[next].count, .answer = g->prompts[next].count}};
+            pfm_sequence pair[2] = {
+                {.ids = g->prompts[end].data, .count = g->prompts[end].count, .answer = g->prompts[end].count},
+                {.ids = g->prompts[next].data, .count = g->prompts[next].count, .answer = g->prompts[next].count}};
             size_t shared = next == end ? g->prompts[end].count - 1 : pfm_pack_shared(pair, 2);
             prefix = shared < prefix ? shared : prefix;
             more += g->prompts[next].count;
@@ -83,8 +85,10 @@ static pfm_status create_kv(generator *g, size_t rows, pfm_error *err)
     const pfm_language_config *c = &g->model->language;
     size_t columns = (size_t)c->kv_heads * (size_t)c->head_dim, stride = rows * columns, size = pfm_act_size(g->model->act);
     pfm_status status = pfm_block_create(2 * (size_t)c->layers * stride * size, &g->kv_memory, err);
-    g->kv = (pfm_kv_store){.keys = g->kv_memory.data, .values = (char *)g->kv_memory.data + (size_t)c->layers * stride * size,
-                           .layer_stride = stride, .columns = columns};
+    g->kv = (pfm_kv_store){.keys = g->kv_memory.data,
+                           .values = (char *)g->kv_memory.data + (size_t)c->layers * stride * size,
+                           .layer_stride = stride,
+                           .columns = columns};
     return status;
 }
 
@@ -101,11 +105,15 @@ static pfm_status prepare(generator *g, pfm_error *err)
         most_keys = keys > most_keys ? keys : most_keys;
     }
     int64_t visual = g->options->images * g->model->visual_tokens;
-    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = (int64_t)most_tokens, [PFM_DIM_ANSWERS] = (int64_t)most_rows, [PFM_DIM_VISUAL] = visual};
+    int64_t capacity[PFM_DIM_COUNT] = {
+        [PFM_DIM_TOKENS] = (int64_t)most_tokens, [PFM_DIM_ANSWERS] = (int64_t)most_rows, [PFM_DIM_VISUAL] = visual};
     PFM_TRY(pfm_model_build(g->model, capacity, false, false, &g->graph, err));
     PFM_TRY(pfm_session_load_weights(g->session, err));
-    pfm_op_environment env = {.context = g->session->context, .kernels = g->session->context->kernels, .act = g->model->act,
-                              .span_count = 2 * (int32_t)most_rows, .most_keys = (int32_t)most_keys};
+    pfm_op_environment env = {.context = g->session->context,
+                              .kernels = g->session->context->kernels,
+                              .act = g->model->act,
+                              .span_count = 2 * (int32_t)most_rows,
+                              .most_keys = (int32_t)most_keys};
     PFM_TRY(pfm_executor_create(g->graph.graph, &env, PFM_NO_VALUE, &g->executor, err));
     PFM_TRY(create_kv(g, most_keys, err));
     PFM_TRY(pfm_allocate((size_t)(visual * g->model->visual_width), pfm_act_size(g->model->act), &g->visual, err));
@@ -121,7 +129,8 @@ static pfm_status read_images(generator *g, size_t begin, size_t end, int64_t *v
     const pfm_aligner_shape *shape = &g->model->shape;
     float *features = NULL;
     *visual_rows = 0;
-    PFM_TRY(pfm_allocate((size_t)shape->grid * (size_t)shape->grid * (size_t)shape->channels, sizeof *features, &features, err));
+    PFM_TRY(
+        pfm_allocate((size_t)shape->grid * (size_t)shape->grid * (size_t)shape->channels, sizeof *features, &features, err));
     for (size_t i = begin; i < end; i++) {
         if (i > begin && g->requests[i].group == g->requests[i - 1].group)
             continue;
@@ -240,8 +249,14 @@ static void pack_step(generator *g)
         pack->key_rows[r] = at->own_begin + at->own_count;
         pack->index[r] = i;
         pack->roots[r] = i;
-        pack->spans[r] = (pfm_attention_span){.q_begin = i, .q_end = i + 1, .own_begin = at->own_begin, .own_past = at->own_count,
-                                              .ancestors = prefix > 0, .ancestor_begin = {at->prefix_begin}, .ancestor_end = {at->prefix_end}, .root = i};
+        pack->spans[r] = (pfm_attention_span){.q_begin = i,
+                                              .q_end = i + 1,
+                                              .own_begin = at->own_begin,
+                                              .own_past = at->own_count,
+                                              .ancestors = prefix > 0,
+                                              .ancestor_begin = {at->prefix_begin},
+                                              .ancestor_end = {at->prefix_end},
+                                              .root = i};
         at->own_count++;
         if (prefix + at->own_count > pack->most_keys)
             pack->most_keys = prefix + at->own_count;
@@ -294,7 +309,12 @@ pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_
                         pfm_answer *answers, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    generator g = {.session = session, .model = session->model, .requests = requests, .count = count, .options = options, .answers = answers};
+    generator g = {.session = session,
+                   .model = session->model,
+                   .requests = requests,
+                   .count = count,
+                   .options = options,
+                   .answers = answers};
     memset(answers, 0, count * sizeof *answers);
     PFM_TRY(encode_prompts(&g, err));
     PFM_TRY(prepare(&g, err));

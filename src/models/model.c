@@ -35,7 +35,8 @@ static pfm_status shape_images(pfm_model *model, const pfm_model_options *option
     if (options->merge < 1 || vision.grid % options->merge != 0)
         PFM_FAIL(PFM_ERROR_USAGE, "model.merge %d does not divide the encoder's grid of %d; choose another image_size or merge",
                  options->merge, vision.grid);
-    model->shape = (pfm_aligner_shape){.grid = vision.grid, .channels = vision.channels, .merge = options->merge, .hidden = model->language.hidden};
+    model->shape = (pfm_aligner_shape){
+        .grid = vision.grid, .channels = vision.channels, .merge = options->merge, .hidden = model->language.hidden};
     model->visual_tokens = model->aligner->tokens(&model->shape);
     model->visual_width = model->aligner->width(&model->shape);
     PFM_TRY(pfm_allocate((size_t)model->visual_width, sizeof *model->mean, &model->mean, err));
@@ -89,7 +90,7 @@ void pfm_model_free(pfm_model *model)
 }
 
 pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUNT], bool with_loss, bool bound_visual,
-                            pfm_model_graph *out, pfm_error *err)
+                           pfm_model_graph *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_builder builder = {.hook = model->hook};
@@ -99,9 +100,11 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
     PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I64, false, &out->keys, err));
     builder.token_keys = out->keys;
     if (bound_visual) {
-        PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->language.hidden, PFM_STORAGE_F32, true, &out->language.visual, err));
+        PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->language.hidden, PFM_STORAGE_F32, true,
+                                &out->language.visual, err));
     } else {
-        PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->visual_width, PFM_STORAGE_ACT, false, &out->features, err));
+        PFM_TRY(
+            pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->visual_width, PFM_STORAGE_ACT, false, &out->features, err));
         PFM_TRY(model->aligner->build(&builder, &model->shape, out->features, &out->language.visual, err));
     }
     PFM_TRY(pfm_language_build(&builder, &model->language, with_loss, &out->language, err));
@@ -159,7 +162,7 @@ done:
 }
 
 pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,
-                           int64_t visual_rows, pfm_error *err)
+                          int64_t visual_rows, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_executor_resize(executor, PFM_DIM_TOKENS, (int64_t)pack->tokens, err));
@@ -200,7 +203,8 @@ pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void
     return PFM_OK;
 }
 
-pfm_status pfm_feature_statistics_add(const pfm_model *model, pfm_feature_statistics *statistics, const float *features, pfm_error *err)
+pfm_status pfm_feature_statistics_add(const pfm_model *model, pfm_feature_statistics *statistics, const float *features,
+                                      pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t width = (size_t)model->visual_width;

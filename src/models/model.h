@@ -1,5 +1,5 @@
-/* A multimodal model: a vision encoder's features, an aligner and a language model with its tokenizer and prompt, put together from names.
- * Learning, scoring and answering use this one path from (image features, texts) to a packed sequence. */
+/* A multimodal model: a vision encoder's features, an aligner and a language model with its tokenizer and prompt, put together
+ * from names. Learning, scoring and answering use this one path from (image features, texts) to a packed sequence. */
 #ifndef PFM_MODELS_MODEL_H
 #define PFM_MODELS_MODEL_H
 
@@ -11,18 +11,18 @@
 #include "text/tokenizer.h"
 
 typedef struct pfm_model_options {
-    const char *vision;        /* kind of encoder, "efficientnet-lite0" */
-    int image_size;            /* pixels a side */
-    const char *aligner;       /* "concat-linear" */
-    int merge;                 /* neighbours a side that become one visual token */
-    const char *language_path; /* weights of the language model, a file or folder; NULL: shapes alone, by config */
+    const char *vision;                /* kind of encoder, "efficientnet-lite0" */
+    int image_size;                    /* pixels a side */
+    const char *aligner;               /* "concat-linear" */
+    int merge;                         /* neighbours a side that become one visual token */
+    const char *language_path;         /* weights of the language model, a file or folder; NULL: shapes alone, by config */
     const pfm_language_config *config; /* where there is no path: neither tokenizer nor weights are to be had */
-    const char *instruction;   /* holds {question} */
-    const char *system_text;   /* the system message, or NULL: none */
-    bool lowercase_answers;    /* answers are learned in lower case */
-    bool training;             /* gradients and moments are kept */
+    const char *instruction;           /* holds {question} */
+    const char *system_text;           /* the system message, or NULL: none */
+    bool lowercase_answers;            /* answers are learned in lower case */
+    bool training;                     /* gradients and moments are kept */
     pfm_precision precision;
-    const pfm_hook *hook;      /* the PEFT method, or NULL */
+    const pfm_hook *hook; /* the PEFT method, or NULL */
 } pfm_model_options;
 
 typedef struct pfm_model {
@@ -35,15 +35,16 @@ typedef struct pfm_model {
     pfm_tokenizer *tokenizer;
     pfm_parameters *parameters;
     const pfm_hook *hook;
-    float *mean, *std;         /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
-    float *rope;               /* [context, head_dim] */
+    float *mean, *std; /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
+    float *rope;       /* [context, head_dim] */
     char *language_path, *instruction, *system_text;
     bool lowercase_answers;
     uint64_t vision_parameters; /* of the frozen encoder */
 } pfm_model;
 
 /* Reads configuration and tokenizer; weights come later. The caller frees it before the context and the hook. */
-pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *options, pfm_model **out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *options, pfm_model **out,
+                            pfm_error *err) PFM_MUST_CHECK;
 void pfm_model_free(pfm_model *model);
 
 /* One graph of the system and its values. */
@@ -57,7 +58,7 @@ typedef struct pfm_model_graph {
 /* Builds the graph for capacities; with_loss: for training, else logits. bound_visual: visual tokens (f32 [visual, hidden]) are
  * bound in place of features, and their gradient is kept. Declares the parameters at its first call. */
 pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUNT], bool with_loss, bool bound_visual,
-                            pfm_model_graph *out, pfm_error *err) PFM_MUST_CHECK;
+                           pfm_model_graph *out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_model_graph_free(pfm_model_graph *graph);
 
 /* After the first build: allocates the parameters, loads the frozen ones, draws the others from the seed. */
@@ -65,7 +66,7 @@ pfm_status pfm_model_load(pfm_model *model, uint64_t seed, pfm_error *err) PFM_M
 
 /* Binds a pack's arrays and sizes to an executor of such a graph. */
 pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,
-                           int64_t visual_rows, pfm_error *err) PFM_MUST_CHECK;
+                          int64_t visual_rows, pfm_error *err) PFM_MUST_CHECK;
 
 /* rows act [visual_tokens, visual_width] = the encoder's features f32 [grid * grid, channels], arranged and normalised. */
 pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err) PFM_MUST_CHECK;
@@ -76,14 +77,15 @@ typedef struct pfm_feature_statistics {
     double *sum, *squares;
     int64_t rows, width;
 } pfm_feature_statistics;
-pfm_status pfm_feature_statistics_add(const pfm_model *model, pfm_feature_statistics *statistics, const float *features, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_feature_statistics_add(const pfm_model *model, pfm_feature_statistics *statistics, const float *features,
+                                      pfm_error *err) PFM_MUST_CHECK;
 void pfm_feature_statistics_finish(pfm_feature_statistics *statistics, pfm_model *model);
 void pfm_feature_statistics_free(pfm_feature_statistics *statistics);
 
 /* Appends the ids of one row: the chat around image and question, and with an answer its ids and the end of turn. Image tokens
  * are -1 - (first_visual + i). *answer_begin (NULL allowed) = where the answer begins. answer NULL: a prompt alone. */
-pfm_status pfm_model_encode(const pfm_model *model, const char *question, const char *answer, int32_t first_visual, pfm_ids *ids,
-                             size_t *answer_begin, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_model_encode(const pfm_model *model, const char *question, const char *answer, int32_t first_visual,
+                            pfm_ids *ids, size_t *answer_begin, pfm_error *err) PFM_MUST_CHECK;
 /* Appends the prompt's text with <image> where the visual tokens stand. */
 pfm_status pfm_model_prompt(const pfm_model *model, const char *question, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
 

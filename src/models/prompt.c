@@ -47,8 +47,8 @@ done:
 }
 
 /* The whole prompt; *content_begin and *content_end: what stands behind <image> in the user's turn. */
-static pfm_status render(const pfm_model *model, const char *question, pfm_buffer *out, size_t *content_begin, size_t *content_end,
-                         pfm_error *err)
+static pfm_status render(const pfm_model *model, const char *question, pfm_buffer *out, size_t *content_begin,
+                         size_t *content_end, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer content = {0};
@@ -58,7 +58,8 @@ static pfm_status render(const pfm_model *model, const char *question, pfm_buffe
     PFM_TRY(render_chat(model, content.data, out, err));
     const char *at = strstr(out->data, content.data);
     if (at == NULL)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: the chat template changes what the user says; the image has no place in it", model->language_path);
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: the chat template changes what the user says; the image has no place in it",
+                 model->language_path);
     *content_begin = (size_t)(at - out->data) + strlen(image_mark);
     *content_end = (size_t)(at - out->data) + content.size;
 done:
@@ -77,8 +78,8 @@ pfm_status pfm_model_prompt(const pfm_model *model, const char *question, pfm_bu
     return status;
 }
 
-pfm_status pfm_model_encode(const pfm_model *model, const char *question, const char *answer, int32_t first_visual, pfm_ids *ids,
-                             size_t *answer_begin, pfm_error *err)
+pfm_status pfm_model_encode(const pfm_model *model, const char *question, const char *answer, int32_t first_visual,
+                            pfm_ids *ids, size_t *answer_begin, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};

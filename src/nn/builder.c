@@ -20,14 +20,19 @@ pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declar
     return PFM_OK;
 }
 
-static pfm_status declare_linear(pfm_builder *builder, const char *name, const pfm_linear_options *options, int *weight, int *bias,
-                                 pfm_error *err)
+static pfm_status declare_linear(pfm_builder *builder, const char *name, const pfm_linear_options *options, int *weight,
+                                 int *bias, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *full = NULL;
     PFM_TRY(pfm_string_format(&full, err, "%s.weight", name));
-    pfm_parameter declaration = {.name = full, .n = options->n, .k = options->k, .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
-                                 .trainable = options->trainable, .decays = true, .initial = options->initial,
+    pfm_parameter declaration = {.name = full,
+                                 .n = options->n,
+                                 .k = options->k,
+                                 .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
+                                 .trainable = options->trainable,
+                                 .decays = true,
+                                 .initial = options->initial,
                                  .initial_scale = options->initial_scale};
     PFM_TRY(pfm_build_parameter(builder, &declaration, weight, err));
     *bias = -1;
@@ -36,7 +41,11 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
     free(full);
     full = NULL;
     PFM_TRY(pfm_string_format(&full, err, "%s.bias", name));
-    declaration = (pfm_parameter){.name = full, .n = options->n, .k = 1, .uses = PFM_USE_VALUES, .trainable = options->trainable,
+    declaration = (pfm_parameter){.name = full,
+                                  .n = options->n,
+                                  .k = 1,
+                                  .uses = PFM_USE_VALUES,
+                                  .trainable = options->trainable,
                                   .initial = options->initial == PFM_INITIAL_LOADED ? PFM_INITIAL_LOADED : PFM_INITIAL_ZERO};
     PFM_TRY(pfm_build_parameter(builder, &declaration, bias, err));
 done:
@@ -44,8 +53,8 @@ done:
     return status;
 }
 
-pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name, const pfm_linear_options *options, pfm_value *y,
-                            pfm_error *err)
+pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name, const pfm_linear_options *options,
+                            pfm_value *y, pfm_error *err)
 {
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_linear);
     node.attributes = (pfm_op_attributes){.alpha = 1, .output = options->output};
@@ -56,7 +65,13 @@ pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name,
         status = pfm_graph_add(builder->graph, &node, y, err);
     if (status != PFM_OK || builder->hook == NULL)
         return status;
-    pfm_model_place place = {.kind = PFM_PLACE_LINEAR, .name = name, .input = x, .output = *y, .weight = node.operand[0], .n = options->n, .k = options->k};
+    pfm_model_place place = {.kind = PFM_PLACE_LINEAR,
+                             .name = name,
+                             .input = x,
+                             .output = *y,
+                             .weight = node.operand[0],
+                             .n = options->n,
+                             .k = options->k};
     return builder->hook->apply(builder->hook->user, builder, &place, y, err);
 }
 

@@ -1,5 +1,5 @@
-/* What a model builds itself with. Every place that a PEFT method can touch passes one hook, with the place's Hugging Face name;
- * models know no method, methods know no model. */
+/* What a model builds itself with. Every place that a PEFT method can touch passes one hook, with the place's Hugging Face
+ * name; models know no method, methods know no model. */
 #ifndef PFM_NN_BUILDER_H
 #define PFM_NN_BUILDER_H
 
@@ -23,13 +23,14 @@ struct pfm_builder;
 /* A method at work on this model. apply is called once a place and graph and may set *output to a value of the same shape. */
 typedef struct pfm_hook {
     void *user;
-    pfm_status (*apply)(void *user, struct pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err);
+    pfm_status (*apply)(void *user, struct pfm_builder *builder, const pfm_model_place *place, pfm_value *output,
+                        pfm_error *err);
 } pfm_hook;
 
 typedef struct pfm_builder {
     pfm_graph *graph;
-    const pfm_hook *hook;   /* NULL: the bare model */
-    pfm_value token_keys;   /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
+    const pfm_hook *hook; /* NULL: the bare model */
+    pfm_value token_keys; /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
 } pfm_builder;
 
 /* The id of a parameter, declared at its first use; MISMATCH where an earlier use gave it another shape. */
@@ -37,18 +38,19 @@ pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declar
 
 typedef struct pfm_linear_options {
     int64_t n, k;
-    bool bias;            /* a parameter NAME.bias [n] */
-    pfm_value addend;     /* PFM_NO_VALUE: none */
+    bool bias;        /* a parameter NAME.bias [n] */
+    pfm_value addend; /* PFM_NO_VALUE: none */
     pfm_storage output;
-    bool trainable;       /* the weight and the bias train */
-    pfm_initial initial;  /* of the weight; a bias that is not loaded starts at zero */
+    bool trainable;      /* the weight and the bias train */
+    pfm_initial initial; /* of the weight; a bias that is not loaded starts at zero */
     double initial_scale;
 } pfm_linear_options;
 
 /* *y = x NAME.weight^T (+ NAME.bias) (+ addend), and then what the hook makes of it. x act [rows, k]. */
-pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name, const pfm_linear_options *options, pfm_value *y,
-                            pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name, const pfm_linear_options *options,
+                            pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
 /* *y act = NAME.weight * x / rms(x), x f32. */
-pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y,
+                             pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -29,7 +29,8 @@ static void start_profile(pfm_executor *executor)
     }
 }
 
-pfm_status pfm_executor_create(pfm_graph *graph, const pfm_op_environment *env, pfm_value seed, pfm_executor **out, pfm_error *err)
+pfm_status pfm_executor_create(pfm_graph *graph, const pfm_op_environment *env, pfm_value seed, pfm_executor **out,
+                               pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_executor *executor = NULL;
@@ -90,7 +91,8 @@ static pfm_op_call call_of(const pfm_executor *executor, const pfm_graph_node *n
     pfm_op_call call = {.env = &executor->env, .attributes = node->attributes, .scratch = executor->scratch.data};
     for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
         if (node->in[i] != PFM_NO_VALUE)
-            call.in[i] = tensor_of(executor, node->in[i], executor->plan->value_place[node->in[i]], executor->bound[node->in[i]]);
+            call.in[i] =
+                tensor_of(executor, node->in[i], executor->plan->value_place[node->in[i]], executor->bound[node->in[i]]);
     }
     for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++) {
         if (node->out[i] != PFM_NO_VALUE)
@@ -149,7 +151,8 @@ static void backward_node(pfm_executor *executor, size_t n)
     }
     double start = pfm_process_clock();
     node->op->backward(&call);
-    note(executor, node->op, true, pfm_process_clock() - start, (node->op->backward_operations != NULL ? node->op->backward_operations : node->op->operations)(&call));
+    note(executor, node->op, true, pfm_process_clock() - start,
+         (node->op->backward_operations != NULL ? node->op->backward_operations : node->op->operations)(&call));
 }
 
 void pfm_executor_backward(pfm_executor *executor)

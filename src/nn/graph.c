@@ -27,7 +27,8 @@ void pfm_graph_free(pfm_graph *graph)
 
 static pfm_status add_value(pfm_graph *graph, const pfm_graph_value *value, pfm_value *out, pfm_error *err)
 {
-    pfm_status status = pfm_array_reserve(&graph->values, &graph->value_capacity, graph->value_count + 1, sizeof *graph->values, err);
+    pfm_status status =
+        pfm_array_reserve(&graph->values, &graph->value_capacity, graph->value_count + 1, sizeof *graph->values, err);
     if (status != PFM_OK)
         return status;
     *out = (pfm_value)graph->value_count;
@@ -35,10 +36,13 @@ static pfm_status add_value(pfm_graph *graph, const pfm_graph_value *value, pfm_
     return PFM_OK;
 }
 
-pfm_status pfm_graph_input(pfm_graph *graph, pfm_dim dim, int64_t rows, int64_t columns, pfm_storage storage, bool needs_gradient,
-                           pfm_value *out, pfm_error *err)
+pfm_status pfm_graph_input(pfm_graph *graph, pfm_dim dim, int64_t rows, int64_t columns, pfm_storage storage,
+                           bool needs_gradient, pfm_value *out, pfm_error *err)
 {
-    pfm_graph_value value = {.shape = {.dim = dim, .rows = dim == PFM_DIM_FIXED ? rows : graph->capacity[dim], .columns = columns, .storage = storage},
+    pfm_graph_value value = {.shape = {.dim = dim,
+                                       .rows = dim == PFM_DIM_FIXED ? rows : graph->capacity[dim],
+                                       .columns = columns,
+                                       .storage = storage},
                              .producer = -1,
                              .needs_gradient = needs_gradient,
                              .keep = true};
@@ -63,11 +67,13 @@ static pfm_status check_differentiable(const pfm_graph *graph, const pfm_graph_n
     unsigned made = node->op->gradients | (node->op->passes >= 0 ? 1u << node->op->passes : 0u);
     for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
         if (node->in[i] != PFM_NO_VALUE && graph->values[node->in[i]].needs_gradient && (made & 1u << i) == 0)
-            return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "operator %s has no derivative by its input %d, but something before it trains",
+            return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                                 "operator %s has no derivative by its input %d, but something before it trains",
                                  node->op->name, i);
     }
     for (int i = 0; i < PFM_OP_MAX_OPERANDS; i++) {
-        if (node->operand[i] >= 0 && pfm_parameters_get(graph->parameters, node->operand[i])->trainable && (node->op->operand_gradients & 1u << i) == 0)
+        if (node->operand[i] >= 0 && pfm_parameters_get(graph->parameters, node->operand[i])->trainable &&
+            (node->op->operand_gradients & 1u << i) == 0)
             return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "operator %s cannot train the parameter %s", node->op->name,
                                  pfm_parameters_get(graph->parameters, node->operand[i])->name);
     }
@@ -99,7 +105,8 @@ pfm_status pfm_graph_add(pfm_graph *graph, const pfm_graph_node *node, pfm_value
     for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++) {
         if (call.out[i].columns == 0)
             continue;
-        pfm_graph_value value = {.shape = call.out[i], .producer = (int32_t)graph->node_count, .needs_gradient = needs_gradient && i == 0};
+        pfm_graph_value value = {
+            .shape = call.out[i], .producer = (int32_t)graph->node_count, .needs_gradient = needs_gradient && i == 0};
         PFM_TRY(add_value(graph, &value, &copy.out[i], err));
     }
     graph->nodes[graph->node_count++] = copy;

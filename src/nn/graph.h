@@ -34,12 +34,13 @@ typedef struct pfm_graph {
 } pfm_graph;
 
 /* capacity[d]: the most rows that dimension d will be bound to (FIXED's is not read). Parameters are borrowed. */
-pfm_status pfm_graph_create(pfm_parameters *parameters, const int64_t capacity[PFM_DIM_COUNT], pfm_graph **out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_graph_create(pfm_parameters *parameters, const int64_t capacity[PFM_DIM_COUNT], pfm_graph **out,
+                            pfm_error *err) PFM_MUST_CHECK;
 void pfm_graph_free(pfm_graph *graph);
 
 /* A value that is bound from outside. rows counts only for PFM_DIM_FIXED. */
-pfm_status pfm_graph_input(pfm_graph *graph, pfm_dim dim, int64_t rows, int64_t columns, pfm_storage storage, bool needs_gradient,
-                           pfm_value *out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_graph_input(pfm_graph *graph, pfm_dim dim, int64_t rows, int64_t columns, pfm_storage storage,
+                           bool needs_gradient, pfm_value *out, pfm_error *err) PFM_MUST_CHECK;
 /* Appends an operator; *out = its first output. The node's in and operand are read, its out is filled. */
 pfm_status pfm_graph_add(pfm_graph *graph, const pfm_graph_node *node, pfm_value *out, pfm_error *err) PFM_MUST_CHECK;
 /* The value stays readable until the next run. */

@@ -69,7 +69,8 @@ static void append_tokens(pfm_pack *pack, const pfm_sequence *row, size_t begin,
 static void append_span(pfm_pack *pack, size_t begin, int32_t own_begin, const pfm_pack_row *row, int32_t root)
 {
     pfm_attention_span *span = &pack->spans[pack->span_count++];
-    *span = (pfm_attention_span){.q_begin = (int32_t)begin, .q_end = (int32_t)pack->tokens, .own_begin = own_begin, .root = root};
+    *span =
+        (pfm_attention_span){.q_begin = (int32_t)begin, .q_end = (int32_t)pack->tokens, .own_begin = own_begin, .root = root};
     if (row != NULL && row->prefix_end > row->prefix_begin) {
         span->ancestors = 1;
         span->ancestor_begin[0] = row->prefix_begin;
@@ -85,7 +86,8 @@ static size_t token_at(size_t i, size_t stored_shared, size_t prefix_begin, size
     return i < stored_shared ? prefix_begin + i : own_begin + i - stored_shared;
 }
 
-static void append_answers(pfm_pack *pack, const pfm_sequence *row, bool inference, size_t stored_shared, size_t prefix_begin, size_t own_begin)
+static void append_answers(pfm_pack *pack, const pfm_sequence *row, bool inference, size_t stored_shared, size_t prefix_begin,
+                           size_t own_begin)
 {
     size_t first = inference ? row->count : row->answer, last = inference ? row->count + 1 : row->count;
     for (size_t i = first; i < last; i++) {
@@ -111,8 +113,11 @@ static void pack_group(pfm_pack *pack, const pfm_sequence *rows, size_t count, c
         if (!stored)
             pack->roots[pack->root_count] = (int32_t)pack->span_count;
         pfm_pack_row *row = &pack->rows[pack->row_count];
-        *row = (pfm_pack_row){.prefix_begin = prefix_rows, .prefix_end = stored ? prefix_rows + (int32_t)shared : prefix_rows,
-                              .own_begin = pack->key_row_count, .own_count = (int32_t)(inputs - from), .position = (int32_t)inputs};
+        *row = (pfm_pack_row){.prefix_begin = prefix_rows,
+                              .prefix_end = stored ? prefix_rows + (int32_t)shared : prefix_rows,
+                              .own_begin = pack->key_row_count,
+                              .own_count = (int32_t)(inputs - from),
+                              .position = (int32_t)inputs};
         append_tokens(pack, &rows[r], from, inputs, shared);
         append_span(pack, own_begin, row->own_begin, row, (int32_t)pack->root_count);
         append_answers(pack, &rows[r], options->inference, from, prefix_begin, own_begin);
@@ -126,7 +131,8 @@ static void pack_group(pfm_pack *pack, const pfm_sequence *rows, size_t count, c
         pack->root_count++;
 }
 
-pfm_status pfm_pack_rows(pfm_pack *pack, const pfm_sequence *rows, size_t count, const pfm_pack_options *options, pfm_error *err)
+pfm_status pfm_pack_rows(pfm_pack *pack, const pfm_sequence *rows, size_t count, const pfm_pack_options *options,
+                         pfm_error *err)
 {
     pfm_status status = reserve(pack, rows, count, err);
     if (status != PFM_OK)

@@ -1,6 +1,6 @@
 /* Packing: rows of one group become one tree in a single sequence, their longest common run of tokens once, then each row's own
- * tokens, which see the common run and themselves, at the positions that they would have alone. Loss and gradients equal those of
- * the separate rows. */
+ * tokens, which see the common run and themselves, at the positions that they would have alone. Loss and gradients equal those
+ * of the separate rows. */
 #ifndef PFM_NN_PACK_H
 #define PFM_NN_PACK_H
 
@@ -46,7 +46,8 @@ typedef struct pfm_pack {
     size_t token_capacity, answer_capacity, span_capacity, root_capacity, row_capacity;
 } pfm_pack;
 
-pfm_status pfm_pack_rows(pfm_pack *pack, const pfm_sequence *rows, size_t count, const pfm_pack_options *options, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_pack_rows(pfm_pack *pack, const pfm_sequence *rows, size_t count, const pfm_pack_options *options,
+                         pfm_error *err) PFM_MUST_CHECK;
 void pfm_pack_free(pfm_pack *pack);
 
 /* How many tokens rows [0, count) of one group share: the longest common run, at least one token of each row left over. */

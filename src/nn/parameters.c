@@ -46,7 +46,8 @@ pfm_status pfm_parameters_declare(pfm_parameters *parameters, const pfm_paramete
     if (declaration->n < 1 || declaration->k < 1 || declaration->n > INT64_MAX / declaration->k / 64)
         return pfm_error_set(err, PFM_ERROR_MISMATCH, "the parameter %s cannot have the shape %lld x %lld", declaration->name,
                              (long long)declaration->n, (long long)declaration->k);
-    pfm_status status = pfm_array_reserve(&parameters->items, &parameters->capacity, parameters->count + 1, sizeof *parameters->items, err);
+    pfm_status status =
+        pfm_array_reserve(&parameters->items, &parameters->capacity, parameters->count + 1, sizeof *parameters->items, err);
     if (status != PFM_OK)
         return status;
     pfm_parameter *item = &parameters->items[parameters->count];
@@ -113,8 +114,12 @@ static size_t lay_out(const pfm_parameters *parameters, char *base)
             item->packed_forward = claim(base, &used, kernels->gemm_pack_size[act](n, k));
         if ((item->uses & PFM_USE_BACKWARD) != 0 && parameters->training)
             item->packed_backward = claim(base, &used, kernels->gemm_pack_size[act](k, n));
-        item->operand = (pfm_operand){.n = item->n, .k = item->k, .values = item->values, .rows = item->rows,
-                                      .packed_forward = item->packed_forward, .packed_backward = item->packed_backward,
+        item->operand = (pfm_operand){.n = item->n,
+                                      .k = item->k,
+                                      .values = item->values,
+                                      .rows = item->rows,
+                                      .packed_forward = item->packed_forward,
+                                      .packed_backward = item->packed_backward,
                                       .gradient = item->gradient};
     }
     return used;
@@ -172,8 +177,8 @@ pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, 
             return status;
         pfm_random random = pfm_random_start(seed, hash_name(item->name));
         for (size_t j = 0; j < values && item->initial != PFM_INITIAL_ZERO; j++)
-            draw[j] = (float)(item->initial_scale *
-                              (item->initial == PFM_INITIAL_UNIFORM ? 2 * pfm_random_uniform(&random) - 1 : pfm_random_normal(&random)));
+            draw[j] = (float)(item->initial_scale * (item->initial == PFM_INITIAL_UNIFORM ? 2 * pfm_random_uniform(&random) - 1
+                                                                                          : pfm_random_normal(&random)));
         pfm_parameters_set(parameters, (int)i, draw);
         free(draw);
     }

@@ -29,11 +29,13 @@ typedef struct pfm_parameter {
 typedef struct pfm_parameters pfm_parameters;
 
 /* training: gradients and moments are kept too. */
-pfm_status pfm_parameters_create(pfm_context *context, pfm_act_type act, bool training, pfm_parameters **out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_parameters_create(pfm_context *context, pfm_act_type act, bool training, pfm_parameters **out,
+                                 pfm_error *err) PFM_MUST_CHECK;
 void pfm_parameters_free(pfm_parameters *parameters);
 
 /* Declares one; MISMATCH when the name is taken. *id counts from 0. The name is copied. */
-pfm_status pfm_parameters_declare(pfm_parameters *parameters, const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_parameters_declare(pfm_parameters *parameters, const pfm_parameter *declaration, int *id,
+                                  pfm_error *err) PFM_MUST_CHECK;
 /* Adds to the uses of one that is declared already, before allocation (a tied head). */
 void pfm_parameters_use(pfm_parameters *parameters, int id, unsigned uses);
 int pfm_parameters_count(const pfm_parameters *parameters);

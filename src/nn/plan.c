@@ -64,7 +64,8 @@ static pfm_status reach_input(planner *p, int64_t n, int i, pfm_error *err)
     }
     bool adds = p->reached[value];
     if (node->op->passes == i || (adds && (node->op->accumulates & 1u << i) == 0))
-        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "operator %s cannot add to the gradient of its input %d", node->op->name, i);
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "operator %s cannot add to the gradient of its input %d",
+                             node->op->name, i);
     p->plan->gradient_adds[n * PFM_OP_MAX_INPUTS + i] = adds;
     p->reached[value] = true;
     extend(&p->gradients[gradient_owner(p, value)], backward_time(p, n));
@@ -196,7 +197,8 @@ static pfm_status place_all(planner *p, pfm_error *err)
     for (size_t v = 0; v < values; v++) {
         bool placed = p->graph->values[v].producer >= 0 && p->values[v].begin <= p->values[v].end;
         p->plan->value_place[v] = placed ? p->values[v].place : PFM_NO_PLACE;
-        p->plan->gradient_place[v] = p->reached != NULL && p->reached[v] ? p->gradients[gradient_owner(p, (int32_t)v)].place : PFM_NO_PLACE;
+        p->plan->gradient_place[v] =
+            p->reached != NULL && p->reached[v] ? p->gradients[gradient_owner(p, (int32_t)v)].place : PFM_NO_PLACE;
     }
 done:
     free(order);
@@ -220,7 +222,8 @@ static void plan_scratch(planner *p)
                 continue;
             const pfm_parameter *parameter = pfm_parameters_get(p->graph->parameters, node->operand[i]);
             /* only whether there is a gradient matters here, not where */
-            call.operand[i] = (pfm_operand){.n = parameter->n, .k = parameter->k, .gradient = parameter->trainable ? (float *)8 : NULL};
+            call.operand[i] =
+                (pfm_operand){.n = parameter->n, .k = parameter->k, .gradient = parameter->trainable ? (float *)8 : NULL};
         }
         for (int backward = 0; backward <= p->plan->runs_backward[n]; backward++) {
             size_t bytes = node->op->scratch(&call, backward != 0);
@@ -241,7 +244,8 @@ void pfm_plan_free(pfm_plan *plan)
     free(plan);
 }
 
-pfm_status pfm_plan_create(const pfm_graph *graph, const pfm_op_environment *env, pfm_value seed, pfm_plan **out, pfm_error *err)
+pfm_status pfm_plan_create(const pfm_graph *graph, const pfm_op_environment *env, pfm_value seed, pfm_plan **out,
+                           pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t values = graph->value_count, nodes = graph->node_count;

@@ -9,15 +9,15 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
 {
     const pfm_tensor *q = &call->in[0], *k = &call->in[1], *v = &call->in[2];
     const pfm_op_attributes *a = &call->attributes;
-    pfm_status status = pfm_op_require(a->head_dim > 0 && a->heads > 0 && a->kv_heads > 0 && a->heads % a->kv_heads == 0, "attention",
-                                       "query heads are not a multiple of key heads", err);
+    pfm_status status = pfm_op_require(a->head_dim > 0 && a->heads > 0 && a->kv_heads > 0 && a->heads % a->kv_heads == 0,
+                                       "attention", "query heads are not a multiple of key heads", err);
     if (status == PFM_OK)
-        status = pfm_op_require(q->columns == (int64_t)a->heads * a->head_dim && k->columns == (int64_t)a->kv_heads * a->head_dim &&
-                                    v->columns == k->columns,
+        status = pfm_op_require(q->columns == (int64_t)a->heads * a->head_dim &&
+                                    k->columns == (int64_t)a->kv_heads * a->head_dim && v->columns == k->columns,
                                 "attention", "a row of q, k or v is not heads x head_dim", err);
     if (status == PFM_OK)
-        status = pfm_op_require(q->rows == k->rows && q->rows == v->rows && q->storage == PFM_STORAGE_ACT && k->storage == PFM_STORAGE_ACT &&
-                                    v->storage == PFM_STORAGE_ACT,
+        status = pfm_op_require(q->rows == k->rows && q->rows == v->rows && q->storage == PFM_STORAGE_ACT &&
+                                    k->storage == PFM_STORAGE_ACT && v->storage == PFM_STORAGE_ACT,
                                 "attention", "q, k and v differ in rows", err);
     call->out[0] = (pfm_tensor){.dim = q->dim, .rows = q->rows, .columns = q->columns, .storage = PFM_STORAGE_ACT};
     call->out[1] = (pfm_tensor){.dim = q->dim, .rows = q->rows, .columns = a->heads, .storage = PFM_STORAGE_F32};
@@ -27,7 +27,8 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
 static size_t thread_scratch(const pfm_op_call *call)
 {
     const pfm_op_environment *env = call->env;
-    return pfm_op_align(env->kernels->attention_scratch((size_t)call->attributes.head_dim, (size_t)env->most_keys) * sizeof(float));
+    return pfm_op_align(env->kernels->attention_scratch((size_t)call->attributes.head_dim, (size_t)env->most_keys) *
+                        sizeof(float));
 }
 
 /* The head's view of the tensors; head is a query head. */
@@ -173,11 +174,28 @@ static double operations(const pfm_op_call *call)
 static double backward_operations(const pfm_op_call *call) { return 2.0 * operations(call); }
 
 static const pfm_op_case cases[] = {
-    {"grouped", {{37, 24, PFM_STORAGE_ACT, 0}, {37, 8, PFM_STORAGE_ACT, 0}, {37, 8, PFM_STORAGE_ACT, 0}}, {{0}}, {.heads = 6, .kv_heads = 2, .head_dim = 4}},
-    {"head of 64", {{70, 192, PFM_STORAGE_ACT, 0}, {70, 64, PFM_STORAGE_ACT, 0}, {70, 64, PFM_STORAGE_ACT, 0}}, {{0}}, {.heads = 3, .kv_heads = 1, .head_dim = 64}},
+    {"grouped",
+     {{37, 24, PFM_STORAGE_ACT, 0}, {37, 8, PFM_STORAGE_ACT, 0}, {37, 8, PFM_STORAGE_ACT, 0}},
+     {{0}},
+     {.heads = 6, .kv_heads = 2, .head_dim = 4}},
+    {"head of 64",
+     {{70, 192, PFM_STORAGE_ACT, 0}, {70, 64, PFM_STORAGE_ACT, 0}, {70, 64, PFM_STORAGE_ACT, 0}},
+     {{0}},
+     {.heads = 3, .kv_heads = 1, .head_dim = 64}},
     {0},
 };
 
-const pfm_op pfm_op_attention = {.name = "attention", .shape = shape, .forward = forward, .backward = backward,
-                                 .operations = operations, .backward_operations = backward_operations, .scratch = scratch, .backward_inputs = 7u, .backward_outputs = 3u,
-                                 .gradients = 7u, .operand_gradients = 0u, .accumulates = 6u, .passes = -1, .cases = cases};
+const pfm_op pfm_op_attention = {.name = "attention",
+                                 .shape = shape,
+                                 .forward = forward,
+                                 .backward = backward,
+                                 .operations = operations,
+                                 .backward_operations = backward_operations,
+                                 .scratch = scratch,
+                                 .backward_inputs = 7u,
+                                 .backward_outputs = 3u,
+                                 .gradients = 7u,
+                                 .operand_gradients = 0u,
+                                 .accumulates = 6u,
+                                 .passes = -1,
+                                 .cases = cases};

@@ -12,8 +12,8 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
     pfm_status status = pfm_op_require(h->storage == PFM_STORAGE_ACT && h->columns == call->operand[0].k, "cross_entropy",
                                        "the hidden state is not as wide as the head", err);
     if (status == PFM_OK)
-        status = pfm_op_require(targets->storage == PFM_STORAGE_I32 && targets->columns == 1 && targets->rows == h->rows, "cross_entropy",
-                                "there is not one target a row", err);
+        status = pfm_op_require(targets->storage == PFM_STORAGE_I32 && targets->columns == 1 && targets->rows == h->rows,
+                                "cross_entropy", "there is not one target a row", err);
     call->out[0] = (pfm_tensor){.dim = h->dim, .rows = h->rows, .columns = 1, .storage = PFM_STORAGE_F32};
     call->out[1] = (pfm_tensor){.dim = h->dim, .rows = h->rows, .columns = h->columns, .storage = PFM_STORAGE_F32};
     return status;
@@ -33,24 +33,41 @@ static void run_row(void *user, int item, int thread)
     const pfm_op_call *call = part->call;
     size_t vocabulary = (size_t)call->operand[0].n;
     int64_t row = part->begin + item;
-    void *dlogits = call->env->training ? (char *)part->dlogits + (size_t)item * vocabulary * pfm_act_size(call->env->act) : NULL;
-    ((float *)call->out[0].data)[row] =
-        call->env->kernels->cross_entropy[call->env->act](part->logits + (size_t)item * vocabulary, vocabulary,
-                                                          (size_t)((const int32_t *)call->in[1].data)[row], call->env->loss_scale, dlogits);
+    void *dlogits =
+        call->env->training ? (char *)part->dlogits + (size_t)item * vocabulary * pfm_act_size(call->env->act) : NULL;
+    ((float *)call->out[0].data)[row] = call->env->kernels->cross_entropy[call->env->act](
+        part->logits + (size_t)item * vocabulary, vocabulary, (size_t)((const int32_t *)call->in[1].data)[row],
+        call->env->loss_scale, dlogits);
 }
 
 static void run_chunk(const pfm_op_call *call, chunk *part)
 {
     const pfm_operand *w = &call->operand[0];
     size_t width = (size_t)w->k, vocabulary = (size_t)w->n;
-    pfm_gemm logits = {.m = (size_t)part->rows, .n = vocabulary, .k = width, .a = pfm_tensor_row(&call->in[0], part->begin, call->env->act),
-                       .lda = width, .b = w->packed_forward, .alpha = 1, .c = part->logits, .ldc = vocabulary, .c_type = PFM_ACT_F32};
+    pfm_gemm logits = {.m = (size_t)part->rows,
+                       .n = vocabulary,
+                       .k = width,
+                       .a = pfm_tensor_row(&call->in[0], part->begin, call->env->act),
+                       .lda = width,
+                       .b = w->packed_forward,
+                       .alpha = 1,
+                       .c = part->logits,
+                       .ldc = vocabulary,
+                       .c_type = PFM_ACT_F32};
     pfm_op_gemm(call->env, &logits, call->scratch);
     pfm_threads_run(call->env->context->threads, (int)part->rows, run_row, part);
     if (!call->env->training)
         return;
-    pfm_gemm dh = {.m = (size_t)part->rows, .n = width, .k = vocabulary, .a = part->dlogits, .lda = vocabulary, .b = w->packed_backward,
-                   .alpha = 1, .c = pfm_tensor_row(&call->out[1], part->begin, call->env->act), .ldc = width, .c_type = PFM_ACT_F32};
+    pfm_gemm dh = {.m = (size_t)part->rows,
+                   .n = width,
+                   .k = vocabulary,
+                   .a = part->dlogits,
+                   .lda = vocabulary,
+                   .b = w->packed_backward,
+                   .alpha = 1,
+                   .c = pfm_tensor_row(&call->out[1], part->begin, call->env->act),
+                   .ldc = width,
+                   .c_type = PFM_ACT_F32};
     pfm_op_gemm(call->env, &dh, call->scratch);
 }
 
@@ -70,8 +87,9 @@ static void forward(const pfm_op_call *call)
 static size_t scratch(const pfm_op_call *call, bool backward_pass)
 {
     size_t logits = ROWS_AT_ONCE * (size_t)call->operand[0].n;
-    return backward_pass ? 0
-                         : pfm_op_gemm_scratch(call->env) + pfm_op_align(logits * sizeof(float)) + logits * pfm_act_size(call->env->act);
+    return backward_pass
+               ? 0
+               : pfm_op_gemm_scratch(call->env) + pfm_op_align(logits * sizeof(float)) + logits * pfm_act_size(call->env->act);
 }
 
 static void backward(const pfm_op_call *call)
@@ -94,7 +112,8 @@ static void backward(const pfm_op_call *call)
 
 static double operations(const pfm_op_call *call)
 {
-    return (call->env->training ? 4.0 : 2.0) * (double)call->in[0].rows * (double)call->operand[0].n * (double)call->operand[0].k;
+    return (call->env->training ? 4.0 : 2.0) * (double)call->in[0].rows * (double)call->operand[0].n *
+           (double)call->operand[0].k;
 }
 
 /* The gradient was made in the forward; what is left is to scale it. */
@@ -106,6 +125,16 @@ static const pfm_op_case cases[] = {
     {0},
 };
 
-const pfm_op pfm_op_cross_entropy = {.name = "cross_entropy", .shape = shape, .forward = forward, .backward = backward,
-                                     .operations = operations, .backward_operations = backward_operations, .scratch = scratch, .backward_outputs = 1u << 1, .gradients = 1u, .operand_gradients = 0u, .accumulates = 1u << 0, .passes = -1,
+const pfm_op pfm_op_cross_entropy = {.name = "cross_entropy",
+                                     .shape = shape,
+                                     .forward = forward,
+                                     .backward = backward,
+                                     .operations = operations,
+                                     .backward_operations = backward_operations,
+                                     .scratch = scratch,
+                                     .backward_outputs = 1u << 1,
+                                     .gradients = 1u,
+                                     .operand_gradients = 0u,
+                                     .accumulates = 1u << 0,
+                                     .passes = -1,
                                      .cases = cases};

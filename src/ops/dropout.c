@@ -12,7 +12,8 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
     pfm_status status = pfm_op_require(p >= 0 && p < 1, "dropout", "the probability is not in [0,1)", err);
     if (status != PFM_OK)
         return status;
-    return pfm_op_require(x->storage == PFM_STORAGE_ACT && keys->storage == PFM_STORAGE_I64 && keys->columns == 1 && keys->rows == x->rows,
+    return pfm_op_require(x->storage == PFM_STORAGE_ACT && keys->storage == PFM_STORAGE_I64 && keys->columns == 1 &&
+                              keys->rows == x->rows,
                           "dropout", "there is not one key a row", err);
 }
 
@@ -20,11 +21,13 @@ static void drop(const pfm_op_call *call, const pfm_tensor *from, const pfm_tens
 {
     pfm_act_type act = call->env->act;
     float p = call->env->training ? call->attributes.probability : 0;
-    pfm_dropout dropout = {.key = call->env->dropout_key, .place = call->attributes.place, .threshold = (uint32_t)lrintf(p * 65536.0f)};
+    pfm_dropout dropout = {
+        .key = call->env->dropout_key, .place = call->attributes.place, .threshold = (uint32_t)lrintf(p * 65536.0f)};
     dropout.scale = 65536.0f / (65536.0f - (float)dropout.threshold);
     for (int64_t r = begin; r < end; r++) {
         dropout.token = (uint64_t)((const int64_t *)call->in[1].data)[r];
-        call->env->kernels->dropout[act](pfm_tensor_row(from, r, act), pfm_tensor_row(to, r, act), (size_t)from->columns, &dropout, add);
+        call->env->kernels->dropout[act](pfm_tensor_row(from, r, act), pfm_tensor_row(to, r, act), (size_t)from->columns,
+                                         &dropout, add);
     }
 }
 
@@ -50,5 +53,14 @@ static const pfm_op_case cases[] = {
     {0},
 };
 
-const pfm_op pfm_op_dropout = {.name = "dropout", .shape = shape, .forward = forward, .backward = backward, .operations = operations,
-                               .backward_inputs = 1u << 1, .gradients = 1u, .operand_gradients = 0u, .accumulates = 1u << 0, .passes = -1, .cases = cases};
+const pfm_op pfm_op_dropout = {.name = "dropout",
+                               .shape = shape,
+                               .forward = forward,
+                               .backward = backward,
+                               .operations = operations,
+                               .backward_inputs = 1u << 1,
+                               .gradients = 1u,
+                               .operand_gradients = 0u,
+                               .accumulates = 1u << 0,
+                               .passes = -1,
+                               .cases = cases};

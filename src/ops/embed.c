@@ -7,9 +7,11 @@
 static pfm_status shape(pfm_op_call *call, pfm_error *err)
 {
     const pfm_tensor *ids = &call->in[0], *visual = &call->in[1];
-    pfm_status status = pfm_op_require(ids->storage == PFM_STORAGE_I32 && ids->columns == 1, "embed", "the ids are not i32 [T,1]", err);
+    pfm_status status =
+        pfm_op_require(ids->storage == PFM_STORAGE_I32 && ids->columns == 1, "embed", "the ids are not i32 [T,1]", err);
     if (status == PFM_OK)
-        status = pfm_op_require(visual->columns == 0 || (visual->columns == call->operand[0].k && visual->storage == PFM_STORAGE_F32),
+        status = pfm_op_require(visual->columns == 0 ||
+                                    (visual->columns == call->operand[0].k && visual->storage == PFM_STORAGE_F32),
                                 "embed", "visual tokens are not as wide as the embedding", err);
     call->out[0] = (pfm_tensor){.dim = ids->dim, .rows = ids->rows, .columns = call->operand[0].k, .storage = PFM_STORAGE_F32};
     return status;
@@ -59,5 +61,14 @@ static const pfm_op_case cases[] = {
     {0},
 };
 
-const pfm_op pfm_op_embed = {.name = "embed", .shape = shape, .forward = forward, .backward = backward, .operations = operations,
-                             .backward_inputs = 1u << 0, .gradients = 2u, .operand_gradients = 0u, .accumulates = 1u << 1, .passes = -1, .cases = cases};
+const pfm_op pfm_op_embed = {.name = "embed",
+                             .shape = shape,
+                             .forward = forward,
+                             .backward = backward,
+                             .operations = operations,
+                             .backward_inputs = 1u << 0,
+                             .gradients = 2u,
+                             .operand_gradients = 0u,
+                             .accumulates = 1u << 1,
+                             .passes = -1,
+                             .cases = cases};

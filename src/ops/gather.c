@@ -40,5 +40,14 @@ static const pfm_op_case cases[] = {
     {0},
 };
 
-const pfm_op pfm_op_gather = {.name = "gather", .shape = shape, .forward = forward, .backward = backward, .operations = operations,
-                              .backward_inputs = 1u << 1, .gradients = 1u, .operand_gradients = 0u, .accumulates = 1u << 0, .passes = -1, .cases = cases};
+const pfm_op pfm_op_gather = {.name = "gather",
+                              .shape = shape,
+                              .forward = forward,
+                              .backward = backward,
+                              .operations = operations,
+                              .backward_inputs = 1u << 1,
+                              .gradients = 1u,
+                              .operand_gradients = 0u,
+                              .accumulates = 1u << 0,
+                              .passes = -1,
+                              .cases = cases};

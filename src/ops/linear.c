@@ -11,11 +11,11 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
     pfm_status status = pfm_op_require(x->storage == PFM_STORAGE_ACT && x->columns == w->k, "linear",
                                        "the input's columns are not the weight's inputs", err);
     if (status == PFM_OK)
-        status = pfm_op_require(call->attributes.output == PFM_STORAGE_F32 || call->attributes.output == PFM_STORAGE_ACT, "linear",
-                                "the output is neither f32 nor act", err);
+        status = pfm_op_require(call->attributes.output == PFM_STORAGE_F32 || call->attributes.output == PFM_STORAGE_ACT,
+                                "linear", "the output is neither f32 nor act", err);
     if (status == PFM_OK)
-        status = pfm_op_require(addend->columns == 0 || (addend->columns == w->n && addend->dim == x->dim && addend->rows == x->rows &&
-                                                         addend->storage == call->attributes.output),
+        status = pfm_op_require(addend->columns == 0 || (addend->columns == w->n && addend->dim == x->dim &&
+                                                         addend->rows == x->rows && addend->storage == call->attributes.output),
                                 "linear", "the addend's shape is not the output's", err);
     if (status == PFM_OK)
         status = pfm_op_require(bias->n == 0 || bias->n == w->n, "linear", "the bias is not as long as the output", err);
@@ -42,7 +42,8 @@ static void forward(const pfm_op_call *call)
     pfm_op_gemm(call->env, &gemm, call->scratch);
 }
 
-/* Pieces of the scratch, in this order: tiles; dy as act where it is stored in f32; for the weight's gradient dy^T and packed x. */
+/* Pieces of the scratch, in this order: tiles; dy as act where it is stored in f32; for the weight's gradient dy^T and packed
+ * x. */
 typedef struct layout {
     size_t dy, transposed, packed, end;
 } layout;
@@ -51,7 +52,8 @@ static layout lay_out(const pfm_op_call *call)
 {
     const pfm_kernels *kernels = call->env->kernels;
     pfm_act_type act = call->env->act;
-    size_t rows = (size_t)call->in[0].rows, n = (size_t)call->operand[0].n, k = (size_t)call->operand[0].k, size = pfm_act_size(act);
+    size_t rows = (size_t)call->in[0].rows, n = (size_t)call->operand[0].n, k = (size_t)call->operand[0].k,
+           size = pfm_act_size(act);
     layout at = {.dy = pfm_op_gemm_scratch(call->env)};
     bool convert = call->attributes.output == PFM_STORAGE_F32 && act != PFM_ACT_F32;
     at.transposed = at.dy + (convert ? pfm_op_align(rows * n * size) : 0);
@@ -61,7 +63,10 @@ static layout lay_out(const pfm_op_call *call)
     return at;
 }
 
-static size_t scratch(const pfm_op_call *call, bool backward) { return backward ? lay_out(call).end : pfm_op_gemm_scratch(call->env); }
+static size_t scratch(const pfm_op_call *call, bool backward)
+{
+    return backward ? lay_out(call).end : pfm_op_gemm_scratch(call->env);
+}
 
 static void convert_rows(const pfm_op_call *call, int64_t begin, int64_t end)
 {
@@ -110,7 +115,8 @@ static void weight_gradient(const pfm_op_call *call, const void *dy)
     const pfm_operand *w = &call->operand[0];
     layout at = lay_out(call);
     columns_job job = {call, dy};
-    pfm_threads_run(call->env->context->threads, (int)((w->n + COLUMNS_PER_ITEM - 1) / COLUMNS_PER_ITEM), transpose_columns, &job);
+    pfm_threads_run(call->env->context->threads, (int)((w->n + COLUMNS_PER_ITEM - 1) / COLUMNS_PER_ITEM), transpose_columns,
+                    &job);
     char *packed = (char *)call->scratch + at.packed;
     size_t rows = (size_t)call->in[0].rows, k = (size_t)w->k;
     pfm_op_pack(call->env, call->in[0].data, call->env->act, k, 1, k, rows, packed);
@@ -156,7 +162,8 @@ static void backward(const pfm_op_call *call)
         weight_gradient(call, dy);
     if (bias->n > 0 && bias->gradient != NULL) {
         columns_job job = {call, dy};
-        pfm_threads_run(call->env->context->threads, (int)((w->n + COLUMNS_PER_ITEM - 1) / COLUMNS_PER_ITEM), sum_bias_columns, &job);
+        pfm_threads_run(call->env->context->threads, (int)((w->n + COLUMNS_PER_ITEM - 1) / COLUMNS_PER_ITEM), sum_bias_columns,
+                        &job);
     }
 }
 
@@ -172,10 +179,24 @@ static double backward_operations(const pfm_op_call *call)
 
 static const pfm_op_case cases[] = {
     {"plain", {{5, 7, PFM_STORAGE_ACT, 0}}, {{3, 7}}, {.alpha = 1, .output = PFM_STORAGE_ACT}},
-    {"bias and addend", {{33, 20, PFM_STORAGE_ACT, 0}, {33, 65, PFM_STORAGE_F32, 0}}, {{65, 20}, {65, 1}}, {.alpha = 0.5f, .output = PFM_STORAGE_F32}},
+    {"bias and addend",
+     {{33, 20, PFM_STORAGE_ACT, 0}, {33, 65, PFM_STORAGE_F32, 0}},
+     {{65, 20}, {65, 1}},
+     {.alpha = 0.5f, .output = PFM_STORAGE_F32}},
     {"one row", {{1, 64, PFM_STORAGE_ACT, 0}}, {{130, 64}}, {.alpha = 2, .output = PFM_STORAGE_F32}},
     {0},
 };
 
-const pfm_op pfm_op_linear = {.name = "linear", .shape = shape, .forward = forward, .backward = backward, .operations = operations,
-                              .scratch = scratch, .backward_operations = backward_operations, .operand_inputs = 1u << 0, .gradients = 1u, .operand_gradients = 3u, .accumulates = 1u << 0, .passes = 1, .cases = cases};
+const pfm_op pfm_op_linear = {.name = "linear",
+                              .shape = shape,
+                              .forward = forward,
+                              .backward = backward,
+                              .operations = operations,
+                              .scratch = scratch,
+                              .backward_operations = backward_operations,
+                              .operand_inputs = 1u << 0,
+                              .gradients = 1u,
+                              .operand_gradients = 3u,
+                              .accumulates = 1u << 0,
+                              .passes = 1,
+                              .cases = cases};

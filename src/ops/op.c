@@ -60,7 +60,8 @@ static void run_tile(void *user, int item, int thread)
     const gemm_job *job = user;
     const pfm_kernels *kernels = job->env->kernels;
     const pfm_gemm *gemm = job->gemm;
-    size_t row = (size_t)item % job->row_tiles * kernels->gemm_rows, column = (size_t)item / job->row_tiles * kernels->gemm_columns;
+    size_t row = (size_t)item % job->row_tiles * kernels->gemm_rows,
+           column = (size_t)item / job->row_tiles * kernels->gemm_columns;
     kernels->gemm_tile[job->env->act](gemm, row, smaller(row + kernels->gemm_rows, gemm->m), column,
                                       smaller(column + kernels->gemm_columns, gemm->n),
                                       job->scratch + (size_t)thread * pfm_op_align(kernels->gemm_scratch));
@@ -96,8 +97,8 @@ static void run_pack(void *user, int item, int thread)
                                                 smaller(begin + columns, job->n), job->packed);
 }
 
-void pfm_op_pack(const pfm_op_environment *env, const void *source, pfm_act_type type, size_t p_stride, size_t j_stride, size_t n,
-                 size_t k, void *packed)
+void pfm_op_pack(const pfm_op_environment *env, const void *source, pfm_act_type type, size_t p_stride, size_t j_stride,
+                 size_t n, size_t k, void *packed)
 {
     pack_job job = {env, source, type, p_stride, j_stride, n, k, packed};
     size_t columns = env->kernels->gemm_columns;

@@ -1,8 +1,8 @@
 /* What an operator is. Each stands in one file with its shape rule, forward, backward, cost and test cases, and has one line in
  * op_list.h. Operators know neither graph nor model: they get tensors and operands, and write what they are told to write.
  *
- * Tensors are matrices [rows, columns], row-major and dense. Rows are counted by a dimension (tokens, answers, visual rows) that
- * is bound at each step; columns are fixed when the graph is built. */
+ * Tensors are matrices [rows, columns], row-major and dense. Rows are counted by a dimension (tokens, answers, visual rows)
+ * that is bound at each step; columns are fixed when the graph is built. */
 #ifndef PFM_OPS_OP_H
 #define PFM_OPS_OP_H
 
@@ -59,39 +59,39 @@ typedef struct pfm_op_environment {
     pfm_context *context;
     const pfm_kernels *kernels;
     pfm_act_type act;
-    bool training;            /* dropout is on, and the loss prepares its gradient */
-    uint64_t dropout_key;     /* of this seed and step */
-    float loss_scale;         /* the loss is this times the sum over answer tokens */
+    bool training;        /* dropout is on, and the loss prepares its gradient */
+    uint64_t dropout_key; /* of this seed and step */
+    float loss_scale;     /* the loss is this times the sum over answer tokens */
     const pfm_attention_span *spans;
     int32_t span_count;
-    const int32_t *roots;     /* [root_count + 1]: spans of root r are roots[r] .. roots[r+1]-1 */
+    const int32_t *roots; /* [root_count + 1]: spans of root r are roots[r] .. roots[r+1]-1 */
     int32_t root_count;
-    int32_t most_keys;        /* that one query sees */
-    const pfm_kv_store *kv;   /* NULL: keys and values are those of this step's tokens */
+    int32_t most_keys;      /* that one query sees */
+    const pfm_kv_store *kv; /* NULL: keys and values are those of this step's tokens */
 } pfm_op_environment;
 
 enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };
 
 typedef struct pfm_op_attributes {
-    float alpha;        /* linear: scale of the product */
-    float epsilon;      /* rmsnorm */
-    float probability;  /* dropout */
-    uint32_t place;     /* dropout: which place of the model draws */
-    int32_t layer;      /* attention: which layer of the key-value store */
+    float alpha;                       /* linear: scale of the product */
+    float epsilon;                     /* rmsnorm */
+    float probability;                 /* dropout */
+    uint32_t place;                    /* dropout: which place of the model draws */
+    int32_t layer;                     /* attention: which layer of the key-value store */
     int32_t heads, kv_heads, head_dim; /* attention, rope */
-    pfm_storage output; /* linear */
+    pfm_storage output;                /* linear */
 } pfm_op_attributes;
 
 typedef struct pfm_op_call {
     const pfm_op_environment *env;
     pfm_op_attributes attributes;
-    pfm_tensor in[PFM_OP_MAX_INPUTS];   /* absent ones have columns 0 */
+    pfm_tensor in[PFM_OP_MAX_INPUTS]; /* absent ones have columns 0 */
     pfm_tensor out[PFM_OP_MAX_OUTPUTS];
     pfm_tensor din[PFM_OP_MAX_INPUTS];  /* backward: gradients to write; data NULL: not wanted */
     bool accumulate[PFM_OP_MAX_INPUTS]; /* backward: add to din instead of replacing it */
     pfm_tensor dout[PFM_OP_MAX_OUTPUTS];
     pfm_operand operand[PFM_OP_MAX_OPERANDS]; /* absent ones have n 0 */
-    void *scratch;                      /* scratch(call) bytes, 64-byte aligned */
+    void *scratch;                            /* scratch(call) bytes, 64-byte aligned */
 } pfm_op_call;
 
 typedef struct pfm_op {
@@ -99,17 +99,18 @@ typedef struct pfm_op {
     /* Checks the shapes of in and operand and fills those of out (data NULL). MISMATCH says what does not fit. */
     pfm_status (*shape)(pfm_op_call *call, pfm_error *err);
     void (*forward)(const pfm_op_call *call);
-    void (*backward)(const pfm_op_call *call); /* PFM_NOT_DIFFERENTIABLE where there is none */
+    void (*backward)(const pfm_op_call *call);     /* PFM_NOT_DIFFERENTIABLE where there is none */
     double (*operations)(const pfm_op_call *call); /* additions and multiplications of the forward, as the mathematics needs */
     size_t (*scratch)(const pfm_op_call *call, bool backward); /* NULL: none */
-    double (*backward_operations)(const pfm_op_call *call); /* NULL: as many as the forward; din and gradients tell what is made */
-    unsigned backward_inputs;  /* bit i: backward reads in[i] */
-    unsigned operand_inputs;   /* bit i: backward reads in[i] where an operand trains */
-    unsigned backward_outputs; /* bit i: backward reads out[i] */
-    unsigned gradients;        /* bit i: backward makes din[i] */
-    unsigned operand_gradients; /* bit i: backward adds to the gradient of operand[i] */
-    unsigned accumulates;      /* bit i: backward honours accumulate[i]; the graph refuses to add elsewhere */
-    int passes;                /* the input whose gradient is dout[0] itself and which backward leaves to the graph, or -1 */
+    double (*backward_operations)(
+        const pfm_op_call *call); /* NULL: as many as the forward; din and gradients tell what is made */
+    unsigned backward_inputs;     /* bit i: backward reads in[i] */
+    unsigned operand_inputs;      /* bit i: backward reads in[i] where an operand trains */
+    unsigned backward_outputs;    /* bit i: backward reads out[i] */
+    unsigned gradients;           /* bit i: backward makes din[i] */
+    unsigned operand_gradients;   /* bit i: backward adds to the gradient of operand[i] */
+    unsigned accumulates;         /* bit i: backward honours accumulate[i]; the graph refuses to add elsewhere */
+    int passes;                   /* the input whose gradient is dout[0] itself and which backward leaves to the graph, or -1 */
     const struct pfm_op_case *cases; /* for the generic test; ended by one without inputs */
 } pfm_op;
 
@@ -143,8 +144,8 @@ void pfm_op_for_rows(const pfm_op_call *call, int64_t rows, pfm_op_rows_body bod
 void pfm_op_gemm(const pfm_op_environment *env, const pfm_gemm *gemm, void *scratch);
 size_t pfm_op_gemm_scratch(const pfm_op_environment *env);
 /* Packs a [k, n] right operand in parallel; see gemm_pack. */
-void pfm_op_pack(const pfm_op_environment *env, const void *source, pfm_act_type type, size_t p_stride, size_t j_stride, size_t n,
-                 size_t k, void *packed);
+void pfm_op_pack(const pfm_op_environment *env, const void *source, pfm_act_type type, size_t p_stride, size_t j_stride,
+                 size_t n, size_t k, void *packed);
 
 /* The pointer to a row. */
 static inline void *pfm_tensor_row(const pfm_tensor *tensor, int64_t row, pfm_act_type act)

@@ -18,9 +18,9 @@ static void forward_rows(const pfm_op_call *call, int64_t begin, int64_t end)
 {
     pfm_act_type act = call->env->act;
     for (int64_t r = begin; r < end; r++)
-        call->env->kernels->rmsnorm[act](pfm_tensor_row(&call->in[0], r, act), call->operand[0].values, call->attributes.epsilon,
-                                         pfm_tensor_row(&call->out[0], r, act), (float *)call->out[1].data + r,
-                                         (size_t)call->in[0].columns);
+        call->env->kernels->rmsnorm[act](pfm_tensor_row(&call->in[0], r, act), call->operand[0].values,
+                                         call->attributes.epsilon, pfm_tensor_row(&call->out[0], r, act),
+                                         (float *)call->out[1].data + r, (size_t)call->in[0].columns);
 }
 
 static void forward(const pfm_op_call *call) { pfm_op_for_rows(call, call->in[0].rows, forward_rows); }
@@ -34,8 +34,8 @@ static void backward_rows(const pfm_op_call *call, int64_t begin, int64_t end)
         if (!call->accumulate[0])
             memset(dx, 0, columns * sizeof *dx);
         call->env->kernels->rmsnorm_backward[act](pfm_tensor_row(&call->in[0], r, act), call->operand[0].values,
-                                                  ((const float *)call->out[1].data)[r], pfm_tensor_row(&call->dout[0], r, act), dx,
-                                                  NULL, columns);
+                                                  ((const float *)call->out[1].data)[r], pfm_tensor_row(&call->dout[0], r, act),
+                                                  dx, NULL, columns);
     }
 }
 
@@ -70,5 +70,16 @@ static const pfm_op_case cases[] = {
     {0},
 };
 
-const pfm_op pfm_op_rmsnorm = {.name = "rmsnorm", .shape = shape, .forward = forward, .backward = backward, .operations = operations,
-                               .scratch = scratch, .backward_inputs = 1u << 0, .backward_outputs = 1u << 1, .gradients = 1u, .operand_gradients = 1u, .accumulates = 1u << 0, .passes = -1, .cases = cases};
+const pfm_op pfm_op_rmsnorm = {.name = "rmsnorm",
+                               .shape = shape,
+                               .forward = forward,
+                               .backward = backward,
+                               .operations = operations,
+                               .scratch = scratch,
+                               .backward_inputs = 1u << 0,
+                               .backward_outputs = 1u << 1,
+                               .gradients = 1u,
+                               .operand_gradients = 1u,
+                               .accumulates = 1u << 0,
+                               .passes = -1,
+                               .cases = cases};

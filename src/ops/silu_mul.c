@@ -23,10 +23,10 @@ static void forward(const pfm_op_call *call) { pfm_op_for_rows(call, call->in[0]
 static void backward_rows(const pfm_op_call *call, int64_t begin, int64_t end)
 {
     pfm_act_type act = call->env->act;
-    call->env->kernels->silu_mul_backward[act](pfm_tensor_row(&call->in[0], begin, act), pfm_tensor_row(&call->in[1], begin, act),
-                                               pfm_tensor_row(&call->dout[0], begin, act), pfm_tensor_row(&call->din[0], begin, act),
-                                               pfm_tensor_row(&call->din[1], begin, act),
-                                               (size_t)((end - begin) * call->in[0].columns));
+    call->env->kernels->silu_mul_backward[act](
+        pfm_tensor_row(&call->in[0], begin, act), pfm_tensor_row(&call->in[1], begin, act),
+        pfm_tensor_row(&call->dout[0], begin, act), pfm_tensor_row(&call->din[0], begin, act),
+        pfm_tensor_row(&call->din[1], begin, act), (size_t)((end - begin) * call->in[0].columns));
 }
 
 static void backward(const pfm_op_call *call) { pfm_op_for_rows(call, call->in[0].rows, backward_rows); }
@@ -39,5 +39,14 @@ static const pfm_op_case cases[] = {
     {0},
 };
 
-const pfm_op pfm_op_silu_mul = {.name = "silu_mul", .shape = shape, .forward = forward, .backward = backward,
-                                .operations = operations, .backward_inputs = 3u, .gradients = 3u, .operand_gradients = 0u, .accumulates = 0, .passes = -1, .cases = cases};
+const pfm_op pfm_op_silu_mul = {.name = "silu_mul",
+                                .shape = shape,
+                                .forward = forward,
+                                .backward = backward,
+                                .operations = operations,
+                                .backward_inputs = 3u,
+                                .gradients = 3u,
+                                .operand_gradients = 0u,
+                                .accumulates = 0,
+                                .passes = -1,
+                                .cases = cases};

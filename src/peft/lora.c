@@ -17,7 +17,8 @@ static uint32_t place_number(const char *name)
     return hash;
 }
 
-static pfm_status add_dropout(pfm_builder *builder, const pfm_model_place *place, double probability, pfm_value *x, pfm_error *err)
+static pfm_status add_dropout(pfm_builder *builder, const pfm_model_place *place, double probability, pfm_value *x,
+                              pfm_error *err)
 {
     if (probability == 0)
         return PFM_OK;
@@ -53,18 +54,21 @@ static pfm_status apply(pfm_peft *peft, pfm_builder *builder, const pfm_model_pl
     pfm_graph_node down = pfm_graph_node_of(&pfm_op_linear), up = down;
     down.in[0] = x;
     down.attributes = (pfm_op_attributes){.alpha = 1, .output = PFM_STORAGE_ACT};
-    pfm_parameter a = {.n = options->rank, .k = place->k, .initial = PFM_INITIAL_UNIFORM, .initial_scale = 1.0 / sqrt((double)place->k)};
+    pfm_parameter a = {
+        .n = options->rank, .k = place->k, .initial = PFM_INITIAL_UNIFORM, .initial_scale = 1.0 / sqrt((double)place->k)};
     PFM_TRY(add_factor(builder, place, "lora_A", a, &down, &u, err));
     up.in[0] = u;
     up.in[1] = *output;
-    up.attributes = (pfm_op_attributes){.alpha = (float)pfm_peft_scale(peft), .output = builder->graph->values[*output].shape.storage};
+    up.attributes =
+        (pfm_op_attributes){.alpha = (float)pfm_peft_scale(peft), .output = builder->graph->values[*output].shape.storage};
     pfm_parameter b = {.n = place->n, .k = options->rank, .initial = PFM_INITIAL_ZERO};
     PFM_TRY(add_factor(builder, place, "lora_B", b, &up, output, err));
 done:
     return status;
 }
 
-static pfm_status find_factor(const pfm_parameters *parameters, const char *module, const char *factor, const pfm_parameter **out, pfm_error *err)
+static pfm_status find_factor(const pfm_parameters *parameters, const char *module, const char *factor,
+                              const pfm_parameter **out, pfm_error *err)
 {
     char *name = NULL;
     pfm_status status = pfm_string_format(&name, err, "%s.%s.weight", module, factor);
@@ -79,8 +83,8 @@ static pfm_status find_factor(const pfm_parameters *parameters, const char *modu
     return status;
 }
 
-static pfm_status merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k, float *values,
-                        pfm_error *err)
+static pfm_status merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
+                        float *values, pfm_error *err)
 {
     const pfm_parameter *a = NULL, *b = NULL;
     double *row = NULL; /* of the product, summed in double */
@@ -88,7 +92,8 @@ static pfm_status merge(const pfm_peft *peft, const pfm_parameters *parameters, 
     PFM_TRY(find_factor(parameters, module, "lora_A", &a, err));
     PFM_TRY(find_factor(parameters, module, "lora_B", &b, err));
     if (a->k != k || b->n != n || a->n != b->k)
-        PFM_FAIL(PFM_ERROR_MISMATCH, "the factors of %s do not fit its weight of %lld x %lld", module, (long long)n, (long long)k);
+        PFM_FAIL(PFM_ERROR_MISMATCH, "the factors of %s do not fit its weight of %lld x %lld", module, (long long)n,
+                 (long long)k);
     double scale = pfm_peft_scale(peft);
     PFM_TRY(pfm_allocate((size_t)k, sizeof *row, &row, err));
     for (int64_t i = 0; i < n; i++) {

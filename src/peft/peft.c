@@ -108,14 +108,16 @@ pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err)
 {
     for (size_t i = 0; peft->method != NULL && i < peft->options.target_count; i++) {
         if (!peft->matched[i])
-            return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets: '%s' matches no layer of this model; its layers are called "
-                                 "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj", peft->targets[i]);
+            return pfm_error_set(err, PFM_ERROR_USAGE,
+                                 "peft.targets: '%s' matches no layer of this model; its layers are called "
+                                 "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
+                                 peft->targets[i]);
     }
     return PFM_OK;
 }
 
-pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k, float *values,
-                          pfm_error *err)
+pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
+                          float *values, pfm_error *err)
 {
     return pfm_peft_targets(peft, module) ? peft->method->merge(peft, parameters, module, n, k, values, err) : PFM_OK;
 }

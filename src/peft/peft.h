@@ -20,8 +20,8 @@ typedef struct pfm_peft_method {
     const char *name;
     pfm_status (*apply)(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err);
     /* values f32 [n,k], the frozen weight of a module, becomes what the module computes with the method merged in. */
-    pfm_status (*merge)(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k, float *values,
-                        pfm_error *err);
+    pfm_status (*merge)(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
+                        float *values, pfm_error *err);
 } pfm_peft_method;
 
 extern const pfm_peft_method pfm_peft_lora;
@@ -37,8 +37,8 @@ const pfm_hook *pfm_peft_hook(const pfm_peft *peft);
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* true where a target names this module. */
 bool pfm_peft_targets(const pfm_peft *peft, const char *module);
-pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k, float *values,
-                          pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
+                          float *values, pfm_error *err) PFM_MUST_CHECK;
 /* What the low-rank product is scaled by. */
 double pfm_peft_scale(const pfm_peft *peft);
 

@@ -50,7 +50,9 @@ static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_e
             continue;
         PFM_TRY(hash_dataset(sets[i], hash, err));
         PFM_TRY(pfm_json_take(data, sets[i]->split,
-                              json_pack("{s:I, s:I, s:s}", "rows", (json_int_t)sets[i]->count, "images", (json_int_t)sets[i]->image_count, "sha256", hash), err));
+                              json_pack("{s:I, s:I, s:s}", "rows", (json_int_t)sets[i]->count, "images",
+                                        (json_int_t)sets[i]->image_count, "sha256", hash),
+                              err));
     }
 done:
     return status;
@@ -74,13 +76,17 @@ pfm_status pfm_audit_write(const pfm_trainer *trainer, pfm_error *err)
     PFM_TRY(pfm_json_take(document, "time", json_string(time), err));
     PFM_TRY(pfm_json_take(document, "machine",
                           json_pack("{s:s, s:s, s:i}", "processor", machine, "kernels", session->context->cpu_level, "threads",
-                                    pfm_context_threads(session->context)), err));
+                                    pfm_context_threads(session->context)),
+                          err));
     PFM_TRY(pfm_json_take(document, "seed", json_integer((json_int_t)session->context->seed), err));
-    PFM_TRY(pfm_json_take(document, "precision", json_string(session->context->precision == PFM_PRECISION_F32 ? "f32" : "bf16"), err));
+    PFM_TRY(pfm_json_take(document, "precision", json_string(session->context->precision == PFM_PRECISION_F32 ? "f32" : "bf16"),
+                          err));
     PFM_TRY(pfm_json_take(document, "recipe_sha256", json_string(recipe), err));
     PFM_TRY(pfm_json_take(document, "weights",
-                          json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "language", "name", session->recipe->model.language, "sha256", language, "vision",
-                                    "name", session->recipe->model.vision, "sha256", pfm_vision_get_weights_hash(session->vision)), err));
+                          json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "language", "name", session->recipe->model.language,
+                                    "sha256", language, "vision", "name", session->recipe->model.vision, "sha256",
+                                    pfm_vision_get_weights_hash(session->vision)),
+                          err));
     PFM_TRY(audit_data(trainer, document, err));
     PFM_TRY(pfm_path_join(trainer->folder, "audit.json", &path, err));
     PFM_TRY(pfm_json_save(path, document, err));

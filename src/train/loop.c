@@ -31,8 +31,8 @@ static pfm_status trim_log(const char *path, int64_t steps_done, pfm_error *err)
         }
     }
     if (lines < steps_done)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s has %lld lines, the checkpoint is at step %lld; start anew with --fresh", path, (long long)lines,
-                 (long long)steps_done);
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s has %lld lines, the checkpoint is at step %lld; start anew with --fresh", path,
+                 (long long)lines, (long long)steps_done);
     if (keep < text.size)
         PFM_TRY(pfm_file_write(path, text.data, keep, err));
 done:
@@ -60,15 +60,17 @@ static pfm_status write_log(pfm_trainer *trainer, const pfm_step_result *result,
     pfm_buffer line = {0};
     const pfm_progress_state *s = &trainer->state;
     double epoch = (double)s->samples / (double)trainer->train_set->count;
-    PFM_TRY(pfm_buffer_append_format(&line, err,
-                                     "{\"step\":%lld,\"epoch\":%.4f,\"loss\":%.6g,\"lr\":%.6g,\"grad_norm\":%.6g,\"tokens\":%lld,"
-                                     "\"samples\":%lld,\"seconds\":%.3f,\"rss_bytes\":%lld",
-                                     (long long)s->step, epoch, result->loss, result->learning_rate, result->gradient_norm, (long long)s->tokens,
-                                     (long long)s->samples, s->seconds, (long long)pfm_process_memory()));
+    PFM_TRY(
+        pfm_buffer_append_format(&line, err,
+                                 "{\"step\":%lld,\"epoch\":%.4f,\"loss\":%.6g,\"lr\":%.6g,\"grad_norm\":%.6g,\"tokens\":%lld,"
+                                 "\"samples\":%lld,\"seconds\":%.3f,\"rss_bytes\":%lld",
+                                 (long long)s->step, epoch, result->loss, result->learning_rate, result->gradient_norm,
+                                 (long long)s->tokens, (long long)s->samples, s->seconds, (long long)pfm_process_memory()));
     if (validation_loss >= 0)
         PFM_TRY(pfm_buffer_append_format(&line, err, ",\"validation_loss\":%.6g", validation_loss));
     PFM_TRY(pfm_buffer_append_string(&line, "}\n", err));
-    ssize_t put = write(trainer->log, line.data, line.size); /* one call: a line is there whole or, after a power cut, cut off and trimmed */
+    ssize_t put = write(trainer->log, line.data,
+                        line.size); /* one call: a line is there whole or, after a power cut, cut off and trimmed */
     if (put != (ssize_t)line.size)
         PFM_FAIL(PFM_ERROR_IO, "cannot write %s/log.jsonl: %s; free some space and run the same command again", trainer->folder,
                  put < 0 ? strerror(errno) : "no space left");
@@ -161,7 +163,8 @@ pfm_status pfm_trainer_run(pfm_trainer *trainer, pfm_error *err)
         if (stop || state->step == trainer->steps || state->step % trainer->session->recipe->train.checkpoint_every == 0)
             PFM_TRY(save_checkpoint(trainer, err));
         if (stop && state->step < trainer->steps)
-            PFM_FAIL(PFM_ERROR_INTERRUPTED, "stopped after step %lld of %lld, which is saved; the same command goes on from there",
+            PFM_FAIL(PFM_ERROR_INTERRUPTED,
+                     "stopped after step %lld of %lld, which is saved; the same command goes on from there",
                      (long long)state->step, (long long)trainer->steps);
     }
 done:

@@ -43,8 +43,8 @@ static void update_part(void *user, int item, int thread)
                                  (size_t)(left < VALUES_PER_ITEM ? left : VALUES_PER_ITEM), &job->settings);
 }
 
-void pfm_adamw_step(pfm_parameters *parameters, const pfm_context *context, const pfm_recipe *recipe, int64_t step, double learning_rate,
-                    double gradient_scale)
+void pfm_adamw_step(pfm_parameters *parameters, const pfm_context *context, const pfm_recipe *recipe, int64_t step,
+                    double learning_rate, double gradient_scale)
 {
     update job = {.context = context,
                   .settings = {.learning_rate = (float)learning_rate,

@@ -15,7 +15,7 @@ double pfm_gradient_norm(const pfm_parameters *parameters, const pfm_context *co
 
 /* One step of every trained parameter from its gradient (left as it is): Loshchilov and Hutter, Decoupled Weight Decay
  * Regularization, 2019. step counts from 0. gradient_scale: of clipping. */
-void pfm_adamw_step(pfm_parameters *parameters, const pfm_context *context, const pfm_recipe *recipe, int64_t step, double learning_rate,
-                    double gradient_scale);
+void pfm_adamw_step(pfm_parameters *parameters, const pfm_context *context, const pfm_recipe *recipe, int64_t step,
+                    double learning_rate, double gradient_scale);
 
 #endif

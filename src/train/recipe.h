@@ -84,6 +84,7 @@ pfm_status pfm_recipe_compare(const pfm_recipe *a, const pfm_recipe *b, pfm_buff
 pfm_status pfm_recipe_load_data(const pfm_recipe *recipe, const char *path, const char *split, size_t limit, pfm_dataset **out,
                                 pfm_error *err) PFM_MUST_CHECK;
 /* *out = whether it would find the split. */
-pfm_status pfm_recipe_has_data(const pfm_recipe *recipe, const char *path, const char *split, bool *out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_recipe_has_data(const pfm_recipe *recipe, const char *path, const char *split, bool *out,
+                               pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -26,8 +26,8 @@ static void tensors_free(tensors *list)
 }
 
 /* Adds values f32 [n,k] (a vector where k is 1) under prefix + name + suffix. */
-static pfm_status add_tensor(tensors *list, const char *prefix, const char *name, const char *suffix, const float *values, int64_t n, int64_t k,
-                             pfm_error *err)
+static pfm_status add_tensor(tensors *list, const char *prefix, const char *name, const char *suffix, const float *values,
+                             int64_t n, int64_t k, pfm_error *err)
 {
     pfm_status status = pfm_array_reserve(&list->items, &list->capacity, list->count + 1, sizeof *list->items, err);
     char *full = NULL;
@@ -35,12 +35,19 @@ static pfm_status add_tensor(tensors *list, const char *prefix, const char *name
         status = pfm_string_format(&full, err, "%s%s%s", prefix, name, suffix);
     if (status != PFM_OK)
         return status;
-    list->items[list->count++] = (pfm_weight){.name = full, .dtype = PFM_DTYPE_F32, .rank = k == 1 ? 1 : 2, .shape = {n, k}, .data = values,
+    list->items[list->count++] = (pfm_weight){.name = full,
+                                              .dtype = PFM_DTYPE_F32,
+                                              .rank = k == 1 ? 1 : 2,
+                                              .shape = {n, k},
+                                              .data = values,
                                               .bytes = (size_t)(n * k) * sizeof *values};
     return PFM_OK;
 }
 
-static bool is_aligner(const pfm_parameter *parameter) { return strncmp(parameter->name, aligner_prefix, sizeof aligner_prefix - 1) == 0; }
+static bool is_aligner(const pfm_parameter *parameter)
+{
+    return strncmp(parameter->name, aligner_prefix, sizeof aligner_prefix - 1) == 0;
+}
 
 /* What is saved: everything that trains, and the aligner even where it does not. */
 static bool is_saved(const pfm_parameter *parameter) { return parameter->trainable || is_aligner(parameter); }
@@ -65,13 +72,15 @@ done:
     return status;
 }
 
-static pfm_status save_adapter(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft, pfm_error *err)
+static pfm_status save_adapter(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft,
+                               pfm_error *err)
 {
     pfm_status status = PFM_OK;
     tensors list = {0};
     char *adapter = NULL;
     const pfm_peft_options *options = pfm_peft_get_options(peft);
-    pfm_adapter_config config = {.r = options->rank, .lora_alpha = options->alpha, .lora_dropout = options->dropout, .use_rslora = options->rslora};
+    pfm_adapter_config config = {
+        .r = options->rank, .lora_alpha = options->alpha, .lora_dropout = options->dropout, .use_rslora = options->rslora};
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
         if (p->trainable && !is_aligner(p))
@@ -108,8 +117,10 @@ static pfm_status read_into(const pfm_weights *weights, const char *name, int64_
 {
     const pfm_weight *weight = pfm_weights_find(weights, name);
     if (weight == NULL)
-        return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s lacks the tensor %s; it belongs to another recipe", pfm_weights_path(weights), name);
-    bool fits = k == 1 ? weight->rank == 1 && weight->shape[0] == n : weight->rank == 2 && weight->shape[0] == n && weight->shape[1] == k;
+        return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s lacks the tensor %s; it belongs to another recipe",
+                             pfm_weights_path(weights), name);
+    bool fits = k == 1 ? weight->rank == 1 && weight->shape[0] == n
+                       : weight->rank == 2 && weight->shape[0] == n && weight->shape[1] == k;
     if (k == 1 && weight->rank == 2 && weight->shape[0] == n && weight->shape[1] == 1)
         fits = true;
     if (!fits)
@@ -187,7 +198,9 @@ pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err)
     char *aligner = NULL, *adapter = NULL;
     PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &aligner, err));
     if (!pfm_path_exists(aligner))
-        PFM_FAIL(PFM_ERROR_IO, "%s holds no finished model (no aligner.safetensors); run the same pefomed train again to go on with it", folder);
+        PFM_FAIL(PFM_ERROR_IO,
+                 "%s holds no finished model (no aligner.safetensors); run the same pefomed train again to go on with it",
+                 folder);
     if (has_aligner(model)) /* a language model alone may have been built */
         PFM_TRY(load_file(aligner, "", true, 2, model, err));
     PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
@@ -199,7 +212,8 @@ done:
     return status;
 }
 
-pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_model *model, const pfm_progress_state *state, pfm_error *err)
+pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_model *model,
+                               const pfm_progress_state *state, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     tensors list = {0};
@@ -221,8 +235,8 @@ pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, cons
     (void)snprintf(numbers[3], 40, "%.17g", state->seconds);
     (void)snprintf(numbers[4], 40, "%.17g", state->best_loss);
     (void)snprintf(numbers[5], 40, "%" PRId64, state->best_step);
-    const char *metadata[] = {"recipe", recipe_hash, "step", numbers[0], "tokens", numbers[1], "samples", numbers[2],
-                              "seconds", numbers[3], "best_loss", numbers[4], "best_step", numbers[5]};
+    const char *metadata[] = {"recipe",   recipe_hash, "step",     numbers[0],  "tokens",   numbers[1],  "samples",
+                              numbers[2], "seconds",   numbers[3], "best_loss", numbers[4], "best_step", numbers[5]};
     PFM_TRY(pfm_safetensors_write(path, list.items, list.count, metadata, 7, err));
 done:
     tensors_free(&list);
@@ -238,7 +252,8 @@ static pfm_status read_number(const pfm_weights *weights, const char *key, doubl
     if (text != NULL)
         *out = strtod(text, &end);
     if (text == NULL || end == text || *end != '\0')
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: the checkpoint does not say %s; start anew with --fresh", pfm_weights_path(weights), key);
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: the checkpoint does not say %s; start anew with --fresh",
+                             pfm_weights_path(weights), key);
     return PFM_OK;
 }
 
@@ -260,8 +275,8 @@ done:
     return status;
 }
 
-pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_model *model, pfm_progress_state *state, bool *found,
-                               pfm_error *err)
+pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_model *model, pfm_progress_state *state,
+                               bool *found, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_weights *weights = NULL;
@@ -273,7 +288,8 @@ pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_
     PFM_TRY(pfm_weights_open(path, &weights, err));
     const char *hash = pfm_weights_meta_string(weights, "recipe", NULL);
     if (hash == NULL || strcmp(hash, recipe_hash) != 0)
-        PFM_FAIL(PFM_ERROR_MISMATCH, "%s belongs to another recipe, seed or precision; choose another --out, or --fresh to start anew", path);
+        PFM_FAIL(PFM_ERROR_MISMATCH,
+                 "%s belongs to another recipe, seed or precision; choose another --out, or --fresh to start anew", path);
     PFM_TRY(read_state(weights, state, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         pfm_parameter *p = pfm_parameters_get(model->parameters, i);

@@ -8,16 +8,17 @@
 
 /* Where training stands: all that a resume needs beside the parameters. Everything random is drawn from seed and step. */
 typedef struct pfm_progress_state {
-    int64_t step;          /* steps done */
+    int64_t step; /* steps done */
     int64_t tokens, samples;
-    double seconds;        /* of computing, over all sittings */
-    double best_loss;      /* of validation; negative: none yet */
+    double seconds;   /* of computing, over all sittings */
+    double best_loss; /* of validation; negative: none yet */
     int64_t best_step;
 } pfm_progress_state;
 
 /* Writes FOLDER/adapter/adapter_model.safetensors, adapter_config.json and FOLDER/aligner.safetensors. `base` is what the
  * adapter's base_model_name_or_path says. */
-pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft,
+                        pfm_error *err) PFM_MUST_CHECK;
 /* Sets what was trained from such a folder. MISMATCH names what is missing, misshapen or too much. */
 pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err) PFM_MUST_CHECK;
 
@@ -26,11 +27,12 @@ pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, pf
 /* What a trained parameter is called in the files: "base_model.model.X.lora_A.weight" or "proj.weight"; release with free(). */
 pfm_status pfm_run_tensor_name(const pfm_parameter *parameter, char **out, pfm_error *err) PFM_MUST_CHECK;
 
-/* FOLDER/checkpoint/state.safetensors: values, moments and progress in one file; recipe_hash guards against another recipe's. */
-pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_model *model, const pfm_progress_state *state,
-                               pfm_error *err) PFM_MUST_CHECK;
+/* FOLDER/checkpoint/state.safetensors: values, moments and progress in one file; recipe_hash guards against another recipe's.
+ */
+pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_model *model,
+                               const pfm_progress_state *state, pfm_error *err) PFM_MUST_CHECK;
 /* *found = false where there is none. */
-pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_model *model, pfm_progress_state *state, bool *found,
-                               pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_model *model, pfm_progress_state *state,
+                               bool *found, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

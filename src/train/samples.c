@@ -19,8 +19,8 @@ pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dat
         const pfm_row *row = &dataset->rows[i];
         PFM_TRY(pfm_model_encode(model, row->question, row->answer, 0, &out->rows[i], &out->answers[i], err));
         if (out->rows[i].count > limit)
-            PFM_FAIL(PFM_ERROR_MISMATCH, "row %s of %s has %zu tokens, more than %zu; raise train.max_tokens or shorten it", row->id,
-                     dataset->split, out->rows[i].count, limit);
+            PFM_FAIL(PFM_ERROR_MISMATCH, "row %s of %s has %zu tokens, more than %zu; raise train.max_tokens or shorten it",
+                     row->id, dataset->split, out->rows[i].count, limit);
     }
 done:
     if (status != PFM_OK)
@@ -37,7 +37,8 @@ pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err)
     PFM_TRY(pfm_allocate(dataset->image_count, sizeof *paths, &paths, err));
     for (size_t i = 0; i < dataset->count; i++)
         paths[dataset->rows[i].image_index] = dataset->rows[i].image_path;
-    PFM_TRY(pfm_feature_store_create(samples->session->vision, paths, dataset->image_count, PFM_FEATURE_QUOTA, &samples->features, err));
+    PFM_TRY(pfm_feature_store_create(samples->session->vision, paths, dataset->image_count, PFM_FEATURE_QUOTA,
+                                     &samples->features, err));
 done:
     free(paths);
     return status;
@@ -55,22 +56,26 @@ void pfm_samples_free(pfm_samples *samples)
     *samples = (pfm_samples){0};
 }
 
-static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *samples, size_t row, int64_t first_visual, float *features, pfm_error *err)
+static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *samples, size_t row, int64_t first_visual,
+                                float *features, pfm_error *err)
 {
     const pfm_model *model = samples->session->model;
     char *to = (char *)batch->visual + (size_t)(first_visual * model->visual_width) * pfm_act_size(model->act);
-    pfm_status status = pfm_feature_store_read(samples->features, (size_t)samples->dataset->rows[row].image_index, features, err);
+    pfm_status status =
+        pfm_feature_store_read(samples->features, (size_t)samples->dataset->rows[row].image_index, features, err);
     return status == PFM_OK ? pfm_model_arrange(model, features, to, err) : status;
 }
 
-static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, pfm_error *err)
+static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups,
+                              size_t count, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
     float *features = NULL;
     size_t bytes = (size_t)(batch->visual_rows * model->visual_width) * pfm_act_size(model->act);
     PFM_TRY(pfm_array_reserve(&batch->visual, &batch->visual_capacity, bytes, 1, err));
-    PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels, sizeof *features, &features, err));
+    PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels,
+                         sizeof *features, &features, err));
     int64_t visual = 0;
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && groups[i] == groups[i - 1])
@@ -83,8 +88,8 @@ done:
     return status;
 }
 
-pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count,
-                                size_t first_number, bool share, pfm_error *err)
+pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups,
+                                size_t count, size_t first_number, bool share, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
@@ -100,7 +105,10 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
         if (i == 0 || groups[i] != groups[i - 1])
             batch->visual_rows += model->visual_tokens;
         int32_t base = (int32_t)(batch->visual_rows - model->visual_tokens);
-        batch->sequences[i] = (pfm_sequence){.ids = next, .count = row->count, .answer = samples->answers[rows[i]], .group = groups[i],
+        batch->sequences[i] = (pfm_sequence){.ids = next,
+                                             .count = row->count,
+                                             .answer = samples->answers[rows[i]],
+                                             .group = groups[i],
                                              .number = (int32_t)(first_number + i)};
         for (size_t t = 0; t < row->count; t++)
             *next++ = row->data[t] < 0 ? row->data[t] - base : row->data[t];
@@ -139,8 +147,8 @@ static size_t group_tokens(const pfm_samples *samples, const size_t *rows, size_
     return share && count > 1 ? total - (count - 1) * shared : total;
 }
 
-size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, bool share, size_t tokens,
-                           size_t most_rows, size_t *used)
+size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, bool share,
+                           size_t tokens, size_t most_rows, size_t *used)
 {
     size_t taken = 0;
     *used = 0;

@@ -7,16 +7,17 @@
 #include "train/session.h"
 
 typedef struct pfm_samples {
-    const pfm_session *session; /* borrowed */
-    const pfm_dataset *dataset; /* borrowed */
-    pfm_ids *rows;              /* [count] whole rows, image tokens from visual row 0 */
-    size_t *answers;            /* [count] where the answer begins */
+    const pfm_session *session;  /* borrowed */
+    const pfm_dataset *dataset;  /* borrowed */
+    pfm_ids *rows;               /* [count] whole rows, image tokens from visual row 0 */
+    size_t *answers;             /* [count] where the answer begins */
     pfm_feature_store *features; /* NULL: lengths only */
     size_t count;
 } pfm_samples;
 
 /* Tokenises every row. MISMATCH names a row longer than train.max_tokens or the model's context. */
-pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dataset, pfm_samples *out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dataset, pfm_samples *out,
+                              pfm_error *err) PFM_MUST_CHECK;
 /* Computes or finds the features of every image of the split. */
 pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err) PFM_MUST_CHECK;
 void pfm_samples_free(pfm_samples *samples);
@@ -34,13 +35,13 @@ typedef struct pfm_micro_batch {
 
 /* Packs rows[0 .. count), consecutive rows with one group sharing an image; numbers count from first_number. With features the
  * visual rows are filled too. */
-pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count,
-                                size_t first_number, bool share, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups,
+                                size_t count, size_t first_number, bool share, pfm_error *err) PFM_MUST_CHECK;
 void pfm_micro_batch_free(pfm_micro_batch *batch);
 
 /* How many of rows[0 .. count) go into the first micro-batch: whole groups while the tokens stay within `tokens` and the rows
  * within `most_rows` (0: no limit); at least one group. *used = its tokens after packing. */
-size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, bool share, size_t tokens,
-                           size_t most_rows, size_t *used);
+size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, bool share,
+                           size_t tokens, size_t most_rows, size_t *used);
 
 #endif

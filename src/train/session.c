@@ -11,8 +11,13 @@
 static pfm_status create_peft(pfm_session *session, pfm_error *err)
 {
     const pfm_recipe *r = session->recipe;
-    pfm_peft_options options = {.method = r->peft.method, .rank = r->peft.rank, .alpha = r->peft.alpha, .dropout = r->peft.dropout,
-                                .targets = (const char *const *)r->peft.targets, .target_count = r->peft.target_count, .rslora = r->peft.rslora};
+    pfm_peft_options options = {.method = r->peft.method,
+                                .rank = r->peft.rank,
+                                .alpha = r->peft.alpha,
+                                .dropout = r->peft.dropout,
+                                .targets = (const char *const *)r->peft.targets,
+                                .target_count = r->peft.target_count,
+                                .rslora = r->peft.rslora};
     return pfm_peft_create(&options, &session->peft, err);
 }
 
@@ -29,11 +34,17 @@ pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool tra
     session->recipe = recipe;
     PFM_TRY(create_peft(session, err));
     PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
-    pfm_model_options options = {.vision = recipe->model.vision, .image_size = recipe->model.image_size, .aligner = recipe->model.aligner,
-                                  .merge = recipe->model.merge, .language_path = session->language_path,
-                                  .instruction = recipe->prompt.instruction, .system_text = recipe->prompt.system,
-                                  .lowercase_answers = recipe->data.lowercase_answers, .training = training,
-                                  .precision = context->precision, .hook = pfm_peft_hook(session->peft)};
+    pfm_model_options options = {.vision = recipe->model.vision,
+                                 .image_size = recipe->model.image_size,
+                                 .aligner = recipe->model.aligner,
+                                 .merge = recipe->model.merge,
+                                 .language_path = session->language_path,
+                                 .instruction = recipe->prompt.instruction,
+                                 .system_text = recipe->prompt.system,
+                                 .lowercase_answers = recipe->data.lowercase_answers,
+                                 .training = training,
+                                 .precision = context->precision,
+                                 .hook = pfm_peft_hook(session->peft)};
     PFM_TRY(pfm_model_create(context, &options, &session->model, err));
     *out = session;
     session = NULL;
@@ -89,7 +100,8 @@ pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err)
     pfm_status status = PFM_OK;
     if (session->vision_path == NULL)
         PFM_TRY(pfm_model_path(session->context, recipe->model.vision, &session->vision_path, err));
-    PFM_TRY(pfm_vision_load(session->context, recipe->model.vision, session->vision_path, recipe->model.image_size, &session->vision, err));
+    PFM_TRY(pfm_vision_load(session->context, recipe->model.vision, session->vision_path, recipe->model.image_size,
+                            &session->vision, err));
 done:
     return status;
 }

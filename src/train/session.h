@@ -13,21 +13,24 @@ typedef struct pfm_session {
     pfm_recipe *recipe;
     pfm_peft *peft;
     pfm_model *model;
-    pfm_vision *vision;                  /* NULL until pfm_session_load_vision */
-    bool loaded;                         /* the weights are there */
-    char *run;                           /* the run's folder, or NULL for a bare recipe */
+    pfm_vision *vision; /* NULL until pfm_session_load_vision */
+    bool loaded;        /* the weights are there */
+    char *run;          /* the run's folder, or NULL for a bare recipe */
     char *language_path, *vision_path;
 } pfm_session;
 
 /* Takes the recipe, also on error. Weights are not loaded yet. */
-pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out,
+                              pfm_error *err) PFM_MUST_CHECK;
 /* From a run's folder (recipe.yaml, adapter/, aligner.safetensors) or a recipe file (the untrained model). training: gradients
  * can be computed. */
-pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out,
+                            pfm_error *err) PFM_MUST_CHECK;
 void pfm_session_free(pfm_session *session);
 
 pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err) PFM_MUST_CHECK;
-/* After a graph has been built, once: the frozen weights, the initial values and, for a run, the trained ones; checks the targets. */
+/* After a graph has been built, once: the frozen weights, the initial values and, for a run, the trained ones; checks the
+ * targets. */
 pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

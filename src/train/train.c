@@ -30,7 +30,8 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 }
 
 /* What a training leaves in its folder; nothing else there is touched. */
-static const char *const traces[] = {"recipe.yaml", "adapter", "aligner.safetensors", "log.jsonl", "checkpoint", "best", "audit.json", "README.md", "scores"};
+static const char *const traces[] = {"recipe.yaml", "adapter",    "aligner.safetensors", "log.jsonl", "checkpoint",
+                                     "best",        "audit.json", "README.md",           "scores"};
 
 static pfm_status forget(const char *folder, pfm_error *err)
 {
@@ -62,7 +63,8 @@ static pfm_status claim_folder(const char *folder, const pfm_recipe *recipe, pfm
         PFM_TRY(pfm_recipe_load(path, NULL, 0, &there, err));
         PFM_TRY(pfm_recipe_compare(recipe, there, &differences, err));
         if (differences.size > 0)
-            PFM_FAIL(PFM_ERROR_MISMATCH, "%s holds a run of another recipe (%s); choose another --out, or --fresh to start anew", folder,
+            PFM_FAIL(PFM_ERROR_MISMATCH,
+                     "%s holds a run of another recipe (%s); choose another --out, or --fresh to start anew", folder,
                      differences.data);
     } else {
         PFM_TRY(pfm_recipe_save(recipe, path, err));
@@ -78,15 +80,17 @@ static pfm_status summarise(const pfm_trainer *trainer, int64_t resumed_at, char
 {
     const pfm_progress_state *s = &trainer->state;
     const pfm_parameters *parameters = trainer->session->model->parameters;
-    json_t *document = json_pack("{s:s, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:I, s:I, s:I}", "run", trainer->folder, "steps", (json_int_t)s->step,
-                                 "resumed_at", (json_int_t)resumed_at, "epochs", (double)s->samples / (double)trainer->train_set->count,
-                                 "samples", (json_int_t)s->samples, "tokens", (json_int_t)s->tokens, "seconds", s->seconds,
-                                 "trainable_parameters", (json_int_t)pfm_parameters_trainable(parameters), "total_parameters",
-                                 (json_int_t)(pfm_parameters_total(parameters) + (int64_t)trainer->session->model->vision_parameters),
-                                 "peak_bytes", (json_int_t)pfm_process_peak_memory(), "best_step", (json_int_t)s->best_step);
+    json_t *document = json_pack(
+        "{s:s, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:I, s:I, s:I}", "run", trainer->folder, "steps", (json_int_t)s->step,
+        "resumed_at", (json_int_t)resumed_at, "epochs", (double)s->samples / (double)trainer->train_set->count, "samples",
+        (json_int_t)s->samples, "tokens", (json_int_t)s->tokens, "seconds", s->seconds, "trainable_parameters",
+        (json_int_t)pfm_parameters_trainable(parameters), "total_parameters",
+        (json_int_t)(pfm_parameters_total(parameters) + (int64_t)trainer->session->model->vision_parameters), "peak_bytes",
+        (json_int_t)pfm_process_peak_memory(), "best_step", (json_int_t)s->best_step);
     if (document == NULL)
         return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not make the summary");
-    pfm_status status = pfm_json_take(document, "best_validation_loss", s->best_loss >= 0 ? json_real(s->best_loss) : json_null(), err);
+    pfm_status status =
+        pfm_json_take(document, "best_validation_loss", s->best_loss >= 0 ? json_real(s->best_loss) : json_null(), err);
     if (status == PFM_OK) {
         *json = json_dumps(document, JSON_COMPACT);
         if (*json == NULL)
@@ -108,7 +112,8 @@ static pfm_status train(pfm_trainer *trainer, char **json, pfm_error *err)
     PFM_TRY(pfm_checkpoint_load(trainer->folder, trainer->recipe_hash, session->model, &trainer->state, &found, err));
     int64_t resumed_at = trainer->state.step;
     if (found)
-        pfm_log(session->context, PFM_LOG_INFO, "going on after step %lld of %lld", (long long)resumed_at, (long long)trainer->steps);
+        pfm_log(session->context, PFM_LOG_INFO, "going on after step %lld of %lld", (long long)resumed_at,
+                (long long)trainer->steps);
     PFM_TRY(pfm_audit_write(trainer, err));
     PFM_TRY(pfm_trainer_run(trainer, err));
     PFM_TRY(pfm_run_save(trainer->folder, session->recipe->model.language, session->model, session->peft, err));

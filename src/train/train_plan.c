@@ -31,13 +31,25 @@ static pfm_status create_model(estimate *e, const char *language_path, pfm_error
 {
     const pfm_recipe *r = e->recipe;
     pfm_status status = PFM_OK;
-    pfm_peft_options peft = {.method = r->peft.method, .rank = r->peft.rank, .alpha = r->peft.alpha, .dropout = r->peft.dropout,
-                             .targets = (const char *const *)r->peft.targets, .target_count = r->peft.target_count, .rslora = r->peft.rslora};
+    pfm_peft_options peft = {.method = r->peft.method,
+                             .rank = r->peft.rank,
+                             .alpha = r->peft.alpha,
+                             .dropout = r->peft.dropout,
+                             .targets = (const char *const *)r->peft.targets,
+                             .target_count = r->peft.target_count,
+                             .rslora = r->peft.rslora};
     PFM_TRY(pfm_peft_create(&peft, &e->peft, err));
     pfm_language_config known;
-    pfm_model_options options = {.vision = r->model.vision, .image_size = r->model.image_size, .aligner = r->model.aligner, .merge = r->model.merge,
-                                 .language_path = language_path, .instruction = r->prompt.instruction, .system_text = r->prompt.system,
-                                 .training = true, .precision = e->context->precision, .hook = pfm_peft_hook(e->peft)};
+    pfm_model_options options = {.vision = r->model.vision,
+                                 .image_size = r->model.image_size,
+                                 .aligner = r->model.aligner,
+                                 .merge = r->model.merge,
+                                 .language_path = language_path,
+                                 .instruction = r->prompt.instruction,
+                                 .system_text = r->prompt.system,
+                                 .training = true,
+                                 .precision = e->context->precision,
+                                 .hook = pfm_peft_hook(e->peft)};
     if (language_path == NULL) {
         PFM_TRY(pfm_language_known(r->model.language, &known, err));
         options.config = &known;
@@ -49,7 +61,8 @@ done:
 
 static void guess_sizes(estimate *e)
 {
-    int64_t batch = e->recipe->train.batch, group = e->recipe->train.pack ? e->recipe->data.group : 1, groups = (batch + group - 1) / group;
+    int64_t batch = e->recipe->train.batch, group = e->recipe->train.pack ? e->recipe->data.group : 1,
+            groups = (batch + group - 1) / group;
     int64_t visual = e->model->visual_tokens;
     e->step_tokens = (double)(groups * (visual + SHARED_TEXT) + batch * OWN_TEXT);
     e->tokens = (int64_t)e->step_tokens < 1024 ? (int64_t)e->step_tokens : 1024;
@@ -89,11 +102,16 @@ done:
 static pfm_status plan_memory(estimate *e, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = e->tokens, [PFM_DIM_ANSWERS] = e->answers, [PFM_DIM_VISUAL] = e->visual};
+    int64_t capacity[PFM_DIM_COUNT] = {
+        [PFM_DIM_TOKENS] = e->tokens, [PFM_DIM_ANSWERS] = e->answers, [PFM_DIM_VISUAL] = e->visual};
     PFM_TRY(pfm_model_build(e->model, capacity, true, false, &e->graph, err));
     PFM_TRY(pfm_peft_check_targets(e->peft, err));
-    pfm_op_environment env = {.context = e->context, .kernels = e->context->kernels, .act = e->model->act, .training = true,
-                              .span_count = (int32_t)e->tokens, .most_keys = (int32_t)e->tokens};
+    pfm_op_environment env = {.context = e->context,
+                              .kernels = e->context->kernels,
+                              .act = e->model->act,
+                              .training = true,
+                              .span_count = (int32_t)e->tokens,
+                              .most_keys = (int32_t)e->tokens};
     PFM_TRY(pfm_plan_create(e->graph.graph, &env, e->graph.language.loss, &e->plan, err));
 done:
     return status;
@@ -125,7 +143,8 @@ static pfm_status measure_rate(pfm_context *context, pfm_act_type act, double *r
     PFM_TRY(pfm_block_create(context->kernels->gemm_pack_size[act](N, K), &b, err));
     PFM_TRY(pfm_block_create(M * N * sizeof(float), &c, err));
     PFM_TRY(pfm_block_create(pfm_op_gemm_scratch(&env), &scratch, err));
-    pfm_gemm gemm = {.m = M, .n = N, .k = K, .a = a.data, .lda = K, .b = b.data, .alpha = 1, .c = c.data, .ldc = N, .c_type = act};
+    pfm_gemm gemm = {
+        .m = M, .n = N, .k = K, .a = a.data, .lda = K, .b = b.data, .alpha = 1, .c = c.data, .ldc = N, .c_type = act};
     pfm_op_gemm(&env, &gemm, scratch.data);
     int runs = 0;
     double start = pfm_process_clock(), seconds;
@@ -155,10 +174,12 @@ static pfm_status write_plan(const estimate *e, char **json, pfm_error *err)
     int64_t total = pfm_parameters_total(e->model->parameters) + (int64_t)e->model->vision_parameters;
     size_t peak = pfm_parameters_bytes(e->model->parameters) + e->plan->bytes + e->plan->scratch + other_bytes;
     json_int_t cache = (json_int_t)(e->images * pfm_feature_file_bytes(&shape));
-    json_t *stage = json_pack("{s:s, s:I, s:I, s:I, s:f, s:I}", "name", "train", "trainable_parameters", (json_int_t)trainable, "total_parameters",
-                              (json_int_t)total, "peak_bytes", (json_int_t)peak, "seconds_per_step", seconds, "cache_bytes", cache);
-    json_t *document = json_pack("{s:I, s:I, s:I, s:f, s:I, s:[o]}", "trainable_parameters", (json_int_t)trainable, "total_parameters",
-                                 (json_int_t)total, "peak_bytes", (json_int_t)peak, "seconds_per_step", seconds, "cache_bytes", cache, "stages", stage);
+    json_t *stage = json_pack("{s:s, s:I, s:I, s:I, s:f, s:I}", "name", "train", "trainable_parameters", (json_int_t)trainable,
+                              "total_parameters", (json_int_t)total, "peak_bytes", (json_int_t)peak, "seconds_per_step",
+                              seconds, "cache_bytes", cache);
+    json_t *document = json_pack("{s:I, s:I, s:I, s:f, s:I, s:[o]}", "trainable_parameters", (json_int_t)trainable,
+                                 "total_parameters", (json_int_t)total, "peak_bytes", (json_int_t)peak, "seconds_per_step",
+                                 seconds, "cache_bytes", cache, "stages", stage);
     *json = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
     json_decref(document);
     if (*json == NULL)

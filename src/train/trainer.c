@@ -11,8 +11,8 @@
 
 enum { TOKENS_AT_ONCE = 1024 }; /* of a micro-batch: activations of the small model take about 0.6 MiB a token */
 
-static pfm_status load_split(pfm_trainer *trainer, const char *data, const char *split, size_t limit, pfm_dataset **set, pfm_samples *samples,
-                             pfm_error *err)
+static pfm_status load_split(pfm_trainer *trainer, const char *data, const char *split, size_t limit, pfm_dataset **set,
+                             pfm_samples *samples, pfm_error *err)
 {
     pfm_status status = pfm_recipe_load_data(trainer->session->recipe, data, split, limit, set, err);
     return status == PFM_OK ? pfm_samples_create(trainer->session, *set, samples, err) : status;
@@ -26,8 +26,10 @@ static pfm_status load_data(pfm_trainer *trainer, const char *data, pfm_error *e
     PFM_TRY(load_split(trainer, data, recipe->data.train, 0, &trainer->train_set, &trainer->train, err));
     PFM_TRY(pfm_recipe_has_data(recipe, data, recipe->data.validate, &validates, err));
     if (validates)
-        PFM_TRY(load_split(trainer, data, recipe->data.validate, (size_t)recipe->train.validate_limit, &trainer->validate_set, &trainer->validate, err));
-    PFM_TRY(pfm_sampler_create(trainer->train_set, recipe->data.group, recipe->train.batch, trainer->session->context->seed, &trainer->sampler, err));
+        PFM_TRY(load_split(trainer, data, recipe->data.validate, (size_t)recipe->train.validate_limit, &trainer->validate_set,
+                           &trainer->validate, err));
+    PFM_TRY(pfm_sampler_create(trainer->train_set, recipe->data.group, recipe->train.batch, trainer->session->context->seed,
+                               &trainer->sampler, err));
     trainer->steps = (int64_t)pfm_sampler_count_steps(trainer->sampler, recipe->train.epochs);
 done:
     return status;
@@ -40,7 +42,8 @@ static pfm_status hash_run(const pfm_session *session, pfm_hash_hex out, pfm_err
     pfm_hash_hex recipe;
     char *text = NULL;
     PFM_TRY(pfm_recipe_hash(session->recipe, recipe, err));
-    PFM_TRY(pfm_string_format(&text, err, "%s seed %llu precision %d", recipe, (unsigned long long)session->context->seed, (int)session->context->precision));
+    PFM_TRY(pfm_string_format(&text, err, "%s seed %llu precision %d", recipe, (unsigned long long)session->context->seed,
+                              (int)session->context->precision));
     PFM_TRY(pfm_hash_bytes(text, strlen(text), out, err));
 done:
     free(text);
@@ -88,16 +91,19 @@ void pfm_trainer_free(pfm_trainer *trainer)
     free(trainer);
 }
 
-static size_t cut(const pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, size_t *used)
+static size_t cut(const pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count,
+                  size_t *used)
 {
     const pfm_recipe *recipe = trainer->session->recipe;
-    return pfm_micro_batch_cut(samples, rows, groups, count, recipe->train.pack, trainer->token_limit, (size_t)recipe->train.micro_batch, used);
+    return pfm_micro_batch_cut(samples, rows, groups, count, recipe->train.pack, trainer->token_limit,
+                               (size_t)recipe->train.micro_batch, used);
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 /* Raises the sizes to those of the micro-batches that the rows are cut into; returns their tokens. */
-static size_t measure(const pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, pfm_trainer_sizes *most)
+static size_t measure(const pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups,
+                      size_t count, pfm_trainer_sizes *most)
 {
     size_t total = 0;
     for (size_t begin = 0; begin < count;) {
@@ -147,7 +153,8 @@ pfm_status pfm_trainer_measure(pfm_trainer *trainer, pfm_trainer_sizes *sizes, p
     *sizes = (pfm_trainer_sizes){1, 1, 1, 1, 0};
     for (int64_t step = 0; step < trainer->steps; step++) {
         PFM_TRY(pfm_sampler_step(trainer->sampler, (size_t)step, trainer->rows, trainer->groups, err));
-        total += measure(trainer, &trainer->train, trainer->rows, trainer->groups, (size_t)trainer->session->recipe->train.batch, sizes);
+        total += measure(trainer, &trainer->train, trainer->rows, trainer->groups,
+                         (size_t)trainer->session->recipe->train.batch, sizes);
     }
     sizes->mean_step_tokens = (double)total / (double)trainer->steps;
     if (trainer->validate_set != NULL) {
@@ -165,7 +172,8 @@ pfm_status pfm_trainer_build(pfm_trainer *trainer, pfm_error *err)
     pfm_status status = pfm_trainer_measure(trainer, &trainer->sizes, err);
     if (status != PFM_OK)
         return status;
-    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = (int64_t)trainer->sizes.tokens, [PFM_DIM_ANSWERS] = (int64_t)trainer->sizes.answers,
+    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = (int64_t)trainer->sizes.tokens,
+                                       [PFM_DIM_ANSWERS] = (int64_t)trainer->sizes.answers,
                                        [PFM_DIM_VISUAL] = (int64_t)trainer->sizes.visual};
     return pfm_model_build(trainer->session->model, capacity, true, false, &trainer->graph, err);
 }
@@ -174,8 +182,12 @@ pfm_status pfm_trainer_build(pfm_trainer *trainer, pfm_error *err)
 static pfm_status create_executor(pfm_trainer *trainer, pfm_error *err)
 {
     const pfm_model *model = trainer->session->model;
-    pfm_op_environment env = {.context = model->context, .kernels = model->context->kernels, .act = model->act, .training = true,
-                              .span_count = 2 * (int32_t)trainer->sizes.rows, .most_keys = (int32_t)trainer->sizes.tokens};
+    pfm_op_environment env = {.context = model->context,
+                              .kernels = model->context->kernels,
+                              .act = model->act,
+                              .training = true,
+                              .span_count = 2 * (int32_t)trainer->sizes.rows,
+                              .most_keys = (int32_t)trainer->sizes.tokens};
     return pfm_executor_create(trainer->graph.graph, &env, trainer->graph.language.loss, &trainer->executor, err);
 }
 
@@ -185,7 +197,8 @@ static pfm_status normalise_features(pfm_trainer *trainer, pfm_error *err)
     pfm_model *model = trainer->session->model;
     pfm_feature_statistics statistics = {0};
     float *features = NULL;
-    PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels, sizeof *features, &features, err));
+    PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels,
+                         sizeof *features, &features, err));
     for (size_t i = 0; i < trainer->train_set->image_count; i++) {
         PFM_TRY(pfm_feature_store_read(trainer->train.features, i, features, err));
         PFM_TRY(pfm_feature_statistics_add(model, &statistics, features, err));
@@ -213,12 +226,13 @@ done:
 }
 
 /* Runs one micro-batch forward, and backward while training; adds its losses. */
-static pfm_status run_micro_batch(pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count,
-                                  size_t first_number, double *loss, pfm_error *err)
+static pfm_status run_micro_batch(pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups,
+                                  size_t count, size_t first_number, double *loss, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_executor *executor = trainer->executor;
-    PFM_TRY(pfm_micro_batch_fill(&trainer->batch, samples, rows, groups, count, first_number, trainer->session->recipe->train.pack, err));
+    PFM_TRY(pfm_micro_batch_fill(&trainer->batch, samples, rows, groups, count, first_number,
+                                 trainer->session->recipe->train.pack, err));
     const pfm_pack *pack = &trainer->batch.pack;
     PFM_TRY(pfm_model_bind(trainer->session->model, &trainer->graph, executor, pack, trainer->batch.visual_rows, err));
     pfm_executor_bind(executor, trainer->graph.features, trainer->batch.visual);
@@ -259,7 +273,8 @@ pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_re
     pfm_parameters_zero_gradients(trainer->session->model->parameters);
     for (size_t begin = 0; begin < batch;) {
         size_t taken = cut(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, batch - begin, &used);
-        PFM_TRY(run_micro_batch(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, taken, begin, &result->loss, err));
+        PFM_TRY(run_micro_batch(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, taken, begin,
+                                &result->loss, err));
         result->tokens += (int64_t)trainer->batch.pack.tokens;
         begin += taken;
     }
@@ -277,7 +292,8 @@ pfm_status pfm_trainer_step(pfm_trainer *trainer, int64_t step, pfm_step_result 
     PFM_TRY(pfm_trainer_gradients(trainer, step, result, err));
     result->gradient_norm = pfm_gradient_norm(parameters, context);
     if (!isfinite(result->loss) || !isfinite(result->gradient_norm))
-        PFM_FAIL(PFM_ERROR_NUMERIC, "step %lld: the loss is %g and the gradient's norm %g; a lower train.learning_rate may help",
+        PFM_FAIL(PFM_ERROR_NUMERIC,
+                 "step %lld: the loss is %g and the gradient's norm %g; a lower train.learning_rate may help",
                  (long long)(step + 1), result->loss, result->gradient_norm);
     double clip = recipe->train.clip_norm, scale = clip > 0 && result->gradient_norm > clip ? clip / result->gradient_norm : 1;
     result->learning_rate = pfm_learning_rate(recipe, step, trainer->steps);

@@ -27,7 +27,10 @@ static void *fresh(size_t bytes)
 
 static size_t values_of(const pfm_tensor *tensor) { return (size_t)(tensor->rows * tensor->columns); }
 
-static bool is_real(const pfm_tensor *tensor) { return tensor->storage == PFM_STORAGE_F32 || tensor->storage == PFM_STORAGE_ACT; }
+static bool is_real(const pfm_tensor *tensor)
+{
+    return tensor->storage == PFM_STORAGE_F32 || tensor->storage == PFM_STORAGE_ACT;
+}
 
 static void pack(harness *h, int i)
 {
@@ -84,8 +87,10 @@ static void make_spans(harness *h, int32_t rows)
 {
     int32_t a = rows / 3, b = 2 * rows / 3;
     h->spans[0] = (pfm_attention_span){.q_begin = 0, .q_end = a, .own_begin = 0};
-    h->spans[1] = (pfm_attention_span){.q_begin = a, .q_end = b, .own_begin = a, .ancestors = 1, .ancestor_begin = {0}, .ancestor_end = {a}};
-    h->spans[2] = (pfm_attention_span){.q_begin = b, .q_end = rows, .own_begin = b, .ancestors = 1, .ancestor_begin = {0}, .ancestor_end = {a}};
+    h->spans[1] = (pfm_attention_span){
+        .q_begin = a, .q_end = b, .own_begin = a, .ancestors = 1, .ancestor_begin = {0}, .ancestor_end = {a}};
+    h->spans[2] = (pfm_attention_span){
+        .q_begin = b, .q_end = rows, .own_begin = b, .ancestors = 1, .ancestor_begin = {0}, .ancestor_end = {a}};
     h->roots[1] = 3;
     h->env.spans = h->spans;
     h->env.span_count = 3;
@@ -100,8 +105,12 @@ static void set_up(harness *h, const char *level, const pfm_op *op, const pfm_op
     memset(h, 0, sizeof *h);
     pfm_context_options options = {.threads = 2, .seed = 1, .cpu_level = level};
     assert_ok(pfm_context_create(&options, &h->context, &err));
-    h->env = (pfm_op_environment){.context = h->context, .kernels = h->context->kernels, .act = PFM_ACT_F32, .training = true,
-                                  .dropout_key = 7, .loss_scale = 1};
+    h->env = (pfm_op_environment){.context = h->context,
+                                  .kernels = h->context->kernels,
+                                  .act = PFM_ACT_F32,
+                                  .training = true,
+                                  .dropout_key = 7,
+                                  .loss_scale = 1};
     h->call.env = &h->env;
     h->call.attributes = c->attributes;
     pfm_random random = pfm_random_start(5, 1);
@@ -117,7 +126,8 @@ static void set_up(harness *h, const char *level, const pfm_op *op, const pfm_op
     h->call.dout[0].data = fresh(values_of(&h->call.out[0]) * sizeof(float));
     for (size_t j = 0; j < values_of(&h->call.out[0]); j++)
         ((float *)h->call.dout[0].data)[j] = (float)pfm_random_normal(&random);
-    size_t scratch = op->scratch == NULL ? 0 : op->scratch(&h->call, false), back = op->scratch == NULL ? 0 : op->scratch(&h->call, true);
+    size_t scratch = op->scratch == NULL ? 0 : op->scratch(&h->call, false),
+           back = op->scratch == NULL ? 0 : op->scratch(&h->call, true);
     h->call.scratch = fresh(scratch > back ? scratch : back);
 }
 
@@ -150,7 +160,8 @@ static double objective(harness *h, const pfm_op *op)
 }
 
 /* The slope of the objective along `direction` of `values`, by central differences, against the gradient's. */
-static void check_slope(harness *h, const pfm_op *op, const char *what, float *values, const float *gradient, size_t count, int operand)
+static void check_slope(harness *h, const pfm_op *op, const char *what, float *values, const float *gradient, size_t count,
+                        int operand)
 {
     static float direction[MOST], kept[MOST];
     assert_true(count <= MOST);

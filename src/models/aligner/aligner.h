@@ -17,7 +17,8 @@ typedef struct pfm_aligner {
     /* features f32 [grid * grid, channels] -> rows f32 [tokens, width] */
     void (*arrange)(const pfm_aligner_shape *shape, const float *features, float *rows);
     /* *visual f32 [visual, hidden] from features act [visual, width] */
-    pfm_status (*build)(pfm_builder *builder, const pfm_aligner_shape *shape, pfm_value features, pfm_value *visual, pfm_error *err);
+    pfm_status (*build)(pfm_builder *builder, const pfm_aligner_shape *shape, pfm_value features, pfm_value *visual,
+                        pfm_error *err);
 } pfm_aligner;
 
 extern const pfm_aligner pfm_aligner_concat_linear;

@@ -1,5 +1,5 @@
-/* concat-linear: merge x merge neighbouring positions side by side, row by row, channels innermost, then one linear layer with a
- * bias (PeFoMed's aligner, arXiv 2401.02797, which joins 1 x 4 neighbours). */
+/* concat-linear: merge x merge neighbouring positions side by side, row by row, channels innermost, then one linear layer with
+ * a bias (PeFoMed's aligner, arXiv 2401.02797, which joins 1 x 4 neighbours). */
 #include "models/aligner/aligner.h"
 
 #include <string.h>
@@ -27,11 +27,18 @@ static void arrange(const pfm_aligner_shape *shape, const float *features, float
     }
 }
 
-static pfm_status build(pfm_builder *builder, const pfm_aligner_shape *shape, pfm_value features, pfm_value *visual, pfm_error *err)
+static pfm_status build(pfm_builder *builder, const pfm_aligner_shape *shape, pfm_value features, pfm_value *visual,
+                        pfm_error *err)
 {
-    pfm_linear_options options = {.n = shape->hidden, .k = width(shape), .bias = true, .addend = PFM_NO_VALUE, .output = PFM_STORAGE_F32,
-                                  .trainable = true, .initial = PFM_INITIAL_NORMAL};
+    pfm_linear_options options = {.n = shape->hidden,
+                                  .k = width(shape),
+                                  .bias = true,
+                                  .addend = PFM_NO_VALUE,
+                                  .output = PFM_STORAGE_F32,
+                                  .trainable = true,
+                                  .initial = PFM_INITIAL_NORMAL};
     return pfm_build_linear(builder, features, "aligner.proj", &options, visual, err);
 }
 
-const pfm_aligner pfm_aligner_concat_linear = {.name = "concat-linear", .tokens = tokens, .width = width, .arrange = arrange, .build = build};
+const pfm_aligner pfm_aligner_concat_linear = {
+    .name = "concat-linear", .tokens = tokens, .width = width, .arrange = arrange, .build = build};

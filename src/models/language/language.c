@@ -51,7 +51,8 @@ pfm_status pfm_language_read_config(const pfm_weights *weights, pfm_language_con
     json_t *json = NULL;
     *config = (pfm_language_config){0};
     if (strcmp(pfm_weights_format(weights), "gguf") == 0) {
-        PFM_TRY(find_family(pfm_weights_meta_string(weights, "general.architecture", NULL), pfm_weights_path(weights), &family, err));
+        PFM_TRY(find_family(pfm_weights_meta_string(weights, "general.architecture", NULL), pfm_weights_path(weights), &family,
+                            err));
         PFM_TRY(family->read_config(weights, config, err));
     } else {
         PFM_TRY(load_config_json(pfm_weights_path(weights), &json, err));
@@ -70,8 +71,18 @@ static const struct {
     pfm_language_config config;
 } known_models[] = {
     {"smollm2-135m-instruct",
-     {.family = &pfm_language_llama, .vocabulary = 49152, .hidden = 576, .intermediate = 1536, .context = 8192, .layers = 30, .heads = 9,
-      .kv_heads = 3, .head_dim = 64, .epsilon = 1e-5, .rope_theta = 100000, .tied = true}},
+     {.family = &pfm_language_llama,
+      .vocabulary = 49152,
+      .hidden = 576,
+      .intermediate = 1536,
+      .context = 8192,
+      .layers = 30,
+      .heads = 9,
+      .kv_heads = 3,
+      .head_dim = 64,
+      .epsilon = 1e-5,
+      .rope_theta = 100000,
+      .tied = true}},
 };
 
 pfm_status pfm_language_known(const char *name, pfm_language_config *config, pfm_error *err)
@@ -82,18 +93,21 @@ pfm_status pfm_language_known(const char *name, pfm_language_config *config, pfm
             return PFM_OK;
         }
     }
-    return pfm_error_set(err, PFM_ERROR_USAGE, "the shapes of the language model '%s' are not known without its files; fetch it or name its path", name);
+    return pfm_error_set(err, PFM_ERROR_USAGE,
+                         "the shapes of the language model '%s' are not known without its files; fetch it or name its path",
+                         name);
 }
 
-pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
-                              pfm_error *err)
+pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *config, bool with_loss,
+                              pfm_language_values *values, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_graph *graph = builder->graph;
     values->targets = values->loss = values->logits = PFM_NO_VALUE;
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &values->ids, err));
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &values->positions, err));
-    PFM_TRY(pfm_graph_input(graph, PFM_DIM_FIXED, config->context, config->head_dim, PFM_STORAGE_F32, false, &values->rope, err));
+    PFM_TRY(
+        pfm_graph_input(graph, PFM_DIM_FIXED, config->context, config->head_dim, PFM_STORAGE_F32, false, &values->rope, err));
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_ANSWERS, 0, 1, PFM_STORAGE_I32, false, &values->index, err));
     if (with_loss)
         PFM_TRY(pfm_graph_input(graph, PFM_DIM_ANSWERS, 0, 1, PFM_STORAGE_I32, false, &values->targets, err));
@@ -115,7 +129,8 @@ static void reorder_heads(const float *from, int64_t heads, int64_t head_rows, i
     }
 }
 
-pfm_status pfm_language_to_gguf_order(const pfm_language_config *config, const char *name, int64_t n, int64_t k, float *values, pfm_error *err)
+pfm_status pfm_language_to_gguf_order(const pfm_language_config *config, const char *name, int64_t n, int64_t k, float *values,
+                                      pfm_error *err)
 {
     char full[128];
     int heads = 0;
@@ -131,8 +146,8 @@ pfm_status pfm_language_to_gguf_order(const pfm_language_config *config, const c
     return PFM_OK;
 }
 
-static pfm_status file_name(const pfm_weights *weights, const pfm_language_config *config, const char *name, char out[128], int *heads,
-                            pfm_error *err)
+static pfm_status file_name(const pfm_weights *weights, const pfm_language_config *config, const char *name, char out[128],
+                            int *heads, pfm_error *err)
 {
     *heads = 0;
     if (strcmp(pfm_weights_format(weights), "gguf") != 0)
@@ -142,8 +157,8 @@ static pfm_status file_name(const pfm_weights *weights, const pfm_language_confi
     return PFM_OK;
 }
 
-pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n, int64_t k,
-                                    float *out, pfm_error *err)
+pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
+                                    int64_t k, float *out, pfm_error *err)
 {
     char full[128];
     int heads = 0;
@@ -154,10 +169,11 @@ pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_langua
     if (weight == NULL)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s lacks the tensor %s; it is not the model that its configuration describes",
                  pfm_weights_path(weights), full);
-    bool fits = weight->rank == 1 ? k == 1 && weight->shape[0] == n : weight->rank == 2 && weight->shape[0] == n && weight->shape[1] == k;
+    bool fits = weight->rank == 1 ? k == 1 && weight->shape[0] == n
+                                  : weight->rank == 2 && weight->shape[0] == n && weight->shape[1] == k;
     if (!fits)
-        PFM_FAIL(PFM_ERROR_MISMATCH, "%s: the tensor %s is not %lld x %lld, as the configuration demands", pfm_weights_path(weights), full,
-                 (long long)n, (long long)k);
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s: the tensor %s is not %lld x %lld, as the configuration demands",
+                 pfm_weights_path(weights), full, (long long)n, (long long)k);
     if (heads > 0) {
         PFM_TRY(pfm_allocate((size_t)(n * k), sizeof *interleaved, &interleaved, err));
         PFM_TRY(pfm_weight_expand(weight, interleaved, err));
@@ -173,11 +189,13 @@ done:
 
 bool pfm_language_owns(const pfm_parameter *parameter)
 {
-    return parameter->initial == PFM_INITIAL_LOADED && (strncmp(parameter->name, "model.", 6) == 0 || strncmp(parameter->name, "lm_head.", 8) == 0);
+    return parameter->initial == PFM_INITIAL_LOADED &&
+           (strncmp(parameter->name, "model.", 6) == 0 || strncmp(parameter->name, "lm_head.", 8) == 0);
 }
 
 /* Every tensor of the file must be one that the model reads. A head that repeats a tied embedding is allowed. */
-static pfm_status refuse_extra(const pfm_weights *weights, const pfm_language_config *config, const pfm_parameters *parameters, pfm_error *err)
+static pfm_status refuse_extra(const pfm_weights *weights, const pfm_language_config *config, const pfm_parameters *parameters,
+                               pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_weight_expected *expected = NULL;
@@ -191,7 +209,8 @@ static pfm_status refuse_extra(const pfm_weights *weights, const pfm_language_co
         if (!pfm_language_owns(parameter))
             continue;
         PFM_TRY(file_name(weights, config, parameter->name, names[count], &heads, err));
-        expected[count] = (pfm_weight_expected){.name = names[count], .rank = parameter->k == 1 ? 1 : 2, .shape = {parameter->n, parameter->k}};
+        expected[count] = (pfm_weight_expected){
+            .name = names[count], .rank = parameter->k == 1 ? 1 : 2, .shape = {parameter->n, parameter->k}};
         count++;
     }
     static const char *const ignored[] = {"*.rotary_emb.inv_freq", "lm_head.weight", NULL};
@@ -202,7 +221,8 @@ done:
     return status;
 }
 
-pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters, pfm_error *err)
+pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
+                             pfm_error *err)
 {
     pfm_status status = PFM_OK;
     float *values = NULL;

@@ -1,5 +1,5 @@
-/* Language models. A family is a file and a line in language.c: it reads a configuration, names its weights and builds its graph.
- * All names are Hugging Face's. */
+/* Language models. A family is a file and a line in language.c: it reads a configuration, names its weights and builds its
+ * graph. All names are Hugging Face's. */
 #ifndef PFM_MODELS_LANGUAGE_LANGUAGE_H
 #define PFM_MODELS_LANGUAGE_LANGUAGE_H
 
@@ -33,7 +33,8 @@ typedef struct pfm_language_family {
     /* From a Hugging Face config.json; path is for errors. */
     pfm_status (*read_config_json)(const json_t *json, const char *path, pfm_language_config *config, pfm_error *err);
     /* Fills values from ids, visual and positions on; with_loss: a loss, else logits. */
-    pfm_status (*build)(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values, pfm_error *err);
+    pfm_status (*build)(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
+                        pfm_error *err);
     /* The name in a GGUF file of a Hugging Face name, in `out`; false where there is none. *rotary_heads > 0: the rows of each
      * of so many heads stand in GGUF's interleaved order. */
     bool (*gguf_name)(const pfm_language_config *config, const char *name, char out[128], int *rotary_heads);
@@ -48,8 +49,8 @@ pfm_status pfm_language_read_config(const pfm_weights *weights, pfm_language_con
 pfm_status pfm_language_known(const char *name, pfm_language_config *config, pfm_error *err) PFM_MUST_CHECK;
 
 /* Makes the inputs ids, positions, index and (with_loss) targets, then the family's graph. values->visual is given. */
-pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
-                              pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *config, bool with_loss,
+                              pfm_language_values *values, pfm_error *err) PFM_MUST_CHECK;
 
 /* One tensor as f32 [n,k] in Hugging Face's order, whatever the file's. MISMATCH names a missing or misshapen one. */
 pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
@@ -59,11 +60,13 @@ pfm_status pfm_language_to_gguf_order(const pfm_language_config *config, const c
                                       pfm_error *err) PFM_MUST_CHECK;
 /* A parameter that is loaded from the language model's file. */
 bool pfm_language_owns(const pfm_parameter *parameter);
-/* Sets every LOADED parameter whose name begins with "model." or "lm_head."; a tensor of the file that nothing reads is MISMATCH. */
+/* Sets every LOADED parameter whose name begins with "model." or "lm_head."; a tensor of the file that nothing reads is
+ * MISMATCH. */
 pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
                              pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = cosines and sines f32 [positions, head_dim] for rope; the caller frees it with free(). */
-pfm_status pfm_language_rope_table(const pfm_language_config *config, int64_t positions, float **out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_language_rope_table(const pfm_language_config *config, int64_t positions, float **out,
+                                   pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
-/* The LLaMA family (Touvron et al. 2023; transformers' LlamaForCausalLM): pre-norm blocks of grouped-query attention with rotary
- * positions and a SiLU-gated MLP; SmolLM2 is one of them. */
+/* The LLaMA family (Touvron et al. 2023; transformers' LlamaForCausalLM): pre-norm blocks of grouped-query attention with
+ * rotary positions and a SiLU-gated MLP; SmolLM2 is one of them. */
 #include "models/language/language.h"
 
 #include "base/try.h"
@@ -9,15 +9,17 @@
 #include <string.h>
 
 /* GGUF's key for each field, behind the architecture's name. */
-static pfm_status need_integer(const pfm_weights *weights, const char *key, int64_t low, int64_t high, int64_t *out, pfm_error *err)
+static pfm_status need_integer(const pfm_weights *weights, const char *key, int64_t low, int64_t high, int64_t *out,
+                               pfm_error *err)
 {
     char full[64];
     (void)snprintf(full, sizeof full, "llama.%s", key);
     if (!pfm_weights_meta_integer(weights, full, out))
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s lacks the metadata %s, which a LLaMA needs", pfm_weights_path(weights), full);
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s lacks the metadata %s, which a LLaMA needs", pfm_weights_path(weights),
+                             full);
     if (*out < low || *out > high)
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: %s is %lld; it must be from %lld to %lld", pfm_weights_path(weights), full,
-                             (long long)*out, (long long)low, (long long)high);
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: %s is %lld; it must be from %lld to %lld", pfm_weights_path(weights),
+                             full, (long long)*out, (long long)low, (long long)high);
     return PFM_OK;
 }
 
@@ -37,8 +39,8 @@ static pfm_status read_config(const pfm_weights *weights, pfm_language_config *c
     if (pfm_weights_meta_integer(weights, "llama.attention.key_length", &head_dim))
         PFM_TRY(need_integer(weights, "attention.key_length", 2, 4096, &head_dim, err));
     if (heads % kv_heads != 0 || head_dim % 2 != 0)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s: %lld query heads of %lld cannot share %lld key heads", pfm_weights_path(weights), (long long)heads,
-                 (long long)head_dim, (long long)kv_heads);
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: %lld query heads of %lld cannot share %lld key heads", pfm_weights_path(weights),
+                 (long long)heads, (long long)head_dim, (long long)kv_heads);
     if (pfm_weights_find(weights, "rope_freqs.weight") != NULL)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s scales its rotary frequencies (rope_freqs.weight), which is not supported yet",
                  pfm_weights_path(weights));
@@ -59,14 +61,14 @@ done:
     return status;
 }
 
-static pfm_status config_integer(const json_t *json, const char *path, const char *key, int64_t fallback, int64_t low, int64_t high,
-                               int64_t *out, pfm_error *err)
+static pfm_status config_integer(const json_t *json, const char *path, const char *key, int64_t fallback, int64_t low,
+                                 int64_t high, int64_t *out, pfm_error *err)
 {
     const json_t *value = json_object_get(json, key);
     *out = json_is_integer(value) ? json_integer_value(value) : fallback;
     if (*out < low || *out > high)
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "config.json of %s: %s is missing or not a whole number from %lld to %lld", path, key,
-                             (long long)low, (long long)high);
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "config.json of %s: %s is missing or not a whole number from %lld to %lld",
+                             path, key, (long long)low, (long long)high);
     return PFM_OK;
 }
 
@@ -87,8 +89,8 @@ static pfm_status read_config_json(const json_t *json, const char *path, pfm_lan
         json_is_true(json_object_get(json, "mlp_bias")))
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "config.json of %s asks for rope_scaling or biases, which are not supported yet", path);
     if (heads % kv_heads != 0 || head_dim % 2 != 0)
-        PFM_FAIL(PFM_ERROR_FORMAT, "config.json of %s: %lld query heads of %lld cannot share %lld key heads", path, (long long)heads,
-                 (long long)head_dim, (long long)kv_heads);
+        PFM_FAIL(PFM_ERROR_FORMAT, "config.json of %s: %lld query heads of %lld cannot share %lld key heads", path,
+                 (long long)heads, (long long)head_dim, (long long)kv_heads);
     config->layers = (int32_t)layers;
     config->heads = (int32_t)heads;
     config->kv_heads = (int32_t)kv_heads;
@@ -118,9 +120,11 @@ static const char *part(block *b, const char *name)
     return b->name;
 }
 
-static pfm_status linear(block *b, pfm_value x, const char *name, int64_t n, int64_t k, pfm_value addend, pfm_value *y, pfm_error *err)
+static pfm_status linear(block *b, pfm_value x, const char *name, int64_t n, int64_t k, pfm_value addend, pfm_value *y,
+                         pfm_error *err)
 {
-    pfm_linear_options options = {.n = n, .k = k, .addend = addend, .output = addend == PFM_NO_VALUE ? PFM_STORAGE_ACT : PFM_STORAGE_F32};
+    pfm_linear_options options = {
+        .n = n, .k = k, .addend = addend, .output = addend == PFM_NO_VALUE ? PFM_STORAGE_ACT : PFM_STORAGE_F32};
     return pfm_build_linear(b->builder, x, part(b, name), &options, y, err);
 }
 
@@ -150,7 +154,8 @@ static pfm_status attention(block *b, pfm_value *hidden, pfm_error *err)
     node.in[0] = q;
     node.in[1] = k;
     node.in[2] = v;
-    node.attributes = (pfm_op_attributes){.layer = b->layer, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim};
+    node.attributes =
+        (pfm_op_attributes){.layer = b->layer, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim};
     PFM_TRY(pfm_graph_add(b->builder->graph, &node, &mixed, err));
     PFM_TRY(linear(b, mixed, "self_attn.o_proj", c->hidden, q_width, *hidden, hidden, err));
 done:
@@ -175,11 +180,13 @@ done:
 }
 
 /* The head on the chosen rows: logits, or the loss with the head's product inside. */
-static pfm_status head(pfm_builder *builder, const pfm_language_config *c, bool with_loss, pfm_value x, pfm_language_values *values,
-                       pfm_error *err)
+static pfm_status head(pfm_builder *builder, const pfm_language_config *c, bool with_loss, pfm_value x,
+                       pfm_language_values *values, pfm_error *err)
 {
-    pfm_parameter declaration = {.name = (char *)(uintptr_t)(c->tied ? "model.embed_tokens.weight" : "lm_head.weight"), .n = c->vocabulary,
-                                 .k = c->hidden, .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD};
+    pfm_parameter declaration = {.name = (char *)(uintptr_t)(c->tied ? "model.embed_tokens.weight" : "lm_head.weight"),
+                                 .n = c->vocabulary,
+                                 .k = c->hidden,
+                                 .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD};
     int weight = -1;
     pfm_status status = pfm_build_parameter(builder, &declaration, &weight, err);
     if (status != PFM_OK)
@@ -196,11 +203,15 @@ static pfm_status head(pfm_builder *builder, const pfm_language_config *c, bool 
     return status;
 }
 
-static pfm_status build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values, pfm_error *err)
+static pfm_status build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
+                        pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_value hidden, x;
-    pfm_parameter embedding = {.name = (char *)(uintptr_t)"model.embed_tokens.weight", .n = config->vocabulary, .k = config->hidden, .uses = PFM_USE_ROWS};
+    pfm_parameter embedding = {.name = (char *)(uintptr_t) "model.embed_tokens.weight",
+                               .n = config->vocabulary,
+                               .k = config->hidden,
+                               .uses = PFM_USE_ROWS};
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_embed);
     node.in[0] = values->ids;
     node.in[1] = values->visual;
@@ -225,16 +236,14 @@ static bool gguf_name(const pfm_language_config *config, const char *name, char 
 {
     static const struct {
         const char *ours, *gguf;
-    } in_block[] = {{"input_layernorm.weight", "attn_norm.weight"},
-                    {"self_attn.q_proj.weight", "attn_q.weight"},
-                    {"self_attn.k_proj.weight", "attn_k.weight"},
-                    {"self_attn.v_proj.weight", "attn_v.weight"},
-                    {"self_attn.o_proj.weight", "attn_output.weight"},
-                    {"post_attention_layernorm.weight", "ffn_norm.weight"},
-                    {"mlp.gate_proj.weight", "ffn_gate.weight"},
-                    {"mlp.up_proj.weight", "ffn_up.weight"},
+    } in_block[] = {{"input_layernorm.weight", "attn_norm.weight"},    {"self_attn.q_proj.weight", "attn_q.weight"},
+                    {"self_attn.k_proj.weight", "attn_k.weight"},      {"self_attn.v_proj.weight", "attn_v.weight"},
+                    {"self_attn.o_proj.weight", "attn_output.weight"}, {"post_attention_layernorm.weight", "ffn_norm.weight"},
+                    {"mlp.gate_proj.weight", "ffn_gate.weight"},       {"mlp.up_proj.weight", "ffn_up.weight"},
                     {"mlp.down_proj.weight", "ffn_down.weight"}},
-      outside[] = {{"model.embed_tokens.weight", "token_embd.weight"}, {"model.norm.weight", "output_norm.weight"}, {"lm_head.weight", "output.weight"}};
+      outside[] = {{"model.embed_tokens.weight", "token_embd.weight"},
+                   {"model.norm.weight", "output_norm.weight"},
+                   {"lm_head.weight", "output.weight"}};
     *rotary_heads = 0;
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
         if (strcmp(name, outside[i].ours) == 0) {
@@ -258,4 +267,5 @@ static bool gguf_name(const pfm_language_config *config, const char *name, char 
     return false;
 }
 
-const pfm_language_family pfm_language_llama = {.name = "llama", .read_config = read_config, .read_config_json = read_config_json, .build = build, .gguf_name = gguf_name};
+const pfm_language_family pfm_language_llama = {
+    .name = "llama", .read_config = read_config, .read_config_json = read_config_json, .build = build, .gguf_name = gguf_name};

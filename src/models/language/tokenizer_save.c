@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static pfm_status no_memory(pfm_error *err) { return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not write the tokenizer"); }
+static pfm_status no_memory(pfm_error *err)
+{
+    return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not write the tokenizer");
+}
 
 static json_t *string_at(const pfm_weights *weights, const char *key, size_t i)
 {
@@ -49,8 +52,8 @@ static pfm_status make_added(const pfm_weights *weights, json_t *added, pfm_erro
         if (!pfm_weights_meta_array_integer(weights, "tokenizer.ggml.token_type", i, &type) || (type != 3 && type != 4))
             continue;
         json_t *token = json_pack("{s:I, s:o, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)i, "content",
-                                  string_at(weights, "tokenizer.ggml.tokens", i), "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0,
-                                  "special", type == 3);
+                                  string_at(weights, "tokenizer.ggml.tokens", i), "single_word", 0, "lstrip", 0, "rstrip", 0,
+                                  "normalized", 0, "special", type == 3);
         if (json_array_append_new(added, token) != 0)
             return no_memory(err);
     }
@@ -69,10 +72,12 @@ static pfm_status make_pre_tokenizer(const pfm_weights *weights, json_t **out, p
     if (pre == NULL || strcmp(pre, "gpt-2") == 0)
         *out = bytes;
     else if (strcmp(pre, "smollm") == 0)
-        *out = json_pack("{s:s, s:[{s:s, s:b}, o]}", "type", "Sequence", "pretokenizers", "type", "Digits", "individual_digits", 1, bytes);
+        *out = json_pack("{s:s, s:[{s:s, s:b}, o]}", "type", "Sequence", "pretokenizers", "type", "Digits", "individual_digits",
+                         1, bytes);
     else {
         json_decref(bytes);
-        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s: the pre-tokenizer '%s' cannot be written as tokenizer.json", pfm_weights_path(weights), pre);
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s: the pre-tokenizer '%s' cannot be written as tokenizer.json",
+                             pfm_weights_path(weights), pre);
     }
     return *out != NULL ? PFM_OK : no_memory(err);
 }
@@ -93,11 +98,14 @@ static pfm_status save_json(const pfm_weights *weights, const char *folder, pfm_
     PFM_TRY(pfm_json_take(document, "normalizer", json_null(), err));
     PFM_TRY(pfm_json_take(document, "pre_tokenizer", json_incref(pre), err));
     PFM_TRY(pfm_json_take(document, "post_processor", json_null(), err));
-    PFM_TRY(pfm_json_take(document, "decoder", json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1), err));
+    PFM_TRY(pfm_json_take(
+        document, "decoder",
+        json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1), err));
     PFM_TRY(pfm_json_take(document, "model",
                           json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:O, s:O}", "type", "BPE", "dropout", "unk_token",
-                                    "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges", 0, "vocab",
-                                    vocabulary, "merges", merges), err));
+                                    "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
+                                    "ignore_merges", 0, "vocab", vocabulary, "merges", merges),
+                          err));
     PFM_TRY(pfm_path_join(folder, "tokenizer.json", &path, err));
     PFM_TRY(pfm_json_save(path, document, err));
 done:
@@ -112,8 +120,10 @@ done:
 
 static pfm_status save_config(const pfm_weights *weights, const char *folder, pfm_error *err)
 {
-    static const char *const ids[][2] = {{"bos_token", "tokenizer.ggml.bos_token_id"}, {"eos_token", "tokenizer.ggml.eos_token_id"},
-                                         {"pad_token", "tokenizer.ggml.padding_token_id"}, {"unk_token", "tokenizer.ggml.unknown_token_id"}};
+    static const char *const ids[][2] = {{"bos_token", "tokenizer.ggml.bos_token_id"},
+                                         {"eos_token", "tokenizer.ggml.eos_token_id"},
+                                         {"pad_token", "tokenizer.ggml.padding_token_id"},
+                                         {"unk_token", "tokenizer.ggml.unknown_token_id"}};
     pfm_status status = PFM_OK;
     char *path = NULL;
     json_t *document = json_object();
@@ -162,7 +172,8 @@ done:
 
 pfm_status pfm_tokenizer_save(const pfm_weights *weights, const char *folder, pfm_error *err)
 {
-    static const char *const files[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"};
+    static const char *const files[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                                        "chat_template.jinja"};
     pfm_status status = PFM_OK;
     if (strcmp(pfm_weights_format(weights), "gguf") == 0) {
         status = save_json(weights, folder, err);

@@ -84,8 +84,12 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     PFM_TRY(pfm_session_load_vision(a.session, err));
     PFM_TRY(pfm_text_stream_create(a.session->model->tokenizer, true, &a.stream, err));
     pfm_request request = {.question = options->question};
-    pfm_generate_options generate = {.max_tokens = options->max_tokens > 0 ? options->max_tokens : a.session->recipe->eval.max_tokens, .images = 1,
-                                     .features = give_features, .on_token = show_token, .user = &a};
+    pfm_generate_options generate = {.max_tokens =
+                                         options->max_tokens > 0 ? options->max_tokens : a.session->recipe->eval.max_tokens,
+                                     .images = 1,
+                                     .features = give_features,
+                                     .on_token = show_token,
+                                     .user = &a};
     PFM_TRY(pfm_generate(a.session, &request, 1, &generate, &answer, err));
     PFM_TRY(show_rest(&a, err));
     PFM_TRY(make_document(&a, &answer, json, err));
