@@ -137,7 +137,7 @@ static pfm_status save_checkpoint(const pfm_trainer *trainer, pfm_error *err)
 static void report(const pfm_trainer *trainer, double loss)
 {
     char note[80];
-    (void)snprintf(note, sizeof note, "loss %.4f, %.2f GiB", loss, (double)pfm_process_memory() / 1073741824.0);
+    (void)snprintf(note, sizeof note, "loss %.4f", loss);
     pfm_report_progress(trainer->session->context, "training", "samples", (double)trainer->state.samples,
                         (double)trainer->steps * trainer->session->recipe->train.batch, note);
 }
