@@ -4,11 +4,13 @@
 #include "base/try.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
+enum { SPINS_BEFORE_YIELD = 4000 };
 enum { SPINS_BEFORE_SLEEP = 20000 }; /* some tens of microseconds: longer than the gap between two operators of a step */
 
 struct pfm_threads {
@@ -153,6 +155,10 @@ void pfm_threads_run(pfm_threads *threads, int items, pfm_threads_body body, voi
     atomic_store(&threads->busy, threads->started);
     post(threads);
     take_items(threads, 0);
-    while (atomic_load_explicit(&threads->busy, memory_order_acquire) > 0)
-        relax();
+    for (int spin = 0; atomic_load_explicit(&threads->busy, memory_order_acquire) > 0; spin++) {
+        if (spin < SPINS_BEFORE_YIELD)
+            relax();
+        else
+            (void)sched_yield(); /* the worker may be waiting for this very core */
+    }
 }
