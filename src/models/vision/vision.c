@@ -239,7 +239,8 @@ pfm_status pfm_vision_encode(pfm_vision *vision, const float *pixels, size_t n, 
 {
     if (n > INT32_MAX)
         return pfm_error_set(err, PFM_ERROR_USAGE, "%zu pictures are too many for one call", n);
-    encode_job job = {.vision = vision, .pixels = pixels, .features = features, .status = PFM_OK, .err = err};
+    encode_job job = {.vision = vision, .pixels = pixels, .status = PFM_OK, .err = err};
+    job.features = features;
     pfm_threads_run(vision->context->threads, (int)n, encode_item, &job);
     return job.status;
 }
