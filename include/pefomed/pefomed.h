@@ -3,6 +3,7 @@
 #ifndef PEFOMED_PEFOMED_H
 #define PEFOMED_PEFOMED_H
 
+#include "pefomed/bench.h"
 #include "pefomed/context.h"
 #include "pefomed/data.h"
 #include "pefomed/eval.h"

@@ -13,4 +13,5 @@
     X(image)                                                                                                                   \
     X(score)                                                                                                                   \
     X(inspect)                                                                                                                 \
+    X(bench)                                                                                                                   \
     X(completion)

@@ -133,6 +133,9 @@ typedef struct pfm_kernels {
     PFM_KERNEL_LIST(PFM_KERNEL_FIELD, PFM_KERNEL_ACT_FIELD)
     /* The grid of products: tiles start at multiples of these. The scratch of a tile is gemm_scratch bytes, 64-byte aligned. */
     size_t gemm_rows, gemm_columns, gemm_scratch;
+    /* For the benchmark: the fastest multiplications and additions in registers; returns how many it did. NULL in ref. *sink
+     * holds a number, and something that depends on the work afterwards. */
+    double (*peak[PFM_ACT_COUNT])(size_t steps, volatile float *sink);
     const char *level;
 } pfm_kernels;
 

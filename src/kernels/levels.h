@@ -25,6 +25,13 @@ PFM_KERNEL_LIST(PFM_AVX2_SLOT, PFM_AVX2_ACT_SLOT)
     type pfm_avx512_##name##_bf16_dot arguments;
 PFM_KERNEL_LIST(PFM_AVX512_SLOT, PFM_AVX512_ACT_SLOT)
 
+/* pfm_kernels.peak of each. */
+double pfm_avx2_peak_f32(size_t steps, volatile float *sink);
+double pfm_avx2_peak_bf16(size_t steps, volatile float *sink);
+double pfm_avx512_peak_f32(size_t steps, volatile float *sink);
+double pfm_avx512_peak_bf16(size_t steps, volatile float *sink);
+double pfm_avx512_peak_bf16_dot(size_t steps, volatile float *sink);
+
 /* Fills every slot. */
 void pfm_ref_fill(pfm_kernels *out);
 

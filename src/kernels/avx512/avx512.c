@@ -13,6 +13,7 @@ void pfm_avx512_overlay(pfm_kernels *out)
     PFM_OVERLAY(out, avx512);
     if (__builtin_cpu_supports("avx512bf16")) {
         out->gemm_tile[PFM_ACT_BF16] = pfm_avx512_gemm_tile_bf16_dot;
+        out->peak[PFM_ACT_BF16] = pfm_avx512_peak_bf16_dot;
         out->attention[PFM_ACT_BF16] = pfm_avx512_attention_bf16_dot;
         out->attention_backward[PFM_ACT_BF16] = pfm_avx512_attention_backward_bf16_dot;
     }

@@ -16,3 +16,4 @@
 #include "kernels/vector/gemm_tile.h"
 #include "kernels/vector/attention.h"
 #include "kernels/vector/attention_backward.h"
+#include "kernels/vector/peak.h"

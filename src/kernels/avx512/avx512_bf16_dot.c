@@ -16,3 +16,4 @@ static ALWAYS_INLINE vf vf_dot_pairs(vf sum, vi a, vi b) { return _mm512_dpbf16_
 #include "kernels/vector/gemm_tile.h"
 #include "kernels/vector/attention.h"
 #include "kernels/vector/attention_backward.h"
+#include "kernels/vector/peak.h"

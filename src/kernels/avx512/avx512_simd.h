@@ -53,9 +53,14 @@ static ALWAYS_INLINE vi vi_round_bf16(vf x)
     return _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), high, _mm512_set1_epi32(0x40));
 }
 
+/* Where bf16 is multiplied by the instructions for it, which take subnormal numbers for zero anyway, they convert too. */
 static ALWAYS_INLINE void vf_store_bf16(pfm_bf16 *y, vf x, size_t count)
 {
+#ifdef __AVX512BF16__
+    __m256i half = (__m256i)_mm512_cvtneps_pbh(x);
+#else
     __m256i half = _mm512_cvtepi32_epi16(vi_round_bf16(x));
+#endif
     if (count >= LANES)
         _mm256_storeu_si256((__m256i *)(void *)y, half);
     else

@@ -18,38 +18,63 @@ typedef struct block {
     size_t row, column, columns; /* where in c */
 } block;
 
-static ALWAYS_INLINE void store_result(const block *x, size_t row, size_t offset, vf sum)
+/* A vector of c from the sums of its products; `offset` columns into the panel, of which `count` are in c. */
+static ALWAYS_INLINE void store_vector(const block *x, size_t row, size_t offset, size_t count, vf sum, pfm_act_type type)
 {
     const pfm_gemm *gemm = x->gemm;
-    if (offset >= x->columns)
-        return;
-    size_t column = x->column + offset, count = x->columns - offset;
-    sum = vf_set(gemm->alpha) * sum;
+    const size_t column = x->column + offset;
+    vf y = vf_set(gemm->alpha) * sum;
     if (gemm->bias != NULL)
-        sum += vf_load_part(gemm->bias + column, count);
+        y += vf_load_part(gemm->bias + column, count);
     if (gemm->addend != NULL)
-        sum += vf_load_any(gemm->addend, gemm->c_type, row * gemm->ld_addend + column, count);
-    vf_store_any(gemm->c, gemm->c_type, row * gemm->ldc + column, sum, count);
+        y += vf_load_any(gemm->addend, type, (x->row + row) * gemm->ld_addend + column, count);
+    vf_store_any(gemm->c, type, (x->row + row) * gemm->ldc + column, y, count);
+}
+
+/* Whole vectors straight from registers. */
+static ALWAYS_INLINE void store_rows(const block *x, vf sums[GEMM_ROWS][2], const int rows, const pfm_act_type type)
+{
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        store_vector(x, (size_t)r, 0, LANES, sums[r][0], type);
+        store_vector(x, (size_t)r, LANES, LANES, sums[r][1], type);
+    }
+}
+
+/* The last panel of a c whose columns do not fill it, from x->sums. */
+static void store_part(const block *x, size_t rows)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t offset = 0; offset < x->columns; offset += LANES)
+            store_vector(x, r, offset, x->columns - offset, vf_load(x->sums + r * PANEL + offset), x->gemm->c_type);
 }
 
 static ALWAYS_INLINE void multiply(const block *x, const int rows)
 {
     vf sums[GEMM_ROWS][2];
     accumulate(sums, rows, 2, (terms){x->a, x->b, x->a_stride, 4, 4 * PANEL, x->values});
-    UNROLL for (int r = 0; r < rows; r++)
-    {
-        if (!x->first) {
+    if (!x->first)
+        UNROLL for (int r = 0; r < rows; r++)
+        {
             sums[r][0] += vf_load(x->sums + r * PANEL);
             sums[r][1] += vf_load(x->sums + r * PANEL + LANES);
         }
-        if (x->last) {
-            store_result(x, x->row + (size_t)r, 0, sums[r][0]);
-            store_result(x, x->row + (size_t)r, LANES, sums[r][1]);
-        } else {
-            vf_store(x->sums + r * PANEL, sums[r][0]);
-            vf_store(x->sums + r * PANEL + LANES, sums[r][1]);
-        }
+    const bool whole = x->last && x->columns == PANEL;
+    if (whole && x->gemm->c_type == PFM_ACT_F32) {
+        store_rows(x, sums, rows, PFM_ACT_F32);
+        return;
     }
+    if (whole) {
+        store_rows(x, sums, rows, PFM_ACT_BF16);
+        return;
+    }
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        vf_store(x->sums + r * PANEL, sums[r][0]);
+        vf_store(x->sums + r * PANEL + LANES, sums[r][1]);
+    }
+    if (x->last)
+        store_part(x, (size_t)rows);
 }
 
 #define MULTIPLY(rows)                                                                                                         \

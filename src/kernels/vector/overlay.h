@@ -11,6 +11,7 @@
         (table)->logsumexp = pfm_##level##_logsumexp;                                                                          \
         (table)->adamw = pfm_##level##_adamw;                                                                                  \
         (table)->attention_scratch = pfm_##level##_attention_scratch;                                                          \
+        PFM_OVERLAY_ACT(table, level, peak);                                                                                   \
         PFM_OVERLAY_ACT(table, level, rmsnorm);                                                                                \
         PFM_OVERLAY_ACT(table, level, rmsnorm_backward);                                                                       \
         PFM_OVERLAY_ACT(table, level, rope);                                                                                   \
