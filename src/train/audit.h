@@ -6,8 +6,8 @@
 
 /* RUN/audit.json: hashes of weights, data and recipe, version, kernel level, machine, time. */
 pfm_status pfm_audit_write(const pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
-/* train --plan: *json as COMMANDS.md says, from the recipe, and from the data where it is there. Takes the recipe. */
-pfm_status pfm_train_plan(pfm_context *context, pfm_recipe *recipe, const char *data, char **json,
+/* train --plan: *json as COMMANDS.md says, from the recipe, and from the data where it is there. */
+pfm_status pfm_train_plan(pfm_context *context, const pfm_recipe *recipe, const char *data, char **json,
                           pfm_error *err) PFM_MUST_CHECK;
 
 #endif

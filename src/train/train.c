@@ -50,7 +50,22 @@ static pfm_status forget(const char *folder, pfm_error *err)
     return PFM_OK;
 }
 
-/* The folder belongs to this recipe: it is new, or its recipe.yaml is the same. */
+/* The run remembers where its data lie, so that eval needs no --data. */
+static pfm_status remember_data(pfm_recipe *recipe, const char *data, pfm_error *err)
+{
+    if (data == NULL)
+        return PFM_OK;
+    char *whole = realpath(data, NULL), *path = NULL;
+    pfm_status status = pfm_string_copy(whole != NULL ? whole : data, &path, err);
+    free(whole);
+    if (status == PFM_OK) {
+        free(recipe->data.path);
+        recipe->data.path = path;
+    }
+    return status;
+}
+
+/* The folder belongs to this recipe: it is new, or its recipe.yaml is the same. Data may have moved meanwhile. */
 static pfm_status claim_folder(const char *folder, const pfm_recipe *recipe, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -61,7 +76,9 @@ static pfm_status claim_folder(const char *folder, const pfm_recipe *recipe, pfm
     PFM_TRY(pfm_path_join(folder, "recipe.yaml", &path, err));
     if (pfm_path_exists(path)) {
         PFM_TRY(pfm_recipe_load(path, NULL, 0, &there, err));
-        PFM_TRY(pfm_recipe_compare(recipe, there, &differences, err));
+        pfm_recipe here_without = *recipe, there_without = *there;
+        here_without.data.path = there_without.data.path = NULL;
+        PFM_TRY(pfm_recipe_compare(&here_without, &there_without, &differences, err));
         if (differences.size > 0)
             PFM_FAIL(PFM_ERROR_MISMATCH,
                      "%s holds a run of another recipe (%s); choose another --out, or --fresh to start anew", folder,
@@ -134,13 +151,14 @@ pfm_status pfm_train(pfm_context *context, const pfm_train_options *options, cha
         status = pfm_train_plan(context, recipe, options->data, json, err);
         goto done;
     }
+    PFM_TRY(remember_data(recipe, options->data, err));
     PFM_TRY(choose_folder(options, &folder, err));
     if (options->fresh)
         PFM_TRY(forget(folder, err));
     pfm_recipe *given = recipe;
     recipe = NULL; /* the session owns it now */
     PFM_TRY(pfm_session_create(context, given, true, &session, err));
-    PFM_TRY(pfm_trainer_create(session, options->data, &trainer, err));
+    PFM_TRY(pfm_trainer_create(session, NULL, &trainer, err));
     trainer->folder = folder;
     folder = NULL;
     PFM_TRY(train(trainer, json, err));

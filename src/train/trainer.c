@@ -41,7 +41,9 @@ static pfm_status hash_run(const pfm_session *session, pfm_hash_hex out, pfm_err
     pfm_status status = PFM_OK;
     pfm_hash_hex recipe;
     char *text = NULL;
-    PFM_TRY(pfm_recipe_hash(session->recipe, recipe, err));
+    pfm_recipe without_path = *session->recipe; /* data may lie elsewhere the next time */
+    without_path.data.path = NULL;
+    PFM_TRY(pfm_recipe_hash(&without_path, recipe, err));
     PFM_TRY(pfm_string_format(&text, err, "%s seed %llu precision %d", recipe, (unsigned long long)session->context->seed,
                               (int)session->context->precision));
     PFM_TRY(pfm_hash_bytes(text, strlen(text), out, err));
