@@ -13,6 +13,7 @@ typedef struct asking {
     pfm_session *session;
     const pfm_ask_options *options;
     pfm_text_stream *stream;
+    pfm_image image;
     double started; /* when the loaded model was first given something to do */
 } asking;
 
@@ -20,13 +21,8 @@ static pfm_status give_features(void *user, size_t request, float *features, pfm
 {
     (void)request;
     asking *a = user;
-    pfm_image image = {0};
     a->started = pfm_process_clock();
-    pfm_status status = pfm_image_load(a->options->image, &image, err);
-    if (status == PFM_OK)
-        status = pfm_features_of_image(a->session->vision, &image, features, err);
-    pfm_image_free(&image);
-    return status;
+    return pfm_features_of_image(a->session->vision, &a->image, features, err);
 }
 
 static pfm_status show_token(void *user, size_t request, int32_t id, pfm_error *err)
@@ -80,6 +76,7 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     pfm_status status = PFM_OK;
     asking a = {.options = options};
     pfm_answer answer = {0};
+    PFM_TRY(pfm_image_load(options->image, &a.image, err)); /* before anything that takes time */
     PFM_TRY(pfm_session_open(context, options->run, false, &a.session, err));
     PFM_TRY(pfm_session_load_vision(a.session, err));
     PFM_TRY(pfm_text_stream_create(a.session->model->tokenizer, true, &a.stream, err));
@@ -95,6 +92,7 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     PFM_TRY(make_document(&a, &answer, json, err));
 done:
     free(answer.text);
+    pfm_image_free(&a.image);
     pfm_text_stream_free(a.stream);
     pfm_session_free(a.session);
     return status;
