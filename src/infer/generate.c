@@ -54,23 +54,19 @@ static pfm_status encode_prompts(generator *g, pfm_error *err)
     return status;
 }
 
-/* The end of the batch that begins with a request: whole groups, few enough images and tokens. Fills the sequences' lengths
- * only as far as the tokens of the batch are needed: an upper bound without sharing is good enough for the limit. */
+/* The end of the batch that begins with a request: whole groups, few enough images and tokens. *tokens = what they take. */
 static size_t batch_end(const generator *g, size_t begin, size_t *tokens)
 {
     size_t end = begin, images = 0;
     *tokens = 0;
     while (end < g->count && images < (size_t)g->options->images) {
-        size_t next = end, more = 0, prefix = SIZE_MAX;
-        for (; next < g->count && (next == end || g->requests[next].group == g->requests[end].group); next++) {
-            pfm_sequence pair[2] = {
-                {.ids = g->prompts[end].data, .count = g->prompts[end].count, .answer = g->prompts[end].count},
-                {.ids = g->prompts[next].data, .count = g->prompts[next].count, .answer = g->prompts[next].count}};
-            size_t shared = next == end ? g->prompts[end].count - 1 : pfm_pack_shared(pair, 2);
-            prefix = shared < prefix ? shared : prefix;
-            more += g->prompts[next].count;
+        pfm_group_count group = {0};
+        size_t next = end;
+        for (; next < g->count && g->requests[next].group == g->requests[end].group; next++) {
+            const pfm_ids *prompt = &g->prompts[next];
+            pfm_group_count_add(&group, &(pfm_sequence){.ids = prompt->data, .count = prompt->count, .answer = prompt->count});
         }
-        more -= next - end > 1 ? (next - end - 1) * prefix : 0;
+        size_t more = pfm_group_count_tokens(&group, true);
         if (end > begin && *tokens + more > TOKENS_AT_ONCE)
             break;
         *tokens += more;

@@ -8,17 +8,23 @@
 /* A row's last token is never an input where it is only to be predicted. */
 static size_t input_count(const pfm_sequence *row) { return row->answer < row->count ? row->count - 1 : row->count; }
 
-size_t pfm_pack_shared(const pfm_sequence *rows, size_t count)
+void pfm_group_count_add(pfm_group_count *group, const pfm_sequence *row)
 {
-    size_t shared = input_count(&rows[0]) - 1;
-    for (size_t r = 1; r < count; r++) {
-        size_t limit = input_count(&rows[r]) - 1, same = 0;
-        limit = limit < shared ? limit : shared;
-        while (same < limit && rows[r].ids[same] == rows[0].ids[same])
-            same++;
-        shared = same;
+    size_t inputs = input_count(row), limit = inputs - 1, same = 0;
+    if (group->rows++ == 0) {
+        group->first = *row;
+        group->shared = limit;
     }
-    return shared;
+    limit = limit < group->shared ? limit : group->shared;
+    while (same < limit && row->ids[same] == group->first.ids[same])
+        same++;
+    group->shared = same;
+    group->inputs += inputs;
+}
+
+size_t pfm_group_count_tokens(const pfm_group_count *group, bool share)
+{
+    return share && group->rows > 1 ? group->inputs - (group->rows - 1) * group->shared : group->inputs;
 }
 
 static pfm_status reserve(pfm_pack *pack, const pfm_sequence *rows, size_t count, pfm_error *err)
@@ -100,7 +106,10 @@ static void append_answers(pfm_pack *pack, const pfm_sequence *row, bool inferen
 
 static void pack_group(pfm_pack *pack, const pfm_sequence *rows, size_t count, const pfm_pack_options *options)
 {
-    size_t shared = count > 1 ? pfm_pack_shared(rows, count) : 0, prefix_begin = pack->tokens;
+    pfm_group_count group = {0};
+    for (size_t r = 0; r < count; r++)
+        pfm_group_count_add(&group, &rows[r]);
+    size_t shared = count > 1 ? group.shared : 0, prefix_begin = pack->tokens;
     bool stored = options->share && shared > 0;
     int32_t prefix_rows = pack->key_row_count;
     if (stored) {

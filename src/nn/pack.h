@@ -50,7 +50,15 @@ pfm_status pfm_pack_rows(pfm_pack *pack, const pfm_sequence *rows, size_t count,
                          pfm_error *err) PFM_MUST_CHECK;
 void pfm_pack_free(pfm_pack *pack);
 
-/* How many tokens rows [0, count) of one group share: the longest common run, at least one token of each row left over. */
-size_t pfm_pack_shared(const pfm_sequence *rows, size_t count);
+/* Counts what a group takes without packing it: start with {0}, add its rows one by one. The first row is borrowed. */
+typedef struct pfm_group_count {
+    pfm_sequence first;
+    size_t rows;
+    size_t inputs; /* tokens of all rows, each alone */
+    size_t shared; /* the longest common run, at least one token of each row left over */
+} pfm_group_count;
+void pfm_group_count_add(pfm_group_count *group, const pfm_sequence *row);
+/* Tokens of the group, its common run once where it is shared. */
+size_t pfm_group_count_tokens(const pfm_group_count *group, bool share);
 
 #endif

@@ -135,16 +135,13 @@ void pfm_micro_batch_free(pfm_micro_batch *batch)
 /* Tokens that one group takes. */
 static size_t group_tokens(const pfm_samples *samples, const size_t *rows, size_t count, bool share)
 {
-    size_t total = 0, shared = SIZE_MAX;
+    pfm_group_count group = {0};
     for (size_t i = 0; i < count; i++) {
-        const pfm_ids *row = &samples->rows[rows[i]], *first = &samples->rows[rows[0]];
-        size_t inputs = row->count - 1, same = 0;
-        total += inputs;
-        while (same < inputs - 1 && same < shared && same < first->count && row->data[same] == first->data[same])
-            same++;
-        shared = same < shared ? same : shared;
+        const pfm_ids *row = &samples->rows[rows[i]];
+        pfm_group_count_add(&group,
+                            &(pfm_sequence){.ids = row->data, .count = row->count, .answer = samples->answers[rows[i]]});
     }
-    return share && count > 1 ? total - (count - 1) * shared : total;
+    return pfm_group_count_tokens(&group, share);
 }
 
 size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, bool share,

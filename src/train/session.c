@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static pfm_status create_peft(pfm_session *session, pfm_error *err)
+pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_error *err)
 {
-    const pfm_recipe *r = session->recipe;
     pfm_peft_options options = {.method = r->peft.method,
                                 .rank = r->peft.rank,
                                 .alpha = r->peft.alpha,
@@ -18,7 +17,7 @@ static pfm_status create_peft(pfm_session *session, pfm_error *err)
                                 .targets = (const char *const *)r->peft.targets,
                                 .target_count = r->peft.target_count,
                                 .rslora = r->peft.rslora};
-    return pfm_peft_create(&options, &session->peft, err);
+    return pfm_peft_create(&options, out, err);
 }
 
 pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out, pfm_error *err)
@@ -32,7 +31,7 @@ pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool tra
     }
     session->context = context;
     session->recipe = recipe;
-    PFM_TRY(create_peft(session, err));
+    PFM_TRY(pfm_session_create_peft(recipe, &session->peft, err));
     PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
     pfm_model_options options = {.vision = recipe->model.vision,
                                  .image_size = recipe->model.image_size,

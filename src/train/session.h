@@ -19,6 +19,8 @@ typedef struct pfm_session {
     char *language_path, *vision_path;
 } pfm_session;
 
+/* The recipe's PEFT method. */
+pfm_status pfm_session_create_peft(const pfm_recipe *recipe, pfm_peft **out, pfm_error *err) PFM_MUST_CHECK;
 /* Takes the recipe, also on error. Weights are not loaded yet. */
 pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out,
                               pfm_error *err) PFM_MUST_CHECK;

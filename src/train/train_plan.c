@@ -32,14 +32,7 @@ static pfm_status create_model(estimate *e, const char *language_path, pfm_error
 {
     const pfm_recipe *r = e->recipe;
     pfm_status status = PFM_OK;
-    pfm_peft_options peft = {.method = r->peft.method,
-                             .rank = r->peft.rank,
-                             .alpha = r->peft.alpha,
-                             .dropout = r->peft.dropout,
-                             .targets = (const char *const *)r->peft.targets,
-                             .target_count = r->peft.target_count,
-                             .rslora = r->peft.rslora};
-    PFM_TRY(pfm_peft_create(&peft, &e->peft, err));
+    PFM_TRY(pfm_session_create_peft(r, &e->peft, err));
     pfm_language_config known;
     pfm_model_options options = {.vision = r->model.vision,
                                  .image_size = r->model.image_size,
