@@ -25,7 +25,9 @@ typedef pfm_status (*pfm_bench_function)(const pfm_context *context, char **json
     X(peaks, "what this machine can do: arithmetic and reading, on one thread and on all")                                     \
     X(products, "matrix products at the shapes of a 135M language model, ours and oneDNN's")                                   \
     X(attention, "attention of one layer of nine heads, forward and backward")                                                 \
-    X(rows, "what works on rows: norms, activation, dropout, loss, optimiser, packing")
+    X(rows, "what works on rows: norms, activation, dropout, loss, optimiser, packing")                                        \
+    X(step, "a training step of the 135M model on 16 questions about four images, and its operators")                          \
+    X(decode, "decoding with the 135M model, one row and several: a token a row")
 
 #define PFM_BENCH_DECLARE(name, summary)                                                                                       \
     pfm_status pfm_bench_##name(const pfm_context *context, char **json_out, pfm_error *err) PFM_MUST_CHECK;

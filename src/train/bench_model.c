@@ -1,0 +1,287 @@
+/* pefomed bench step, decode: the whole small model at work on random weights and tokens, so that nothing has to be fetched. */
+#include "kernels/bench.h"
+
+#include "base/process.h"
+#include "base/try.h"
+#include "models/model.h"
+#include "peft/peft.h"
+#include "train/optimiser.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What SLAKE's steps look like: four images, four questions each, shared text, own text and answer. */
+enum { GROUPS = 4, ROWS = 4, SHARED_TEXT = 24, OWN_TEXT = 14, ANSWER = 3, STEPS = 5, DECODED = 16, PAST = 96 };
+
+typedef struct bench_model {
+    pfm_context *context;
+    pfm_peft *peft;
+    pfm_model *model;
+    pfm_model_graph graph;
+    pfm_executor *executor;
+    pfm_pack pack;
+    int32_t *ids;
+    pfm_sequence *rows;
+    void *features;
+} bench_model;
+
+static pfm_status create_model(bench_model *b, bool training, pfm_error *err)
+{
+    static const char *const targets[] = {"q_proj", "v_proj"};
+    pfm_status status = PFM_OK;
+    pfm_language_config config;
+    pfm_peft_options peft = {
+        .method = "lora", .rank = 64, .alpha = 128, .dropout = 0.05, .targets = targets, .target_count = 2};
+    PFM_TRY(pfm_peft_create(&peft, &b->peft, err));
+    PFM_TRY(pfm_language_known("smollm2-135m-instruct", &config, err));
+    pfm_model_options options = {.vision = "efficientnet-lite0",
+                                 .image_size = 448,
+                                 .aligner = "concat-linear",
+                                 .merge = 2,
+                                 .config = &config,
+                                 .instruction = "{question}",
+                                 .training = training,
+                                 .precision = b->context->precision,
+                                 .hook = pfm_peft_hook(b->peft)};
+    PFM_TRY(pfm_model_create(b->context, &options, &b->model, err));
+    PFM_TRY(pfm_language_rope_table(&b->model->language, b->model->language.context, &b->model->rope, err));
+done:
+    return status;
+}
+
+static pfm_status fill_parameters(bench_model *b, pfm_error *err)
+{
+    pfm_status status = pfm_parameters_allocate(b->model->parameters, err);
+    for (int i = 0; status == PFM_OK && i < pfm_parameters_count(b->model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(b->model->parameters, i);
+        float *values = NULL;
+        status = pfm_bench_numbers(PFM_ACT_F32, (size_t)(p->n * p->k), &values, err);
+        for (int64_t j = 0; status == PFM_OK && j < p->n * p->k; j++)
+            values[j] = p->k == 1 ? 1 : 0.03f * values[j];
+        if (status == PFM_OK)
+            pfm_parameters_set(b->model->parameters, i, values);
+        free(values);
+    }
+    return status;
+}
+
+/* Rows of a group begin alike; each ends in its own text. */
+static pfm_status make_rows(bench_model *b, bool training, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    int32_t visual = (int32_t)b->model->visual_tokens;
+    size_t prompt = (size_t)visual + SHARED_TEXT + OWN_TEXT, length = prompt + (training ? ANSWER : 0);
+    PFM_TRY(pfm_allocate(GROUPS * ROWS * length, sizeof *b->ids, &b->ids, err));
+    PFM_TRY(pfm_allocate(GROUPS * ROWS, sizeof *b->rows, &b->rows, err));
+    for (int32_t r = 0; r < GROUPS * ROWS; r++) {
+        int32_t *ids = b->ids + (size_t)r * length, group = r / ROWS;
+        for (size_t t = 0; t < length; t++) {
+            if (t < (size_t)visual)
+                ids[t] = -1 - (group * visual + (int32_t)t);
+            else
+                ids[t] = t < (size_t)visual + SHARED_TEXT ? (int32_t)t : 1000 * (r + 1) + (int32_t)t;
+        }
+        b->rows[r] = (pfm_sequence){.ids = ids, .count = length, .answer = prompt, .group = group, .number = r};
+    }
+    pfm_pack_options options = {.share = true, .inference = !training, .reserve = DECODED};
+    PFM_TRY(pfm_pack_rows(&b->pack, b->rows, GROUPS * ROWS, &options, err));
+done:
+    return status;
+}
+
+static pfm_status prepare(bench_model *b, bool training, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(create_model(b, training, err));
+    PFM_TRY(make_rows(b, training, err));
+    int64_t visual = GROUPS * b->model->visual_tokens;
+    int64_t capacity[PFM_DIM_COUNT] = {
+        [PFM_DIM_TOKENS] = (int64_t)b->pack.tokens, [PFM_DIM_ANSWERS] = (int64_t)b->pack.answers, [PFM_DIM_VISUAL] = visual};
+    PFM_TRY(pfm_model_build(b->model, capacity, training, false, &b->graph, err));
+    PFM_TRY(fill_parameters(b, err));
+    pfm_op_environment env = {.context = b->context,
+                              .kernels = b->context->kernels,
+                              .act = b->model->act,
+                              .training = training,
+                              .dropout_key = 1,
+                              .span_count = (int32_t)b->pack.span_count,
+                              .most_keys = b->pack.key_row_count};
+    PFM_TRY(pfm_executor_create(b->graph.graph, &env, training ? b->graph.language.loss : PFM_NO_VALUE, &b->executor, err));
+    PFM_TRY(pfm_bench_numbers(b->model->act, (size_t)(visual * b->model->visual_width), &b->features, err));
+    PFM_TRY(pfm_model_bind(b->model, &b->graph, b->executor, &b->pack, visual, err));
+    pfm_executor_bind(b->executor, b->graph.features, b->features);
+done:
+    return status;
+}
+
+static void release(bench_model *b)
+{
+    pfm_executor_free(b->executor);
+    pfm_model_graph_free(&b->graph);
+    pfm_model_free(b->model);
+    pfm_peft_free(b->peft);
+    pfm_pack_free(&b->pack);
+    free(b->ids);
+    free(b->rows);
+    free(b->features);
+}
+
+static void run_step(bench_model *b, const pfm_recipe *recipe, int64_t step)
+{
+    pfm_op_environment *env = pfm_executor_environment(b->executor);
+    env->loss_scale = 1.0f / (float)b->pack.answers;
+    pfm_parameters_zero_gradients(b->model->parameters);
+    pfm_executor_forward(b->executor);
+    float *seed = pfm_executor_gradient(b->executor, b->graph.language.loss);
+    for (size_t a = 0; a < b->pack.answers; a++)
+        seed[a] = 1;
+    pfm_executor_backward(b->executor);
+    (void)pfm_gradient_norm(b->model->parameters, b->context);
+    pfm_adamw_step(b->model->parameters, b->context, recipe, step, 1e-4, 1);
+    pfm_parameters_repack(b->model->parameters);
+}
+
+static pfm_status add_profile(pfm_bench *bench, const bench_model *b, const char *shape, int steps, pfm_error *err)
+{
+    size_t count;
+    const pfm_profile *profile = pfm_executor_profile(b->executor, &count);
+    for (size_t i = 0; i < count; i++) {
+        char name[64];
+        if (profile[i].calls == 0)
+            continue;
+        (void)snprintf(name, sizeof name, "  %s%s", profile[i].op, profile[i].backward ? " backward" : "");
+        pfm_bench_row row = {.name = name,
+                             .shape = shape,
+                             .type = (int)b->model->act,
+                             .threads = pfm_context_threads(b->context),
+                             .flops = profile[i].operations / steps,
+                             .seconds = profile[i].seconds / steps};
+        pfm_status status = pfm_bench_add(bench, &row, err);
+        if (status != PFM_OK)
+            return status;
+    }
+    return PFM_OK;
+}
+
+static pfm_status measure_step(pfm_bench *bench, bench_model *b, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_recipe *recipe = NULL;
+    static const char text[] = "data: {dataset: phantom}\n";
+    char shape[40];
+    size_t count;
+    double flops = 0, begun;
+    PFM_TRY(pfm_recipe_parse(text, sizeof text - 1, "bench", NULL, 0, &recipe, err));
+    PFM_TRY(prepare(b, true, err));
+    run_step(b, recipe, 0);
+    pfm_executor_profile_reset(b->executor);
+    begun = pfm_process_clock();
+    for (int s = 1; s <= STEPS; s++)
+        run_step(b, recipe, s);
+    double seconds = (pfm_process_clock() - begun) / STEPS;
+    const pfm_profile *profile = pfm_executor_profile(b->executor, &count);
+    for (size_t i = 0; i < count; i++)
+        flops += profile[i].operations / STEPS;
+    (void)snprintf(shape, sizeof shape, "%d rows, %zu tokens", GROUPS * ROWS, b->pack.tokens);
+    pfm_bench_row whole = {.name = "training step",
+                           .shape = shape,
+                           .type = (int)b->model->act,
+                           .threads = pfm_context_threads(b->context),
+                           .flops = flops,
+                           .seconds = seconds};
+    PFM_TRY(pfm_bench_add(bench, &whole, err));
+    PFM_TRY(add_profile(bench, b, "", STEPS, err));
+done:
+    pfm_recipe_free(recipe);
+    return status;
+}
+
+pfm_status pfm_bench_step(const pfm_context *context, char **json_out, pfm_error *err)
+{
+    pfm_bench bench;
+    bench_model b = {
+        .context = (pfm_context *)(uintptr_t)context}; /* a model holds what it was made with, and changes nothing in it */
+    pfm_status status = pfm_bench_begin(context, "step", &bench, err);
+    if (status == PFM_OK)
+        status = measure_step(&bench, &b, err);
+    release(&b);
+    return pfm_bench_end(&bench, status, json_out, err);
+}
+
+/* `rows` rows that each read their newest token and see PAST keys of their own. */
+static void pack_decoding(bench_model *b, int rows)
+{
+    pfm_pack *pack = &b->pack;
+    pack->tokens = pack->answers = pack->span_count = pack->root_count = (size_t)rows;
+    pack->most_keys = PAST + 1;
+    for (int32_t r = 0; r < rows; r++) {
+        pack->ids[r] = 100 + r;
+        pack->positions[r] = PAST;
+        pack->key_rows[r] = r * (PAST + 1) + PAST;
+        pack->index[r] = pack->roots[r] = r;
+        pack->spans[r] =
+            (pfm_attention_span){.q_begin = r, .q_end = r + 1, .own_begin = r * (PAST + 1), .own_past = PAST, .root = r};
+    }
+    pack->roots[rows] = rows;
+}
+
+static double weight_bytes(const bench_model *b)
+{
+    double bytes = 0;
+    for (int i = 0; i < pfm_parameters_count(b->model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(b->model->parameters, i);
+        if ((p->uses & PFM_USE_FORWARD) != 0 && strncmp(p->name, "aligner.", 8) != 0)
+            bytes += (double)(p->n * p->k) * (double)pfm_act_size(b->model->act);
+    }
+    return bytes;
+}
+
+static pfm_status measure_decoding(pfm_bench *bench, bench_model *b, pfm_error *err)
+{
+    static const int counts[] = {1, 4, GROUPS * ROWS};
+    pfm_status status = PFM_OK;
+    pfm_block memory = {0};
+    PFM_TRY(prepare(b, false, err));
+    const pfm_language_config *c = &b->model->language;
+    size_t columns = (size_t)c->kv_heads * (size_t)c->head_dim, stride = GROUPS * ROWS * (PAST + 1) * columns,
+           size = pfm_act_size(b->model->act);
+    PFM_TRY(pfm_block_create(2 * (size_t)c->layers * stride * size, &memory, err));
+    pfm_kv_store kv = {.keys = memory.data,
+                       .values = (char *)memory.data + (size_t)c->layers * stride * size,
+                       .layer_stride = stride,
+                       .columns = columns};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        char shape[40];
+        pack_decoding(b, counts[i]);
+        PFM_TRY(pfm_model_bind(b->model, &b->graph, b->executor, &b->pack, 0, err));
+        kv.rows = b->pack.key_rows;
+        pfm_executor_environment(b->executor)->kv = &kv;
+        pfm_executor_forward(b->executor);
+        double begun = pfm_process_clock();
+        for (int s = 0; s < DECODED; s++)
+            pfm_executor_forward(b->executor);
+        (void)snprintf(shape, sizeof shape, "%d rows, past %d", counts[i], PAST);
+        pfm_bench_row row = {.name = "decoding, a token a row",
+                             .shape = shape,
+                             .type = -1,
+                             .threads = pfm_context_threads(b->context),
+                             .bytes = weight_bytes(b),
+                             .seconds = (pfm_process_clock() - begun) / DECODED};
+        PFM_TRY(pfm_bench_add(bench, &row, err));
+    }
+done:
+    pfm_block_free(&memory);
+    return status;
+}
+
+pfm_status pfm_bench_decode(const pfm_context *context, char **json_out, pfm_error *err)
+{
+    pfm_bench bench;
+    bench_model b = {.context = (pfm_context *)(uintptr_t)context};
+    pfm_status status = pfm_bench_begin(context, "decode", &bench, err);
+    if (status == PFM_OK)
+        status = measure_decoding(&bench, &b, err);
+    release(&b);
+    return pfm_bench_end(&bench, status, json_out, err);
+}
