@@ -7,19 +7,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-pfm_status pfm_json_load(const char *path, json_t **out, pfm_error *err)
+static pfm_status load(const char *path, size_t flags, json_t **out, pfm_error *err)
 {
     pfm_buffer text = {0};
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_file_read(path, 0, &text, err));
     json_error_t reason;
-    json_t *value = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &reason);
+    json_t *value = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | flags, &reason);
     if (value == NULL)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s line %d: not JSON: %s", path, reason.line, reason.text);
     *out = value;
 done:
     pfm_buffer_free(&text);
     return status;
+}
+
+pfm_status pfm_json_load(const char *path, json_t **out, pfm_error *err) { return load(path, 0, out, err); }
+
+pfm_status pfm_json_load_reals(const char *path, json_t **out, pfm_error *err)
+{
+    return load(path, JSON_DECODE_INT_AS_REAL, out, err);
 }
 
 static bool is_blank(const char *text, size_t length)

@@ -8,6 +8,8 @@
 
 /* *out = the document in a file; FORMAT names the line of a syntax error. The caller calls json_decref. */
 pfm_status pfm_json_load(const char *path, json_t **out, pfm_error *err) PFM_MUST_CHECK;
+/* The same with every number as a real, so that whole ones may be of any size. */
+pfm_status pfm_json_load_reals(const char *path, json_t **out, pfm_error *err) PFM_MUST_CHECK;
 /* *out = an array of the values in a file of JSON lines (blank lines are passed over); FORMAT names the line. */
 pfm_status pfm_json_load_lines(const char *path, json_t **out, pfm_error *err) PFM_MUST_CHECK;
 /* Appends the value's compact text (keys in the order of insertion, up to 17 digits). */

@@ -125,8 +125,8 @@ static pfm_status read_beside(pfm_tokenizer *tokenizer, const char *folder, pfm_
     json_t *config = NULL;
     pfm_buffer template = {0};
     PFM_TRY(pfm_path_join(folder, "tokenizer_config.json", &path, err));
-    if (pfm_path_exists(path))
-        PFM_TRY(pfm_json_load(path, &config, err));
+    if (pfm_path_exists(path)) /* transformers writes a model_max_length of 31 digits where there is no limit */
+        PFM_TRY(pfm_json_load_reals(path, &config, err));
     PFM_TRY(read_config(tokenizer, config, err)); /* a missing one names nothing */
     free(path);
     path = NULL;

@@ -213,8 +213,8 @@ static pfm_status refuse_extra(const pfm_weights *weights, const pfm_language_co
             .name = names[count], .rank = parameter->k == 1 ? 1 : 2, .shape = {parameter->n, parameter->k}};
         count++;
     }
-    static const char *const ignored[] = {"*.rotary_emb.inv_freq", "lm_head.weight", NULL};
-    PFM_TRY(pfm_weights_expect(weights, expected, count, config->tied ? ignored : NULL, err));
+    const char *ignored[] = {"*.rotary_emb.inv_freq", config->tied ? "lm_head.weight" : NULL, NULL};
+    PFM_TRY(pfm_weights_expect(weights, expected, count, ignored, err));
 done:
     free(expected);
     free(names);

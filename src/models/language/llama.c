@@ -72,6 +72,25 @@ static pfm_status config_integer(const json_t *json, const char *path, const cha
     return PFM_OK;
 }
 
+/* What would be computed otherwise must not be passed over. */
+static pfm_status refuse_variants(const json_t *json, const char *path, pfm_error *err)
+{
+    const json_t *scaling = json_object_get(json, "rope_scaling");
+    if ((scaling != NULL && !json_is_null(scaling)) || json_is_true(json_object_get(json, "attention_bias")) ||
+        json_is_true(json_object_get(json, "mlp_bias")))
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                             "config.json of %s asks for rope_scaling or biases, which are not supported yet", path);
+    const char *rope = json_string_value(json_object_get(json_object_get(json, "rope_parameters"), "rope_type"));
+    if (rope != NULL && strcmp(rope, "default") != 0)
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                             "config.json of %s asks for rotary positions of type %s; only default is supported", path, rope);
+    const char *gate = json_string_value(json_object_get(json, "hidden_act"));
+    if (gate != NULL && strcmp(gate, "silu") != 0)
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "config.json of %s asks for the activation %s; only silu is supported",
+                             path, gate);
+    return PFM_OK;
+}
+
 static pfm_status read_config_json(const json_t *json, const char *path, pfm_language_config *config, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -84,10 +103,7 @@ static pfm_status read_config_json(const json_t *json, const char *path, pfm_lan
     PFM_TRY(config_integer(json, path, "num_attention_heads", 0, 1, 4096, &heads, err));
     PFM_TRY(config_integer(json, path, "num_key_value_heads", heads, 1, heads, &kv_heads, err));
     PFM_TRY(config_integer(json, path, "head_dim", config->hidden / heads, 2, 4096, &head_dim, err));
-    const json_t *scaling = json_object_get(json, "rope_scaling");
-    if ((scaling != NULL && !json_is_null(scaling)) || json_is_true(json_object_get(json, "attention_bias")) ||
-        json_is_true(json_object_get(json, "mlp_bias")))
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "config.json of %s asks for rope_scaling or biases, which are not supported yet", path);
+    PFM_TRY(refuse_variants(json, path, err));
     if (heads % kv_heads != 0 || head_dim % 2 != 0)
         PFM_FAIL(PFM_ERROR_FORMAT, "config.json of %s: %lld query heads of %lld cannot share %lld key heads", path,
                  (long long)heads, (long long)head_dim, (long long)kv_heads);

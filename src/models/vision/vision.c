@@ -43,6 +43,10 @@ static pfm_status find_kind(const char *name, const pfm_vision_kind **out, pfm_e
         }
         PFM_TRY(pfm_buffer_append_format(&known, err, "%s%s", i > 0 ? ", " : "", kinds[i]->name));
     }
+    if (pfm_path_exists(name)) { /* a checkpoint does not say what it is; loading finds out whether it fits */
+        *out = kinds[0];
+        goto done;
+    }
     PFM_FAIL(PFM_ERROR_USAGE, "there is no vision encoder '%s'; known: %s", name, known.data);
 done:
     pfm_buffer_free(&known);

@@ -24,6 +24,9 @@ static inline size_t pfm_vision_shape_values(const pfm_vision_shape *shape)
     return (size_t)shape->grid * (size_t)shape->grid * (size_t)shape->channels;
 }
 
+/* In both of the following `kind` may also be the path of a checkpoint, as a recipe may name one: it stands for the first kind
+ * known. */
+
 /* What a kind makes of square pictures of image_size pixels, without weights. *parameters = how many weights and biases it
  * computes with (a classifier that features do not pass is not among them); either may be NULL. USAGE for an unknown kind,
  * naming the known ones, or an image size that the kind cannot take. */
