@@ -102,4 +102,14 @@ pfm_status pfm_json_take(json_t *object, const char *key, json_t *value, pfm_err
     return PFM_OK;
 }
 
+json_t *pfm_json_add(json_t *list, json_t *value)
+{
+    if (list != NULL && json_array_append_new(list, value) == 0) /* which takes the value also where it fails */
+        return list;
+    if (list == NULL)
+        json_decref(value);
+    json_decref(list);
+    return NULL;
+}
+
 json_t *pfm_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }

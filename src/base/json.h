@@ -18,6 +18,9 @@ pfm_status pfm_json_append(pfm_buffer *buffer, const json_t *value, pfm_error *e
 pfm_status pfm_json_save(const char *path, const json_t *value, pfm_error *err) PFM_MUST_CHECK;
 /* object[key] = value, taking the reference, also on error; value NULL is NO_MEMORY (a failed constructor). */
 pfm_status pfm_json_take(json_t *object, const char *key, json_t *value, pfm_error *err) PFM_MUST_CHECK;
+/* Appends the value to a list, taking both references. The list; NULL (both released) where either is NULL or memory ran out,
+ * so that a list can be built in a loop and checked once, by pfm_json_take or json_pack. */
+json_t *pfm_json_add(json_t *list, json_t *value);
 /* A number, or null where it is not finite. */
 json_t *pfm_json_number(double value);
 

@@ -10,7 +10,7 @@ static json_t *targets_of(const pfm_adapter_config *config)
         return json_string(config->target_pattern);
     json_t *list = json_array();
     for (size_t i = 0; i < config->target_count; i++)
-        (void)json_array_append_new(list, json_string(config->targets[i]));
+        list = pfm_json_add(list, json_string(config->targets[i]));
     return list;
 }
 

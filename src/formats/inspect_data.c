@@ -48,21 +48,22 @@ static pfm_status describe(const pfm_inspect_target *target, json_t *out, pfm_er
     size_t count = 0;
     const char *dataset = pfm_inspect_has(target, vqa_rad) ? "vqa_rad" : NULL;
     json_t *files = json_array();
-    PFM_TRY(pfm_json_take(out, "files", files, err));
     if (dataset == NULL)
         PFM_TRY(find_dataset(target, &dataset, err));
     PFM_TRY(pfm_json_take(out, "dataset", dataset == NULL ? json_null() : json_string(dataset), err));
     PFM_TRY(pfm_folder_list(target->path, &names, &count, err));
     for (size_t i = 0; i < count; i++) {
         if (pfm_inspect_ends_with(names[i], ".json"))
-            (void)json_array_append_new(files, pfm_inspect_text(names[i], strlen(names[i])));
+            files = pfm_json_add(files, pfm_inspect_text(names[i], strlen(names[i])));
     }
+    PFM_TRY(pfm_json_take(out, "files", json_incref(files), err));
     PFM_TRY(pfm_json_take(out, "next", json_sprintf("pefomed data %s %s", dataset == NULL ? "DATASET" : dataset, target->path),
                           err));
 done:
     for (size_t i = 0; i < count; i++)
         free(names[i]);
     free(names);
+    json_decref(files);
     return status;
 }
 

@@ -48,8 +48,8 @@ static pfm_status describe_records(json_t *records, const char *format, json_t *
     pfm_status status = PFM_OK;
     json_t *first = json_is_array(records) ? json_array_get(records, 0) : records, *columns = json_array(), *value = NULL;
     const char *key = NULL;
+    json_object_foreach(first, key, value) { columns = pfm_json_add(columns, json_string(key)); }
     PFM_TRY(pfm_json_take(out, "columns", columns, err));
-    json_object_foreach(first, key, value)(void) json_array_append_new(columns, json_string(key));
     PFM_TRY(pfm_json_take(out, "format", json_string(format), err));
     PFM_TRY(
         pfm_json_take(out, "records", json_integer(json_is_array(records) ? (json_int_t)json_array_size(records) : 1), err));
@@ -78,16 +78,16 @@ static pfm_status describe_csv(const char *path, json_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
-    json_t *columns = json_array();
-    PFM_TRY(pfm_json_take(out, "columns", columns, err));
     PFM_TRY(pfm_file_read(path, 0, &text, err));
+    json_t *columns = json_array();
     size_t records = count_records(text.data, text.size), end = strcspn(text.data, "\r\n");
     for (size_t begin = text.size >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; begin < end;) {
         size_t length = strcspn(text.data + begin, ",\r\n");
         bool quotes = length >= 2 && text.data[begin] == '"' && text.data[begin + length - 1] == '"';
-        (void)json_array_append_new(columns, pfm_inspect_text(text.data + begin + quotes, length - 2 * quotes));
+        columns = pfm_json_add(columns, pfm_inspect_text(text.data + begin + quotes, length - 2 * quotes));
         begin += length + 1;
     }
+    PFM_TRY(pfm_json_take(out, "columns", columns, err));
     PFM_TRY(pfm_json_take(out, "format", json_string("csv"), err));
     PFM_TRY(pfm_json_take(out, "records", json_integer(records > 0 ? (json_int_t)records - 1 : 0), err));
 done:

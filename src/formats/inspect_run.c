@@ -19,7 +19,7 @@ static pfm_status describe_files(const pfm_inspect_target *target, json_t *out, 
     json_t *files = json_array();
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (pfm_inspect_has(target, parts[i]))
-            (void)json_array_append_new(files, json_string(parts[i]));
+            files = pfm_json_add(files, json_string(parts[i]));
     }
     return pfm_json_take(out, "files", files, err);
 }

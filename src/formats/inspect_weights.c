@@ -39,7 +39,7 @@ static json_t *describe_tensor(const pfm_weight *weight)
 {
     json_t *shape = json_array();
     for (int i = 0; i < weight->rank; i++)
-        (void)json_array_append_new(shape, json_integer(weight->shape[i]));
+        shape = pfm_json_add(shape, json_integer(weight->shape[i]));
     return json_pack("{s:s, s:s, s:o, s:I}", "name", weight->name, "dtype", pfm_dtype_get_info(weight->dtype)->name, "shape",
                      shape, "bytes", (json_int_t)weight->bytes);
 }
@@ -51,8 +51,9 @@ pfm_status pfm_inspect_tensors(const pfm_weights *weights, json_t *out, pfm_erro
         size_t tensors, values, bytes;
     } sums[PFM_DTYPE_COUNT] = {{0}};
     size_t parameters = 0;
-    json_t *tensors = json_array(), *types = json_object();
+    json_t *tensors = json_array();
     PFM_TRY(pfm_json_take(out, "tensors", tensors, err));
+    json_t *types = json_object();
     PFM_TRY(pfm_json_take(out, "types", types, err));
     for (size_t i = 0; i < pfm_weights_count(weights); i++) {
         const pfm_weight *weight = pfm_weights_at(weights, i);
@@ -100,7 +101,7 @@ static json_t *describe_meta(const pfm_weights *weights, const pfm_meta *meta)
     json_t *list = json_array();
     size_t shown = meta->count <= LONGEST_ARRAY ? meta->count : FIRST_ELEMENTS;
     for (size_t i = 0; i < shown; i++)
-        (void)json_array_append_new(list, describe_element(weights, meta, i));
+        list = pfm_json_add(list, describe_element(weights, meta, i));
     return shown == meta->count ? list : json_pack("{s:I, s:o}", "count", (json_int_t)meta->count, "first", list);
 }
 

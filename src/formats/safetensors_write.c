@@ -38,7 +38,7 @@ static json_t *describe(const pfm_weight *tensor, size_t begin, size_t bytes)
 {
     json_t *shape = json_array();
     for (int i = 0; i < tensor->rank; i++)
-        (void)json_array_append_new(shape, json_integer(tensor->shape[i]));
+        shape = pfm_json_add(shape, json_integer(tensor->shape[i]));
     return json_pack("{s:s, s:o, s:[I,I]}", "dtype", pfm_safetensors_type(tensor->dtype), "shape", shape, "data_offsets",
                      (json_int_t)begin, (json_int_t)(begin + bytes));
 }

@@ -4,8 +4,10 @@
 #include "data/dataset.h"
 #include "data/sampler.h"
 #include "failing.h"
+#include "formats/adapter.h"
 #include "formats/gguf.h"
 #include "pefomed/image.h"
+#include "pefomed/inspect.h"
 #include "text/tokenizer.h"
 #include "train/recipe.h"
 
@@ -126,6 +128,41 @@ static void test_weights(void **state)
     failing_try_all("weights", weights);
 }
 
+/* An adapter is read and written again, and everything in reach is inspected. */
+static pfm_status adapter(pfm_error *err)
+{
+    static const char *const names[] = {"adapter", "small.safetensors", "nested.pt"};
+    const pfm_context_options options = {.threads = 1, .home = test_scratch_folder()};
+    pfm_status status = PFM_OK;
+    pfm_adapter_config config = {0};
+    pfm_context *context = NULL;
+    char *text = NULL;
+    PFM_TRY(pfm_adapter_config_load(test_path(PFM_SOURCE_DIR "/tests/formats/golden", "adapter"), &config, err));
+    PFM_TRY(pfm_adapter_write(test_path(test_scratch_folder(), "adapter"), &config, NULL, 0, NULL, NULL, err));
+    PFM_TRY(pfm_context_create(&options, &context, err));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        PFM_TRY(pfm_inspect(context, test_path(PFM_SOURCE_DIR "/tests/formats/golden", names[i]), &text, err));
+        free(text);
+        text = NULL;
+    }
+done:
+    free(text);
+    pfm_context_free(context);
+    pfm_adapter_config_free(&config);
+    return status;
+}
+
+static void test_adapter(void **state)
+{
+    (void)state;
+#ifndef FAILING_BY_WRAP
+    /* jansson 2.14 reads past a text of 16 bytes or more whose buffer could not grow: only our own allocations may fail. */
+    print_message("skipped: only for builds with sanitizers\n");
+    skip();
+#endif
+    failing_try_all("adapter", adapter);
+}
+
 static pfm_status tokenizer(pfm_error *err)
 {
     static const char text[] = "Is the left lung normal?";
@@ -157,8 +194,8 @@ static void test_tokenizer(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_recipe), cmocka_unit_test(test_data_set),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_recipe),   cmocka_unit_test(test_data_set),
                                        cmocka_unit_test(test_pictures), cmocka_unit_test(test_weights),
-                                       cmocka_unit_test(test_tokenizer)};
+                                       cmocka_unit_test(test_adapter),  cmocka_unit_test(test_tokenizer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
