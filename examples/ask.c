@@ -1,19 +1,37 @@
-/* Opens a context and says what it would compute with. Build: cc ask.c $(pkg-config --cflags --libs pefomed) */
-#include "pefomed/pefomed.h"
+/* Asks one question about one picture and shows the answer as it is made.
+ *     cc ask.c $(pkg-config --cflags --libs pefomed) -o ask
+ *     ./ask runs/mine picture.jpg "Which organ is abnormal?" */
+#include <pefomed/pefomed.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
-int main(void)
+static void show(void *user, const char *text, size_t length)
 {
+    (void)user;
+    (void)fwrite(text, 1, length, stdout);
+    (void)fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4) {
+        fprintf(stderr, "usage: ask RUN IMAGE QUESTION   (libpefomed %s)\n", pfm_version());
+        return 2;
+    }
     pfm_error err = PFM_ERROR_INIT;
     pfm_context *context = NULL;
-    pfm_context_options options = {.seed = 42};
-    if (pfm_context_create(&options, &context, &err) != PFM_OK) {
+    char *result = NULL;
+    pfm_context_options options = {.seed = 42}; /* every core, bf16, the best kernels there are */
+    pfm_ask_options question = {.run = argv[1], .image = argv[2], .question = argv[3], .write = show};
+    pfm_status status = pfm_context_create(&options, &context, &err);
+    if (status == PFM_OK)
+        status = pfm_ask(context, &question, &result, &err);
+    if (status == PFM_OK)
+        printf("\n%s\n", result); /* the same with the exact prompt, as JSON */
+    else
         fprintf(stderr, "ask: %s\n", err.message);
-        return 1;
-    }
-    printf("pefomed %s, %d threads, kernels for %s\n", pfm_version(), pfm_context_threads(context),
-           pfm_context_cpu_level(context));
+    free(result);
     pfm_context_free(context);
-    return 0;
+    return status == PFM_OK ? 0 : 1;
 }
