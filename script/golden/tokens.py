@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Remakes tests/text/golden/tokens.json: small tokenizers of the kinds that are read, and what Hugging Face tokenizers make of texts.
 
-Needs: pip install tokenizers  (0.23.3 made the committed file)
-Usage: tokens.py OUT   (OUT is tests/text/golden)
+Needs: pip install tokenizers  (0.23.3 made the committed files); with MODEL.gguf also gguf, jinja2 and transformers (5.24.0)
+Usage: tokens.py OUT [MODEL.gguf]   (OUT is tests/text/golden)
 The file is a list of {"name", "tokenizer": a tokenizer.json, "cases": [{"text", "ids", "ids_plain", "decoded", "skipped"}]}: ids with
-special tokens found in the text and without, the text of the ids, and the same without special tokens.
+special tokens found in the text and without, the text of the ids, and the same without special tokens. With MODEL.gguf, SmolLM2's,
+smollm2_tokens.json holds {"cases", "chats": [{"messages", "text"}]} of the real vocabulary, digits apart, and its chat template.
 """
 import json
 import os
@@ -107,6 +108,25 @@ def cases(tokenizer):
         yield {"ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=False), "skipped": tokenizer.decode(ids, skip_special_tokens=True)}
 
 
+def write_smollm2(out, path):
+    import gguf
+    import transformers
+    fields = gguf.GGUFReader(path).fields
+    tokens, types, merges = (fields[f"tokenizer.ggml.{key}"].contents() for key in ("tokens", "token_type", "merges"))
+    tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=[tuple(m.split(" ")) for m in merges]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t, kind in zip(tokens, types) if kind == 3])
+    folder, name = os.path.split(os.path.abspath(path))
+    theirs = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    chats = []
+    for roles in (["user"], ["system", "user"], ["user", "assistant", "user"]):
+        messages = [{"role": role, "content": CORPUS[i]} for i, role in enumerate(roles)]
+        chats.append({"messages": messages, "text": theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)})
+    with open(os.path.join(out, "smollm2_tokens.json"), "w", encoding="utf-8") as file:
+        json.dump({"cases": list(cases(tokenizer))[:len(TEXTS)], "chats": chats}, file, ensure_ascii=False, separators=(",", ":"))
+
+
 def main(out):
     written = []
     for name, definition in tokenizers_to_write():
@@ -118,3 +138,5 @@ def main(out):
 
 
 main(sys.argv[1])
+if len(sys.argv) > 2:
+    write_smollm2(*sys.argv[1:])

@@ -199,8 +199,8 @@ static pfm_status compile(const char *text, size_t length, uint32_t options, pcr
     if (*out == NULL) {
         PCRE2_UCHAR reason[160] = {0};
         (void)pcre2_get_error_message(code, reason, sizeof reason);
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "a split pattern cannot be used: %s at byte %zu of %.100s", (const char *)reason,
-                 (size_t)place, text);
+        PFM_FAIL(code == PCRE2_ERROR_HEAP_FAILED ? PFM_ERROR_NO_MEMORY : PFM_ERROR_UNSUPPORTED,
+                 "a split pattern cannot be used: %s at byte %zu of %.100s", (const char *)reason, (size_t)place, text);
     }
     (void)pcre2_jit_compile(*out, PCRE2_JIT_COMPLETE); /* where there is no JIT, the interpreter does the same */
 done:
@@ -278,8 +278,8 @@ pfm_status pfm_pattern_find(const pfm_pattern *pattern, pfm_pattern_scratch *scr
     if (found < 0) {
         PCRE2_UCHAR reason[160] = {0};
         (void)pcre2_get_error_message(found, reason, sizeof reason);
-        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "a text of %zu bytes cannot be split by the tokenizer's pattern: %s",
-                             size, (const char *)reason);
+        return pfm_error_set(err, found == PCRE2_ERROR_NOMEMORY ? PFM_ERROR_NO_MEMORY : PFM_ERROR_UNSUPPORTED,
+                             "a text of %zu bytes cannot be split by the tokenizer's pattern: %s", size, (const char *)reason);
     }
     const PCRE2_SIZE *range = pcre2_get_ovector_pointer(scratch->match);
     *begin = range[0];

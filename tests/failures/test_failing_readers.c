@@ -192,10 +192,49 @@ static void test_tokenizer(void **state)
     failing_try_all("tokenizer", tokenizer);
 }
 
+static pfm_status chat(pfm_error *err)
+{
+    static const char template[] =
+        "{% set ns = namespace(n=0) %}{% for m in messages[1:] if m.role != 'x' %}{% set ns.n = ns.n + 1 %}"
+        "{{ ns.n ~ [m.role, 1] | tojson }}{{ (m.content | trim).split('b')[0] }}{% endfor %}";
+    static const pfm_text_view tokens[] = {{"a", 1}, {"<e>", 3}};
+    static const int32_t types[] = {PFM_TOKEN_NORMAL, PFM_TOKEN_CONTROL};
+    static const pfm_tokenizer_source source = {.model = "gpt2",
+                                                .pre = "gpt-2",
+                                                .tokens = tokens,
+                                                .types = types,
+                                                .token_count = 2,
+                                                .begin = -1,
+                                                .end = 1,
+                                                .end_of_turn = -1,
+                                                .unknown = -1,
+                                                .padding = -1,
+                                                .chat_template = template};
+    static const pfm_chat_message messages[] = {{"s", "t"}, {"u", " a\xff "}, {"x", "y"}, {"u", "cbd"}};
+    pfm_status status = PFM_OK;
+    pfm_tokenizer *made = NULL;
+    pfm_buffer out = {0};
+    PFM_TRY(pfm_tokenizer_create(&source, &made, err));
+    PFM_TRY(pfm_chat_render(made, messages, 4, true, &out, err));
+    assert_string_equal(out.data, "1[\"u\", 1]a\xef\xbf\xbd"
+                                  "2[\"u\", 1]c");
+done:
+    pfm_buffer_free(&out);
+    pfm_tokenizer_free(made);
+    return status;
+}
+
+static void test_chat(void **state)
+{
+    (void)state;
+    failing_try_all("chat", chat);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_recipe),   cmocka_unit_test(test_data_set),
                                        cmocka_unit_test(test_pictures), cmocka_unit_test(test_weights),
-                                       cmocka_unit_test(test_adapter),  cmocka_unit_test(test_tokenizer)};
+                                       cmocka_unit_test(test_adapter),  cmocka_unit_test(test_tokenizer),
+                                       cmocka_unit_test(test_chat)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,9 @@
 #include "test.h"
 
 #include "base/file.h"
+#include "pefomed/weights.h"
 
+#include <jansson.h>
 #include <unistd.h>
 
 /* GGUF's value types. */
@@ -169,8 +171,73 @@ static void test_bad_files(void **state)
     refuse(&file, "bad.gguf: merge 0");
 }
 
+static void check_smollm2(const pfm_tokenizer *tokenizer, const json_t *item)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    const json_t *text = json_object_get(item, "text"), *wanted = json_object_get(item, "ids"),
+                 *decoded = json_object_get(item, "decoded");
+    pfm_ids ids = {0};
+    pfm_buffer again = {0};
+    assert_ok(pfm_tokenizer_encode(tokenizer, json_string_value(text), json_string_length(text), true, &ids, &err));
+    if (ids.count != json_array_size(wanted))
+        fail_msg("\"%s\": %zu ids, not %zu", json_string_value(text), ids.count, json_array_size(wanted));
+    for (size_t i = 0; i < ids.count; i++)
+        assert_int_equal(ids.data[i], json_integer_value(json_array_get(wanted, i)));
+    assert_ok(pfm_tokenizer_decode(tokenizer, ids.data, ids.count, false, &again, &err));
+    assert_int_equal(again.size, json_string_length(decoded));
+    assert_memory_equal(again.data == NULL ? "" : again.data, json_string_value(decoded), again.size);
+    pfm_ids_free(&ids);
+    pfm_buffer_free(&again);
+}
+
+static void check_smollm2_chat(const pfm_tokenizer *tokenizer, const json_t *item)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_chat_message messages[3];
+    const json_t *list = json_object_get(item, "messages");
+    assert_true(json_array_size(list) <= 3);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        messages[i] = (pfm_chat_message){json_string_value(json_object_get(json_array_get(list, i), "role")),
+                                         json_string_value(json_object_get(json_array_get(list, i), "content"))};
+    pfm_buffer out = {0};
+    assert_ok(pfm_chat_render(tokenizer, messages, json_array_size(list), true, &out, &err));
+    assert_string_equal(out.data, json_string_value(json_object_get(item, "text")));
+    pfm_buffer_free(&out);
+}
+
+/* The real vocabulary and template, against transformers. */
+static void test_smollm2(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_context *context = NULL;
+    pfm_context_options options = {.threads = 1};
+    char *path = NULL;
+    assert_ok(pfm_context_create(&options, &context, &err));
+    pfm_status status = pfm_model_path(context, "smollm2-135m-instruct", &path, NULL);
+    pfm_context_free(context);
+    if (status != PFM_OK) {
+        print_message("skipped: no weights; run: pefomed fetch smollm2-135m-instruct\n");
+        skip();
+    }
+    pfm_tokenizer *tokenizer = NULL;
+    assert_ok(pfm_tokenizer_load(path, &tokenizer, &err));
+    assert_int_equal(pfm_tokenizer_vocabulary(tokenizer), 49152);
+    assert_int_equal(pfm_tokenizer_end(tokenizer), pfm_tokenizer_id(tokenizer, "<|im_end|>"));
+    size_t i;
+    json_t *item, *golden = json_load_file(PFM_SOURCE_DIR "/tests/text/golden/smollm2_tokens.json", JSON_ALLOW_NUL, NULL);
+    assert_true(json_array_size(json_object_get(golden, "cases")) > 50 &&
+                json_array_size(json_object_get(golden, "chats")) == 3);
+    json_array_foreach(json_object_get(golden, "cases"), i, item) check_smollm2(tokenizer, item);
+    json_array_foreach(json_object_get(golden, "chats"), i, item) check_smollm2_chat(tokenizer, item);
+    json_decref(golden);
+    pfm_tokenizer_free(tokenizer);
+    free(path);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gguf_and_folders), cmocka_unit_test(test_bad_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gguf_and_folders), cmocka_unit_test(test_bad_files),
+                                       cmocka_unit_test(test_smollm2)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
