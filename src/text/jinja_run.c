@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_STEPS = 5000000, DEEPEST = 500 };
+enum { MOST_STEPS = 2000000, DEEPEST = 500 };
 
 static pfm_status evaluate(jinja_run *run, const jinja_node *node, pfm_jinja_value *out);
 static pfm_status run_body(jinja_run *run, const jinja_node *node);
