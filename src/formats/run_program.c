@@ -9,8 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static pfm_status start(char *const arguments[], const char *log, pid_t *child, pfm_error *err)
 {
     posix_spawn_file_actions_t actions;
