@@ -11,31 +11,35 @@ pefomed=$PWD/build/release/pefomed
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$pefomed" phantom "$work/data" --images 48 --quiet
-train() { # run folder
-    "$pefomed" train recipes/phantom.yaml --data "$work/data" --out "$1" --quiet --set train.epochs=2 \
-        --set train.checkpoint_every=2
+"$pefomed" phantom "$work/data" --images 40 --quiet > /dev/null
+command=("$pefomed" train recipes/phantom.yaml --data "$work/data" --quiet --set train.epochs=1 --set train.batch=8
+    --set train.checkpoint_every=2 --out)
+hashes() { # run folder: of all that was learned, the last and the best
+    (cd "$1" && find adapter aligner.safetensors best -name '*.safetensors' | sort | xargs sha256sum)
 }
-hashes() { # run folder
-    (cd "$1" && sha256sum adapter/adapter_model.safetensors aligner.safetensors)
+steps() { # run folder: how many lines its log has
+    wc -l 2> /dev/null < "$1/log.jsonl" || echo 0
 }
-steps() { # run folder: the steps in its log, on one line
-    sed -E 's/.*"step": ?([0-9]+).*/\1/' "$1/log.jsonl" 2> /dev/null | paste -sd ' '
+story() { # run folder: what its log says of each step, but for times and memory
+    python3 -c 'import json, sys
+for line in open(sys.argv[1]):
+    row = json.loads(line)
+    print(*(row[k] for k in ("step", "epoch", "loss", "lr", "grad_norm", "tokens", "samples")))' "$1/log.jsonl"
 }
 milliseconds() {
     date +%s%3N
 }
 
-train "$work/features" # so that both runs find the images' features cached
+"${command[@]}" "$work/features" # so that both runs find the images' features cached
 begun=$(milliseconds)
-train "$work/whole"
+"${command[@]}" "$work/whole"
 whole=$(($(milliseconds) - begun))
-echo "uninterrupted: $whole ms, $(steps "$work/whole" | wc -w) steps"
+echo "uninterrupted: $whole ms, $(steps "$work/whole") steps"
 hashes "$work/whole"
 wanted=$(hashes "$work/whole")
 
 # Each attempt lives for a random part of the uninterrupted time; short ones die before the first checkpoint, long ones late.
-printf '%5s %5s %12s %10s\n' kill run 'killed at ms' 'last step'
+printf '%5s %5s %12s %10s\n' kill run 'killed at ms' steps
 killed=0
 run=1
 compare() {
@@ -44,22 +48,23 @@ compare() {
         echo "kill_resume: run $run ended with other weights than the uninterrupted run" >&2
         exit 1
     fi
-    if [ "$(steps "$work/run$run")" != "$(steps "$work/whole")" ]; then
-        steps "$work/run$run"
-        echo "kill_resume: run $run has gaps or repetitions in its log" >&2
+    if ! diff <(story "$work/whole") <(story "$work/run$run"); then
+        echo "kill_resume: the log of run $run tells another story than the uninterrupted one" >&2
         exit 1
     fi
 }
 while [ "$killed" -lt "$kills" ]; do
     moment=$((whole * (RANDOM * 32768 + RANDOM) / (32768 * 32768)))
-    train "$work/run$run" 2> "$work/errors" &
+    "${command[@]}" "$work/run$run" 2> "$work/errors" &
     process=$!
     sleep "$((moment / 1000)).$(printf '%03d' $((moment % 1000)))"
-    if kill -KILL $process 2> /dev/null; then
-        wait $process 2> /dev/null || true
+    kill -KILL $process 2> /dev/null || true
+    status=0
+    wait $process 2> /dev/null || status=$?
+    if [ $status -eq 137 ]; then
         killed=$((killed + 1))
-        printf '%5d %5d %12d %10s\n' "$killed" "$run" "$moment" "$(steps "$work/run$run" | awk '{print $NF}')"
-    elif wait $process; then
+        printf '%5d %5d %12d %10s\n' "$killed" "$run" "$moment" "$(steps "$work/run$run")"
+    elif [ $status -eq 0 ]; then
         compare
         run=$((run + 1))
     else
@@ -68,6 +73,6 @@ while [ "$killed" -lt "$kills" ]; do
         exit 1
     fi
 done
-train "$work/run$run"
+"${command[@]}" "$work/run$run"
 compare
 echo "kill_resume: $killed kills over $run runs, each ended with the same bits"
