@@ -1,5 +1,17 @@
 /* Every text metric, a line each, in the order in which score --list shows them. */
+/* clang-format off */
 #define PFM_METRIC_LIST(X)                                                                                                     \
     X(exact)                                                                                                                   \
     X(recall_open)                                                                                                             \
-    X(f1_token)
+    X(f1_token)                                                                                                                \
+    X(bleu1)                                                                                                                   \
+    X(bleu2)                                                                                                                   \
+    X(bleu3)                                                                                                                   \
+    X(bleu4)                                                                                                                   \
+    X(rouge_l)                                                                                                                 \
+    X(cider)                                                                                                                   \
+    X(sacrebleu)                                                                                                               \
+    X(chrf)                                                                                                                    \
+    X(rouge1)                                                                                                                  \
+    X(rouge2)                                                                                                                  \
+    X(rougeL)

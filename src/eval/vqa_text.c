@@ -137,14 +137,29 @@ done:
     return status;
 }
 
+size_t pfm_space_length(const char *text)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    utf8proc_int32_t c = 0;
+    if (bytes[0] < 0x80)
+        return is_space(bytes[0]) ? 1 : 0;
+    size_t length = bytes[0] < 0xE0 ? 2 : 3; /* white space ends at U+3000 */
+    if (strnlen(text, length) < length || utf8proc_iterate(bytes, (utf8proc_ssize_t)length, &c) <= 0)
+        return 0;
+    return is_space(c) ? length : 0;
+}
+
 pfm_status pfm_word_list_split(pfm_word_list *words, const char *text, pfm_error *err)
 {
     words->count = 0;
     while (text != NULL && *text != '\0') {
-        text += strspn(text, " \t\n\v\f\r");
-        size_t length = strcspn(text, " \t\n\v\f\r");
-        if (length == 0)
-            break;
+        size_t space = pfm_space_length(text), length = 0;
+        if (space > 0) {
+            text += space;
+            continue;
+        }
+        while (text[length] != '\0' && pfm_space_length(text + length) == 0)
+            length++;
         pfm_status status = pfm_array_reserve(&words->items, &words->capacity, words->count + 1, sizeof *words->items, err);
         if (status != PFM_OK)
             return status;

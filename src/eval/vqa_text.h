@@ -16,7 +16,10 @@ pfm_status pfm_vqa_normalise(const char *text, pfm_buffer *out, pfm_error *err) 
 /* *out = whether the prediction counts as right. */
 pfm_status pfm_vqa_correct(const char *prediction, const char *answer, bool *out, pfm_error *err) PFM_MUST_CHECK;
 
-/* The words of a text, which is split at blanks (after pfm_vqa_normalise) or at any ASCII white space. Start with {0}. */
+/* The bytes of the white space character (as above) with which a text begins; 0 where it begins with another. */
+size_t pfm_space_length(const char *text);
+
+/* The words of a text, split at white space. Start with {0}. */
 typedef struct pfm_word {
     const char *text; /* borrowed from the text that was split; no NUL behind it */
     size_t length;

@@ -32,6 +32,33 @@ static void test_golden(void **state)
     pfm_answer_set_free(&set);
 }
 
+/* Every figure of every case as the reference packages give it. */
+static void test_text(void **state)
+{
+    (void)state;
+    json_t *cases = NULL, *item = NULL, *value = NULL;
+    size_t c = 0;
+    const char *name = NULL;
+    assert_ok(pfm_json_load(PFM_SOURCE_DIR "/tests/eval/golden/text.json", &cases, &err));
+    assert_true(json_array_size(cases) > 10);
+    json_array_foreach(cases, c, item)
+    {
+        pfm_answer_set set = {.reports = true};
+        json_t *out = NULL;
+        assert_ok(pfm_rows_visit(json_object_get(item, "rows"), pfm_answer_set_add, &set, &err));
+        assert_ok(pfm_score_metrics(&set, "bleu1,bleu2,bleu3,bleu4,rouge_l,cider,sacrebleu,chrf,rouge1,rouge2,rougeL", 42, NULL,
+                                    &out, &err));
+        json_object_foreach(json_object_get(item, "want"), name, value)
+        {
+            if (fabs(number(out, name) - json_number_value(value)) > 1e-12)
+                fail_msg("case %zu, %s: %.17g instead of %.17g", c, name, number(out, name), json_number_value(value));
+        }
+        json_decref(out);
+        pfm_answer_set_free(&set);
+    }
+    json_decref(cases);
+}
+
 static void test_reports(void **state)
 {
     (void)state;
@@ -73,7 +100,7 @@ static void test_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_reports),
-                                       cmocka_unit_test(test_names)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_text),
+                                       cmocka_unit_test(test_reports), cmocka_unit_test(test_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

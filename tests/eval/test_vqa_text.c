@@ -75,9 +75,28 @@ static void test_words(void **state)
     assert_true(compare("", "a", pfm_word_list_f1) == 0);
 }
 
+static void test_split(void **state)
+{
+    (void)state;
+    pfm_word_list words = {0};
+    assert_ok(pfm_word_list_split(&words,
+                                  " a\tb\xC2\xA0"
+                                  "c\xE3\x80\x80\xE2\x80\x89\xC3\xA9\xE2\x80 \x1c",
+                                  &err));
+    assert_int_equal(words.count, 4);
+    assert_int_equal(words.items[3].length, 4); /* an e with its accent, and two bytes that end within a character */
+    assert_memory_equal(words.items[2].text, "c", 1);
+    assert_ok(pfm_word_list_split(&words, NULL, &err));
+    assert_int_equal(words.count, 0);
+    assert_int_equal(pfm_space_length("\xE2"), 0);
+    assert_int_equal(pfm_space_length(""), 0);
+    pfm_word_list_free(&words);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_bytes_that_are_no_text),
-                                       cmocka_unit_test(test_correct), cmocka_unit_test(test_words)};
+                                       cmocka_unit_test(test_correct), cmocka_unit_test(test_words),
+                                       cmocka_unit_test(test_split)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,117 @@
+#include "eval/cut_13a.h"
+
+#include "base/try.h"
+#include "eval/vqa_text.h"
+
+#include <string.h>
+
+static void swap(pfm_buffer *a, pfm_buffer *b)
+{
+    pfm_buffer kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+static pfm_status replace_all(pfm_buffer *text, pfm_buffer *scratch, const char *what, const char *with, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    if (text->size == 0 || strstr(text->data, what) == NULL)
+        return PFM_OK;
+    pfm_buffer_clear(scratch);
+    const char *rest = text->data;
+    for (const char *found = NULL; (found = strstr(rest, what)) != NULL; rest = found + strlen(what)) {
+        PFM_TRY(pfm_buffer_append(scratch, rest, (size_t)(found - rest), err));
+        PFM_TRY(pfm_buffer_append_string(scratch, with, err));
+    }
+    PFM_TRY(pfm_buffer_append_string(scratch, rest, err));
+    swap(text, scratch);
+done:
+    return status;
+}
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_point(char c) { return c == '.' || c == ','; }
+/* ASCII punctuation that always stands alone: all but apostrophe, comma, hyphen and full stop. */
+static bool is_symbol(char c) { return c != '\0' && strchr("{|}~[\\]^_`!\"#$%&()*+:;<=>?@/", c) != NULL; }
+
+typedef enum rule { SYMBOLS, POINTS_NOT_BEHIND_DIGITS, POINTS_NOT_BEFORE_DIGITS, DASHES_BEHIND_DIGITS, RULES } rule;
+
+/* What a rule does with the character here, and perhaps the next one: where blanks go. */
+typedef struct cut {
+    int taken; /* characters, 1 or 2 */
+    bool before, between, behind;
+} cut;
+
+static cut find_cut(rule applied, char c, char next)
+{
+    cut none = {.taken = 1};
+    switch (applied) {
+    case SYMBOLS: return is_symbol(c) ? (cut){1, true, false, true} : none;
+    case POINTS_NOT_BEHIND_DIGITS: return !is_digit(c) && is_point(next) ? (cut){2, false, true, true} : none;
+    case POINTS_NOT_BEFORE_DIGITS: return is_point(c) && next != '\0' && !is_digit(next) ? (cut){2, true, true, false} : none;
+    case DASHES_BEHIND_DIGITS: return is_digit(c) && next == '-' ? (cut){2, false, true, true} : none;
+    case RULES: break;
+    }
+    return none;
+}
+
+/* A rule sees what the one before it wrote, and does not look again at what it has taken. Bytes will do for characters: rules
+ * name ASCII only, and where one takes "any other character" the cut falls before its first or behind its last byte. */
+static pfm_status apply(rule applied, const pfm_buffer *in, pfm_buffer *out, pfm_error *err)
+{
+    pfm_buffer_clear(out);
+    for (size_t i = 0; i < in->size;) {
+        char c = in->data[i], next = i + 1 < in->size ? in->data[i + 1] : '\0', piece[5];
+        cut here = find_cut(applied, c, next);
+        size_t length = 0;
+        if (here.before)
+            piece[length++] = ' ';
+        piece[length++] = c;
+        if (here.between)
+            piece[length++] = ' ';
+        if (here.taken == 2)
+            piece[length++] = next;
+        if (here.behind)
+            piece[length++] = ' ';
+        pfm_status status = pfm_buffer_append(out, piece, length, err);
+        if (status != PFM_OK)
+            return status;
+        i += (size_t)here.taken;
+    }
+    return PFM_OK;
+}
+
+/* The length without the white space at the end. */
+static size_t trimmed_length(const char *text)
+{
+    size_t end = 0;
+    for (size_t i = 0; text[i] != '\0';) {
+        size_t space = pfm_space_length(text + i);
+        i += space > 0 ? space : 1;
+        if (space == 0)
+            end = i;
+    }
+    return end;
+}
+
+pfm_status pfm_cut_13a(const char *text, pfm_buffer *out, pfm_error *err)
+{
+    static const char *const replacements[][2] = {{"<skipped>", ""}, {"-\n", ""},   {"\n", " "},  {"&quot;", "\""},
+                                                  {"&amp;", "&"},    {"&lt;", "<"}, {"&gt;", ">"}};
+    pfm_status status = PFM_OK;
+    pfm_buffer scratch = {0};
+    pfm_buffer_clear(out);
+    PFM_TRY(pfm_buffer_append(out, text, trimmed_length(text), err));
+    for (size_t i = 0; i < sizeof replacements / sizeof replacements[0]; i++)
+        PFM_TRY(replace_all(out, &scratch, replacements[i][0], replacements[i][1], err));
+    pfm_buffer_clear(&scratch);
+    PFM_TRY(pfm_buffer_append_format(&scratch, err, " %s ", out->size == 0 ? "" : out->data));
+    swap(out, &scratch);
+    for (int r = SYMBOLS; r < RULES; r++) {
+        PFM_TRY(apply((rule)r, out, &scratch, err));
+        swap(out, &scratch);
+    }
+done:
+    pfm_buffer_free(&scratch);
+    return status;
+}
