@@ -100,7 +100,7 @@ typedef struct box {
 
 static box bound(const canvas *c, const shape *s)
 {
-    double reach = (s->ru > s->rv ? s->ru : s->rv) + s->ring + 2 * c->softness + 2 * BEND;
+    double reach = (s->ru > s->rv ? s->ru : s->rv) * (1 + s->spikes) + s->ring + 2 * c->softness + 2 * BEND;
     double x = c->x0 + c->unit * (c->cosine * c->wide * s->u - c->sine * c->high * s->v);
     double y = c->y0 + c->unit * (c->sine * c->wide * s->u + c->cosine * c->high * s->v);
     double half = 1.05 * reach * c->unit;
@@ -117,6 +117,11 @@ static double coverage(const canvas *c, const shape *s, double cosine, double si
     double a = (cosine * du + sine * dv) / s->ru, b = (cosine * dv - sine * du) / s->rv;
     double q = a * a + b * b;
     double narrow = s->ru < s->rv ? s->ru : s->rv;
+    if (s->spikes > 0) {
+        double twice = (a * a - b * b) / (q + 1e-9), four = 2 * twice * twice - 1; /* cosines of multiples of the angle */
+        double longer = 1 + s->spikes * (2 * four * four - 1);
+        q /= longer * longer;
+    }
     if (q > 4 || (q - 1) * narrow > 2 * (c->softness + s->ring)) /* far outside */
         return 0;
     if ((1 - q) * narrow > c->softness && s->ring == 0) /* deep inside */
@@ -204,22 +209,61 @@ done:
     return status;
 }
 
-/* A disc with a rim of the opposite brightness, so that it shows on every ground. Its size is a share of the picture's width.
- */
+/* A white mass with spikes, or a black, round cavity, each with a rim of the opposite brightness so that it shows on every
+ * ground. Its size is a share of the picture's width. */
 static void draw_lesion(canvas *c, const pfm_phantom_scene *scene, pfm_phantom_quadrant quadrant)
 {
     const double *place = lesion_places[scene->region][quadrant];
     pfm_random *r = &c->random;
-    double width = scene->large ? between(r, .205, .225) : between(r, .125, .14);
+    double width = scene->large ? between(r, .215, .235) : between(r, .12, .135);
     double radius = width * SIDE / 2 / c->unit, stretch = between(r, .95, 1.05);
     double inner = radius - .018 * SIDE / c->unit;
-    shape s = {.u = place[0] + between(r, -.03, .03), .v = place[1] + between(r, -.025, .025), .turn = between(r, -.3, .3)};
+    shape s = {.u = place[0] + between(r, -.03, .03),
+               .v = place[1] + between(r, -.02, .02),
+               .turn = between(r, -.3, .3),
+               .spikes = scene->bright ? .16 : 0};
     for (int part = 0; part < 2; part++) {
         double value = scene->bright == (part == 1) ? 250 : 4;
         s.ru = (part == 0 ? radius : inner) * stretch;
         s.rv = (part == 0 ? radius : inner) / stretch;
         paint(c, &s, value, false);
     }
+}
+
+static void fill(canvas *c, int left, int top, int width, int height, double value)
+{
+    for (int y = top; y < top + height; y++) {
+        for (int x = left; x < left + width; x++)
+            c->grey[y * SIDE + x] = value;
+    }
+}
+
+/* What a viewer puts around a picture: an R at the patient's right, a ruler below it, a wedge of grey values at the bottom. */
+static void annotate(canvas *c)
+{
+    enum {
+        CELL = 8,
+        LEFT = 12,
+        TOP = 28,
+        RULER_TOP = 120,
+        RULER_BOTTOM = 456,
+        TICKS = 12,
+        WEDGE_LEFT = 128,
+        WEDGE_TOP = 488,
+        STEP = 16
+    };
+    static const char letter[7][6] = {"####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#"};
+    for (int row = 0; row < 7; row++) {
+        for (int column = 0; column < 5; column++) {
+            if (letter[row][column] == '#')
+                fill(c, LEFT + column * CELL, TOP + row * CELL, CELL, CELL, 255);
+        }
+    }
+    fill(c, LEFT, RULER_TOP, 4, RULER_BOTTOM - RULER_TOP, 255);
+    for (int tick = 0; tick <= TICKS; tick++)
+        fill(c, LEFT, RULER_TOP + tick * (RULER_BOTTOM - RULER_TOP) / TICKS - 2, tick % 4 == 0 ? 20 : 12, 4, 255);
+    for (int step = 0; step < STEP; step++)
+        fill(c, WEDGE_LEFT + step * STEP, WEDGE_TOP, STEP, STEP, step * 17);
 }
 
 static void finish(canvas *c, pfm_phantom_look look, uint8_t *grey)
@@ -251,6 +295,7 @@ pfm_status pfm_phantom_draw(const pfm_phantom_scene *scene, uint64_t seed, uint6
     c.softness = softness[PFM_PHANTOM_CT];
     for (int i = 0; i < scene->lesions; i++)
         draw_lesion(&c, scene, scene->quadrant[i]);
+    annotate(&c);
     finish(&c, scene->look, grey);
 done:
     free(planes);

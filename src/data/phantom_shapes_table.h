@@ -84,6 +84,7 @@ typedef struct shape {
     double u, v, ru, rv, turn, ring;
     int value; /* a tissue; in projections what it adds to the grey value */
     presence when;
+    double spikes; /* how far, as a share of the radius, eight spikes stand out and the bays between them lie in */
 } shape;
 
 static const shape abdomen_shapes[] = {
@@ -101,8 +102,8 @@ static const shape abdomen_shapes[] = {
     {-.20, -.38, .34, .24, .12, 0, LIVER, ALWAYS},
     {.42, -.34, .33, .28, -.15, 0, STOMACH, ALWAYS},
     {.57, .18, .25, .33, -.12, 0, SPLEEN, IF_SPLEEN},
-    {-.33, .48, .14, .18, .15, 0, KIDNEY, IF_RIGHT_KIDNEY},
-    {.33, .48, .14, .18, -.15, 0, KIDNEY, IF_LEFT_KIDNEY},
+    {-.34, .47, .16, .20, .15, 0, KIDNEY, IF_RIGHT_KIDNEY},
+    {.34, .47, .16, .20, -.15, 0, KIDNEY, IF_LEFT_KIDNEY},
     {.05, .25, .07, .07, 0, 0, VESSEL, ALWAYS},
     {0, .50, .16, .13, 0, 0, BONE, ALWAYS},
     {0, .50, .13, .10, 0, 0, MARROW, ALWAYS},
@@ -133,8 +134,8 @@ static const shape head_shapes[] = {
     {.11, -.12, .06, .20, .10, 0, FLUID, ALWAYS},
     {-.13, .20, .05, .16, .15, 0, FLUID, ALWAYS},
     {.13, .20, .05, .16, -.15, 0, FLUID, ALWAYS},
-    {0, -.60, .012, .24, 0, 0, FLUID, ALWAYS},
-    {0, .60, .012, .24, 0, 0, FLUID, ALWAYS},
+    {0, -.60, .02, .24, 0, 0, FLUID, ALWAYS},
+    {0, .60, .02, .24, 0, 0, FLUID, ALWAYS},
 };
 
 /* A projection from the front: values add up. */
@@ -163,8 +164,8 @@ static const shape frontal_shapes[] = {
 
 /* Where lesions lie: the centre of each quadrant. */
 static const double lesion_places[][PFM_PHANTOM_QUADRANTS][2] = {
-    [PFM_PHANTOM_ABDOMEN] = {{-.45, -.33}, {.45, -.33}, {-.50, .24}, {.55, .24}},
-    [PFM_PHANTOM_CHEST] = {{-.49, -.29}, {.49, -.29}, {-.49, .29}, {.49, .29}},
+    [PFM_PHANTOM_ABDOMEN] = {{-.45, -.35}, {.45, -.35}, {-.55, .22}, {.57, .22}},
+    [PFM_PHANTOM_CHEST] = {{-.50, -.30}, {.50, -.30}, {-.50, .30}, {.50, .30}},
     [PFM_PHANTOM_HEAD] = {{-.34, -.34}, {.34, -.34}, {-.34, .34}, {.34, .34}},
 };
 
