@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Changes whenever other bytes come out of the same number and seed. */
-#define GENERATION 1
+#define GENERATION 2
 #define MARKER "phantom.json"
 #define QUALITY 92
 
