@@ -50,31 +50,12 @@ static pfm_weights *run_forward(const tiny_model *model, const char *folder, boo
     return weights;
 }
 
-/* Copies a golden file into folder/its name. */
-static void copy_file(const char *golden, const char *folder)
-{
-    pfm_error err = PFM_ERROR_INIT;
-    pfm_buffer text = {0};
-    assert_ok(pfm_file_read(tiny_path(golden), 0, &text, &err));
-    assert_ok(pfm_file_write(test_path(folder, pfm_path_name(golden)), text.data, text.size, &err));
-    pfm_buffer_free(&text);
-}
-
-/* A folder from which the model can be read: its own files and the tokenizer, which both share. Borrowed until the next. */
+/* A folder with the golden model. Borrowed until the next. */
 static const char *make_folder(const tiny_model *model, const char *name)
 {
-    pfm_error err = PFM_ERROR_INIT;
     static char folder[256];
-    char own[64];
     (void)snprintf(folder, sizeof folder, "%s/%s", test_scratch_folder(), name);
-    assert_ok(pfm_folder_create(folder, &err));
-    copy_file("llama/tokenizer.json", folder);
-    copy_file("llama/tokenizer_config.json", folder);
-    copy_file("llama/chat_template.jinja", folder);
-    (void)snprintf(own, sizeof own, "%s/config.json", model->name);
-    copy_file(own, folder);
-    (void)snprintf(own, sizeof own, "%s/model.safetensors", model->name);
-    copy_file(own, folder);
+    tiny_copy_model(model->name, folder);
     return folder;
 }
 

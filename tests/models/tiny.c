@@ -1,5 +1,6 @@
 #include "tiny.h"
 
+#include "base/file.h"
 #include "formats/weights.h"
 #include "train/run.h"
 
@@ -62,6 +63,25 @@ int32_t *tiny_golden_ids(const char *tensor, size_t *count)
     free(values);
     pfm_weights_close(weights);
     return out;
+}
+
+void tiny_copy_model(const char *name, const char *folder)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const files[][2] = {{"llama", "tokenizer.json"},
+                                           {"llama", "tokenizer_config.json"},
+                                           {"llama", "chat_template.jinja"},
+                                           {NULL, "config.json"},
+                                           {NULL, "model.safetensors"}};
+    assert_ok(pfm_folder_create(folder, &err));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        pfm_buffer text = {0};
+        char from[64];
+        (void)snprintf(from, sizeof from, "%s/%s", files[i][0] != NULL ? files[i][0] : name, files[i][1]);
+        assert_ok(pfm_file_read(tiny_path(from), 0, &text, &err));
+        assert_ok(pfm_file_write(test_path(folder, files[i][1]), text.data, text.size, &err));
+        pfm_buffer_free(&text);
+    }
 }
 
 double tiny_distance(const float *a, const float *b, size_t count)

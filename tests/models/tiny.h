@@ -27,6 +27,9 @@ float *tiny_golden(const char *file, const char *tensor, size_t count);
 /* The same as ids; *count tells how many. */
 int32_t *tiny_golden_ids(const char *tensor, size_t *count);
 
+/* Makes a folder from which a golden model can be read: its own files and the tokenizer, which the models share. */
+void tiny_copy_model(const char *name, const char *folder);
+
 /* ||a - b|| / ||b||. */
 double tiny_distance(const float *a, const float *b, size_t count);
 void assert_near(const char *what, const float *a, const float *b, size_t count, double bound);

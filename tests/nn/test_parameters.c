@@ -1,0 +1,191 @@
+#include "test.h"
+
+#include "nn/parameters.h"
+
+#include <math.h>
+
+static pfm_context *context;
+
+static int set_up(void **state)
+{
+    (void)state;
+    const pfm_context_options options = {.threads = 2, .home = "/nonexistent"};
+    return pfm_context_create(&options, &context, NULL) == PFM_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    pfm_context_free(context);
+    return 0;
+}
+
+static int declare(pfm_parameters *parameters, pfm_parameter declaration)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    int id = -1;
+    assert_ok(pfm_parameters_declare(parameters, &declaration, &id, &err));
+    return id;
+}
+
+static pfm_parameters *create(pfm_act_type act, bool training)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_parameters *out = NULL;
+    assert_ok(pfm_parameters_create(context, act, training, &out, &err));
+    return out;
+}
+
+static pfm_parameter uniform(const char *name)
+{
+    return (pfm_parameter){.name = (char *)(uintptr_t)name,
+                           .n = 50,
+                           .k = 40,
+                           .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
+                           .trainable = true,
+                           .initial = PFM_INITIAL_UNIFORM,
+                           .initial_scale = 0.25};
+}
+
+static void a_name_and_a_seed_make_the_values(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_parameters *one = create(PFM_ACT_F32, true), *two = create(PFM_ACT_F32, true), *three = create(PFM_ACT_F32, true);
+    int a1 = declare(one, uniform("a")), b1 = declare(one, uniform("b"));
+    int b2 = declare(two, uniform("b")), a2 = declare(two, uniform("a")), a3 = declare(three, uniform("a"));
+    assert_ok(pfm_parameters_allocate(one, &err));
+    assert_ok(pfm_parameters_allocate(two, &err));
+    assert_ok(pfm_parameters_allocate(three, &err));
+    assert_ok(pfm_parameters_initialise(one, 3, &err));
+    assert_ok(pfm_parameters_initialise(two, 3, &err));
+    assert_ok(pfm_parameters_initialise(three, 4, &err));
+    const size_t bytes = 2000 * sizeof(float);
+    const float *values = pfm_parameters_get(one, a1)->values;
+    assert_memory_equal(values, pfm_parameters_get(two, a2)->values, bytes);
+    assert_memory_equal(pfm_parameters_get(one, b1)->values, pfm_parameters_get(two, b2)->values, bytes);
+    assert_memory_not_equal(values, pfm_parameters_get(one, b1)->values, bytes);
+    assert_memory_not_equal(values, pfm_parameters_get(three, a3)->values, bytes);
+    double most = 0, sum = 0, squares = 0;
+    for (int i = 0; i < 2000; i++) {
+        most = fmax(most, fabs((double)values[i]));
+        sum += values[i];
+        squares += (double)values[i] * values[i];
+    }
+    assert_true(most <= 0.25 && most > 0.245 && fabs(sum / 2000) < 0.01);
+    assert_true(fabs(sqrt(squares / 2000) - 0.25 / sqrt(3)) < 0.01);
+    pfm_parameters_free(one);
+    pfm_parameters_free(two);
+    pfm_parameters_free(three);
+}
+
+static void normal_and_zero_are_what_they_say(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_parameters *parameters = create(PFM_ACT_F32, false);
+    pfm_parameter normal = uniform("normal"), zero = uniform("zero");
+    normal.initial = PFM_INITIAL_NORMAL;
+    zero.initial = PFM_INITIAL_ZERO;
+    int n = declare(parameters, normal), z = declare(parameters, zero);
+    assert_ok(pfm_parameters_allocate(parameters, &err));
+    assert_ok(pfm_parameters_initialise(parameters, 1, &err));
+    double squares = 0;
+    int outside = 0;
+    for (int i = 0; i < 2000; i++) {
+        float value = pfm_parameters_get(parameters, n)->values[i];
+        squares += (double)value * value;
+        outside += fabsf(value) > 0.5f; /* two deviations: one in 22 */
+        assert_true(pfm_parameters_get(parameters, z)->values[i] == 0);
+    }
+    assert_true(fabs(sqrt(squares / 2000) - 0.25) < 0.01);
+    assert_in_range(outside, 60, 125);
+    pfm_parameters_free(parameters);
+}
+
+static void declarations_are_counted_and_checked(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_parameters *parameters = create(PFM_ACT_F32, true);
+    int id = declare(parameters, uniform("a")), other;
+    pfm_parameter frozen = {.name = (char *)(uintptr_t) "frozen", .n = 7, .k = 1, .uses = PFM_USE_VALUES};
+    (void)declare(parameters, frozen);
+    assert_int_equal(pfm_parameters_count(parameters), 2);
+    assert_int_equal(pfm_parameters_find(parameters, "a"), id);
+    assert_int_equal(pfm_parameters_find(parameters, "b"), -1);
+    assert_int_equal(pfm_parameters_trainable(parameters), 2000);
+    assert_int_equal(pfm_parameters_total(parameters), 2007);
+    assert_error(pfm_parameters_declare(parameters, &frozen, &other, &err), PFM_ERROR_MISMATCH, "frozen is declared twice");
+    pfm_parameter bad = uniform("bad");
+    bad.n = 0;
+    assert_error(pfm_parameters_declare(parameters, &bad, &other, &err), PFM_ERROR_MISMATCH,
+                 "bad cannot have the shape 0 x 40");
+    bad.n = INT64_MAX / 4;
+    assert_error(pfm_parameters_declare(parameters, &bad, &other, &err), PFM_ERROR_MISMATCH, "bad cannot have the shape");
+    pfm_parameters_free(parameters);
+}
+
+static void only_what_trains_has_gradient_and_moments(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    for (int training = 0; training < 2; training++) {
+        pfm_parameters *parameters = create(PFM_ACT_BF16, training != 0);
+        pfm_parameter frozen = uniform("frozen");
+        frozen.trainable = false;
+        const pfm_parameter *p = pfm_parameters_get(parameters, declare(parameters, frozen));
+        int id = declare(parameters, uniform("trained"));
+        size_t promised = pfm_parameters_bytes(parameters);
+        assert_ok(pfm_parameters_allocate(parameters, &err));
+        p = pfm_parameters_get(parameters, 0);
+        assert_true(p->values == NULL && p->gradient == NULL && p->packed_forward != NULL); /* the kernels' form only */
+        assert_int_equal(p->packed_backward != NULL, training);
+        p = pfm_parameters_get(parameters, id);
+        assert_non_null(p->values);
+        assert_int_equal(p->gradient != NULL && p->moment1 != NULL && p->moment2 != NULL, training);
+        assert_int_equal(pfm_parameters_bytes(parameters), promised);
+        assert_true(promised >= (training ? 4u : 1u) * 2000 * sizeof(float));
+        if (training) {
+            p->gradient[7] = 1;
+            pfm_parameters_zero_gradients(parameters);
+            assert_true(p->gradient[7] == 0);
+        }
+        pfm_parameters_free(parameters);
+    }
+}
+
+/* After a step the kernels read the new values: repacking gives what setting gives. */
+static void repacking_follows_the_values(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    for (int act = 0; act < PFM_ACT_COUNT; act++) {
+        pfm_parameters *parameters = create((pfm_act_type)act, true);
+        int a = declare(parameters, uniform("a")), b = declare(parameters, uniform("b"));
+        pfm_parameters_use(parameters, a, PFM_USE_ROWS);
+        pfm_parameters_use(parameters, b, PFM_USE_ROWS);
+        assert_ok(pfm_parameters_allocate(parameters, &err));
+        assert_ok(pfm_parameters_initialise(parameters, 1, &err));
+        const pfm_parameter *pa = pfm_parameters_get(parameters, a), *pb = pfm_parameters_get(parameters, b);
+        size_t forward = context->kernels->gemm_pack_size[act](50, 40),
+               backward = context->kernels->gemm_pack_size[act](40, 50);
+        assert_memory_not_equal(pa->packed_forward, pb->packed_forward, forward);
+        memcpy(pb->values, pa->values, 2000 * sizeof(float));
+        pfm_parameters_repack(parameters);
+        assert_memory_equal(pa->packed_forward, pb->packed_forward, forward);
+        assert_memory_equal(pa->packed_backward, pb->packed_backward, backward);
+        assert_memory_equal(pa->rows, pb->rows, 2000 * pfm_act_size((pfm_act_type)act));
+        pfm_parameters_free(parameters);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_and_a_seed_make_the_values),    cmocka_unit_test(normal_and_zero_are_what_they_say),
+        cmocka_unit_test(declarations_are_counted_and_checked), cmocka_unit_test(only_what_trains_has_gradient_and_moments),
+        cmocka_unit_test(repacking_follows_the_values),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

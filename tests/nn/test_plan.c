@@ -1,0 +1,309 @@
+/* The planner on small graphs: memory is used again, nothing that lives overlaps, and no gradient is made that nobody needs. */
+#include "test.h"
+
+#include "models/language/language.h"
+#include "nn/executor.h"
+#include "peft/peft.h"
+
+#include <math.h>
+
+static const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 32, [PFM_DIM_ANSWERS] = 8, [PFM_DIM_VISUAL] = 8};
+
+typedef struct fixture {
+    pfm_context *context;
+    pfm_parameters *parameters;
+    pfm_graph *graph;
+    pfm_builder builder;
+    pfm_op_environment env;
+} fixture;
+
+static void create(fixture *f)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    const pfm_context_options options = {.threads = 2, .home = "/nonexistent"};
+    *f = (fixture){0};
+    assert_ok(pfm_context_create(&options, &f->context, &err));
+    assert_ok(pfm_parameters_create(f->context, PFM_ACT_F32, true, &f->parameters, &err));
+    assert_ok(pfm_graph_create(f->parameters, capacity, &f->graph, &err));
+    f->builder = (pfm_builder){.graph = f->graph, .token_keys = PFM_NO_VALUE};
+    f->env = (pfm_op_environment){.context = f->context,
+                                  .kernels = f->context->kernels,
+                                  .act = PFM_ACT_F32,
+                                  .training = true,
+                                  .span_count = 1,
+                                  .most_keys = 32};
+}
+
+static void release(fixture *f)
+{
+    pfm_graph_free(f->graph);
+    pfm_parameters_free(f->parameters);
+    pfm_context_free(f->context);
+}
+
+static pfm_value add_linear(fixture *f, pfm_value x, const char *name, bool trainable, pfm_storage output)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_value y;
+    const pfm_linear_options options = {.n = 16,
+                                        .k = 16,
+                                        .addend = PFM_NO_VALUE,
+                                        .output = output,
+                                        .trainable = trainable,
+                                        .initial = PFM_INITIAL_UNIFORM,
+                                        .initial_scale = 0.3};
+    assert_ok(pfm_build_linear(&f->builder, x, name, &options, &y, &err));
+    return y;
+}
+
+static pfm_value add_input(fixture *f, bool needs_gradient)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_value x;
+    assert_ok(pfm_graph_input(f->graph, PFM_DIM_TOKENS, 0, 16, PFM_STORAGE_ACT, needs_gradient, &x, &err));
+    return x;
+}
+
+static void memory_is_used_again(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    fixture f;
+    create(&f);
+    pfm_value x = add_input(&f, false);
+    char name[16];
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(name, sizeof name, "l%d", i);
+        x = add_linear(&f, x, name, i == 10, i == 19 ? PFM_STORAGE_F32 : PFM_STORAGE_ACT);
+    }
+    pfm_graph_keep(f.graph, x);
+    const size_t one = 32 * 16 * sizeof(float);
+    pfm_plan *plan = NULL;
+    assert_ok(pfm_plan_create(f.graph, &f.env, PFM_NO_VALUE, &plan, &err));
+    assert_int_equal(plan->bytes, 2 * one); /* what a layer reads and what it writes */
+    for (size_t n = 0; n < f.graph->node_count; n++)
+        assert_false(plan->runs_backward[n]);
+    pfm_plan_free(plan);
+    assert_ok(pfm_plan_create(f.graph, &f.env, x, &plan, &err));
+    for (size_t n = 0; n < f.graph->node_count; n++)
+        assert_int_equal(plan->runs_backward[n], n >= 10); /* below the trained layer nobody asks */
+    assert_true(plan->bytes <= 5 * one);
+    assert_int_equal(plan->gradient_place[f.graph->nodes[9].out[0]], PFM_NO_PLACE);
+    pfm_plan_free(plan);
+    release(&f);
+}
+
+/* A value lives from where it is made to where it is last read. */
+static void what_lives_does_not_overlap(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    fixture f;
+    create(&f);
+    static const pfm_language_config config = {.family = &pfm_language_llama,
+                                               .vocabulary = 50,
+                                               .hidden = 16,
+                                               .intermediate = 40,
+                                               .context = 32,
+                                               .layers = 3,
+                                               .heads = 4,
+                                               .kv_heads = 2,
+                                               .head_dim = 4,
+                                               .epsilon = 1e-5,
+                                               .rope_theta = 1e4};
+    pfm_language_values values = {.visual = PFM_NO_VALUE};
+    assert_ok(pfm_language_build(&f.builder, &config, false, &values, &err));
+    pfm_plan *plan = NULL;
+    assert_ok(pfm_plan_create(f.graph, &f.env, PFM_NO_VALUE, &plan, &err));
+    size_t last[256] = {0}, compared = 0;
+    assert_true(f.graph->value_count <= 256);
+    for (size_t n = 0; n < f.graph->node_count; n++) {
+        for (int i = 0; i < PFM_OP_MAX_INPUTS; i++)
+            if (f.graph->nodes[n].in[i] != PFM_NO_VALUE)
+                last[f.graph->nodes[n].in[i]] = n;
+        for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++)
+            if (f.graph->nodes[n].out[i] != PFM_NO_VALUE)
+                last[f.graph->nodes[n].out[i]] = n;
+    }
+    for (size_t a = 0; a < f.graph->value_count; a++)
+        for (size_t b = 0; b < f.graph->value_count; b++) {
+            const pfm_graph_value *x = &f.graph->values[a], *y = &f.graph->values[b];
+            if (a == b || x->producer < 0 || y->producer < 0 || x->producer > y->producer || (size_t)y->producer > last[a])
+                continue;
+            size_t x_bytes = (size_t)(x->shape.rows * x->shape.columns) * 4,
+                   y_bytes = (size_t)(y->shape.rows * y->shape.columns) * 4;
+            size_t x_place = plan->value_place[a], y_place = plan->value_place[b];
+            assert_true(x_place + x_bytes <= y_place || y_place + y_bytes <= x_place);
+            assert_true(x_place + x_bytes <= plan->bytes);
+            compared++;
+        }
+    assert_true(compared > 100);
+    pfm_plan_free(plan);
+    release(&f);
+}
+
+/* An update in the last layer alone: the layers below have no backward, and its own weights no gradient. */
+static void frozen_layers_below_cost_no_backward(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    fixture f;
+    create(&f);
+    static const pfm_language_config config = {.family = &pfm_language_llama,
+                                               .vocabulary = 50,
+                                               .hidden = 16,
+                                               .intermediate = 40,
+                                               .context = 32,
+                                               .layers = 3,
+                                               .heads = 4,
+                                               .kv_heads = 2,
+                                               .head_dim = 4,
+                                               .epsilon = 1e-5,
+                                               .rope_theta = 1e4,
+                                               .tied = true};
+    static const char *const targets[] = {"layers.2.self_attn.q_proj"};
+    const pfm_peft_options options = {.method = "lora", .rank = 2, .alpha = 4, .targets = targets, .target_count = 1};
+    pfm_peft *peft = NULL;
+    assert_ok(pfm_peft_create(&options, &peft, &err));
+    f.builder.hook = pfm_peft_hook(peft);
+    pfm_language_values values = {.visual = PFM_NO_VALUE};
+    assert_ok(pfm_language_build(&f.builder, &config, true, &values, &err));
+    pfm_plan *plan = NULL;
+    assert_ok(pfm_plan_create(f.graph, &f.env, values.loss, &plan, &err));
+    size_t first = SIZE_MAX;
+    for (size_t n = 0; n < f.graph->node_count; n++) {
+        const pfm_graph_node *node = &f.graph->nodes[n];
+        bool trains = node->operand[0] >= 0 && pfm_parameters_get(f.parameters, node->operand[0])->trainable;
+        first = trains && n < first ? n : first;
+        assert_true(n >= first || !plan->runs_backward[n]);
+        assert_true(!trains || plan->runs_backward[n]);
+    }
+    assert_true(first > 2 * f.graph->node_count / 3 - 10 && first < f.graph->node_count);
+    for (size_t n = 0; n < f.graph->node_count; n++) { /* keys and values of that layer come from below: no gradient either */
+        const pfm_graph_node *node = &f.graph->nodes[n];
+        if (node->operand[0] >= 0 &&
+            strstr(pfm_parameters_get(f.parameters, node->operand[0])->name, "2.self_attn.k_proj") != NULL)
+            assert_int_equal(plan->gradient_place[node->out[0]], PFM_NO_PLACE);
+    }
+    pfm_plan_free(plan);
+    pfm_peft_free(peft);
+    release(&f);
+}
+
+static void gradients_that_cannot_be_added_are_refused(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    fixture f;
+    create(&f);
+    pfm_value x = add_input(&f, true), a, b, sum;
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_attention);
+    node.in[0] = node.in[1] = node.in[2] = x; /* the query is one that attention writes and never adds to */
+    node.attributes = (pfm_op_attributes){.heads = 2, .kv_heads = 2, .head_dim = 8};
+    assert_ok(pfm_graph_add(f.graph, &node, &a, &err));
+    assert_ok(pfm_graph_add(f.graph, &node, &b, &err));
+    pfm_linear_options options = {.n = 16, .k = 16, .addend = a, .output = PFM_STORAGE_ACT};
+    assert_ok(pfm_build_linear(&f.builder, b, "sum", &options, &sum, &err));
+    pfm_plan *plan = NULL;
+    assert_error(pfm_plan_create(f.graph, &f.env, sum, &plan, &err), PFM_ERROR_UNSUPPORTED,
+                 "attention cannot add to the gradient of its input 0");
+    release(&f);
+}
+
+static void what_has_no_derivative_does_not_train(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    fixture f;
+    create(&f);
+    pfm_value ids, out;
+    assert_ok(pfm_graph_input(f.graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &ids, &err));
+    const pfm_parameter table = {.name = (char *)(uintptr_t) "table", .n = 9, .k = 16, .uses = PFM_USE_ROWS, .trainable = true};
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_embed);
+    assert_ok(pfm_build_parameter(&f.builder, &table, &node.operand[0], &err));
+    node.in[0] = ids;
+    assert_error(pfm_graph_add(f.graph, &node, &out, &err), PFM_ERROR_UNSUPPORTED, "embed cannot train the parameter table");
+    release(&f);
+}
+
+static void a_parameter_has_one_shape(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    fixture f;
+    create(&f);
+    pfm_value x = add_input(&f, false), y;
+    (void)add_linear(&f, x, "same", false, PFM_STORAGE_ACT);
+    (void)add_linear(&f, x, "same", false, PFM_STORAGE_ACT); /* shared by two places */
+    assert_int_equal(pfm_parameters_count(f.parameters), 1);
+    const pfm_linear_options options = {.n = 8, .k = 16, .addend = PFM_NO_VALUE, .output = PFM_STORAGE_ACT};
+    assert_error(pfm_build_linear(&f.builder, x, "same", &options, &y, &err), PFM_ERROR_MISMATCH,
+                 "same.weight is 16 x 16 in one place and 8 x 16");
+    const pfm_linear_options narrow = {.n = 16, .k = 8, .addend = PFM_NO_VALUE, .output = PFM_STORAGE_ACT};
+    assert_error(pfm_build_linear(&f.builder, x, "narrow", &narrow, &y, &err), PFM_ERROR_MISMATCH, "linear");
+    release(&f);
+}
+
+/* y = W2 (W1 x) and the gradient of x with fewer rows than planned, against sums in double. */
+static void a_run_may_be_smaller_than_planned(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    fixture f;
+    create(&f);
+    pfm_value x = add_input(&f, true),
+              y = add_linear(&f, add_linear(&f, x, "one", true, PFM_STORAGE_ACT), "two", false, PFM_STORAGE_F32);
+    pfm_graph_keep(f.graph, y);
+    assert_ok(pfm_parameters_allocate(f.parameters, &err));
+    assert_ok(pfm_parameters_initialise(f.parameters, 1, &err));
+    pfm_parameters_set(f.parameters, 1, pfm_parameters_get(f.parameters, 0)->values); /* the same matrix twice: W W x */
+    pfm_executor *executor = NULL;
+    assert_ok(pfm_executor_create(f.graph, &f.env, y, &executor, &err));
+    assert_error(pfm_executor_resize(executor, PFM_DIM_TOKENS, 33, &err), PFM_ERROR_MISMATCH, "33 rows do not fit into the 32");
+    const float *w = pfm_parameters_get(f.parameters, 0)->values;
+    for (int rows = 32; rows > 0; rows -= 31) {
+        float in[32 * 16];
+        for (int i = 0; i < 32 * 16; i++)
+            in[i] = (float)((i * 7) % 23) - 11;
+        assert_ok(pfm_executor_resize(executor, PFM_DIM_TOKENS, rows, &err));
+        pfm_executor_bind(executor, x, in);
+        pfm_executor_forward(executor);
+        const float *out = pfm_executor_data(executor, y);
+        float *seed = pfm_executor_gradient(executor, y), dx[32 * 16], expected[32 * 16] = {0};
+        for (int r = 0; r < rows; r++)
+            for (int i = 0; i < 16; i++) {
+                double sum = 0;
+                for (int j = 0; j < 16; j++)
+                    for (int k = 0; k < 16; k++) {
+                        sum += (double)w[i * 16 + j] * w[j * 16 + k] * in[r * 16 + k];
+                        expected[r * 16 + k] += w[i * 16 + j] * w[j * 16 + k]; /* of the sum of all outputs */
+                    }
+                assert_true(fabs(out[r * 16 + i] - sum) < 1e-4);
+                seed[r * 16 + i] = 1;
+            }
+        pfm_executor_backward(executor);
+        memcpy(dx, pfm_executor_gradient(executor, x), (size_t)rows * 16 * sizeof *dx);
+        for (int i = 0; i < rows * 16; i++)
+            assert_true(fabsf(dx[i] - expected[i]) < 1e-4f);
+    }
+    size_t count;
+    const pfm_profile *profile = pfm_executor_profile(executor, &count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(profile[i].calls, strcmp(profile[i].op, "linear") == 0 ? 4 : 0);
+    pfm_executor_free(executor);
+    release(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_is_used_again),
+        cmocka_unit_test(what_lives_does_not_overlap),
+        cmocka_unit_test(frozen_layers_below_cost_no_backward),
+        cmocka_unit_test(gradients_that_cannot_be_added_are_refused),
+        cmocka_unit_test(what_has_no_derivative_does_not_train),
+        cmocka_unit_test(a_parameter_has_one_shape),
+        cmocka_unit_test(a_run_may_be_smaller_than_planned),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
