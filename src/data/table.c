@@ -20,7 +20,7 @@ static const pfm_columns columns = {.id = "id",
 static pfm_status parse_lines(const char *text, size_t length, const char *file, pfm_records *out, pfm_error *err)
 {
     size_t line = 0;
-    for (size_t begin = 0; begin < length;) {
+    for (size_t begin = 0; text != NULL && begin < length;) {
         const char *end = memchr(text + begin, '\n', length - begin);
         size_t size = end == NULL ? length - begin : (size_t)(end - (text + begin));
         size_t blank = 0;

@@ -99,7 +99,7 @@ static pfm_status evaluate_bound(jinja_run *run, const jinja_node *node, int64_t
 
 static pfm_status evaluate_slice(jinja_run *run, const jinja_node *node, pfm_jinja_value *out)
 {
-    pfm_jinja_value from, stride = jinja_integer(1);
+    pfm_jinja_value from = {0}, stride = jinja_integer(1);
     int64_t begin, end;
     JINJA_TRY(evaluate(run, node->a, &from));
     if (from.type != PFM_JINJA_LIST)
@@ -144,7 +144,7 @@ static pfm_status evaluate_arguments(jinja_run *run, const jinja_node *list, jin
 {
     *out = (jinja_arguments){0};
     for (; list != NULL; list = list->next) {
-        pfm_jinja_value value;
+        pfm_jinja_value value = {0};
         JINJA_TRY(evaluate(run, list->kind == NODE_KEYWORD ? list->a : list, &value));
         if (list->kind == NODE_KEYWORD)
             JINJA_TRY(pfm_jinja_dict_set(run->arena, &out->keywords, list->text, list->length, value, run->err));
@@ -161,7 +161,7 @@ static pfm_status evaluate_arguments(jinja_run *run, const jinja_node *list, jin
 static pfm_status evaluate_call(jinja_run *run, const jinja_node *node, pfm_jinja_value *out)
 {
     jinja_arguments arguments;
-    pfm_jinja_value callee;
+    pfm_jinja_value callee = {0};
     JINJA_TRY(evaluate_arguments(run, node->list, &arguments));
     if (node->a->kind == NODE_INDEX && node->a->dotted) {
         JINJA_TRY(evaluate(run, node->a->a, &callee));
@@ -180,7 +180,7 @@ static pfm_status evaluate_call(jinja_run *run, const jinja_node *node, pfm_jinj
 static pfm_status evaluate_filter(jinja_run *run, const jinja_node *node, pfm_jinja_value *out)
 {
     jinja_arguments arguments;
-    pfm_jinja_value value;
+    pfm_jinja_value value = {0};
     JINJA_TRY(evaluate(run, node->a, &value));
     JINJA_TRY(evaluate_arguments(run, node->list, &arguments));
     run->line = node->line;
@@ -189,7 +189,7 @@ static pfm_status evaluate_filter(jinja_run *run, const jinja_node *node, pfm_ji
 
 static pfm_status evaluate_test(jinja_run *run, const jinja_node *node, pfm_jinja_value *out)
 {
-    pfm_jinja_value value, argument = jinja_undefined("an argument");
+    pfm_jinja_value value = {0}, argument = jinja_undefined("an argument");
     bool result = false;
     JINJA_TRY(evaluate(run, node->a, &value));
     if (node->list != NULL)
@@ -253,7 +253,7 @@ static bool order(const char *operator, size_t length, pfm_jinja_value a, pfm_ji
 
 static pfm_status evaluate_binary(jinja_run *run, const jinja_node *node, pfm_jinja_value *out)
 {
-    pfm_jinja_value a, b;
+    pfm_jinja_value a = {0}, b = {0};
     const char *operator= node->text;
     size_t length = node->length;
     JINJA_TRY(evaluate(run, node->a, &a));
@@ -298,7 +298,7 @@ static pfm_status evaluate_choice(jinja_run *run, const jinja_node *node, pfm_ji
 
 static pfm_status evaluate_kind(jinja_run *run, const jinja_node *node, pfm_jinja_value *out)
 {
-    pfm_jinja_value value, key;
+    pfm_jinja_value value = {0}, key = {0};
     switch (node->kind) {
     case NODE_CONSTANT: *out = node->value; return PFM_OK;
     case NODE_NAME: return evaluate_name(run, node, out);
@@ -341,7 +341,7 @@ static pfm_status evaluate(jinja_run *run, const jinja_node *node, pfm_jinja_val
 
 static pfm_status run_set(jinja_run *run, const jinja_node *node)
 {
-    pfm_jinja_value value, owner;
+    pfm_jinja_value value = {0}, owner = {0};
     JINJA_TRY(evaluate(run, node->b, &value));
     if (node->a->kind == NODE_NAME)
         return pfm_jinja_dict_set(run->arena, &run->scope->variables, node->a->text, node->a->length, value, run->err);
@@ -376,13 +376,14 @@ static pfm_status list_items(jinja_run *run, pfm_jinja_value from, pfm_jinja_val
 static pfm_status bind_names(jinja_run *run, const jinja_node *names, pfm_jinja_value item)
 {
     size_t part = 0;
+    const bool several = names != NULL && names->next != NULL;
     for (const jinja_node *name = names; name != NULL; name = name->next, part++) {
-        if (names->next != NULL && (item.type != PFM_JINJA_LIST || part >= item.length))
+        if (several && (item.type != PFM_JINJA_LIST || part >= item.length))
             return jinja_fail(run, PFM_ERROR_FORMAT, "an item of the loop has not as many parts as the loop has names");
-        pfm_jinja_value value = names->next == NULL ? item : item.items[part];
+        pfm_jinja_value value = several ? item.items[part] : item;
         JINJA_TRY(pfm_jinja_dict_set(run->arena, &run->scope->variables, name->text, name->length, value, run->err));
     }
-    if (names->next != NULL && part != item.length)
+    if (several && part != item.length)
         return jinja_fail(run, PFM_ERROR_FORMAT, "an item of the loop has not as many parts as the loop has names");
     return PFM_OK;
 }
@@ -393,23 +394,25 @@ static pfm_status filter_items(jinja_run *run, const jinja_node *node, pfm_jinja
     pfm_jinja_value *chosen = NULL;
     size_t count = 0;
     JINJA_TRY(pfm_jinja_allocate(run->arena, items.length * sizeof *chosen, &chosen, run->err));
-    jinja_scope scope = {.above = run->scope};
-    run->scope = &scope;
+    jinja_scope *scope = NULL; /* in the arena: a failure leaves run->scope where it is */
+    JINJA_TRY(pfm_jinja_allocate(run->arena, sizeof *scope, &scope, run->err));
+    *scope = (jinja_scope){.above = run->scope};
+    run->scope = scope;
     for (size_t i = 0; i < items.length; i++) {
-        pfm_jinja_value condition;
+        pfm_jinja_value condition = {0};
         JINJA_TRY(bind_names(run, node->b, items.items[i]));
         JINJA_TRY(evaluate(run, node->c, &condition));
         if (jinja_is_true(condition))
             chosen[count++] = items.items[i];
     }
-    run->scope = scope.above;
+    run->scope = scope->above;
     *kept = jinja_list(chosen, count);
     return PFM_OK;
 }
 
 static pfm_status run_for(jinja_run *run, const jinja_node *node)
 {
-    pfm_jinja_value from, items;
+    pfm_jinja_value from = {0}, items = {0};
     JINJA_TRY(evaluate(run, node->a, &from));
     JINJA_TRY(list_items(run, from, &items));
     if (node->c != NULL)
@@ -417,13 +420,14 @@ static pfm_status run_for(jinja_run *run, const jinja_node *node)
     pfm_jinja_loop *loop = NULL;
     JINJA_TRY(pfm_jinja_allocate(run->arena, sizeof *loop, &loop, run->err));
     *loop = (pfm_jinja_loop){.items = items.items, .count = items.length};
-    jinja_scope *above = run->scope;
-    for (; loop->index < loop->count; loop->index++) {
-        jinja_scope scope = {.above = above}; /* what is set within is forgotten */
-        run->scope = &scope;
+    jinja_scope *above = run->scope, *scope = NULL;
+    JINJA_TRY(pfm_jinja_allocate(run->arena, sizeof *scope, &scope, run->err));
+    for (; items.items != NULL && loop->index < loop->count; loop->index++) {
+        *scope = (jinja_scope){.above = above}; /* what is set within is forgotten */
+        run->scope = scope;
         JINJA_TRY(bind_names(run, node->b, items.items[loop->index]));
         pfm_jinja_value self = {.type = PFM_JINJA_LOOP, .loop = loop};
-        JINJA_TRY(pfm_jinja_dict_set(run->arena, &scope.variables, "loop", 4, self, run->err));
+        JINJA_TRY(pfm_jinja_dict_set(run->arena, &scope->variables, "loop", 4, self, run->err));
         JINJA_TRY(run_body(run, node->list));
         run->scope = above;
     }
@@ -432,7 +436,7 @@ static pfm_status run_for(jinja_run *run, const jinja_node *node)
 
 static pfm_status run_statement(jinja_run *run, const jinja_node *node)
 {
-    pfm_jinja_value value;
+    pfm_jinja_value value = {0};
     JINJA_TRY(step(run, node));
     if (run->out->size > run->arena->limit)
         return jinja_fail(run, PFM_ERROR_UNSUPPORTED, "it writes more than %zu bytes", run->arena->limit);

@@ -158,7 +158,8 @@ static pfm_status translate_interval(translation *t, pfm_error *err)
     if (status == PFM_OK) {
         char *atom = t->out.data + t->atom;
         memmove(atom + 3, atom, t->out.size - 4 - t->atom);
-        memcpy(atom, "(?:", 3);
+        static const char group[] = {'(', '?', ':'};
+        memcpy(atom, group, sizeof group);
     }
     return status;
 }

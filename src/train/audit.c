@@ -68,7 +68,7 @@ pfm_status pfm_audit_write(const pfm_trainer *trainer, pfm_error *err)
     pfm_process_time(time);
     pfm_process_machine(machine, sizeof machine);
     if (pfm_path_is_folder(session->language_path))
-        strcpy(language, "");
+        language[0] = '\0';
     else
         PFM_TRY(pfm_hash_file(session->language_path, language, err));
     PFM_TRY(pfm_recipe_hash(session->recipe, recipe, err));

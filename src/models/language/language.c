@@ -31,10 +31,7 @@ static pfm_status load_config_json(const char *path, json_t **out, pfm_error *er
     PFM_TRY(pfm_string_copy(path, &folder, err));
     if (!pfm_path_is_folder(folder)) {
         char *slash = strrchr(folder, '/');
-        if (slash == NULL)
-            strcpy(folder, ".");
-        else
-            *slash = '\0';
+        folder[slash == NULL ? 0 : slash - folder] = '\0';
     }
     PFM_TRY(pfm_path_join(folder, "config.json", &file, err));
     PFM_TRY(pfm_json_load(file, out, err));
@@ -120,7 +117,7 @@ done:
  * the way back. */
 static void reorder_heads(const float *from, int64_t heads, int64_t head_rows, int64_t k, bool to_gguf, float *to)
 {
-    for (int64_t h = 0; h < heads; h++) {
+    for (int64_t h = 0; from != NULL && h < heads; h++) {
         for (int64_t r = 0; r < head_rows; r++) {
             int64_t paired = r < head_rows / 2 ? 2 * r : 2 * (r - head_rows / 2) + 1; /* where GGUF has Hugging Face's row r */
             int64_t source = to_gguf ? r : paired, target = to_gguf ? paired : r;
@@ -138,7 +135,7 @@ pfm_status pfm_language_to_gguf_order(const pfm_language_config *config, const c
     if (!config->family->gguf_name(config, name, full, &heads) || heads == 0)
         return PFM_OK;
     pfm_status status = pfm_allocate((size_t)(n * k), sizeof *copy, &copy, err);
-    if (status != PFM_OK)
+    if (status != PFM_OK || copy == NULL)
         return status;
     memcpy(copy, values, (size_t)(n * k) * sizeof *values);
     reorder_heads(copy, heads, n / heads, k, true, values);

@@ -248,6 +248,17 @@ done:
     return status;
 }
 
+/* What stands behind "model.layers.N."; NULL where the name is not of that form. */
+static const char *split_layer(const char *name, long *layer)
+{
+    static const char begin[] = "model.layers.";
+    if (strncmp(name, begin, sizeof begin - 1) != 0)
+        return NULL;
+    char *end = NULL;
+    *layer = strtol(name + sizeof begin - 1, &end, 10);
+    return end > name + sizeof begin - 1 && *end == '.' ? end + 1 : NULL;
+}
+
 static bool gguf_name(const pfm_language_config *config, const char *name, char out[128], int *rotary_heads)
 {
     static const struct {
@@ -267,13 +278,14 @@ static bool gguf_name(const pfm_language_config *config, const char *name, char 
             return true;
         }
     }
-    int layer = -1, length = 0;
-    if (sscanf(name, "model.layers.%d.%n", &layer, &length) != 1 || length == 0)
+    long layer = -1;
+    const char *part_name = split_layer(name, &layer);
+    if (part_name == NULL)
         return false;
     for (size_t i = 0; i < sizeof in_block / sizeof *in_block; i++) {
-        if (strcmp(name + length, in_block[i].ours) != 0)
+        if (strcmp(part_name, in_block[i].ours) != 0)
             continue;
-        (void)snprintf(out, 128, "blk.%d.%s", layer, in_block[i].gguf);
+        (void)snprintf(out, 128, "blk.%ld.%s", layer, in_block[i].gguf);
         if (strstr(name, "q_proj") != NULL)
             *rotary_heads = config->heads;
         else if (strstr(name, "k_proj") != NULL)
