@@ -15,7 +15,7 @@ static void ids_are_those_of_transformers(void **state)
     pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
     pfm_session *session = tiny_session(context, false, NULL, 0);
     for (int i = 0; i < TINY_ROWS; i++) {
-        char name[16];
+        char name[32];
         size_t count, one, begin = 0;
         (void)snprintf(name, sizeof name, "row%d", i);
         int32_t *golden = tiny_golden_ids(name, &count);

@@ -117,7 +117,7 @@ done:
  * the way back. */
 static void reorder_heads(const float *from, int64_t heads, int64_t head_rows, int64_t k, bool to_gguf, float *to)
 {
-    for (int64_t h = 0; from != NULL && h < heads; h++) {
+    for (int64_t h = 0; from != NULL && to != NULL && h < heads; h++) {
         for (int64_t r = 0; r < head_rows; r++) {
             int64_t paired = r < head_rows / 2 ? 2 * r : 2 * (r - head_rows / 2) + 1; /* where GGUF has Hugging Face's row r */
             int64_t source = to_gguf ? r : paired, target = to_gguf ? paired : r;
