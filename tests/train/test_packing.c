@@ -1,0 +1,163 @@
+/* A step's gradients do not depend on how it is cut into micro-batches, nor on packing, nor on the number of threads. */
+#include "tiny_training.h"
+
+#include <math.h>
+
+/* B starts at zero, and A's gradient with it: give every factor values. */
+static void fill_factors(pfm_parameters *parameters)
+{
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        if (strstr(p->name, ".lora_B.") != NULL)
+            tiny_spread((uint32_t)i, (size_t)(p->n * p->k), p->values);
+    }
+    pfm_parameters_repack(parameters);
+}
+
+/* Gradients of a step with these overrides; the caller frees. *parameters stay with the trainer, which the caller closes. */
+static float *gradients_of(pfm_context *context, const char *const *sets, int set_count, int64_t step, pfm_step_result *result,
+                           pfm_trainer **trainer)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    *trainer = open_trainer(context, sets, set_count);
+    fill_factors((*trainer)->session->model->parameters);
+    assert_ok(pfm_trainer_gradients(*trainer, step, result, &err));
+    return tiny_copy_gradients((*trainer)->session->model->parameters);
+}
+
+static void a_step_may_be_cut_and_packed_at_will(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"train.pack=false", "train.micro_batch=0"},
+                                           {"train.pack=true", "train.micro_batch=1"},
+                                           {"train.pack=false", "train.micro_batch=1"},
+                                           {"train.pack=true", "train.micro_batch=3"}};
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    for (int64_t step = 0; step < 4; step += 3) { /* the second one crosses the end of the epoch */
+        pfm_step_result whole, other;
+        pfm_trainer *trainer = NULL;
+        float *gradients = gradients_of(context, NULL, 0, step, &whole, &trainer);
+        close_trainer(trainer);
+        assert_int_equal(whole.samples, TRAINING_BATCH);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            float *copy = gradients_of(context, cases[i], 2, step, &other, &trainer);
+            assert_gradients_near(trainer->session->model->parameters, gradients, 1e-5);
+            assert_true(fabs(other.loss - whole.loss) <= 1e-5 * whole.loss);
+            assert_int_equal(other.answers, whole.answers);
+            if (strcmp(cases[i][0], "train.pack=false") == 0)
+                assert_true(other.tokens > whole.tokens); /* packing saves something here */
+            else
+                assert_int_equal(other.tokens, whole.tokens);
+            free(copy);
+            close_trainer(trainer);
+        }
+        free(gradients);
+    }
+    pfm_context_free(context);
+}
+
+static void threads_do_not_change_a_bit(void **state)
+{
+    (void)state;
+    float *first = NULL;
+    for (int threads = 1; threads <= 3; threads++) {
+        pfm_step_result result;
+        pfm_trainer *trainer = NULL;
+        pfm_context *context = tiny_context(NULL, threads, PFM_PRECISION_F32);
+        float *gradients = gradients_of(context, NULL, 0, 1, &result, &trainer);
+        size_t bytes = (size_t)pfm_parameters_trainable(trainer->session->model->parameters) * sizeof *gradients;
+        if (first == NULL)
+            first = gradients;
+        else
+            assert_memory_equal(gradients, first, bytes);
+        if (gradients != first)
+            free(gradients);
+        close_trainer(trainer);
+        pfm_context_free(context);
+    }
+    free(first);
+}
+
+/* Dropout is another at every step: with nothing learned in between, the same rows give other gradients. */
+static void dropout_is_drawn_anew_at_every_step(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"train.batch=17", "data.group=1"}; /* every step holds every row */
+    pfm_step_result first, again, next;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_trainer *trainer = NULL;
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    float *gradients = gradients_of(context, sets, 2, 0, &first, &trainer);
+    const pfm_parameters *parameters = trainer->session->model->parameters;
+    assert_ok(pfm_trainer_gradients(trainer, 0, &again, &err));
+    float *same = tiny_copy_gradients(parameters);
+    assert_memory_equal(same, gradients, (size_t)pfm_parameters_trainable(parameters) * sizeof *same);
+    assert_ok(pfm_trainer_gradients(trainer, 1, &next, &err));
+    assert_true(fabs(next.loss - first.loss) > 1e-3 * first.loss);
+    double loss, loss_again; /* and validation has none */
+    assert_ok(pfm_trainer_validate(trainer, &loss, &err));
+    assert_ok(pfm_trainer_gradients(trainer, 2, &next, &err));
+    assert_ok(pfm_trainer_validate(trainer, &loss_again, &err));
+    assert_true(loss == loss_again);
+    free(gradients);
+    free(same);
+    close_trainer(trainer);
+    pfm_context_free(context);
+}
+
+static void a_loss_that_is_no_number_stops_the_training(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_step_result result;
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    pfm_trainer *trainer = open_trainer(context, NULL, 0);
+    pfm_parameters *parameters = trainer->session->model->parameters;
+    const pfm_parameter *bias = pfm_parameters_get(parameters, pfm_parameters_find(parameters, "aligner.proj.bias"));
+    assert_ok(pfm_trainer_step(trainer, 0, &result, &err));
+    bias->values[3] = NAN;
+    float before = bias->values[4];
+    assert_error(pfm_trainer_step(trainer, 1, &result, &err), PFM_ERROR_NUMERIC, "step 2");
+    assert_true(bias->values[4] == before); /* nothing was learned from it */
+    close_trainer(trainer);
+    pfm_context_free(context);
+}
+
+/* One step from the same gradients: with clipping they count as much less. AdamW's first moment tells. */
+static void a_large_gradient_is_clipped(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const sets[] = {"train.clip_norm=0", "train.clip_norm=0.01"};
+    double norm[2], moment[2];
+    for (int i = 0; i < 2; i++) {
+        pfm_step_result result;
+        pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+        pfm_trainer *trainer = open_trainer(context, sets + i, 1);
+        assert_ok(pfm_trainer_step(trainer, 0, &result, &err));
+        const pfm_parameters *parameters = trainer->session->model->parameters;
+        double squares = 0;
+        for (int j = 0; j < pfm_parameters_count(parameters); j++) {
+            const pfm_parameter *p = pfm_parameters_get(parameters, j);
+            for (int64_t v = 0; p->trainable && v < p->n * p->k; v++)
+                squares += (double)p->moment1[v] * p->moment1[v];
+        }
+        norm[i] = result.gradient_norm;
+        moment[i] = sqrt(squares);
+        close_trainer(trainer);
+        pfm_context_free(context);
+    }
+    assert_true(norm[0] == norm[1] && norm[0] > 0.02); /* the norm shown is the one before clipping */
+    assert_true(fabs(moment[0] - 0.1 * norm[0]) < 1e-4 * norm[0]);
+    assert_true(fabs(moment[1] - 0.1 * 0.01) < 1e-7);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_step_may_be_cut_and_packed_at_will), cmocka_unit_test(threads_do_not_change_a_bit),
+        cmocka_unit_test(dropout_is_drawn_anew_at_every_step),  cmocka_unit_test(a_loss_that_is_no_number_stops_the_training),
+        cmocka_unit_test(a_large_gradient_is_clipped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,93 @@
+#include "tiny_training.h"
+
+#include "base/file.h"
+#include "models/random_lite0.h"
+#include "pefomed/image.h"
+
+static char recipe_path[256], data_path[256];
+
+const char *training_recipe(void) { return recipe_path; }
+const char *training_data(void) { return data_path; }
+
+enum { PICTURES = 7, SIDE = 64 };
+
+static void make_picture(int number)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static uint8_t rgb[SIDE * SIDE * 3];
+    char name[32];
+    for (int i = 0; i < SIDE * SIDE * 3; i++)
+        rgb[i] = (uint8_t)((i / 3 % SIDE) * (number + 1) + (i / 3 / SIDE) * 3 * (i % 3) + 40 * number);
+    const pfm_image image = {.width = SIDE, .height = SIDE, .rgb = rgb};
+    (void)snprintf(name, sizeof name, "p%d.png", number);
+    assert_ok(pfm_image_write_png(&image, test_path(test_scratch_folder(), name), &err));
+}
+
+static void make_table(void)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const questions[] = {"Is the lung normal?", "Where is the lesion?", "Which organ is abnormal?",
+                                            "Is the heart normal?"};
+    static const char *const answers[] = {"yes", "left lung", "no", "the liver", "right"};
+    pfm_buffer text = {0};
+    for (int row = 0; row < TRAINING_ROWS + 4; row++) {
+        bool train = row < TRAINING_ROWS;
+        int picture = train ? row / 4 : 5 + (row - TRAINING_ROWS) / 2;
+        assert_ok(pfm_buffer_append_format(
+            &text, &err, "{\"image\": \"p%d.png\", \"question\": \"%s\", \"answer\": \"%s\", \"split\": \"%s\"}\n", picture,
+            questions[row % 4], answers[row * 7 % 5], train ? "train" : "validate"));
+    }
+    assert_ok(pfm_file_write(data_path, text.data, text.size, &err));
+    pfm_buffer_free(&text);
+}
+
+static void make_recipe(void)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer text = {0};
+    assert_ok(pfm_buffer_append_format(
+        &text, &err,
+        "model: {vision: '%s/lite0.safetensors', image_size: 64, merge: 1, aligner: concat-linear, language: '%s'}\n"
+        "peft: {method: lora, rank: 4, alpha: 8, dropout: 0.3, targets: [q_proj, v_proj, up_proj]}\n"
+        "data: {dataset: table, group: 3}\n"
+        "prompt: {instruction: 'Look at the image and answer: {question}'}\n"
+        "train: {epochs: 2.4, batch: 5, learning_rate: 1e-2, warmup_steps: 2, weight_decay: 0.05, checkpoint_every: 3}\n",
+        test_scratch_folder(), tiny_path("llama")));
+    assert_ok(pfm_file_write(recipe_path, text.data, text.size, &err));
+    pfm_buffer_free(&text);
+}
+
+void make_training(void)
+{
+    if (recipe_path[0] != '\0')
+        return;
+    (void)snprintf(recipe_path, sizeof recipe_path, "%s/tiny.yaml", test_scratch_folder());
+    (void)snprintf(data_path, sizeof data_path, "%s/table.jsonl", test_scratch_folder());
+    write_random_lite0(test_path(test_scratch_folder(), "lite0.safetensors"));
+    for (int i = 0; i < PICTURES; i++)
+        make_picture(i);
+    make_table();
+    make_recipe();
+}
+
+pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set_count)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL;
+    pfm_session *session = NULL;
+    pfm_trainer *trainer = NULL;
+    make_training();
+    assert_ok(pfm_recipe_load(recipe_path, sets, set_count, &recipe, &err));
+    assert_ok(pfm_session_create(context, recipe, true, &session, &err));
+    assert_ok(pfm_trainer_create(session, data_path, &trainer, &err));
+    assert_ok(pfm_trainer_build(trainer, &err));
+    assert_ok(pfm_trainer_prepare(trainer, &err));
+    return trainer;
+}
+
+void close_trainer(pfm_trainer *trainer)
+{
+    pfm_session *session = trainer->session;
+    pfm_trainer_free(trainer);
+    pfm_session_free(session);
+}

@@ -1,0 +1,22 @@
+/* A training that takes a second: the tiny language model, a random vision encoder, seven pictures of 64 pixels and a table of
+ * questions, all in the test's scratch folder. */
+#ifndef PFM_TESTS_TRAIN_TINY_TRAINING_H
+#define PFM_TESTS_TRAIN_TINY_TRAINING_H
+
+#include "models/tiny.h"
+
+#include "train/trainer.h"
+
+enum { TRAINING_STEPS = 8, TRAINING_BATCH = 5, TRAINING_ROWS = 17 };
+
+/* Makes weights, pictures, table and recipe at the first call. */
+void make_training(void);
+const char *training_recipe(void); /* the recipe's path; borrowed */
+const char *training_data(void);   /* the table's path; borrowed */
+
+/* A trainer ready to step, in f32; sets are overrides. */
+pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set_count);
+/* Frees it and its session. */
+void close_trainer(pfm_trainer *trainer);
+
+#endif
