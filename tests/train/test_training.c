@@ -1,0 +1,383 @@
+/* Whole trainings: the same bits for any number of threads and however often they are broken off, a log without gaps, and
+ * errors that lose nothing. */
+#include "tiny_training.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "formats/weights.h"
+#include "pefomed/train.h"
+
+#include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { NEVER = 1 << 30 };
+
+/* Breaks a training off after so many reported steps: by the flag that a signal would set, or by dying on the spot. */
+typedef struct stopper {
+    volatile int interrupt;
+    int left;
+    bool dies;
+} stopper;
+
+static void watch(void *user, const pfm_progress *progress)
+{
+    stopper *s = user;
+    if (strcmp(progress->task, "training") != 0 || --s->left != 0)
+        return;
+    if (s->dies)
+        raise(SIGKILL);
+    s->interrupt = 1;
+}
+
+static pfm_status train_with(const char *out, int threads, stopper *s, const char *const *sets, int set_count, bool fresh,
+                             pfm_error *err)
+{
+    pfm_context *context = NULL;
+    char *json = NULL;
+    make_training();
+    const pfm_context_options options = {.threads = threads,
+                                         .seed = 42,
+                                         .precision = PFM_PRECISION_F32,
+                                         .progress = watch,
+                                         .user = s,
+                                         .interrupt = &s->interrupt,
+                                         .home = test_path(test_scratch_folder(), "home")};
+    pfm_status status = pfm_context_create(&options, &context, err);
+    if (status != PFM_OK)
+        return status;
+    const pfm_train_options train = {
+        .recipe = training_recipe(), .data = training_data(), .out = out, .sets = sets, .set_count = set_count, .fresh = fresh};
+    status = pfm_train(context, &train, &json, err);
+    assert_int_equal(status == PFM_OK, json != NULL);
+    free(json);
+    pfm_context_free(context);
+    return status;
+}
+
+static pfm_status train_plainly(const char *out, const char *const *sets, int set_count, pfm_error *err)
+{
+    stopper s = {.left = NEVER};
+    return train_with(out, 2, &s, sets, set_count, false, err);
+}
+
+/* Scratch folders whose names stay valid. */
+static const char *folder_of(const char *name)
+{
+    static char paths[32][256];
+    static int used;
+    assert_true(used < 32);
+    (void)snprintf(paths[used], sizeof paths[0], "%s/%s", test_scratch_folder(), name);
+    return paths[used++];
+}
+
+/* The run that nothing disturbs, made once. */
+static const char *reference(void)
+{
+    static const char *folder;
+    pfm_error err = PFM_ERROR_INIT;
+    if (folder == NULL) {
+        folder = folder_of("reference");
+        assert_ok(train_plainly(folder, NULL, 0, &err));
+    }
+    return folder;
+}
+
+static void assert_same_file(const char *a, const char *b, const char *name)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer x = {0}, y = {0};
+    assert_ok(pfm_file_read(test_path(a, name), 0, &x, &err));
+    assert_ok(pfm_file_read(test_path(b, name), 0, &y, &err));
+    if (x.size != y.size || memcmp(x.data, y.data, x.size) != 0)
+        fail_msg("%s differs between %s and %s", name, a, b);
+    pfm_buffer_free(&x);
+    pfm_buffer_free(&y);
+}
+
+/* Tensors alone: the progress beside them holds seconds. */
+static void assert_same_tensors(const char *a, const char *b, const char *name)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *x = NULL, *y = NULL;
+    assert_ok(pfm_weights_open(test_path(a, name), &x, &err));
+    assert_ok(pfm_weights_open(test_path(b, name), &y, &err));
+    assert_int_equal(pfm_weights_count(x), pfm_weights_count(y));
+    for (size_t i = 0; i < pfm_weights_count(x); i++) {
+        const pfm_weight *p = pfm_weights_at(x, i), *q = pfm_weights_find(y, p->name);
+        if (q == NULL || p->bytes != q->bytes || memcmp(p->data, q->data, p->bytes) != 0)
+            fail_msg("%s differs between %s and %s", p->name, a, b);
+    }
+    assert_string_equal(pfm_weights_meta_string(x, "step", NULL), pfm_weights_meta_string(y, "step", NULL));
+    pfm_weights_close(x);
+    pfm_weights_close(y);
+}
+
+/* Steps 1..TRAINING_STEPS, each once; what they say but the time and the memory is what the other log says. */
+static void assert_same_log(const char *a, const char *b)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    json_t *x = NULL, *y = NULL;
+    static const char *const keys[] = {"epoch", "loss", "lr", "grad_norm", "tokens", "samples", "validation_loss"};
+    assert_ok(pfm_json_load_lines(test_path(a, "log.jsonl"), &x, &err));
+    assert_ok(pfm_json_load_lines(test_path(b, "log.jsonl"), &y, &err));
+    assert_int_equal(json_array_size(x), TRAINING_STEPS);
+    assert_int_equal(json_array_size(y), TRAINING_STEPS);
+    for (size_t i = 0; i < TRAINING_STEPS; i++) {
+        const json_t *p = json_array_get(x, i), *q = json_array_get(y, i);
+        assert_int_equal(json_integer_value(json_object_get(p, "step")), i + 1);
+        assert_int_equal(json_integer_value(json_object_get(q, "step")), i + 1);
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+            const json_t *one = json_object_get(p, keys[k]), *other = json_object_get(q, keys[k]);
+            if (one != other && !json_equal(one, other))
+                fail_msg("step %zu: %s differs between %s and %s", i + 1, keys[k], a, b);
+        }
+    }
+    json_decref(x);
+    json_decref(y);
+}
+
+static void assert_same_run(const char *a, const char *b)
+{
+    assert_same_file(a, b, "adapter/adapter_model.safetensors");
+    assert_same_file(a, b, "adapter/adapter_config.json");
+    assert_same_file(a, b, "aligner.safetensors");
+    assert_same_tensors(a, b, "checkpoint/state.safetensors");
+    assert_same_log(a, b);
+}
+
+static void threads_do_not_change_a_run(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    stopper s = {.left = NEVER};
+    const char *out = folder_of("one_thread");
+    assert_ok(train_with(out, 1, &s, NULL, 0, false, &err));
+    assert_same_run(out, reference());
+}
+
+static void a_stopped_run_goes_on_to_the_same_bits(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const int stops[] = {1, 3, 2}; /* off and on the steps that are saved anyway */
+    const char *out = folder_of("stopped");
+    int done = 0;
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
+        stopper s = {.left = stops[i]};
+        char message[64];
+        done += stops[i];
+        (void)snprintf(message, sizeof message, "stopped after step %d of %d", done, TRAINING_STEPS);
+        assert_error(train_with(out, 1 + (int)i % 2, &s, NULL, 0, false, &err), PFM_ERROR_INTERRUPTED, message);
+        assert_false(pfm_path_exists(test_path(out, "aligner.safetensors"))); /* it is not finished */
+    }
+    assert_ok(train_plainly(out, NULL, 0, &err));
+    assert_same_run(out, reference());
+    assert_ok(train_plainly(out, NULL, 0, &err)); /* a finished one stays as it is */
+    assert_same_run(out, reference());
+}
+
+static void a_killed_run_goes_on_to_the_same_bits(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const int deaths[] = {2, 5, 1, 3}; /* before the first checkpoint, past it, at once, past the next */
+    const char *out = folder_of("killed");
+    make_training();
+    for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            stopper s = {.left = deaths[i], .dies = true};
+            pfm_error ignored = PFM_ERROR_INIT;
+            (void)!train_with(out, 1, &s, NULL, 0, false, &ignored);
+            _exit(1);
+        }
+        int how = 0;
+        assert_int_equal(waitpid(child, &how, 0), child);
+        assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
+    }
+    assert_ok(train_plainly(out, NULL, 0, &err));
+    assert_same_run(out, reference());
+}
+
+static void a_torn_line_of_the_log_is_written_again(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    stopper s = {.left = 4};
+    const char *out = folder_of("torn");
+    assert_error(train_with(out, 2, &s, NULL, 0, false, &err), PFM_ERROR_INTERRUPTED, "stopped");
+    FILE *log = fopen(test_path(out, "log.jsonl"), "a");
+    assert_non_null(log);
+    assert_true(fputs("{\"step\":5,\"lo", log) >= 0);
+    assert_int_equal(fclose(log), 0);
+    assert_ok(train_plainly(out, NULL, 0, &err));
+    assert_same_run(out, reference());
+}
+
+static void read_tensor(const char *run, const char *file, const char *name, float *out, size_t count)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *weights = NULL;
+    assert_ok(pfm_weights_open(test_path(run, file), &weights, &err));
+    const pfm_weight *weight = pfm_weights_find(weights, name);
+    assert_non_null(weight);
+    assert_int_equal(pfm_weight_values(weight), count);
+    assert_ok(pfm_weight_expand(weight, out, &err));
+    pfm_weights_close(weights);
+}
+
+/* The recipes differ in packing alone. AdamW makes much of small differences, so this bound is wider than that of a gradient.
+ */
+static void packing_does_not_change_what_is_learned(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const sets[] = {"train.pack=false"};
+    static float a[TINY_HIDDEN * 1280], b[TINY_HIDDEN * 1280];
+    const char *out = folder_of("unpacked");
+    assert_ok(train_plainly(out, sets, 1, &err));
+    read_tensor(out, "aligner.safetensors", "proj.weight", a, TINY_HIDDEN * 1280);
+    read_tensor(reference(), "aligner.safetensors", "proj.weight", b, TINY_HIDDEN * 1280);
+    assert_near("proj.weight", a, b, TINY_HIDDEN * 1280, 1e-3);
+    static const char factor[] = "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight";
+    read_tensor(out, "adapter/adapter_model.safetensors", factor, a, TINY_HIDDEN * 4);
+    read_tensor(reference(), "adapter/adapter_model.safetensors", factor, b, TINY_HIDDEN * 4);
+    assert_near(factor, a, b, TINY_HIDDEN * 4, 1e-2);
+}
+
+static void something_is_learned(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    json_t *lines = NULL;
+    assert_ok(pfm_json_load_lines(test_path(reference(), "log.jsonl"), &lines, &err));
+    double first = json_number_value(json_object_get(json_array_get(lines, 0), "loss"));
+    double last = json_number_value(json_object_get(json_array_get(lines, TRAINING_STEPS - 1), "loss"));
+    assert_true(last < 0.8 * first);
+    assert_true(json_is_number(json_object_get(json_array_get(lines, TRAINING_STEPS - 1), "validation_loss")));
+    json_decref(lines);
+}
+
+/* ---- errors ---- */
+
+static void a_folder_of_another_recipe_is_left_alone(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const sets[] = {"peft.rank=3"};
+    const char *out = folder_of("other");
+    stopper s = {.left = 2};
+    assert_error(train_with(out, 2, &s, NULL, 0, false, &err), PFM_ERROR_INTERRUPTED, "stopped after step 2");
+    assert_error(train_plainly(out, sets, 1, &err), PFM_ERROR_MISMATCH, "peft.rank");
+    assert_ok(train_plainly(out, NULL, 0, &err)); /* nothing was lost */
+    assert_same_run(out, reference());
+    s = (stopper){.left = NEVER};
+    assert_ok(train_with(out, 2, &s, sets, 1, true, &err)); /* and --fresh begins anew */
+    assert_error(train_plainly(out, NULL, 0, &err), PFM_ERROR_MISMATCH, "another recipe");
+}
+
+static void bad_recipes_are_one_line_and_make_no_folder(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const struct {
+        const char *set, *part;
+    } cases[] = {{"peft.rank=0", "peft.rank"},
+                 {"peft.targets=[q_proj, q_prj]", "'q_prj' matches no layer"},
+                 {"peft.rnk=3", "peft.rank"},
+                 {"data.train=nowhere", "nowhere"},
+                 {"train.max_tokens=16", "train.max_tokens"},
+                 {"model.language=/nowhere", "/nowhere"}};
+    const char *out = folder_of("refused");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pfm_status status = train_plainly(out, &cases[i].set, 1, &err);
+        if (status == PFM_OK || strstr(err.message, cases[i].part) == NULL || strchr(err.message, '\n') != NULL)
+            fail_msg("%s: %s with \"%s\"", cases[i].set, pfm_status_name(status), err.message);
+        err = (pfm_error)PFM_ERROR_INIT;
+        assert_false(pfm_path_exists(out));
+    }
+}
+
+static void a_folder_that_cannot_be_is_named(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    make_training();
+    char out[512];
+    (void)snprintf(out, sizeof out, "%s/run", training_data()); /* below a file */
+    assert_error(train_plainly(out, NULL, 0, &err), PFM_ERROR_IO, "table.jsonl");
+}
+
+/* No room for a checkpoint, by the limit of a file's size; with room again the same command goes on. */
+static void without_room_nothing_is_lost(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    struct rlimit before, small;
+    const char *out = folder_of("full");
+    stopper s = {.left = 2};
+    assert_error(train_with(out, 2, &s, NULL, 0, false, &err), PFM_ERROR_INTERRUPTED, "stopped after step 2");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 100000;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    pfm_status status = train_plainly(out, NULL, 0, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, handler);
+    assert_int_equal(status, PFM_ERROR_IO);
+    assert_non_null(strstr(err.message, "state.safetensors"));
+    err = (pfm_error)PFM_ERROR_INIT;
+    pfm_weights *weights = NULL; /* the old checkpoint is whole */
+    assert_ok(pfm_weights_open(test_path(out, "checkpoint/state.safetensors"), &weights, &err));
+    assert_string_equal(pfm_weights_meta_string(weights, "step", NULL), "2");
+    pfm_weights_close(weights);
+    char **names = NULL;
+    size_t count = 0;
+    assert_ok(pfm_folder_list(test_path(out, "checkpoint"), &names, &count, &err)); /* and no half file lies beside it */
+    assert_int_equal(count, 1);
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+    assert_ok(train_plainly(out, NULL, 0, &err));
+    assert_same_run(out, reference());
+}
+
+static void a_damaged_checkpoint_is_an_error(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer text = {0};
+    stopper s = {.left = 2};
+    const char *out = folder_of("damaged");
+    assert_error(train_with(out, 2, &s, NULL, 0, false, &err), PFM_ERROR_INTERRUPTED, "stopped");
+    assert_ok(pfm_file_read(test_path(out, "checkpoint/state.safetensors"), 0, &text, &err));
+    assert_ok(pfm_file_write(test_path(out, "checkpoint/state.safetensors"), text.data, text.size / 2, &err));
+    assert_error(train_plainly(out, NULL, 0, &err), PFM_ERROR_FORMAT, "state.safetensors");
+    assert_ok(pfm_file_write(test_path(out, "checkpoint/state.safetensors"), text.data, text.size, &err));
+    assert_ok(pfm_file_write(test_path(out, "log.jsonl"), "", 0, &err));
+    assert_error(train_plainly(out, NULL, 0, &err), PFM_ERROR_FORMAT, "log.jsonl has 0 lines");
+    pfm_buffer_free(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_do_not_change_a_run),
+        cmocka_unit_test(a_stopped_run_goes_on_to_the_same_bits),
+        cmocka_unit_test(a_killed_run_goes_on_to_the_same_bits),
+        cmocka_unit_test(a_torn_line_of_the_log_is_written_again),
+        cmocka_unit_test(packing_does_not_change_what_is_learned),
+        cmocka_unit_test(something_is_learned),
+        cmocka_unit_test(a_folder_of_another_recipe_is_left_alone),
+        cmocka_unit_test(bad_recipes_are_one_line_and_make_no_folder),
+        cmocka_unit_test(a_folder_that_cannot_be_is_named),
+        cmocka_unit_test(without_room_nothing_is_lost),
+        cmocka_unit_test(a_damaged_checkpoint_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
