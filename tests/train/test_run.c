@@ -1,0 +1,143 @@
+/* A run's folder: what is saved is read again, and files of another recipe are refused by name. */
+#include "models/tiny.h"
+
+#include "base/file.h"
+#include "formats/safetensors.h"
+#include "train/run.h"
+
+static void create(const char *set, tiny_system *out)
+{
+    tiny_system_create(tiny_context(NULL, 1, PFM_PRECISION_F32), true, &set, set != NULL, out);
+}
+
+static void scramble(const pfm_model *model)
+{
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        if (!p->trainable)
+            continue;
+        tiny_spread(1000 + (uint32_t)i, (size_t)(p->n * p->k), p->values);
+        tiny_spread(2000 + (uint32_t)i, (size_t)(p->n * p->k), p->moment1);
+        tiny_spread(3000 + (uint32_t)i, (size_t)(p->n * p->k), p->moment2);
+    }
+    pfm_parameters_repack(model->parameters);
+}
+
+static void assert_same_parameters(const tiny_system *a, const tiny_system *b, bool moments)
+{
+    for (int i = 0; i < pfm_parameters_count(a->session->model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(a->session->model->parameters, i),
+                            *q = pfm_parameters_get(b->session->model->parameters, i);
+        size_t bytes = (size_t)(p->n * p->k) * sizeof(float);
+        assert_string_equal(p->name, q->name);
+        if (!p->trainable)
+            continue;
+        assert_memory_equal(p->values, q->values, bytes);
+        if (p->packed_forward != NULL)
+            assert_memory_equal(p->packed_forward, q->packed_forward,
+                                a->context->kernels->gemm_pack_size[PFM_ACT_F32]((size_t)p->n, (size_t)p->k));
+        if (moments) {
+            assert_memory_equal(p->moment1, q->moment1, bytes);
+            assert_memory_equal(p->moment2, q->moment2, bytes);
+        }
+    }
+}
+
+static void what_is_saved_is_loaded(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *folder = test_path(test_scratch_folder(), "run");
+    tiny_system a, b;
+    create(NULL, &a);
+    create(NULL, &b);
+    scramble(a.session->model);
+    a.session->model->mean[7] = 3;
+    a.session->model->std[9] = 5;
+    assert_ok(pfm_run_save(folder, "base", a.session->model, a.session->peft, &err));
+    assert_ok(pfm_run_load(folder, b.session->model, &err));
+    assert_same_parameters(&a, &b, false);
+    assert_true(b.session->model->mean[7] == 3 && b.session->model->std[9] == 5);
+    tiny_system_free(&a);
+    tiny_system_free(&b);
+}
+
+static void a_checkpoint_holds_all_that_a_resume_needs(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *folder = test_path(test_scratch_folder(), "resumed");
+    tiny_system a, b;
+    create(NULL, &a);
+    create(NULL, &b);
+    scramble(a.session->model);
+    const pfm_progress_state saved = {
+        .step = 12, .tokens = 1234567890123, .samples = 99, .seconds = 0.1, .best_loss = 1.0 / 3, .best_step = 7};
+    pfm_progress_state loaded = {0};
+    bool found = true;
+    assert_ok(pfm_checkpoint_load(folder, "hash", b.session->model, &loaded, &found, &err));
+    assert_false(found);
+    assert_ok(pfm_checkpoint_save(folder, "hash", a.session->model, &saved, &err));
+    assert_ok(pfm_checkpoint_load(folder, "hash", b.session->model, &loaded, &found, &err));
+    assert_true(found);
+    assert_same_parameters(&a, &b, true);
+    assert_memory_equal(&loaded, &saved, sizeof saved);
+    assert_error(pfm_checkpoint_load(folder, "other", b.session->model, &loaded, &found, &err), PFM_ERROR_MISMATCH,
+                 "another recipe, seed or precision");
+    tiny_system_free(&a);
+    tiny_system_free(&b);
+}
+
+static void files_of_another_recipe_are_refused(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *folder = test_path(test_scratch_folder(), "mixed");
+    static const char *const sets[] = {"peft.rank=4", "peft.targets=[q_proj]"};
+    tiny_system a;
+    create(NULL, &a);
+    assert_error(pfm_run_load(folder, a.session->model, &err), PFM_ERROR_IO, "holds no finished model");
+    assert_ok(pfm_run_save(folder, "base", a.session->model, a.session->peft, &err));
+    pfm_session *session = tiny_session(a.context, false, sets, 2);
+    pfm_model_graph graph;
+    const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 8, [PFM_DIM_ANSWERS] = 8, [PFM_DIM_VISUAL] = 4};
+    assert_ok(pfm_model_build(session->model, capacity, false, false, &graph, &err));
+    assert_ok(pfm_session_load_weights(session, &err));
+    assert_error(pfm_run_load(folder, session->model, &err), PFM_ERROR_MISMATCH,
+                 "28 tensors, the recipe knows 4"); /* too many */
+    pfm_model_graph_free(&graph);
+    assert_ok(pfm_run_save(folder, "base", session->model, session->peft, &err));
+    assert_error(pfm_run_load(folder, a.session->model, &err), PFM_ERROR_MISMATCH, "k_proj.lora_A.weight"); /* too few */
+    pfm_session_free(session);
+    const float one = 1; /* misshapen */
+    pfm_weight weight = {.name = "proj.weight", .dtype = PFM_DTYPE_F32, .rank = 2, .shape = {1, 1}, .data = &one};
+    assert_ok(pfm_safetensors_write(test_path(folder, "aligner.safetensors"), &weight, 1, NULL, 0, &err));
+    assert_error(pfm_run_load(folder, a.session->model, &err), PFM_ERROR_MISMATCH, "proj.weight is not 32 x 5120");
+    tiny_system_free(&a);
+}
+
+static void names_are_those_of_the_files(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    char *name = NULL;
+    const pfm_parameter aligner = {.name = (char *)(uintptr_t) "aligner.proj.weight"},
+                        factor = {.name = (char *)(uintptr_t) "model.x.lora_A.weight"};
+    assert_ok(pfm_run_tensor_name(&aligner, &name, &err));
+    assert_string_equal(name, "proj.weight");
+    free(name);
+    assert_ok(pfm_run_tensor_name(&factor, &name, &err));
+    assert_string_equal(name, "base_model.model.model.x.lora_A.weight");
+    free(name);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_saved_is_loaded),
+        cmocka_unit_test(a_checkpoint_holds_all_that_a_resume_needs),
+        cmocka_unit_test(files_of_another_recipe_are_refused),
+        cmocka_unit_test(names_are_those_of_the_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
