@@ -269,7 +269,7 @@ static void bf16_answers_too(void **state)
     assert_ok(ask(session, &apart, 1, 4, &err));
     int same = 0;
     for (int i = 0; i < TINY_QUESTIONS; i++) {
-        char name[16];
+        char name[32];
         size_t count;
         (void)snprintf(name, sizeof name, "answer%d", i);
         int32_t *golden = tiny_golden_ids(name, &count);
