@@ -92,7 +92,9 @@ static void dropout_is_drawn_anew_at_every_step(void **state)
     assert_ok(pfm_trainer_gradients(trainer, 0, &again, &err));
     float *same = tiny_copy_gradients(parameters);
     assert_memory_equal(same, gradients, (size_t)pfm_parameters_trainable(parameters) * sizeof *same);
+    uint64_t key = pfm_executor_environment(trainer->executor)->dropout_key;
     assert_ok(pfm_trainer_gradients(trainer, 1, &next, &err));
+    assert_true(pfm_executor_environment(trainer->executor)->dropout_key != key); /* the order of the rows is not all */
     assert_true(fabs(next.loss - first.loss) > 1e-3 * first.loss);
     double loss, loss_again; /* and validation has none */
     assert_ok(pfm_trainer_validate(trainer, &loss, &err));
