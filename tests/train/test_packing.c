@@ -56,6 +56,39 @@ static void a_step_may_be_cut_and_packed_at_will(void **state)
     pfm_context_free(context);
 }
 
+/* The gradient is that of the loss shown, the mean over answer tokens: along the bias's gradient the loss rises by its square.
+ */
+static void the_gradient_is_that_of_the_mean_loss(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_step_result result;
+    pfm_trainer *trainer = NULL;
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    free(gradients_of(context, NULL, 0, 1, &result, &trainer));
+    assert_true(result.answers > result.samples); /* so that a mean over samples would be another */
+    const pfm_parameters *parameters = trainer->session->model->parameters;
+    const pfm_parameter *bias = pfm_parameters_get(parameters, pfm_parameters_find(parameters, "aligner.proj.bias"));
+    float direction[TINY_HIDDEN], start[TINY_HIDDEN];
+    double squares = 0, loss[2];
+    memcpy(direction, bias->gradient, sizeof direction);
+    memcpy(start, bias->values, sizeof start);
+    for (int i = 0; i < TINY_HIDDEN; i++)
+        squares += (double)direction[i] * direction[i];
+    float width = (float)(0.01 / sqrt(squares));
+    for (int side = 0; side < 2; side++) {
+        for (int i = 0; i < TINY_HIDDEN; i++)
+            bias->values[i] = start[i] + (side == 0 ? -width : width) * direction[i];
+        assert_ok(pfm_trainer_gradients(trainer, 1, &result, &err));
+        loss[side] = result.loss;
+    }
+    double slope = (loss[1] - loss[0]) / (2 * (double)width);
+    if (!(fabs(slope - squares) < 0.02 * squares))
+        fail_msg("the loss rises by %.6g, the gradient says %.6g", slope, squares);
+    close_trainer(trainer);
+    pfm_context_free(context);
+}
+
 static void threads_do_not_change_a_bit(void **state)
 {
     (void)state;
@@ -157,8 +190,11 @@ static void a_large_gradient_is_clipped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_step_may_be_cut_and_packed_at_will), cmocka_unit_test(threads_do_not_change_a_bit),
-        cmocka_unit_test(dropout_is_drawn_anew_at_every_step),  cmocka_unit_test(a_loss_that_is_no_number_stops_the_training),
+        cmocka_unit_test(a_step_may_be_cut_and_packed_at_will),
+        cmocka_unit_test(the_gradient_is_that_of_the_mean_loss),
+        cmocka_unit_test(threads_do_not_change_a_bit),
+        cmocka_unit_test(dropout_is_drawn_anew_at_every_step),
+        cmocka_unit_test(a_loss_that_is_no_number_stops_the_training),
         cmocka_unit_test(a_large_gradient_is_clipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
