@@ -1,29 +1,22 @@
 #include "kernels/bench.h"
 
+#include "base/process.h"
 #include "base/random.h"
 #include "base/try.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 double pfm_bench_time(void (*run)(void *user), void *user)
 {
     enum { FEWEST = 3, MOST = 5000 };
     const double budget = 0.15;
     run(user);
-    double best = INFINITY, begin = now();
-    for (int i = 0; i < MOST && (i < FEWEST || now() - begin < budget); i++) {
-        double start = now();
+    double best = INFINITY, begin = pfm_process_clock();
+    for (int i = 0; i < MOST && (i < FEWEST || pfm_process_clock() - begin < budget); i++) {
+        double start = pfm_process_clock();
         run(user);
-        double seconds = now() - start;
+        double seconds = pfm_process_clock() - start;
         best = seconds < best ? seconds : best;
     }
     return best;
