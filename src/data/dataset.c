@@ -219,6 +219,34 @@ pfm_status pfm_dataset_check_images(const pfm_dataset *dataset, pfm_error *err)
                          first->id, first->image_path, strerror(reason), others);
 }
 
+static void hash_text(pfm_hash *hash, const char *text) { pfm_hash_update(hash, text, strlen(text) + 1); }
+
+pfm_status pfm_dataset_hash(const pfm_dataset *dataset, pfm_hash_hex out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_hash *hash = NULL;
+    pfm_hash_hex image;
+    bool *seen = NULL;
+    PFM_TRY(pfm_hash_create(&hash, err));
+    PFM_TRY(pfm_allocate(dataset->image_count, sizeof *seen, &seen, err));
+    for (size_t i = 0; i < dataset->count; i++) {
+        const pfm_row *row = &dataset->rows[i];
+        if (!seen[row->image_index]) {
+            PFM_TRY(pfm_hash_file(row->image_path, image, err));
+            hash_text(hash, image);
+            seen[row->image_index] = true;
+        }
+        hash_text(hash, row->image);
+        hash_text(hash, row->question);
+        hash_text(hash, row->answer);
+    }
+    pfm_hash_finish(hash, out);
+done:
+    pfm_hash_free(hash);
+    free(seen);
+    return status;
+}
+
 pfm_status pfm_answer_prepare(const char *answer, bool lowercase, char **out, pfm_error *err)
 {
     static const char blanks[] = " \t\r\n\v\f";

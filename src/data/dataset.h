@@ -4,6 +4,7 @@
 #ifndef PFM_DATA_DATASET_H
 #define PFM_DATA_DATASET_H
 
+#include "base/hash.h"
 #include "pefomed/data.h"
 
 #include <jansson.h>
@@ -57,6 +58,10 @@ pfm_status pfm_dataset_has_split(const char *name, const char *path, const char 
 
 /* IO where the file of some image cannot be opened: names the first row and counts the others. */
 pfm_status pfm_dataset_check_images(const pfm_dataset *dataset, pfm_error *err) PFM_MUST_CHECK;
+
+/* A hash of the rows in their order: each image's name and bytes, question and answer. Where the files lie does not matter. IO
+ * where an image cannot be read. */
+pfm_status pfm_dataset_hash(const pfm_dataset *dataset, pfm_hash_hex out, pfm_error *err) PFM_MUST_CHECK;
 
 /* pfm_dataset_names, which lists them, is public: pefomed/data.h. */
 bool pfm_dataset_is_known(const char *name);

@@ -6,52 +6,21 @@
 #include "base/try.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-static void hash_text(pfm_hash *hash, const char *text) { pfm_hash_update(hash, text, strlen(text) + 1); }
-
-/* Rows in their order: image bytes, question, answer. */
-static pfm_status hash_dataset(const pfm_dataset *dataset, pfm_hash_hex out, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    pfm_hash *hash = NULL;
-    pfm_hash_hex image;
-    bool *seen = NULL;
-    PFM_TRY(pfm_hash_create(&hash, err));
-    PFM_TRY(pfm_allocate(dataset->image_count, sizeof *seen, &seen, err));
-    for (size_t i = 0; i < dataset->count; i++) {
-        const pfm_row *row = &dataset->rows[i];
-        if (!seen[row->image_index]) {
-            PFM_TRY(pfm_hash_file(row->image_path, image, err));
-            hash_text(hash, image);
-            seen[row->image_index] = true;
-        }
-        hash_text(hash, row->image);
-        hash_text(hash, row->question);
-        hash_text(hash, row->answer);
-    }
-    pfm_hash_finish(hash, out);
-done:
-    pfm_hash_free(hash);
-    free(seen);
-    return status;
-}
 
 static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_dataset *sets[] = {trainer->train_set, trainer->validate_set};
+    const char *hashes[] = {trainer->identity.train, trainer->identity.validate};
     json_t *data = json_object();
     PFM_TRY(pfm_json_take(document, "data", data, err));
     PFM_TRY(pfm_json_take(data, "dataset", json_string(trainer->session->recipe->data.dataset), err));
     for (int i = 0; i < 2; i++) {
-        pfm_hash_hex hash;
         if (sets[i] == NULL)
             continue;
-        PFM_TRY(hash_dataset(sets[i], hash, err));
         PFM_TRY(pfm_json_take(data, sets[i]->split,
                               json_pack("{s:I, s:I, s:s}", "rows", (json_int_t)sets[i]->count, "images",
-                                        (json_int_t)sets[i]->image_count, "sha256", hash),
+                                        (json_int_t)sets[i]->image_count, "sha256", hashes[i]),
                               err));
     }
 done:

@@ -131,7 +131,7 @@ static pfm_status save_checkpoint(const pfm_trainer *trainer, pfm_error *err)
 {
     if (fsync(trainer->log) != 0)
         return pfm_error_set(err, PFM_ERROR_IO, "cannot write %s/log.jsonl: %s", trainer->folder, strerror(errno));
-    return pfm_checkpoint_save(trainer->folder, trainer->recipe_hash, trainer->session->model, &trainer->state, err);
+    return pfm_checkpoint_save(trainer->folder, &trainer->identity, trainer->session->model, &trainer->state, err);
 }
 
 static void report(const pfm_trainer *trainer, double loss)

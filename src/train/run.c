@@ -212,7 +212,7 @@ done:
     return status;
 }
 
-pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_model *model,
+pfm_status pfm_checkpoint_save(const char *folder, const pfm_run_identity *identity, const pfm_model *model,
                                const pfm_progress_state *state, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -235,9 +235,10 @@ pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, cons
     (void)snprintf(numbers[3], 40, "%.17g", state->seconds);
     (void)snprintf(numbers[4], 40, "%.17g", state->best_loss);
     (void)snprintf(numbers[5], 40, "%" PRId64, state->best_step);
-    const char *metadata[] = {"recipe",   recipe_hash, "step",     numbers[0],  "tokens",   numbers[1],  "samples",
-                              numbers[2], "seconds",   numbers[3], "best_loss", numbers[4], "best_step", numbers[5]};
-    PFM_TRY(pfm_safetensors_write(path, list.items, list.count, metadata, 7, err));
+    const char *metadata[] = {"recipe",  identity->recipe, "train",     identity->train, "validate",  identity->validate,
+                              "step",    numbers[0],       "tokens",    numbers[1],      "samples",   numbers[2],
+                              "seconds", numbers[3],       "best_loss", numbers[4],      "best_step", numbers[5]};
+    PFM_TRY(pfm_safetensors_write(path, list.items, list.count, metadata, sizeof metadata / sizeof *metadata / 2, err));
 done:
     tensors_free(&list);
     free(checkpoint);
@@ -275,8 +276,25 @@ done:
     return status;
 }
 
-pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_model *model, pfm_progress_state *state,
-                               bool *found, pfm_error *err)
+/* Two states of a training mix only where everything that made them is the same. */
+static pfm_status check_identity(const pfm_weights *weights, const pfm_run_identity *identity, pfm_error *err)
+{
+    const struct {
+        const char *key, *hash, *differs;
+    } parts[] = {{"recipe", identity->recipe, "belongs to another recipe, seed or precision"},
+                 {"train", identity->train, "was trained on other rows or images"},
+                 {"validate", identity->validate, "was validated on other rows or images"}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const char *hash = pfm_weights_meta_string(weights, parts[i].key, NULL);
+        if (hash == NULL || strcmp(hash, parts[i].hash) != 0)
+            return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s %s; choose another --out, or --fresh to start anew",
+                                 pfm_weights_path(weights), parts[i].differs);
+    }
+    return PFM_OK;
+}
+
+pfm_status pfm_checkpoint_load(const char *folder, const pfm_run_identity *identity, pfm_model *model,
+                               pfm_progress_state *state, bool *found, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_weights *weights = NULL;
@@ -286,10 +304,7 @@ pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_
     if (!pfm_path_exists(path))
         goto done;
     PFM_TRY(pfm_weights_open(path, &weights, err));
-    const char *hash = pfm_weights_meta_string(weights, "recipe", NULL);
-    if (hash == NULL || strcmp(hash, recipe_hash) != 0)
-        PFM_FAIL(PFM_ERROR_MISMATCH,
-                 "%s belongs to another recipe, seed or precision; choose another --out, or --fresh to start anew", path);
+    PFM_TRY(check_identity(weights, identity, err));
     PFM_TRY(read_state(weights, state, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         pfm_parameter *p = pfm_parameters_get(model->parameters, i);

@@ -3,6 +3,7 @@
 #ifndef PFM_TRAIN_RUN_H
 #define PFM_TRAIN_RUN_H
 
+#include "base/hash.h"
 #include "models/model.h"
 #include "peft/peft.h"
 
@@ -27,12 +28,16 @@ pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, pf
 /* What a trained parameter is called in the files: "base_model.model.X.lora_A.weight" or "proj.weight"; release with free(). */
 pfm_status pfm_run_tensor_name(const pfm_parameter *parameter, char **out, pfm_error *err) PFM_MUST_CHECK;
 
-/* FOLDER/checkpoint/state.safetensors: values, moments and progress in one file; recipe_hash guards against another recipe's.
- */
-pfm_status pfm_checkpoint_save(const char *folder, const char *recipe_hash, const pfm_model *model,
+/* What a run is made from: hashes of the recipe with seed and precision, and of the data ("" without a validation split). */
+typedef struct pfm_run_identity {
+    pfm_hash_hex recipe, train, validate;
+} pfm_run_identity;
+
+/* FOLDER/checkpoint/state.safetensors: identity, values, moments and progress in one file. */
+pfm_status pfm_checkpoint_save(const char *folder, const pfm_run_identity *identity, const pfm_model *model,
                                const pfm_progress_state *state, pfm_error *err) PFM_MUST_CHECK;
-/* *found = false where there is none. */
-pfm_status pfm_checkpoint_load(const char *folder, const char *recipe_hash, pfm_model *model, pfm_progress_state *state,
-                               bool *found, pfm_error *err) PFM_MUST_CHECK;
+/* *found = false where there is none. MISMATCH says what of another identity's differs. */
+pfm_status pfm_checkpoint_load(const char *folder, const pfm_run_identity *identity, pfm_model *model,
+                               pfm_progress_state *state, bool *found, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

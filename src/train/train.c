@@ -126,7 +126,7 @@ static pfm_status train(pfm_trainer *trainer, char **json, pfm_error *err)
     PFM_TRY(pfm_peft_check_targets(session->peft, err));
     PFM_TRY(claim_folder(trainer->folder, session->recipe, err));
     PFM_TRY(pfm_trainer_prepare(trainer, err));
-    PFM_TRY(pfm_checkpoint_load(trainer->folder, trainer->recipe_hash, session->model, &trainer->state, &found, err));
+    PFM_TRY(pfm_checkpoint_load(trainer->folder, &trainer->identity, session->model, &trainer->state, &found, err));
     int64_t resumed_at = trainer->state.step;
     if (found)
         pfm_log(session->context, PFM_LOG_INFO, "going on after step %lld of %lld", (long long)resumed_at,

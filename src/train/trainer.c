@@ -64,7 +64,7 @@ pfm_status pfm_trainer_create(pfm_session *session, const char *data, pfm_traine
     trainer->state.best_loss = -1;
     PFM_TRY(pfm_allocate(batch, sizeof *trainer->rows, &trainer->rows, err));
     PFM_TRY(pfm_allocate(batch, sizeof *trainer->groups, &trainer->groups, err));
-    PFM_TRY(hash_run(session, trainer->recipe_hash, err));
+    PFM_TRY(hash_run(session, trainer->identity.recipe, err));
     PFM_TRY(load_data(trainer, data, err));
     *out = trainer;
     trainer = NULL;
@@ -217,8 +217,11 @@ pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err)
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_session_load_vision(trainer->session, err));
     PFM_TRY(pfm_samples_prepare_features(&trainer->train, err));
-    if (trainer->validate_set != NULL)
+    PFM_TRY(pfm_dataset_hash(trainer->train_set, trainer->identity.train, err));
+    if (trainer->validate_set != NULL) {
         PFM_TRY(pfm_samples_prepare_features(&trainer->validate, err));
+        PFM_TRY(pfm_dataset_hash(trainer->validate_set, trainer->identity.validate, err));
+    }
     pfm_vision_rest(trainer->session->vision);
     PFM_TRY(normalise_features(trainer, err));
     PFM_TRY(pfm_session_load_weights(trainer->session, err));

@@ -27,8 +27,8 @@ typedef struct pfm_trainer {
     int *groups;
     pfm_progress_state state;
     char *folder;
-    pfm_hash_hex recipe_hash;
-    int log; /* descriptor of log.jsonl */
+    pfm_run_identity identity; /* of the data once prepared */
+    int log;                   /* descriptor of log.jsonl */
 } pfm_trainer;
 
 typedef struct pfm_step_result {

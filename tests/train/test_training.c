@@ -280,6 +280,28 @@ static void a_folder_of_another_recipe_is_left_alone(void **state)
     assert_error(train_plainly(out, NULL, 0, &err), PFM_ERROR_MISMATCH, "another recipe");
 }
 
+/* Somebody mends an answer of the table while a run is broken off: what follows would be neither the old run nor a new one. */
+static void a_run_does_not_go_on_with_other_data(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer table = {0};
+    const char *out = folder_of("mended");
+    stopper s = {.left = 2};
+    assert_error(train_with(out, 2, &s, NULL, 0, false, &err), PFM_ERROR_INTERRUPTED, "stopped after step 2");
+    assert_ok(pfm_file_read(training_data(), 0, &table, &err));
+    char *answer = strstr(table.data, "\"answer\": \"no\"");
+    assert_non_null(answer);
+    answer[11] = 'N';
+    assert_ok(pfm_file_write(training_data(), table.data, table.size, &err));
+    assert_error(train_plainly(out, NULL, 0, &err), PFM_ERROR_MISMATCH, "was trained on other rows or images");
+    answer[11] = 'n';
+    assert_ok(pfm_file_write(training_data(), table.data, table.size, &err));
+    assert_ok(train_plainly(out, NULL, 0, &err));
+    assert_same_run(out, reference());
+    pfm_buffer_free(&table);
+}
+
 static void bad_recipes_are_one_line_and_make_no_folder(void **state)
 {
     (void)state;
@@ -374,6 +396,7 @@ int main(void)
         cmocka_unit_test(packing_does_not_change_what_is_learned),
         cmocka_unit_test(something_is_learned),
         cmocka_unit_test(a_folder_of_another_recipe_is_left_alone),
+        cmocka_unit_test(a_run_does_not_go_on_with_other_data),
         cmocka_unit_test(bad_recipes_are_one_line_and_make_no_folder),
         cmocka_unit_test(a_folder_that_cannot_be_is_named),
         cmocka_unit_test(without_room_nothing_is_lost),
