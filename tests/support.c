@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include <ftw.h>
 #include <unistd.h>
 
 const char *test_data_folder(void)
@@ -13,14 +14,35 @@ const char *test_data_folder(void)
     return access(path, R_OK) == 0 ? path : NULL;
 }
 
+static char scratch[] = "/tmp/pefomed-test-XXXXXX";
+static pid_t scratch_owner;
+
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info;
+    (void)kind;
+    (void)where;
+    return remove(path);
+}
+
+static void remove_scratch(void)
+{
+    if (getpid() == scratch_owner) /* not a forked child */
+        (void)nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 const char *test_scratch_folder(void)
 {
-    static char path[] = "/tmp/pefomed-test-XXXXXX";
-    static bool made;
-    if (!made && mkdtemp(path) == NULL)
-        fail_msg("cannot make a folder in /tmp");
-    made = true;
-    return path;
+    const char *chosen = getenv("PFM_SCRATCH");
+    if (chosen != NULL)
+        return chosen;
+    if (scratch_owner == 0) {
+        if (mkdtemp(scratch) == NULL)
+            fail_msg("cannot make a folder in /tmp");
+        scratch_owner = getpid();
+        (void)atexit(remove_scratch);
+    }
+    return scratch;
 }
 
 const char *test_path(const char *folder, const char *name)

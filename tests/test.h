@@ -43,7 +43,7 @@ const char *test_data_folder(void);
         }                                                                                                                      \
     } while (0)
 
-/* A fresh folder for this test program, removed by the system's cleaning of /tmp; borrowed. */
+/* A fresh folder for this test program, removed at its end; $PFM_SCRATCH, which stays, where that is set; borrowed. */
 const char *test_scratch_folder(void);
 /* folder/name in a static ring of eight buffers: good for a handful of calls. */
 const char *test_path(const char *folder, const char *name);

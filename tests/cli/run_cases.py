@@ -6,7 +6,7 @@ A case is a paragraph; lines that begin with # are comments. Each case runs in a
     file NAME: contents (\\n is a new line; several lines of the same name are joined)
     env NAME=VALUE
     run: pefomed ...             words are split as a shell does, no shell runs; $DIR is the case's folder, $SOURCE the tree
-    shell: ...                   instead of run: a line for bash, with pefomed on its path
+    shell: ...                   instead of run: a line for bash, with pefomed and make_tiny_training on its path
     tty: yes                     stderr is a terminal of 80 columns
     needs: PATH                  the case is skipped, saying so, where this path does not exist
     exit: N                      default 0
@@ -171,7 +171,8 @@ def run_case(case, program, source):
     """None, or why the case was skipped; raises Wrong."""
     with tempfile.TemporaryDirectory(prefix='pefomed-cli-') as folder:
         expand = lambda text: text.replace('$DIR', folder).replace('$SOURCE', source)
-        environment = dict(os.environ, PATH=f'{os.path.dirname(program)}:{os.environ["PATH"]}', TERM='xterm', LC_ALL='C.UTF-8')
+        programs = f'{os.path.dirname(program)}:{os.path.dirname(program)}/tests/cli'
+        environment = dict(os.environ, PATH=f'{programs}:{os.environ["PATH"]}', PFM_SCRATCH=folder, TERM='xterm', LC_ALL='C.UTF-8')
         command, files = None, {}
         for _, key, text in case:
             if key == 'needs' and not os.path.exists(expand(text)):

@@ -1,0 +1,14 @@
+/* Writes what a training of a second needs into $PFM_SCRATCH: tiny.yaml, table.jsonl, p0.png to p6.png, lite0.safetensors. */
+#include "train/tiny_training.h"
+
+static void make(void **state)
+{
+    (void)state;
+    make_training();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(make)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
