@@ -152,12 +152,21 @@ void pfm_atomic_file_abort(pfm_atomic_file *file)
     *file = (pfm_atomic_file){.descriptor = -1};
 }
 
+/* *out = the folder that path lies in; release with free(). */
+static pfm_status cut_folder(const char *path, char **out, pfm_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return pfm_string_copy(".", out, err);
+    return pfm_string_copy_n(path, slash == path ? 1 : (size_t)(slash - path), out, err);
+}
+
 /* Makes a rename in path's folder survive a power cut. Some file systems refuse to sync a folder: not an error. */
 static void sync_folder_of(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
-    if (folder == NULL)
+    pfm_error ignored = PFM_ERROR_INIT;
+    char *folder = NULL;
+    if (cut_folder(path, &folder, &ignored) != PFM_OK)
         return;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
@@ -264,6 +273,18 @@ pfm_status pfm_path_join(const char *folder, const char *name, char **out, pfm_e
         return pfm_string_copy(name, out, err);
     size_t length = strlen(folder);
     return pfm_string_format(out, err, "%s%s%s", folder, folder[length - 1] == '/' ? "" : "/", name);
+}
+
+pfm_status pfm_path_beside(const char *path, const char *name, char **out, pfm_error *err)
+{
+    char *folder = NULL;
+    if (pfm_path_is_folder(path))
+        return pfm_path_join(path, name, out, err);
+    pfm_status status = cut_folder(path, &folder, err);
+    if (status == PFM_OK)
+        status = pfm_path_join(folder, name, out, err);
+    free(folder);
+    return status;
 }
 
 const char *pfm_path_name(const char *path)

@@ -41,6 +41,8 @@ pfm_status pfm_folder_create(const char *path, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_folder_list(const char *path, char ***out, size_t *count, pfm_error *err) PFM_MUST_CHECK;
 /* *out = folder/name, or name alone where it is absolute or folder is empty. Release with free(). */
 pfm_status pfm_path_join(const char *folder, const char *name, char **out, pfm_error *err) PFM_MUST_CHECK;
+/* *out = the file `name` in the folder that path is or lies in. Release with free(). */
+pfm_status pfm_path_beside(const char *path, const char *name, char **out, pfm_error *err) PFM_MUST_CHECK;
 /* The part behind the last slash; borrowed from path. */
 const char *pfm_path_name(const char *path);
 

@@ -12,11 +12,17 @@ struct pfm_map_slot {
     int64_t value;
 };
 
-static uint64_t hash_key(const char *key, size_t length)
+uint64_t pfm_name_number(const char *name, size_t length)
 {
     uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)key[i]) * 0x100000001b3u;
+        hash = (hash ^ (unsigned char)name[i]) * 0x100000001b3u;
+    return hash;
+}
+
+static uint64_t hash_key(const char *key, size_t length)
+{
+    uint64_t hash = pfm_name_number(key, length);
     return hash ^ hash >> 29;
 }
 

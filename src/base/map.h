@@ -19,4 +19,7 @@ pfm_status pfm_map_set(pfm_map *map, const char *key, size_t length, int64_t val
 bool pfm_map_get(const pfm_map *map, const char *key, size_t length, int64_t *value);
 void pfm_map_free(pfm_map *map);
 
+/* A number that a name stands for, the same everywhere (FNV-1a, 64 bits). */
+uint64_t pfm_name_number(const char *name, size_t length);
+
 #endif

@@ -156,14 +156,6 @@ void pfm_parameters_set(pfm_parameters *parameters, int id, const float *values)
     pack(parameters, item, values);
 }
 
-static uint64_t hash_name(const char *name)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; *name != '\0'; name++)
-        hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
-    return hash;
-}
-
 pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, pfm_error *err)
 {
     for (size_t i = 0; i < parameters->count; i++) {
@@ -175,7 +167,7 @@ pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, 
         pfm_status status = pfm_allocate(values, sizeof *draw, &draw, err);
         if (status != PFM_OK)
             return status;
-        pfm_random random = pfm_random_start(seed, hash_name(item->name));
+        pfm_random random = pfm_random_start(seed, pfm_name_number(item->name, strlen(item->name)));
         for (size_t j = 0; j < values && item->initial != PFM_INITIAL_ZERO; j++)
             draw[j] = (float)(item->initial_scale * (item->initial == PFM_INITIAL_UNIFORM ? 2 * pfm_random_uniform(&random) - 1
                                                                                           : pfm_random_normal(&random)));

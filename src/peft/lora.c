@@ -2,6 +2,7 @@
  * uniformly from +-1/sqrt(k) (Kaiming with a = sqrt 5), B [n,rank] zero. */
 #include "peft/peft.h"
 
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/try.h"
 
@@ -11,10 +12,8 @@
 
 static uint32_t place_number(const char *name)
 {
-    uint32_t hash = 0x811c9dc5u;
-    for (; *name != '\0'; name++)
-        hash = (hash ^ (unsigned char)*name) * 0x01000193u;
-    return hash;
+    uint64_t number = pfm_name_number(name, strlen(name));
+    return (uint32_t)(number ^ number >> 32);
 }
 
 static pfm_status add_dropout(pfm_builder *builder, const pfm_model_place *place, double probability, pfm_value *x,

@@ -68,10 +68,26 @@ static void test_folders_and_paths(void **state)
     free(path);
 }
 
+static void a_file_beside_another(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *folder = test_scratch_folder();
+    const struct {
+        const char *path, *wanted;
+    } cases[] = {{"models/a.gguf", "models/x"}, {"a.gguf", "./x"}, {"/a.gguf", "/x"}, {folder, test_path(folder, "x")}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *got = NULL;
+        assert_ok(pfm_path_beside(cases[i].path, "x", &got, &err));
+        assert_string_equal(got, cases[i].wanted);
+        free(got);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_write_appears_whole),
                                        cmocka_unit_test(test_errors_name_the_path), cmocka_unit_test(test_a_limit_is_kept),
-                                       cmocka_unit_test(test_folders_and_paths)};
+                                       cmocka_unit_test(a_file_beside_another), cmocka_unit_test(test_folders_and_paths)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,8 +26,17 @@ static void test_many_keys(void **state)
     pfm_map_free(&map);
 }
 
+/* The published values of FNV-1a. */
+static void a_name_has_a_number(void **state)
+{
+    (void)state;
+    assert_true(pfm_name_number("", 0) == 0xcbf29ce484222325u);
+    assert_true(pfm_name_number("a", 1) == 0xaf63dc4c8601ec8cu);
+    assert_true(pfm_name_number("foobar", 6) == 0x85944171f73967e8u);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_many_keys)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_many_keys), cmocka_unit_test(a_name_has_a_number)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,17 +26,10 @@ static pfm_status find_family(const char *name, const char *path, const pfm_lang
 /* The config.json of a Hugging Face folder, beside the weights. */
 static pfm_status load_config_json(const char *path, json_t **out, pfm_error *err)
 {
-    char *folder = NULL, *file = NULL;
-    pfm_status status = PFM_OK;
-    PFM_TRY(pfm_string_copy(path, &folder, err));
-    if (!pfm_path_is_folder(folder)) {
-        char *slash = strrchr(folder, '/');
-        folder[slash == NULL ? 0 : slash - folder] = '\0';
-    }
-    PFM_TRY(pfm_path_join(folder, "config.json", &file, err));
-    PFM_TRY(pfm_json_load(file, out, err));
-done:
-    free(folder);
+    char *file = NULL;
+    pfm_status status = pfm_path_beside(path, "config.json", &file, err);
+    if (status == PFM_OK)
+        status = pfm_json_load(file, out, err);
     free(file);
     return status;
 }

@@ -149,21 +149,15 @@ done:
 static pfm_status copy_file(const char *from, const char *folder, const char *name, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    char *base = NULL, *source = NULL, *target = NULL;
+    char *source = NULL, *target = NULL;
     pfm_buffer text = {0};
-    PFM_TRY(pfm_string_copy(from, &base, err));
-    if (!pfm_path_is_folder(base)) {
-        char *slash = strrchr(base, '/');
-        base[slash != NULL ? slash - base : 0] = '\0';
-    }
-    PFM_TRY(pfm_path_join(base, name, &source, err));
+    PFM_TRY(pfm_path_beside(from, name, &source, err));
     if (!pfm_path_exists(source))
         goto done;
     PFM_TRY(pfm_path_join(folder, name, &target, err));
     PFM_TRY(pfm_file_read(source, 0, &text, err));
     PFM_TRY(pfm_file_write(target, text.data, text.size, err));
 done:
-    free(base);
     free(source);
     free(target);
     pfm_buffer_free(&text);
