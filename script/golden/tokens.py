@@ -28,7 +28,7 @@ TEXTS = CORPUS + [
     "I'LL we'll WE'RE it's 'tis ſ'ſ", "don't", "tabs\t\tand\u00a0spaces\u3000here\u2028line\u0085end\u180efvs", "\ufeffBOM", "...!!! --- (x)",
     "<|im_start|>user\nWhat is shown?<|im_end|>\n", "<|im_start|><|im_end|><|endoftext|>", "<|im_end", "<|im_end|>>", "a<|im_end|>b <|im_end|> c",
     "  <strip>  x", "a <strip>b", "word inword in word", "ein word.word", "🙂👩🏽‍⚕️ ok", "नमस्ते 123", "ＡＢＣ１２３", "٠١٢٣ ৪৫", "ß SS ŉ", "\x00\x01nul",
-    "x" * 40, "=" * 33, " " * 70 + "y", "\t \n \r \x0b\x0c z", "ab12cd  34ef", "\u4e00\u4e8c\u4e09\u56db", "naïve café", "\u1e9b\u0323", "\ufffd \U0010ffff",
+    "x" * 40, "=" * 33, " " * 70 + "y", "\t \n \r \x0b\x0c z", "ab12cd  34ef", "zebra", "\u4e00\u4e8c\u4e09\u56db", "naïve café", "cafe\u0301 x", "<strip>er <strip>", "end  \nnew   \n", "a\u180e\u180eb", "、、。图像中，像", "\u1e9b\u0323", "\ufffd \U0010ffff",
 ]
 
 
@@ -66,6 +66,7 @@ def tokenizers_to_write():
     definition = train(None, digits, decoders.ByteLevel(), alphabet, 420)
     stripping = [AddedToken("<strip>", lstrip=True, rstrip=True, normalized=False, special=True),
                  AddedToken("word", single_word=True, normalized=False, special=False)]
+    stripping.append(AddedToken("<strip>er", normalized=False, special=True))
     yield "digits apart, byte level", with_added(definition, special + stripping)
 
     small = [c for c in alphabet if c not in (" ", "Ġ", "ñ")]  # some bytes have no token, as in SmolLM2
@@ -74,16 +75,23 @@ def tokenizers_to_write():
 
     split = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(later), "isolated"), byte_level])
     definition = train(normalizers.NFC(), split, decoders.ByteLevel(), alphabet, 400, ignore_merges=True)
+    definition["model"]["vocab"]["zebra"] = len(definition["model"]["vocab"])  # a word that no merge makes
     yield "split pattern, NFC, merges ignored", with_added(definition, special + [AddedToken("café", normalized=True, special=False)])
 
-    definition = train(normalizers.NFKD(), pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(possessive), "removed", invert=True), byte_level]),
-                       decoders.ByteLevel(), alphabet, 380)
-    yield "possessive pattern, inverted, NFKD", with_added(definition, special)
+    # Merges that were learned without cuts reach over them, so that a cut at a wrong place shows.
+    uncut = train(None, byte_level, decoders.ByteLevel(), alphabet, 560)
 
+    def cut(normalizer, *parts):
+        tokenizer = Tokenizer.from_str(json.dumps(uncut))
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*parts, byte_level])
+        if normalizer is not None:
+            tokenizer.normalizer = normalizer
+        return with_added(json.loads(tokenizer.to_str()), special)
+
+    yield "possessive pattern, inverted, NFKD", cut(normalizers.NFKD(), pre_tokenizers.Split(Regex(possessive), "removed", invert=True))
     for behavior in ("merged_with_previous", "merged_with_next", "contiguous", "removed", "isolated"):
-        parts = [pre_tokenizers.Split("o", behavior), pre_tokenizers.Split(Regex(r"\d|(?=\s)"), behavior), pre_tokenizers.Digits(), byte_level]
-        definition = train(None, pre_tokenizers.Sequence(parts), decoders.ByteLevel(), alphabet, 300)
-        yield f"split {behavior}", with_added(definition, special)
+        yield f"split {behavior}", cut(None, pre_tokenizers.Split("l", behavior), pre_tokenizers.Split(Regex(r"[oa]|\d|(?=\s)"), behavior), pre_tokenizers.Digits())
+    yield "split at lines and scripts", cut(None, pre_tokenizers.Split(Regex(r"\p{Han}+|\s$|^\S|[^\S\n]b|[\S]e"), "isolated"))
 
     chain = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     prefix = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
@@ -92,6 +100,9 @@ def tokenizers_to_write():
     yield "prefix and byte fallback", with_added(definition, [AddedToken("<unk>", special=True, normalized=False), AddedToken("<s>", special=True, normalized=False)])
 
     definition = train(None, None, chain, [], 250, unk_token="<unk>", fuse_unk=False)
+    fused = json.loads(json.dumps(definition))
+    fused["model"]["fuse_unk"] = True
+    yield "unknown characters fused", with_added(fused, [AddedToken("<unk>", special=True, normalized=False)])
     yield "unknown characters", with_added(definition, [AddedToken("<unk>", special=True, normalized=False)])
 
 
@@ -103,6 +114,10 @@ def cases(tokenizer):
         ids = tokenizer.encode(text, add_special_tokens=False).ids
         yield {"text": text, "ids": ids, "ids_plain": plain, "decoded": tokenizer.decode(ids, skip_special_tokens=False),
                "skipped": tokenizer.decode(ids, skip_special_tokens=True)}
+    if tokenizer.token_to_id("<0xE4>") is not None:  # bytes that form a character, and such that form none
+        for text in ("<0xE4><0xB8><0xAD>", "<0xE4><0x41>", "<0xFF>", "<0x41><0xC3><0xA9>"):
+            ids = [tokenizer.token_to_id(part + ">") for part in text.split(">")[:-1]]
+            yield {"ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=False), "skipped": tokenizer.decode(ids, skip_special_tokens=True)}
     for begin in range(0, tokenizer.get_vocab_size() - 5, 23):  # ids that no text gives
         ids = [begin + 3, begin, begin + 1, begin, begin + 4]
         yield {"ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=False), "skipped": tokenizer.decode(ids, skip_special_tokens=True)}
