@@ -1,4 +1,4 @@
-/* The small files of tests/image/golden and what Pillow makes of them (script/golden/images.py). */
+/* The small files of tests/image/golden and what Pillow makes of them (script/vectors/images.py). */
 #ifndef PFM_TESTS_IMAGE_GOLDEN_H
 #define PFM_TESTS_IMAGE_GOLDEN_H
 

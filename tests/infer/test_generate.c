@@ -1,4 +1,4 @@
-/* Greedy answers against transformers' generate (script/golden/language.py), against recomputing everything for every token,
+/* Greedy answers against transformers' generate (script/vectors/language.py), against recomputing everything for every token,
  * and in batches of every composition. */
 #include "models/tiny.h"
 

@@ -1,4 +1,4 @@
-/* The LLaMA family against transformers and PEFT (script/golden/language.py): logits, the gradient of the embeddings and of
+/* The LLaMA family against transformers and PEFT (script/vectors/language.py): logits, the gradient of the embeddings and of
  * every LoRA factor, in f32 and bf16, from safetensors and from GGUF; and files that are no such model. */
 #include "tiny.h"
 

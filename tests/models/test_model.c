@@ -1,4 +1,4 @@
-/* The whole system against torch (script/golden/language.py): from features and texts to ids, loss and the gradients of LoRA
+/* The whole system against torch (script/vectors/language.py): from features and texts to ids, loss and the gradients of LoRA
  * and aligner, packed and apart; the features' statistics. */
 #include "tiny.h"
 

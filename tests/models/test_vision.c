@@ -1,4 +1,4 @@
-/* EfficientNet-Lite against torch (script/golden/vision.py), the same bits for any number of threads, preprocessing, and files
+/* EfficientNet-Lite against torch (script/vectors/vision.py), the same bits for any number of threads, preprocessing, and files
  * that are no such network. */
 #include "test.h"
 

@@ -1,4 +1,4 @@
-/* The tiny language models in tests/models/golden and the system that script/golden/language.py made of one of them: what
+/* The tiny language models in tests/models/golden and the system that script/vectors/language.py made of one of them: what
  * tests of the upper rooms run on. Whatever fails here fails the test. */
 #ifndef PFM_TESTS_MODELS_TINY_H
 #define PFM_TESTS_MODELS_TINY_H

@@ -2,7 +2,7 @@
 """Makes the files in tests/formats/golden from the implementations that users trust. The contents are the same each time; the
 bytes of small.safetensors and legacy.pt are not (their writers order keys and number storages as they like).
 
-usage: script/golden/formats.py OUT       (needs numpy, gguf, safetensors, torch, transformers, peft from PyPI)
+usage: script/vectors/formats.py OUT       (needs numpy, gguf, safetensors, torch, transformers, peft from PyPI)
 """
 import collections
 import pathlib

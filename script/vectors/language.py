@@ -2,7 +2,7 @@
 """Makes the tiny language models in tests/models/golden and what transformers, PEFT and torch compute with them: logits,
 gradients, the loss of whole rows (image, chat, answer) and greedy answers.
 
-usage: script/golden/language.py [OUT]       (needs numpy, safetensors, torch, transformers, tokenizers, peft from PyPI)
+usage: script/vectors/language.py [OUT]       (needs numpy, safetensors, torch, transformers, tokenizers, peft from PyPI)
 
 Large inputs (features, the aligner, the gradient of the logits) are not stored: `spread` makes them from integers, here and in
 tests/models/tiny.c, to the same bits.

@@ -2,7 +2,7 @@
 """Remakes tests/eval/golden/vqa.json: a small set of made-up predictions and their scores, computed here from the definitions
 and without the program. Needs Python's standard library only.
 
-Usage: script/golden/eval_vqa.py [OUT]
+Usage: script/vectors/eval_vqa.py [OUT]
 """
 import collections
 import json

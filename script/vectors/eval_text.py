@@ -2,7 +2,7 @@
 """Remakes tests/eval/golden/text.json: made-up texts, hard ones among them, and their scores by the packages that people trust.
 
 Needs: pip install pycocoevalcap==1.2 sacrebleu==2.6.0 rouge-score==0.1.2 numpy
-Usage: script/golden/eval_text.py [OUT]
+Usage: script/vectors/eval_text.py [OUT]
 With --check PROGRAM FILE: scores a predictions file (JSON lines with reference and prediction) by the program and by the
 packages, and prints the largest difference.
 """
