@@ -64,6 +64,17 @@ typedef struct pfm_gemm {
     pfm_act_type c_type;
 } pfm_gemm;
 
+/* Products with frozen weights in 8 or 4 bits. A block is PFM_QUANT_BLOCK values along k (zeros fill the last one); a column's
+ * block is d u + m with d and m in f16 and u the unsigned numbers of the format: q8_0 (d = max |w| / 127, u = w / d + 128,
+ * m = -128 d), q4_0 (d = -w / 8 of the largest |w|, m = -8 d), q4_1 (m the smallest, d = range / 15), all as ggml defines them.
+ * Rows of the left operand become blocks of int8 with their own scale, so that the sums of a block are of integers and exact;
+ * what the blocks give is added in f32, in order. A row of k values takes pfm_quant_row_bytes(k): the int8 of all blocks, then for
+ * each block two floats, its scale and the scale times the sum of its int8. */
+enum { PFM_QUANT_BLOCK = 32 };
+
+static inline size_t pfm_quant_blocks(size_t k) { return (k + PFM_QUANT_BLOCK - 1) / PFM_QUANT_BLOCK; }
+static inline size_t pfm_quant_row_bytes(size_t k) { return pfm_quant_blocks(k) * (PFM_QUANT_BLOCK + 2 * sizeof(float)); }
+
 /* The counter behind one dropped element: Philox keyed by `key` (seed and step), counter {column / 8, place, token low, token
  * high}; 16 bits an element (element column % 8 takes half (e % 2) of word e / 2, low half first), dropped when below
  * threshold = round(p * 65536). */
@@ -124,7 +135,17 @@ typedef struct pfm_adamw {
                                size_t k, size_t column_begin, size_t column_end, void *packed), 0)                             \
     /* one tile of the grid: rows row_begin..row_end, columns column_begin..column_end of c */                                 \
     ACT_SLOT(gemm_tile, void, (const pfm_gemm *gemm, size_t row_begin, size_t row_end, size_t column_begin,                    \
-                               size_t column_end, void *scratch), 1e-6)
+                               size_t column_end, void *scratch), 1e-6)                                                                        \
+    /* a row of k values in blocks of int8, to the nearest, ties to even; a block that holds an infinity or NaN becomes NaN */ \
+    ACT_SLOT(quant_row, void, (const void *x, size_t k, void *row), 0)                                                         \
+    /* bytes of a packed quantised [k, n] operand; format: PFM_DTYPE_Q8_0, _Q4_0, _Q4_1 */                                     \
+    SLOT(quant_pack_size, size_t, (pfm_dtype format, size_t n, size_t k), 0)                                                   \
+    /* packs columns column_begin..column_end (multiples of gemm_columns, or n) of a weight f32 [n, k], a row a column */      \
+    SLOT(quant_pack, void, (pfm_dtype format, const float *weight, size_t n, size_t k, size_t column_begin,                    \
+                            size_t column_end, void *packed), 0)                                                               \
+    /* as gemm_tile, with a of quant_row (lda in bytes), b of quant_pack, and no scratch */                                    \
+    SLOT(quant_tile, void, (pfm_dtype format, const pfm_gemm *gemm, size_t row_begin, size_t row_end, size_t column_begin,     \
+                            size_t column_end), 1e-6)
 /* clang-format on */
 
 typedef struct pfm_kernels {
@@ -136,6 +157,7 @@ typedef struct pfm_kernels {
     /* For the benchmark: the fastest multiplications and additions in registers; returns how many it did. NULL in ref. *sink
      * holds a number, and something that depends on the work afterwards. */
     double (*peak[PFM_ACT_COUNT])(size_t steps, volatile float *sink);
+    double (*peak_int8)(size_t steps, volatile float *sink);
     const char *level;
 } pfm_kernels;
 

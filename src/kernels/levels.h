@@ -31,6 +31,13 @@ double pfm_avx2_peak_bf16(size_t steps, volatile float *sink);
 double pfm_avx512_peak_f32(size_t steps, volatile float *sink);
 double pfm_avx512_peak_bf16(size_t steps, volatile float *sink);
 double pfm_avx512_peak_bf16_dot(size_t steps, volatile float *sink);
+double pfm_avx2_peak_int8(size_t steps, volatile float *sink);
+double pfm_avx512_peak_int8(size_t steps, volatile float *sink);
+
+/* By the instructions of AVX512_VNNI. */
+void pfm_avx512_quant_tile_vnni(pfm_dtype format, const pfm_gemm *gemm, size_t row_begin, size_t row_end, size_t column_begin,
+                                size_t column_end);
+double pfm_avx512_peak_int8_vnni(size_t steps, volatile float *sink);
 
 /* Fills every slot. */
 void pfm_ref_fill(pfm_kernels *out);

@@ -204,6 +204,16 @@ CASE(gemm_tile)
 #define case_gemm_pack NULL /* with gemm_tile; more in test_gemm.c */
 #define case_gemm_pack_size NULL
 
+/* Compared as bits: two act numbers of bf16 hold any four bytes. */
+CASE(quant_row)
+{
+    size_t bytes = pfm_quant_row_bytes(n);
+    k->quant_row[type](guarded_random(type, n, 1), n, new_output(out, PFM_ACT_BF16, bytes / 2));
+}
+#define case_quant_pack NULL /* in test_quant.c */
+#define case_quant_pack_size NULL
+#define case_quant_tile NULL
+
 static const struct {
     const char *name;
     slot_case run;

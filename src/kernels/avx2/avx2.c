@@ -3,7 +3,10 @@
 #include "kernels/vector/overlay.h"
 
 /* The compiler's check includes that the operating system keeps the registers. */
-bool pfm_avx2_supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool pfm_avx2_supported(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
 
 void pfm_avx2_overlay(pfm_kernels *out)
 {

@@ -191,4 +191,26 @@ static ALWAYS_INLINE void vi_transpose(vi x[LANES])
     }
 }
 
+/* LANES numbers in f16. */
+static ALWAYS_INLINE vf vf_load_f16(const void *x) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)x)); }
+static ALWAYS_INLINE vf vf_from_int(vi x) { return _mm256_cvtepi32_ps(x); }
+static ALWAYS_INLINE vi vi_from_float(vf x) { return _mm256_cvtps_epi32(x); }
+static ALWAYS_INLINE vf vf_absolute(vf x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
+/* Each byte's lower half, and its upper. */
+static ALWAYS_INLINE vi vi_low_halves(vi x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
+static ALWAYS_INLINE vi vi_high_halves(vi x) { return _mm256_and_si256(_mm256_srli_epi16(x, 4), _mm256_set1_epi8(15)); }
+/* sum + the four products of each unit: bytes without sign times bytes with sign, exact. */
+static ALWAYS_INLINE vi vi_dot_bytes(vi sum, vi unsigned_bytes, vi signed_bytes)
+{
+    vi even = _mm256_and_si256(unsigned_bytes, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16(unsigned_bytes, 8);
+    vi even_signed = _mm256_srai_epi16(_mm256_slli_epi16(signed_bytes, 8), 8), odd_signed = _mm256_srai_epi16(signed_bytes, 8);
+    return vi_add(vi_add(sum, _mm256_madd_epi16(even, even_signed)), _mm256_madd_epi16(odd, odd_signed));
+}
+/* The lowest byte of each unit. */
+static ALWAYS_INLINE void vi_store_bytes(int8_t *y, vi x)
+{
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storel_epi64((__m128i *)(void *)y, _mm_packs_epi16(words, words));
+}
+
 #endif

@@ -17,6 +17,10 @@ void pfm_avx512_overlay(pfm_kernels *out)
         out->attention[PFM_ACT_BF16] = pfm_avx512_attention_bf16_dot;
         out->attention_backward[PFM_ACT_BF16] = pfm_avx512_attention_backward_bf16_dot;
     }
+    if (__builtin_cpu_supports("avx512vnni")) {
+        out->quant_tile = pfm_avx512_quant_tile_vnni;
+        out->peak_int8 = pfm_avx512_peak_int8_vnni;
+    }
     out->gemm_rows = 96;
     out->gemm_columns = 64;
     out->gemm_scratch = 96 * 32 * sizeof(float);

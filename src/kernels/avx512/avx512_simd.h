@@ -158,4 +158,25 @@ static ALWAYS_INLINE void vi_transpose(vi x[LANES])
     }
 }
 
+static ALWAYS_INLINE vf vf_load_f16(const void *x) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)x)); }
+static ALWAYS_INLINE vf vf_from_int(vi x) { return _mm512_cvtepi32_ps(x); }
+static ALWAYS_INLINE vi vi_from_float(vf x) { return _mm512_cvtps_epi32(x); }
+static ALWAYS_INLINE vf vf_absolute(vf x) { return _mm512_abs_ps(x); }
+static ALWAYS_INLINE vi vi_low_halves(vi x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+static ALWAYS_INLINE vi vi_high_halves(vi x) { return _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(15)); }
+static ALWAYS_INLINE vi vi_dot_bytes(vi sum, vi unsigned_bytes, vi signed_bytes)
+{
+#ifdef __AVX512VNNI__
+    return _mm512_dpbusd_epi32(sum, unsigned_bytes, signed_bytes);
+#else
+    vi even = _mm512_and_si512(unsigned_bytes, _mm512_set1_epi16(255)), odd = _mm512_srli_epi16(unsigned_bytes, 8);
+    vi even_signed = _mm512_srai_epi16(_mm512_slli_epi16(signed_bytes, 8), 8), odd_signed = _mm512_srai_epi16(signed_bytes, 8);
+    return vi_add(vi_add(sum, _mm512_madd_epi16(even, even_signed)), _mm512_madd_epi16(odd, odd_signed));
+#endif
+}
+static ALWAYS_INLINE void vi_store_bytes(int8_t *y, vi x)
+{
+    _mm_storeu_si128((__m128i *)(void *)y, _mm512_cvtepi32_epi8(x));
+}
+
 #endif

@@ -97,3 +97,26 @@ void NAME(transpose)(const void *x, size_t x_stride, size_t rows, size_t columns
         for (size_t c = 0; c < columns; c++)
             out[c * y_stride + r] = in[r * x_stride + c];
 }
+
+/* In f32 as every level does it, so that the bits are the same. */
+void NAME(quant_row)(const void *x, size_t k, void *row)
+{
+    const size_t blocks = pfm_quant_blocks(k);
+    int8_t *bytes = row;
+    for (size_t b = 0; b < blocks; b++) {
+        float values[PFM_QUANT_BLOCK] = {0}, most = 0, poison = 0, total = 0;
+        for (size_t i = 0; i < PFM_QUANT_BLOCK && b * PFM_QUANT_BLOCK + i < k; i++) {
+            values[i] = (float)load((const act *)x + b * PFM_QUANT_BLOCK + i);
+            most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
+            poison += values[i] * 0;
+        }
+        const float inverse = most < 1e-36f ? 0 : 127 / most;
+        for (size_t i = 0; i < PFM_QUANT_BLOCK; i++) {
+            const float rounded = isnan(poison) ? 0 : rintf(values[i] * inverse);
+            total += rounded;
+            bytes[b * PFM_QUANT_BLOCK + i] = (int8_t)rounded;
+        }
+        const float scale = (inverse == 0 ? 0 : most / 127) + poison, pair[2] = {scale, scale * total};
+        memcpy(bytes + blocks * PFM_QUANT_BLOCK + b * sizeof pair, pair, sizeof pair);
+    }
+}

@@ -5,6 +5,7 @@
  * element of c is a chain of sums over each block of k, the blocks added in order, so its bits depend on nothing but its row,
  * its column and k. */
 #include "kernels/vector/dots.h"
+#include "kernels/vector/gemm_result.h"
 
 /* Rows of c against one panel, over one block of k. */
 typedef struct block {
@@ -21,14 +22,7 @@ typedef struct block {
 /* A vector of c from the sums of its products; `offset` columns into the panel, of which `count` are in c. */
 static ALWAYS_INLINE void store_vector(const block *x, size_t row, size_t offset, size_t count, vf sum, pfm_act_type type)
 {
-    const pfm_gemm *gemm = x->gemm;
-    const size_t column = x->column + offset;
-    vf y = vf_set(gemm->alpha) * sum;
-    if (gemm->bias != NULL)
-        y += vf_load_part(gemm->bias + column, count);
-    if (gemm->addend != NULL)
-        y += vf_load_any(gemm->addend, type, (x->row + row) * gemm->ld_addend + column, count);
-    vf_store_any(gemm->c, type, (x->row + row) * gemm->ldc + column, y, count);
+    store_result(x->gemm, x->row + row, x->column + offset, count, sum, type);
 }
 
 /* Whole vectors straight from registers. */

@@ -11,6 +11,11 @@
         (table)->logsumexp = pfm_##level##_logsumexp;                                                                          \
         (table)->adamw = pfm_##level##_adamw;                                                                                  \
         (table)->attention_scratch = pfm_##level##_attention_scratch;                                                          \
+        (table)->quant_pack_size = pfm_##level##_quant_pack_size;                                                              \
+        (table)->quant_pack = pfm_##level##_quant_pack;                                                                        \
+        (table)->quant_tile = pfm_##level##_quant_tile;                                                                        \
+        (table)->peak_int8 = pfm_##level##_peak_int8;                                                                          \
+        PFM_OVERLAY_ACT(table, level, quant_row);                                                                              \
         PFM_OVERLAY_ACT(table, level, peak);                                                                                   \
         PFM_OVERLAY_ACT(table, level, rmsnorm);                                                                                \
         PFM_OVERLAY_ACT(table, level, rmsnorm_backward);                                                                       \
