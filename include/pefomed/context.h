@@ -19,6 +19,10 @@ typedef enum pfm_precision {
     PFM_PRECISION_F32   /* everything in f32 */
 } pfm_precision;
 
+/* How the frozen matrices are kept while answering; training keeps them in the precision. Blocks of 32 weights as ggml defines
+ * them, multiplied with activations in blocks of int8; trained parameters stay in the precision. */
+typedef enum pfm_weight_format { PFM_WEIGHTS_FULL, PFM_WEIGHTS_Q8_0, PFM_WEIGHTS_Q4_0, PFM_WEIGHTS_Q4_1 } pfm_weight_format;
+
 typedef enum pfm_log_level { PFM_LOG_DEBUG, PFM_LOG_INFO, PFM_LOG_WARNING } pfm_log_level;
 
 /* Receives one message, without a newline. `user` is pfm_context_options.user. */
@@ -38,6 +42,7 @@ typedef struct pfm_context_options {
     int threads;                    /* 0: the cores this process may use */
     uint64_t seed;                  /* the program's default is 42 */
     pfm_precision precision;        /* default bf16 */
+    pfm_weight_format weights;      /* default full */
     const char *cpu_level;          /* NULL: $PEFOMED_CPU, else the best: "ref", "avx2", "avx512" */
     const char *home;               /* NULL: $PEFOMED_HOME, else ~/.cache/pefomed */
     pfm_log_function log;           /* NULL: silent */

@@ -13,6 +13,7 @@ struct pfm_context {
     const char *cpu_level;
     uint64_t seed;
     pfm_precision precision;
+    pfm_weight_format weights;
     char *home;
     pfm_log_function log;
     pfm_progress_function progress;

@@ -36,6 +36,13 @@ typedef struct cli_command {
 CLI_COMMANDS(CLI_DECLARE)
 extern const cli_command *const cli_commands[]; /* ended by NULL */
 
+/* For commands that answer: --weights, which the context then knows. */
+#define CLI_WEIGHTS_OPTION                                                                                                     \
+    {                                                                                                                          \
+        "weights", "FORMAT", "how frozen weights are kept: bf16 (default; f32 with --precision f32), q8_0, q4_1, q4_0",        \
+            "bf16|q8_0|q4_1|q4_0"                                                                                              \
+    }
+
 /* What every command understands besides its own options. */
 extern const cli_option cli_common_options[];
 

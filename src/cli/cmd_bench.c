@@ -91,13 +91,19 @@ static pfm_status run(cli_call *call, pfm_error *err)
     return status;
 }
 
+static const cli_option options[] = {
+    CLI_WEIGHTS_OPTION,
+    {0},
+};
+
 #define LINE(name, summary) "  " #name ": " summary "\n"
 const cli_command cmd_bench = {
     .name = "bench",
-    .arguments = "[NAME]",
+    .arguments = "[NAME] [--weights FORMAT]",
     .summary = "measures speed and the share of this machine's peak",
     .details = "NAME is one of these; without it all are measured:\n" PFM_BENCH_LIST(
         LINE) "Other work on the machine makes the figures worse: measure when it is idle, and compare figures of one run.",
+    .options = options,
     .max_operands = 1,
     .needs_context = true,
     .run = run,

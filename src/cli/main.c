@@ -33,6 +33,16 @@ static const cli_command *find_command(const char *name)
     return NULL;
 }
 
+static pfm_weight_format weights_of(const cli_call *call)
+{
+    static const char *const names[] = {[PFM_WEIGHTS_Q8_0] = "q8_0", [PFM_WEIGHTS_Q4_0] = "q4_0", [PFM_WEIGHTS_Q4_1] = "q4_1"};
+    const char *name = cli_get(call, "weights");
+    for (int format = PFM_WEIGHTS_Q8_0; name != NULL && format <= PFM_WEIGHTS_Q4_1; format++)
+        if (strcmp(name, names[format]) == 0)
+            return (pfm_weight_format)format;
+    return PFM_WEIGHTS_FULL;
+}
+
 static pfm_status open_context(cli_call *call, cli_progress_state *progress, pfm_error *err)
 {
     int64_t threads = 0, seed = 42;
@@ -49,6 +59,7 @@ static pfm_status open_context(cli_call *call, cli_progress_state *progress, pfm
                                    .seed = (uint64_t)seed,
                                    .precision = precision != NULL && strcmp(precision, "f32") == 0 ? PFM_PRECISION_F32
                                                                                                    : PFM_PRECISION_BF16,
+                                   .weights = weights_of(call),
                                    .log = cli_show_log,
                                    .progress = cli_show_progress,
                                    .user = progress,

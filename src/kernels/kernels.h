@@ -68,8 +68,8 @@ typedef struct pfm_gemm {
  * block is d u + m with d and m in f16 and u the unsigned numbers of the format: q8_0 (d = max |w| / 127, u = w / d + 128,
  * m = -128 d), q4_0 (d = -w / 8 of the largest |w|, m = -8 d), q4_1 (m the smallest, d = range / 15), all as ggml defines them.
  * Rows of the left operand become blocks of int8 with their own scale, so that the sums of a block are of integers and exact;
- * what the blocks give is added in f32, in order. A row of k values takes pfm_quant_row_bytes(k): the int8 of all blocks, then for
- * each block two floats, its scale and the scale times the sum of its int8. */
+ * what the blocks give is added in f32, in order. A row of k values takes pfm_quant_row_bytes(k): the int8 of all blocks, then
+ * for each block two floats, its scale and the scale times the sum of its int8. */
 enum { PFM_QUANT_BLOCK = 32 };
 
 static inline size_t pfm_quant_blocks(size_t k) { return (k + PFM_QUANT_BLOCK - 1) / PFM_QUANT_BLOCK; }

@@ -67,8 +67,7 @@ static void place_block(pfm_dtype format, const quant_block *block, size_t colum
         if (format == PFM_DTYPE_Q8_0)
             numbers[(unit * PANEL + column) * 4 + i % 4] = block->u[i];
         else if (unit < PANEL_UNITS / 2)
-            numbers[(unit * PANEL + column) * 4 + i % 4] =
-                (uint8_t)(block->u[i] | block->u[i + PFM_QUANT_BLOCK / 2] << 4);
+            numbers[(unit * PANEL + column) * 4 + i % 4] = (uint8_t)(block->u[i] | block->u[i + PFM_QUANT_BLOCK / 2] << 4);
     }
 }
 

@@ -92,6 +92,14 @@ static void *claim(char *base, size_t *used, size_t bytes)
     return at;
 }
 
+static const pfm_dtype quant_formats[] = {
+    [PFM_WEIGHTS_Q8_0] = PFM_DTYPE_Q8_0, [PFM_WEIGHTS_Q4_0] = PFM_DTYPE_Q4_0, [PFM_WEIGHTS_Q4_1] = PFM_DTYPE_Q4_1};
+
+static bool is_quantised(const pfm_parameters *parameters, const pfm_parameter *item)
+{
+    return parameters->env.context->weights != PFM_WEIGHTS_FULL && !parameters->training && !item->trainable;
+}
+
 /* Lays all parameters out from base, or only counts where base is NULL. Returns the bytes. */
 static size_t lay_out(const pfm_parameters *parameters, char *base)
 {
@@ -110,7 +118,10 @@ static size_t lay_out(const pfm_parameters *parameters, char *base)
         }
         if ((item->uses & PFM_USE_ROWS) != 0)
             item->rows = claim(base, &used, n * k * pfm_act_size(act));
-        if ((item->uses & PFM_USE_FORWARD) != 0)
+        const pfm_dtype format = quant_formats[parameters->env.context->weights];
+        if ((item->uses & PFM_USE_FORWARD) != 0 && is_quantised(parameters, item))
+            item->quantised = claim(base, &used, kernels->quant_pack_size(format, n, k));
+        else if ((item->uses & PFM_USE_FORWARD) != 0)
             item->packed_forward = claim(base, &used, kernels->gemm_pack_size[act](n, k));
         if ((item->uses & PFM_USE_BACKWARD) != 0 && parameters->training)
             item->packed_backward = claim(base, &used, kernels->gemm_pack_size[act](k, n));
@@ -120,6 +131,8 @@ static size_t lay_out(const pfm_parameters *parameters, char *base)
                                       .rows = item->rows,
                                       .packed_forward = item->packed_forward,
                                       .packed_backward = item->packed_backward,
+                                      .quantised = item->quantised,
+                                      .quant_format = format,
                                       .gradient = item->gradient};
     }
     return used;
@@ -140,6 +153,8 @@ static void pack(pfm_parameters *parameters, pfm_parameter *item, const float *v
     size_t n = (size_t)item->n, k = (size_t)item->k;
     if (item->packed_forward != NULL)
         pfm_op_pack(&parameters->env, values, PFM_ACT_F32, 1, k, n, k, item->packed_forward);
+    if (item->quantised != NULL)
+        pfm_op_quant_pack(&parameters->env, item->operand.quant_format, values, n, k, item->quantised);
     if (item->packed_backward != NULL)
         pfm_op_pack(&parameters->env, values, PFM_ACT_F32, k, 1, k, n, item->packed_backward);
     if (item->rows != NULL && parameters->env.act == PFM_ACT_F32)

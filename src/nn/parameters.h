@@ -23,12 +23,12 @@ typedef struct pfm_parameter {
     double initial_scale; /* UNIFORM: the bound; NORMAL: the standard deviation */
     pfm_operand operand;
     float *values, *gradient, *moment1, *moment2; /* trained: all four (the last three only while training) */
-    void *rows, *packed_forward, *packed_backward;
+    void *rows, *packed_forward, *packed_backward, *quantised;
 } pfm_parameter;
 
 typedef struct pfm_parameters pfm_parameters;
 
-/* training: gradients and moments are kept too. */
+/* training: gradients and moments are kept too. Otherwise frozen matrices may be quantised, as the context says. */
 pfm_status pfm_parameters_create(pfm_context *context, pfm_act_type act, bool training, pfm_parameters **out,
                                  pfm_error *err) PFM_MUST_CHECK;
 void pfm_parameters_free(pfm_parameters *parameters);

@@ -39,7 +39,12 @@ static void forward(const pfm_op_call *call)
                      .c = y->data,
                      .ldc = (size_t)y->columns,
                      .c_type = y->storage == PFM_STORAGE_F32 ? PFM_ACT_F32 : call->env->act};
-    pfm_op_gemm(call->env, &gemm, call->scratch);
+    if (call->operand[0].quantised == NULL) {
+        pfm_op_gemm(call->env, &gemm, call->scratch);
+        return;
+    }
+    gemm.b = call->operand[0].quantised;
+    pfm_op_quant_gemm(call->env, call->operand[0].quant_format, &gemm, call->scratch);
 }
 
 /* Pieces of the scratch, in this order: tiles; dy as act where it is stored in f32; for the weight's gradient dy^T and packed
@@ -65,7 +70,10 @@ static layout lay_out(const pfm_op_call *call)
 
 static size_t scratch(const pfm_op_call *call, bool backward)
 {
-    return backward ? lay_out(call).end : pfm_op_gemm_scratch(call->env);
+    if (backward)
+        return lay_out(call).end;
+    return call->operand[0].quantised == NULL ? pfm_op_gemm_scratch(call->env)
+                                              : pfm_op_quant_gemm_scratch((size_t)call->in[0].rows, (size_t)call->operand[0].k);
 }
 
 static void convert_rows(const pfm_op_call *call, int64_t begin, int64_t end)

@@ -104,3 +104,70 @@ void pfm_op_pack(const pfm_op_environment *env, const void *source, pfm_act_type
     size_t columns = env->kernels->gemm_columns;
     pfm_threads_run(env->context->threads, (int)((n + columns - 1) / columns), run_pack, &job);
 }
+
+typedef struct quant_job {
+    const pfm_op_environment *env;
+    pfm_dtype format;
+    const pfm_gemm *source; /* a is act */
+    pfm_gemm gemm;          /* a is quantised */
+    size_t row_tiles;
+} quant_job;
+
+static void quantise_rows(void *user, int item, int thread)
+{
+    (void)thread;
+    const quant_job *job = user;
+    const pfm_gemm *gemm = job->source;
+    const size_t begin = (size_t)item * ROWS_PER_ITEM, end = smaller(begin + ROWS_PER_ITEM, gemm->m);
+    for (size_t row = begin; row < end; row++)
+        job->env->kernels->quant_row[job->env->act]((const char *)gemm->a + row * gemm->lda * pfm_act_size(job->env->act),
+                                                    gemm->k, (char *)(uintptr_t)job->gemm.a + row * job->gemm.lda);
+}
+
+static void run_quant_tile(void *user, int item, int thread)
+{
+    (void)thread;
+    const quant_job *job = user;
+    const pfm_kernels *kernels = job->env->kernels;
+    size_t row = (size_t)item % job->row_tiles * kernels->gemm_rows,
+           column = (size_t)item / job->row_tiles * kernels->gemm_columns;
+    kernels->quant_tile(job->format, &job->gemm, row, smaller(row + kernels->gemm_rows, job->gemm.m), column,
+                        smaller(column + kernels->gemm_columns, job->gemm.n));
+}
+
+size_t pfm_op_quant_gemm_scratch(size_t m, size_t k) { return pfm_op_align(m * pfm_quant_row_bytes(k)); }
+
+void pfm_op_quant_gemm(const pfm_op_environment *env, pfm_dtype format, const pfm_gemm *gemm, void *scratch)
+{
+    const pfm_kernels *kernels = env->kernels;
+    quant_job job = {env, format, gemm, *gemm, (gemm->m + kernels->gemm_rows - 1) / kernels->gemm_rows};
+    job.gemm.a = scratch;
+    job.gemm.lda = pfm_quant_row_bytes(gemm->k);
+    pfm_threads_run(env->context->threads, (int)((gemm->m + ROWS_PER_ITEM - 1) / ROWS_PER_ITEM), quantise_rows, &job);
+    size_t column_tiles = (gemm->n + kernels->gemm_columns - 1) / kernels->gemm_columns;
+    pfm_threads_run(env->context->threads, (int)(job.row_tiles * column_tiles), run_quant_tile, &job);
+}
+
+typedef struct quant_pack_job {
+    const pfm_op_environment *env;
+    pfm_dtype format;
+    const float *weight;
+    size_t n, k;
+    void *packed;
+} quant_pack_job;
+
+static void run_quant_pack(void *user, int item, int thread)
+{
+    (void)thread;
+    const quant_pack_job *job = user;
+    const size_t columns = job->env->kernels->gemm_columns, begin = (size_t)item * columns;
+    job->env->kernels->quant_pack(job->format, job->weight, job->n, job->k, begin, smaller(begin + columns, job->n),
+                                  job->packed);
+}
+
+void pfm_op_quant_pack(const pfm_op_environment *env, pfm_dtype format, const float *weight, size_t n, size_t k, void *packed)
+{
+    quant_pack_job job = {env, format, weight, n, k, packed};
+    const size_t columns = env->kernels->gemm_columns;
+    pfm_threads_run(env->context->threads, (int)((n + columns - 1) / columns), run_quant_pack, &job);
+}

@@ -231,8 +231,11 @@ static double weight_bytes(const bench_model *b)
     double bytes = 0;
     for (int i = 0; i < pfm_parameters_count(b->model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(b->model->parameters, i);
-        if ((p->uses & PFM_USE_FORWARD) != 0 && strncmp(p->name, "aligner.", 8) != 0)
-            bytes += (double)(p->n * p->k) * (double)pfm_act_size(b->model->act);
+        if ((p->uses & PFM_USE_FORWARD) == 0 || strncmp(p->name, "aligner.", 8) == 0)
+            continue;
+        size_t n = (size_t)p->n, k = (size_t)p->k;
+        bytes += p->quantised != NULL ? (double)b->context->kernels->quant_pack_size(p->operand.quant_format, n, k)
+                                      : (double)(n * k * pfm_act_size(b->model->act));
     }
     return bytes;
 }

@@ -192,6 +192,35 @@ static void more_questions_than_fit_are_answered_in_turns(void **state)
     pfm_context_free(context);
 }
 
+/* First tokens with quantised weights beside the full ones: the same choice, nearly as sure, and not by the same numbers. */
+static void quantised_weights_answer_nearly_the_same(void **state)
+{
+    (void)state;
+    static const struct {
+        pfm_weight_format format;
+        double bound; /* on a log-probability */
+    } cases[] = {{PFM_WEIGHTS_FULL, 0}, {PFM_WEIGHTS_Q8_0, 0.1}, {PFM_WEIGHTS_Q4_1, 1}, {PFM_WEIGHTS_Q4_0, 1}};
+    double full[TINY_QUESTIONS];
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        pfm_error err = PFM_ERROR_INIT;
+        pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+        context->weights = cases[c].format;
+        pfm_session *session = create(context);
+        asked a = all_questions();
+        assert_ok(ask(session, &a, 8, 1, &err));
+        for (size_t i = 0; i < a.count; i++) {
+            double sure = log(a.answers[i].probability);
+            if (c == 0)
+                full[i] = sure;
+            else if (!(fabs(sure - full[i]) <= cases[c].bound) || sure == full[i])
+                fail_msg("case %zu, question %zu: log-probability %.4f beside %.4f", c, i, sure, full[i]);
+        }
+        forget(&a);
+        pfm_session_free(session);
+        pfm_context_free(context);
+    }
+}
+
 static void an_answer_is_cut_at_its_most_tokens(void **state)
 {
     (void)state;
@@ -322,6 +351,7 @@ int main(void)
         cmocka_unit_test(answers_are_those_of_transformers),
         cmocka_unit_test(the_company_of_a_question_does_not_change_its_answer),
         cmocka_unit_test(more_questions_than_fit_are_answered_in_turns),
+        cmocka_unit_test(quantised_weights_answer_nearly_the_same),
         cmocka_unit_test(an_answer_is_cut_at_its_most_tokens),
         cmocka_unit_test(stored_keys_give_what_reading_again_gives),
         cmocka_unit_test(bf16_answers_too),

@@ -126,8 +126,8 @@ static void test_shapes(void **state)
     for (int level = 0; level < TEST_LEVELS; level++)
         for (size_t i = 0; test_has_level[level] && i < sizeof sizes / sizeof sizes[0]; i++)
             for (int f = 0; f < FORMATS; f++) {
-                quant_case x = {sizes[i][0], sizes[i][1], sizes[i][2], i % 2, i % 3 == 0, (pfm_act_type)(i % 2),
-                                (pfm_act_type)(i / 2 % 2)};
+                quant_case x = {
+                    sizes[i][0], sizes[i][1], sizes[i][2], i % 2, i % 3 == 0, (pfm_act_type)(i % 2), (pfm_act_type)(i / 2 % 2)};
                 check_case(level, formats[f], &x);
             }
 }

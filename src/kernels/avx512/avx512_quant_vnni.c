@@ -1,4 +1,5 @@
-/* Products with quantised weights by the instructions for them (AVX512_VNNI), on operands packed as avx512_quant.c packs them. */
+/* Products with quantised weights by the instructions for them (AVX512_VNNI), on operands packed as avx512_quant.c packs them.
+ */
 #define PFM_INSTANCE_BF16 0
 #define NAME(slot) pfm_avx512_##slot##_vnni
 #include "kernels/levels.h"

@@ -174,9 +174,6 @@ static ALWAYS_INLINE vi vi_dot_bytes(vi sum, vi unsigned_bytes, vi signed_bytes)
     return vi_add(vi_add(sum, _mm512_madd_epi16(even, even_signed)), _mm512_madd_epi16(odd, odd_signed));
 #endif
 }
-static ALWAYS_INLINE void vi_store_bytes(int8_t *y, vi x)
-{
-    _mm_storeu_si128((__m128i *)(void *)y, _mm512_cvtepi32_epi8(x));
-}
+static ALWAYS_INLINE void vi_store_bytes(int8_t *y, vi x) { _mm_storeu_si128((__m128i *)(void *)y, _mm512_cvtepi32_epi8(x)); }
 
 #endif

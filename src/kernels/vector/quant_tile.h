@@ -1,6 +1,6 @@
 /* Products with quantised weights, and the most that such sums can do. A template for an instance that has included a level's
- * simd.h and act.h and defined NAME, QUANT_ROWS, the rows of which sums of both kinds fit into registers, and QUANT_EACH_ROWS(X),
- * X(1) up to X(QUANT_ROWS). */
+ * simd.h and act.h and defined NAME, QUANT_ROWS, the rows of which sums of both kinds fit into registers, and
+ * QUANT_EACH_ROWS(X), X(1) up to X(QUANT_ROWS). */
 #include "kernels/vector/gemm_result.h"
 
 enum { PANEL = 2 * LANES };
@@ -16,7 +16,7 @@ typedef struct quant_rows {
 #define DOT(left, right, unit)                                                                                                 \
     UNROLL for (int r = 0; r < rows; r++)                                                                                      \
     {                                                                                                                          \
-        vi x = vi_broadcast(a + (size_t)r * stride + (unit) * 4);                                                              \
+        vi x = vi_broadcast(a + (size_t)r * stride + (unit)*4);                                                                \
         sums[r][0] = vi_dot_bytes(sums[r][0], left, x);                                                                        \
         sums[r][1] = vi_dot_bytes(sums[r][1], right, x);                                                                       \
     }
@@ -69,14 +69,12 @@ static ALWAYS_INLINE void multiply_quantised(const quant_rows *x, const int rows
                 vf_fma(scale, d[v] * vf_from_int(whole[r][v]), vf_fma(sum, m[v], sums[r][v]));
         }
     }
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (size_t v = 0; v < 2; v++) if (v * LANES < x->columns)
-            store_result(x->gemm, x->row + (size_t)r, x->column + v * LANES, x->columns - v * LANES, sums[r][v],
-                         x->gemm->c_type);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (size_t v = 0; v < 2; v++) if (v * LANES < x->columns)
+        store_result(x->gemm, x->row + (size_t)r, x->column + v * LANES, x->columns - v * LANES, sums[r][v], x->gemm->c_type);
 }
 
 #define MULTIPLY_QUANTISED(rows)                                                                                               \
-    static void multiply_bytes_##rows(const quant_rows *x) { multiply_quantised(x, rows, false); }                            \
+    static void multiply_bytes_##rows(const quant_rows *x) { multiply_quantised(x, rows, false); }                             \
     static void multiply_halves_##rows(const quant_rows *x) { multiply_quantised(x, rows, true); }
 QUANT_EACH_ROWS(MULTIPLY_QUANTISED)
 
