@@ -32,9 +32,9 @@ static void print_bench(const json_t *bench, FILE *out)
 {
     const json_t *peak = json_object_get(bench, "peak"), *row;
     size_t i;
-    fprintf(out, "%s: %s, level %s, %d threads; a thread's peak %.0f GFLOP/s f32, %.0f bf16; reading %.1f GB/s\n",
+    fprintf(out, "%s: %s, level %s, %d threads; a thread's peak %.0f GFLOP/s f32, %.0f bf16, %.0f int8; reading %.1f GB/s\n",
             text(bench, "bench"), text(bench, "cpu"), text(bench, "level"), (int)number(bench, "threads"), number(peak, "f32"),
-            number(peak, "bf16"), number(bench, "read"));
+            number(peak, "bf16"), number(peak, "int8"), number(bench, "read"));
     fprintf(out, "  %-26s %-18s %-5s %-7s %7s %12s %16s %9s\n", "what", "shape", "type", "by", "threads", "time", "rate",
             "of peak");
     json_array_foreach(json_object_get(bench, "rows"), i, row)
@@ -64,7 +64,8 @@ static void print_benches(const json_t *document, FILE *out)
 static pfm_status measure(cli_call *call, int index, json_t *all, pfm_error *err)
 {
     char *json = NULL;
-    pfm_status status = benches[index].run(cli_context(call), &json, err);
+    const pfm_bench_options options = {.profile = cli_has(call, "profile"), .trace = cli_get(call, "trace")};
+    pfm_status status = benches[index].run(cli_context(call), &options, &json, err);
     if (status == PFM_OK && json_array_append_new(all, json_loads(json, 0, NULL)) != 0)
         status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not keep the figures");
     free(json);
@@ -92,6 +93,8 @@ static pfm_status run(cli_call *call, pfm_error *err)
 }
 
 static const cli_option options[] = {
+    {"profile", NULL, "step: list its operators too", NULL},
+    {"trace", "FILE", "step: write a step's operators there, for chrome://tracing or Perfetto", NULL},
     CLI_WEIGHTS_OPTION,
     {0},
 };
@@ -99,7 +102,7 @@ static const cli_option options[] = {
 #define LINE(name, summary) "  " #name ": " summary "\n"
 const cli_command cmd_bench = {
     .name = "bench",
-    .arguments = "[NAME] [--weights FORMAT]",
+    .arguments = "[NAME] [--profile] [--trace FILE] [--weights FORMAT]",
     .summary = "measures speed and the share of this machine's peak",
     .details = "NAME is one of these; without it all are measured:\n" PFM_BENCH_LIST(
         LINE) "Other work on the machine makes the figures worse: measure when it is idle, and compare figures of one run.",

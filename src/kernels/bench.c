@@ -40,9 +40,13 @@ done:
     return status;
 }
 
+pfm_bench_peak pfm_bench_peak_of(const pfm_kernels *kernels, int type)
+{
+    return type == PFM_BENCH_INT8 ? kernels->peak_int8 : kernels->peak[type];
+}
+
 typedef struct peak_job {
-    const pfm_kernels *kernels;
-    pfm_act_type type;
+    pfm_bench_peak peak;
     double flops;
 } peak_job;
 
@@ -50,12 +54,14 @@ static void run_peak(void *user)
 {
     peak_job *job = user;
     volatile float sink = 0;
-    job->flops = job->kernels->peak[job->type](20000, &sink);
+    job->flops = job->peak(20000, &sink);
 }
 
-enum { READ_FLOATS = 32 << 20, READ_ITEMS = 64 };
+enum { READ_ITEMS = 64 };
+
 typedef struct read_job {
-    const pfm_bench *bench;
+    const pfm_kernels *kernels;
+    pfm_threads *threads;
     const float *data;
     double sums[READ_ITEMS]; /* kept, so that the reading has a purpose */
 } read_job;
@@ -64,38 +70,40 @@ static void read_item(void *user, int item, int thread)
 {
     (void)thread;
     read_job *job = user;
-    size_t part = READ_FLOATS / READ_ITEMS;
-    job->sums[item] = job->bench->kernels->sum_squares(job->data + (size_t)item * part, part);
+    size_t part = PFM_BENCH_READ_FLOATS / READ_ITEMS;
+    job->sums[item] = job->kernels->sum_squares(job->data + (size_t)item * part, part);
 }
 
 static void run_read(void *user)
 {
     read_job *job = user;
-    pfm_threads_run(job->bench->context->threads, READ_ITEMS, read_item, job);
+    if (job->threads != NULL)
+        pfm_threads_run(job->threads, READ_ITEMS, read_item, job);
+    for (int item = 0; job->threads == NULL && item < READ_ITEMS; item++)
+        read_item(job, item, 0);
 }
 
-static void run_read_alone(void *user)
+double pfm_bench_read(const pfm_kernels *kernels, pfm_threads *threads, const float *data)
 {
-    for (int item = 0; item < READ_ITEMS; item++)
-        read_item(user, item, 0);
+    read_job job = {.kernels = kernels, .threads = threads, .data = data};
+    return PFM_BENCH_READ_FLOATS * sizeof(float) / pfm_bench_time(run_read, &job);
 }
 
 static pfm_status measure_machine(pfm_bench *bench, double *read_alone, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_block memory = {0};
-    for (int type = 0; type < PFM_ACT_COUNT; type++) {
-        peak_job job = {bench->kernels, (pfm_act_type)type, 0};
-        if (bench->kernels->peak[type] == NULL)
+    for (int type = 0; type < PFM_BENCH_TYPES; type++) {
+        peak_job job = {pfm_bench_peak_of(bench->kernels, type), 0};
+        if (job.peak == NULL)
             continue;
         double seconds = pfm_bench_time(run_peak, &job);
         bench->peak[type] = job.flops / seconds;
     }
-    PFM_TRY(pfm_block_create(READ_FLOATS * sizeof(float), &memory, err));
+    PFM_TRY(pfm_block_create(PFM_BENCH_READ_FLOATS * sizeof(float), &memory, err));
     memset(memory.data, 1, memory.bytes);
-    read_job job = {.bench = bench, .data = memory.data};
-    bench->read = (double)memory.bytes / pfm_bench_time(run_read, &job);
-    *read_alone = (double)memory.bytes / pfm_bench_time(run_read_alone, &job);
+    bench->read = pfm_bench_read(bench->kernels, bench->context->threads, memory.data);
+    *read_alone = pfm_bench_read(bench->kernels, NULL, memory.data);
 done:
     pfm_block_free(&memory);
     return status;
@@ -118,6 +126,32 @@ static void find_cpu_name(char out[128])
         (void)fclose(file);
 }
 
+/* Figures of a reference kernel say nothing where this machine has a faster one. */
+static pfm_status check_kernels(const pfm_context *context, pfm_error *err)
+{
+    pfm_kernels ref, best;
+    const pfm_kernels *used = context->kernels;
+    pfm_status status = pfm_kernels_select("ref", &ref, err);
+    if (status == PFM_OK)
+        status = pfm_kernels_select(NULL, &best, err);
+    if (status != PFM_OK)
+        return status;
+    const char *slow = NULL;
+#define CHECK(name, type, arguments, bound)                                                                                    \
+    if (used->name == ref.name && best.name != ref.name)                                                                       \
+        slow = #name;
+#define CHECK_ACT(name, type, arguments, bound)                                                                                \
+    for (int t = 0; t < PFM_ACT_COUNT; t++)                                                                                    \
+        if (used->name[t] == ref.name[t] && best.name[t] != ref.name[t])                                                       \
+            slow = #name;
+    PFM_KERNEL_LIST(CHECK, CHECK_ACT)
+    if (slow == NULL)
+        return PFM_OK;
+    return pfm_error_set(err, PFM_ERROR_MISMATCH,
+                         "the kernel %s is the reference, but this machine has the level %s; leave PEFOMED_CPU unset", slow,
+                         best.level);
+}
+
 static json_t *giga(double value) { return value > 0 ? json_real(value * 1e-9) : json_null(); }
 
 pfm_status pfm_bench_begin(const pfm_context *context, const char *name, pfm_bench *out, pfm_error *err)
@@ -126,6 +160,7 @@ pfm_status pfm_bench_begin(const pfm_context *context, const char *name, pfm_ben
     char cpu[128];
     double read_alone = 0;
     *out = (pfm_bench){.context = context, .kernels = context->kernels};
+    PFM_TRY(check_kernels(context, err));
     find_cpu_name(cpu);
     PFM_TRY(measure_machine(out, &read_alone, err));
     out->document = json_object();
@@ -138,6 +173,7 @@ pfm_status pfm_bench_begin(const pfm_context *context, const char *name, pfm_ben
     PFM_TRY(pfm_json_take(out->document, "peak", peak, err));
     PFM_TRY(pfm_json_take(peak, "f32", giga(out->peak[PFM_ACT_F32]), err));
     PFM_TRY(pfm_json_take(peak, "bf16", giga(out->peak[PFM_ACT_BF16]), err));
+    PFM_TRY(pfm_json_take(peak, "int8", giga(out->peak[PFM_BENCH_INT8]), err));
     PFM_TRY(pfm_json_take(out->document, "read", giga(out->read), err));
     PFM_TRY(pfm_json_take(out->document, "read_alone", giga(read_alone), err));
     PFM_TRY(pfm_json_take(out->document, "rows", json_incref(out->rows), err));
@@ -157,6 +193,8 @@ pfm_status pfm_bench_end(pfm_bench *bench, pfm_status status, char **json_out, p
     return status;
 }
 
+static const char *const type_names[] = {[PFM_ACT_F32] = "f32", [PFM_ACT_BF16] = "bf16", [PFM_BENCH_INT8] = "int8"};
+
 pfm_status pfm_bench_add(pfm_bench *bench, const pfm_bench_row *row, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -167,8 +205,7 @@ pfm_status pfm_bench_add(pfm_bench *bench, const pfm_bench_row *row, pfm_error *
         PFM_FAIL(PFM_ERROR_INTERRUPTED, "interrupted: measuring stopped before the end");
     PFM_TRY(pfm_json_take(object, "name", json_string(row->name), err));
     PFM_TRY(pfm_json_take(object, "shape", json_string(row->shape), err));
-    PFM_TRY(pfm_json_take(object, "type", row->type < 0 ? json_null() : json_string(row->type == PFM_ACT_F32 ? "f32" : "bf16"),
-                          err));
+    PFM_TRY(pfm_json_take(object, "type", row->type < 0 ? json_null() : json_string(type_names[row->type]), err));
     PFM_TRY(pfm_json_take(object, "by", json_string(row->by != NULL ? row->by : "own"), err));
     PFM_TRY(pfm_json_take(object, "threads", json_integer(row->threads), err));
     PFM_TRY(pfm_json_take(object, "work", json_real(work), err));

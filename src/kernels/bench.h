@@ -7,11 +7,13 @@
 #include "kernels/kernels.h"
 #include "pefomed/bench.h"
 
+enum { PFM_BENCH_INT8 = PFM_ACT_COUNT, PFM_BENCH_TYPES };
+
 typedef struct pfm_bench {
     const pfm_context *context;
     const pfm_kernels *kernels;
-    double peak[PFM_ACT_COUNT]; /* FLOP/s of one thread, 0 where there is none */
-    double read;                /* byte/s of all threads */
+    double peak[PFM_BENCH_TYPES]; /* FLOP/s of one thread by pfm_act_type and PFM_BENCH_INT8, 0 where there is none */
+    double read;                  /* byte/s of all threads */
     json_t *document, *rows;
 } pfm_bench;
 
@@ -20,12 +22,20 @@ pfm_status pfm_bench_begin(const pfm_context *context, const char *name, pfm_ben
 /* Where status is PFM_OK, *json_out = the document's text. Returns status, or what went wrong. */
 pfm_status pfm_bench_end(pfm_bench *bench, pfm_status status, char **json_out, pfm_error *err) PFM_MUST_CHECK;
 
+/* The function that reaches a type's peak, or NULL. */
+typedef double (*pfm_bench_peak)(size_t steps, volatile float *sink);
+pfm_bench_peak pfm_bench_peak_of(const pfm_kernels *kernels, int type);
+
+enum { PFM_BENCH_READ_FLOATS = 32 << 20 };
+/* byte/s that these threads (NULL: the caller's alone) read from data [PFM_BENCH_READ_FLOATS]. */
+double pfm_bench_read(const pfm_kernels *kernels, pfm_threads *threads, const float *data);
+
 /* The seconds of the fastest of several runs, after one to warm up. */
 double pfm_bench_time(void (*run)(void *user), void *user);
 
 typedef struct pfm_bench_row {
     const char *name, *shape, *by; /* by NULL: "own" */
-    int type;                      /* a pfm_act_type, or -1: none */
+    int type;                      /* a pfm_act_type, PFM_BENCH_INT8, or -1: none */
     int threads;
     double flops, bytes; /* one of them is 0 */
     double seconds;

@@ -102,8 +102,9 @@ done:
     return status;
 }
 
-pfm_status pfm_bench_attention(const pfm_context *context, char **json_out, pfm_error *err)
+pfm_status pfm_bench_attention(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
 {
+    (void)options;
     static const size_t shapes[][2] = {{150, 1}, {300, 1}, {57, 16}, {57, 32}, {57, 72}, {0, 136}, {0, 320}, {0, 1024}};
     pfm_status status = PFM_OK;
     pfm_bench bench;

@@ -106,8 +106,9 @@ done:
     return status;
 }
 
-pfm_status pfm_bench_products(const pfm_context *context, char **json_out, pfm_error *err)
+pfm_status pfm_bench_products(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
 {
+    (void)options;
     /* tokens, outputs, inputs; then two gradients of weights, with k = tokens, and one tile of a grid */
     static const size_t shapes[][3] = {{1, 576, 576},    {8, 576, 576},    {64, 576, 576},   {136, 576, 576},  {320, 576, 576},
                                        {1280, 576, 576}, {320, 192, 576},  {320, 1536, 576}, {320, 576, 1536}, {320, 64, 576},

@@ -136,8 +136,9 @@ done:
     return status;
 }
 
-pfm_status pfm_bench_rows(const pfm_context *context, char **json_out, pfm_error *err)
+pfm_status pfm_bench_rows(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
 {
+    (void)options;
     pfm_status status = PFM_OK;
     pfm_bench bench;
     PFM_TRY(pfm_bench_begin(context, "rows", &bench, err));

@@ -17,6 +17,8 @@ struct pfm_executor {
     int64_t rows[PFM_DIM_COUNT];
     pfm_profile profile[2 * MAX_OPS];
     size_t op_count;
+    pfm_executor_observer observer;
+    void *observer_user;
 };
 
 static void start_profile(pfm_executor *executor)
@@ -105,8 +107,12 @@ static pfm_op_call call_of(const pfm_executor *executor, const pfm_graph_node *n
     return call;
 }
 
-static void note(pfm_executor *executor, const pfm_op *op, bool backward, double seconds, double operations)
+static void note(pfm_executor *executor, const pfm_op *op, bool backward, double start, const pfm_op_call *call)
 {
+    const double seconds = pfm_process_clock() - start;
+    const double operations = (backward && op->backward_operations != NULL ? op->backward_operations : op->operations)(call);
+    if (executor->observer != NULL)
+        executor->observer(executor->observer_user, op, backward, start, seconds, call);
     for (size_t i = 0; i < executor->op_count; i++) {
         if (pfm_ops[i] != op)
             continue;
@@ -124,7 +130,7 @@ void pfm_executor_forward(pfm_executor *executor)
         pfm_op_call call = call_of(executor, node);
         double start = pfm_process_clock();
         node->op->forward(&call);
-        note(executor, node->op, false, pfm_process_clock() - start, node->op->operations(&call));
+        note(executor, node->op, false, start, &call);
     }
 }
 
@@ -151,8 +157,7 @@ static void backward_node(pfm_executor *executor, size_t n)
     }
     double start = pfm_process_clock();
     node->op->backward(&call);
-    note(executor, node->op, true, pfm_process_clock() - start,
-         (node->op->backward_operations != NULL ? node->op->backward_operations : node->op->operations)(&call));
+    note(executor, node->op, true, start, &call);
 }
 
 void pfm_executor_backward(pfm_executor *executor)
@@ -178,6 +183,12 @@ const pfm_profile *pfm_executor_profile(const pfm_executor *executor, size_t *co
 {
     *count = 2 * executor->op_count;
     return executor->profile;
+}
+
+void pfm_executor_observe(pfm_executor *executor, pfm_executor_observer observer, void *user)
+{
+    executor->observer = observer;
+    executor->observer_user = user;
 }
 
 void pfm_executor_profile_reset(pfm_executor *executor) { start_profile(executor); }

@@ -6,6 +6,7 @@
 #include "models/model.h"
 #include "peft/peft.h"
 #include "train/optimiser.h"
+#include "train/trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,7 +165,18 @@ static pfm_status add_profile(pfm_bench *bench, const bench_model *b, const char
     return PFM_OK;
 }
 
-static pfm_status measure_step(pfm_bench *bench, bench_model *b, pfm_error *err)
+/* One more step, recorded. */
+static pfm_status write_trace(bench_model *b, const pfm_recipe *recipe, const char *path, pfm_error *err)
+{
+    pfm_trace trace = {0};
+    pfm_trace_begin(&trace, b->executor);
+    run_step(b, recipe, STEPS + 1);
+    pfm_status status = pfm_trace_end(&trace, b->executor, path, err);
+    pfm_trace_free(&trace);
+    return status;
+}
+
+static pfm_status measure_step(pfm_bench *bench, bench_model *b, const pfm_bench_options *options, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_recipe *recipe = NULL;
@@ -191,20 +203,23 @@ static pfm_status measure_step(pfm_bench *bench, bench_model *b, pfm_error *err)
                            .flops = flops,
                            .seconds = seconds};
     PFM_TRY(pfm_bench_add(bench, &whole, err));
-    PFM_TRY(add_profile(bench, b, "", STEPS, err));
+    if (options->profile)
+        PFM_TRY(add_profile(bench, b, "", STEPS, err));
+    if (options->trace != NULL)
+        PFM_TRY(write_trace(b, recipe, options->trace, err));
 done:
     pfm_recipe_free(recipe);
     return status;
 }
 
-pfm_status pfm_bench_step(const pfm_context *context, char **json_out, pfm_error *err)
+pfm_status pfm_bench_step(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
 {
     pfm_bench bench;
     bench_model b = {
         .context = (pfm_context *)(uintptr_t)context}; /* a model holds what it was made with, and changes nothing in it */
     pfm_status status = pfm_bench_begin(context, "step", &bench, err);
     if (status == PFM_OK)
-        status = measure_step(&bench, &b, err);
+        status = measure_step(&bench, &b, options, err);
     release(&b);
     return pfm_bench_end(&bench, status, json_out, err);
 }
@@ -278,8 +293,9 @@ done:
     return status;
 }
 
-pfm_status pfm_bench_decode(const pfm_context *context, char **json_out, pfm_error *err)
+pfm_status pfm_bench_decode(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
 {
+    (void)options;
     pfm_bench bench;
     bench_model b = {.context = (pfm_context *)(uintptr_t)context};
     pfm_status status = pfm_bench_begin(context, "decode", &bench, err);
