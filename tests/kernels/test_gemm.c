@@ -63,7 +63,7 @@ static void test_shapes(void **state)
     (void)state;
     static const size_t sizes[][3] = {{1, 1, 1},    {1, 33, 2},   {2, 64, 3},   {3, 31, 17},   {5, 65, 64},
                                       {11, 16, 5},  {12, 100, 7}, {13, 32, 65}, {25, 129, 48}, {97, 70, 130},
-                                      {4, 48, 576}, {9, 8, 4200}, {6, 5, 0},    {100, 1, 31}};
+                                      {4, 48, 576}, {9, 8, 4200}, {6, 5, 0},    {100, 1, 31},  {5, 40, 1700}};
     for (int level = 1; level < TEST_LEVELS; level++)
         for (size_t i = 0; test_has_level[level] && i < sizeof sizes / sizeof sizes[0]; i++)
             for (int type = 0; type < PFM_ACT_COUNT; type++) {

@@ -12,6 +12,6 @@ void pfm_avx2_overlay(pfm_kernels *out)
 {
     PFM_OVERLAY(out, avx2);
     out->gemm_rows = 96;
-    out->gemm_columns = 64;
+    out->gemm_columns = 32;
     out->gemm_scratch = 96 * 16 * sizeof(float);
 }

@@ -133,6 +133,7 @@ static ALWAYS_INLINE void vf_prefetch(const void *x) { _mm_prefetch((const char 
 
 static ALWAYS_INLINE vi vi_set(uint32_t x) { return _mm256_set1_epi32((int)x); }
 static ALWAYS_INLINE vi vi_bits(vf x) { return _mm256_castps_si256(x); }
+static ALWAYS_INLINE vf vf_bits(vi x) { return _mm256_castsi256_ps(x); }
 static ALWAYS_INLINE vi vi_load(const void *x) { return _mm256_loadu_si256((const __m256i *)x); }
 static ALWAYS_INLINE void vi_store(void *y, vi x) { _mm256_storeu_si256((__m256i *)y, x); }
 static ALWAYS_INLINE vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }

@@ -22,6 +22,6 @@ void pfm_avx512_overlay(pfm_kernels *out)
         out->peak_int8 = pfm_avx512_peak_int8_vnni;
     }
     out->gemm_rows = 96;
-    out->gemm_columns = 64;
+    out->gemm_columns = 32;
     out->gemm_scratch = 96 * 32 * sizeof(float);
 }

@@ -95,6 +95,7 @@ static ALWAYS_INLINE void vf_prefetch(const void *x) { _mm_prefetch((const char 
 
 static ALWAYS_INLINE vi vi_set(uint32_t x) { return _mm512_set1_epi32((int)x); }
 static ALWAYS_INLINE vi vi_bits(vf x) { return _mm512_castps_si512(x); }
+static ALWAYS_INLINE vf vf_bits(vi x) { return _mm512_castsi512_ps(x); }
 static ALWAYS_INLINE vi vi_load(const void *x) { return _mm512_loadu_si512(x); }
 static ALWAYS_INLINE void vi_store(void *y, vi x) { _mm512_storeu_si512(y, x); }
 static ALWAYS_INLINE vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }

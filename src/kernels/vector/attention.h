@@ -200,40 +200,74 @@ static void attend_block(const forward *f, size_t query, size_t count)
     }
 }
 
+/* q . k of LANES key rows at once, or of the `count` there are; a lane a key. */
+static ALWAYS_INLINE vf dot_keys(const act *q, const act *k, size_t stride, size_t count, size_t dim)
+{
+    enum { WHOLE = LANES * UNIT };
+    vi sums[LANES];
+    for (size_t key = 0; key < LANES; key++) {
+        vf sum = vf_zero();
+        const act *row = k + (key < count ? key : 0) * stride;
+        size_t d = 0;
+        for (; d + WHOLE <= dim; d += WHOLE)
+            sum = operand_dot(sum, operand_load((const char *)(q + d)), operand_load((const char *)(row + d)));
+        for (; d < dim; d += LANES)
+            sum = vf_fma(act_load(q + d, dim - d), act_load(row + d, dim - d), sum);
+        sums[key] = vi_bits(sum);
+    }
+    vi_transpose(sums);
+    vf total = vf_zero();
+    for (size_t i = 0; i < LANES; i++)
+        total += vf_bits(sums[i]);
+    return total;
+}
+
 /* The scores of one query, as they follow each other in the list; returns the largest. */
 static float score_one(const pfm_attention_head *head, const key_list *keys, const act *q, float *scores)
 {
-    float most = -INFINITY;
+    vf most = vf_set(-INFINITY);
     for (size_t i = 0; i < keys->count; i++) {
-        const act *k = (const act *)head->k + keys->ranges[i].row * head->k_stride;
-        for (size_t t = 0; t < keys->ranges[i].count; t++, k += head->k_stride) {
-            vf sums = vf_zero();
-            for (size_t d = 0; d < head->head_dim; d += LANES)
-                sums = vf_fma(act_load(q + d, head->head_dim - d), act_load(k + d, head->head_dim - d), sums);
-            float value = head->scale * vf_sum(sums);
-            *scores++ = value;
-            most = value > most ? value : most;
+        const key_range *range = &keys->ranges[i];
+        const act *k = (const act *)head->k + range->row * head->k_stride;
+        for (size_t t = 0; t < range->count; t += LANES, k += LANES * head->k_stride) {
+            size_t count = range->count - t;
+            vf score = dot_keys(q, k, head->k_stride, count, head->head_dim) * vf_set(head->scale);
+            vf_store_part(scores + t, score, count);
+            most = vf_max(vf_first(score, count, most), most);
         }
+        scores += range->count;
     }
-    return most;
+    return vf_most(most);
 }
 
-/* sum of weight times value over the keys, times factor, four vectors of the head at a time. */
+enum { WIDTH = 4 }; /* vectors of the head at a time */
+
+/* factor times the sum of weight times value over the keys, WIDTH vectors from d on; `whole` is a constant of the caller. */
+static ALWAYS_INLINE void combine_columns(const pfm_attention_head *head, const key_list *keys, const float *weight,
+                                          float factor, size_t d, const bool whole, act *out)
+{
+    vf sums[WIDTH];
+    size_t left[WIDTH];
+    UNROLL for (int w = 0; w < WIDTH; w++)
+    {
+        sums[w] = vf_zero();
+        left[w] = whole ? LANES : from(head->head_dim, d + (size_t)w * LANES);
+    }
+    for (size_t i = 0; i < keys->count; i++) {
+        const act *v = (const act *)head->v + keys->ranges[i].row * head->v_stride + d;
+        for (size_t t = 0; t < keys->ranges[i].count; t++, v += head->v_stride, weight++)
+            UNROLL for (int w = 0; w < WIDTH; w++) sums[w] = vf_fma(vf_set(*weight), act_load(v + w * LANES, left[w]), sums[w]);
+    }
+    UNROLL for (int w = 0; w < WIDTH; w++) act_store(out + d + w * LANES, sums[w] * vf_set(factor), left[w]);
+}
+
 static void combine_one(const pfm_attention_head *head, const key_list *keys, const float *weights, float factor, act *out)
 {
-    enum { WIDTH = 4 };
-    for (size_t d = 0; d < head->head_dim; d += WIDTH * LANES) {
-        vf sums[WIDTH] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
-        const float *weight = weights;
-        for (size_t i = 0; i < keys->count; i++) {
-            const act *v = (const act *)head->v + keys->ranges[i].row * head->v_stride + d;
-            for (size_t t = 0; t < keys->ranges[i].count; t++, v += head->v_stride, weight++)
-                UNROLL for (int w = 0; w < WIDTH; w++) sums[w] =
-                    vf_fma(vf_set(*weight), act_load(v + w * LANES, from(head->head_dim, d + (size_t)w * LANES)), sums[w]);
-        }
-        UNROLL for (int w = 0; w < WIDTH; w++)
-            act_store(out + d + w * LANES, sums[w] * vf_set(factor), from(head->head_dim, d + (size_t)w * LANES));
-    }
+    size_t d = 0;
+    for (; d + WIDTH * LANES <= head->head_dim; d += WIDTH * LANES)
+        combine_columns(head, keys, weights, factor, d, true, out);
+    if (d < head->head_dim)
+        combine_columns(head, keys, weights, factor, d, false, out);
 }
 
 /* One query alone, as in decoding: lanes are elements of the head, so that no lane is idle. */
