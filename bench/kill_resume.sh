@@ -30,9 +30,9 @@ milliseconds() {
     date +%s%3N
 }
 
-"${command[@]}" "$work/features" # so that both runs find the images' features cached
+"${command[@]}" "$work/features" > "$work/said" # so that both runs find the images' features cached
 begun=$(milliseconds)
-"${command[@]}" "$work/whole"
+"${command[@]}" "$work/whole" > "$work/said"
 whole=$(($(milliseconds) - begun))
 echo "uninterrupted: $whole ms, $(steps "$work/whole") steps"
 hashes "$work/whole"
@@ -55,7 +55,7 @@ compare() {
 }
 while [ "$killed" -lt "$kills" ]; do
     moment=$((whole * (RANDOM * 32768 + RANDOM) / (32768 * 32768)))
-    "${command[@]}" "$work/run$run" 2> "$work/errors" &
+    "${command[@]}" "$work/run$run" > "$work/said" 2> "$work/errors" &
     process=$!
     sleep "$((moment / 1000)).$(printf '%03d' $((moment % 1000)))"
     kill -KILL $process 2> /dev/null || true
@@ -73,6 +73,6 @@ while [ "$killed" -lt "$kills" ]; do
         exit 1
     fi
 done
-"${command[@]}" "$work/run$run"
+"${command[@]}" "$work/run$run" > "$work/said"
 compare
 echo "kill_resume: $killed kills over $run runs, each ended with the same bits"
