@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""Trains the same recipe with pefomed and with a peer script (transformers + PEFT + torch) on the same threads, one after the other,
-features cached on both sides, and prints speed, memory and their ratios. Ratios within one run are what may be quoted.
+"""Runs the same recipe with pefomed and with a peer script (transformers + PEFT + torch) on the same threads, one after the other,
+and prints speed, memory and their ratios. Ratios within one run are what may be quoted.
 
-usage: peer.py PEER_SCRIPT PEER_PYTHON DATA WORK [--steps 40] [--rounds 1] [--threads 2] [--recipe recipes/slake.yaml]
-               [--pefomed build/release/pefomed] [--set key=value]...
+usage: peer.py PEER_SCRIPT PEER_PYTHON DATA WORK [--measure training|features|answers] [--steps 40] [--questions 160] [--rounds 1]
+               [--threads 2] [--recipe recipes/slake.yaml] [--pefomed build/release/pefomed] [--set key=value]...
+               [--weights FORMAT]
 
-PEER_SCRIPT is called as `PEER_PYTHON PEER_SCRIPT DATA OUT --steps N --no-eval` and prints `second half: X samples/s`.
-WORK keeps both sides' caches between calls. Speed is that of the second half of the steps; memory is the peak resident set of the
-process, mapped file pages counted.
+training  samples/s over the second half of the steps, features cached on both sides, and the peak resident set of each process,
+          mapped file pages counted; PEER_SCRIPT DATA OUT --steps N --no-eval prints `second half: X samples/s`
+features  images/s with empty caches, reading and resizing included: for pefomed the time that a training takes longer without
+          its cache; the peer prints `features: N images, X s each`
+answers   questions/s of untrained systems, which go on to the longest answer that the recipe allows; the peer prints `questions/s`
+WORK keeps both sides' caches between calls.
 """
 import argparse
 import json
@@ -17,6 +21,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 
 def run(command, environment, log):
@@ -46,7 +51,7 @@ def ours(o, steps, name):
     shutil.rmtree(out, ignore_errors=True)
     epochs = (steps * o.batch + 0.5) / rows_in(o)
     command = [o.pefomed, 'train', o.recipe, '--data', o.data, '--out', out, '--threads', str(o.threads),
-               '--set', f'train.epochs={epochs:.9f}', '--set', 'train.validate_every=0']
+               '--set', f'train.epochs={epochs:.9f}', '--set', 'train.validate_limit=1']
     for setting in o.set:
         command += ['--set', setting]
     peak = run(command, dict(os.environ), out + '.log')
@@ -64,6 +69,63 @@ def theirs(o, steps, name):
     return float(re.search(r'second half: ([\d.]+) samples/s', open(log).read())[1]), peak
 
 
+def cold_home(o):
+    """A PEFOMED_HOME with the weights of the usual one and no features."""
+    usual = os.environ.get('PEFOMED_HOME') or os.path.expanduser('~/.cache/pefomed')
+    home = os.path.join(o.work, 'home')
+    shutil.rmtree(home, ignore_errors=True)
+    os.makedirs(home)
+    for name in os.listdir(usual):
+        if name != 'features':
+            os.symlink(os.path.join(os.path.abspath(usual), name), os.path.join(home, name))
+    return home
+
+
+def our_features(o):
+    """Images/s of pefomed: the same training of one step twice, with the cache empty and then filled."""
+    environment = dict(os.environ, PEFOMED_HOME=cold_home(o))
+    seconds = []
+    for name in ('cold', 'filled'):
+        out = os.path.join(o.work, name)
+        shutil.rmtree(out, ignore_errors=True)
+        begun = time.monotonic()
+        run([o.pefomed, 'train', o.recipe, '--data', o.data, '--out', out, '--threads', str(o.threads), '--set', 'train.epochs=0.001',
+             '--set', 'train.validate_limit=1'], environment, out + '.log')
+        seconds.append(time.monotonic() - begun)
+    images = len(os.listdir(os.path.join(environment['PEFOMED_HOME'], 'features')))
+    return images / (seconds[0] - seconds[1])
+
+
+def their_features(o):
+    environment = dict(os.environ, OMP_NUM_THREADS=str(o.threads), MKL_NUM_THREADS=str(o.threads))
+    out, log = os.path.join(o.work, 'peer-cold'), os.path.join(o.work, 'peer-cold.log')
+    shutil.rmtree(out, ignore_errors=True)
+    run([o.python, o.script, o.data, out, '--steps', '1', '--no-eval'], environment, log)
+    return 1 / float(re.search(r'features: \d+ images, ([\d.]+) s each', open(log).read())[1])
+
+
+def our_answers(o):
+    log = os.path.join(o.work, 'answers.log')
+    command = [o.pefomed, 'eval', o.recipe, '--data', o.data, '--split', 'validate', '--limit', str(o.questions), '--threads', str(o.threads)]
+    run(command + (['--weights', o.weights] if o.weights else []), dict(os.environ), log)
+    return float(re.findall(r'([\d.]+) questions/s', open(log).read())[-1])
+
+
+def their_answers(o):
+    environment = dict(os.environ, OMP_NUM_THREADS=str(o.threads), MKL_NUM_THREADS=str(o.threads))
+    log = os.path.join(o.work, 'peer-answers.log')
+    run([o.python, o.script, o.data, os.path.join(o.work, 'peer'), '--steps', '1', '--test-limit', str(o.questions)], environment, log)
+    return float(re.search(r'([\d.]+) questions/s', open(log).read())[1])
+
+
+def compare(o, unit, mine, theirs_):
+    mine(o), theirs_(o)  # fills caches, wakes the machine
+    print(f'{"":<8}{unit:>14}')
+    for _ in range(o.rounds):
+        a, b = mine(o), theirs_(o)
+        print(f'{"pefomed":<8}{a:14.2f}\n{"peer":<8}{b:14.2f}\n{"ratio":<8}{a / b:14.2f}', flush=True)
+
+
 def main():
     a = argparse.ArgumentParser(usage=__doc__)
     a.add_argument('script'), a.add_argument('python'), a.add_argument('data'), a.add_argument('work')
@@ -71,8 +133,14 @@ def main():
     a.add_argument('--threads', type=int, default=2), a.add_argument('--batch', type=int, default=16)
     a.add_argument('--recipe', default='recipes/slake.yaml'), a.add_argument('--pefomed', default='build/release/pefomed')
     a.add_argument('--set', action='append', default=[])
+    a.add_argument('--measure', choices=['training', 'features', 'answers'], default='training')
+    a.add_argument('--questions', type=int, default=160), a.add_argument('--weights')
     o = a.parse_args()
     os.makedirs(o.work, exist_ok=True)
+    if o.measure == 'features':
+        return compare(o, 'images/s', our_features, their_features)
+    if o.measure == 'answers':
+        return compare(o, 'questions/s', our_answers, their_answers)
     ours(o, 1, 'warm'), theirs(o, 2, 'peer-warm')  # fills both caches of features
     print(f'{"":<8}{"samples/s":>12}{"peak GiB":>12}')
     ratios = []
