@@ -3,6 +3,8 @@
 #include "guarded.h"
 #include "each_level.h"
 
+#include "kernels/levels.h"
+
 static const pfm_dtype formats[] = {PFM_DTYPE_Q8_0, PFM_DTYPE_Q4_0, PFM_DTYPE_Q4_1};
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
@@ -185,9 +187,26 @@ static void test_extremes(void **state)
     }
 }
 
+/* With and without the instructions for bytes: the same integers, so the same bits. */
+static void test_with_and_without_vnni(void **state)
+{
+    (void)state;
+    const int level = TEST_LEVELS - 1;
+    if (!test_has_level[level])
+        skip();
+    pfm_kernels plain = test_tables[level];
+    plain.quant_tile = pfm_avx512_quant_tile;
+    const quant_case x = {13, 50, 130, true, false, PFM_ACT_F32, PFM_ACT_F32};
+    for (int f = 0; f < FORMATS; f++) {
+        void *a = multiply(&test_tables[level], formats[f], &x, 13, 50), *b = multiply(&plain, formats[f], &x, 13, 50);
+        assert_memory_equal(a, b, x.m * (x.n + 3) * sizeof(float));
+        guarded_release();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_what_is_lost),
-                                       cmocka_unit_test(test_extremes)};
+                                       cmocka_unit_test(test_extremes), cmocka_unit_test(test_with_and_without_vnni)};
     return cmocka_run_group_tests(tests, test_set_up_levels, NULL);
 }

@@ -2,11 +2,17 @@
 #include "kernels/levels.h"
 #include "kernels/vector/overlay.h"
 
-/* The compiler's check includes that the operating system keeps the registers. */
-bool pfm_avx2_supported(void)
+#include <cpuid.h>
+
+/* The conversions of f16, which clang's check has no name for. */
+static bool has_f16c(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
 }
+
+/* The compiler's check includes that the operating system keeps the registers. */
+bool pfm_avx2_supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c(); }
 
 void pfm_avx2_overlay(pfm_kernels *out)
 {
