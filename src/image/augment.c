@@ -4,8 +4,6 @@
 
 #include "base/random.h"
 
-#include <math.h>
-
 static const double TURN = 8 * 0.017453292519943295, SCALE = 0.1, MOVE = 0.05, LIGHT = 0.15;
 
 /* What a variant does. The picture's point (x, y), both from its middle, comes from (a x + b y + c, -b x + a y + d). */
@@ -38,7 +36,7 @@ static double mean_of(const pfm_image *image)
     return (double)sum / (double)values;
 }
 
-static uint8_t to_byte(double x) { return x <= 0 ? 0 : x >= 255 ? 255 : (uint8_t)lround(x); }
+static uint8_t to_byte(double x) { return x <= 0 ? 0 : x >= 255 ? 255 : (uint8_t)(x + 0.5); }
 
 /* The whole part of a coordinate and what is left, inside the picture: beyond the edge stands the edge. */
 static int split(double x, int size, double *rest)
