@@ -42,13 +42,6 @@ pfm_status pfm_image_decode(const void *bytes, size_t size, const char *name, pf
  * of 22-bit fixed point with 8 bits between them). The caller calls pfm_image_free. USAGE: a side that cannot be. */
 pfm_status pfm_image_resize_bicubic(const pfm_image *in, int width, int height, pfm_image *out, pfm_error *err) PFM_MUST_CHECK;
 
-/* *out = the picture turned (by up to 8 degrees), scaled (10%), moved (5% of each side), brighter or darker and of more or less
- * contrast (15% each), as variant 1, 2, ... draws it: uniformly, the same variant the same change for every picture, never
- * mirrored, for sides mean something. Beyond the edge stands the edge. The same bytes on every machine. `name` is what errors
- * call it; the caller calls pfm_image_free. */
-pfm_status pfm_image_augment(const pfm_image *in, uint32_t variant, const char *name, pfm_image *out,
-                             pfm_error *err) PFM_MUST_CHECK;
-
 /* Writes an 8-bit RGB PNG, whole or not at all. */
 pfm_status pfm_image_write_png(const pfm_image *image, const char *path, pfm_error *err) PFM_MUST_CHECK;
 

@@ -54,7 +54,7 @@ static pfm_status prepare_images(evaluation *e, pfm_error *err)
     PFM_TRY(pfm_allocate(images, sizeof *paths, &paths, err));
     for (size_t i = 0; i < e->dataset->count; i++)
         paths[e->dataset->rows[i].image_index] = e->dataset->rows[i].image_path;
-    PFM_TRY(pfm_feature_store_create(e->session->vision, paths, images, 0, PFM_FEATURE_QUOTA, &e->features, err));
+    PFM_TRY(pfm_feature_store_create(e->session->vision, paths, images, PFM_FEATURE_QUOTA, &e->features, err));
 done:
     free(paths);
     return status;
@@ -83,7 +83,7 @@ static pfm_status give_features(void *user, size_t request, float *features, pfm
     if (e->features == NULL)
         return give_made_image(e, row, features, err);
     size_t image = (size_t)row->image_index;
-    return pfm_feature_store_read(e->features, e->replacement != NULL ? e->replacement[image] : image, 0, features, err);
+    return pfm_feature_store_read(e->features, e->replacement != NULL ? e->replacement[image] : image, features, err);
 }
 
 /* Predictions in the split's order from answers in the order of images. */

@@ -31,7 +31,6 @@ typedef struct pfm_recipe {
         char *language; /* NULL, or "en", "zh", ... */
         char *train, *validate;
         int group;             /* rows of one image that go together */
-        int augment;           /* changed pictures of each image to learn from beside itself */
         double validate_share; /* of the images (patients), where the data set brings no validation split */
         char *validate_by;     /* "image" or "patient" */
         int split_seed;        /* of the rows held back: the same for every --seed, so that a validation row is never learned */

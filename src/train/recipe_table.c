@@ -59,7 +59,6 @@ const recipe_key pfm_recipe_keys[] = {
     STRING("data.train", data.train, "train", "the split to learn from"),
     STRING("data.validate", data.validate, "validate", "the split to watch"),
     INTEGER("data.group", data.group, "4", 1, 1024, "rows of one image that go together in a step"),
-    INTEGER("data.augment", data.augment, "0", 0, 1000, "changed pictures of each image (turned, moved, re-lit) to learn from too"),
     ABOVE("data.validate_share", data.validate_share, "0.1", 0, 0.9, "share held back where there is no validation split"),
     CHOICE("data.validate_by", data.validate_by, "image", "image|patient", "what is held back whole"),
     INTEGER("data.split_seed", data.split_seed, "42", 0, 2147483647, "the seed of what is held back"),

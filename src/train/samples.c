@@ -1,6 +1,5 @@
 #include "train/samples.h"
 
-#include "base/random.h"
 #include "base/try.h"
 
 #include <stdlib.h>
@@ -29,17 +28,16 @@ done:
     return status;
 }
 
-pfm_status pfm_samples_prepare_features(pfm_samples *samples, uint32_t variants, pfm_error *err)
+pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const char **paths = NULL;
     const pfm_dataset *dataset = samples->dataset;
     PFM_TRY(pfm_dataset_check_images(dataset, err));
     PFM_TRY(pfm_allocate(dataset->image_count, sizeof *paths, &paths, err));
-    samples->variants = variants;
     for (size_t i = 0; i < dataset->count; i++)
         paths[dataset->rows[i].image_index] = dataset->rows[i].image_path;
-    PFM_TRY(pfm_feature_store_create(samples->session->vision, paths, dataset->image_count, variants, PFM_FEATURE_QUOTA,
+    PFM_TRY(pfm_feature_store_create(samples->session->vision, paths, dataset->image_count, PFM_FEATURE_QUOTA,
                                      &samples->features, err));
 done:
     free(paths);
@@ -58,23 +56,13 @@ void pfm_samples_free(pfm_samples *samples)
     *samples = (pfm_samples){0};
 }
 
-/* The picture that a group sees: its image or one of the variants, all equally likely. */
-static uint32_t draw_variant(const pfm_micro_batch *batch, const pfm_samples *samples, size_t first_row)
-{
-    uint32_t counter[4] = {(uint32_t)first_row, (uint32_t)((uint64_t)first_row >> 32), 0x61756721u, 0}, out[4];
-    if (batch->draw == 0 || samples->variants == 0)
-        return 0;
-    pfm_philox(batch->draw, counter, out);
-    return (uint32_t)((uint64_t)out[0] * (samples->variants + 1) >> 32);
-}
-
 static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *samples, size_t row, int64_t first_visual,
                                 float *features, pfm_error *err)
 {
     const pfm_model *model = samples->session->model;
     char *to = (char *)batch->visual + (size_t)(first_visual * model->visual_width) * pfm_act_size(model->act);
-    pfm_status status = pfm_feature_store_read(samples->features, (size_t)samples->dataset->rows[row].image_index,
-                                               draw_variant(batch, samples, row), features, err);
+    pfm_status status =
+        pfm_feature_store_read(samples->features, (size_t)samples->dataset->rows[row].image_index, features, err);
     return status == PFM_OK ? pfm_model_arrange(model, features, to, err) : status;
 }
 

@@ -12,20 +12,18 @@ typedef struct pfm_samples {
     pfm_ids *rows;               /* [count] whole rows, image tokens from visual row 0 */
     size_t *answers;             /* [count] where the answer begins */
     pfm_feature_store *features; /* NULL: lengths only */
-    uint32_t variants;           /* changed pictures of each image beside itself */
     size_t count;
 } pfm_samples;
 
 /* Tokenises every row. MISMATCH names a row longer than train.max_tokens or the model's context. */
 pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dataset, pfm_samples *out,
                               pfm_error *err) PFM_MUST_CHECK;
-/* Computes or finds the features of every image of the split, and of `variants` changed pictures of each. */
-pfm_status pfm_samples_prepare_features(pfm_samples *samples, uint32_t variants, pfm_error *err) PFM_MUST_CHECK;
+/* Computes or finds the features of every image of the split. */
+pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err) PFM_MUST_CHECK;
 void pfm_samples_free(pfm_samples *samples);
 
 /* What is computed at once: rows of whole groups, packed, and their features. Start with {0}. */
 typedef struct pfm_micro_batch {
-    uint64_t draw; /* of this seed and step: which variant of its image a group sees; 0: the image as it is */
     pfm_pack pack;
     int64_t visual_rows;
     void *visual; /* act [visual_rows, visual_width] */

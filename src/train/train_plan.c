@@ -85,8 +85,7 @@ static pfm_status read_sizes(estimate *e, const char *data, pfm_error *err)
     e->visual = (int64_t)sizes.visual;
     e->answers = (int64_t)sizes.answers;
     e->step_tokens = sizes.mean_step_tokens;
-    e->images = trainer->train_set->image_count * ((size_t)session->recipe->data.augment + 1) +
-                (trainer->validate_set != NULL ? trainer->validate_set->image_count : 0);
+    e->images = trainer->train_set->image_count + (trainer->validate_set != NULL ? trainer->validate_set->image_count : 0);
 done:
     pfm_trainer_free(trainer);
     pfm_session_free(session);

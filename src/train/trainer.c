@@ -202,7 +202,7 @@ static pfm_status normalise_features(pfm_trainer *trainer, pfm_error *err)
     PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels,
                          sizeof *features, &features, err));
     for (size_t i = 0; i < trainer->train_set->image_count; i++) {
-        PFM_TRY(pfm_feature_store_read(trainer->train.features, i, 0, features, err));
+        PFM_TRY(pfm_feature_store_read(trainer->train.features, i, features, err));
         PFM_TRY(pfm_feature_statistics_add(model, &statistics, features, err));
     }
     pfm_feature_statistics_finish(&statistics, model);
@@ -216,10 +216,10 @@ pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_session_load_vision(trainer->session, err));
-    PFM_TRY(pfm_samples_prepare_features(&trainer->train, (uint32_t)trainer->session->recipe->data.augment, err));
+    PFM_TRY(pfm_samples_prepare_features(&trainer->train, err));
     PFM_TRY(pfm_dataset_hash(trainer->train_set, trainer->identity.train, err));
     if (trainer->validate_set != NULL) {
-        PFM_TRY(pfm_samples_prepare_features(&trainer->validate, 0, err));
+        PFM_TRY(pfm_samples_prepare_features(&trainer->validate, err));
         PFM_TRY(pfm_dataset_hash(trainer->validate_set, trainer->identity.validate, err));
     }
     pfm_vision_rest(trainer->session->vision);
@@ -274,7 +274,6 @@ pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_re
         result->answers += (int64_t)(trainer->train.rows[trainer->rows[i]].count - trainer->train.answers[trainer->rows[i]]);
     env->training = true;
     env->dropout_key = dropout_key(trainer->session->context->seed, step);
-    trainer->batch.draw = env->dropout_key;
     env->loss_scale = 1.0f / (float)result->answers;
     pfm_parameters_zero_gradients(trainer->session->model->parameters);
     for (size_t begin = 0; begin < batch;) {
@@ -317,7 +316,6 @@ pfm_status pfm_trainer_validate(pfm_trainer *trainer, double *loss, pfm_error *e
     double sum = 0, answers = 0;
     PFM_TRY(validation_order(trainer, &rows, &groups, err));
     pfm_executor_environment(trainer->executor)->training = false;
-    trainer->batch.draw = 0;
     for (size_t begin = 0; begin < count;) {
         size_t taken = cut(trainer, &trainer->validate, rows + begin, groups + begin, count - begin, &used);
         PFM_TRY(run_micro_batch(trainer, &trainer->validate, rows + begin, groups + begin, taken, 0, &sum, err));

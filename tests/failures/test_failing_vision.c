@@ -47,8 +47,8 @@ static pfm_status features(pfm_error *err)
     pfm_feature_store *store = NULL;
     float out[VALUES];
     for (int pass = 0; pass < 2; pass++) {
-        PFM_TRY(pfm_feature_store_create(vision, paths, 1, 1, pass == 0 ? 0 : PFM_FEATURE_QUOTA, &store, err));
-        PFM_TRY(pfm_feature_store_read(store, 0, 0, out, err));
+        PFM_TRY(pfm_feature_store_create(vision, paths, 1, pass == 0 ? 0 : PFM_FEATURE_QUOTA, &store, err));
+        PFM_TRY(pfm_feature_store_read(store, 0, out, err));
         assert_memory_equal(out, wanted, sizeof out);
         pfm_feature_store_free(store);
         store = NULL;

@@ -124,20 +124,20 @@ static void check_reads(pfm_feature_store *store, const float *wanted)
     uint16_t halves[VALUES];
     for (size_t i = 0; i < PATHS; i++) {
         memset(out, 0xff, sizeof out);
-        assert_ok(pfm_feature_store_read(store, i, 0, out, &err));
+        assert_ok(pfm_feature_store_read(store, i, out, &err));
         assert_memory_equal(out, wanted + i * VALUES, sizeof out);
-        assert_ok(pfm_feature_store_read_f16(store, i, 0, halves, &err));
+        assert_ok(pfm_feature_store_read_f16(store, i, halves, &err));
         for (size_t v = 0; v < VALUES; v++)
             assert_true(pfm_f16_to_f32(halves[v]) == out[v]);
     }
-    assert_error(pfm_feature_store_read(store, PATHS, 0, out, &err), PFM_ERROR_USAGE, "no picture 4");
+    assert_error(pfm_feature_store_read(store, PATHS, out, &err), PFM_ERROR_USAGE, "no picture 4");
 }
 
 static pfm_feature_store *make_store(fixture *f, uint64_t quota)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_feature_store *store = NULL;
-    assert_ok(pfm_feature_store_create(f->vision, paths, PATHS, 0, quota, &store, &err));
+    assert_ok(pfm_feature_store_create(f->vision, paths, PATHS, quota, &store, &err));
     assert_int_equal(pfm_feature_store_count(store), PATHS);
     return store;
 }
@@ -326,17 +326,16 @@ static void pictures_that_cannot_be_read(void **state)
     const char *changing = test_path(test_scratch_folder(), "changing.png");
     assert_ok(pfm_file_write(text, "no picture", 10, &err));
     const char *with_text[] = {paths[0], text}, *with_gone[] = {gone, paths[0]}, *with_change[] = {changing};
-    assert_error(pfm_feature_store_create(f.vision, with_text, 2, 0, PFM_FEATURE_QUOTA, &store, &err), PFM_ERROR_FORMAT,
+    assert_error(pfm_feature_store_create(f.vision, with_text, 2, PFM_FEATURE_QUOTA, &store, &err), PFM_ERROR_FORMAT,
                  "text.png");
-    assert_error(pfm_feature_store_create(f.vision, with_gone, 2, 0, PFM_FEATURE_QUOTA, &store, &err), PFM_ERROR_IO,
-                 "gone.png");
+    assert_error(pfm_feature_store_create(f.vision, with_gone, 2, PFM_FEATURE_QUOTA, &store, &err), PFM_ERROR_IO, "gone.png");
     write_picture(changing, 9);
-    assert_ok(pfm_feature_store_create(f.vision, with_change, 1, 0, 0, &store, &err));
-    assert_ok(pfm_feature_store_read(store, 0, 0, out, &err));
+    assert_ok(pfm_feature_store_create(f.vision, with_change, 1, 0, &store, &err));
+    assert_ok(pfm_feature_store_read(store, 0, out, &err));
     write_picture(changing, 10);
-    assert_error(pfm_feature_store_read(store, 0, 0, out, &err), PFM_ERROR_MISMATCH, "changing.png has changed");
+    assert_error(pfm_feature_store_read(store, 0, out, &err), PFM_ERROR_MISMATCH, "changing.png has changed");
     pfm_feature_store_free(store);
-    assert_ok(pfm_feature_store_create(f.vision, NULL, 0, 0, PFM_FEATURE_QUOTA, &store, &err));
+    assert_ok(pfm_feature_store_create(f.vision, NULL, 0, PFM_FEATURE_QUOTA, &store, &err));
     pfm_feature_store_free(store);
     close_fixture(&f);
 }
@@ -349,7 +348,7 @@ static void interruption(void **state)
     pfm_feature_store *store = NULL;
     open_fixture(&f, test_path(test_scratch_folder(), "home6"), 1);
     f.interrupt = 1;
-    assert_error(pfm_feature_store_create(f.vision, paths, PATHS, 0, PFM_FEATURE_QUOTA, &store, &err), PFM_ERROR_INTERRUPTED,
+    assert_error(pfm_feature_store_create(f.vision, paths, PATHS, PFM_FEATURE_QUOTA, &store, &err), PFM_ERROR_INTERRUPTED,
                  "kept");
     f.interrupt = 0;
     store = make_store(&f, PFM_FEATURE_QUOTA);
@@ -370,7 +369,7 @@ static void read_item(void *user, int item, int thread)
     reading *r = user;
     float out[VALUES];
     size_t index = (size_t)item % PATHS;
-    bool right = pfm_feature_store_read(r->store, index, 0, out, NULL) == PFM_OK &&
+    bool right = pfm_feature_store_read(r->store, index, out, NULL) == PFM_OK &&
                  memcmp(out, r->wanted + index * VALUES, sizeof out) == 0;
     r->wrong[item] = right ? 0 : 1;
 }
@@ -427,41 +426,6 @@ static void processes_side_by_side(void **state)
     close_fixture(&f);
 }
 
-/* Variants stand beside the pictures, kept under names of their own. */
-static void variants_are_changed_pictures(void **state)
-{
-    (void)state;
-    pfm_error err = PFM_ERROR_INIT;
-    enum { EACH = 2 };
-    fixture f;
-    float out[VALUES], changed_features[VALUES];
-    open_fixture(&f, test_path(test_scratch_folder(), "home_variants"), 2);
-    float *wanted = fresh(&f);
-    for (int pass = 0; pass < 2; pass++) {
-        pfm_feature_store *store = NULL;
-        assert_ok(pfm_feature_store_create(f.vision, paths, PATHS, EACH, PFM_FEATURE_QUOTA, &store, &err));
-        size_t pictures, found, kept;
-        pfm_feature_store_get_counts(store, &pictures, &found, &kept);
-        assert_true(pictures == PICTURES * (EACH + 1) && found == (pass == 0 ? 0 : pictures) && kept == pictures);
-        check_reads(store, wanted);
-        for (uint32_t variant = 1; variant <= EACH; variant++) {
-            pfm_image image = {0}, changed = {0};
-            assert_ok(pfm_image_load(paths[1], &image, &err));
-            assert_ok(pfm_image_augment(&image, variant, paths[1], &changed, &err));
-            assert_ok(pfm_features_of_image(f.vision, &changed, changed_features, &err));
-            assert_ok(pfm_feature_store_read(store, 1, variant, out, &err));
-            assert_memory_equal(out, changed_features, sizeof out);
-            assert_memory_not_equal(out, wanted + VALUES, sizeof out);
-            pfm_image_free(&image);
-            pfm_image_free(&changed);
-        }
-        assert_error(pfm_feature_store_read(store, 1, EACH + 1, out, &err), PFM_ERROR_USAGE, "no variant 3");
-        pfm_feature_store_free(store);
-    }
-    free(wanted);
-    close_fixture(&f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,7 +437,6 @@ int main(void)
         cmocka_unit_test(pictures_that_cannot_be_read),
         cmocka_unit_test(interruption),
         cmocka_unit_test(threads_side_by_side),
-        cmocka_unit_test(variants_are_changed_pictures),
         cmocka_unit_test(processes_side_by_side),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

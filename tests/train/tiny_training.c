@@ -49,7 +49,7 @@ static void make_recipe(void)
         &text, &err,
         "model: {vision: '%s/lite0.safetensors', image_size: 64, merge: 1, aligner: concat-linear, language: '%s'}\n"
         "peft: {method: lora, rank: 4, alpha: 8, dropout: 0.3, targets: [q_proj, v_proj, up_proj]}\n"
-        "data: {dataset: table, group: 3, augment: 2}\n"
+        "data: {dataset: table, group: 3}\n"
         "prompt: {instruction: 'Look at the image and answer: {question}'}\n"
         "train: {epochs: 2.4, batch: 5, learning_rate: 1e-2, warmup_steps: 2, weight_decay: 0.05, checkpoint_every: 3}\n",
         test_scratch_folder(), tiny_path("llama")));

@@ -10,17 +10,15 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { LARGEST_IMAGE_FILE = 1 << 30 };
 
-/* One picture file's content, changed or as it is. Paths with the same content share one. */
+/* One picture file's content. Paths with the same content share one. */
 typedef struct picture {
     pfm_hash_hex key;
     const char *path; /* borrowed from the store's paths: one that has this content */
-    uint32_t variant;
     bool kept;
 } picture;
 
@@ -29,10 +27,9 @@ struct pfm_feature_store {
     pfm_vision_shape shape;
     char *folder;
     size_t count;
-    uint32_t each;      /* of a path: itself and its variants */
     char **paths;       /* [count] */
-    pfm_hash_hex *keys; /* [count * each] */
-    size_t *picture_of; /* [count * each] */
+    pfm_hash_hex *keys; /* [count] */
+    size_t *picture_of; /* [count] */
     picture *pictures;  /* [picture_count] */
     size_t picture_count, found, *missing, missing_count;
     atomic_bool writable;  /* false once the folder has refused a file */
@@ -71,16 +68,15 @@ static pfm_status run_work(pfm_feature_store *store, pfm_context *context, size_
     return w.status == PFM_OK ? PFM_OK : pfm_error_set(err, w.status, "%s", w.err.message);
 }
 
-/* key = SHA-256(weights, description, "f16", the picture file's bytes, the variant where there is one). */
-static pfm_status make_key(const pfm_vision *vision, const pfm_hash_hex file_hash, uint32_t variant, pfm_hash_hex key,
-                           pfm_error *err)
+/* key = SHA-256(weights, description, "f16", the picture file's bytes). */
+static pfm_status make_key(const pfm_vision *vision, const char *path, const pfm_buffer *file, pfm_hash_hex key, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    char *text = NULL, change[32] = "";
-    if (variant > 0)
-        (void)snprintf(change, sizeof change, "augment 1 %u\n", variant);
-    PFM_TRY(pfm_string_format(&text, err, "%s\n%s\nf16\n%s\n%s", pfm_vision_get_weights_hash(vision),
-                              pfm_vision_get_description(vision), file_hash, change));
+    pfm_hash_hex picture_hash;
+    char *text = NULL;
+    PFM_TRY(file != NULL ? pfm_hash_bytes(file->data, file->size, picture_hash, err) : pfm_hash_file(path, picture_hash, err));
+    PFM_TRY(pfm_string_format(&text, err, "%s\n%s\nf16\n%s\n", pfm_vision_get_weights_hash(vision),
+                              pfm_vision_get_description(vision), picture_hash));
     PFM_TRY(pfm_hash_bytes(text, strlen(text), key, err));
 done:
     free(text);
@@ -91,12 +87,8 @@ static void key_item(void *user, int item, int thread)
 {
     (void)thread;
     work *w = user;
-    pfm_feature_store *store = w->store;
     pfm_error err = PFM_ERROR_INIT;
-    pfm_hash_hex file_hash;
-    pfm_status status = pfm_hash_file(store->paths[item], file_hash, &err);
-    for (uint32_t v = 0; status == PFM_OK && v < store->each; v++)
-        status = make_key(store->vision, file_hash, v, store->keys[(size_t)item * store->each + v], &err);
+    pfm_status status = make_key(w->store->vision, w->store->paths[item], NULL, w->store->keys[item], &err);
     if (status != PFM_OK)
         note_failure(w, item, status, &err);
 }
@@ -129,19 +121,15 @@ static pfm_status compute(pfm_vision *vision, const picture *p, uint16_t *out, p
 {
     pfm_status status = PFM_OK;
     pfm_buffer file = {0};
-    pfm_image image = {0}, changed = {0};
-    pfm_hash_hex file_hash, key;
+    pfm_image image = {0};
+    pfm_hash_hex key;
     PFM_TRY(pfm_file_read(p->path, LARGEST_IMAGE_FILE, &file, err));
-    PFM_TRY(pfm_hash_bytes(file.data, file.size, file_hash, err));
-    PFM_TRY(make_key(vision, file_hash, p->variant, key, err));
+    PFM_TRY(make_key(vision, p->path, &file, key, err));
     if (strcmp(key, p->key) != 0)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->path);
     PFM_TRY(pfm_image_decode(file.data, file.size, p->path, &image, err));
-    if (p->variant > 0)
-        PFM_TRY(pfm_image_augment(&image, p->variant, p->path, &changed, err));
-    PFM_TRY(picture_features(vision, p->variant > 0 ? &changed : &image, out, err));
+    PFM_TRY(picture_features(vision, &image, out, err));
 done:
-    pfm_image_free(&changed);
     pfm_image_free(&image);
     pfm_buffer_free(&file);
     return status;
@@ -202,11 +190,10 @@ static pfm_status sort_pictures(pfm_feature_store *store, pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_map seen = {0};
     char *path = NULL;
-    const size_t count = store->count * store->each;
-    PFM_TRY(pfm_allocate(count, sizeof *store->picture_of, &store->picture_of, err));
-    PFM_TRY(pfm_allocate(count, sizeof *store->pictures, &store->pictures, err));
-    PFM_TRY(pfm_allocate(count, sizeof *store->missing, &store->missing, err));
-    for (size_t i = 0; i < count; i++) {
+    PFM_TRY(pfm_allocate(store->count, sizeof *store->picture_of, &store->picture_of, err));
+    PFM_TRY(pfm_allocate(store->count, sizeof *store->pictures, &store->pictures, err));
+    PFM_TRY(pfm_allocate(store->count, sizeof *store->missing, &store->missing, err));
+    for (size_t i = 0; i < store->count; i++) {
         int64_t known = (int64_t)store->picture_count;
         bool is_new = !pfm_map_get(&seen, store->keys[i], sizeof(pfm_hash_hex) - 1, &known);
         store->picture_of[i] = (size_t)known;
@@ -215,8 +202,7 @@ static pfm_status sort_pictures(pfm_feature_store *store, pfm_error *err)
         PFM_TRY(pfm_map_set(&seen, store->keys[i], sizeof(pfm_hash_hex) - 1, known, err));
         picture *p = &store->pictures[store->picture_count++];
         memcpy(p->key, store->keys[i], sizeof p->key);
-        p->path = store->paths[i / store->each];
-        p->variant = (uint32_t)(i % store->each);
+        p->path = store->paths[i];
         PFM_TRY(file_path(store, p, &path, err));
         p->kept = pfm_feature_file_present(path, p->key, &store->shape);
         free(path);
@@ -269,21 +255,20 @@ done:
     return status;
 }
 
-pfm_status pfm_feature_store_create(pfm_vision *vision, const char *const *paths, size_t count, uint32_t variants,
-                                    uint64_t quota, pfm_feature_store **out, pfm_error *err)
+pfm_status pfm_feature_store_create(pfm_vision *vision, const char *const *paths, size_t count, uint64_t quota,
+                                    pfm_feature_store **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_feature_store *store = NULL;
     pfm_context *context = pfm_vision_get_context(vision);
-    if (count > INT32_MAX / ((size_t)variants + 1))
-        PFM_FAIL(PFM_ERROR_USAGE, "%zu pictures and their variants are too many for one store", count);
+    if (count > INT32_MAX)
+        PFM_FAIL(PFM_ERROR_USAGE, "%zu pictures are too many for one store", count);
     PFM_TRY(pfm_allocate(1, sizeof *store, &store, err));
     store->vision = vision;
-    store->each = variants + 1;
     store->shape = pfm_vision_get_shape(vision);
     PFM_TRY(pfm_path_join(pfm_context_home(context), "features", &store->folder, err));
     PFM_TRY(pfm_allocate(count, sizeof *store->paths, &store->paths, err));
-    PFM_TRY(pfm_allocate(count * store->each, sizeof *store->keys, &store->keys, err));
+    PFM_TRY(pfm_allocate(count, sizeof *store->keys, &store->keys, err));
     for (; store->count < count; store->count++)
         PFM_TRY(pfm_string_copy(paths[store->count], &store->paths[store->count], err));
     PFM_TRY(run_work(store, context, count, key_item, err));
@@ -328,15 +313,13 @@ void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictur
         *kept += store->pictures[i].kept ? 1 : 0;
 }
 
-pfm_status pfm_feature_store_read_f16(pfm_feature_store *store, size_t index, uint32_t variant, uint16_t *out, pfm_error *err)
+pfm_status pfm_feature_store_read_f16(pfm_feature_store *store, size_t index, uint16_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *path = NULL;
     if (index >= store->count)
         PFM_FAIL(PFM_ERROR_USAGE, "there is no picture %zu; the store has %zu", index, store->count);
-    if (variant >= store->each)
-        PFM_FAIL(PFM_ERROR_USAGE, "there is no variant %u of a picture; the store has %u", variant, store->each - 1);
-    const picture *p = &store->pictures[store->picture_of[index * store->each + variant]];
+    const picture *p = &store->pictures[store->picture_of[index]];
     PFM_TRY(file_path(store, p, &path, err));
     if (p->kept && pfm_feature_file_read(path, p->key, &store->shape, out))
         goto done;
@@ -359,11 +342,11 @@ static void expand_in_place(float *out, size_t count)
     }
 }
 
-pfm_status pfm_feature_store_read(pfm_feature_store *store, size_t index, uint32_t variant, float *out, pfm_error *err)
+pfm_status pfm_feature_store_read(pfm_feature_store *store, size_t index, float *out, pfm_error *err)
 {
     size_t values = pfm_vision_shape_values(&store->shape);
     uint16_t *halves = (uint16_t *)(void *)(out + values) - values;
-    pfm_status status = pfm_feature_store_read_f16(store, index, variant, halves, err);
+    pfm_status status = pfm_feature_store_read_f16(store, index, halves, err);
     if (status == PFM_OK)
         expand_in_place(out, values);
     return status;

@@ -15,13 +15,13 @@ uint64_t pfm_feature_file_bytes(const pfm_vision_shape *shape);
 
 typedef struct pfm_feature_store pfm_feature_store;
 
-/* Makes ready the features of the picture files paths[0..count-1] (one picture may stand there several times), of each also
- * `variants` changed ones (pfm_image_augment): hashes the files, computes what is not kept yet on all threads (progress
- * "features"), keeps it while the folder holds less than `quota` bytes (0: keeps nothing). Where the folder cannot be written a
- * warning is logged and nothing is kept. The caller frees *out before the vision. A picture that cannot be read is the error of
- * its file. INTERRUPTED: what was computed is kept. Not to be called from within a pool's item. */
-pfm_status pfm_feature_store_create(pfm_vision *vision, const char *const *paths, size_t count, uint32_t variants,
-                                    uint64_t quota, pfm_feature_store **out, pfm_error *err) PFM_MUST_CHECK;
+/* Makes ready the features of the picture files paths[0..count-1] (one picture may stand there several times): hashes the
+ * files, computes what is not kept yet on all threads (progress "features"), keeps it while the folder holds less than `quota`
+ * bytes (0: keeps nothing). Where the folder cannot be written a warning is logged and nothing is kept. The caller frees *out
+ * before the vision. A picture that cannot be read is the error of its file. INTERRUPTED: what was computed is kept. Not to be
+ * called from within a pool's item. */
+pfm_status pfm_feature_store_create(pfm_vision *vision, const char *const *paths, size_t count, uint64_t quota,
+                                    pfm_feature_store **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_feature_store_free(pfm_feature_store *store);
 
 size_t pfm_feature_store_count(const pfm_feature_store *store);
@@ -29,14 +29,11 @@ pfm_vision_shape pfm_feature_store_get_shape(const pfm_feature_store *store);
 /* How many different pictures there are, and how many of them were found kept, and are kept now. */
 void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictures, size_t *found, size_t *kept);
 
-/* out [grid * grid, channels] = the features of picture `index`, its variant (0: as it is). May be called from several threads
- * at once, also from within a pool's items. USAGE for an index or variant past the end; MISMATCH when the picture's file has
- * changed since create. */
-pfm_status pfm_feature_store_read(pfm_feature_store *store, size_t index, uint32_t variant, float *out,
-                                  pfm_error *err) PFM_MUST_CHECK;
+/* out [grid * grid, channels] = the features of picture `index`. May be called from several threads at once, also from within a
+ * pool's items. USAGE for an index past the end; MISMATCH when the picture's file has changed since create. */
+pfm_status pfm_feature_store_read(pfm_feature_store *store, size_t index, float *out, pfm_error *err) PFM_MUST_CHECK;
 /* The same as f16 (IEEE binary16). */
-pfm_status pfm_feature_store_read_f16(pfm_feature_store *store, size_t index, uint32_t variant, uint16_t *out,
-                                      pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_feature_store_read_f16(pfm_feature_store *store, size_t index, uint16_t *out, pfm_error *err) PFM_MUST_CHECK;
 
 /* out [grid * grid, channels] = the features of a picture in memory, rounded as those of a store. Threads as above. */
 pfm_status pfm_features_of_image(pfm_vision *vision, const pfm_image *image, float *out, pfm_error *err) PFM_MUST_CHECK;
