@@ -11,8 +11,8 @@
 
 enum { MAX_ANSWERS = 8, MIN_QUESTIONS = 8, MAX_QUESTIONS = 12 };
 
-/* Numbers, the hardest to learn and as even as the scenes are, are asked of every image; what few images have an answer to, or
- * is harder to see, before what is common. Where lesions lie has many answers, which cannot all be equally frequent. */
+/* Numbers, the hardest to learn, are asked of every image; what few images have an answer to, or is harder to see, before what
+ * is common. Where lesions lie has many answers, which cannot all be equally frequent. */
 typedef enum rank { NUMBER, DETAIL, LOCATION, COMMON } rank;
 
 /* A question: its words, its answers, and which of them a scene has. `subject` tells questions of one kind apart. */
@@ -189,8 +189,7 @@ static bool is_welcome(const pfm_phantom_asker *asker, size_t index, int answer,
     int least = asked[0];
     for (int i = 1; i < MAX_ANSWERS && questions[index].answers[i] != NULL; i++)
         least = asked[i] < least ? asked[i] : least;
-    const rank r = questions[index].rank;
-    return r == NUMBER || r == LOCATION || asked[answer] - least < slack;
+    return questions[index].rank == LOCATION || asked[answer] - least < slack;
 }
 
 static pfm_status add_row(const question *q, int answer, const pfm_phantom_scene *scene, int image, const char *image_name,
