@@ -11,9 +11,9 @@
 
 enum { MAX_ANSWERS = 8, MIN_QUESTIONS = 8, MAX_QUESTIONS = 12 };
 
-/* Numbers, the hardest to learn, are asked of every image; what few images have an answer to, or is harder to see, before what
- * is common. Where lesions lie has many answers, which cannot all be equally frequent. */
-typedef enum rank { NUMBER, DETAIL, LOCATION, COMMON } rank;
+/* What few images have an answer to, or is harder to see, is asked before what is common. Where lesions lie has many answers,
+ * which cannot all be equally frequent. */
+typedef enum rank { DETAIL, LOCATION, COMMON } rank;
 
 /* A question: its words, its answers, and which of them a scene has. `subject` tells questions of one kind apart. */
 typedef struct question {
@@ -70,15 +70,6 @@ static int is_abnormal(const pfm_phantom_scene *scene, int subject)
 {
     (void)subject;
     return scene->lesions > 0 ? YES : NO;
-}
-
-static int is_abnormal_in(const pfm_phantom_scene *scene, int quadrant)
-{
-    for (int i = 0; i < scene->lesions; i++) {
-        if ((int)scene->quadrant[i] == quadrant)
-            return YES;
-    }
-    return NO;
 }
 
 /* What all lesions have in common: a bit of their quadrants, `mask`; with mask 0 nothing but that there are some. */
@@ -146,16 +137,8 @@ static const question questions[] = {
     {"Does the picture contain lung?", "Organ", true, COMMON, YES_NO, contains, PFM_PHANTOM_CHEST},
     {"Does the picture contain brain?", "Organ", true, COMMON, YES_NO, contains, PFM_PHANTOM_HEAD},
     {"What is the largest organ in the picture?", "Size", false, COMMON, ANSWERS("Liver", "Lung", "Brain"), region, 0},
-    {"How many abnormalities are there in this image?", "Quantity", false, NUMBER, ANSWERS("0", "1", "2", "3"), lesions, 0},
+    {"How many abnormalities are there in this image?", "Quantity", false, DETAIL, ANSWERS("0", "1", "2", "3"), lesions, 0},
     {"Is/Are there abnormalities in this image?", "Abnormality", true, DETAIL, YES_NO, is_abnormal, 0},
-    {"Is there an abnormality in the right upper part of the body?", "Abnormality", true, DETAIL, YES_NO, is_abnormal_in,
-     PFM_PHANTOM_RIGHT_UPPER},
-    {"Is there an abnormality in the left upper part of the body?", "Abnormality", true, DETAIL, YES_NO, is_abnormal_in,
-     PFM_PHANTOM_LEFT_UPPER},
-    {"Is there an abnormality in the right lower part of the body?", "Abnormality", true, DETAIL, YES_NO, is_abnormal_in,
-     PFM_PHANTOM_RIGHT_LOWER},
-    {"Is there an abnormality in the left lower part of the body?", "Abnormality", true, DETAIL, YES_NO, is_abnormal_in,
-     PFM_PHANTOM_LEFT_LOWER},
     {"Where is/are the abnormality located?", "Position", false, LOCATION, ANSWERS(ORGANS), location, 0},
     {"Is/Are the abnormality on the left or the right side of the body?", "Position", true, DETAIL, ANSWERS("Right", "Left"),
      shared, 1},
@@ -221,18 +204,16 @@ static void choose(pfm_phantom_asker *asker, const pfm_phantom_scene *scene, con
     }
 }
 
-static int pass_of(rank r) { return r == NUMBER ? 0 : r == COMMON ? 2 : 1; }
-
-/* A random order in which numbers come first, then what few images have an answer to, and what is harder to see. */
+/* A random order in which what few images have an answer to, and what is harder to see, comes first. */
 static void put_in_order(pfm_random *random, size_t order[QUESTIONS])
 {
     size_t shuffled[QUESTIONS], count = 0;
     for (size_t i = 0; i < QUESTIONS; i++)
         shuffled[i] = i;
     pfm_random_shuffle(random, shuffled, QUESTIONS);
-    for (int pass = 0; pass < 3; pass++) {
+    for (int common = 0; common < 2; common++) {
         for (size_t i = 0; i < QUESTIONS; i++) {
-            if (pass_of(questions[shuffled[i]].rank) == pass)
+            if ((questions[shuffled[i]].rank == COMMON) == (common == 1))
                 order[count++] = shuffled[i];
         }
     }
