@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-enum { PFM_PHANTOM_DEFAULT_IMAGES = 300, PFM_PHANTOM_MIN_IMAGES = 10, PFM_PHANTOM_MAX_IMAGES = 100000 };
+enum { PFM_PHANTOM_DEFAULT_IMAGES = 900, PFM_PHANTOM_MIN_IMAGES = 10, PFM_PHANTOM_MAX_IMAGES = 100000 };
 
 /* Writes train.json, validate.json and test.json (70, 15 and 15 percent of the images), the pictures imgs/xmlabN/source.jpg
  * (512 x 512, grey), and phantom.json, which says what the folder is. The same number and seed give the same bytes. A folder

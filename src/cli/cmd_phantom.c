@@ -31,7 +31,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
 }
 
 static const cli_option options[] = {
-    {"images", "N", "how many images, 10 or more (default 300); 70% are for training, 15% each to validate and test", NULL},
+    {"images", "N", "how many images, 10 or more (default 900); 70% are for training, 15% each to validate and test", NULL},
     {0},
 };
 
