@@ -317,7 +317,8 @@ pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_
     for (size_t begin = 0, end, tokens; begin < count; begin = end) {
         end = batch_end(&g, begin, &tokens);
         PFM_TRY(answer_batch(&g, begin, end, err));
-        pfm_report_progress(session->context, "answering", "questions", (double)end, (double)count, "");
+        if (count > 1) /* a single answer shows itself */
+            pfm_report_progress(session->context, "answering", "questions", (double)end, (double)count, "");
         if (pfm_interrupted(session->context) && end < count)
             PFM_FAIL(PFM_ERROR_INTERRUPTED, "stopped after %zu of %zu questions", end, count);
     }
