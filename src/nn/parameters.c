@@ -95,9 +95,11 @@ static void *claim(char *base, size_t *used, size_t bytes)
 static const pfm_dtype quant_formats[] = {
     [PFM_WEIGHTS_Q8_0] = PFM_DTYPE_Q8_0, [PFM_WEIGHTS_Q4_0] = PFM_DTYPE_Q4_0, [PFM_WEIGHTS_Q4_1] = PFM_DTYPE_Q4_1};
 
-static bool is_quantised(const pfm_parameters *parameters, const pfm_parameter *item)
+bool pfm_parameters_quantises(const pfm_parameters *parameters, int id)
 {
-    return parameters->env.context->weights != PFM_WEIGHTS_FULL && !parameters->training && !item->trainable;
+    const pfm_parameter *item = &parameters->items[id];
+    return parameters->env.context->weights != PFM_WEIGHTS_FULL && !parameters->training && !item->trainable &&
+           (item->uses & PFM_USE_FORWARD) != 0;
 }
 
 /* Lays all parameters out from base, or only counts where base is NULL. Returns the bytes. */
@@ -119,7 +121,7 @@ static size_t lay_out(const pfm_parameters *parameters, char *base)
         if ((item->uses & PFM_USE_ROWS) != 0)
             item->rows = claim(base, &used, n * k * pfm_act_size(act));
         const pfm_dtype format = quant_formats[parameters->env.context->weights];
-        if ((item->uses & PFM_USE_FORWARD) != 0 && is_quantised(parameters, item))
+        if (pfm_parameters_quantises(parameters, (int)i))
             item->quantised = claim(base, &used, kernels->quant_pack_size(format, n, k));
         else if ((item->uses & PFM_USE_FORWARD) != 0)
             item->packed_forward = claim(base, &used, kernels->gemm_pack_size[act](n, k));

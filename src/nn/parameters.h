@@ -44,6 +44,9 @@ int pfm_parameters_find(const pfm_parameters *parameters, const char *name); /* 
 int64_t pfm_parameters_trainable(const pfm_parameters *parameters);          /* how many numbers train */
 int64_t pfm_parameters_total(const pfm_parameters *parameters);
 
+/* Whether a matrix is, or once allocated will be, kept quantised for products. */
+bool pfm_parameters_quantises(const pfm_parameters *parameters, int id);
+
 /* Bytes that allocate will take, from the declarations alone. */
 size_t pfm_parameters_bytes(const pfm_parameters *parameters);
 pfm_status pfm_parameters_allocate(pfm_parameters *parameters, pfm_error *err) PFM_MUST_CHECK;

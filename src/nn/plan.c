@@ -221,9 +221,12 @@ static void plan_scratch(planner *p)
             if (node->operand[i] < 0)
                 continue;
             const pfm_parameter *parameter = pfm_parameters_get(p->graph->parameters, node->operand[i]);
-            /* only whether there is a gradient matters here, not where */
-            call.operand[i] =
-                (pfm_operand){.n = parameter->n, .k = parameter->k, .gradient = parameter->trainable ? (float *)8 : NULL};
+            /* only whether these are there matters here, not where */
+            const bool quantised = pfm_parameters_quantises(p->graph->parameters, node->operand[i]);
+            call.operand[i] = (pfm_operand){.n = parameter->n,
+                                            .k = parameter->k,
+                                            .quantised = quantised ? (void *)8 : NULL,
+                                            .gradient = parameter->trainable ? (float *)8 : NULL};
         }
         for (int backward = 0; backward <= p->plan->runs_backward[n]; backward++) {
             size_t bytes = node->op->scratch(&call, backward != 0);
