@@ -2,7 +2,6 @@
  * report, which disagree: over words split at white space as pycocoevalcap has it, and sacreBLEU's with its own tokenizer. */
 #include "eval/metric.h"
 
-#include "base/try.h"
 #include "eval/cut_13a.h"
 #include "eval/ngrams.h"
 
@@ -11,8 +10,9 @@
 enum { ORDERS = 4, LENGTH = 0, REFERENCE_LENGTH = 1, CORRECT = 2, GUESSED = CORRECT + ORDERS, COLUMNS = GUESSED + ORDERS };
 
 static pfm_status count_row(pfm_ngram_space *space, const pfm_ngram_text *reference, const pfm_ngram_text *prediction,
-                            double *numbers, pfm_error *err)
+                            const void *user, double *numbers, pfm_error *err)
 {
+    (void)user;
     numbers[LENGTH] = (double)prediction->count;
     numbers[REFERENCE_LENGTH] = (double)reference->count;
     for (size_t n = 1; n <= ORDERS; n++) {
@@ -30,17 +30,8 @@ static pfm_status measure_words(const pfm_metric *metric, const pfm_answer_set *
 {
     (void)metric;
     pfm_ngram_space space = {0};
-    pfm_ngram_text reference = {0}, prediction = {0};
-    pfm_status status = PFM_OK;
-    for (size_t i = 0; i < set->count; i++) {
-        PFM_TRY(pfm_ngram_text_split(&space, set->rows[i].answer, &reference, err));
-        PFM_TRY(pfm_ngram_text_split(&space, set->rows[i].prediction, &prediction, err));
-        PFM_TRY(count_row(&space, &reference, &prediction, numbers + i * COLUMNS, err));
-    }
-done:
+    pfm_status status = pfm_ngram_measure_rows(&space, set, pfm_ngram_text_split, count_row, NULL, COLUMNS, numbers, err);
     pfm_ngram_space_free(&space);
-    pfm_ngram_text_free(&reference);
-    pfm_ngram_text_free(&prediction);
     return status;
 }
 
@@ -73,29 +64,18 @@ BLEU_WORDS(2);
 BLEU_WORDS(3);
 BLEU_WORDS(4);
 
-static pfm_status split_13a(pfm_ngram_space *space, const char *text, pfm_buffer *cut, pfm_ngram_text *out, pfm_error *err)
+static pfm_status split_13a(pfm_ngram_space *space, const char *text, pfm_ngram_text *out, pfm_error *err)
 {
-    pfm_status status = pfm_cut_13a(text, cut, err);
-    return status == PFM_OK ? pfm_ngram_text_split(space, cut->size == 0 ? NULL : cut->data, out, err) : status;
+    pfm_status status = pfm_cut_13a(text, &space->text, err);
+    return status == PFM_OK ? pfm_ngram_text_split(space, space->text.size == 0 ? NULL : space->text.data, out, err) : status;
 }
 
 static pfm_status measure_13a(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
 {
     (void)metric;
     pfm_ngram_space space = {0};
-    pfm_buffer cut = {0};
-    pfm_ngram_text reference = {0}, prediction = {0};
-    pfm_status status = PFM_OK;
-    for (size_t i = 0; i < set->count; i++) {
-        PFM_TRY(split_13a(&space, set->rows[i].answer, &cut, &reference, err));
-        PFM_TRY(split_13a(&space, set->rows[i].prediction, &cut, &prediction, err));
-        PFM_TRY(count_row(&space, &reference, &prediction, numbers + i * COLUMNS, err));
-    }
-done:
+    pfm_status status = pfm_ngram_measure_rows(&space, set, split_13a, count_row, NULL, COLUMNS, numbers, err);
     pfm_ngram_space_free(&space);
-    pfm_buffer_free(&cut);
-    pfm_ngram_text_free(&reference);
-    pfm_ngram_text_free(&prediction);
     return status;
 }
 

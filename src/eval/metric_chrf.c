@@ -1,7 +1,6 @@
 /* chrF (Popovic, chrF: character n-gram F-score for automatic MT evaluation, 2015) as sacreBLEU computes it. */
 #include "eval/metric.h"
 
-#include "base/try.h"
 #include "eval/ngrams.h"
 
 #include <math.h>
@@ -9,8 +8,9 @@
 enum { ORDERS = 6, GUESSED = 0, WANTED = ORDERS, CORRECT = 2 * ORDERS, COLUMNS = 3 * ORDERS };
 
 static pfm_status count_row(pfm_ngram_space *space, const pfm_ngram_text *reference, const pfm_ngram_text *prediction,
-                            double *numbers, pfm_error *err)
+                            const void *user, double *numbers, pfm_error *err)
 {
+    (void)user;
     for (size_t n = 1; n <= ORDERS; n++) {
         size_t common = 0, wanted = pfm_ngram_count(reference, n);
         pfm_status status = pfm_ngram_matches(space, prediction, reference, n, &common, err);
@@ -28,17 +28,8 @@ static pfm_status measure(const pfm_metric *metric, const pfm_answer_set *set, d
 {
     (void)metric;
     pfm_ngram_space space = {0};
-    pfm_ngram_text reference = {0}, prediction = {0};
-    pfm_status status = PFM_OK;
-    for (size_t i = 0; i < set->count; i++) {
-        PFM_TRY(pfm_ngram_text_characters(set->rows[i].answer, &reference, err));
-        PFM_TRY(pfm_ngram_text_characters(set->rows[i].prediction, &prediction, err));
-        PFM_TRY(count_row(&space, &reference, &prediction, numbers + i * COLUMNS, err));
-    }
-done:
+    pfm_status status = pfm_ngram_measure_rows(&space, set, pfm_ngram_text_characters, count_row, NULL, COLUMNS, numbers, err);
     pfm_ngram_space_free(&space);
-    pfm_ngram_text_free(&reference);
-    pfm_ngram_text_free(&prediction);
     return status;
 }
 

@@ -76,25 +76,27 @@ static double similarity(const frequencies *f, const pfm_ngram_list *prediction,
     return norms != 0 ? product / norms : product;
 }
 
-static pfm_status count_references(const pfm_answer_set *set, pfm_ngram_space *space, pfm_ngram_text *tokens, frequencies *f,
-                                   pfm_error *err)
+static pfm_status count_references(const pfm_answer_set *set, pfm_ngram_space *space, frequencies *f, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    pfm_ngram_text tokens = {0};
     for (size_t i = 0; i < set->count; i++) {
-        PFM_TRY(pfm_ngram_text_split(space, set->rows[i].answer, tokens, err));
+        PFM_TRY(pfm_ngram_text_split(space, set->rows[i].answer, &tokens, err));
         for (size_t n = 1; n <= ORDERS; n++) {
-            PFM_TRY(pfm_ngram_list_make(tokens, n, &space->a, err));
+            PFM_TRY(pfm_ngram_list_make(&tokens, n, &space->a, err));
             PFM_TRY(count_reference(f, &space->a, err));
         }
     }
     f->logarithm = log((double)set->count);
 done:
+    pfm_ngram_text_free(&tokens);
     return status;
 }
 
-static pfm_status score_row(const frequencies *f, pfm_ngram_space *space, const pfm_ngram_text *prediction,
-                            const pfm_ngram_text *reference, double *out, pfm_error *err)
+static pfm_status score_row(pfm_ngram_space *space, const pfm_ngram_text *reference, const pfm_ngram_text *prediction,
+                            const void *user, double *out, pfm_error *err)
 {
+    const frequencies *f = user;
     const double sigma = 6;
     double sum = 0, pairs = (double)pfm_ngram_count(prediction, 2) - (double)pfm_ngram_count(reference, 2);
     for (size_t n = 1; n <= ORDERS; n++) {
@@ -114,20 +116,12 @@ static pfm_status measure(const pfm_metric *metric, const pfm_answer_set *set, d
     (void)metric;
     pfm_ngram_space space = {0};
     frequencies f = {0};
-    pfm_ngram_text reference = {0}, prediction = {0};
-    pfm_status status = PFM_OK;
-    PFM_TRY(count_references(set, &space, &reference, &f, err));
-    for (size_t i = 0; i < set->count; i++) {
-        PFM_TRY(pfm_ngram_text_split(&space, set->rows[i].answer, &reference, err));
-        PFM_TRY(pfm_ngram_text_split(&space, set->rows[i].prediction, &prediction, err));
-        PFM_TRY(score_row(&f, &space, &prediction, &reference, &numbers[i], err));
-    }
-done:
+    pfm_status status = count_references(set, &space, &f, err);
+    if (status == PFM_OK)
+        status = pfm_ngram_measure_rows(&space, set, pfm_ngram_text_split, score_row, &f, 1, numbers, err);
     pfm_ngram_space_free(&space);
     pfm_intern_free(&f.known);
     free(f.rows);
-    pfm_ngram_text_free(&reference);
-    pfm_ngram_text_free(&prediction);
     return status;
 }
 

@@ -7,32 +7,20 @@
 
 #include <string.h>
 
-typedef struct pair {
-    pfm_ngram_space space;
-    pfm_ngram_text reference, prediction;
-} pair;
-
-static void free_pair(pair *p)
-{
-    pfm_ngram_space_free(&p->space);
-    pfm_ngram_text_free(&p->reference);
-    pfm_ngram_text_free(&p->prediction);
-}
-
-static double f_measure(double common, const pair *p, double beta)
+static double f_measure(size_t common, const pfm_ngram_text *reference, const pfm_ngram_text *prediction, double beta)
 {
     if (common == 0)
         return 0;
-    double precision = common / (double)p->prediction.count, recall = common / (double)p->reference.count;
+    double precision = (double)common / (double)prediction->count, recall = (double)common / (double)reference->count;
     return (1 + beta * beta) * precision * recall / (recall + beta * beta * precision);
 }
 
 /* Runs of a..z and 0..9 in the lower case of the text. Two characters outside ASCII have a lower case within it: the Kelvin
  * sign k, and I with a dot above, i and a mark that ends the run. */
-static pfm_status split_alphanumeric(pfm_ngram_space *space, const char *text, pfm_buffer *word, pfm_ngram_text *out,
-                                     pfm_error *err)
+static pfm_status split_alphanumeric(pfm_ngram_space *space, const char *text, pfm_ngram_text *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    pfm_buffer *word = &space->text;
     out->count = 0;
     pfm_buffer_clear(word);
     for (;; text++) {
@@ -63,27 +51,28 @@ done:
 }
 
 /* order 0: the longest common subsequence. */
+static pfm_status score_alphanumeric(pfm_ngram_space *space, const pfm_ngram_text *reference, const pfm_ngram_text *prediction,
+                                     const void *metric, double *out, pfm_error *err)
+{
+    const size_t order = (size_t)((const pfm_metric *)metric)->order;
+    size_t common = 0;
+    pfm_status status;
+    if (order == 0) {
+        status = pfm_ngram_text_lcs(space, reference, prediction, &common, err);
+        *out = f_measure(common, reference, prediction, 1);
+    } else {
+        status = pfm_ngram_matches(space, reference, prediction, order, &common, err);
+        size_t all = pfm_ngram_count(reference, order) + pfm_ngram_count(prediction, order);
+        *out = all == 0 ? 0 : 2 * (double)common / (double)all;
+    }
+    return status;
+}
+
 static pfm_status measure_alphanumeric(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
 {
-    pair p = {0};
-    pfm_buffer word = {0};
-    pfm_status status = PFM_OK;
-    size_t order = (size_t)metric->order, common = 0;
-    for (size_t i = 0; i < set->count; i++) {
-        PFM_TRY(split_alphanumeric(&p.space, set->rows[i].answer, &word, &p.reference, err));
-        PFM_TRY(split_alphanumeric(&p.space, set->rows[i].prediction, &word, &p.prediction, err));
-        if (order == 0) {
-            PFM_TRY(pfm_ngram_text_lcs(&p.space, &p.reference, &p.prediction, &common, err));
-            numbers[i] = f_measure((double)common, &p, 1);
-        } else {
-            PFM_TRY(pfm_ngram_matches(&p.space, &p.reference, &p.prediction, order, &common, err));
-            size_t all = pfm_ngram_count(&p.reference, order) + pfm_ngram_count(&p.prediction, order);
-            numbers[i] = all == 0 ? 0 : 2 * (double)common / (double)all;
-        }
-    }
-done:
-    free_pair(&p);
-    pfm_buffer_free(&word);
+    pfm_ngram_space space = {0};
+    pfm_status status = pfm_ngram_measure_rows(&space, set, split_alphanumeric, score_alphanumeric, metric, 1, numbers, err);
+    pfm_ngram_space_free(&space);
     return status;
 }
 
@@ -110,20 +99,22 @@ static pfm_status split_or_empty(pfm_ngram_space *space, const char *text, pfm_n
     return status == PFM_OK && out->count == 0 ? pfm_ngram_text_add_word(space, "", 0, out, err) : status;
 }
 
+static pfm_status score_words(pfm_ngram_space *space, const pfm_ngram_text *reference, const pfm_ngram_text *prediction,
+                              const void *user, double *out, pfm_error *err)
+{
+    (void)user;
+    size_t common = 0;
+    pfm_status status = pfm_ngram_text_lcs(space, reference, prediction, &common, err);
+    *out = f_measure(common, reference, prediction, 1.2);
+    return status;
+}
+
 static pfm_status measure_words(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
 {
     (void)metric;
-    pair p = {0};
-    pfm_status status = PFM_OK;
-    size_t common = 0;
-    for (size_t i = 0; i < set->count; i++) {
-        PFM_TRY(split_or_empty(&p.space, set->rows[i].answer, &p.reference, err));
-        PFM_TRY(split_or_empty(&p.space, set->rows[i].prediction, &p.prediction, err));
-        PFM_TRY(pfm_ngram_text_lcs(&p.space, &p.reference, &p.prediction, &common, err));
-        numbers[i] = f_measure((double)common, &p, 1.2);
-    }
-done:
-    free_pair(&p);
+    pfm_ngram_space space = {0};
+    pfm_status status = pfm_ngram_measure_rows(&space, set, split_or_empty, score_words, NULL, 1, numbers, err);
+    pfm_ngram_space_free(&space);
     return status;
 }
 

@@ -10,6 +10,7 @@ void pfm_ngram_space_free(pfm_ngram_space *space)
 {
     if (space == NULL)
         return;
+    pfm_buffer_free(&space->text);
     pfm_intern_free(&space->words);
     pfm_word_list_free(&space->list);
     free(space->a.items);
@@ -54,8 +55,9 @@ done:
     return status;
 }
 
-pfm_status pfm_ngram_text_characters(const char *text, pfm_ngram_text *out, pfm_error *err)
+pfm_status pfm_ngram_text_characters(pfm_ngram_space *space, const char *text, pfm_ngram_text *out, pfm_error *err)
 {
+    (void)space;
     size_t left = strlen(text);
     out->count = 0;
     while (left > 0) {
@@ -130,5 +132,21 @@ pfm_status pfm_ngram_text_lcs(pfm_ngram_space *space, const pfm_ngram_text *a, c
     }
     *out = row[b->count];
 done:
+    return status;
+}
+
+pfm_status pfm_ngram_measure_rows(pfm_ngram_space *space, const pfm_answer_set *set, pfm_ngram_cut cut,
+                                  pfm_ngram_measure measure, const void *user, size_t columns, double *numbers, pfm_error *err)
+{
+    pfm_ngram_text reference = {0}, prediction = {0};
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; i < set->count; i++) {
+        PFM_TRY(cut(space, set->rows[i].answer, &reference, err));
+        PFM_TRY(cut(space, set->rows[i].prediction, &prediction, err));
+        PFM_TRY(measure(space, &reference, &prediction, user, numbers + i * columns, err));
+    }
+done:
+    pfm_ngram_text_free(&reference);
+    pfm_ngram_text_free(&prediction);
     return status;
 }

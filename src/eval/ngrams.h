@@ -2,6 +2,7 @@
 #ifndef PFM_EVAL_NGRAMS_H
 #define PFM_EVAL_NGRAMS_H
 
+#include "eval/answer_set.h"
 #include "eval/text_store.h"
 #include "eval/vqa_text.h"
 
@@ -27,6 +28,7 @@ typedef struct pfm_ngram_space {
     pfm_intern words;
     pfm_word_list list;
     pfm_ngram_list a, b;
+    pfm_buffer text; /* for cutting */
     uint32_t *row;
     size_t row_capacity;
 } pfm_ngram_space;
@@ -39,7 +41,17 @@ pfm_status pfm_ngram_text_add_word(pfm_ngram_space *space, const char *word, siz
 /* *out = the words of a text, split at white space (vqa_text.h). */
 pfm_status pfm_ngram_text_split(pfm_ngram_space *space, const char *text, pfm_ngram_text *out, pfm_error *err) PFM_MUST_CHECK;
 /* *out = the characters of a text without its white space. Bytes that are no UTF-8 are left out. */
-pfm_status pfm_ngram_text_characters(const char *text, pfm_ngram_text *out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_ngram_text_characters(pfm_ngram_space *space, const char *text, pfm_ngram_text *out,
+                                     pfm_error *err) PFM_MUST_CHECK;
+
+/* How a metric cuts a text, as the two above do, and what numbers [columns] a row's two texts give. */
+typedef pfm_status (*pfm_ngram_cut)(pfm_ngram_space *space, const char *text, pfm_ngram_text *out, pfm_error *err);
+typedef pfm_status (*pfm_ngram_measure)(pfm_ngram_space *space, const pfm_ngram_text *reference,
+                                        const pfm_ngram_text *prediction, const void *user, double *numbers, pfm_error *err);
+/* numbers [rows of the set, columns]: each row's answer and prediction cut and measured. */
+pfm_status pfm_ngram_measure_rows(pfm_ngram_space *space, const pfm_answer_set *set, pfm_ngram_cut cut,
+                                  pfm_ngram_measure measure, const void *user, size_t columns, double *numbers,
+                                  pfm_error *err) PFM_MUST_CHECK;
 
 /* How many n-grams of this order (1..PFM_NGRAM_MAX_ORDER) a text has. */
 static inline size_t pfm_ngram_count(const pfm_ngram_text *tokens, size_t order)

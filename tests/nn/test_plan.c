@@ -9,6 +9,22 @@
 
 static const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 32, [PFM_DIM_ANSWERS] = 8, [PFM_DIM_VISUAL] = 8};
 
+static pfm_language_config small_model(bool tied)
+{
+    return (pfm_language_config){.family = &pfm_language_llama,
+                                 .vocabulary = 50,
+                                 .hidden = 16,
+                                 .intermediate = 40,
+                                 .context = 32,
+                                 .layers = 3,
+                                 .heads = 4,
+                                 .kv_heads = 2,
+                                 .head_dim = 4,
+                                 .epsilon = 1e-5,
+                                 .rope_theta = 1e4,
+                                 .tied = tied};
+}
+
 typedef struct fixture {
     pfm_context *context;
     pfm_parameters *parameters;
@@ -100,17 +116,7 @@ static void what_lives_does_not_overlap(void **state)
     pfm_error err = PFM_ERROR_INIT;
     fixture f;
     create(&f);
-    static const pfm_language_config config = {.family = &pfm_language_llama,
-                                               .vocabulary = 50,
-                                               .hidden = 16,
-                                               .intermediate = 40,
-                                               .context = 32,
-                                               .layers = 3,
-                                               .heads = 4,
-                                               .kv_heads = 2,
-                                               .head_dim = 4,
-                                               .epsilon = 1e-5,
-                                               .rope_theta = 1e4};
+    const pfm_language_config config = small_model(false);
     pfm_language_values values = {.visual = PFM_NO_VALUE};
     assert_ok(pfm_language_build(&f.builder, &config, false, &values, &err));
     pfm_plan *plan = NULL;
@@ -149,18 +155,7 @@ static void frozen_layers_below_cost_no_backward(void **state)
     pfm_error err = PFM_ERROR_INIT;
     fixture f;
     create(&f);
-    static const pfm_language_config config = {.family = &pfm_language_llama,
-                                               .vocabulary = 50,
-                                               .hidden = 16,
-                                               .intermediate = 40,
-                                               .context = 32,
-                                               .layers = 3,
-                                               .heads = 4,
-                                               .kv_heads = 2,
-                                               .head_dim = 4,
-                                               .epsilon = 1e-5,
-                                               .rope_theta = 1e4,
-                                               .tied = true};
+    const pfm_language_config config = small_model(true);
     static const char *const targets[] = {"layers.2.self_attn.q_proj"};
     const pfm_peft_options options = {.method = "lora", .rank = 2, .alpha = 4, .targets = targets, .target_count = 1};
     pfm_peft *peft = NULL;
