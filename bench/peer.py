@@ -34,6 +34,14 @@ def run(command, environment, log):
     return usage.ru_maxrss * 1024
 
 
+def run_peer(o, out, words, name):
+    """(what the peer script printed, its peak resident bytes)."""
+    log = os.path.join(o.work, name + '.log')
+    environment = dict(os.environ, OMP_NUM_THREADS=str(o.threads), MKL_NUM_THREADS=str(o.threads))
+    peak = run([o.python, o.script, o.data, os.path.join(o.work, out), *words], environment, log)
+    return open(log).read(), peak
+
+
 def rows_in(o):
     """How many training rows DATA has for this recipe, from pefomed itself."""
     text = open(o.recipe).read()
@@ -63,10 +71,8 @@ def ours(o, steps, name):
 
 def theirs(o, steps, name):
     """(samples/s of the second half, peak bytes) of the peer."""
-    environment = dict(os.environ, OMP_NUM_THREADS=str(o.threads), MKL_NUM_THREADS=str(o.threads))
-    log = os.path.join(o.work, name + '.log')
-    peak = run([o.python, o.script, o.data, os.path.join(o.work, 'peer'), '--steps', str(steps), '--no-eval'], environment, log)
-    return float(re.search(r'second half: ([\d.]+) samples/s', open(log).read())[1]), peak
+    said, peak = run_peer(o, 'peer', ['--steps', str(steps), '--no-eval'], name)
+    return float(re.search(r'second half: ([\d.]+) samples/s', said)[1]), peak
 
 
 def cold_home(o):
@@ -97,11 +103,9 @@ def our_features(o):
 
 
 def their_features(o):
-    environment = dict(os.environ, OMP_NUM_THREADS=str(o.threads), MKL_NUM_THREADS=str(o.threads))
-    out, log = os.path.join(o.work, 'peer-cold'), os.path.join(o.work, 'peer-cold.log')
-    shutil.rmtree(out, ignore_errors=True)
-    run([o.python, o.script, o.data, out, '--steps', '1', '--no-eval'], environment, log)
-    return 1 / float(re.search(r'features: \d+ images, ([\d.]+) s each', open(log).read())[1])
+    shutil.rmtree(os.path.join(o.work, 'peer-cold'), ignore_errors=True)
+    said, _ = run_peer(o, 'peer-cold', ['--steps', '1', '--no-eval'], 'peer-cold')
+    return 1 / float(re.search(r'features: \d+ images, ([\d.]+) s each', said)[1])
 
 
 def our_answers(o):
@@ -112,10 +116,8 @@ def our_answers(o):
 
 
 def their_answers(o):
-    environment = dict(os.environ, OMP_NUM_THREADS=str(o.threads), MKL_NUM_THREADS=str(o.threads))
-    log = os.path.join(o.work, 'peer-answers.log')
-    run([o.python, o.script, o.data, os.path.join(o.work, 'peer'), '--steps', '1', '--test-limit', str(o.questions)], environment, log)
-    return float(re.search(r'([\d.]+) questions/s', open(log).read())[1])
+    said, _ = run_peer(o, 'peer', ['--steps', '1', '--test-limit', str(o.questions)], 'peer-answers')
+    return float(re.search(r'([\d.]+) questions/s', said)[1])
 
 
 def compare(o, unit, mine, theirs_):

@@ -8,6 +8,11 @@
 extern "C" {
 #endif
 
+typedef struct pfm_bench_options {
+    bool profile;      /* step: a row for each operator and direction too */
+    const char *trace; /* step: NULL, or a file for the trace of one step, as chrome://tracing and Perfetto open it */
+} pfm_bench_options;
+
 /* *json_out = one JSON text, released by the caller with free():
  *
  * {"bench","level" (of the kernels),"threads" (of the context),"cpu" (the processor's name),
@@ -19,11 +24,6 @@ extern "C" {
  *
  * Each takes some seconds. NO_MEMORY; INTERRUPTED where the user asked to stop; IO where the trace cannot be written. MISMATCH
  * where a reference kernel is in use although this machine has faster ones: such figures would say nothing. */
-typedef struct pfm_bench_options {
-    bool profile;      /* step: a row for each operator and direction too */
-    const char *trace; /* step: NULL, or a file for the trace of one step, as chrome://tracing and Perfetto open it */
-} pfm_bench_options;
-
 typedef pfm_status (*pfm_bench_function)(const pfm_context *context, const pfm_bench_options *options, char **json_out,
                                          pfm_error *err);
 

@@ -112,7 +112,7 @@ static void note(pfm_executor *executor, const pfm_op *op, bool backward, double
     const double seconds = pfm_process_clock() - start;
     const double operations = (backward && op->backward_operations != NULL ? op->backward_operations : op->operations)(call);
     if (executor->observer != NULL)
-        executor->observer(executor->observer_user, op, backward, start, seconds, call);
+        executor->observer(executor->observer_user, op, backward, start, seconds, operations, call);
     for (size_t i = 0; i < executor->op_count; i++) {
         if (pfm_ops[i] != op)
             continue;

@@ -35,9 +35,10 @@ void pfm_executor_backward(pfm_executor *executor);
 void *pfm_executor_data(const pfm_executor *executor, pfm_value value);     /* of a kept value, until the next run */
 void *pfm_executor_gradient(const pfm_executor *executor, pfm_value value); /* of the seed, or of an input after backward */
 
-/* Told each operator as it ends: when it began (pfm_process_clock), how long it took, what it was called with. NULL: nobody. */
+/* Told each operator as it ends: when it began (pfm_process_clock), how long it took, its operations, what it was called with.
+ * NULL: nobody. */
 typedef void (*pfm_executor_observer)(void *user, const pfm_op *op, bool backward, double start, double seconds,
-                                      const pfm_op_call *call);
+                                      double operations, const pfm_op_call *call);
 void pfm_executor_observe(pfm_executor *executor, pfm_executor_observer observer, void *user);
 
 /* The profile since the last reset: `*count` entries, borrowed. */

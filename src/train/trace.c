@@ -3,10 +3,10 @@
 #include "base/file.h"
 #include "base/process.h"
 
-static void observe(void *user, const pfm_op *op, bool backward, double start, double seconds, const pfm_op_call *call)
+static void observe(void *user, const pfm_op *op, bool backward, double start, double seconds, double operations,
+                    const pfm_op_call *call)
 {
     pfm_trace *trace = user;
-    const double operations = (backward && op->backward_operations != NULL ? op->backward_operations : op->operations)(call);
     if (trace->status != PFM_OK)
         return;
     trace->status = pfm_buffer_append_format(

@@ -21,15 +21,8 @@ static void multiply_row(const pfm_gemm *gemm, size_t i, size_t panel, size_t co
     for (size_t p = 0; p < gemm->k; p++)
         for (size_t j = 0; j < PANEL; j++)
             sums[j] += load(a + p) * load(b + p * PANEL + j);
-    for (size_t j = 0; j < columns; j++) {
-        size_t column = panel * PANEL + j;
-        double value = gemm->alpha * sums[j];
-        if (gemm->bias != NULL)
-            value += gemm->bias[column];
-        if (gemm->addend != NULL)
-            value += load_any(gemm->addend, gemm->c_type, i * gemm->ld_addend + column);
-        store_any(gemm->c, gemm->c_type, i * gemm->ldc + column, value);
-    }
+    for (size_t j = 0; j < columns; j++)
+        store_result(gemm, i, panel * PANEL + j, sums[j]);
 }
 
 void NAME(gemm_tile)(const pfm_gemm *gemm, size_t row_begin, size_t row_end, size_t column_begin, size_t column_end,

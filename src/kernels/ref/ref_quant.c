@@ -1,5 +1,6 @@
 /* References of products with quantised weights. */
 #include "kernels/levels.h"
+#include "kernels/ref/ref_any.h"
 
 #define NAME(slot) pfm_ref_##slot
 enum { PANEL = 8 };
@@ -42,25 +43,10 @@ static double multiply_column(pfm_dtype format, const pfm_gemm *gemm, const char
     return total;
 }
 
-static double addend_of(const pfm_gemm *gemm, size_t at)
-{
-    return gemm->c_type == PFM_ACT_F32 ? (double)((const float *)gemm->addend)[at]
-                                       : (double)pfm_bf16_to_f32(((const pfm_bf16 *)gemm->addend)[at]);
-}
-
 void pfm_ref_quant_tile(pfm_dtype format, const pfm_gemm *gemm, size_t row_begin, size_t row_end, size_t column_begin,
                         size_t column_end)
 {
     for (size_t i = row_begin; i < row_end; i++)
-        for (size_t j = column_begin; j < column_end; j++) {
-            double value = gemm->alpha * multiply_column(format, gemm, (const char *)gemm->a + i * gemm->lda, j);
-            if (gemm->bias != NULL)
-                value += gemm->bias[j];
-            if (gemm->addend != NULL)
-                value += addend_of(gemm, i * gemm->ld_addend + j);
-            if (gemm->c_type == PFM_ACT_F32)
-                ((float *)gemm->c)[i * gemm->ldc + j] = (float)value;
-            else
-                ((pfm_bf16 *)gemm->c)[i * gemm->ldc + j] = pfm_bf16_from_f32((float)value);
-        }
+        for (size_t j = column_begin; j < column_end; j++)
+            store_result(gemm, i, j, multiply_column(format, gemm, (const char *)gemm->a + i * gemm->lda, j));
 }

@@ -4,6 +4,7 @@
 #define PFM_REF_TEMPLATE_H
 
 #include "kernels/levels.h"
+#include "kernels/ref/ref_any.h"
 
 #if PFM_INSTANCE_BF16
 typedef pfm_bf16 act;
@@ -16,19 +17,5 @@ typedef float act;
 static inline double load(const act *x) { return (double)*x; }
 static inline void store(act *y, double value) { *y = (float)value; }
 #endif
-
-/* An element of an array whose type is known only at run time. */
-static inline double load_any(const void *x, pfm_act_type type, size_t index)
-{
-    return type == PFM_ACT_F32 ? (double)((const float *)x)[index] : (double)pfm_bf16_to_f32(((const pfm_bf16 *)x)[index]);
-}
-
-static inline void store_any(void *y, pfm_act_type type, size_t index, double value)
-{
-    if (type == PFM_ACT_F32)
-        ((float *)y)[index] = (float)value;
-    else
-        ((pfm_bf16 *)y)[index] = pfm_bf16_from_f32((float)value);
-}
 
 #endif
