@@ -104,19 +104,18 @@ void NAME(quant_row)(const void *x, size_t k, void *row)
     const size_t blocks = pfm_quant_blocks(k);
     int8_t *bytes = row;
     for (size_t b = 0; b < blocks; b++) {
-        float values[PFM_QUANT_BLOCK] = {0}, most = 0, poison = 0, total = 0;
+        float values[PFM_QUANT_BLOCK] = {0}, most = 0, total = 0;
         for (size_t i = 0; i < PFM_QUANT_BLOCK && b * PFM_QUANT_BLOCK + i < k; i++) {
             values[i] = (float)load((const act *)x + b * PFM_QUANT_BLOCK + i);
             most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
-            poison += values[i] * 0;
         }
         const float inverse = most < 1e-36f ? 0 : 127 / most;
         for (size_t i = 0; i < PFM_QUANT_BLOCK; i++) {
-            const float rounded = isnan(poison) ? 0 : rintf(values[i] * inverse);
+            const float rounded = rintf(values[i] * inverse);
             total += rounded;
-            bytes[b * PFM_QUANT_BLOCK + i] = (int8_t)rounded;
+            bytes[b * PFM_QUANT_BLOCK + i] = isnan(rounded) ? 0 : (int8_t)rounded;
         }
-        const float scale = (inverse == 0 ? 0 : most / 127) + poison, pair[2] = {scale, scale * total};
+        const float scale = inverse == 0 ? 0 : most / 127, pair[2] = {scale, scale * total};
         memcpy(bytes + blocks * PFM_QUANT_BLOCK + b * sizeof pair, pair, sizeof pair);
     }
 }

@@ -10,22 +10,21 @@ void NAME(quant_row)(const void *x, size_t k, void *row)
     int8_t *bytes = row;
     char *scales = (char *)row + blocks * PFM_QUANT_BLOCK;
     for (size_t b = 0; b < blocks; b++, bytes += PFM_QUANT_BLOCK, scales += 2 * sizeof(float)) {
-        vf values[VECTORS], most = vf_zero(), poison = vf_zero(), total = vf_zero();
+        vf values[VECTORS], most = vf_zero(), total = vf_zero();
         UNROLL for (size_t v = 0; v < VECTORS; v++)
         {
             const size_t at = b * PFM_QUANT_BLOCK + v * LANES;
             values[v] = at < k ? act_load((const act *)x + at, k - at) : vf_zero();
             most = vf_max(most, vf_absolute(values[v]));
-            poison = vf_fma(values[v], vf_zero(), poison); /* 0, or NaN */
         }
         const float largest = vf_most(most), inverse = largest < QUANT_SMALLEST ? 0 : 127 / largest;
         UNROLL for (size_t v = 0; v < VECTORS; v++)
         {
             vf rounded = vf_round(values[v] * vf_set(inverse));
-            total += rounded;
+            total += rounded; /* an infinity times 0 or a NaN makes it NaN, and with it the block */
             vi_store_bytes(bytes + v * LANES, vi_from_float(rounded));
         }
-        const float scale = (inverse == 0 ? 0 : largest / 127) + vf_sum(poison), pair[2] = {scale, scale * vf_sum(total)};
+        const float scale = inverse == 0 ? 0 : largest / 127, pair[2] = {scale, scale * vf_sum(total)};
         memcpy(scales, pair, sizeof pair);
     }
 }
