@@ -288,14 +288,16 @@ static pfm_status load_vision(part *p, int image_size, pfm_vision **vision, pfm_
     pfm_status status = PFM_OK;
     char *path = NULL, *recipe_file = NULL;
     pfm_recipe *recipe = NULL;
+    pfm_vision_layers layers = {0};
     PFM_TRY(pfm_path_join(p->options->model, "recipe.yaml", &recipe_file, err));
     if (pfm_path_exists(recipe_file)) {
         PFM_TRY(pfm_recipe_load(recipe_file, NULL, 0, &recipe, err));
         PFM_TRY(pfm_model_path(p->context, recipe->model.vision, &path, err));
-        PFM_TRY(pfm_vision_load(p->context, recipe->model.vision, path, image_size, vision, err));
+        PFM_TRY(pfm_vision_layers_parse(recipe->model.layers, recipe->model.layer_count, &layers, err));
+        PFM_TRY(pfm_vision_load(p->context, recipe->model.vision, path, image_size, &layers, vision, err));
     } else {
         PFM_TRY(pfm_model_path(p->context, p->options->model, &path, err));
-        PFM_TRY(pfm_vision_load(p->context, "efficientnet-lite0", path, image_size, vision, err));
+        PFM_TRY(pfm_vision_load(p->context, "efficientnet-lite0", path, image_size, &layers, vision, err));
     }
 done:
     pfm_recipe_free(recipe);
@@ -319,10 +321,14 @@ static pfm_status run_vision(part *p, pfm_error *err)
     if (tensor->shape[1] != tensor->shape[2] || tensor->shape[1] > 4096)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: pixel_values is not a square picture of at most 4096 pixels a side", p->options->input);
     PFM_TRY(load_vision(p, (int)tensor->shape[1], &vision, err));
-    int layer = p->options->has_layer ? p->options->layer : -1;
-    PFM_TRY(pfm_vision_layer_shape(vision, layer, &out, err));
+    out = pfm_vision_get_shape(vision);
+    if (p->options->has_layer)
+        PFM_TRY(pfm_vision_layer_shape(vision, p->options->layer, &out, err));
     PFM_TRY(pfm_allocate(pfm_vision_shape_values(&out), sizeof *features, &features, err));
-    PFM_TRY(pfm_vision_encode_layer(vision, layer, pixels, features, err));
+    if (p->options->has_layer)
+        PFM_TRY(pfm_vision_encode_layer(vision, p->options->layer, pixels, features, err));
+    else
+        PFM_TRY(pfm_vision_encode_one(vision, pixels, features, err));
     PFM_TRY(put(p, "features", features, (int64_t)out.grid * out.grid, out.channels, err));
 done:
     pfm_vision_free(vision);

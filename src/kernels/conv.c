@@ -206,11 +206,18 @@ void pfm_conv_chain_free(pfm_conv_chain *chain)
     free(chain);
 }
 
-pfm_status pfm_conv_chain_run(pfm_conv_chain *chain, int thread, const float *input, size_t last, float *output, pfm_error *err)
+pfm_status pfm_conv_chain_run(pfm_conv_chain *chain, int thread, const float *input, const pfm_conv_result *results,
+                              size_t count, pfm_error *err)
 {
-    if (last >= chain->count || !chain->steps[last].output)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "convolution %zu of %zu is no output of its chain", last, chain->count);
-    return chain->backend->run(chain, thread, input, last, output, err);
+    for (size_t i = 0; i < count; i++) {
+        size_t step = results[i].step;
+        if (step >= chain->count || !chain->steps[step].output)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "convolution %zu of %zu is no output of its chain", step, chain->count);
+        if (i > 0 && step <= results[i - 1].step)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "the result of convolution %zu is asked for behind that of %zu", step,
+                                 results[i - 1].step);
+    }
+    return chain->backend->run(chain, thread, input, results, count, err);
 }
 
 void pfm_conv_chain_rest(pfm_conv_chain *chain)

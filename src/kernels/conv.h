@@ -40,10 +40,16 @@ pfm_status pfm_conv_chain_create(const char *level, const pfm_conv_step *steps, 
                                  pfm_error *err) PFM_MUST_CHECK;
 void pfm_conv_chain_free(pfm_conv_chain *chain);
 
-/* output [H*W, C] f32 = the result of step `last`, one that is marked as output, for input [C,H,W] f32. Single-threaded; calls
- * with different `thread` (0..threads-1) may run at once, and the result does not depend on it. */
-pfm_status pfm_conv_chain_run(pfm_conv_chain *chain, int thread, const float *input, size_t last, float *output,
-                              pfm_error *err) PFM_MUST_CHECK;
+/* A result that is wanted: output [H*W, C] f32 of a step that is marked as output. */
+typedef struct pfm_conv_result {
+    size_t step;
+    float *output;
+} pfm_conv_result;
+
+/* Fills results[0 .. count), count >= 1, their steps ascending, for input [C,H,W] f32, in one pass that ends with the last of
+ * them. Single-threaded; calls with different `thread` (0..threads-1) may run at once, and the results do not depend on it. */
+pfm_status pfm_conv_chain_run(pfm_conv_chain *chain, int thread, const float *input, const pfm_conv_result *results,
+                              size_t count, pfm_error *err) PFM_MUST_CHECK;
 
 /* Gives the arenas' memory back to the system until the next run. */
 void pfm_conv_chain_rest(pfm_conv_chain *chain);

@@ -22,7 +22,9 @@ typedef struct pfm_conv_backend {
     size_t chain_size; /* of the backend's own struct */
     /* Builds what it needs of chain->steps and calls pfm_conv_chain_place. On error, free is called. */
     pfm_status (*build)(pfm_conv_chain *chain, const char *level, pfm_error *err);
-    pfm_status (*run)(pfm_conv_chain *chain, int thread, const float *input, size_t last, float *output, pfm_error *err);
+    /* Results are copied out as soon as they are there: later steps may write over them. */
+    pfm_status (*run)(pfm_conv_chain *chain, int thread, const float *input, const pfm_conv_result *results, size_t count,
+                      pfm_error *err);
     void (*free)(pfm_conv_chain *chain); /* its own parts; the common ones are released behind it */
 } pfm_conv_backend;
 

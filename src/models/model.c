@@ -30,7 +30,7 @@ static pfm_status shape_images(pfm_model *model, const pfm_model_options *option
 {
     pfm_status status = PFM_OK;
     pfm_vision_shape vision;
-    PFM_TRY(pfm_vision_shape_of(options->vision, options->image_size, &vision, &model->vision_parameters, err));
+    PFM_TRY(pfm_vision_shape_of(options->vision, options->image_size, &model->layers, &vision, &model->vision_parameters, err));
     PFM_TRY(pfm_aligner_find(options->aligner, &model->aligner, err));
     if (options->merge < 1 || vision.grid % options->merge != 0)
         PFM_FAIL(PFM_ERROR_USAGE, "model.merge %d does not divide the encoder's grid of %d; choose another image_size or merge",
@@ -55,6 +55,7 @@ pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *optio
     model->context = context;
     model->act = options->precision == PFM_PRECISION_F32 ? PFM_ACT_F32 : PFM_ACT_BF16;
     model->hook = options->hook;
+    model->layers = options->layers;
     model->lowercase_answers = options->lowercase_answers;
     PFM_TRY(pfm_string_copy(options->instruction, &model->instruction, err));
     if (options->system_text != NULL)

@@ -13,6 +13,7 @@
 typedef struct pfm_model_options {
     const char *vision;                /* kind of encoder, "efficientnet-lite0" */
     int image_size;                    /* pixels a side */
+    pfm_vision_layers layers;          /* of the encoder, that make the features */
     const char *aligner;               /* "concat-linear" */
     int merge;                         /* neighbours a side that become one visual token */
     const char *language_path;         /* weights of the language model, a file or folder; NULL: shapes alone, by config */
@@ -28,6 +29,7 @@ typedef struct pfm_model_options {
 typedef struct pfm_model {
     pfm_context *context; /* borrowed */
     pfm_act_type act;
+    pfm_vision_layers layers;
     const pfm_aligner *aligner;
     pfm_aligner_shape shape;
     int64_t visual_tokens, visual_width; /* of one image */

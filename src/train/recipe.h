@@ -15,7 +15,9 @@ typedef struct pfm_recipe {
     struct {
         char *vision, *aligner, *language; /* names that fetch knows, or paths; the aligner's kind */
         int image_size;                    /* pixels a side; a multiple of 32 * merge */
-        int merge;                         /* neighbours a side that become one visual token: 2 for 2x2 */
+        char **layers; /* the encoder's hidden states that make the features, whole numbers as text, [layer_count] */
+        size_t layer_count;
+        int merge; /* neighbours a side that become one visual token: 2 for 2x2 */
     } model;
     struct {
         char *method; /* "lora" or "none" */

@@ -43,6 +43,8 @@ const recipe_key pfm_recipe_keys[] = {
     STRING("model.aligner", model.aligner, "concat-linear", "what turns its features into visual tokens"),
     STRING("model.language", model.language, "smollm2-135m-instruct", "the language model: a name that fetch knows or a path"),
     INTEGER("model.image_size", model.image_size, "448", 32, 4096, "pixels a side; a multiple of 32 times merge"),
+    {.name = "model.layers", .type = RECIPE_LIST, .offset = PLACE(model.layers), .count_offset = PLACE(model.layer_count),
+     .initial = "-1", .help = "the encoder's hidden states that make the features, side by side; negative from the end"},
     INTEGER("model.merge", model.merge, "2", 1, 16, "neighbours a side that become one visual token"),
 
     CHOICE("peft.method", peft.method, "lora", "lora|none", "what is trained beside the aligner"),

@@ -44,6 +44,7 @@ pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool tra
                                  .training = training,
                                  .precision = context->precision,
                                  .hook = pfm_peft_hook(session->peft)};
+    PFM_TRY(pfm_vision_layers_parse(recipe->model.layers, recipe->model.layer_count, &options.layers, err));
     PFM_TRY(pfm_model_create(context, &options, &session->model, err));
     *out = session;
     session = NULL;
@@ -100,7 +101,7 @@ pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err)
     if (session->vision_path == NULL)
         PFM_TRY(pfm_model_path(session->context, recipe->model.vision, &session->vision_path, err));
     PFM_TRY(pfm_vision_load(session->context, recipe->model.vision, session->vision_path, recipe->model.image_size,
-                            &session->vision, err));
+                            &session->model->layers, &session->vision, err));
 done:
     return status;
 }

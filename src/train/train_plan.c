@@ -44,6 +44,7 @@ static pfm_status create_model(estimate *e, const char *language_path, pfm_error
                                  .training = true,
                                  .precision = e->context->precision,
                                  .hook = pfm_peft_hook(e->peft)};
+    PFM_TRY(pfm_vision_layers_parse(r->model.layers, r->model.layer_count, &options.layers, err));
     if (language_path == NULL) {
         PFM_TRY(pfm_language_known(r->model.language, &known, err));
         options.config = &known;

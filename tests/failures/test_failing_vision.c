@@ -6,7 +6,9 @@
 #include "models/vision/feature_store.h"
 #include "models/random_lite0.h"
 
-enum { SIZE = 32, VALUES = 1280, TINY_VALUES = 4 * 4 * 320 };
+static const pfm_vision_layers two_layers = {.count = 2, .layer = {-7, -1}};
+
+enum { SIZE = 32, VALUES = 4 * 112 + 1280, TINY_VALUES = 4 * 4 * 320 };
 
 static pfm_context *context;
 static pfm_vision *vision;
@@ -18,12 +20,14 @@ static pfm_status network(pfm_error *err)
     static const pfm_efficientnet_config tiny = {
         .stem = 8, .stages = {{1, 3, 1, 1, 16}, {2, 3, 2, 2, 8}, {2, 5, 2, 3, 16}, {1, 5, 1, 2, 24}}, .head = 320};
     static float pixels[3 * SIZE * SIZE], features[TINY_VALUES];
+    float *const values = features;
+    const int last = -1;
     pfm_status status = PFM_OK;
     pfm_weights *weights = NULL;
     pfm_efficientnet *net = NULL;
     PFM_TRY(pfm_weights_open(PFM_SOURCE_DIR "/tests/models/golden/efficientnet_tiny.pth", &weights, err));
     PFM_TRY(pfm_efficientnet_create(context, &tiny, weights, SIZE, &net, err));
-    PFM_TRY(pfm_efficientnet_encode(net, 0, -1, pixels, features, err));
+    PFM_TRY(pfm_efficientnet_encode(net, 0, &last, 1, pixels, &values, err));
     if (tiny_wanted[0] == 0)
         memcpy(tiny_wanted, features, sizeof tiny_wanted);
     assert_memory_equal(features, tiny_wanted, sizeof tiny_wanted);
@@ -78,7 +82,7 @@ static int set_up(void **state)
     (void)snprintf(picture_path, sizeof picture_path, "%s/picture.png", test_scratch_folder());
     assert_ok(pfm_image_write_png(&image, picture_path, &err));
     assert_ok(pfm_context_create(&options, &context, &err));
-    assert_ok(pfm_vision_load(context, "efficientnet-lite0", weights, SIZE, &vision, &err));
+    assert_ok(pfm_vision_load(context, "efficientnet-lite0", weights, SIZE, &two_layers, &vision, &err));
     assert_ok(pfm_features_of_image(vision, &image, wanted, &err));
     return 0;
 }

@@ -71,10 +71,10 @@ static float *run(const char *at, pfm_conv_step *steps, size_t count, int thread
     assert_non_null(out);
     assert_ok(pfm_conv_chain_create(at, steps, count, threads, &chain, &err));
     for (int again = 0; again < 2; again++) { /* the second time on used memory */
-        assert_ok(pfm_conv_chain_run(chain, thread, input, count - 1, out, &err));
+        assert_ok(pfm_conv_chain_run(chain, thread, input, &(pfm_conv_result){count - 1, out}, 1, &err));
         pfm_conv_chain_rest(chain);
     }
-    assert_ok(pfm_conv_chain_run(chain, thread, input, count - 1, out, &err));
+    assert_ok(pfm_conv_chain_run(chain, thread, input, &(pfm_conv_result){count - 1, out}, 1, &err));
     pfm_conv_chain_free(chain);
     return out;
 }
@@ -241,9 +241,11 @@ static void only_outputs_are_given(void **state)
     give_weights(steps, count, owned);
     steps[0].output = false;
     assert_ok(pfm_conv_chain_create(level(), steps, count, 1, &chain, &err));
-    assert_error(pfm_conv_chain_run(chain, 0, input, 0, out, &err), PFM_ERROR_USAGE, "no output");
-    assert_error(pfm_conv_chain_run(chain, 0, input, count, out, &err), PFM_ERROR_USAGE, "no output");
-    assert_ok(pfm_conv_chain_run(chain, 0, input, 3, out, &err));
+    assert_error(pfm_conv_chain_run(chain, 0, input, &(pfm_conv_result){0, out}, 1, &err), PFM_ERROR_USAGE, "no output");
+    assert_error(pfm_conv_chain_run(chain, 0, input, &(pfm_conv_result){count, out}, 1, &err), PFM_ERROR_USAGE, "no output");
+    const pfm_conv_result backwards[] = {{3, out}, {1, out}};
+    assert_error(pfm_conv_chain_run(chain, 0, input, backwards, 2, &err), PFM_ERROR_USAGE, "behind");
+    assert_ok(pfm_conv_chain_run(chain, 0, input, &(pfm_conv_result){3, out}, 1, &err));
     pfm_conv_chain_free(chain);
     for (size_t i = 0; i < count; i++)
         free(owned[i]);

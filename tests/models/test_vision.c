@@ -11,6 +11,8 @@
 #include <math.h>
 #include <unistd.h>
 
+static const pfm_vision_layers last_layer = {0};
+
 enum { MOST_PROJECTIONS = 8 };
 
 static const char golden_folder[] = PFM_SOURCE_DIR "/tests/models/golden";
@@ -93,6 +95,11 @@ static pfm_efficientnet *load_tiny(const pfm_context *context, int size)
     return net;
 }
 
+static pfm_status encode_layer(pfm_efficientnet *net, int slot, int layer, const float *pixels, float *features, pfm_error *err)
+{
+    return pfm_efficientnet_encode(net, slot, &layer, 1, pixels, &features, err);
+}
+
 static void check_tiny(const char *level)
 {
     pfm_error err = PFM_ERROR_INIT;
@@ -108,9 +115,9 @@ static void check_tiny(const char *level)
         float *pixels = formula_pixels(g->size), *features = malloc(pfm_vision_shape_values(&shape) * sizeof *features);
         assert_non_null(features);
         pfm_efficientnet *net = load_tiny(context, g->size);
-        assert_ok(pfm_efficientnet_encode(net, 0, g->layer, pixels, features, &err));
+        assert_ok(encode_layer(net, 0, g->layer, pixels, features, &err));
         check_against(g, features);
-        assert_ok(pfm_efficientnet_encode(net, 0, g->layer - 8, pixels, features, &err)); /* counted from the end */
+        assert_ok(encode_layer(net, 0, g->layer - 8, pixels, features, &err)); /* counted from the end */
         check_against(g, features);
         pfm_efficientnet_free(net);
         free(features);
@@ -166,7 +173,7 @@ static void lite0_as_torch(void **state)
             continue; /* seconds a picture */
         if (vision == NULL || pfm_vision_get_image_size(vision) != g->size) {
             pfm_vision_free(vision);
-            assert_ok(pfm_vision_load(context, "efficientnet-lite0", path, g->size, &vision, &err));
+            assert_ok(pfm_vision_load(context, "efficientnet-lite0", path, g->size, &last_layer, &vision, &err));
         }
         assert_ok(pfm_vision_layer_shape(vision, g->layer, &shape, &err));
         assert_int_equal(shape.grid, g->grid);
@@ -195,9 +202,9 @@ static void any_number_of_threads(void **state)
     for (int slot = 0; slot < 3; slot++) {
         pfm_context *context = make_context(slot + 1, NULL);
         pfm_efficientnet *net = load_tiny(context, 64);
-        assert_ok(pfm_efficientnet_encode(net, slot, -1, pixels, features + (size_t)slot * VALUES, &err));
+        assert_ok(encode_layer(net, slot, -1, pixels, features + (size_t)slot * VALUES, &err));
         pfm_efficientnet_rest(net);
-        assert_ok(pfm_efficientnet_encode(net, 0, -1, pixels, features, &err));
+        assert_ok(encode_layer(net, 0, -1, pixels, features, &err));
         assert_memory_equal(features, features + (size_t)slot * VALUES, VALUES * sizeof *features);
         pfm_efficientnet_free(net);
         pfm_context_free(context);
@@ -213,8 +220,70 @@ static pfm_vision *load_random(pfm_context *context, int size)
     const char *path = test_path(test_scratch_folder(), "random.safetensors");
     if (access(path, F_OK) != 0)
         write_random_lite0(path);
-    assert_ok(pfm_vision_load(context, "efficientnet-lite0", path, size, &vision, &err));
+    assert_ok(pfm_vision_load(context, "efficientnet-lite0", path, size, &last_layer, &vision, &err));
     return vision;
+}
+
+/* Layers with grids of 8, 4 and 2 for 64 pixels, beside each of them alone. */
+static void layers_side_by_side(void **state)
+{
+    (void)state;
+    enum { SIZE = 64, GRID = 2, COUNT = 3 };
+    const pfm_vision_layers wanted = {.count = COUNT, .layer = {5, -7, -1}};
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_context *context = make_context(1, NULL);
+    const char *path = test_path(test_scratch_folder(), "random.safetensors");
+    pfm_vision *alone = load_random(context, SIZE), *joined = NULL;
+    assert_ok(pfm_vision_load(context, "efficientnet-lite0", path, SIZE, &wanted, &joined, &err));
+    assert_string_not_equal(pfm_vision_get_description(alone), pfm_vision_get_description(joined));
+    pfm_vision_shape all = pfm_vision_get_shape(joined);
+    assert_int_equal(all.grid, GRID);
+    assert_int_equal(all.channels, 16 * 40 + 4 * 112 + 1280);
+    float *pixels = formula_pixels(SIZE), *features = malloc(pfm_vision_shape_values(&all) * sizeof *features);
+    assert_non_null(features);
+    assert_ok(pfm_vision_encode(joined, pixels, 1, features, &err));
+    for (int i = 0, first = 0; i < COUNT; i++) {
+        pfm_vision_shape shape;
+        assert_ok(pfm_vision_layer_shape(alone, wanted.layer[i], &shape, &err));
+        int side = shape.grid / GRID, channels = shape.channels;
+        float *part = malloc(pfm_vision_shape_values(&shape) * sizeof *part);
+        assert_non_null(part);
+        assert_ok(pfm_vision_encode_layer(alone, wanted.layer[i], pixels, part, &err));
+        for (int y = 0; y < shape.grid; y++)
+            for (int x = 0; x < shape.grid; x++) {
+                const float *at = features + ((y / side) * GRID + x / side) * all.channels + first;
+                assert_memory_equal(at + (y % side * side + x % side) * channels, part + (y * shape.grid + x) * channels,
+                                    (size_t)channels * sizeof *part);
+            }
+        first += side * side * channels;
+        free(part);
+    }
+    free(features);
+    free(pixels);
+    pfm_vision_free(alone);
+    pfm_vision_free(joined);
+    pfm_context_free(context);
+}
+
+static void layers_that_cannot_be(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_vision_layers layers;
+    pfm_vision_shape shape;
+    char *good[] = {"-7", "-1"}, *word[] = {"last"}, *part[] = {"1.5"}, *many[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8"};
+    assert_ok(pfm_vision_layers_parse(good, 2, &layers, &err));
+    assert_int_equal(layers.count, 2);
+    assert_int_equal(layers.layer[0], -7);
+    assert_error(pfm_vision_shape_of("efficientnet-lite0", 40, &layers, &shape, NULL, &err), PFM_ERROR_USAGE,
+                 "grids of 3 and 2");
+    layers.layer[1] = 3;
+    assert_error(pfm_vision_shape_of("efficientnet-lite0", 64, &layers, &shape, NULL, &err), PFM_ERROR_USAGE, "in their order");
+    layers.layer[1] = 18;
+    assert_error(pfm_vision_shape_of("efficientnet-lite0", 64, &layers, &shape, NULL, &err), PFM_ERROR_USAGE, "no layer 18");
+    assert_error(pfm_vision_layers_parse(word, 1, &layers, &err), PFM_ERROR_USAGE, "'last'");
+    assert_error(pfm_vision_layers_parse(part, 1, &layers, &err), PFM_ERROR_USAGE, "'1.5'");
+    assert_error(pfm_vision_layers_parse(many, 9, &layers, &err), PFM_ERROR_USAGE, "at most 8");
 }
 
 static void many_pictures_at_once(void **state)
@@ -282,14 +351,16 @@ static void shapes_without_weights(void **state)
     pfm_error err = PFM_ERROR_INIT;
     pfm_vision_shape shape;
     uint64_t parameters;
-    assert_ok(pfm_vision_shape_of("efficientnet-lite0", 448, &shape, &parameters, &err));
+    assert_ok(pfm_vision_shape_of("efficientnet-lite0", 448, &last_layer, &shape, &parameters, &err));
     assert_int_equal(shape.grid, 14);
     assert_int_equal(shape.channels, 1280);
     assert_int_equal(parameters, 3371008); /* torch: the package's parameters less the 1,281,000 of the classifier */
-    assert_ok(pfm_vision_shape_of("efficientnet-lite0", 225, &shape, NULL, &err));
+    assert_ok(pfm_vision_shape_of("efficientnet-lite0", 225, &last_layer, &shape, NULL, &err));
     assert_int_equal(shape.grid, 8);
-    assert_error(pfm_vision_shape_of("efficientnet-lite0", 8, &shape, NULL, &err), PFM_ERROR_USAGE, "image size of 8");
-    assert_error(pfm_vision_shape_of("efficientnet-lite9", 448, &shape, NULL, &err), PFM_ERROR_USAGE, "efficientnet-lite0");
+    assert_error(pfm_vision_shape_of("efficientnet-lite0", 8, &last_layer, &shape, NULL, &err), PFM_ERROR_USAGE,
+                 "image size of 8");
+    assert_error(pfm_vision_shape_of("efficientnet-lite9", 448, &last_layer, &shape, NULL, &err), PFM_ERROR_USAGE,
+                 "efficientnet-lite0");
     assert_error(pfm_efficientnet_shape(&tiny, 64, 8, &shape, NULL, &err), PFM_ERROR_USAGE, "no layer 8");
     assert_error(pfm_efficientnet_shape(&tiny, 64, -9, &shape, NULL, &err), PFM_ERROR_USAGE, "no layer -9");
 }
@@ -303,11 +374,13 @@ static void wrong_weights(void **state)
     pfm_weights *weights = NULL;
     pfm_efficientnet *net = NULL;
     const char *path = test_path(golden_folder, "efficientnet_tiny.pth");
-    assert_error(pfm_vision_load(context, "efficientnet-lite0", path, 64, &vision, &err), PFM_ERROR_MISMATCH, "_blocks.");
-    assert_error(pfm_vision_load(context, "efficientnet-lite0", "/nowhere.pth", 64, &vision, &err), PFM_ERROR_IO,
+    assert_error(pfm_vision_load(context, "efficientnet-lite0", path, 64, &last_layer, &vision, &err), PFM_ERROR_MISMATCH,
+                 "_blocks.");
+    assert_error(pfm_vision_load(context, "efficientnet-lite0", "/nowhere.pth", 64, &last_layer, &vision, &err), PFM_ERROR_IO,
                  "/nowhere.pth");
-    assert_error(pfm_vision_load(context, "efficientnet-lite0", path, 7, &vision, &err), PFM_ERROR_USAGE, "image size");
-    assert_error(pfm_vision_load(context, "clip", path, 64, &vision, &err), PFM_ERROR_USAGE, "'clip'");
+    assert_error(pfm_vision_load(context, "efficientnet-lite0", path, 7, &last_layer, &vision, &err), PFM_ERROR_USAGE,
+                 "image size");
+    assert_error(pfm_vision_load(context, "clip", path, 64, &last_layer, &vision, &err), PFM_ERROR_USAGE, "'clip'");
     assert_null(vision);
     pfm_efficientnet_config other = tiny;
     assert_ok(pfm_weights_open(path, &weights, &err));
@@ -329,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_network_as_torch), cmocka_unit_test(small_network_in_plain_c),
         cmocka_unit_test(lite0_as_torch),         cmocka_unit_test(any_number_of_threads),
+        cmocka_unit_test(layers_side_by_side),    cmocka_unit_test(layers_that_cannot_be),
         cmocka_unit_test(many_pictures_at_once),  cmocka_unit_test(preprocessing),
         cmocka_unit_test(shapes_without_weights), cmocka_unit_test(wrong_weights),
     };

@@ -247,11 +247,21 @@ static void onednn_free(pfm_conv_chain *common)
     dnnl_engine_destroy(chain->engine);
 }
 
-static pfm_status run_steps(onednn_chain *chain, int thread, size_t last, pfm_error *err)
+static pfm_status copy_result(const onednn_chain *chain, int thread, const pfm_conv_result *result, pfm_error *err)
+{
+    const pfm_conv_step *s = &chain->common.steps[result->step];
+    size_t values = (size_t)s->size_out[0] * (size_t)s->size_out[1] * (size_t)s->channels_out;
+    pfm_status status = pfm_onednn_check(dnnl_stream_wait(chain->streams[thread]), "a convolution", err);
+    if (status == PFM_OK)
+        memcpy(result->output, pfm_conv_chain_result(&chain->common, thread, result->step), values * sizeof(float));
+    return status;
+}
+
+static pfm_status run_steps(onednn_chain *chain, int thread, const pfm_conv_result *results, size_t count, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const step_memory *memories = &chain->memories[(size_t)thread * chain->common.count];
-    for (size_t i = 0; i <= last; i++) {
+    for (size_t i = 0, given = 0; given < count; i++) {
         const step_plan *plan = &chain->plans[i];
         int input = chain->common.steps[i].input;
         dnnl_exec_arg_t arguments[MOST_ARGUMENTS] = {
@@ -263,27 +273,26 @@ static pfm_status run_steps(onednn_chain *chain, int thread, size_t last, pfm_er
         };
         PFM_TRY(pfm_onednn_check(dnnl_primitive_execute(plan->primitive, chain->streams[thread], MOST_ARGUMENTS, arguments),
                                  "a convolution", err));
+        if (i == results[given].step)
+            PFM_TRY(copy_result(chain, thread, &results[given++], err));
     }
-    PFM_TRY(pfm_onednn_check(dnnl_stream_wait(chain->streams[thread]), "a convolution", err));
 done:
     return status;
 }
 
-static pfm_status onednn_run(pfm_conv_chain *common, int thread, const float *input, size_t last, float *output, pfm_error *err)
+static pfm_status onednn_run(pfm_conv_chain *common, int thread, const float *input, const pfm_conv_result *results,
+                             size_t count, pfm_error *err)
 {
     onednn_chain *chain = (onednn_chain *)common;
-    const pfm_conv_step *first = &common->steps[0], *end = &common->steps[last];
+    const pfm_conv_step *first = &common->steps[0];
     size_t channels = (size_t)first->channels_in, places = (size_t)first->size_in[0] * (size_t)first->size_in[1];
     float *image = (float *)(void *)((unsigned char *)common->arenas[thread].data + chain->input_offset);
     for (size_t c = 0; c < channels; c++)
         for (size_t p = 0; p < places; p++)
             image[p * channels + c] = input[c * places + p];
     int before = pfm_onednn_enter();
-    pfm_status status = run_steps(chain, thread, last, err);
+    pfm_status status = run_steps(chain, thread, results, count, err);
     pfm_onednn_leave(before);
-    size_t values = (size_t)end->size_out[0] * (size_t)end->size_out[1] * (size_t)end->channels_out;
-    if (status == PFM_OK)
-        memcpy(output, pfm_conv_chain_result(common, thread, last), values * sizeof *output);
     return status;
 }
 

@@ -88,20 +88,28 @@ static void one_step(const pfm_conv_step *s, const float *weights, const float *
     }
 }
 
-static pfm_status ref_run(pfm_conv_chain *chain, int thread, const float *input, size_t last, float *output, pfm_error *err)
+/* output [H*W, C] = y [C,H,W] */
+static void copy_result(const pfm_conv_step *s, const float *y, float *output)
 {
-    (void)err;
-    ref_chain *ref = (ref_chain *)chain;
-    for (size_t i = 0; i <= last; i++) {
-        const pfm_conv_step *s = &chain->steps[i];
-        const float *x = s->input < 0 ? input : (const float *)(void *)pfm_conv_chain_result(chain, thread, (size_t)s->input);
-        one_step(s, ref->weights[i], x, (float *)(void *)pfm_conv_chain_result(chain, thread, i));
-    }
-    const float *y = (const float *)(void *)pfm_conv_chain_result(chain, thread, last);
-    size_t channels = (size_t)chain->steps[last].channels_out, places = result_count(&chain->steps[last]) / channels;
+    size_t channels = (size_t)s->channels_out, places = result_count(s) / channels;
     for (size_t p = 0; p < places; p++)
         for (size_t c = 0; c < channels; c++)
             output[p * channels + c] = y[c * places + p];
+}
+
+static pfm_status ref_run(pfm_conv_chain *chain, int thread, const float *input, const pfm_conv_result *results, size_t count,
+                          pfm_error *err)
+{
+    (void)err;
+    ref_chain *ref = (ref_chain *)chain;
+    for (size_t i = 0, given = 0; given < count; i++) {
+        const pfm_conv_step *s = &chain->steps[i];
+        const float *x = s->input < 0 ? input : (const float *)(void *)pfm_conv_chain_result(chain, thread, (size_t)s->input);
+        float *y = (float *)(void *)pfm_conv_chain_result(chain, thread, i);
+        one_step(s, ref->weights[i], x, y);
+        if (i == results[given].step)
+            copy_result(s, y, results[given++].output);
+    }
     return PFM_OK;
 }
 

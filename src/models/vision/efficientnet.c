@@ -138,6 +138,14 @@ static pfm_status find_layer(int layer, int count, int *out, pfm_error *err)
                          layer, count - 1, count);
 }
 
+int pfm_efficientnet_layer_count(const pfm_efficientnet_config *config)
+{
+    int count = 2; /* the stem's and the head's */
+    for (int s = 0; s < PFM_EFFICIENTNET_STAGES; s++)
+        count += config->stages[s].repeats;
+    return count;
+}
+
 pfm_status pfm_efficientnet_shape(const pfm_efficientnet_config *config, int image_size, int layer, pfm_vision_shape *shape,
                                   uint64_t *parameters, pfm_error *err)
 {
@@ -290,13 +298,18 @@ void pfm_efficientnet_free(pfm_efficientnet *net)
 
 void pfm_efficientnet_rest(pfm_efficientnet *net) { pfm_conv_chain_rest(net->chain); }
 
-pfm_status pfm_efficientnet_encode(pfm_efficientnet *net, int slot, int layer, const float *pixels, float *features,
-                                   pfm_error *err)
+pfm_status pfm_efficientnet_encode(pfm_efficientnet *net, int slot, const int *layers, int count, const float *pixels,
+                                   float *const *features, pfm_error *err)
 {
-    int index;
-    pfm_status status = find_layer(layer, net->layer_count, &index, err);
-    if (status == PFM_OK)
-        status = pfm_conv_chain_run(net->chain, slot, pixels, net->layers[index], features, err);
+    pfm_status status = PFM_OK;
+    pfm_conv_result results[PFM_VISION_MOST_LAYERS];
+    for (int i = 0; i < count; i++) {
+        int index;
+        PFM_TRY(find_layer(layers[i], net->layer_count, &index, err));
+        results[i] = (pfm_conv_result){.step = net->layers[index], .output = features[i]};
+    }
+    PFM_TRY(pfm_conv_chain_run(net->chain, slot, pixels, results, (size_t)count, err));
+done:
     return status;
 }
 
@@ -304,6 +317,8 @@ static pfm_status lite0_shape(int image_size, int layer, pfm_vision_shape *shape
 {
     return pfm_efficientnet_shape(&pfm_efficientnet_lite0, image_size, layer, shape, parameters, err);
 }
+
+static int lite0_layer_count(void) { return pfm_efficientnet_layer_count(&pfm_efficientnet_lite0); }
 
 static pfm_status lite0_load(const pfm_context *context, const pfm_weights *weights, int image_size, void **encoder,
                              pfm_error *err)
@@ -316,15 +331,17 @@ static pfm_status lite0_load(const pfm_context *context, const pfm_weights *weig
 
 static void net_free(void *encoder) { pfm_efficientnet_free(encoder); }
 static void net_rest(void *encoder) { pfm_efficientnet_rest(encoder); }
-static pfm_status net_encode(void *encoder, int slot, int layer, const float *pixels, float *features, pfm_error *err)
+static pfm_status net_encode(void *encoder, int slot, const int *layers, int count, const float *pixels, float *const *features,
+                             pfm_error *err)
 {
-    return pfm_efficientnet_encode(encoder, slot, layer, pixels, features, err);
+    return pfm_efficientnet_encode(encoder, slot, layers, count, pixels, features, err);
 }
 
 const pfm_vision_kind pfm_vision_efficientnet_lite0 = {
     .name = "efficientnet-lite0",
     .mean = {0.485f, 0.456f, 0.406f},
     .std = {0.229f, 0.224f, 0.225f},
+    .layer_count = lite0_layer_count,
     .shape_of = lite0_shape,
     .load = lite0_load,
     .free = net_free,

@@ -29,6 +29,9 @@ typedef struct pfm_efficientnet pfm_efficientnet;
 pfm_status pfm_efficientnet_shape(const pfm_efficientnet_config *config, int image_size, int layer, pfm_vision_shape *shape,
                                   uint64_t *parameters, pfm_error *err) PFM_MUST_CHECK;
 
+/* How many layers there are. */
+int pfm_efficientnet_layer_count(const pfm_efficientnet_config *config);
+
 /* Takes the tensors named as in the PyTorch package efficientnet_lite_pytorch, folds each normalisation into its convolution
  * (in double) and compiles the chain for the context's kernel level and threads. The caller frees. */
 pfm_status pfm_efficientnet_create(const pfm_context *context, const pfm_efficientnet_config *config,
@@ -36,9 +39,10 @@ pfm_status pfm_efficientnet_create(const pfm_context *context, const pfm_efficie
                                    pfm_error *err) PFM_MUST_CHECK;
 void pfm_efficientnet_free(pfm_efficientnet *net);
 
-/* features [grid * grid, channels] of a layer for pixels [3,H,W], in working memory `slot` (0 .. the context's threads - 1). */
-pfm_status pfm_efficientnet_encode(pfm_efficientnet *net, int slot, int layer, const float *pixels, float *features,
-                                   pfm_error *err) PFM_MUST_CHECK;
+/* features[i] [grid * grid, channels] of layers[i], 0 <= i < count <= PFM_VISION_MOST_LAYERS, ascending, for pixels [3,H,W], in
+ * working memory `slot` (0 .. the context's threads - 1). */
+pfm_status pfm_efficientnet_encode(pfm_efficientnet *net, int slot, const int *layers, int count, const float *pixels,
+                                   float *const *features, pfm_error *err) PFM_MUST_CHECK;
 void pfm_efficientnet_rest(pfm_efficientnet *net);
 
 #endif

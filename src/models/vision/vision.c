@@ -16,7 +16,8 @@ struct pfm_vision {
     const pfm_vision_kind *kind;
     void *encoder;
     int image_size;
-    pfm_vision_shape shape;
+    pfm_vision_layers layers; /* none negative */
+    pfm_vision_shape shapes[PFM_VISION_MOST_LAYERS], shape;
     uint64_t parameters;
     pfm_hash_hex weights_hash;
     char *description;
@@ -53,11 +54,83 @@ done:
     return status;
 }
 
-pfm_status pfm_vision_shape_of(const char *kind, int image_size, pfm_vision_shape *shape, uint64_t *parameters, pfm_error *err)
+pfm_status pfm_vision_layers_parse(char *const *texts, size_t count, pfm_vision_layers *out, pfm_error *err)
+{
+    *out = (pfm_vision_layers){0};
+    if (count > PFM_VISION_MOST_LAYERS)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%zu layers of a vision encoder are too many; at most %d", count,
+                             PFM_VISION_MOST_LAYERS);
+    for (size_t i = 0; i < count; i++) {
+        char *end = NULL;
+        long value = strtol(texts[i], &end, 10);
+        if (end == texts[i] || *end != '\0' || value < -100000 || value > 100000)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "a vision encoder's layer cannot be '%s'; it is a whole number",
+                                 texts[i]);
+        out->layer[out->count++] = (int)value;
+    }
+    return PFM_OK;
+}
+
+/* The wanted layers counted from the first, and their shapes. */
+static pfm_status find_layers(const pfm_vision_kind *kind, int image_size, const pfm_vision_layers *wanted,
+                              pfm_vision_layers *layers, pfm_vision_shape *shapes, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    int all = kind->layer_count();
+    *layers = wanted->count > 0 ? *wanted : (pfm_vision_layers){.count = 1, .layer = {-1}};
+    for (int i = 0; i < layers->count; i++) {
+        int *layer = &layers->layer[i];
+        PFM_TRY(kind->shape_of(image_size, *layer, &shapes[i], NULL, err));
+        *layer += *layer < 0 ? all : 0;
+        if (i > 0 && *layer <= layers->layer[i - 1])
+            PFM_FAIL(PFM_ERROR_USAGE, "layer %d of the vision encoder stands behind layer %d; name them in their order", *layer,
+                     layers->layer[i - 1]);
+    }
+done:
+    return status;
+}
+
+/* The shape of layers side by side on the coarsest one's grid. */
+static pfm_status join_shapes(const pfm_vision_shape *shapes, int count, pfm_vision_shape *out, pfm_error *err)
+{
+    *out = (pfm_vision_shape){.grid = shapes[0].grid};
+    for (int i = 1; i < count; i++)
+        out->grid = shapes[i].grid < out->grid ? shapes[i].grid : out->grid;
+    for (int i = 0; i < count; i++) {
+        int side = shapes[i].grid / out->grid;
+        if (side * out->grid != shapes[i].grid)
+            return pfm_error_set(err, PFM_ERROR_USAGE,
+                                 "layers with grids of %d and %d do not fit each other; choose another image size",
+                                 shapes[i].grid, out->grid);
+        out->channels += side * side * shapes[i].channels;
+    }
+    return PFM_OK;
+}
+
+static pfm_status describe_shape(const pfm_vision_kind *kind, int image_size, const pfm_vision_layers *wanted,
+                                 pfm_vision_layers *layers, pfm_vision_shape *shapes, pfm_vision_shape *joined,
+                                 uint64_t *parameters, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(find_layers(kind, image_size, wanted, layers, shapes, err));
+    PFM_TRY(join_shapes(shapes, layers->count, joined, err));
+    PFM_TRY(kind->shape_of(image_size, layers->layer[layers->count - 1], NULL, parameters, err));
+done:
+    return status;
+}
+
+pfm_status pfm_vision_shape_of(const char *kind, int image_size, const pfm_vision_layers *layers, pfm_vision_shape *shape,
+                               uint64_t *parameters, pfm_error *err)
 {
     const pfm_vision_kind *found = NULL;
+    pfm_vision_layers from_first;
+    pfm_vision_shape shapes[PFM_VISION_MOST_LAYERS], joined;
     pfm_status status = find_kind(kind, &found, err);
-    return status != PFM_OK ? status : found->shape_of(image_size, -1, shape, parameters, err);
+    if (status == PFM_OK)
+        status = describe_shape(found, image_size, layers, &from_first, shapes, &joined, parameters, err);
+    if (status == PFM_OK && shape != NULL)
+        *shape = joined;
+    return status;
 }
 
 /* A folder may hold several files; what was read of them is hashed. */
@@ -84,12 +157,21 @@ static pfm_status describe(pfm_vision *vision, pfm_error *err)
     const char *level = pfm_context_cpu_level(vision->context);
     const dnnl_version_t *onednn = dnnl_version();
     bool by_onednn = strcmp(level, "ref") != 0;
-    return pfm_string_format(
-        &vision->description, err,
-        "%s; rgb8, bicubic %dx%d, /255, mean %.6g %.6g %.6g, std %.6g %.6g %.6g; %s; pefomed %s; onednn %d.%d.%d", kind->name,
+    pfm_status status = PFM_OK;
+    pfm_buffer text = {0};
+    PFM_TRY(pfm_buffer_append_format(&text, err, "%s; layers", kind->name));
+    for (int i = 0; i < vision->layers.count; i++)
+        PFM_TRY(pfm_buffer_append_format(&text, err, " %d", vision->layers.layer[i]));
+    PFM_TRY(pfm_buffer_append_format(
+        &text, err, "; rgb8, bicubic %dx%d, /255, mean %.6g %.6g %.6g, std %.6g %.6g %.6g; %s; pefomed %s; onednn %d.%d.%d",
         vision->image_size, vision->image_size, (double)kind->mean[0], (double)kind->mean[1], (double)kind->mean[2],
         (double)kind->std[0], (double)kind->std[1], (double)kind->std[2], level, pfm_version(), by_onednn ? onednn->major : 0,
-        by_onednn ? onednn->minor : 0, by_onednn ? onednn->patch : 0);
+        by_onednn ? onednn->minor : 0, by_onednn ? onednn->patch : 0));
+    vision->description = text.data;
+    text = (pfm_buffer){0};
+done:
+    pfm_buffer_free(&text);
+    return status;
 }
 
 static pfm_status fill(pfm_vision *vision, const char *path, const pfm_weights *weights, pfm_error *err)
@@ -97,7 +179,6 @@ static pfm_status fill(pfm_vision *vision, const char *path, const pfm_weights *
     pfm_status status = PFM_OK;
     const pfm_vision_kind *kind = vision->kind;
     int threads = pfm_context_threads(vision->context);
-    PFM_TRY(kind->shape_of(vision->image_size, -1, &vision->shape, &vision->parameters, err));
     PFM_TRY(kind->load(vision->context, weights, vision->image_size, &vision->encoder, err));
     PFM_TRY(pfm_path_is_folder(path) ? hash_tensors(weights, vision->weights_hash, err)
                                      : pfm_hash_file(path, vision->weights_hash, err));
@@ -112,8 +193,8 @@ done:
     return status;
 }
 
-pfm_status pfm_vision_load(pfm_context *context, const char *kind, const char *path, int image_size, pfm_vision **out,
-                           pfm_error *err)
+pfm_status pfm_vision_load(pfm_context *context, const char *kind, const char *path, int image_size,
+                           const pfm_vision_layers *layers, pfm_vision **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_vision *vision = NULL;
@@ -124,7 +205,8 @@ pfm_status pfm_vision_load(pfm_context *context, const char *kind, const char *p
     vision->context = context;
     vision->image_size = image_size;
     PFM_TRY(find_kind(kind, &vision->kind, err));
-    PFM_TRY(pfm_vision_shape_of(kind, image_size, NULL, NULL, err));
+    PFM_TRY(describe_shape(vision->kind, image_size, layers, &vision->layers, vision->shapes, &vision->shape,
+                           &vision->parameters, err));
     PFM_TRY(pfm_weights_open(path, &weights, err));
     PFM_TRY(fill(vision, path, weights, err));
     *out = vision;
@@ -199,14 +281,49 @@ static void return_slot(pfm_vision *vision, int slot)
 pfm_status pfm_vision_encode_layer(pfm_vision *vision, int layer, const float *pixels, float *features, pfm_error *err)
 {
     int slot = take_slot(vision);
-    pfm_status status = vision->kind->encode(vision->encoder, slot, layer, pixels, features, err);
+    pfm_status status = vision->kind->encode(vision->encoder, slot, &layer, 1, pixels, &features, err);
     return_slot(vision, slot);
     return status;
 }
 
+/* Puts a layer's values where they stand in a joined row, `first` channels behind its beginning. */
+static void join_layer(const pfm_vision_shape *layer, const float *values, const pfm_vision_shape *joined, int first,
+                       float *features)
+{
+    int side = layer->grid / joined->grid;
+    size_t channels = (size_t)layer->channels;
+    for (int y = 0; y < layer->grid; y++) {
+        for (int x = 0; x < layer->grid; x++, values += channels) {
+            size_t place = (size_t)(y / side) * (size_t)joined->grid + (size_t)(x / side);
+            size_t within = (size_t)(y % side) * (size_t)side + (size_t)(x % side);
+            memcpy(features + place * (size_t)joined->channels + (size_t)first + within * channels, values,
+                   channels * sizeof *values);
+        }
+    }
+}
+
 pfm_status pfm_vision_encode_one(pfm_vision *vision, const float *pixels, float *features, pfm_error *err)
 {
-    return pfm_vision_encode_layer(vision, -1, pixels, features, err);
+    pfm_status status = PFM_OK;
+    const pfm_vision_layers *layers = &vision->layers;
+    float *parts[PFM_VISION_MOST_LAYERS] = {features}, *values = NULL;
+    if (layers->count > 1) {
+        PFM_TRY(pfm_allocate(pfm_vision_shape_values(&vision->shape), sizeof *values, &values, err));
+        parts[0] = values;
+        for (int i = 1; i < layers->count; i++)
+            parts[i] = parts[i - 1] + pfm_vision_shape_values(&vision->shapes[i - 1]);
+    }
+    int slot = take_slot(vision);
+    status = vision->kind->encode(vision->encoder, slot, layers->layer, layers->count, pixels, parts, err);
+    return_slot(vision, slot);
+    for (int i = 0, first = 0; status == PFM_OK && values != NULL && i < layers->count; i++) {
+        int side = vision->shapes[i].grid / vision->shape.grid;
+        join_layer(&vision->shapes[i], parts[i], &vision->shape, first, features);
+        first += side * side * vision->shapes[i].channels;
+    }
+done:
+    free(values);
+    return status;
 }
 
 pfm_status pfm_vision_layer_shape(const pfm_vision *vision, int layer, pfm_vision_shape *shape, pfm_error *err)

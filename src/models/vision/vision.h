@@ -24,19 +24,32 @@ static inline size_t pfm_vision_shape_values(const pfm_vision_shape *shape)
     return (size_t)shape->grid * (size_t)shape->grid * (size_t)shape->channels;
 }
 
+enum { PFM_VISION_MOST_LAYERS = 8 };
+
+/* The hidden states that make the features, in the encoder's order; a negative layer counts from the end. The features have the
+ * grid of the coarsest; of a finer one the n x n positions under a position lie side by side in the channels, row by row. All
+ * zero stands for the last hidden state alone. */
+typedef struct pfm_vision_layers {
+    int count, layer[PFM_VISION_MOST_LAYERS];
+} pfm_vision_layers;
+
+/* From whole numbers as text ("-7", "-1"). USAGE for other text or too many. */
+pfm_status pfm_vision_layers_parse(char *const *texts, size_t count, pfm_vision_layers *out, pfm_error *err) PFM_MUST_CHECK;
+
 /* In both of the following `kind` may also be the path of a checkpoint, as a recipe may name one: it stands for the first kind
  * known. */
 
 /* What a kind makes of square pictures of image_size pixels, without weights. *parameters = how many weights and biases it
  * computes with (a classifier that features do not pass is not among them); either may be NULL. USAGE for an unknown kind,
- * naming the known ones, or an image size that the kind cannot take. */
-pfm_status pfm_vision_shape_of(const char *kind, int image_size, pfm_vision_shape *shape, uint64_t *parameters,
-                               pfm_error *err) PFM_MUST_CHECK;
+ * naming the known ones, an image size that the kind cannot take, or layers that are not there, not in order or of grids that
+ * do not divide each other. */
+pfm_status pfm_vision_shape_of(const char *kind, int image_size, const pfm_vision_layers *layers, pfm_vision_shape *shape,
+                               uint64_t *parameters, pfm_error *err) PFM_MUST_CHECK;
 
 /* Reads the weights of `kind` from the file or folder at `path`; the caller frees *out before the context. A missing, extra or
  * misshapen tensor is MISMATCH and named. */
-pfm_status pfm_vision_load(pfm_context *context, const char *kind, const char *path, int image_size, pfm_vision **out,
-                           pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_vision_load(pfm_context *context, const char *kind, const char *path, int image_size,
+                           const pfm_vision_layers *layers, pfm_vision **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_vision_free(pfm_vision *vision);
 
 pfm_context *pfm_vision_get_context(const pfm_vision *vision);
@@ -55,7 +68,7 @@ const char *pfm_vision_get_description(const pfm_vision *vision);
 pfm_status pfm_vision_preprocess(const pfm_vision *vision, const pfm_image *image, float *pixels,
                                  pfm_error *err) PFM_MUST_CHECK;
 
-/* features [n, grid * grid, channels] f32 for pixels [n,3,H,W], the last hidden state. Pictures are spread over the context's
+/* features [n, grid * grid, channels] f32 for pixels [n,3,H,W]. Pictures are spread over the context's
  * threads and each is computed by one: the same bits for any number of threads. Not to be called from within a pool's item. */
 pfm_status pfm_vision_encode(pfm_vision *vision, const float *pixels, size_t n, float *features, pfm_error *err) PFM_MUST_CHECK;
 

@@ -8,14 +8,17 @@
 typedef struct pfm_vision_kind {
     const char *name;
     float mean[3], std[3]; /* of the channels red, green, blue, after division by 255 */
+    int (*layer_count)(void);
     /* The shape of a layer (negative counts from the end) and how many weights and biases the encoder computes with. */
     pfm_status (*shape_of)(int image_size, int layer, pfm_vision_shape *shape, uint64_t *parameters, pfm_error *err);
     /* *encoder = what encode needs; weights may be closed afterwards. */
     pfm_status (*load)(const pfm_context *context, const pfm_weights *weights, int image_size, void **encoder, pfm_error *err);
     void (*free)(void *encoder);
     void (*rest)(void *encoder); /* gives working memory back until the next encoding */
-    /* One picture in one of the context's threads' working memories; a slot is used by one caller at a time. */
-    pfm_status (*encode)(void *encoder, int slot, int layer, const float *pixels, float *features, pfm_error *err);
+    /* features[i] of layers[i], ascending, of one picture in one pass, in one of the context's threads' working memories; a
+     * slot is used by one caller at a time. */
+    pfm_status (*encode)(void *encoder, int slot, const int *layers, int count, const float *pixels, float *const *features,
+                         pfm_error *err);
 } pfm_vision_kind;
 
 /* One line a kind. */
