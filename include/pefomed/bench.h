@@ -34,6 +34,7 @@ typedef pfm_status (*pfm_bench_function)(const pfm_context *context, const pfm_b
     X(attention, "attention of one layer of nine heads, forward and backward")                                                 \
     X(rows, "what works on rows: norms, activation, dropout, loss, optimiser, packing")                                        \
     X(step, "a training step of the 135M model on 16 questions about four images")                                             \
+    X(growth, "training steps with more images, questions, visual tokens and threads: the rate should stay")                   \
     X(decode, "decoding with the 135M model, one row and several: a token a row")
 
 #define PFM_BENCH_DECLARE(name, summary)                                                                                       \

@@ -35,11 +35,11 @@ static void print_bench(const json_t *bench, FILE *out)
     fprintf(out, "%s: %s, level %s, %d threads; a thread's peak %.0f GFLOP/s f32, %.0f bf16, %.0f int8; reading %.1f GB/s\n",
             text(bench, "bench"), text(bench, "cpu"), text(bench, "level"), (int)number(bench, "threads"), number(peak, "f32"),
             number(peak, "bf16"), number(peak, "int8"), number(bench, "read"));
-    fprintf(out, "  %-26s %-18s %-5s %-7s %7s %12s %16s %9s\n", "what", "shape", "type", "by", "threads", "time", "rate",
+    fprintf(out, "  %-26s %-22s %-5s %-7s %7s %12s %16s %9s\n", "what", "shape", "type", "by", "threads", "time", "rate",
             "of peak");
     json_array_foreach(json_object_get(bench, "rows"), i, row)
     {
-        fprintf(out, "  %-26s %-18s %-5s %-7s %7d ", text(row, "name"), text(row, "shape"), text(row, "type"), text(row, "by"),
+        fprintf(out, "  %-26s %-22s %-5s %-7s %7d ", text(row, "name"), text(row, "shape"), text(row, "type"), text(row, "by"),
                 (int)number(row, "threads"));
         print_time(number(row, "seconds"), out);
         fprintf(out, " %9.1f %-6s", number(row, "rate"), strcmp(text(row, "unit"), "byte") == 0 ? "GB/s" : "GFLOP/s");

@@ -1,4 +1,5 @@
-/* pefomed bench step, decode: the whole small model at work on random weights and tokens, so that nothing has to be fetched. */
+/* pefomed bench step, growth, decode: the whole small model at work on random weights and tokens, so that nothing has to be
+ * fetched. */
 #include "kernels/bench.h"
 
 #include "base/process.h"
@@ -12,11 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What SLAKE's steps look like: four images, four questions each, shared text, own text and answer. */
-enum { GROUPS = 4, ROWS = 4, SHARED_TEXT = 24, OWN_TEXT = 14, ANSWER = 3, STEPS = 5, DECODED = 16, PAST = 96 };
+enum { PIXELS_A_TOKEN = 64, SHARED_TEXT = 24, OWN_TEXT = 14, ANSWER = 3, STEPS = 5, DECODED = 16, PAST = 96 };
+
+/* What is computed at once: questions about images, with shared text, own text and answer. */
+typedef struct bench_work {
+    int images, questions; /* questions about each image */
+    int image_size;        /* pixels a side; a visual token stands for PIXELS_A_TOKEN x PIXELS_A_TOKEN of them */
+} bench_work;
+
+static const bench_work slake_step = {.images = 4, .questions = 4, .image_size = 448};
 
 typedef struct bench_model {
-    pfm_context *context;
+    pfm_context *context; /* borrowed */
+    bench_work work;
     pfm_peft *peft;
     pfm_model *model;
     pfm_model_graph graph;
@@ -26,6 +35,12 @@ typedef struct bench_model {
     pfm_sequence *rows;
     void *features;
 } bench_model;
+
+/* A model holds the context that it was made with, and changes nothing in it. */
+static bench_model begin(const pfm_context *context, const bench_work *work)
+{
+    return (bench_model){.context = (pfm_context *)(uintptr_t)context, .work = *work};
+}
 
 static pfm_status create_model(bench_model *b, bool training, pfm_error *err)
 {
@@ -37,7 +52,7 @@ static pfm_status create_model(bench_model *b, bool training, pfm_error *err)
     PFM_TRY(pfm_peft_create(&peft, &b->peft, err));
     PFM_TRY(pfm_language_known("smollm2-135m-instruct", &config, err));
     pfm_model_options options = {.vision = "efficientnet-lite0",
-                                 .image_size = 448,
+                                 .image_size = b->work.image_size,
                                  .aligner = "concat-linear",
                                  .merge = 2,
                                  .config = &config,
@@ -71,12 +86,12 @@ static pfm_status fill_parameters(bench_model *b, pfm_error *err)
 static pfm_status make_rows(bench_model *b, bool training, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    int32_t visual = (int32_t)b->model->visual_tokens;
+    int32_t visual = (int32_t)b->model->visual_tokens, questions = b->work.questions, rows = b->work.images * questions;
     size_t prompt = (size_t)visual + SHARED_TEXT + OWN_TEXT, length = prompt + (training ? ANSWER : 0);
-    PFM_TRY(pfm_allocate(GROUPS * ROWS * length, sizeof *b->ids, &b->ids, err));
-    PFM_TRY(pfm_allocate(GROUPS * ROWS, sizeof *b->rows, &b->rows, err));
-    for (int32_t r = 0; r < GROUPS * ROWS; r++) {
-        int32_t *ids = b->ids + (size_t)r * length, group = r / ROWS;
+    PFM_TRY(pfm_allocate((size_t)rows * length, sizeof *b->ids, &b->ids, err));
+    PFM_TRY(pfm_allocate((size_t)rows, sizeof *b->rows, &b->rows, err));
+    for (int32_t r = 0; r < rows; r++) {
+        int32_t *ids = b->ids + (size_t)r * length, group = r / questions;
         for (size_t t = 0; t < length; t++) {
             if (t < (size_t)visual)
                 ids[t] = -1 - (group * visual + (int32_t)t);
@@ -86,7 +101,7 @@ static pfm_status make_rows(bench_model *b, bool training, pfm_error *err)
         b->rows[r] = (pfm_sequence){.ids = ids, .count = length, .answer = prompt, .group = group, .number = r};
     }
     pfm_pack_options options = {.share = true, .inference = !training, .reserve = DECODED};
-    PFM_TRY(pfm_pack_rows(&b->pack, b->rows, GROUPS * ROWS, &options, err));
+    PFM_TRY(pfm_pack_rows(&b->pack, b->rows, (size_t)rows, &options, err));
 done:
     return status;
 }
@@ -96,7 +111,7 @@ static pfm_status prepare(bench_model *b, bool training, pfm_error *err)
     pfm_status status = PFM_OK;
     PFM_TRY(create_model(b, training, err));
     PFM_TRY(make_rows(b, training, err));
-    int64_t visual = GROUPS * b->model->visual_tokens;
+    int64_t visual = b->work.images * b->model->visual_tokens;
     int64_t capacity[PFM_DIM_COUNT] = {
         [PFM_DIM_TOKENS] = (int64_t)b->pack.tokens, [PFM_DIM_ANSWERS] = (int64_t)b->pack.answers, [PFM_DIM_VISUAL] = visual};
     PFM_TRY(pfm_model_build(b->model, capacity, training, false, &b->graph, err));
@@ -126,6 +141,7 @@ static void release(bench_model *b)
     free(b->ids);
     free(b->rows);
     free(b->features);
+    *b = (bench_model){0};
 }
 
 static void run_step(bench_model *b, const pfm_recipe *recipe, int64_t step)
@@ -176,12 +192,14 @@ static pfm_status write_trace(bench_model *b, const pfm_recipe *recipe, const ch
     return status;
 }
 
-static pfm_status measure_step(pfm_bench *bench, bench_model *b, const pfm_bench_options *options, pfm_error *err)
+/* A row of the time of a training step, and what the options ask for beside it. */
+static pfm_status measure_step(pfm_bench *bench, bench_model *b, const char *name, const pfm_bench_options *options,
+                               pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_recipe *recipe = NULL;
     static const char text[] = "data: {dataset: phantom}\n";
-    char shape[40];
+    char shape[64];
     size_t count;
     double flops = 0, begun;
     PFM_TRY(pfm_recipe_parse(text, sizeof text - 1, "bench", NULL, 0, &recipe, err));
@@ -195,8 +213,8 @@ static pfm_status measure_step(pfm_bench *bench, bench_model *b, const pfm_bench
     const pfm_profile *profile = pfm_executor_profile(b->executor, &count);
     for (size_t i = 0; i < count; i++)
         flops += profile[i].operations / STEPS;
-    (void)snprintf(shape, sizeof shape, "%d rows, %zu tokens", GROUPS * ROWS, b->pack.tokens);
-    pfm_bench_row whole = {.name = "training step",
+    (void)snprintf(shape, sizeof shape, "%d rows, %zu tokens", b->work.images * b->work.questions, b->pack.tokens);
+    pfm_bench_row whole = {.name = name,
                            .shape = shape,
                            .type = (int)b->model->act,
                            .threads = pfm_context_threads(b->context),
@@ -215,12 +233,62 @@ done:
 pfm_status pfm_bench_step(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
 {
     pfm_bench bench;
-    bench_model b = {
-        .context = (pfm_context *)(uintptr_t)context}; /* a model holds what it was made with, and changes nothing in it */
+    bench_model b = begin(context, &slake_step);
     pfm_status status = pfm_bench_begin(context, "step", &bench, err);
     if (status == PFM_OK)
-        status = measure_step(&bench, &b, options, err);
+        status = measure_step(&bench, &b, "training step", options, err);
     release(&b);
+    return pfm_bench_end(&bench, status, json_out, err);
+}
+
+/* The step of a context of its own with so many threads. */
+static pfm_status measure_threads(pfm_bench *bench, int threads, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_context *context = NULL;
+    bench_model b = {0};
+    const pfm_bench_options nothing_else = {0};
+    const pfm_context_options options = {.threads = threads,
+                                         .seed = pfm_context_seed(bench->context),
+                                         .precision = pfm_context_precision(bench->context),
+                                         .cpu_level = pfm_context_cpu_level(bench->context)};
+    PFM_TRY(pfm_context_create(&options, &context, err));
+    b = begin(context, &slake_step);
+    PFM_TRY(measure_step(bench, &b, "4 x 49 visual, 4 each", &nothing_else, err));
+done:
+    release(&b);
+    pfm_context_free(context);
+    return status;
+}
+
+/* Steps that grow in one respect each: images a step, questions about an image, visual tokens of an image. */
+static pfm_status measure_growth(pfm_bench *bench, pfm_error *err)
+{
+    static const bench_work works[] = {{1, 4, 448}, {2, 4, 448}, {4, 4, 448},  {8, 4, 448}, {16, 4, 448}, {4, 1, 448},
+                                       {4, 2, 448}, {4, 8, 448}, {4, 16, 448}, {4, 4, 256}, {4, 4, 640},  {4, 4, 1024}};
+    pfm_status status = PFM_OK;
+    const pfm_bench_options nothing_else = {0};
+    for (size_t i = 0; status == PFM_OK && i < sizeof works / sizeof *works; i++) {
+        bench_model b = begin(bench->context, &works[i]);
+        char name[64];
+        int side = works[i].image_size / PIXELS_A_TOKEN;
+        (void)snprintf(name, sizeof name, "%d x %d visual, %d each", works[i].images, side * side, works[i].questions);
+        status = measure_step(bench, &b, name, &nothing_else, err);
+        release(&b);
+    }
+    return status;
+}
+
+pfm_status pfm_bench_growth(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
+{
+    (void)options;
+    pfm_bench bench;
+    const int most = pfm_context_threads(context);
+    pfm_status status = pfm_bench_begin(context, "growth", &bench, err);
+    if (status == PFM_OK)
+        status = measure_growth(&bench, err);
+    for (int threads = 1; status == PFM_OK && threads < most; threads *= 2)
+        status = measure_threads(&bench, threads, err);
     return pfm_bench_end(&bench, status, json_out, err);
 }
 
@@ -257,12 +325,12 @@ static double weight_bytes(const bench_model *b)
 
 static pfm_status measure_decoding(pfm_bench *bench, bench_model *b, pfm_error *err)
 {
-    static const int counts[] = {1, 4, GROUPS * ROWS};
+    const int most = b->work.images * b->work.questions, counts[] = {1, 4, most};
     pfm_status status = PFM_OK;
     pfm_block memory = {0};
     PFM_TRY(prepare(b, false, err));
     const pfm_language_config *c = &b->model->language;
-    size_t columns = (size_t)c->kv_heads * (size_t)c->head_dim, stride = GROUPS * ROWS * (PAST + 1) * columns,
+    size_t columns = (size_t)c->kv_heads * (size_t)c->head_dim, stride = (size_t)most * (PAST + 1) * columns,
            size = pfm_act_size(b->model->act);
     PFM_TRY(pfm_block_create(2 * (size_t)c->layers * stride * size, &memory, err));
     pfm_kv_store kv = {.keys = memory.data,
@@ -297,7 +365,7 @@ pfm_status pfm_bench_decode(const pfm_context *context, const pfm_bench_options 
 {
     (void)options;
     pfm_bench bench;
-    bench_model b = {.context = (pfm_context *)(uintptr_t)context};
+    bench_model b = begin(context, &slake_step);
     pfm_status status = pfm_bench_begin(context, "decode", &bench, err);
     if (status == PFM_OK)
         status = measure_decoding(&bench, &b, err);
