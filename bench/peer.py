@@ -3,11 +3,13 @@
 and prints speed, memory and their ratios. Ratios within one run are what may be quoted.
 
 usage: peer.py PEER_SCRIPT PEER_PYTHON DATA WORK [--measure training|features|answers] [--steps 40] [--questions 160] [--rounds 1]
-               [--threads 2] [--recipe recipes/slake.yaml] [--pefomed build/release/pefomed] [--set key=value]...
+               [--threads 2] [--recipe bench/recipes/slake.yaml] [--pefomed build/release/pefomed] [--set key=value]...
                [--weights FORMAT]
 
-training  samples/s over the second half of the steps, features cached on both sides, and the peak resident set of each process,
-          mapped file pages counted; PEER_SCRIPT DATA OUT --steps N --no-eval prints `second half: X samples/s`
+training  samples/s and tokens/s over the second half of the steps, features cached on both sides, and the peak resident set of
+          each process, mapped file pages counted; PEER_SCRIPT DATA OUT --steps N --no-eval prints `second half: X samples/s Y
+          tokens/s`. Tokens are those computed: with packing pefomed computes fewer for a sample. To compare steps without it:
+          --set train.pack=false
 features  images/s with empty caches, reading and resizing included: for pefomed the time that a training takes longer without
           its cache; the peer prints `features: N images, X s each`
 answers   questions/s of untrained systems, which go on to the longest answer that the recipe allows; the peer prints `questions/s`
@@ -54,7 +56,7 @@ def rows_in(o):
 
 
 def ours(o, steps, name):
-    """(samples/s of the second half, peak bytes, steps made) of pefomed."""
+    """(samples/s and tokens/s of the second half, peak bytes, steps made) of pefomed."""
     out = os.path.join(o.work, name)
     shutil.rmtree(out, ignore_errors=True)
     epochs = (steps * o.batch + 0.5) / rows_in(o)
@@ -65,14 +67,15 @@ def ours(o, steps, name):
     peak = run(command, dict(os.environ), out + '.log')
     log = [json.loads(line) for line in open(os.path.join(out, 'log.jsonl'))]
     half = log[math.ceil(len(log) / 2) - 1]
-    speed = (log[-1]['samples'] - half['samples']) / (log[-1]['seconds'] - half['seconds']) if len(log) > 1 else math.nan
-    return speed, peak, len(log)
+    seconds = log[-1]['seconds'] - half['seconds'] if len(log) > 1 else math.nan
+    return (log[-1]['samples'] - half['samples']) / seconds, (log[-1]['tokens'] - half['tokens']) / seconds, peak, len(log)
 
 
 def theirs(o, steps, name):
-    """(samples/s of the second half, peak bytes) of the peer."""
+    """(samples/s and tokens/s of the second half, peak bytes) of the peer."""
     said, peak = run_peer(o, 'peer', ['--steps', str(steps), '--no-eval'], name)
-    return float(re.search(r'second half: ([\d.]+) samples/s', said)[1]), peak
+    samples, tokens = re.search(r'second half: ([\d.]+) samples/s ([\d.]+) tokens/s', said).groups()
+    return float(samples), float(tokens), peak
 
 
 def cold_home(o):
@@ -133,7 +136,7 @@ def main():
     a.add_argument('script'), a.add_argument('python'), a.add_argument('data'), a.add_argument('work')
     a.add_argument('--steps', type=int, default=40), a.add_argument('--rounds', type=int, default=1)
     a.add_argument('--threads', type=int, default=2), a.add_argument('--batch', type=int, default=16)
-    a.add_argument('--recipe', default='recipes/slake.yaml'), a.add_argument('--pefomed', default='build/release/pefomed')
+    a.add_argument('--recipe', default='bench/recipes/slake.yaml'), a.add_argument('--pefomed', default='build/release/pefomed')
     a.add_argument('--set', action='append', default=[])
     a.add_argument('--measure', choices=['training', 'features', 'answers'], default='training')
     a.add_argument('--questions', type=int, default=160), a.add_argument('--weights')
@@ -144,15 +147,13 @@ def main():
     if o.measure == 'answers':
         return compare(o, 'questions/s', our_answers, their_answers)
     ours(o, 1, 'warm'), theirs(o, 2, 'peer-warm')  # fills both caches of features
-    print(f'{"":<8}{"samples/s":>12}{"peak GiB":>12}')
-    ratios = []
+    print(f'{"":<8}{"samples/s":>12}{"tokens/s":>12}{"peak GiB":>12}')
     for round_number in range(o.rounds):
-        mine, mine_peak, made = ours(o, o.steps, f'ours-{round_number}')
-        peer, peer_peak = theirs(o, o.steps, f'peer-{round_number}')
-        print(f'{"pefomed":<8}{mine:12.2f}{mine_peak / 2**30:12.2f}   ({made} steps)')
-        print(f'{"peer":<8}{peer:12.2f}{peer_peak / 2**30:12.2f}   ({o.steps} steps)', flush=True)
-        ratios.append(mine / peer)
-    print(f'{"ratio":<8}' + ''.join(f'{r:12.2f}' for r in ratios))
+        *mine, made = ours(o, o.steps, f'ours-{round_number}')
+        peer = theirs(o, o.steps, f'peer-{round_number}')
+        for name, (samples, tokens, peak) in (('pefomed', mine), ('peer', peer)):
+            print(f'{name:<8}{samples:12.2f}{tokens:12.1f}{peak / 2**30:12.2f}   ({made if name == "pefomed" else o.steps} steps)')
+        print(f'{"ratio":<8}' + ''.join(f'{a / b:12.2f}' for a, b in zip(mine, peer)), flush=True)
 
 
 main()
