@@ -123,40 +123,51 @@ void pfm_model_graph_free(pfm_model_graph *graph)
     *graph = (pfm_model_graph){0};
 }
 
+typedef struct moments {
+    double sum, squares;
+    int64_t columns;
+} moments;
+
+static void add_moments(void *user, int64_t row0, int64_t rows, const float *values)
+{
+    (void)row0;
+    moments *m = user;
+    for (int64_t i = 0; i < rows * m->columns; i++) {
+        m->sum += values[i];
+        m->squares += (double)values[i] * values[i];
+    }
+}
+
 /* Visual tokens start as large as text tokens are: the aligner's weights are drawn with std(embedding) / sqrt(width). */
 static pfm_status scale_aligner(pfm_model *model, const pfm_weights *weights, pfm_error *err)
 {
+    enum { ROWS_AT_ONCE = 1024 };
     pfm_status status = PFM_OK;
-    size_t count = (size_t)(model->language.vocabulary * model->language.hidden);
-    float *embedding = NULL;
-    double sum = 0, squares = 0;
-    PFM_TRY(pfm_allocate(count, sizeof *embedding, &embedding, err));
-    PFM_TRY(pfm_language_read_tensor(weights, &model->language, "model.embed_tokens.weight", model->language.vocabulary,
-                                     model->language.hidden, embedding, err));
-    for (size_t i = 0; i < count; i++) {
-        sum += embedding[i];
-        squares += (double)embedding[i] * embedding[i];
-    }
-    double mean = sum / (double)count, deviation = sqrt(squares / (double)count - mean * mean);
+    const pfm_language_config *language = &model->language;
+    double count = (double)language->vocabulary * (double)language->hidden;
+    moments m = {.columns = language->hidden};
+    PFM_TRY(pfm_language_visit_rows(weights, language, "model.embed_tokens.weight", language->vocabulary, language->hidden,
+                                    ROWS_AT_ONCE, add_moments, &m, err));
+    double mean = m.sum / count, deviation = sqrt(m.squares / count - mean * mean);
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         pfm_parameter *parameter = pfm_parameters_get(model->parameters, i);
         if (parameter->initial == PFM_INITIAL_NORMAL)
             parameter->initial_scale = deviation / sqrt((double)parameter->k);
     }
 done:
-    free(embedding);
     return status;
 }
 
-pfm_status pfm_model_load(pfm_model *model, uint64_t seed, pfm_error *err)
+pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_weights *weights = NULL;
     PFM_TRY(pfm_weights_open(model->language_path, &weights, err));
     PFM_TRY(pfm_parameters_allocate(model->parameters, err));
-    PFM_TRY(scale_aligner(model, weights, err));
     PFM_TRY(pfm_language_load(weights, &model->language, model->parameters, err));
-    PFM_TRY(pfm_parameters_initialise(model->parameters, seed, err));
+    if (!trained_follow)
+        PFM_TRY(scale_aligner(model, weights, err));
+    PFM_TRY(pfm_parameters_initialise(model->parameters, seed, !trained_follow, err));
 done:
     pfm_weights_close(weights);
     return status;

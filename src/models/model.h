@@ -63,8 +63,9 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
                            pfm_model_graph *out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_model_graph_free(pfm_model_graph *graph);
 
-/* After the first build: allocates the parameters, loads the frozen ones, draws the others from the seed. */
-pfm_status pfm_model_load(pfm_model *model, uint64_t seed, pfm_error *err) PFM_MUST_CHECK;
+/* After the first build: allocates the parameters, loads the frozen ones, draws the others from the seed. trained_follow: those
+ * that train stay zero, the caller sets every one of them. */
+pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, pfm_error *err) PFM_MUST_CHECK;
 
 /* Binds a pack's arrays and sizes to an executor of such a graph. */
 pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,

@@ -150,34 +150,56 @@ pfm_status pfm_parameters_allocate(pfm_parameters *parameters, pfm_error *err)
     return status;
 }
 
-static void pack(pfm_parameters *parameters, pfm_parameter *item, const float *values)
+/* Packs rows row0 .. row0 + n - 1, which for packed_backward must be all of them: in the others a panel holds whole rows. */
+static void pack(pfm_parameters *parameters, pfm_parameter *item, size_t row0, size_t n, const float *values)
 {
-    size_t n = (size_t)item->n, k = (size_t)item->k;
+    const pfm_kernels *kernels = parameters->env.kernels;
+    const pfm_act_type act = parameters->env.act;
+    const pfm_dtype format = item->operand.quant_format;
+    const size_t k = (size_t)item->k;
     if (item->packed_forward != NULL)
-        pfm_op_pack(&parameters->env, values, PFM_ACT_F32, 1, k, n, k, item->packed_forward);
+        pfm_op_pack(&parameters->env, values, PFM_ACT_F32, 1, k, n, k,
+                    (char *)item->packed_forward + kernels->gemm_pack_size[act](row0, k));
     if (item->quantised != NULL)
-        pfm_op_quant_pack(&parameters->env, item->operand.quant_format, values, n, k, item->quantised);
+        pfm_op_quant_pack(&parameters->env, format, values, n, k,
+                          (char *)item->quantised + kernels->quant_pack_size(format, row0, k));
     if (item->packed_backward != NULL)
         pfm_op_pack(&parameters->env, values, PFM_ACT_F32, k, 1, k, n, item->packed_backward);
-    if (item->rows != NULL && parameters->env.act == PFM_ACT_F32)
-        memcpy(item->rows, values, n * k * sizeof *values);
-    else if (item->rows != NULL)
-        parameters->env.kernels->bf16_from_f32(values, item->rows, n * k);
+    char *rows = item->rows != NULL ? (char *)item->rows + row0 * k * pfm_act_size(act) : NULL;
+    if (rows != NULL && act == PFM_ACT_F32)
+        memcpy(rows, values, n * k * sizeof *values);
+    else if (rows != NULL)
+        kernels->bf16_from_f32(values, (void *)rows, n * k);
+}
+
+enum { ROWS_AT_ONCE = 1024 };
+
+int64_t pfm_parameters_rows_at_once(const pfm_parameters *parameters, int id)
+{
+    const pfm_parameter *item = &parameters->items[id];
+    int64_t columns = (int64_t)parameters->env.kernels->gemm_columns, rows = (ROWS_AT_ONCE + columns - 1) / columns * columns;
+    return item->packed_backward != NULL || item->n < rows ? item->n : rows;
+}
+
+void pfm_parameters_set_rows(pfm_parameters *parameters, int id, int64_t row0, int64_t rows, const float *values)
+{
+    pfm_parameter *item = &parameters->items[id];
+    float *kept = item->values != NULL ? item->values + row0 * item->k : NULL;
+    if (kept != NULL && kept != values)
+        memcpy(kept, values, (size_t)(rows * item->k) * sizeof *values);
+    pack(parameters, item, (size_t)row0, (size_t)rows, values);
 }
 
 void pfm_parameters_set(pfm_parameters *parameters, int id, const float *values)
 {
-    pfm_parameter *item = &parameters->items[id];
-    if (item->values != NULL && item->values != values)
-        memcpy(item->values, values, (size_t)(item->n * item->k) * sizeof *values);
-    pack(parameters, item, values);
+    pfm_parameters_set_rows(parameters, id, 0, parameters->items[id].n, values);
 }
 
-pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, pfm_error *err)
+pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, bool trained_too, pfm_error *err)
 {
     for (size_t i = 0; i < parameters->count; i++) {
         pfm_parameter *item = &parameters->items[i];
-        if (item->initial == PFM_INITIAL_LOADED)
+        if (item->initial == PFM_INITIAL_LOADED || (item->trainable && !trained_too))
             continue;
         size_t values = (size_t)(item->n * item->k);
         float *draw = NULL;
@@ -198,7 +220,7 @@ void pfm_parameters_repack(pfm_parameters *parameters)
 {
     for (size_t i = 0; i < parameters->count; i++) {
         if (parameters->items[i].trainable)
-            pack(parameters, &parameters->items[i], parameters->items[i].values);
+            pfm_parameters_set(parameters, (int)i, parameters->items[i].values);
     }
 }
 

@@ -52,8 +52,15 @@ size_t pfm_parameters_bytes(const pfm_parameters *parameters);
 pfm_status pfm_parameters_allocate(pfm_parameters *parameters, pfm_error *err) PFM_MUST_CHECK;
 /* Sets one from f32 [n,k]: packs a frozen one (values need not live on), copies and packs a trained one. */
 void pfm_parameters_set(pfm_parameters *parameters, int id, const float *values);
-/* Draws the initial values of every parameter that is not LOADED, from the seed and the parameter's name. */
-pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, pfm_error *err) PFM_MUST_CHECK;
+/* How many rows of one may be set at a time, so that no copy of it all is needed; all of them where gradients pass through it.
+ */
+int64_t pfm_parameters_rows_at_once(const pfm_parameters *parameters, int id);
+/* The same for rows row0 .. row0 + rows - 1 alone, values f32 [rows,k]: both are multiples of rows_at_once, but at its end. */
+void pfm_parameters_set_rows(pfm_parameters *parameters, int id, int64_t row0, int64_t rows, const float *values);
+/* Draws the initial values of every parameter that is not LOADED, or only of those among them that are frozen, from the seed
+ * and the parameter's name. */
+pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, bool trained_too,
+                                     pfm_error *err) PFM_MUST_CHECK;
 /* Packs what trains again, after a step. */
 void pfm_parameters_repack(pfm_parameters *parameters);
 void pfm_parameters_zero_gradients(pfm_parameters *parameters);

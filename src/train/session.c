@@ -112,7 +112,7 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
     if (session->loaded)
         return PFM_OK;
     PFM_TRY(pfm_peft_check_targets(session->peft, err));
-    PFM_TRY(pfm_model_load(session->model, session->context->seed, err));
+    PFM_TRY(pfm_model_load(session->model, session->context->seed, session->run != NULL, err));
     if (session->run != NULL)
         PFM_TRY(pfm_run_load(session->run, session->model, err));
     session->loaded = true;

@@ -140,7 +140,8 @@ static void check_aligner(const char *aligner_name, int width)
         assert_near("features", out, golden, OUT, 1e-5);
     /* d(sum out g)/d(feature f): shift one feature by 1 and see what the linear map adds */
     assert_ok(pfm_weights_open(test_path(run, "aligner.safetensors"), &aligner, &err));
-    float *weight = values_of(aligner, "proj.weight", TINY_HIDDEN * (size_t)width), *std = values_of(aligner, "norm.std", (size_t)width);
+    float *weight = values_of(aligner, "proj.weight", TINY_HIDDEN * (size_t)width),
+          *std = values_of(aligner, "norm.std", (size_t)width);
     float *grad_in = values_of(made, "grad_in", FEATURES), *bias = values_of(made, "proj.bias.grad", TINY_HIDDEN);
     for (int f = 0; f < FEATURES; f += 977) {
         int y = f / 1280 / 4, x = f / 1280 % 4, token = y / 2 * 2 + x / 2, column = (y % 2 * 2 + x % 2) * 1280 + f % 1280;

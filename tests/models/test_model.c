@@ -291,9 +291,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_those_of_transformers),         cmocka_unit_test(the_prompt_is_shown_as_it_is_given),
         cmocka_unit_test(loss_and_gradients_are_those_of_torch), cmocka_unit_test(features_are_arranged_and_normalised),
-        cmocka_unit_test(places_stand_behind_the_features),
-        cmocka_unit_test(statistics_are_those_of_all_rows),      cmocka_unit_test(what_does_not_fit_is_an_error),
-        cmocka_unit_test(initial_values_come_from_the_seed),
+        cmocka_unit_test(places_stand_behind_the_features),      cmocka_unit_test(statistics_are_those_of_all_rows),
+        cmocka_unit_test(what_does_not_fit_is_an_error),         cmocka_unit_test(initial_values_come_from_the_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,9 +57,9 @@ static void a_name_and_a_seed_make_the_values(void **state)
     assert_ok(pfm_parameters_allocate(one, &err));
     assert_ok(pfm_parameters_allocate(two, &err));
     assert_ok(pfm_parameters_allocate(three, &err));
-    assert_ok(pfm_parameters_initialise(one, 3, &err));
-    assert_ok(pfm_parameters_initialise(two, 3, &err));
-    assert_ok(pfm_parameters_initialise(three, 4, &err));
+    assert_ok(pfm_parameters_initialise(one, 3, true, &err));
+    assert_ok(pfm_parameters_initialise(two, 3, true, &err));
+    assert_ok(pfm_parameters_initialise(three, 4, true, &err));
     const size_t bytes = 2000 * sizeof(float);
     const float *values = pfm_parameters_get(one, a1)->values;
     assert_memory_equal(values, pfm_parameters_get(two, a2)->values, bytes);
@@ -89,7 +89,7 @@ static void normal_and_zero_are_what_they_say(void **state)
     zero.initial = PFM_INITIAL_ZERO;
     int n = declare(parameters, normal), z = declare(parameters, zero);
     assert_ok(pfm_parameters_allocate(parameters, &err));
-    assert_ok(pfm_parameters_initialise(parameters, 1, &err));
+    assert_ok(pfm_parameters_initialise(parameters, 1, true, &err));
     double squares = 0;
     int outside = 0;
     for (int i = 0; i < 2000; i++) {
@@ -166,7 +166,7 @@ static void repacking_follows_the_values(void **state)
         pfm_parameters_use(parameters, a, PFM_USE_ROWS);
         pfm_parameters_use(parameters, b, PFM_USE_ROWS);
         assert_ok(pfm_parameters_allocate(parameters, &err));
-        assert_ok(pfm_parameters_initialise(parameters, 1, &err));
+        assert_ok(pfm_parameters_initialise(parameters, 1, true, &err));
         const pfm_parameter *pa = pfm_parameters_get(parameters, a), *pb = pfm_parameters_get(parameters, b);
         size_t forward = context->kernels->gemm_pack_size[act](50, 40),
                backward = context->kernels->gemm_pack_size[act](40, 50);
@@ -180,11 +180,73 @@ static void repacking_follows_the_values(void **state)
     }
 }
 
+/* A frozen matrix set some rows at a time, in full precision and quantised, with values at the kernels' disposal or without. */
+static void rows_in_turn_make_the_whole(void **state)
+{
+    (void)state;
+    enum { N = 2500, K = 40 };
+    pfm_error err = PFM_ERROR_INIT;
+    static const pfm_weight_format formats[] = {PFM_WEIGHTS_FULL, PFM_WEIGHTS_Q8_0, PFM_WEIGHTS_Q4_1};
+    static const pfm_dtype types[] = {PFM_DTYPE_F32, PFM_DTYPE_Q8_0, PFM_DTYPE_Q4_1};
+    static float values[N * K];
+    for (int i = 0; i < N * K; i++)
+        values[i] = (float)((i * 7919) % 2003) / 1000 - 1;
+    for (int f = 0; f < 3; f++)
+        for (int act = 0; act < PFM_ACT_COUNT; act++) {
+            context->weights = formats[f];
+            pfm_parameters *parameters = create((pfm_act_type)act, false);
+            pfm_parameter frozen = uniform("whole");
+            frozen.trainable = false;
+            frozen.n = N;
+            frozen.uses |= PFM_USE_ROWS | PFM_USE_VALUES;
+            int whole = declare(parameters, frozen);
+            frozen.name = (char *)(uintptr_t) "rows";
+            int rows = declare(parameters, frozen);
+            assert_ok(pfm_parameters_allocate(parameters, &err));
+            int64_t once = pfm_parameters_rows_at_once(parameters, rows);
+            assert_in_range(once, 1, N / 2);
+            pfm_parameters_set(parameters, whole, values);
+            for (int64_t row = 0; row < N; row += once)
+                pfm_parameters_set_rows(parameters, rows, row, N - row < once ? N - row : once, values + row * K);
+            const pfm_parameter *a = pfm_parameters_get(parameters, whole), *b = pfm_parameters_get(parameters, rows);
+            if (f == 0)
+                assert_memory_equal(a->packed_forward, b->packed_forward, context->kernels->gemm_pack_size[act](N, K));
+            else
+                assert_memory_equal(a->quantised, b->quantised, context->kernels->quant_pack_size(types[f], N, K));
+            assert_memory_equal(a->rows, b->rows, N * K * pfm_act_size((pfm_act_type)act));
+            assert_memory_equal(b->values, values, sizeof values);
+            pfm_parameters_free(parameters);
+            context->weights = PFM_WEIGHTS_FULL;
+        }
+}
+
+/* Where a run follows that brings what trains, only the rest is drawn. */
+static void what_a_run_brings_is_not_drawn(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_parameters *parameters = create(PFM_ACT_F32, false);
+    pfm_parameter frozen = uniform("frozen");
+    frozen.trainable = false;
+    frozen.uses |= PFM_USE_VALUES;
+    int f = declare(parameters, frozen), t = declare(parameters, uniform("trained"));
+    assert_ok(pfm_parameters_allocate(parameters, &err));
+    assert_ok(pfm_parameters_initialise(parameters, 1, false, &err));
+    int drawn = 0;
+    for (int i = 0; i < 2000; i++) {
+        drawn += pfm_parameters_get(parameters, f)->values[i] != 0;
+        assert_true(pfm_parameters_get(parameters, t)->values[i] == 0);
+    }
+    assert_true(drawn > 1990);
+    pfm_parameters_free(parameters);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_and_a_seed_make_the_values),    cmocka_unit_test(normal_and_zero_are_what_they_say),
         cmocka_unit_test(declarations_are_counted_and_checked), cmocka_unit_test(only_what_trains_has_gradient_and_moments),
+        cmocka_unit_test(rows_in_turn_make_the_whole),          cmocka_unit_test(what_a_run_brings_is_not_drawn),
         cmocka_unit_test(repacking_follows_the_values),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -250,7 +250,7 @@ static void a_run_may_be_smaller_than_planned(void **state)
               y = add_linear(&f, add_linear(&f, x, "one", true, PFM_STORAGE_ACT), "two", false, PFM_STORAGE_F32);
     pfm_graph_keep(f.graph, y);
     assert_ok(pfm_parameters_allocate(f.parameters, &err));
-    assert_ok(pfm_parameters_initialise(f.parameters, 1, &err));
+    assert_ok(pfm_parameters_initialise(f.parameters, 1, true, &err));
     pfm_parameters_set(f.parameters, 1, pfm_parameters_get(f.parameters, 0)->values); /* the same matrix twice: W W x */
     pfm_executor *executor = NULL;
     assert_ok(pfm_executor_create(f.graph, &f.env, y, &executor, &err));

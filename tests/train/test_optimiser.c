@@ -81,7 +81,7 @@ static void create(int threads, store *s)
     for (int i = 0; i < 3; i++)
         assert_ok(pfm_parameters_declare(s->parameters, &declarations[i], ids[i], &err));
     assert_ok(pfm_parameters_allocate(s->parameters, &err));
-    assert_ok(pfm_parameters_initialise(s->parameters, 1, &err));
+    assert_ok(pfm_parameters_initialise(s->parameters, 1, true, &err));
 }
 
 static void release(store *s)

@@ -147,14 +147,14 @@ static pfm_status file_name(const pfm_weights *weights, const pfm_language_confi
     return PFM_OK;
 }
 
-pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
-                                    int64_t k, float *out, pfm_error *err)
+/* *out = the tensor of a parameter, its shape checked; *heads: as reorder_heads takes it, 0 where nothing is to be reordered.
+ */
+static pfm_status find_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
+                              int64_t k, const pfm_weight **out, int *heads, pfm_error *err)
 {
     char full[128];
-    int heads = 0;
-    float *interleaved = NULL;
     pfm_status status = PFM_OK;
-    PFM_TRY(file_name(weights, config, name, full, &heads, err));
+    PFM_TRY(file_name(weights, config, name, full, heads, err));
     const pfm_weight *weight = pfm_weights_find(weights, full);
     if (weight == NULL)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s lacks the tensor %s; it is not the model that its configuration describes",
@@ -164,6 +164,19 @@ pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_langua
     if (!fits)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s: the tensor %s is not %lld x %lld, as the configuration demands",
                  pfm_weights_path(weights), full, (long long)n, (long long)k);
+    *out = weight;
+done:
+    return status;
+}
+
+pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
+                                    int64_t k, float *out, pfm_error *err)
+{
+    int heads = 0;
+    const pfm_weight *weight = NULL;
+    float *interleaved = NULL;
+    pfm_status status = PFM_OK;
+    PFM_TRY(find_tensor(weights, config, name, n, k, &weight, &heads, err));
     if (heads > 0) {
         PFM_TRY(pfm_allocate((size_t)(n * k), sizeof *interleaved, &interleaved, err));
         PFM_TRY(pfm_weight_expand(weight, interleaved, err));
@@ -211,29 +224,58 @@ done:
     return status;
 }
 
+pfm_status pfm_language_visit_rows(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
+                                   int64_t k, int64_t rows, pfm_language_rows *visit, void *user, pfm_error *err)
+{
+    int heads = 0;
+    const pfm_weight *weight = NULL;
+    float *values = NULL;
+    pfm_status status = PFM_OK;
+    PFM_TRY(find_tensor(weights, config, name, n, k, &weight, &heads, err));
+    if (heads > 0 || k == 1) /* small ones, whose rows may stand in another order */
+        rows = n;
+    rows = rows < n ? rows : n;
+    PFM_TRY(pfm_allocate((size_t)(rows * k), sizeof *values, &values, err));
+    if (rows == n) {
+        PFM_TRY(pfm_language_read_tensor(weights, config, name, n, k, values, err));
+        visit(user, 0, n, values);
+        goto done;
+    }
+    for (int64_t row = 0; row < n; row += rows) {
+        int64_t count = n - row < rows ? n - row : rows;
+        PFM_TRY(pfm_weight_expand_rows(weight, row, count, values, err));
+        visit(user, row, count, values);
+    }
+    pfm_weights_release(weights, weight);
+done:
+    free(values);
+    return status;
+}
+
+typedef struct loading {
+    pfm_parameters *parameters;
+    int id;
+} loading;
+
+static void set_rows(void *user, int64_t row0, int64_t rows, const float *values)
+{
+    const loading *l = user;
+    pfm_parameters_set_rows(l->parameters, l->id, row0, rows, values);
+}
+
 pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
                              pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    float *values = NULL;
-    size_t capacity = 0;
     PFM_TRY(refuse_extra(weights, config, parameters, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
-        const pfm_parameter *parameter = pfm_parameters_get(parameters, i);
-        if (!pfm_language_owns(parameter))
-            continue;
-        size_t count = (size_t)(parameter->n * parameter->k);
-        if (count > capacity) {
-            free(values);
-            values = NULL;
-            PFM_TRY(pfm_allocate(count, sizeof *values, &values, err));
-            capacity = count;
-        }
-        PFM_TRY(pfm_language_read_tensor(weights, config, parameter->name, parameter->n, parameter->k, values, err));
-        pfm_parameters_set(parameters, i, values);
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        loading l = {parameters, i};
+        if (pfm_language_owns(p))
+            PFM_TRY(pfm_language_visit_rows(weights, config, p->name, p->n, p->k, pfm_parameters_rows_at_once(parameters, i),
+                                            set_rows, &l, err));
     }
 done:
-    free(values);
     return status;
 }
 

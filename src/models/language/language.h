@@ -55,6 +55,11 @@ pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *c
 /* One tensor as f32 [n,k] in Hugging Face's order, whatever the file's. MISMATCH names a missing or misshapen one. */
 pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
                                     int64_t k, float *out, pfm_error *err) PFM_MUST_CHECK;
+/* Hands the same out in turn, `rows` rows at a time (all at once where their order in the file is another). */
+typedef void pfm_language_rows(void *user, int64_t row0, int64_t rows, const float *values);
+pfm_status pfm_language_visit_rows(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
+                                   int64_t k, int64_t rows, pfm_language_rows *visit, void *user,
+                                   pfm_error *err) PFM_MUST_CHECK;
 /* values [n,k] from Hugging Face's order of rows to GGUF's, in place. */
 pfm_status pfm_language_to_gguf_order(const pfm_language_config *config, const char *name, int64_t n, int64_t k, float *values,
                                       pfm_error *err) PFM_MUST_CHECK;
