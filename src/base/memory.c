@@ -114,28 +114,70 @@ void pfm_buffer_free(pfm_buffer *buffer)
     *buffer = (pfm_buffer){0};
 }
 
-enum { HUGE_PAGE = 2 << 20 };
+enum { HUGE_PAGE = 2 << 20, SMALLEST_PAGE = 4096, SMALL_ALIGNMENT = 64 };
+
+static size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+static void *create_small(size_t bytes)
+{
+    void *data = aligned_alloc(SMALL_ALIGNMENT, round_up(bytes, SMALL_ALIGNMENT));
+    return data != NULL ? memset(data, 0, bytes) : NULL;
+}
+
+/* Whole huge pages from the system, which zeroes them; NULL where it has none. */
+static void *create_large(size_t bytes)
+{
+    if (bytes > SIZE_MAX - 2 * (size_t)HUGE_PAGE)
+        return NULL;
+    const size_t size = round_up(bytes, HUGE_PAGE), mapped = size + HUGE_PAGE;
+    char *start = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED)
+        return NULL;
+    const size_t before = round_up((uintptr_t)start, HUGE_PAGE) - (uintptr_t)start, behind = mapped - size - before;
+    char *data = start + before;
+    if (before > 0)
+        (void)munmap(start, before);
+    if (behind > 0)
+        (void)munmap(data + size, behind);
+    (void)madvise(data, size, MADV_HUGEPAGE); /* a hint: refusal costs speed only */
+    return data;
+}
 
 pfm_status pfm_block_create(size_t bytes, pfm_block *out, pfm_error *err)
 {
     if (bytes == 0)
-        bytes = 64;
-    size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : 64;
-    void *data =
-        bytes > SIZE_MAX - alignment ? NULL : aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+        bytes = SMALL_ALIGNMENT;
+    void *data = bytes < HUGE_PAGE ? create_small(bytes) : create_large(bytes);
     if (data == NULL)
         return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not allocate %.1f MiB", (double)bytes / 1048576.0);
-    if (alignment == HUGE_PAGE)
-        (void)madvise(data, bytes, MADV_HUGEPAGE); /* a hint: refusal costs speed only */
-    memset(data, 0, bytes);
     *out = (pfm_block){.data = data, .bytes = bytes};
     return PFM_OK;
 }
 
 void pfm_block_free(pfm_block *block)
 {
-    if (block == NULL)
+    if (block == NULL || block->data == NULL)
         return;
-    free(block->data);
+    if (block->bytes < HUGE_PAGE)
+        free(block->data);
+    else
+        (void)munmap(block->data, round_up(block->bytes, HUGE_PAGE));
     *block = (pfm_block){0};
+}
+
+static void touch_item(void *user, int item, int thread)
+{
+    (void)thread;
+    const pfm_block *block = user;
+    const size_t begin = (size_t)item * HUGE_PAGE;
+    for (size_t at = begin; at < begin + HUGE_PAGE && at < block->bytes; at += SMALLEST_PAGE) {
+        volatile char *byte = (char *)block->data + at;
+        *byte = *byte; /* a write, whatever stands there */
+    }
+}
+
+void pfm_block_touch(const pfm_block *block, pfm_threads *threads)
+{
+    pfm_block copy = *block;
+    pfm_threads_run(threads, (int)((block->bytes + HUGE_PAGE - 1) / HUGE_PAGE), touch_item, &copy);
 }

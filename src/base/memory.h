@@ -2,6 +2,7 @@
 #ifndef PFM_BASE_MEMORY_H
 #define PFM_BASE_MEMORY_H
 
+#include "base/threads.h"
 #include "pefomed/status.h"
 
 #include <stddef.h>
@@ -34,12 +35,15 @@ void pfm_buffer_clear(pfm_buffer *buffer); /* size 0, the memory is kept */
 void pfm_buffer_free(pfm_buffer *buffer);
 
 /* A block of `bytes` zeroed bytes aligned to 64 (to 2 MiB and backed by huge pages where it is large and the system has them).
- * Release with pfm_block_free. */
+ * A large one takes its pages from the system when they are first written, on the thread that writes. Release with
+ * pfm_block_free. */
 typedef struct pfm_block {
     void *data;
     size_t bytes;
 } pfm_block;
 pfm_status pfm_block_create(size_t bytes, pfm_block *out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_block_free(pfm_block *block);
+/* Takes all its pages now, on all threads, so that no later use waits for them. */
+void pfm_block_touch(const pfm_block *block, pfm_threads *threads);
 
 #endif

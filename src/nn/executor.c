@@ -44,6 +44,10 @@ pfm_status pfm_executor_create(pfm_graph *graph, const pfm_op_environment *env, 
     PFM_TRY(pfm_plan_create(graph, env, seed, &executor->plan, err));
     PFM_TRY(pfm_block_create(executor->plan->bytes, &executor->arena, err));
     PFM_TRY(pfm_block_create(executor->plan->scratch, &executor->scratch, err));
+    if (seed != PFM_NO_VALUE) { /* steps will follow, and none of them shall wait for memory */
+        pfm_block_touch(&executor->arena, env->context->threads);
+        pfm_block_touch(&executor->scratch, env->context->threads);
+    }
     for (int d = 0; d < PFM_DIM_COUNT; d++)
         executor->rows[d] = graph->capacity[d];
     *out = executor;

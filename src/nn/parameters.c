@@ -145,9 +145,12 @@ size_t pfm_parameters_bytes(const pfm_parameters *parameters) { return lay_out(p
 pfm_status pfm_parameters_allocate(pfm_parameters *parameters, pfm_error *err)
 {
     pfm_status status = pfm_block_create(pfm_parameters_bytes(parameters), &parameters->memory, err);
-    if (status == PFM_OK)
-        (void)lay_out(parameters, parameters->memory.data);
-    return status;
+    if (status != PFM_OK)
+        return status;
+    (void)lay_out(parameters, parameters->memory.data);
+    if (parameters->training) /* gradients and moments too, before the first step */
+        pfm_block_touch(&parameters->memory, parameters->env.context->threads);
+    return PFM_OK;
 }
 
 /* Packs rows row0 .. row0 + n - 1, which for packed_backward must be all of them: in the others a panel holds whole rows. */
