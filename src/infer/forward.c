@@ -222,17 +222,14 @@ static pfm_status put_feature_gradient(part *p, const pfm_model *model, const vo
     pfm_status status = PFM_OK;
     int64_t positions = (int64_t)model->shape.grid * model->shape.grid;
     size_t count = (size_t)(positions * model->shape.channels), width = (size_t)model->visual_width;
-    size_t rows = (size_t)model->visual_tokens, moved = width - (size_t)model->aligner->places(&model->shape);
     float *numbers = NULL, *from = NULL, *gradient = NULL;
     PFM_TRY(pfm_allocate(count, sizeof *numbers, &numbers, err));
-    PFM_TRY(pfm_allocate(rows * width, sizeof *from, &from, err));
+    PFM_TRY(pfm_allocate(count, sizeof *from, &from, err));
     PFM_TRY(pfm_allocate(count, sizeof *gradient, &gradient, err));
     for (size_t i = 0; i < count; i++)
         numbers[i] = (float)i;
     model->aligner->arrange(&model->shape, numbers, from);
-    for (size_t i = 0; i < rows * width; i++) {
-        if (i % width >= moved)
-            continue;
+    for (size_t i = 0; i < count; i++) {
         float g =
             model->act == PFM_ACT_F32 ? ((const float *)row_gradient)[i] : pfm_bf16_to_f32(((const pfm_bf16 *)row_gradient)[i]);
         gradient[(size_t)from[i]] += g / model->std[i % width];

@@ -166,31 +166,6 @@ static void features_are_arranged_and_normalised(void **state)
     pfm_context_free(context);
 }
 
-/* concat-linear-2d: the same, and behind it which row and which column of tokens this is. */
-static void places_stand_behind_the_features(void **state)
-{
-    (void)state;
-    pfm_error err = PFM_ERROR_INIT;
-    static const char *const sets[] = {"model.aligner=concat-linear-2d"};
-    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
-    pfm_session *plain = tiny_session(context, false, NULL, 0), *session = tiny_session(context, false, sets, 1);
-    enum { CHANNELS = 1280, WIDTH = 4 * CHANNELS, PLACES = 4 };
-    static float features[16 * CHANNELS], wanted[TINY_VISUAL][WIDTH], rows[TINY_VISUAL][WIDTH + PLACES];
-    static const float places[TINY_VISUAL][PLACES] = {{1, 0, 1, 0}, {1, 0, 0, 1}, {0, 1, 1, 0}, {0, 1, 0, 1}};
-    tiny_features(0, features);
-    assert_int_equal(session->model->visual_tokens, TINY_VISUAL);
-    assert_int_equal(session->model->visual_width, WIDTH + PLACES);
-    assert_ok(pfm_model_arrange(plain->model, features, wanted, &err));
-    assert_ok(pfm_model_arrange(session->model, features, rows, &err));
-    for (int t = 0; t < TINY_VISUAL; t++) {
-        assert_memory_equal(rows[t], wanted[t], sizeof wanted[t]);
-        assert_memory_equal(rows[t] + WIDTH, places[t], sizeof places[t]);
-    }
-    pfm_session_free(plain);
-    pfm_session_free(session);
-    pfm_context_free(context);
-}
-
 static void statistics_are_those_of_all_rows(void **state)
 {
     (void)state;
@@ -291,8 +266,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_those_of_transformers),         cmocka_unit_test(the_prompt_is_shown_as_it_is_given),
         cmocka_unit_test(loss_and_gradients_are_those_of_torch), cmocka_unit_test(features_are_arranged_and_normalised),
-        cmocka_unit_test(places_stand_behind_the_features),      cmocka_unit_test(statistics_are_those_of_all_rows),
-        cmocka_unit_test(what_does_not_fit_is_an_error),         cmocka_unit_test(initial_values_come_from_the_seed),
+        cmocka_unit_test(statistics_are_those_of_all_rows),      cmocka_unit_test(what_does_not_fit_is_an_error),
+        cmocka_unit_test(initial_values_come_from_the_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* Every kind, a line each. */
-static const pfm_aligner *const aligners[] = {&pfm_aligner_concat_linear, &pfm_aligner_concat_linear_2d};
+static const pfm_aligner *const aligners[] = {&pfm_aligner_concat_linear};
 
 pfm_status pfm_aligner_find(const char *name, const pfm_aligner **out, pfm_error *err)
 {
@@ -13,5 +13,5 @@ pfm_status pfm_aligner_find(const char *name, const pfm_aligner **out, pfm_error
             return PFM_OK;
         }
     }
-    return pfm_error_set(err, PFM_ERROR_USAGE, "there is no aligner '%s'; known are concat-linear and concat-linear-2d", name);
+    return pfm_error_set(err, PFM_ERROR_USAGE, "there is no aligner '%s'; known is concat-linear", name);
 }

@@ -14,7 +14,6 @@ typedef struct pfm_aligner {
     const char *name;
     int64_t (*tokens)(const pfm_aligner_shape *shape); /* visual tokens of an image */
     int64_t (*width)(const pfm_aligner_shape *shape);  /* columns of one row of the aligner's input */
-    int64_t (*places)(const pfm_aligner_shape *shape); /* the last of them, that say where the token stands: no features */
     /* features f32 [grid * grid, channels] -> rows f32 [tokens, width] */
     void (*arrange)(const pfm_aligner_shape *shape, const float *features, float *rows);
     /* *visual f32 [visual, hidden] from features act [visual, width] */
@@ -22,7 +21,7 @@ typedef struct pfm_aligner {
                         pfm_error *err);
 } pfm_aligner;
 
-extern const pfm_aligner pfm_aligner_concat_linear, pfm_aligner_concat_linear_2d;
+extern const pfm_aligner pfm_aligner_concat_linear;
 
 /* USAGE names an unknown kind. */
 pfm_status pfm_aligner_find(const char *name, const pfm_aligner **out, pfm_error *err) PFM_MUST_CHECK;
