@@ -12,7 +12,7 @@ training  samples/s and tokens/s over the second half of the steps, features cac
           --set train.pack=false
 features  images/s with empty caches, reading and resizing included: for pefomed the time that a training takes longer without
           its cache; the peer prints `features: N images, X s each`
-answers   questions/s of untrained systems, which go on to the longest answer that the recipe allows; the peer prints `questions/s`
+answers   questions/s of both after --steps steps, enough of them that answers end; the peer prints `questions/s`
 WORK keeps both sides' caches between calls.
 """
 import argparse
@@ -55,8 +55,8 @@ def rows_in(o):
     return sum(1 for r in rows if language is None or r.get('q_lang', language[1]) == language[1])
 
 
-def ours(o, steps, name):
-    """(samples/s and tokens/s of the second half, peak bytes, steps made) of pefomed."""
+def train(o, steps, name, environment):
+    """(the run's folder, peak bytes) of pefomed training so many steps."""
     out = os.path.join(o.work, name)
     shutil.rmtree(out, ignore_errors=True)
     epochs = (steps * o.batch + 0.5) / rows_in(o)
@@ -64,7 +64,12 @@ def ours(o, steps, name):
                '--set', f'train.epochs={epochs:.9f}', '--set', 'train.validate_limit=1']
     for setting in o.set:
         command += ['--set', setting]
-    peak = run(command, dict(os.environ), out + '.log')
+    return out, run(command, environment, out + '.log')
+
+
+def ours(o, steps, name):
+    """(samples/s and tokens/s of the second half, peak bytes, steps made) of pefomed."""
+    out, peak = train(o, steps, name, dict(os.environ))
     log = [json.loads(line) for line in open(os.path.join(out, 'log.jsonl'))]
     half = log[math.ceil(len(log) / 2) - 1]
     seconds = log[-1]['seconds'] - half['seconds'] if len(log) > 1 else math.nan
@@ -95,11 +100,8 @@ def our_features(o):
     environment = dict(os.environ, PEFOMED_HOME=cold_home(o))
     seconds = []
     for name in ('cold', 'filled'):
-        out = os.path.join(o.work, name)
-        shutil.rmtree(out, ignore_errors=True)
         begun = time.monotonic()
-        run([o.pefomed, 'train', o.recipe, '--data', o.data, '--out', out, '--threads', str(o.threads), '--set', 'train.epochs=0.001',
-             '--set', 'train.validate_limit=1'], environment, out + '.log')
+        train(o, 1, name, environment)
         seconds.append(time.monotonic() - begun)
     images = len(os.listdir(os.path.join(environment['PEFOMED_HOME'], 'features')))
     return images / (seconds[0] - seconds[1])
@@ -112,19 +114,21 @@ def their_features(o):
 
 
 def our_answers(o):
-    log = os.path.join(o.work, 'answers.log')
-    command = [o.pefomed, 'eval', o.recipe, '--data', o.data, '--split', 'validate', '--limit', str(o.questions), '--threads', str(o.threads)]
+    log, trained = os.path.join(o.work, 'answers.log'), os.path.join(o.work, 'answers')
+    if not os.path.exists(os.path.join(trained, 'aligner.safetensors')):
+        train(o, o.steps, 'answers', dict(os.environ))
+    command = [o.pefomed, 'eval', trained, '--data', o.data, '--split', 'validate', '--limit', str(o.questions), '--threads', str(o.threads)]
     run(command + (['--weights', o.weights] if o.weights else []), dict(os.environ), log)
     return float(re.findall(r'([\d.]+) questions/s', open(log).read())[-1])
 
 
 def their_answers(o):
-    said, _ = run_peer(o, 'peer', ['--steps', '1', '--test-limit', str(o.questions)], 'peer-answers')
+    said, _ = run_peer(o, 'peer', ['--steps', str(o.steps), '--test-limit', str(o.questions)], 'peer-answers')
     return float(re.search(r'([\d.]+) questions/s', said)[1])
 
 
 def compare(o, unit, mine, theirs_):
-    mine(o), theirs_(o)  # fills caches, wakes the machine
+    mine(o)  # fills caches, wakes the machine
     print(f'{"":<8}{unit:>14}')
     for _ in range(o.rounds):
         a, b = mine(o), theirs_(o)
