@@ -222,8 +222,9 @@ pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, 
 void pfm_parameters_repack(pfm_parameters *parameters)
 {
     for (size_t i = 0; i < parameters->count; i++) {
-        if (parameters->items[i].trainable)
-            pfm_parameters_set(parameters, (int)i, parameters->items[i].values);
+        pfm_parameter *item = &parameters->items[i];
+        if (item->trainable)
+            pack(parameters, item, 0, (size_t)item->n, item->values);
     }
 }
 
