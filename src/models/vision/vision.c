@@ -11,14 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The layers that make the features: none negative, each with its shape, and the shape of all side by side on the coarsest
+ * grid. */
+typedef struct joint {
+    pfm_vision_layers layers;
+    pfm_vision_shape shapes[PFM_VISION_MOST_LAYERS], shape;
+    uint64_t parameters; /* of the encoder */
+} joint;
+
 struct pfm_vision {
     pfm_context *context;
     const pfm_vision_kind *kind;
     void *encoder;
     int image_size;
-    pfm_vision_layers layers; /* none negative */
-    pfm_vision_shape shapes[PFM_VISION_MOST_LAYERS], shape;
-    uint64_t parameters;
+    joint joined;
     pfm_hash_hex weights_hash;
     char *description;
     float normalised[3][256]; /* what each byte of a channel becomes */
@@ -71,50 +77,42 @@ pfm_status pfm_vision_layers_parse(char *const *texts, size_t count, pfm_vision_
     return PFM_OK;
 }
 
-/* The wanted layers counted from the first, and their shapes. */
-static pfm_status find_layers(const pfm_vision_kind *kind, int image_size, const pfm_vision_layers *wanted,
-                              pfm_vision_layers *layers, pfm_vision_shape *shapes, pfm_error *err)
+/* Which layers they are, counted from the first, in order, with the shape of each. */
+static pfm_status find_layers(const pfm_vision_kind *kind, int image_size, const pfm_vision_layers *wanted, joint *out,
+                              pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    int all = kind->layer_count();
-    *layers = wanted->count > 0 ? *wanted : (pfm_vision_layers){.count = 1, .layer = {-1}};
-    for (int i = 0; i < layers->count; i++) {
-        int *layer = &layers->layer[i];
-        PFM_TRY(kind->shape_of(image_size, *layer, &shapes[i], NULL, err));
-        *layer += *layer < 0 ? all : 0;
-        if (i > 0 && *layer <= layers->layer[i - 1])
+    out->layers = wanted->count > 0 ? *wanted : (pfm_vision_layers){.count = 1, .layer = {-1}};
+    for (int i = 0; i < out->layers.count; i++) {
+        int *layer = &out->layers.layer[i];
+        PFM_TRY(kind->shape_of(image_size, *layer, &out->shapes[i], &out->parameters, err));
+        *layer += *layer < 0 ? kind->layer_count() : 0;
+        if (i > 0 && *layer <= layer[-1])
             PFM_FAIL(PFM_ERROR_USAGE, "layer %d of the vision encoder stands behind layer %d; name them in their order", *layer,
-                     layers->layer[i - 1]);
+                     layer[-1]);
     }
 done:
     return status;
 }
 
-/* The shape of layers side by side on the coarsest one's grid. */
-static pfm_status join_shapes(const pfm_vision_shape *shapes, int count, pfm_vision_shape *out, pfm_error *err)
-{
-    *out = (pfm_vision_shape){.grid = shapes[0].grid};
-    for (int i = 1; i < count; i++)
-        out->grid = shapes[i].grid < out->grid ? shapes[i].grid : out->grid;
-    for (int i = 0; i < count; i++) {
-        int side = shapes[i].grid / out->grid;
-        if (side * out->grid != shapes[i].grid)
-            return pfm_error_set(err, PFM_ERROR_USAGE,
-                                 "layers with grids of %d and %d do not fit each other; choose another image size",
-                                 shapes[i].grid, out->grid);
-        out->channels += side * side * shapes[i].channels;
-    }
-    return PFM_OK;
-}
+/* How many positions a side of layer `i` lie under one of the joined grid. */
+static int side_of(const joint *j, int i) { return j->shapes[i].grid / j->shape.grid; }
 
-static pfm_status describe_shape(const pfm_vision_kind *kind, int image_size, const pfm_vision_layers *wanted,
-                                 pfm_vision_layers *layers, pfm_vision_shape *shapes, pfm_vision_shape *joined,
-                                 uint64_t *parameters, pfm_error *err)
+static pfm_status join_layers(const pfm_vision_kind *kind, int image_size, const pfm_vision_layers *wanted, joint *out,
+                              pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    PFM_TRY(find_layers(kind, image_size, wanted, layers, shapes, err));
-    PFM_TRY(join_shapes(shapes, layers->count, joined, err));
-    PFM_TRY(kind->shape_of(image_size, layers->layer[layers->count - 1], NULL, parameters, err));
+    PFM_TRY(find_layers(kind, image_size, wanted, out, err));
+    out->shape = (pfm_vision_shape){.grid = out->shapes[0].grid};
+    for (int i = 1; i < out->layers.count; i++)
+        out->shape.grid = out->shapes[i].grid < out->shape.grid ? out->shapes[i].grid : out->shape.grid;
+    for (int i = 0; i < out->layers.count; i++) {
+        int side = side_of(out, i);
+        if (side * out->shape.grid != out->shapes[i].grid)
+            PFM_FAIL(PFM_ERROR_USAGE, "layers with grids of %d and %d do not fit each other; choose another image size",
+                     out->shapes[i].grid, out->shape.grid);
+        out->shape.channels += side * side * out->shapes[i].channels;
+    }
 done:
     return status;
 }
@@ -122,14 +120,16 @@ done:
 pfm_status pfm_vision_shape_of(const char *kind, int image_size, const pfm_vision_layers *layers, pfm_vision_shape *shape,
                                uint64_t *parameters, pfm_error *err)
 {
+    pfm_status status = PFM_OK;
     const pfm_vision_kind *found = NULL;
-    pfm_vision_layers from_first;
-    pfm_vision_shape shapes[PFM_VISION_MOST_LAYERS], joined;
-    pfm_status status = find_kind(kind, &found, err);
-    if (status == PFM_OK)
-        status = describe_shape(found, image_size, layers, &from_first, shapes, &joined, parameters, err);
-    if (status == PFM_OK && shape != NULL)
-        *shape = joined;
+    joint joined;
+    PFM_TRY(find_kind(kind, &found, err));
+    PFM_TRY(join_layers(found, image_size, layers, &joined, err));
+    if (shape != NULL)
+        *shape = joined.shape;
+    if (parameters != NULL)
+        *parameters = joined.parameters;
+done:
     return status;
 }
 
@@ -160,8 +160,8 @@ static pfm_status describe(pfm_vision *vision, pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
     PFM_TRY(pfm_buffer_append_format(&text, err, "%s; layers", kind->name));
-    for (int i = 0; i < vision->layers.count; i++)
-        PFM_TRY(pfm_buffer_append_format(&text, err, " %d", vision->layers.layer[i]));
+    for (int i = 0; i < vision->joined.layers.count; i++)
+        PFM_TRY(pfm_buffer_append_format(&text, err, " %d", vision->joined.layers.layer[i]));
     PFM_TRY(pfm_buffer_append_format(
         &text, err, "; rgb8, bicubic %dx%d, /255, mean %.6g %.6g %.6g, std %.6g %.6g %.6g; %s; pefomed %s; onednn %d.%d.%d",
         vision->image_size, vision->image_size, (double)kind->mean[0], (double)kind->mean[1], (double)kind->mean[2],
@@ -205,8 +205,7 @@ pfm_status pfm_vision_load(pfm_context *context, const char *kind, const char *p
     vision->context = context;
     vision->image_size = image_size;
     PFM_TRY(find_kind(kind, &vision->kind, err));
-    PFM_TRY(describe_shape(vision->kind, image_size, layers, &vision->layers, vision->shapes, &vision->shape,
-                           &vision->parameters, err));
+    PFM_TRY(join_layers(vision->kind, image_size, layers, &vision->joined, err));
     PFM_TRY(pfm_weights_open(path, &weights, err));
     PFM_TRY(fill(vision, path, weights, err));
     *out = vision;
@@ -233,8 +232,8 @@ void pfm_vision_free(pfm_vision *vision)
 pfm_context *pfm_vision_get_context(const pfm_vision *vision) { return vision->context; }
 const char *pfm_vision_get_kind(const pfm_vision *vision) { return vision->kind->name; }
 int pfm_vision_get_image_size(const pfm_vision *vision) { return vision->image_size; }
-pfm_vision_shape pfm_vision_get_shape(const pfm_vision *vision) { return vision->shape; }
-uint64_t pfm_vision_get_parameters(const pfm_vision *vision) { return vision->parameters; }
+pfm_vision_shape pfm_vision_get_shape(const pfm_vision *vision) { return vision->joined.shape; }
+uint64_t pfm_vision_get_parameters(const pfm_vision *vision) { return vision->joined.parameters; }
 const char *pfm_vision_get_weights_hash(const pfm_vision *vision) { return vision->weights_hash; }
 const char *pfm_vision_get_description(const pfm_vision *vision) { return vision->description; }
 
@@ -286,18 +285,15 @@ pfm_status pfm_vision_encode_layer(pfm_vision *vision, int layer, const float *p
     return status;
 }
 
-/* Puts a layer's values where they stand in a joined row, `first` channels behind its beginning. */
-static void join_layer(const pfm_vision_shape *layer, const float *values, const pfm_vision_shape *joined, int first,
-                       float *features)
+/* Puts layer i's values where they stand in the joined rows, `first` channels behind their beginning. */
+static void place_layer(const joint *j, int i, const float *values, size_t first, float *features)
 {
-    int side = layer->grid / joined->grid;
-    size_t channels = (size_t)layer->channels;
-    for (int y = 0; y < layer->grid; y++) {
-        for (int x = 0; x < layer->grid; x++, values += channels) {
-            size_t place = (size_t)(y / side) * (size_t)joined->grid + (size_t)(x / side);
-            size_t within = (size_t)(y % side) * (size_t)side + (size_t)(x % side);
-            memcpy(features + place * (size_t)joined->channels + (size_t)first + within * channels, values,
-                   channels * sizeof *values);
+    const int side = side_of(j, i), grid = j->shapes[i].grid;
+    const size_t channels = (size_t)j->shapes[i].channels;
+    for (int y = 0; y < grid; y++) {
+        for (int x = 0; x < grid; x++, values += channels) {
+            size_t row = (size_t)(y / side * j->shape.grid + x / side), within = (size_t)(y % side * side + x % side);
+            memcpy(features + row * (size_t)j->shape.channels + first + within * channels, values, channels * sizeof *values);
         }
     }
 }
@@ -305,21 +301,20 @@ static void join_layer(const pfm_vision_shape *layer, const float *values, const
 pfm_status pfm_vision_encode_one(pfm_vision *vision, const float *pixels, float *features, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_vision_layers *layers = &vision->layers;
-    float *parts[PFM_VISION_MOST_LAYERS] = {features}, *values = NULL;
-    if (layers->count > 1) {
-        PFM_TRY(pfm_allocate(pfm_vision_shape_values(&vision->shape), sizeof *values, &values, err));
-        parts[0] = values;
-        for (int i = 1; i < layers->count; i++)
-            parts[i] = parts[i - 1] + pfm_vision_shape_values(&vision->shapes[i - 1]);
-    }
+    const joint *j = &vision->joined;
+    const int count = j->layers.count;
+    float *parts[PFM_VISION_MOST_LAYERS] = {features}, *values = NULL; /* one layer needs no place of its own */
+    if (count > 1)
+        PFM_TRY(pfm_allocate(pfm_vision_shape_values(&j->shape), sizeof *values, &values, err));
+    for (int i = 0; count > 1 && i < count; i++)
+        parts[i] = i == 0 ? values : parts[i - 1] + pfm_vision_shape_values(&j->shapes[i - 1]);
     int slot = take_slot(vision);
-    status = vision->kind->encode(vision->encoder, slot, layers->layer, layers->count, pixels, parts, err);
+    status = vision->kind->encode(vision->encoder, slot, j->layers.layer, count, pixels, parts, err);
     return_slot(vision, slot);
-    for (int i = 0, first = 0; status == PFM_OK && values != NULL && i < layers->count; i++) {
-        int side = vision->shapes[i].grid / vision->shape.grid;
-        join_layer(&vision->shapes[i], parts[i], &vision->shape, first, features);
-        first += side * side * vision->shapes[i].channels;
+    size_t first = 0;
+    for (int i = 0; status == PFM_OK && count > 1 && i < count; i++) {
+        place_layer(j, i, parts[i], first, features);
+        first += (size_t)(side_of(j, i) * side_of(j, i) * j->shapes[i].channels);
     }
 done:
     free(values);
@@ -346,8 +341,9 @@ static void encode_item(void *user, int item, int thread)
     pfm_vision *vision = job->vision;
     size_t image = 3 * (size_t)vision->image_size * (size_t)vision->image_size;
     pfm_error err = PFM_ERROR_INIT;
-    pfm_status status = pfm_vision_encode_one(vision, job->pixels + (size_t)item * image,
-                                              job->features + (size_t)item * pfm_vision_shape_values(&vision->shape), &err);
+    pfm_status status =
+        pfm_vision_encode_one(vision, job->pixels + (size_t)item * image,
+                              job->features + (size_t)item * pfm_vision_shape_values(&vision->joined.shape), &err);
     if (status == PFM_OK)
         return;
     pthread_mutex_lock(&vision->mutex);

@@ -68,8 +68,8 @@ const char *pfm_vision_get_description(const pfm_vision *vision);
 pfm_status pfm_vision_preprocess(const pfm_vision *vision, const pfm_image *image, float *pixels,
                                  pfm_error *err) PFM_MUST_CHECK;
 
-/* features [n, grid * grid, channels] f32 for pixels [n,3,H,W]. Pictures are spread over the context's
- * threads and each is computed by one: the same bits for any number of threads. Not to be called from within a pool's item. */
+/* features [n, grid * grid, channels] f32 for pixels [n,3,H,W]. Pictures are spread over the context's threads and each is
+ * computed by one: the same bits for any number of threads. Not to be called from within a pool's item. */
 pfm_status pfm_vision_encode(pfm_vision *vision, const float *pixels, size_t n, float *features, pfm_error *err) PFM_MUST_CHECK;
 
 /* The same for one picture, computed by the calling thread; may be called from several threads at once, also from within a
