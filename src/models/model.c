@@ -141,13 +141,12 @@ static void add_moments(void *user, int64_t row0, int64_t rows, const float *val
 /* Visual tokens start as large as text tokens are: the aligner's weights are drawn with std(embedding) / sqrt(width). */
 static pfm_status scale_aligner(pfm_model *model, const pfm_weights *weights, pfm_error *err)
 {
-    enum { ROWS_AT_ONCE = 1024 };
     pfm_status status = PFM_OK;
     const pfm_language_config *language = &model->language;
     double count = (double)language->vocabulary * (double)language->hidden;
     moments m = {.columns = language->hidden};
     PFM_TRY(pfm_language_visit_rows(weights, language, "model.embed_tokens.weight", language->vocabulary, language->hidden,
-                                    ROWS_AT_ONCE, add_moments, &m, err));
+                                    PFM_ROWS_AT_ONCE, add_moments, &m, err));
     double mean = m.sum / count, deviation = sqrt(m.squares / count - mean * mean);
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         pfm_parameter *parameter = pfm_parameters_get(model->parameters, i);

@@ -175,12 +175,11 @@ static void pack(pfm_parameters *parameters, pfm_parameter *item, size_t row0, s
         kernels->bf16_from_f32(values, (void *)rows, n * k);
 }
 
-enum { ROWS_AT_ONCE = 1024 };
-
 int64_t pfm_parameters_rows_at_once(const pfm_parameters *parameters, int id)
 {
     const pfm_parameter *item = &parameters->items[id];
-    int64_t columns = (int64_t)parameters->env.kernels->gemm_columns, rows = (ROWS_AT_ONCE + columns - 1) / columns * columns;
+    int64_t columns = (int64_t)parameters->env.kernels->gemm_columns,
+            rows = (PFM_ROWS_AT_ONCE + columns - 1) / columns * columns;
     return item->packed_backward != NULL || item->n < rows ? item->n : rows;
 }
 

@@ -141,7 +141,6 @@ static void release(bench_model *b)
     free(b->ids);
     free(b->rows);
     free(b->features);
-    *b = (bench_model){0};
 }
 
 static void run_step(bench_model *b, const pfm_recipe *recipe, int64_t step)
@@ -230,64 +229,60 @@ done:
     return status;
 }
 
+/* The rows of a step of its own model. */
+static pfm_status measure_work(pfm_bench *bench, const pfm_context *context, const bench_work *work, const char *name,
+                               const pfm_bench_options *options, pfm_error *err)
+{
+    bench_model b = begin(context, work);
+    pfm_status status = measure_step(bench, &b, name, options, err);
+    release(&b);
+    return status;
+}
+
 pfm_status pfm_bench_step(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
 {
     pfm_bench bench;
-    bench_model b = begin(context, &slake_step);
     pfm_status status = pfm_bench_begin(context, "step", &bench, err);
     if (status == PFM_OK)
-        status = measure_step(&bench, &b, "training step", options, err);
-    release(&b);
+        status = measure_work(&bench, context, &slake_step, "training step", options, err);
     return pfm_bench_end(&bench, status, json_out, err);
 }
 
-/* The step of a context of its own with so many threads. */
+static pfm_status measure_named(pfm_bench *bench, const pfm_context *context, const bench_work *work, pfm_error *err)
+{
+    const pfm_bench_options nothing_else = {0};
+    const int side = work->image_size / PIXELS_A_TOKEN;
+    char name[64];
+    (void)snprintf(name, sizeof name, "%d x %d visual, %d each", work->images, side * side, work->questions);
+    return measure_work(bench, context, work, name, &nothing_else, err);
+}
+
+/* The usual step in a context of its own with so many threads. */
 static pfm_status measure_threads(pfm_bench *bench, int threads, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
     pfm_context *context = NULL;
-    bench_model b = {0};
-    const pfm_bench_options nothing_else = {0};
     const pfm_context_options options = {.threads = threads,
                                          .seed = pfm_context_seed(bench->context),
                                          .precision = pfm_context_precision(bench->context),
                                          .cpu_level = pfm_context_cpu_level(bench->context)};
-    PFM_TRY(pfm_context_create(&options, &context, err));
-    b = begin(context, &slake_step);
-    PFM_TRY(measure_step(bench, &b, "4 x 49 visual, 4 each", &nothing_else, err));
-done:
-    release(&b);
+    pfm_status status = pfm_context_create(&options, &context, err);
+    if (status == PFM_OK)
+        status = measure_named(bench, context, &slake_step, err);
     pfm_context_free(context);
     return status;
 }
 
-/* Steps that grow in one respect each: images a step, questions about an image, visual tokens of an image. */
-static pfm_status measure_growth(pfm_bench *bench, pfm_error *err)
+/* Steps that grow in one respect each: images a step, questions about an image, visual tokens of an image, threads. */
+pfm_status pfm_bench_growth(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
 {
     static const bench_work works[] = {{1, 4, 448}, {2, 4, 448}, {4, 4, 448},  {8, 4, 448}, {16, 4, 448}, {4, 1, 448},
                                        {4, 2, 448}, {4, 8, 448}, {4, 16, 448}, {4, 4, 256}, {4, 4, 640},  {4, 4, 1024}};
-    pfm_status status = PFM_OK;
-    const pfm_bench_options nothing_else = {0};
-    for (size_t i = 0; status == PFM_OK && i < sizeof works / sizeof *works; i++) {
-        bench_model b = begin(bench->context, &works[i]);
-        char name[64];
-        int side = works[i].image_size / PIXELS_A_TOKEN;
-        (void)snprintf(name, sizeof name, "%d x %d visual, %d each", works[i].images, side * side, works[i].questions);
-        status = measure_step(bench, &b, name, &nothing_else, err);
-        release(&b);
-    }
-    return status;
-}
-
-pfm_status pfm_bench_growth(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
-{
     (void)options;
     pfm_bench bench;
-    const int most = pfm_context_threads(context);
     pfm_status status = pfm_bench_begin(context, "growth", &bench, err);
-    if (status == PFM_OK)
-        status = measure_growth(&bench, err);
-    for (int threads = 1; status == PFM_OK && threads < most; threads *= 2)
+    for (size_t i = 0; status == PFM_OK && i < sizeof works / sizeof *works; i++)
+        status = measure_named(&bench, context, &works[i], err);
+    for (int threads = 1; status == PFM_OK && threads < pfm_context_threads(context); threads *= 2)
         status = measure_threads(&bench, threads, err);
     return pfm_bench_end(&bench, status, json_out, err);
 }

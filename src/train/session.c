@@ -20,11 +20,27 @@ pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_erro
     return pfm_peft_create(&options, out, err);
 }
 
+pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context *context, const pfm_peft *peft, bool training,
+                                     pfm_model_options *out, pfm_error *err)
+{
+    *out = (pfm_model_options){.vision = recipe->model.vision,
+                               .image_size = recipe->model.image_size,
+                               .aligner = recipe->model.aligner,
+                               .merge = recipe->model.merge,
+                               .instruction = recipe->prompt.instruction,
+                               .system_text = recipe->prompt.system,
+                               .lowercase_answers = recipe->data.lowercase_answers,
+                               .training = training,
+                               .precision = context->precision,
+                               .hook = pfm_peft_hook(peft)};
+    return pfm_vision_layers_parse(recipe->model.layers, recipe->model.layer_count, &out->layers, err);
+}
+
 pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
     pfm_session *session = NULL;
-    status = pfm_allocate(1, sizeof *session, &session, err);
+    pfm_model_options options;
+    pfm_status status = pfm_allocate(1, sizeof *session, &session, err);
     if (status != PFM_OK) {
         pfm_recipe_free(recipe);
         return status;
@@ -33,18 +49,8 @@ pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool tra
     session->recipe = recipe;
     PFM_TRY(pfm_session_create_peft(recipe, &session->peft, err));
     PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
-    pfm_model_options options = {.vision = recipe->model.vision,
-                                 .image_size = recipe->model.image_size,
-                                 .aligner = recipe->model.aligner,
-                                 .merge = recipe->model.merge,
-                                 .language_path = session->language_path,
-                                 .instruction = recipe->prompt.instruction,
-                                 .system_text = recipe->prompt.system,
-                                 .lowercase_answers = recipe->data.lowercase_answers,
-                                 .training = training,
-                                 .precision = context->precision,
-                                 .hook = pfm_peft_hook(session->peft)};
-    PFM_TRY(pfm_vision_layers_parse(recipe->model.layers, recipe->model.layer_count, &options.layers, err));
+    PFM_TRY(pfm_session_model_options(recipe, context, session->peft, training, &options, err));
+    options.language_path = session->language_path;
     PFM_TRY(pfm_model_create(context, &options, &session->model, err));
     *out = session;
     session = NULL;

@@ -21,6 +21,9 @@ typedef struct pfm_session {
 
 /* The recipe's PEFT method. */
 pfm_status pfm_session_create_peft(const pfm_recipe *recipe, pfm_peft **out, pfm_error *err) PFM_MUST_CHECK;
+/* What a recipe says of its model, with strings borrowed from it; the caller adds the language model's path or shapes. */
+pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context *context, const pfm_peft *peft, bool training,
+                                     pfm_model_options *out, pfm_error *err) PFM_MUST_CHECK;
 /* Takes the recipe, also on error. Weights are not loaded yet. */
 pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out,
                               pfm_error *err) PFM_MUST_CHECK;

@@ -32,19 +32,11 @@ static pfm_status create_model(estimate *e, const char *language_path, pfm_error
 {
     const pfm_recipe *r = e->recipe;
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_session_create_peft(r, &e->peft, err));
     pfm_language_config known;
-    pfm_model_options options = {.vision = r->model.vision,
-                                 .image_size = r->model.image_size,
-                                 .aligner = r->model.aligner,
-                                 .merge = r->model.merge,
-                                 .language_path = language_path,
-                                 .instruction = r->prompt.instruction,
-                                 .system_text = r->prompt.system,
-                                 .training = true,
-                                 .precision = e->context->precision,
-                                 .hook = pfm_peft_hook(e->peft)};
-    PFM_TRY(pfm_vision_layers_parse(r->model.layers, r->model.layer_count, &options.layers, err));
+    pfm_model_options options;
+    PFM_TRY(pfm_session_create_peft(r, &e->peft, err));
+    PFM_TRY(pfm_session_model_options(r, e->context, e->peft, true, &options, err));
+    options.language_path = language_path;
     if (language_path == NULL) {
         PFM_TRY(pfm_language_known(r->model.language, &known, err));
         options.config = &known;
