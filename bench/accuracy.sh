@@ -7,6 +7,7 @@
 #   --rows FILE     the data set's rows, where those predictions lack the kind of a question (the peer's do)
 #   WORK            keeps SEED/ (the runs) and SEED-PROBE.jsonl (their answers, "none" for the true images)
 set -euo pipefail
+shopt -s inherit_errexit # what fails within $(...) fails here
 cd "$(dirname "$0")/.."
 
 pefomed=build/release/pefomed

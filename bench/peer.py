@@ -113,10 +113,8 @@ def their_features(o):
     return 1 / float(re.search(r'features: \d+ images, ([\d.]+) s each', said)[1])
 
 
-def our_answers(o):
-    log, trained = os.path.join(o.work, 'answers.log'), os.path.join(o.work, 'answers')
-    if not os.path.exists(os.path.join(trained, 'aligner.safetensors')):
-        train(o, o.steps, 'answers', dict(os.environ))
+def our_answers(o, trained):
+    log = os.path.join(o.work, 'answers.log')
     command = [o.pefomed, 'eval', trained, '--data', o.data, '--split', 'validate', '--limit', str(o.questions), '--threads', str(o.threads)]
     run(command + (['--weights', o.weights] if o.weights else []), dict(os.environ), log)
     return float(re.findall(r'([\d.]+) questions/s', open(log).read())[-1])
@@ -128,7 +126,7 @@ def their_answers(o):
 
 
 def compare(o, unit, mine, theirs_):
-    mine(o)  # fills caches, wakes the machine
+    mine(o)  # wakes the machine; the peer times itself, behind its start
     print(f'{"":<8}{unit:>14}')
     for _ in range(o.rounds):
         a, b = mine(o), theirs_(o)
@@ -149,7 +147,8 @@ def main():
     if o.measure == 'features':
         return compare(o, 'images/s', our_features, their_features)
     if o.measure == 'answers':
-        return compare(o, 'questions/s', our_answers, their_answers)
+        trained, _ = train(o, o.steps, 'answers', dict(os.environ))
+        return compare(o, 'questions/s', lambda o: our_answers(o, trained), their_answers)
     ours(o, 1, 'warm'), theirs(o, 2, 'peer-warm')  # fills both caches of features
     print(f'{"":<8}{"samples/s":>12}{"tokens/s":>12}{"peak GiB":>12}')
     for round_number in range(o.rounds):
