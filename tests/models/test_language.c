@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
+#include "models/language/language.h"
 #include "pefomed/infer.h"
 
 #include <math.h>
@@ -295,6 +296,57 @@ static void gguf_is_the_same_model(void **state)
     pfm_weights_close(made);
 }
 
+typedef struct gathered {
+    float *values;
+    int64_t columns, rows, visits;
+} gathered;
+
+static void gather(void *user, int64_t row0, int64_t rows, const float *values)
+{
+    gathered *g = user;
+    assert_int_equal(row0, g->rows); /* in turn, without a gap */
+    memcpy(g->values + row0 * g->columns, values, (size_t)(rows * g->columns) * sizeof *values);
+    g->rows += rows;
+    g->visits++;
+}
+
+/* One tensor, some rows at a time and at once; `visits`: how often rows are handed out. */
+static void check_rows(const pfm_weights *weights, const char *name, int64_t n, int64_t k, int64_t rows, int64_t visits)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_language_config config;
+    size_t count = (size_t)(n * k);
+    float *whole = malloc(count * sizeof *whole), *values = calloc(count, sizeof *values);
+    assert_true(whole != NULL && values != NULL);
+    gathered g = {.values = values, .columns = k};
+    assert_ok(pfm_language_read_config(weights, &config, &err));
+    assert_ok(pfm_language_read_tensor(weights, &config, name, n, k, whole, &err));
+    assert_ok(pfm_language_visit_rows(weights, &config, name, n, k, rows, gather, &g, &err));
+    assert_int_equal(g.rows, n);
+    assert_int_equal(g.visits, visits);
+    assert_memory_equal(values, whole, count * sizeof *whole);
+    free(whole);
+    free(values);
+}
+
+static void rows_in_turn_are_the_tensor(void **state)
+{
+    (void)state;
+    static const char embedding[] = "model.embed_tokens.weight", query[] = "model.layers.1.self_attn.q_proj.weight",
+                      norm[] = "model.norm.weight";
+    pfm_error err = PFM_ERROR_INIT;
+    const char *const paths[] = {tiny_path("llama"), make_gguf(&models[0], 4, 2, 8, 2, 48)};
+    for (int gguf = 0; gguf < 2; gguf++) {
+        pfm_weights *weights = NULL;
+        assert_ok(pfm_weights_open(paths[gguf], &weights, &err));
+        check_rows(weights, embedding, TINY_VOCABULARY, TINY_HIDDEN, 128, 3);
+        check_rows(weights, embedding, TINY_VOCABULARY, TINY_HIDDEN, 1000, 1);
+        check_rows(weights, query, 32, TINY_HIDDEN, 8, gguf ? 1 : 4); /* GGUF's rows stand in another order */
+        check_rows(weights, norm, TINY_HIDDEN, 1, 8, 1);
+        pfm_weights_close(weights);
+    }
+}
+
 /* ---- what is no such model ---- */
 
 static void replace(const char *folder, const char *name, const char *from, const char *to)
@@ -373,6 +425,7 @@ int main(void)
         cmocka_unit_test(without_an_adapter_it_is_the_base),
         cmocka_unit_test(ids_are_looked_up),
         cmocka_unit_test(gguf_is_the_same_model),
+        cmocka_unit_test(rows_in_turn_are_the_tensor),
         cmocka_unit_test(a_wrong_config_is_named),
         cmocka_unit_test(what_would_be_computed_otherwise_is_refused),
     };
