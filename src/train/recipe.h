@@ -50,6 +50,7 @@ typedef struct pfm_recipe {
         int warmup_steps;
         double weight_decay, beta1, beta2, epsilon;
         double clip_norm; /* 0: no clipping */
+        char *mean_over;  /* "tokens" or "answers": what the loss is the mean of */
         bool pack;
         int checkpoint_every; /* steps */
         int validate_every;   /* steps; 0: after each epoch */

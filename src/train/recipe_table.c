@@ -72,6 +72,8 @@ const recipe_key pfm_recipe_keys[] = {
 
     ABOVE("train.epochs", train.epochs, "3", 0, 1e5, "how often each row is seen; fractions are allowed"),
     INTEGER("train.batch", train.batch, "16", 1, 65536, "samples a step"),
+    CHOICE("train.mean_over", train.mean_over, "tokens", "tokens|answers",
+           "what the loss is the mean of: answer tokens, or answers, each the mean of its own"),
     INTEGER("train.micro_batch", train.micro_batch, "0", 0, 65536, "samples computed at once; 0 chooses"),
     ABOVE("train.learning_rate", train.learning_rate, "3e-4", 0, 10, "the highest rate"),
     NUMBER("train.minimum_learning_rate", train.minimum_learning_rate, "-1", 0, 10, "the last rate; 0.05 times the highest by default"),

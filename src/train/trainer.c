@@ -230,9 +230,16 @@ done:
     return status;
 }
 
-/* Runs one micro-batch forward, and backward while training; adds its losses. */
+/* What answer token `a` counts: 1, or as much as makes every answer count `mean_tokens` (0: does not). */
+static float token_weight(const pfm_micro_batch *batch, size_t a, double mean_tokens)
+{
+    const pfm_sequence *row = &batch->sequences[batch->pack.answer_row[a]];
+    return mean_tokens > 0 ? (float)(mean_tokens / (double)(row->count - row->answer)) : 1;
+}
+
+/* Runs one micro-batch forward, and backward while training; adds its losses, weighted (token_weight). */
 static pfm_status run_micro_batch(pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups,
-                                  size_t count, size_t first_number, double *loss, pfm_error *err)
+                                  size_t count, size_t first_number, double mean_tokens, double *loss, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_executor *executor = trainer->executor;
@@ -244,12 +251,12 @@ static pfm_status run_micro_batch(pfm_trainer *trainer, const pfm_samples *sampl
     pfm_executor_forward(executor);
     const float *losses = pfm_executor_data(executor, trainer->graph.language.loss);
     for (size_t a = 0; a < pack->answers; a++)
-        *loss += losses[a];
+        *loss += (double)token_weight(&trainer->batch, a, mean_tokens) * (double)losses[a];
     if (!pfm_executor_environment(executor)->training)
         goto done;
     float *seed = pfm_executor_gradient(executor, trainer->graph.language.loss);
     for (size_t a = 0; a < pack->answers; a++)
-        seed[a] = 1;
+        seed[a] = token_weight(&trainer->batch, a, mean_tokens);
     pfm_executor_backward(executor);
 done:
     return status;
@@ -263,6 +270,8 @@ static uint64_t dropout_key(uint64_t seed, int64_t step)
     return (uint64_t)out[0] << 32 | out[1];
 }
 
+static bool over_answers(const pfm_recipe *recipe) { return strcmp(recipe->train.mean_over, "answers") == 0; }
+
 pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_result *result, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -272,6 +281,7 @@ pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_re
     PFM_TRY(pfm_sampler_step(trainer->sampler, (size_t)step, trainer->rows, trainer->groups, err));
     for (size_t i = 0; i < batch; i++)
         result->answers += (int64_t)(trainer->train.rows[trainer->rows[i]].count - trainer->train.answers[trainer->rows[i]]);
+    double mean_tokens = over_answers(trainer->session->recipe) ? (double)result->answers / (double)batch : 0;
     env->training = true;
     env->dropout_key = dropout_key(trainer->session->context->seed, step);
     env->loss_scale = 1.0f / (float)result->answers;
@@ -279,7 +289,7 @@ pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_re
     for (size_t begin = 0; begin < batch;) {
         size_t taken = cut(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, batch - begin, &used);
         PFM_TRY(run_micro_batch(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, taken, begin,
-                                &result->loss, err));
+                                mean_tokens, &result->loss, err));
         result->tokens += (int64_t)trainer->batch.pack.tokens;
         begin += taken;
     }
@@ -318,7 +328,7 @@ pfm_status pfm_trainer_validate(pfm_trainer *trainer, double *loss, pfm_error *e
     pfm_executor_environment(trainer->executor)->training = false;
     for (size_t begin = 0; begin < count;) {
         size_t taken = cut(trainer, &trainer->validate, rows + begin, groups + begin, count - begin, &used);
-        PFM_TRY(run_micro_batch(trainer, &trainer->validate, rows + begin, groups + begin, taken, 0, &sum, err));
+        PFM_TRY(run_micro_batch(trainer, &trainer->validate, rows + begin, groups + begin, taken, 0, 0, &sum, err));
         answers += (double)trainer->batch.pack.answers;
         begin += taken;
         pfm_report_progress(trainer->session->context, "validating", "rows", (double)begin, (double)count, "");

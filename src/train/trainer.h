@@ -45,7 +45,8 @@ pfm_status pfm_trainer_build(pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHEC
 /* Vision features, their statistics, weights, and the memory for activations. */
 pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
 
-/* Gradients of one step: zeroes them, runs every micro-batch, fills loss, tokens, samples, answers. */
+/* Gradients of one step: zeroes them, runs every micro-batch, fills loss (the mean that the recipe says), tokens, samples,
+ * answers (their tokens). */
 pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_result *result, pfm_error *err) PFM_MUST_CHECK;
 /* Gradients, clipping, AdamW. */
 pfm_status pfm_trainer_step(pfm_trainer *trainer, int64_t step, pfm_step_result *result, pfm_error *err) PFM_MUST_CHECK;

@@ -69,16 +69,14 @@ static void a_step_may_be_cut_and_packed_at_will(void **state)
     }
 }
 
-/* The gradient is that of the loss shown, the mean over answer tokens: along the bias's gradient the loss rises by its square.
- */
-static void the_gradient_is_that_of_the_mean_loss(void **state)
+/* The gradient is that of the loss shown: along the bias's gradient the loss rises by its square. */
+static void gradient_of_the_mean(const char *mean_over)
 {
-    (void)state;
     pfm_error err = PFM_ERROR_INIT;
     pfm_step_result result;
     pfm_trainer *trainer = NULL;
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
-    free(gradients_of(context, NULL, 0, 1, &result, &trainer));
+    free(gradients_of(context, &mean_over, 1, 1, &result, &trainer));
     assert_true(result.answers > result.samples); /* so that a mean over samples would be another */
     const pfm_parameters *parameters = trainer->session->model->parameters;
     const pfm_parameter *bias = pfm_parameters_get(parameters, pfm_parameters_find(parameters, "aligner.proj.bias"));
@@ -97,8 +95,40 @@ static void the_gradient_is_that_of_the_mean_loss(void **state)
     }
     double slope = (loss[1] - loss[0]) / (2 * (double)width);
     if (!(fabs(slope - squares) < 0.02 * squares))
-        fail_msg("the loss rises by %.6g, the gradient says %.6g", slope, squares);
+        fail_msg("%s: the loss rises by %.6g, the gradient says %.6g", mean_over, slope, squares);
     close_trainer(trainer);
+    pfm_context_free(context);
+}
+
+static void the_gradient_is_that_of_the_mean_loss(void **state)
+{
+    (void)state;
+    gradient_of_the_mean("train.mean_over=tokens");
+    gradient_of_the_mean("train.mean_over=answers");
+}
+
+static double loss_of(pfm_context *context, const char *const *sets, int set_count, int64_t step)
+{
+    pfm_step_result result;
+    pfm_trainer *trainer = NULL;
+    free(gradients_of(context, sets, set_count, step, &result, &trainer));
+    close_trainer(trainer);
+    return result.loss;
+}
+
+/* Steps of one row say what each answer costs; their mean is the loss over answers, and not that over tokens. */
+static void a_mean_over_answers_counts_each_the_same(void **state)
+{
+    (void)state;
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    const char *const alone[] = {"peft.dropout=0", "train.batch=1"};
+    const char *const together[] = {"peft.dropout=0", "train.mean_over=answers"};
+    double mean = 0;
+    for (int64_t step = 0; step < TRAINING_BATCH; step++)
+        mean += loss_of(context, alone, 2, step) / TRAINING_BATCH;
+    double over_answers = loss_of(context, together, 2, 0), over_tokens = loss_of(context, alone, 1, 0);
+    assert_true(fabs(over_answers - mean) <= 1e-5 * mean);
+    assert_true(fabs(over_tokens - mean) > 1e-3 * mean);
     pfm_context_free(context);
 }
 
@@ -205,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_may_be_cut_and_packed_at_will),
         cmocka_unit_test(the_gradient_is_that_of_the_mean_loss),
+        cmocka_unit_test(a_mean_over_answers_counts_each_the_same),
         cmocka_unit_test(threads_do_not_change_a_bit),
         cmocka_unit_test(dropout_is_drawn_anew_at_every_step),
         cmocka_unit_test(a_loss_that_is_no_number_stops_the_training),
