@@ -31,6 +31,27 @@ static void run_rmsnorm_backward(void *user)
     const rows_job *j = user;
     j->kernels->rmsnorm_backward[j->type](j->f32[0], j->f32[1], 1, j->act[0], j->f32[2], NULL, N);
 }
+static void run_layernorm(void *user)
+{
+    const rows_job *j = user;
+    j->kernels->layernorm[j->type](j->f32[0], j->f32[1], j->f32[1], 1e-5f, j->act[0], j->f32[2], N);
+}
+static void run_layernorm_backward(void *user)
+{
+    const rows_job *j = user;
+    const float statistics[] = {0, 1};
+    j->kernels->layernorm_backward[j->type](j->f32[0], j->f32[1], statistics, j->act[0], j->f32[2], NULL, NULL, N);
+}
+static void run_gelu(void *user)
+{
+    const rows_job *j = user;
+    j->kernels->activate[j->type](PFM_ACTIVATION_GELU, j->act[0], j->act[1], N);
+}
+static void run_gelu_backward(void *user)
+{
+    const rows_job *j = user;
+    j->kernels->activate_backward[j->type](PFM_ACTIVATION_GELU, j->act[0], j->act[1], j->act[2], N);
+}
 static void run_rope(void *user)
 {
     const rows_job *j = user;
@@ -96,6 +117,10 @@ static const struct {
     {"bf16_from_f32", run_conversion, N, 1, 1},
     {"rmsnorm", run_rmsnorm, N, 1, 2},
     {"rmsnorm_backward", run_rmsnorm_backward, N, 1, 4},
+    {"layernorm", run_layernorm, N, 1, 3},
+    {"layernorm_backward", run_layernorm_backward, N, 1, 4},
+    {"gelu", run_gelu, N, 2, 0},
+    {"gelu_backward", run_gelu_backward, N, 3, 0},
     {"rope", run_rope, N, 2, 0},
     {"silu_mul", run_silu, N, 3, 0},
     {"silu_mul_backward", run_silu_backward, N, 5, 0},

@@ -84,6 +84,18 @@ typedef struct pfm_dropout {
     float scale; /* of what is kept: 1 / (1 - threshold / 65536) */
 } pfm_dropout;
 
+/* y = x f(x). gelu: f is the normal distribution's cumulative function (Hendrycks and Gimpel 2016); gelu_tanh its
+ * approximation, the sigmoid of sqrt(8 / pi) (x + 0.044715 x^3) (GPT-2's, "gelu_new"); quick_gelu the sigmoid of 1.702 x
+ * (CLIP's); silu the sigmoid; relu 0 or 1. */
+typedef enum pfm_activation {
+    PFM_ACTIVATION_GELU,
+    PFM_ACTIVATION_GELU_TANH,
+    PFM_ACTIVATION_QUICK_GELU,
+    PFM_ACTIVATION_SILU,
+    PFM_ACTIVATION_RELU,
+    PFM_ACTIVATION_COUNT
+} pfm_activation;
+
 typedef struct pfm_adamw {
     float learning_rate, beta1, beta2, epsilon, weight_decay;
     float correction1, correction2; /* 1 - beta^t */
@@ -110,6 +122,19 @@ typedef struct pfm_adamw {
     /* dx += the gradient; dw += dy x rstd where dw is not NULL */                                                             \
     ACT_SLOT(rmsnorm_backward, void,                                                                                           \
              (const float *x, const float *w, float rstd, const void *dy, float *dx, float *dw, size_t n), 1e-5)               \
+    /* y = w (x - mean) / sqrt(variance + epsilon) + b over n, the variance with n (Ba et al. 2016); statistics: the mean, then \
+     * that factor. w NULL: ones; b NULL: zeros. */                                                                            \
+    ACT_SLOT(layernorm, void, (const float *x, const float *w, const float *b, float epsilon, void *y, float *statistics,      \
+                               size_t n), 1e-5)                                                                                \
+    /* dx += the gradient; dw += and db += where they are not NULL */                                                          \
+    ACT_SLOT(layernorm_backward, void, (const float *x, const float *w, const float *statistics, const void *dy, float *dx,    \
+                                        float *dw, float *db, size_t n), 1e-5)                                                 \
+    ACT_SLOT(activate, void, (pfm_activation kind, const void *x, void *y, size_t n), 1e-5)                                    \
+    ACT_SLOT(activate_backward, void, (pfm_activation kind, const void *x, const void *dy, void *dx, size_t n), 1e-5)          \
+    /* y = a + w b; w NULL: ones. y may be a. */                                                                               \
+    ACT_SLOT(scaled_add, void, (const float *a, const float *w, const void *b, float *y, size_t n), 1e-6)                      \
+    /* db = w dy; dw += dy b where dw is not NULL */                                                                           \
+    ACT_SLOT(scaled_add_backward, void, (const float *dy, const float *w, const void *b, void *db, float *dw, size_t n), 1e-6) \
     /* rotary embedding of `heads` heads side by side, halves rotated as in the LLaMA of transformers (Su et al. 2021):       \
      * y1 = x1 cos - x2 sin, y2 = x2 cos + x1 sin, cos and sin f32 [head_dim/2]; sign -1 is the backward. y may be x. */       \
     ACT_SLOT(rope, void, (const void *x, const float *cosine, const float *sine, float sign, void *y, size_t heads,            \

@@ -75,18 +75,59 @@ pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name,
     return builder->hook->apply(builder->hook->user, builder, &place, y, err);
 }
 
+/* A vector PREFIX + SUFFIX that operators read in f32. */
+static pfm_status declare_vector(pfm_builder *builder, const char *prefix, const char *suffix, int64_t length, int *id,
+                                 pfm_error *err)
+{
+    char *full = NULL;
+    pfm_status status = pfm_string_format(&full, err, "%s%s", prefix, suffix);
+    pfm_parameter declaration = {.name = full, .n = length, .k = 1, .uses = PFM_USE_VALUES};
+    if (status == PFM_OK)
+        status = pfm_build_parameter(builder, &declaration, id, err);
+    free(full);
+    return status;
+}
+
 pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
-    char *full = NULL;
-    PFM_TRY(pfm_string_format(&full, err, "%s.weight", name));
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_rmsnorm);
     node.in[0] = x;
     node.attributes.epsilon = (float)epsilon;
-    pfm_parameter declaration = {.name = full, .n = builder->graph->values[x].shape.columns, .k = 1, .uses = PFM_USE_VALUES};
-    PFM_TRY(pfm_build_parameter(builder, &declaration, &node.operand[0], err));
+    pfm_status status =
+        declare_vector(builder, name, ".weight", builder->graph->values[x].shape.columns, &node.operand[0], err);
+    return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, y, err);
+}
+
+pfm_status pfm_build_layernorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, int32_t group, pfm_value *y,
+                               pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const int64_t length = group > 0 ? group : builder->graph->values[x].shape.columns;
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_layernorm);
+    node.in[0] = x;
+    node.attributes = (pfm_op_attributes){.epsilon = (float)epsilon, .head_dim = group};
+    PFM_TRY(declare_vector(builder, name, ".weight", length, &node.operand[0], err));
+    PFM_TRY(declare_vector(builder, name, ".bias", length, &node.operand[1], err));
     PFM_TRY(pfm_graph_add(builder->graph, &node, y, err));
 done:
-    free(full);
     return status;
+}
+
+pfm_status pfm_build_activation(pfm_builder *builder, pfm_activation kind, pfm_value x, pfm_value *y, pfm_error *err)
+{
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_activate);
+    node.in[0] = x;
+    node.attributes.activation = kind;
+    return pfm_graph_add(builder->graph, &node, y, err);
+}
+
+pfm_status pfm_build_add(pfm_builder *builder, pfm_value a, pfm_value b, const char *name, pfm_value *y, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_add);
+    node.in[0] = a;
+    node.in[1] = b;
+    if (name != NULL)
+        status = declare_vector(builder, name, "", builder->graph->values[a].shape.columns, &node.operand[0], err);
+    return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, y, err);
 }

@@ -52,5 +52,15 @@ pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name,
 /* *y act = NAME.weight * x / rms(x), x f32. */
 pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y,
                              pfm_error *err) PFM_MUST_CHECK;
+/* *y act = NAME.weight (x - mean) / deviation + NAME.bias, x f32; group > 0: over each run of so many columns, else over the
+ * row. */
+pfm_status pfm_build_layernorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, int32_t group, pfm_value *y,
+                               pfm_error *err) PFM_MUST_CHECK;
+/* *y act = the activation of x act. */
+pfm_status pfm_build_activation(pfm_builder *builder, pfm_activation kind, pfm_value x, pfm_value *y,
+                                pfm_error *err) PFM_MUST_CHECK;
+/* *y f32 = a + NAME b, NAME a vector along the columns, or a + b where name is NULL; a f32, b f32 or act. */
+pfm_status pfm_build_add(pfm_builder *builder, pfm_value a, pfm_value b, const char *name, pfm_value *y,
+                         pfm_error *err) PFM_MUST_CHECK;
 
 #endif

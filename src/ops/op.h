@@ -76,11 +76,12 @@ enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };
 
 typedef struct pfm_op_attributes {
     float alpha;                       /* linear: scale of the product */
-    float epsilon;                     /* rmsnorm */
+    float epsilon;                     /* rmsnorm, layernorm */
     float probability;                 /* dropout */
     uint32_t place;                    /* dropout: which place of the model draws */
     int32_t layer;                     /* attention: which layer of the key-value store */
-    int32_t heads, kv_heads, head_dim; /* attention, rope */
+    int32_t heads, kv_heads, head_dim; /* attention, rope; layernorm: head_dim columns are normed together, 0: the row */
+    pfm_activation activation;         /* activate */
     pfm_storage output;                /* linear */
 } pfm_op_attributes;
 

@@ -3,11 +3,14 @@
 #define PFM_OPS_OP_LIST_H
 
 #define PFM_OP_LIST(X)                                                                                                         \
+    X(activate)                                                                                                                \
+    X(add)                                                                                                                     \
     X(attention)                                                                                                               \
     X(cross_entropy)                                                                                                           \
     X(dropout)                                                                                                                 \
     X(embed)                                                                                                                   \
     X(gather)                                                                                                                  \
+    X(layernorm)                                                                                                               \
     X(linear)                                                                                                                  \
     X(rmsnorm)                                                                                                                 \
     X(rope)                                                                                                                    \

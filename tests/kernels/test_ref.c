@@ -126,6 +126,68 @@ static void test_rmsnorm(void **state)
     assert_near(row.dx[3], 2 * once, 1e-5);
 }
 
+static struct {
+    float b[N], db[N], statistics[2];
+    pfm_activation kind;
+} more;
+
+static void run_layernorm(void *user)
+{
+    (void)user;
+    ref.layernorm[PFM_ACT_F32](row.x, row.w, more.b, 1e-5f, row.y, more.statistics, N);
+}
+
+static void test_layernorm(void **state)
+{
+    (void)state;
+    fill(row.x, N, 1);
+    fill(row.w, N, 2);
+    fill(row.d, N, 3);
+    fill(more.b, N, 4);
+    run_layernorm(NULL);
+    double mean = 0, squares = 0;
+    for (int i = 0; i < N; i++)
+        mean += row.x[i] / N;
+    for (int i = 0; i < N; i++)
+        squares += (row.x[i] - mean) * (row.x[i] - mean) / N;
+    assert_near(row.y[5], (row.x[5] - mean) / sqrt(squares + 1e-5) * row.w[5] + more.b[5], 1e-6);
+    for (int i = 0; i < N; i++)
+        row.dx[i] = row.dw[i] = more.db[i] = 0;
+    ref.layernorm_backward[PFM_ACT_F32](row.x, row.w, more.statistics, row.d, row.dx, row.dw, more.db, N);
+    assert_gradient(run_layernorm, NULL, row.x, N, row.dx, row.d, row.y, N);
+    assert_gradient(run_layernorm, NULL, row.w, N, row.dw, row.d, row.y, N);
+    assert_gradient(run_layernorm, NULL, more.b, N, more.db, row.d, row.y, N);
+}
+
+static void run_activate(void *user)
+{
+    (void)user;
+    ref.activate[PFM_ACT_F32](more.kind, row.x, row.y, N);
+}
+
+/* At 1, -1 and 2 what torch's gelu, gelu(approximate="tanh"), x sigmoid(1.702 x), silu and relu give. */
+static void test_activate(void **state)
+{
+    (void)state;
+    const float x[3] = {1, -1, 2};
+    const float wanted[PFM_ACTIVATION_COUNT][3] = {{0.84134475f, -0.15865526f, 1.9544997f},
+                                                   {0.84119199f, -0.15880801f, 1.9545977f},
+                                                   {0.84579577f, -0.15420423f, 1.9356586f},
+                                                   {0.73105858f, -0.26894142f, 1.7615942f},
+                                                   {1, 0, 2}};
+    for (int kind = 0; kind < PFM_ACTIVATION_COUNT; kind++) {
+        more.kind = (pfm_activation)kind;
+        float y[3];
+        ref.activate[PFM_ACT_F32](more.kind, x, y, 3);
+        for (int i = 0; i < 3; i++)
+            assert_near(y[i], wanted[kind][i], 1e-6);
+        fill(row.x, N, 4);
+        fill(row.d, N, 6);
+        ref.activate_backward[PFM_ACT_F32](more.kind, row.x, row.d, row.dx, N);
+        assert_gradient(run_activate, NULL, row.x, N, row.dx, row.d, row.y, N);
+    }
+}
+
 static void run_silu(void *user)
 {
     (void)user;
@@ -314,9 +376,10 @@ static void test_levels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conversions), cmocka_unit_test(test_vectors),   cmocka_unit_test(test_adamw),
-        cmocka_unit_test(test_rmsnorm),     cmocka_unit_test(test_silu_mul),  cmocka_unit_test(test_cross_entropy),
-        cmocka_unit_test(test_rope),        cmocka_unit_test(test_dropout),   cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_gemm),        cmocka_unit_test(test_transpose), cmocka_unit_test(test_levels)};
+        cmocka_unit_test(test_conversions), cmocka_unit_test(test_vectors),       cmocka_unit_test(test_adamw),
+        cmocka_unit_test(test_rmsnorm),     cmocka_unit_test(test_layernorm),     cmocka_unit_test(test_activate),
+        cmocka_unit_test(test_silu_mul),    cmocka_unit_test(test_cross_entropy), cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_dropout),     cmocka_unit_test(test_attention),     cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_transpose),   cmocka_unit_test(test_levels)};
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

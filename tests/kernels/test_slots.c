@@ -103,6 +103,37 @@ CASE(rmsnorm_backward)
     k->rmsnorm_backward[type](x, w, 0.8f, dy, old_output(out, F32, n, 4), NULL, n);
 }
 
+CASE(layernorm)
+{
+    const float *x = guarded_random(F32, n, 1), *w = guarded_random(F32, n, 2), *b = guarded_random(F32, n, 3);
+    k->layernorm[type](x, w, b, 1e-5f, new_output(out, type, n), new_output(out, F32, 2), n);
+    k->layernorm[type](x, NULL, NULL, 1e-5f, new_output(out, type, n), guarded(2 * sizeof(float)), n);
+}
+
+CASE(layernorm_backward)
+{
+    const float *x = guarded_random(F32, n, 1), *w = guarded_random(F32, n, 2), statistics[] = {0.1f, 0.8f};
+    const void *dy = guarded_random(type, n, 3);
+    k->layernorm_backward[type](x, w, statistics, dy, old_output(out, F32, n, 4), old_output(out, F32, n, 5),
+                                old_output(out, F32, n, 6), n);
+    k->layernorm_backward[type](x, NULL, statistics, dy, old_output(out, F32, n, 4), NULL, NULL, n);
+}
+
+CASE(scaled_add)
+{
+    float *a = old_output(out, F32, n, 1);
+    k->scaled_add[type](a, guarded_random(F32, n, 2), guarded_random(type, n, 3), a, n);
+    k->scaled_add[type](a, NULL, guarded_random(type, n, 3), new_output(out, F32, n), n);
+}
+
+CASE(scaled_add_backward)
+{
+    const float *dy = guarded_random(F32, n, 1), *w = guarded_random(F32, n, 2);
+    const void *b = guarded_random(type, n, 3);
+    k->scaled_add_backward[type](dy, w, b, new_output(out, type, n), old_output(out, F32, n, 4), n);
+    k->scaled_add_backward[type](dy, NULL, b, new_output(out, type, n), NULL, n);
+}
+
 CASE(rope)
 {
     size_t half = n % 40, heads = 3;
@@ -131,6 +162,21 @@ CASE(silu_mul_backward)
 {
     void *dgate = new_output(out, type, n), *dup = new_output(out, type, n);
     k->silu_mul_backward[type](wide(type, n), guarded_random(type, n, 2), guarded_random(type, n, 3), dgate, dup, n);
+}
+
+/* Near zero and into the tails, every kind in turn. */
+CASE(activate)
+{
+    pfm_activation kind = (pfm_activation)(n % PFM_ACTIVATION_COUNT);
+    k->activate[type](kind, guarded_random(type, n, 1), new_output(out, type, n), n);
+    k->activate[type](kind, wide(type, n), new_output(out, type, n), n);
+}
+
+CASE(activate_backward)
+{
+    pfm_activation kind = (pfm_activation)(n % PFM_ACTIVATION_COUNT);
+    k->activate_backward[type](kind, guarded_random(type, n, 1), guarded_random(type, n, 2), new_output(out, type, n), n);
+    k->activate_backward[type](kind, wide(type, n), guarded_random(type, n, 2), new_output(out, type, n), n);
 }
 
 CASE(dropout)

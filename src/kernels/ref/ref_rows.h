@@ -27,6 +27,98 @@ void NAME(rmsnorm_backward)(const float *x, const float *w, float rstd, const vo
     }
 }
 
+void NAME(layernorm)(const float *x, const float *w, const float *b, float epsilon, void *y, float *statistics, size_t n)
+{
+    act *out = y;
+    double mean = 0, squares = 0;
+    for (size_t i = 0; i < n; i++)
+        mean += x[i] / (double)n;
+    for (size_t i = 0; i < n; i++)
+        squares += (x[i] - mean) * (x[i] - mean);
+    double factor = n == 0 ? 0 : 1 / sqrt(squares / (double)n + epsilon);
+    for (size_t i = 0; i < n; i++)
+        store(out + i, factor * (x[i] - mean) * (w != NULL ? w[i] : 1) + (b != NULL ? b[i] : 0));
+    statistics[0] = (float)mean;
+    statistics[1] = (float)factor;
+}
+
+void NAME(layernorm_backward)(const float *x, const float *w, const float *statistics, const void *dy, float *dx, float *dw,
+                              float *db, size_t n)
+{
+    const act *gradient = dy;
+    double mean = statistics[0], r = statistics[1], sum = 0, dot = 0;
+    for (size_t i = 0; i < n; i++) {
+        double g = load(gradient + i) * (w != NULL ? w[i] : 1);
+        sum += g / (double)n;
+        dot += g * (x[i] - mean) * r / (double)n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        double g = load(gradient + i), normal = (x[i] - mean) * r;
+        dx[i] += (float)(r * (g * (w != NULL ? w[i] : 1) - sum - normal * dot));
+        if (dw != NULL)
+            dw[i] += (float)(g * normal);
+        if (db != NULL)
+            db[i] += (float)g;
+    }
+}
+
+/* The factor f of x f(x) and its slope. */
+static double activation_factor(pfm_activation kind, double x, double *slope)
+{
+    double inner = x, inner_slope = 1;
+    switch (kind) {
+    case PFM_ACTIVATION_GELU:
+        *slope = exp(-x * x / 2) * 0.3989422804014327; /* 1 / sqrt(2 pi) */
+        return erfc(-x * 0.7071067811865476) / 2;
+    case PFM_ACTIVATION_RELU: *slope = 0; return x > 0;
+    case PFM_ACTIVATION_GELU_TANH:
+        inner = 1.5957691216057308 * (x + 0.044715 * x * x * x); /* sqrt(8 / pi) */
+        inner_slope = 1.5957691216057308 * (1 + 3 * 0.044715 * x * x);
+        break;
+    case PFM_ACTIVATION_QUICK_GELU:
+        inner = 1.702 * x;
+        inner_slope = 1.702;
+        break;
+    case PFM_ACTIVATION_SILU:
+    case PFM_ACTIVATION_COUNT: break;
+    }
+    double sigmoid = 1 / (1 + exp(-inner));
+    *slope = sigmoid * (1 - sigmoid) * inner_slope;
+    return sigmoid;
+}
+
+void NAME(activate)(pfm_activation kind, const void *x, void *y, size_t n)
+{
+    double slope;
+    for (size_t i = 0; i < n; i++) {
+        double value = load((const act *)x + i);
+        store((act *)y + i, value * activation_factor(kind, value, &slope));
+    }
+}
+
+void NAME(activate_backward)(pfm_activation kind, const void *x, const void *dy, void *dx, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double slope, value = load((const act *)x + i), factor = activation_factor(kind, value, &slope);
+        store((act *)dx + i, load((const act *)dy + i) * (factor + value * slope));
+    }
+}
+
+void NAME(scaled_add)(const float *a, const float *w, const void *b, float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)(a[i] + (w != NULL ? w[i] : 1) * load((const act *)b + i));
+}
+
+void NAME(scaled_add_backward)(const float *dy, const float *w, const void *b, void *db, float *dw, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (dw != NULL)
+            dw[i] += (float)(dy[i] * load((const act *)b + i));
+        store((act *)db + i, (double)dy[i] * (w != NULL ? w[i] : 1));
+    }
+}
+
 void NAME(rope)(const void *x, const float *cosine, const float *sine, float sign, void *y, size_t heads, size_t head_dim)
 {
     const act *in = x;

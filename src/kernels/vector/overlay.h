@@ -19,6 +19,12 @@
         PFM_OVERLAY_ACT(table, level, peak);                                                                                   \
         PFM_OVERLAY_ACT(table, level, rmsnorm);                                                                                \
         PFM_OVERLAY_ACT(table, level, rmsnorm_backward);                                                                       \
+        PFM_OVERLAY_ACT(table, level, layernorm);                                                                              \
+        PFM_OVERLAY_ACT(table, level, layernorm_backward);                                                                     \
+        PFM_OVERLAY_ACT(table, level, activate);                                                                               \
+        PFM_OVERLAY_ACT(table, level, activate_backward);                                                                      \
+        PFM_OVERLAY_ACT(table, level, scaled_add);                                                                             \
+        PFM_OVERLAY_ACT(table, level, scaled_add_backward);                                                                    \
         PFM_OVERLAY_ACT(table, level, rope);                                                                                   \
         PFM_OVERLAY_ACT(table, level, silu_mul);                                                                               \
         PFM_OVERLAY_ACT(table, level, silu_mul_backward);                                                                      \
