@@ -18,7 +18,9 @@ static inline size_t pfm_act_size(pfm_act_type type) { return type == PFM_ACT_F3
 
 /* Which keys a run of query rows sees: whole ranges of key rows (its ancestors: adapter, image, text prefix), then its own
  * segment up to itself. Query row q (q_begin <= q < q_end) sees every key row of the ancestors' ranges and the key rows
- * own_begin .. own_begin + own_past + (q - q_begin), both ends included. All are row numbers of the tensors given. */
+ * own_begin .. own_begin + own_past + (q - q_begin), both ends included; of a whole span every query sees them up to the last
+ * query's (an image sees all of itself). Where the queries have no keys of their own (cross-attention) the span is whole and
+ * own_past = q_begin - q_end. All are row numbers of the tensors given. */
 enum { PFM_MAX_ANCESTORS = 4 };
 typedef struct pfm_attention_span {
     int32_t q_begin, q_end;
@@ -26,7 +28,15 @@ typedef struct pfm_attention_span {
     int32_t ancestors; /* 0..PFM_MAX_ANCESTORS */
     int32_t ancestor_begin[PFM_MAX_ANCESTORS], ancestor_end[PFM_MAX_ANCESTORS];
     int32_t root; /* spans with the same root share key rows; spans of different roots share none */
+    bool whole;   /* not causal */
 } pfm_attention_span;
+
+/* How many rows of its own a query sees. */
+static inline size_t pfm_attention_span_seen(const pfm_attention_span *span, size_t query)
+{
+    size_t queries = span->whole ? (size_t)(span->q_end - span->q_begin) : query - (size_t)span->q_begin + 1;
+    return (size_t)span->own_past + queries;
+}
 
 /* One query head over one span. Pointers are to row 0 of the whole tensors, already moved to the head: row r of q is
  * q + r * q_stride (in elements). out = softmax(scale * q k^T) v over the visible keys. */

@@ -165,7 +165,7 @@ static double operations(const pfm_op_call *call)
         double rows = span->q_end - span->q_begin, whole = span->own_past;
         for (int32_t i = 0; i < span->ancestors; i++)
             whole += span->ancestor_end[i] - span->ancestor_begin[i];
-        pairs += rows * whole + rows * (rows + 1) / 2;
+        pairs += rows * whole + (span->whole ? rows * rows : rows * (rows + 1) / 2);
     }
     return 4.0 * pairs * call->attributes.heads * call->attributes.head_dim;
 }

@@ -109,6 +109,10 @@ static const attention_case cases[] = {
     {{40, 41, 40, 0, 1, {1}, {20}, 0}, 130},
     {{40, 75, 30, 10, 1, {1}, {20}, 0}, 130},
     {{0, 150, 0, 0, 0, {0}, {0}, 0}, 64},
+    /* whole: an image, an image behind others, queries without keys of their own */
+    {{0, 257, 0, 0, 0, {0}, {0}, 0, true}, 88},
+    {{100, 149, 90, 10, 1, {3}, {64}, 0, true}, 64},
+    {{10, 42, 0, -32, 1, {50}, {307}, 0, true}, 64},
 };
 
 static void test_against_reference(void **state)
@@ -118,6 +122,32 @@ static void test_against_reference(void **state)
         for (size_t i = 0; test_has_level[level] && i < sizeof cases / sizeof cases[0]; i++)
             for (int type = 0; type < PFM_ACT_COUNT; type++)
                 check_case(level, (pfm_act_type)type, &cases[i]);
+}
+
+/* Equal scores give the mean of the values that a query sees: of a whole span all of them, for the first query as for the last,
+ * whether they are its own rows or an ancestor's. */
+static void test_whole(void **state)
+{
+    (void)state;
+    enum { KEYS = 41 };
+    const pfm_attention_span spans[] = {
+        {.q_end = KEYS, .whole = true},
+        {.q_begin = 2, .q_end = 9, .own_past = -7, .ancestors = 1, .ancestor_end = {KEYS}, .whole = true}};
+    for (int level = 0; level < TEST_LEVELS; level++) {
+        const pfm_kernels *k = &test_tables[level];
+        float same[KEYS] = {0}, v[KEYS], out[KEYS], lse[KEYS];
+        void *scratch = NULL;
+        for (int i = 0; i < KEYS; i++)
+            v[i] = (float)i;
+        for (size_t s = 0; test_has_level[level] && s < 2; s++) {
+            assert_int_equal(posix_memalign(&scratch, 64, k->attention_scratch(1, KEYS) * sizeof(float)), 0);
+            pfm_attention_head head = {same, same, v, 1, 1, 1, 1, 1, out, 1, lse, 1, NULL, NULL, NULL, NULL, 0, scratch};
+            k->attention[PFM_ACT_F32](&head, &spans[s]);
+            for (int32_t q = spans[s].q_begin; q < spans[s].q_end; q++)
+                assert_true(fabsf(out[q] - 20) < 1e-4f && fabsf(lse[q] - logf(KEYS)) < 1e-5f);
+            free(scratch);
+        }
+    }
 }
 
 /* A large score drowns the others without overflow, and the result is that key's value. */
@@ -159,6 +189,7 @@ static void test_large_scores(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_reference), cmocka_unit_test(test_large_scores)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_reference), cmocka_unit_test(test_large_scores),
+                                       cmocka_unit_test(test_whole)};
     return cmocka_run_group_tests(tests, test_set_up_levels, NULL);
 }

@@ -19,7 +19,7 @@ static size_t visible_ranges(const pfm_attention_span *span, int32_t q, size_t b
         end[count] = (size_t)span->ancestor_end[a];
     }
     begin[count] = (size_t)span->own_begin;
-    end[count] = (size_t)(span->own_begin + span->own_past + (q - span->q_begin) + 1);
+    end[count] = (size_t)span->own_begin + pfm_attention_span_seen(span, (size_t)q);
     return count + 1;
 }
 

@@ -37,7 +37,7 @@ static key_list list_keys(const pfm_attention_span *span, size_t last)
     for (int32_t a = 0; a <= span->ancestors; a++) {
         bool own = a == span->ancestors;
         size_t begin = (size_t)(own ? span->own_begin : span->ancestor_begin[a]);
-        size_t end = own ? begin + (size_t)span->own_past + last - (size_t)span->q_begin + 1 : (size_t)span->ancestor_end[a];
+        size_t end = own ? begin + pfm_attention_span_seen(span, last) : (size_t)span->ancestor_end[a];
         out.ranges[out.count++] = (key_range){begin, end - begin, out.places};
         out.places += units_of(end - begin) * UNIT;
     }
@@ -123,8 +123,8 @@ static void score(const void *rows, size_t stride, size_t first, size_t count, c
 /* How many of the first lanes do not see own key t: those of the queries before it. */
 static inline size_t hidden_lanes(const pfm_attention_span *span, size_t query, size_t t)
 {
-    size_t seen = (size_t)span->own_past + query - (size_t)span->q_begin;
-    return t > seen ? t - seen : 0;
+    size_t seen = pfm_attention_span_seen(span, query);
+    return span->whole || t < seen ? 0 : t + 1 - seen;
 }
 
 static ALWAYS_INLINE vf hide(vf x, size_t hidden, size_t lane, float value)
