@@ -124,7 +124,7 @@ static void score(const void *rows, size_t stride, size_t first, size_t count, c
 static inline size_t hidden_lanes(const pfm_attention_span *span, size_t query, size_t t)
 {
     size_t seen = pfm_attention_span_seen(span, query);
-    return span->whole || t < seen ? 0 : t + 1 - seen;
+    return t < seen ? 0 : t + 1 - seen;
 }
 
 static ALWAYS_INLINE vf hide(vf x, size_t hidden, size_t lane, float value)
