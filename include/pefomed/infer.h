@@ -17,16 +17,17 @@ extern "C" {
 typedef void (*pfm_text_function)(void *user, const char *text, size_t length);
 
 typedef struct pfm_ask_options {
-    const char *run;   /* a run's folder, or a recipe file: the untrained model */
-    const char *image; /* a picture file */
-    const char *question;
+    const char *run;           /* a run's folder, or a recipe file: the untrained model */
+    const char *const *images; /* [image_count] picture files, at least one */
+    size_t image_count;
+    const char *question;    /* may say with <image>, once for each in order, where the images stand; else they come first */
     int max_tokens;          /* of the answer; 0: the recipe's eval.max_tokens */
     pfm_text_function write; /* NULL: the answer is in the result only */
     void *user;
 } pfm_ask_options;
 
 /* *json = {"answer","prompt","tokens","seconds","probability"}, the caller calls free(). prompt is the exact text given to the
- * model with <image> where the visual tokens stand; seconds is from the loaded model to the last token. */
+ * model with <image> where the visual tokens of an image stand; seconds is from the loaded model to the last token. */
 pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **json, pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- a run for other programs ---- */

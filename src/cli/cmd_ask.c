@@ -20,16 +20,24 @@ static pfm_status run(cli_call *call, pfm_error *err)
 {
     int64_t max_tokens = 0;
     char *json = NULL;
+    int last = cli_operand_count(call) - 1;
+    const char **images = calloc((size_t)last, sizeof *images);
     pfm_status status = cli_get_integer(call, "max-tokens", 1, 65536, &max_tokens, err);
+    if (images == NULL)
+        status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not list the images");
+    for (int i = 1; images != NULL && i < last; i++)
+        images[i - 1] = cli_operand(call, i);
     pfm_ask_options options = {.run = cli_operand(call, 0),
-                               .image = cli_operand(call, 1),
-                               .question = cli_operand(call, 2),
+                               .images = images,
+                               .image_count = (size_t)last - 1,
+                               .question = cli_operand(call, last),
                                .max_tokens = (int)max_tokens,
                                .write = cli_wants_json(call) ? NULL : write_piece};
     if (status == PFM_OK)
         status = pfm_ask(cli_context(call), &options, &json, err);
     if (status == PFM_OK)
         status = cli_print_text(call, json, render, err);
+    free(images);
     free(json);
     return status;
 }
@@ -42,15 +50,19 @@ static const cli_option options[] = {
 
 const cli_command cmd_ask = {
     .name = "ask",
-    .arguments = "RUN IMAGE QUESTION [--max-tokens N] [--weights FORMAT]",
-    .summary = "answers one question about an image",
-    .details = "The answer appears as it is made. --json gives {\"answer\",\"prompt\",\"tokens\",\"seconds\",\"probability\"}; "
-               "the prompt is the\n"
-               "exact text given to the model, with <image> where the visual tokens stand.\n\n"
-               "  pefomed ask runs/slake scan.jpg \"Which organ is abnormal?\"",
+    .arguments = "RUN IMAGE... QUESTION [--max-tokens N] [--weights FORMAT]",
+    .summary = "answers one question about an image, or several",
+    .details =
+        "The answer appears as it is made. --json gives {\"answer\",\"prompt\",\"tokens\",\"seconds\",\"probability\"}; "
+        "the prompt is the\n"
+        "exact text given to the model, with <image> where the visual tokens of an image stand. Several images come in their "
+        "order before\n"
+        "the question, or where it says <image>, once for each.\n\n"
+        "  pefomed ask runs/slake scan.jpg \"Which organ is abnormal?\"\n"
+        "  pefomed ask runs/mine before.jpg after.jpg \"Before: <image> After: <image> What has changed?\"",
     .options = options,
     .min_operands = 3,
-    .max_operands = 3,
+    .max_operands = -1,
     .needs_context = true,
     .run = run,
 };

@@ -17,7 +17,7 @@ static pfm_status read_image(audit_image *image, pfm_error *err)
     pfm_buffer bytes = {0};
     pfm_image picture = {0};
     pfm_error reason = PFM_ERROR_INIT;
-    const char *path = image->row->image_path;
+    const char *path = image->image->path;
     if (!pfm_path_exists(path)) {
         image->state = AUDIT_MISSING;
         return PFM_OK;
@@ -92,7 +92,7 @@ static pfm_status describe(const audit_image *image, bool full, json_t **out, pf
     if (entry == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
     PFM_TRY(pfm_json_take(entry, "split", json_string(image->split->split), err));
-    PFM_TRY(pfm_json_take(entry, "image", json_string(image->row->image), err));
+    PFM_TRY(pfm_json_take(entry, "image", json_string(image->image->name), err));
     if (full)
         PFM_TRY(pfm_json_take(entry, "rows", json_integer((json_int_t)image->rows), err));
     if (full && image->reason != NULL)

@@ -6,16 +6,16 @@
 
 #include <string.h>
 
-/* What split a holds, to look b's rows up in. Values are rows of a. */
+/* What split a holds, to look b's rows up in. Values are numbers of image files, of patients nothing. */
 typedef struct contents {
     pfm_map hashes, names, patients;
 } contents;
 
-static pfm_status add_first(pfm_map *map, const char *key, size_t row, pfm_error *err)
+static pfm_status add_first(pfm_map *map, const char *key, size_t value, pfm_error *err)
 {
     if (key == NULL || key[0] == '\0' || pfm_map_get(map, key, strlen(key), NULL))
         return PFM_OK;
-    return pfm_map_set(map, key, strlen(key), (int64_t)row, err);
+    return pfm_map_set(map, key, strlen(key), (int64_t)value, err);
 }
 
 static pfm_status collect(const audit *state, size_t s, contents *out, pfm_error *err)
@@ -23,17 +23,20 @@ static pfm_status collect(const audit *state, size_t s, contents *out, pfm_error
     pfm_status status = PFM_OK;
     for (size_t i = 0; i < state->splits[s]->count; i++) {
         const pfm_row *row = &state->splits[s]->rows[i];
-        PFM_TRY(add_first(&out->hashes, state->images[audit_image_of(state, s, row)].hash, i, err));
-        PFM_TRY(add_first(&out->names, row->image, i, err));
-        PFM_TRY(add_first(&out->patients, row->patient, i, err));
+        for (size_t k = 0; k < row->image_count; k++) {
+            size_t image = audit_image_of(state, s, &row->images[k]);
+            PFM_TRY(add_first(&out->hashes, state->images[image].hash, image, err));
+            PFM_TRY(add_first(&out->names, row->images[k].name, image, err));
+        }
+        PFM_TRY(add_first(&out->patients, row->patient, 0, err));
     }
 done:
     return status;
 }
 
-static bool find(const pfm_map *map, const char *key, int64_t *row)
+static bool find(const pfm_map *map, const char *key, int64_t *value)
 {
-    return key != NULL && key[0] != '\0' && pfm_map_get(map, key, strlen(key), row);
+    return key != NULL && key[0] != '\0' && pfm_map_get(map, key, strlen(key), value);
 }
 
 typedef struct leak {
@@ -41,29 +44,41 @@ typedef struct leak {
     json_t *images; /* pairs of names, one for each image of b */
 } leak;
 
-static pfm_status compare(const audit *state, size_t a, size_t b, const contents *held, leak *out, pfm_error *err)
+/* *leaks becomes true where split a holds the image; `seen` is of b, so that each image and name counts once. */
+static pfm_status compare_image(const audit *state, size_t b, const pfm_row_image *image, const contents *held, contents *seen,
+                                leak *out, bool *leaks, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    contents seen = {0}; /* of b, so that each image, name and patient counts once */
+    const char *hash = state->images[audit_image_of(state, b, image)].hash;
+    int64_t other = 0;
+    bool bytes = find(&held->hashes, hash, &other), name = find(&held->names, image->name, bytes ? NULL : &other);
+    bool new_bytes = bytes && !find(&seen->hashes, hash, NULL), new_name = name && !find(&seen->names, image->name, NULL);
+    out->bytes += new_bytes;
+    out->names += new_name;
+    *leaks = *leaks || bytes || name;
+    if (new_bytes || (new_name && !bytes)) {
+        json_t *pair = json_pack("{s:s, s:s}", "a", state->images[other].image->name, "b", image->name);
+        if (json_array_append_new(out->images, pair) != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
+    }
+    PFM_TRY(add_first(&seen->hashes, hash, 0, err));
+    PFM_TRY(add_first(&seen->names, image->name, 0, err));
+done:
+    return status;
+}
+
+static pfm_status compare(const audit *state, size_t b, const contents *held, leak *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    contents seen = {0};
     for (size_t i = 0; i < state->splits[b]->count; i++) {
         const pfm_row *row = &state->splits[b]->rows[i];
-        const char *hash = state->images[audit_image_of(state, b, row)].hash;
-        int64_t other = 0;
-        bool bytes = find(&held->hashes, hash, &other), name = find(&held->names, row->image, bytes ? NULL : &other);
-        bool patient = find(&held->patients, row->patient, NULL);
-        bool new_bytes = bytes && !find(&seen.hashes, hash, NULL), new_name = name && !find(&seen.names, row->image, NULL);
-        out->bytes += new_bytes;
-        out->names += new_name;
+        bool patient = find(&held->patients, row->patient, NULL), leaks = patient;
+        for (size_t k = 0; k < row->image_count; k++)
+            PFM_TRY(compare_image(state, b, &row->images[k], held, &seen, out, &leaks, err));
         out->patients += patient && !find(&seen.patients, row->patient, NULL);
-        out->questions += bytes || name || patient;
-        if (new_bytes || (new_name && !bytes)) {
-            json_t *pair = json_pack("{s:s, s:s}", "a", state->splits[a]->rows[other].image, "b", row->image);
-            if (json_array_append_new(out->images, pair) != 0)
-                PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
-        }
-        PFM_TRY(add_first(&seen.hashes, hash, i, err));
-        PFM_TRY(add_first(&seen.names, row->image, i, err));
-        PFM_TRY(add_first(&seen.patients, row->patient, i, err));
+        out->questions += leaks;
+        PFM_TRY(add_first(&seen.patients, row->patient, 0, err));
     }
 done:
     pfm_map_free(&seen.hashes);
@@ -78,7 +93,7 @@ static pfm_status add_pair(audit *state, size_t a, size_t b, const contents *hel
     leak found = {.images = json_array()};
     if (found.images == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
-    PFM_TRY(compare(state, a, b, held, &found, err));
+    PFM_TRY(compare(state, b, held, &found, err));
     json_t *entry = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:O}", "a", state->splits[a]->split, "b", state->splits[b]->split,
                               "same_bytes", (json_int_t)found.bytes, "same_name", (json_int_t)found.names, "same_patient",
                               (json_int_t)found.patients, "questions", (json_int_t)found.questions, "images", found.images);

@@ -179,10 +179,15 @@ static pfm_status question_key(const audit *state, size_t s, const pfm_row *row,
 {
     char *words = NULL;
     const json_t *language = json_object_get(row->extra, state->language_column == NULL ? "" : state->language_column);
-    pfm_status status = pfm_answer_prepare(row->question, true, &words, err);
-    if (status == PFM_OK)
-        status = pfm_string_format(out, err, "%zu %zu %s %s", s, audit_image_of(state, s, row),
-                                   json_is_string(language) ? json_string_value(language) : "", words);
+    pfm_buffer images = {0};
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_answer_prepare(row->question, true, &words, err));
+    for (size_t k = 0; k < row->image_count; k++)
+        PFM_TRY(pfm_buffer_append_format(&images, err, "%zu,", audit_image_of(state, s, &row->images[k])));
+    status = pfm_string_format(out, err, "%zu %s %s %s", s, images.data,
+                               json_is_string(language) ? json_string_value(language) : "", words);
+done:
+    pfm_buffer_free(&images);
     free(words);
     return status;
 }
@@ -191,8 +196,8 @@ static pfm_status add_example(repeats *found, const pfm_dataset *split, const pf
 {
     if (json_array_size(found->examples) >= MOST_EXAMPLES)
         return PFM_OK;
-    json_t *example = json_pack("{s:s, s:s, s:s, s:O}", "split", split->split, "image", row->image, "question", row->question,
-                                "answers", answers);
+    json_t *example = json_pack("{s:s, s:s, s:s, s:O}", "split", split->split, "image", row->images[0].name, "question",
+                                row->question, "answers", answers);
     return json_array_append_new(found->examples, example) != 0 ? no_memory(err) : PFM_OK;
 }
 

@@ -135,20 +135,38 @@ done:
     return status;
 }
 
-static pfm_status number_images(pfm_rows *rows, size_t *count, pfm_error *err)
+/* *out = the key's number, in order of first appearance. */
+static pfm_status number_of(pfm_map *seen, const char *key, size_t length, int *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_map seen = {0};
+    int64_t number = (int64_t)seen->count;
+    if (!pfm_map_get(seen, key, length, &number))
+        status = pfm_map_set(seen, key, length, number, err);
+    *out = (int)number;
+    return status;
+}
+
+static pfm_status number_images(pfm_rows *rows, pfm_dataset *dataset, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_map images = {0}, sets = {0};
+    pfm_buffer set = {0};
     for (size_t i = 0; i < rows->count; i++) {
         pfm_row *row = &rows->items[i];
-        int64_t index = (int64_t)seen.count;
-        if (!pfm_map_get(&seen, row->image_path, strlen(row->image_path), &index))
-            PFM_TRY(pfm_map_set(&seen, row->image_path, strlen(row->image_path), index, err));
-        row->image_index = (int)index;
+        pfm_buffer_clear(&set);
+        for (size_t k = 0; k < row->image_count; k++) {
+            const char *path = row->images[k].path;
+            PFM_TRY(number_of(&images, path, strlen(path), &row->images[k].index, err));
+            PFM_TRY(pfm_buffer_append(&set, path, strlen(path) + 1, err));
+        }
+        PFM_TRY(number_of(&sets, set.data, set.size, &row->image_set, err));
     }
-    *count = seen.count;
+    dataset->image_count = images.count;
+    dataset->set_count = sets.count;
 done:
-    pfm_map_free(&seen);
+    pfm_buffer_free(&set);
+    pfm_map_free(&images);
+    pfm_map_free(&sets);
     return status;
 }
 
@@ -170,7 +188,7 @@ pfm_status pfm_dataset_load(const char *name, const char *path, const char *spli
     PFM_TRY(pfm_string_copy(name, &dataset->name, err));
     PFM_TRY(pfm_string_copy(split, &dataset->split, err));
     PFM_TRY(make_ids_unique(&rows, err));
-    PFM_TRY(number_images(&rows, &dataset->image_count, err));
+    PFM_TRY(number_images(&rows, dataset, err));
     dataset->rows = rows.items;
     dataset->count = rows.count;
     rows = (pfm_rows){0};
@@ -196,17 +214,19 @@ void pfm_dataset_free(pfm_dataset *dataset)
 pfm_status pfm_dataset_check_images(const pfm_dataset *dataset, pfm_error *err)
 {
     const pfm_row *first = NULL;
+    const char *path = NULL;
     size_t missing = 0;
     int reason = 0, next = 0;
     for (size_t i = 0; i < dataset->count; i++) {
         const pfm_row *row = &dataset->rows[i];
-        if (row->image_index < next) /* numbered in order of appearance: seen before */
-            continue;
-        next = row->image_index + 1;
-        if (access(row->image_path, R_OK) == 0)
-            continue;
-        if (missing++ == 0) {
+        for (size_t k = 0; k < row->image_count; k++) {
+            if (row->images[k].index < next) /* numbered in order of appearance: seen before */
+                continue;
+            next = row->images[k].index + 1;
+            if (access(row->images[k].path, R_OK) == 0 || missing++ > 0)
+                continue;
             first = row;
+            path = row->images[k].path;
             reason = errno;
         }
     }
@@ -216,27 +236,49 @@ pfm_status pfm_dataset_check_images(const pfm_dataset *dataset, pfm_error *err)
     if (missing > 1)
         (void)snprintf(others, sizeof others, " (and %zu more images of %zu)", missing - 1, dataset->image_count);
     return pfm_error_set(err, PFM_ERROR_IO, "%s %s, row %s: cannot open its image %s: %s%s", dataset->name, dataset->split,
-                         first->id, first->image_path, strerror(reason), others);
+                         first->id, path, strerror(reason), others);
+}
+
+pfm_status pfm_dataset_list_paths(const pfm_dataset *dataset, const char ***out, pfm_error *err)
+{
+    pfm_status status = pfm_allocate(dataset->image_count, sizeof **out, out, err);
+    for (size_t i = 0; status == PFM_OK && i < dataset->count; i++) {
+        const pfm_row *row = &dataset->rows[i];
+        for (size_t k = 0; k < row->image_count; k++)
+            (*out)[row->images[k].index] = row->images[k].path;
+    }
+    return status;
 }
 
 static void hash_text(pfm_hash *hash, const char *text) { pfm_hash_update(hash, text, strlen(text) + 1); }
+
+static pfm_status hash_images(pfm_hash *hash, const pfm_row *row, bool *seen, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_hash_hex bytes;
+    for (size_t k = 0; k < row->image_count; k++) {
+        const pfm_row_image *image = &row->images[k];
+        if (!seen[image->index]) {
+            PFM_TRY(pfm_hash_file(image->path, bytes, err));
+            hash_text(hash, bytes);
+            seen[image->index] = true;
+        }
+        hash_text(hash, image->name);
+    }
+done:
+    return status;
+}
 
 pfm_status pfm_dataset_hash(const pfm_dataset *dataset, pfm_hash_hex out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_hash *hash = NULL;
-    pfm_hash_hex image;
     bool *seen = NULL;
     PFM_TRY(pfm_hash_create(&hash, err));
     PFM_TRY(pfm_allocate(dataset->image_count, sizeof *seen, &seen, err));
     for (size_t i = 0; i < dataset->count; i++) {
         const pfm_row *row = &dataset->rows[i];
-        if (!seen[row->image_index]) {
-            PFM_TRY(pfm_hash_file(row->image_path, image, err));
-            hash_text(hash, image);
-            seen[row->image_index] = true;
-        }
-        hash_text(hash, row->image);
+        PFM_TRY(hash_images(hash, row, seen, err));
         hash_text(hash, row->question);
         hash_text(hash, row->answer);
     }
@@ -276,18 +318,18 @@ done:
     return status;
 }
 
-pfm_status pfm_dataset_order_by_image(const pfm_dataset *dataset, size_t **out, pfm_error *err)
+pfm_status pfm_dataset_order_by_images(const pfm_dataset *dataset, size_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t *next = NULL, *order = NULL;
-    PFM_TRY(pfm_allocate(dataset->image_count + 1, sizeof *next, &next, err));
+    PFM_TRY(pfm_allocate(dataset->set_count + 1, sizeof *next, &next, err));
     PFM_TRY(pfm_allocate(dataset->count, sizeof *order, &order, err));
     for (size_t i = 0; i < dataset->count; i++)
-        next[dataset->rows[i].image_index + 1]++;
-    for (size_t image = 0; image < dataset->image_count; image++)
-        next[image + 1] += next[image];
+        next[dataset->rows[i].image_set + 1]++;
+    for (size_t set = 0; set < dataset->set_count; set++)
+        next[set + 1] += next[set];
     for (size_t i = 0; i < dataset->count; i++)
-        order[next[dataset->rows[i].image_index]++] = i;
+        order[next[dataset->rows[i].image_set]++] = i;
     *out = order;
 done:
     free(next);

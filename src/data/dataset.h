@@ -14,22 +14,32 @@
 
 typedef enum pfm_answer_type { PFM_ANSWER_OPEN, PFM_ANSWER_CLOSED } pfm_answer_type;
 
+typedef struct pfm_row_image {
+    char *name; /* as the data set writes it */
+    char *path; /* the file to open */
+    int index;  /* 0..image_count-1 of the data set, in order of first appearance */
+} pfm_row_image;
+
 typedef struct pfm_row {
-    char *id;         /* the data set's own, else a made one; unique within the split */
-    char *image;      /* as the data set writes it */
-    char *image_path; /* the file to open */
-    char *question;   /* as the data set writes it; "" for a report */
-    char *answer;     /* as the data set writes it, a number as its JSON text; a report's text */
+    char *id;              /* the data set's own, else a made one; unique within the split */
+    pfm_row_image *images; /* [image_count] in the order in which the model sees them; at least one */
+    size_t image_count;
+    char *question; /* as the data set writes it; "" for a caption or report */
+    char *answer;   /* as the data set writes it, a number as its JSON text; a caption's or report's text */
     pfm_answer_type answer_type;
-    char *patient;   /* NULL where the data set does not say */
-    json_t *extra;   /* object: the columns that no field above holds, as in the data */
-    int image_index; /* 0..image_count-1, in order of first appearance */
+    char *patient; /* NULL where the data set does not say */
+    json_t *extra; /* object: the columns that no field above holds, as in the data */
+    int image_set; /* 0..set_count-1, in order of first appearance: equal where rows have equal images in equal order */
 } pfm_row;
+
+/* Otherwise its answer is a caption or report of what the images show. */
+static inline bool pfm_row_asks(const pfm_row *row) { return row->question[0] != '\0'; }
 
 typedef struct pfm_dataset {
     char *name, *split;
-    pfm_row *rows; /* [count], in the split's order */
-    size_t count, image_count;
+    pfm_row *rows;             /* [count], in the split's order */
+    size_t count, image_count; /* rows, distinct images */
+    size_t set_count;          /* distinct lists of images; image_count where every row has one */
 } pfm_dataset;
 
 typedef struct pfm_dataset_options {
@@ -59,6 +69,9 @@ pfm_status pfm_dataset_has_split(const char *name, const char *path, const char 
 /* IO where the file of some image cannot be opened: names the first row and counts the others. */
 pfm_status pfm_dataset_check_images(const pfm_dataset *dataset, pfm_error *err) PFM_MUST_CHECK;
 
+/* *out [image_count] = the image files by their index; the paths are borrowed, release the list with free(). */
+pfm_status pfm_dataset_list_paths(const pfm_dataset *dataset, const char ***out, pfm_error *err) PFM_MUST_CHECK;
+
 /* A hash of the rows in their order: each image's name and bytes, question and answer. Where the files lie does not matter. IO
  * where an image cannot be read. */
 pfm_status pfm_dataset_hash(const pfm_dataset *dataset, pfm_hash_hex out, pfm_error *err) PFM_MUST_CHECK;
@@ -66,9 +79,9 @@ pfm_status pfm_dataset_hash(const pfm_dataset *dataset, pfm_hash_hex out, pfm_er
 /* pfm_dataset_names, which lists them, is public: pefomed/data.h. */
 bool pfm_dataset_is_known(const char *name);
 
-/* *out [count] = the rows' numbers, those of one image together, images in the order of their first row; release with free().
+/* *out [count] = the rows' numbers, those of one image_set together, sets in the order of their first row; release with free().
  */
-pfm_status pfm_dataset_order_by_image(const pfm_dataset *dataset, size_t **out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_dataset_order_by_images(const pfm_dataset *dataset, size_t **out, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = an answer as a model learns it: blanks around it removed, in lower case (Unicode's simple mapping) where asked.
  * Release with free(). */

@@ -41,6 +41,22 @@ done:
     return status;
 }
 
+static pfm_status collect_image(audit *state, size_t s, const pfm_row_image *shown, pfm_map *seen, size_t *capacity,
+                                pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    int64_t image = (int64_t)state->image_count;
+    if (!pfm_map_get(seen, shown->path, strlen(shown->path), &image)) {
+        PFM_TRY(pfm_array_reserve(&state->images, capacity, state->image_count + 1, sizeof *state->images, err));
+        PFM_TRY(pfm_map_set(seen, shown->path, strlen(shown->path), image, err));
+        state->images[state->image_count++] = (audit_image){.split = state->splits[s], .image = shown};
+    }
+    state->images[image].rows++;
+    state->image_of[s][shown->index] = (size_t)image;
+done:
+    return status;
+}
+
 /* Gathers the distinct files of all splits. */
 static pfm_status collect_images(audit *state, pfm_error *err)
 {
@@ -51,15 +67,8 @@ static pfm_status collect_images(audit *state, pfm_error *err)
         const pfm_dataset *split = state->splits[s];
         PFM_TRY(pfm_allocate(split->image_count, sizeof(size_t), &state->image_of[s], err));
         for (size_t i = 0; i < split->count; i++) {
-            const pfm_row *row = &split->rows[i];
-            int64_t image = (int64_t)state->image_count;
-            if (!pfm_map_get(&seen, row->image_path, strlen(row->image_path), &image)) {
-                PFM_TRY(pfm_array_reserve(&state->images, &capacity, state->image_count + 1, sizeof *state->images, err));
-                PFM_TRY(pfm_map_set(&seen, row->image_path, strlen(row->image_path), image, err));
-                state->images[state->image_count++] = (audit_image){.split = split, .row = row};
-            }
-            state->images[image].rows++;
-            state->image_of[s][row->image_index] = (size_t)image;
+            for (size_t k = 0; k < split->rows[i].image_count; k++)
+                PFM_TRY(collect_image(state, s, &split->rows[i].images[k], &seen, &capacity, err));
         }
     }
 done:

@@ -9,9 +9,9 @@
 typedef enum audit_state { AUDIT_UNSEEN, AUDIT_GOOD, AUDIT_MISSING, AUDIT_UNREADABLE } audit_state;
 
 typedef struct audit_image {
-    const pfm_dataset *split; /* the first that shows it */
-    const pfm_row *row;       /* the first row there */
-    size_t rows;              /* in all splits */
+    const pfm_dataset *split;   /* the first that shows it */
+    const pfm_row_image *image; /* of the first row there */
+    size_t rows;                /* in all splits; a row counts once for each place where it shows the image */
     audit_state state;
     char *reason; /* of UNREADABLE */
     pfm_hash_hex hash;
@@ -21,7 +21,7 @@ typedef struct audit_image {
 
 typedef struct audit {
     pfm_dataset **splits; /* [split_count] */
-    size_t **image_of;    /* [split_count][image_index]: the number in images */
+    size_t **image_of;    /* [split_count][image's index]: the number in images */
     size_t split_count;
     audit_image *images; /* distinct files, [image_count] */
     size_t image_count;
@@ -29,10 +29,10 @@ typedef struct audit {
     size_t problems;
 } audit;
 
-/* The image file of a row of split s. */
-static inline size_t audit_image_of(const audit *state, size_t s, const pfm_row *row)
+/* The file behind an image of a row of split s. */
+static inline size_t audit_image_of(const audit *state, size_t s, const pfm_row_image *image)
 {
-    return state->image_of[s][row->image_index];
+    return state->image_of[s][image->index];
 }
 
 /* Reads, hashes and decodes every image file. */

@@ -23,9 +23,10 @@ typedef struct pfm_rows {
 void pfm_row_free(pfm_row *row); /* what it holds, not the row itself */
 void pfm_rows_free(pfm_rows *rows);
 
-/* The columns' names; NULL where the format has none. */
+/* The columns' names; NULL where the format has none. `images` is a list of names, whose first `image` may repeat. Where there
+ * is no column `question`, rows ask nothing: their answers are captions. */
 typedef struct pfm_columns {
-    const char *id, *image, *question, *answer, *report, *answer_type, *patient;
+    const char *id, *image, *images, *question, *answer, *report, *answer_type, *patient;
     bool needs_answer_type; /* otherwise yes and no are closed, all else is open, where it is absent */
 } pfm_columns;
 
@@ -44,7 +45,7 @@ typedef struct pfm_dataset_format {
     const pfm_json_splits *layout; /* NULL, or the functions are NULL */
     /* Adds the splits that there are, under their canonical names. */
     pfm_status (*list_splits)(const char *path, const pfm_dataset_options *options, pfm_names *out, pfm_error *err);
-    /* Adds the rows of a split that list_splits named, in the file's order. image_index is not set; ids may repeat. */
+    /* Adds the rows of a split that list_splits named, in the file's order. Images are not numbered; ids may repeat. */
     pfm_status (*read)(const char *path, const char *split, const pfm_dataset_options *options, pfm_rows *out, pfm_error *err);
 } pfm_dataset_format;
 
@@ -67,6 +68,8 @@ typedef struct pfm_row_place {
     size_t number;           /* from 1 */
     const char *split, *image_folder;
 } pfm_row_place;
+
+enum { PFM_ROW_MOST_IMAGES = 1000 };
 
 /* *out = the row in a JSON object. FORMAT names the place and the column. */
 pfm_status pfm_row_read(const json_t *object, const pfm_columns *columns, const pfm_row_place *place, pfm_row *out,
@@ -96,6 +99,9 @@ typedef struct pfm_records {
 } pfm_records; /* start with {0} */
 pfm_status pfm_records_take(pfm_records *records, json_t *object, size_t line, pfm_error *err) PFM_MUST_CHECK;
 void pfm_records_free(pfm_records *records);
+/* Adds the values of JSON lines; empty lines are passed over. */
+pfm_status pfm_json_lines_parse(const char *text, size_t length, const char *file, pfm_records *out,
+                                pfm_error *err) PFM_MUST_CHECK;
 /* Adds the records of a CSV file (RFC 4180, UTF-8, the first record names the columns); every value is a string. */
 pfm_status pfm_csv_parse(const char *text, size_t length, const char *file, pfm_records *out, pfm_error *err) PFM_MUST_CHECK;
 

@@ -97,7 +97,8 @@ pfm_status pfm_rows_hold_out(pfm_rows *rows, const char *split, const pfm_datase
         parent[i] = i;
     for (size_t i = 0; i < rows->count; i++) {
         any_patient = any_patient || rows->items[i].patient != NULL;
-        PFM_TRY(join_equal(&images, rows->items[i].image_path, i, parent, err));
+        for (size_t k = 0; k < rows->items[i].image_count; k++)
+            PFM_TRY(join_equal(&images, rows->items[i].images[k].path, i, parent, err));
         if (by_patient)
             PFM_TRY(join_equal(&patients, rows->items[i].patient, i, parent, err));
     }

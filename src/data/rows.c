@@ -57,8 +57,11 @@ void pfm_names_free(pfm_names *names)
 void pfm_row_free(pfm_row *row)
 {
     free(row->id);
-    free(row->image);
-    free(row->image_path);
+    for (size_t i = 0; i < row->image_count; i++) {
+        free(row->images[i].name);
+        free(row->images[i].path);
+    }
+    free(row->images);
     free(row->question);
     free(row->answer);
     free(row->patient);
@@ -154,6 +157,72 @@ static pfm_status copy_required(const json_t *object, const char *column, const 
     return status;
 }
 
+/* Takes the name, also on error. */
+static pfm_status take_image(pfm_row *row, char *name, const char *column, const pfm_row_place *place, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *path = NULL;
+    if (name[0] == '\0') {
+        status = refuse(place, column, "is empty; every row needs it", err);
+        goto done;
+    }
+    PFM_TRY(pfm_path_join(place->image_folder, name, &path, err));
+    size_t capacity = row->image_count;
+    PFM_TRY(pfm_array_reserve(&row->images, &capacity, row->image_count + 1, sizeof *row->images, err));
+    row->images[row->image_count++] = (pfm_row_image){.name = name, .path = path};
+    name = path = NULL;
+done:
+    free(name);
+    free(path);
+    return status;
+}
+
+/* The images of the list; `first` NULL, or the name that the row gives as its image. */
+static pfm_status read_image_list(const json_t *list, const char *first, const pfm_columns *columns, const pfm_row_place *place,
+                                  pfm_row *row, pfm_error *err)
+{
+    size_t count = json_array_size(list);
+    if (!json_is_array(list) || count == 0)
+        return refuse(place, columns->images, "must be a list of at least one image", err);
+    if (count > PFM_ROW_MOST_IMAGES)
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s %s %zu: \"%s\" holds %zu images; %d are the most", place->file,
+                             place->unit, place->number, columns->images, count, PFM_ROW_MOST_IMAGES);
+    for (size_t i = 0; i < count; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        char *name = NULL;
+        if (text == NULL || text[0] == '\0')
+            return refuse(place, columns->images, "must hold names of images, none of them empty", err);
+        pfm_status status = pfm_string_copy(text, &name, err);
+        if (status == PFM_OK)
+            status = take_image(row, name, columns->images, place, err);
+        if (status != PFM_OK)
+            return status;
+    }
+    if (first != NULL && first[0] != '\0' && strcmp(first, row->images[0].name) != 0)
+        return pfm_error_set(
+            err, PFM_ERROR_FORMAT,
+            "%s %s %zu: \"%s\" is %.80s and \"%s\" begins with %.80s; they must be the same, or only one given", place->file,
+            place->unit, place->number, columns->image, first, columns->images, row->images[0].name);
+    return PFM_OK;
+}
+
+static pfm_status read_images(const json_t *object, const pfm_columns *columns, const pfm_row_place *place, pfm_row *row,
+                              pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *name = NULL;
+    const json_t *list = get(object, columns->images);
+    if (list == NULL) {
+        PFM_TRY(copy_required(object, columns->image, place, &name, err));
+        return take_image(row, name, columns->image, place, err);
+    }
+    PFM_TRY(copy_scalar(object, columns->image, place, &name, err));
+    status = read_image_list(list, name, columns, place, row, err);
+done:
+    free(name);
+    return status;
+}
+
 /* Compares the text, blanks around it apart, with a lower-case word. */
 static bool is_word(const char *text, const char *word)
 {
@@ -188,7 +257,7 @@ static pfm_status read_question_and_answer(const json_t *object, const pfm_colum
     pfm_status status = PFM_OK;
     bool report = get(object, columns->report) != NULL && get(object, columns->answer) == NULL;
     PFM_TRY(copy_required(object, report ? columns->report : columns->answer, place, &row->answer, err));
-    if (report && get(object, columns->question) == NULL)
+    if (columns->question == NULL || (report && get(object, columns->question) == NULL))
         PFM_TRY(pfm_string_copy("", &row->question, err));
     else
         PFM_TRY(copy_required(object, columns->question, place, &row->question, err));
@@ -198,8 +267,8 @@ done:
 
 static pfm_status read_extra(const json_t *object, const pfm_columns *columns, pfm_row *row, pfm_error *err)
 {
-    const char *const used[] = {columns->id,     columns->image,       columns->question, columns->answer,
-                                columns->report, columns->answer_type, columns->patient};
+    const char *const used[] = {columns->id,     columns->image,  columns->images,      columns->question,
+                                columns->answer, columns->report, columns->answer_type, columns->patient};
     row->extra = json_copy((json_t *)(uintptr_t)object); /* shallow; json_copy does not change what it copies */
     if (row->extra == NULL)
         return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read a row");
@@ -221,12 +290,7 @@ pfm_status pfm_row_read(const json_t *object, const pfm_columns *columns, const 
     PFM_TRY(copy_scalar(object, columns->id, place, &row.id, err));
     if (row.id == NULL)
         PFM_TRY(pfm_string_format(&row.id, err, "%s-%zu", place->split, place->number));
-    PFM_TRY(copy_required(object, columns->image, place, &row.image, err));
-    if (row.image[0] == '\0') {
-        status = refuse(place, columns->image, "is empty; every row needs it", err);
-        goto done;
-    }
-    PFM_TRY(pfm_path_join(place->image_folder, row.image, &row.image_path, err));
+    PFM_TRY(read_images(object, columns, place, &row, err));
     PFM_TRY(read_question_and_answer(object, columns, place, &row, err));
     PFM_TRY(read_answer_type(object, columns, place, &row, err));
     PFM_TRY(copy_scalar(object, columns->patient, place, &row.patient, err));

@@ -9,11 +9,11 @@
 static const uint64_t STREAM = 0x73616d70; /* "samp": the upper half of the random streams of this file */
 
 struct pfm_sampler {
-    size_t rows, images, group, batch;
+    size_t rows, sets, group, batch;
     uint64_t seed;
-    size_t *by_image;      /* [rows]: row numbers, image after image */
-    size_t *first;         /* [images + 1]: where an image begins in by_image */
-    size_t *shuffled;      /* [rows]: by_image, each image's rows shuffled */
+    size_t *by_set;        /* [rows]: row numbers, one set of images after the other */
+    size_t *first;         /* [sets + 1]: where a set begins in by_set */
+    size_t *shuffled;      /* [rows]: by_set, each set's rows shuffled */
     size_t *runs;          /* [run count]: where each run begins in shuffled; scratch */
     size_t *order, *marks; /* [rows]: the epoch's rows, and the number of the run of each */
     size_t epoch;          /* whose order this is; SIZE_MAX: none */
@@ -23,7 +23,7 @@ void pfm_sampler_free(pfm_sampler *sampler)
 {
     if (sampler == NULL)
         return;
-    free(sampler->by_image);
+    free(sampler->by_set);
     free(sampler->first);
     free(sampler->shuffled);
     free(sampler->runs);
@@ -32,21 +32,21 @@ void pfm_sampler_free(pfm_sampler *sampler)
     free(sampler);
 }
 
-/* Sorts the rows by image, keeping their order (counting sort). */
-static pfm_status sort_by_image(pfm_sampler *sampler, const pfm_dataset *dataset, pfm_error *err)
+/* Sorts the rows by their images, keeping their order (counting sort). */
+static pfm_status sort_by_set(pfm_sampler *sampler, const pfm_dataset *dataset, pfm_error *err)
 {
     size_t *next = NULL;
-    pfm_status status = pfm_allocate(sampler->images, sizeof *next, &next, err);
+    pfm_status status = pfm_allocate(sampler->sets, sizeof *next, &next, err);
     if (status != PFM_OK)
         return status;
     for (size_t i = 0; i < sampler->rows; i++)
-        sampler->first[dataset->rows[i].image_index + 1]++;
-    for (size_t i = 0; i < sampler->images; i++) {
+        sampler->first[dataset->rows[i].image_set + 1]++;
+    for (size_t i = 0; i < sampler->sets; i++) {
         sampler->first[i + 1] += sampler->first[i];
         next[i] = sampler->first[i];
     }
     for (size_t i = 0; i < sampler->rows; i++)
-        sampler->by_image[next[dataset->rows[i].image_index]++] = i;
+        sampler->by_set[next[dataset->rows[i].image_set]++] = i;
     free(next);
     return PFM_OK;
 }
@@ -61,18 +61,18 @@ pfm_status pfm_sampler_create(const pfm_dataset *dataset, int group, int batch, 
                  dataset->count, group);
     PFM_TRY(pfm_allocate(1, sizeof *sampler, &sampler, err));
     sampler->rows = dataset->count;
-    sampler->images = dataset->image_count;
+    sampler->sets = dataset->set_count;
     sampler->group = (size_t)group;
     sampler->batch = (size_t)batch;
     sampler->seed = seed;
     sampler->epoch = SIZE_MAX;
-    PFM_TRY(pfm_allocate(sampler->rows, sizeof(size_t), &sampler->by_image, err));
+    PFM_TRY(pfm_allocate(sampler->rows, sizeof(size_t), &sampler->by_set, err));
     PFM_TRY(pfm_allocate(sampler->rows, sizeof(size_t), &sampler->shuffled, err));
     PFM_TRY(pfm_allocate(sampler->rows, sizeof(size_t), &sampler->runs, err));
     PFM_TRY(pfm_allocate(sampler->rows, sizeof(size_t), &sampler->order, err));
     PFM_TRY(pfm_allocate(sampler->rows, sizeof(size_t), &sampler->marks, err));
-    PFM_TRY(pfm_allocate(sampler->images + 1, sizeof(size_t), &sampler->first, err));
-    PFM_TRY(sort_by_image(sampler, dataset, err));
+    PFM_TRY(pfm_allocate(sampler->sets + 1, sizeof(size_t), &sampler->first, err));
+    PFM_TRY(sort_by_set(sampler, dataset, err));
     *out = sampler;
     sampler = NULL;
 done:
@@ -80,7 +80,8 @@ done:
     return status;
 }
 
-/* Makes the order of an epoch. A run's beginning tells its image and its end: the next multiple of `group` within the image. */
+/* Makes the order of an epoch. A run's beginning tells its images and its end: the next multiple of `group` within their set.
+ */
 static pfm_status prepare_epoch(pfm_sampler *sampler, size_t epoch, pfm_error *err)
 {
     if (sampler->epoch == epoch)
@@ -91,9 +92,9 @@ static pfm_status prepare_epoch(pfm_sampler *sampler, size_t epoch, pfm_error *e
         return status;
     pfm_random random = pfm_random_start(sampler->seed, STREAM << 32 | (uint32_t)epoch);
     for (size_t i = 0; i < sampler->rows; i++)
-        sampler->shuffled[i] = sampler->by_image[i];
-    for (size_t image = 0; image < sampler->images; image++) {
-        size_t begin = sampler->first[image], end = sampler->first[image + 1];
+        sampler->shuffled[i] = sampler->by_set[i];
+    for (size_t set = 0; set < sampler->sets; set++) {
+        size_t begin = sampler->first[set], end = sampler->first[set + 1];
         pfm_random_shuffle(&random, sampler->shuffled + begin, end - begin);
         for (; begin < end; begin += sampler->group) {
             ends[begin] = end - begin < sampler->group ? end : begin + sampler->group;

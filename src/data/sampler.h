@@ -1,9 +1,9 @@
 /* The order of learning: which rows make up each step, a pure function of (seed, step), so that a resume has nothing to
  * restore.
  *
- * An epoch's order: the rows of each image, shuffled, are cut into runs of at most `group`; the runs are shuffled. The orders
- * of all epochs stand one behind the other, and step s takes the places s*batch .. s*batch+batch-1 of that line: a run that
- * crosses a step's end is divided, and the last step of an epoch goes on into the next. */
+ * An epoch's order: the rows of the same images, shuffled, are cut into runs of at most `group`; the runs are shuffled. The
+ * orders of all epochs stand one behind the other, and step s takes the places s*batch .. s*batch+batch-1 of that line: a run
+ * that crosses a step's end is divided, and the last step of an epoch goes on into the next. */
 #ifndef PFM_DATA_SAMPLER_H
 #define PFM_DATA_SAMPLER_H
 
@@ -11,7 +11,7 @@
 
 typedef struct pfm_sampler pfm_sampler;
 
-/* The data set's image numbers are copied. USAGE: an empty data set, group or batch below 1. */
+/* The data set's image_set numbers are copied. USAGE: an empty data set, group or batch below 1. */
 pfm_status pfm_sampler_create(const pfm_dataset *dataset, int group, int batch, uint64_t seed, pfm_sampler **out,
                               pfm_error *err) PFM_MUST_CHECK;
 void pfm_sampler_free(pfm_sampler *sampler);

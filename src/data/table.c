@@ -1,5 +1,6 @@
-/* A table of one's own: a CSV or JSON-lines file with the columns image, question, answer (or report) and, where there are,
- * patient, split, answer_type and id; image files are relative to it. Without a validation split one is held back. */
+/* A table of one's own: a CSV or JSON-lines file with the columns image (or images), question, answer (or report) and, where
+ * there are, patient, split, answer_type and id; image files are relative to it. Several images are a list in JSON and names
+ * separated by ';' in CSV. Without a validation split one is held back. */
 #include "data/format.h"
 
 #include "base/file.h"
@@ -11,35 +12,12 @@
 
 static const pfm_columns columns = {.id = "id",
                                     .image = "image",
+                                    .images = "images",
                                     .question = "question",
                                     .answer = "answer",
                                     .report = "report",
                                     .answer_type = "answer_type",
                                     .patient = "patient"};
-
-static pfm_status parse_lines(const char *text, size_t length, const char *file, pfm_records *out, pfm_error *err)
-{
-    size_t line = 0;
-    for (size_t begin = 0; text != NULL && begin < length;) {
-        const char *end = memchr(text + begin, '\n', length - begin);
-        size_t size = end == NULL ? length - begin : (size_t)(end - (text + begin));
-        size_t blank = 0;
-        line++;
-        while (blank < size && strchr(" \t\r", text[begin + blank]) != NULL)
-            blank++;
-        if (blank < size) {
-            json_error_t reason;
-            json_t *value = json_loadb(text + begin, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &reason);
-            if (value == NULL)
-                return pfm_error_set(err, PFM_ERROR_FORMAT, "%s line %zu: not JSON: %s", file, line, reason.text);
-            pfm_status status = pfm_records_take(out, value, line, err);
-            if (status != PFM_OK)
-                return status;
-        }
-        begin += size + 1;
-    }
-    return PFM_OK;
-}
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -50,7 +28,7 @@ static bool ends_with(const char *text, const char *end)
 /* Empty cells of the columns that we know are absent values. */
 static void drop_empty(json_t *object)
 {
-    static const char *const optional[] = {"id", "question", "answer", "report", "answer_type", "patient", "split"};
+    static const char *const optional[] = {"id", "images", "question", "answer", "report", "answer_type", "patient", "split"};
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
         const char *text = json_string_value(json_object_get(object, optional[i]));
         if (text != NULL && text[0] == '\0')
@@ -60,9 +38,9 @@ static void drop_empty(json_t *object)
 
 static pfm_status check_columns(const json_t *object, const char *file, pfm_error *err)
 {
-    if (json_object_get(object, "image") == NULL)
+    if (json_object_get(object, "image") == NULL && json_object_get(object, "images") == NULL)
         return pfm_error_set(err, PFM_ERROR_FORMAT,
-                             "%s: has no column 'image'; a table has image, question and answer (or report)", file);
+                             "%s: has no column 'image'; a table has image (or images), question and answer (or report)", file);
     if (json_object_get(object, "report") != NULL)
         return PFM_OK;
     const char *missing = json_object_get(object, "question") == NULL ? "question"
@@ -72,6 +50,28 @@ static pfm_status check_columns(const json_t *object, const char *file, pfm_erro
         return pfm_error_set(err, PFM_ERROR_FORMAT,
                              "%s: has no column '%s'; a table has image, question and answer (or report)", file, missing);
     return PFM_OK;
+}
+
+/* "a.png; b.png" becomes a list; blanks around the names are not theirs. */
+static pfm_status split_images(json_t *object, pfm_error *err)
+{
+    const char *text = json_string_value(json_object_get(object, "images"));
+    if (text == NULL || text[0] == '\0')
+        return PFM_OK;
+    json_t *list = json_array();
+    bool good = list != NULL, more = true;
+    while (good && more) {
+        text += strspn(text, " \t");
+        size_t length = strcspn(text, ";"), end = length;
+        while (end > 0 && strchr(" \t", text[end - 1]) != NULL)
+            end--;
+        good = json_array_append_new(list, json_stringn(text, end)) == 0;
+        more = text[length] == ';';
+        text += length + more;
+    }
+    good = good && json_object_set(object, "images", list) == 0;
+    json_decref(list);
+    return good ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read a list of images");
 }
 
 static pfm_status load_records(const char *path, pfm_records *out, pfm_error *err)
@@ -84,11 +84,13 @@ static pfm_status load_records(const char *path, pfm_records *out, pfm_error *er
     size_t first = text.data == NULL ? 0 : strspn(text.data, " \t\r\n");
     bool lines = ends_with(path, ".jsonl") || ends_with(path, ".ndjson") || ends_with(path, ".json");
     if (lines || (!ends_with(path, ".csv") && text.data != NULL && text.data[first] == '{'))
-        PFM_TRY(parse_lines(text.data, text.size, path, out, err));
+        PFM_TRY(pfm_json_lines_parse(text.data, text.size, path, out, err));
     else {
         PFM_TRY(pfm_csv_parse(text.data == NULL ? "" : text.data, text.size, path, out, err));
         if (out->count > 0)
             PFM_TRY(check_columns(out->items[0], path, err));
+        for (size_t i = 0; i < out->count; i++)
+            PFM_TRY(split_images(out->items[i], err));
     }
     for (size_t i = 0; i < out->count; i++)
         drop_empty(out->items[i]);

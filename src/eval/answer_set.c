@@ -14,8 +14,9 @@ static bool ends_with(const char *text, const char *tail)
 
 static bool names_a_row(const char *name)
 {
-    static const char *const names[] = {"id",        "qid",         "image",   "question", "answer", "prediction",
-                                        "reference", "answer_type", "correct", "seconds",  "tokens", "probability"};
+    static const char *const names[] = {"id",      "qid",        "image",      "images",      "question",
+                                        "answer",  "prediction", "reference",  "answer_type", "correct",
+                                        "seconds", "tokens",     "probability"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0)
             return true;
@@ -186,28 +187,12 @@ done:
     return status;
 }
 
-static pfm_status check_report(const json_t *row, const pfm_place *place, pfm_error *err)
-{
-    pfm_place_text where;
-    pfm_number_text number;
-    const json_t *reference = json_object_get(row, "reference");
-    if (reference == NULL)
-        reference = json_object_get(row, "answer");
-    if (pfm_json_text(reference, number) == NULL)
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: \"reference\" (or \"answer\") %s", pfm_place_format(place, where),
-                             reference == NULL ? "is missing" : "must be a string");
-    if (pfm_json_text(json_object_get(row, "prediction"), number) == NULL)
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: \"prediction\" is missing or no string",
-                             pfm_place_format(place, where));
-    return PFM_OK;
-}
-
 pfm_status pfm_answer_set_add(void *user, json_t *json, const pfm_place *place, pfm_error *err)
 {
     pfm_answer_set *set = user;
     pfm_status status = PFM_OK;
     if (set->reports)
-        PFM_TRY(check_report(json, place, err));
+        PFM_TRY(pfm_report_check(json, place, err));
     else
         PFM_TRY(pfm_prediction_check(json, place, err));
     pfm_answer_row row = {.probability = NAN, .kind = PFM_KIND_UNKNOWN};

@@ -44,8 +44,8 @@ enum { PFM_ANSWER_MAX_VALUES = 40, PFM_ANSWER_MAX_VALUE_BYTES = 64 };
 /* Checks a prediction and adds it. A pfm_row_function whose user is the set. */
 pfm_status pfm_answer_set_add(void *user, json_t *json, const pfm_place *place, pfm_error *err) PFM_MUST_CHECK;
 /* Whether a score is split by this column. It is, unless its name says what a row is rather than what kind (id, qid, image,
- * question, answer, prediction, reference, probability, correct, seconds, tokens and names that end in _id or _name), or a
- * value is longer than PFM_ANSWER_MAX_VALUE_BYTES, or there are more than PFM_ANSWER_MAX_VALUES values. Values are strings
+ * images, question, answer, prediction, reference, probability, correct, seconds, tokens and names that end in _id or _name),
+ * or a value is longer than PFM_ANSWER_MAX_VALUE_BYTES, or there are more than PFM_ANSWER_MAX_VALUES values. Values are strings
  * (blanks around them removed), numbers and truth values; others count as absent. An `age` (a number of years, or DICOM's
  * 063Y) is put into its decade, "60-69". */
 bool pfm_answer_column_splits(const pfm_answer_column *column);

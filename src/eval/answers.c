@@ -29,22 +29,47 @@ done:
 
 static const char *kind_name(pfm_answer_type type) { return type == PFM_ANSWER_CLOSED ? "CLOSED" : "OPEN"; }
 
+static pfm_status add_images(const pfm_row *row, json_t *out, pfm_error *err)
+{
+    pfm_status status = pfm_json_take(out, "image", json_string(row->images[0].name), err);
+    json_t *names = json_array();
+    for (size_t k = 0; k < row->image_count; k++)
+        names = pfm_json_add(names, json_string(row->images[k].name));
+    if (status == PFM_OK && row->image_count > 1)
+        return pfm_json_take(out, "images", names, err);
+    json_decref(names);
+    return status;
+}
+
+static pfm_status add_answer(const pfm_row *row, const char *text, json_t *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    bool correct = false;
+    PFM_TRY(pfm_vqa_correct(text, row->answer, &correct, err));
+    PFM_TRY(pfm_json_take(out, "question", json_string(row->question), err));
+    PFM_TRY(pfm_json_take(out, "answer", json_string(row->answer), err));
+    PFM_TRY(pfm_json_take(out, "prediction", json_string(text), err));
+    PFM_TRY(pfm_json_take(out, "answer_type", json_string(kind_name(row->answer_type)), err));
+    PFM_TRY(pfm_json_take(out, "correct", json_boolean(correct), err));
+done:
+    return status;
+}
+
 pfm_status pfm_prediction_create(const pfm_row *row, const char *prediction, double probability, json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer valid = {0};
-    bool correct = false;
     json_t *result = json_object();
     PFM_TRY(make_valid(prediction, &valid, err));
     const char *text = valid.size == 0 ? "" : valid.data;
-    PFM_TRY(pfm_vqa_correct(text, row->answer, &correct, err));
     PFM_TRY(pfm_json_take(result, "id", json_string(row->id), err));
-    PFM_TRY(pfm_json_take(result, "image", json_string(row->image), err));
-    PFM_TRY(pfm_json_take(result, "question", json_string(row->question), err));
-    PFM_TRY(pfm_json_take(result, "answer", json_string(row->answer), err));
-    PFM_TRY(pfm_json_take(result, "prediction", json_string(text), err));
-    PFM_TRY(pfm_json_take(result, "answer_type", json_string(kind_name(row->answer_type)), err));
-    PFM_TRY(pfm_json_take(result, "correct", json_boolean(correct), err));
+    PFM_TRY(add_images(row, result, err));
+    if (pfm_row_asks(row)) {
+        PFM_TRY(add_answer(row, text, result, err));
+    } else {
+        PFM_TRY(pfm_json_take(result, "reference", json_string(row->answer), err));
+        PFM_TRY(pfm_json_take(result, "prediction", json_string(text), err));
+    }
     PFM_TRY(pfm_json_take(result, "probability", pfm_json_number(probability), err));
     if (row->extra != NULL && json_object_update_missing(result, row->extra) != 0)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write a prediction");

@@ -303,9 +303,9 @@ static const char *describe_images(const json_t *score)
     return pfm_probe_parse(name, &probe, NULL) == PFM_OK ? texts[probe] : name;
 }
 
-static pfm_status append_score_row(pfm_buffer *out, const json_t *score, pfm_error *err)
+/* What was scored: data, images, rows. */
+static pfm_status append_subject(pfm_buffer *out, const json_t *score, pfm_error *err)
 {
-    static const char *const figures[] = {"overall", "closed", "open", "recall_open"};
     pfm_status status = PFM_OK;
     const char *dataset = text_of(score, "dataset"), *split = text_of(score, "split");
     PFM_TRY(pfm_buffer_append_string(out, "| ", err));
@@ -318,11 +318,17 @@ static pfm_status append_score_row(pfm_buffer *out, const json_t *score, pfm_err
     if (json_is_integer(json_object_get(score, "n")))
         PFM_TRY(pfm_card_value(out, json_object_get(score, "n"), PFM_CARD_COUNT, err));
     PFM_TRY(pfm_buffer_append_string(out, " |", err));
-    for (size_t i = 0; i < 4; i++)
-        PFM_TRY(append_figure(out, score, figures[i], err));
-    PFM_TRY(pfm_buffer_append_string(out, "\n", err));
 done:
     return status;
+}
+
+static pfm_status append_score_row(pfm_buffer *out, const json_t *score, pfm_error *err)
+{
+    static const char *const figures[] = {"overall", "closed", "open", "recall_open"};
+    pfm_status status = append_subject(out, score, err);
+    for (size_t i = 0; status == PFM_OK && i < 4; i++)
+        status = append_figure(out, score, figures[i], err);
+    return status == PFM_OK ? pfm_buffer_append_string(out, "\n", err) : status;
 }
 
 static pfm_status append_prior(pfm_buffer *out, const json_t *score, pfm_error *err)
@@ -341,13 +347,13 @@ done:
 }
 
 /* Each signature once. */
-static pfm_status append_signatures(pfm_buffer *out, const json_t *scores, pfm_error *err)
+static pfm_status append_signatures(pfm_buffer *out, const json_t *scores, bool answers, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     json_t *seen = json_object(), *score = NULL;
     size_t i = 0;
-    PFM_TRY(pfm_buffer_append_string(
-        out, "\nPer cent, with intervals of 95 % over images. Equal signatures mean comparable figures.\n\n", err));
+    PFM_TRY(pfm_buffer_append_format(out, err, "\n%sEqual signatures mean comparable figures.\n\n",
+                                     answers ? "Per cent, with intervals of 95 % over images. " : ""));
     json_array_foreach(scores, i, score)
     {
         const char *signature = text_of(score, "signature");
@@ -407,23 +413,71 @@ done:
     return status;
 }
 
+/* Captions are scored by text metrics, answers by how many are right. */
+static bool is_of_captions(const json_t *score) { return json_object_get(score, "metrics") != NULL; }
+
+static pfm_status append_caption_row(pfm_buffer *out, const json_t *score, const char *name, const json_t *value,
+                                     pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const json_t *interval = json_object_get(json_object_get(score, "ci95"), name);
+    PFM_TRY(append_subject(out, score, err));
+    PFM_TRY(pfm_buffer_append_format(out, err, " %s | %.4f", name, json_number_value(value)));
+    if (json_array_size(interval) == 2)
+        PFM_TRY(pfm_buffer_append_format(out, err, " (%.4f to %.4f)", json_number_value(json_array_get(interval, 0)),
+                                         json_number_value(json_array_get(interval, 1))));
+    PFM_TRY(pfm_buffer_append_string(out, " |\n", err));
+done:
+    return status;
+}
+
+static pfm_status append_caption_scores(pfm_buffer *out, const json_t *scores, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t i = 0;
+    json_t *score = NULL, *value = NULL;
+    const char *name = NULL;
+    bool begun = false;
+    json_array_foreach(scores, i, score)
+    {
+        json_object_foreach(json_object_get(score, "metrics"), name, value)
+        {
+            if (!begun)
+                PFM_TRY(
+                    pfm_buffer_append_string(out,
+                                             "\nCaptions, each metric in its own scale, with intervals of 95 % over images.\n\n"
+                                             "| Data | Images | Captions | Metric | Figure |\n|---|---|---:|---|---:|\n",
+                                             err));
+            begun = true;
+            PFM_TRY(append_caption_row(out, score, name, value, err));
+        }
+    }
+done:
+    return status;
+}
+
 static pfm_status append_scores(pfm_buffer *out, const json_t *scores, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const json_t *main_score = NULL;
     size_t i = 0;
     json_t *score = NULL;
+    bool begun = false;
     if (json_array_size(scores) == 0)
         return PFM_OK;
-    PFM_TRY(pfm_buffer_append_string(out,
-                                     "\n## Scores\n\n| Data | Images | Questions | Overall | Closed | Open | Open, recall |\n"
-                                     "|---|---|---:|---:|---:|---:|---:|\n",
-                                     err));
+    PFM_TRY(pfm_buffer_append_string(out, "\n## Scores\n", err));
+    PFM_TRY(append_caption_scores(out, scores, err));
     for (int probed = 0; probed < 2; probed++) {
         json_array_foreach(scores, i, score)
         {
-            if (is_probed(score) != (probed == 1))
+            if (is_of_captions(score) || is_probed(score) != (probed == 1))
                 continue;
+            if (!begun)
+                PFM_TRY(pfm_buffer_append_string(out,
+                                                 "\n| Data | Images | Questions | Overall | Closed | Open | Open, recall |\n"
+                                                 "|---|---|---:|---:|---:|---:|---:|\n",
+                                                 err));
+            begun = true;
             PFM_TRY(append_score_row(out, score, err));
             if (!probed)
                 PFM_TRY(append_prior(out, score, err));
@@ -431,7 +485,7 @@ static pfm_status append_scores(pfm_buffer *out, const json_t *scores, pfm_error
                 main_score = score;
         }
     }
-    PFM_TRY(append_signatures(out, scores, err));
+    PFM_TRY(append_signatures(out, scores, begun, err));
     if (main_score != NULL) {
         PFM_TRY(append_groups(out, main_score, err));
         PFM_TRY(append_calibration(out, main_score, err));

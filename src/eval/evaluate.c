@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/try.h"
 #include "eval/answers.h"
+#include "eval/metric.h"
 #include "eval/predictions.h"
 #include "eval/probe.h"
 #include "eval/vqa.h"
@@ -12,17 +13,36 @@
 
 #include <stdlib.h>
 
+/* What captions are scored by; an exact match of so many words says nothing. */
+static const char caption_metrics[] = "bleu1,bleu4,rouge_l,cider,f1_token";
+
 typedef struct evaluation {
     pfm_context *context;
     const pfm_eval_options *options;
     pfm_session *session;
-    pfm_dataset *dataset, *training; /* training: NULL where there is no such split */
+    pfm_dataset *dataset, *training; /* training: NULL where there is no such split, and for captions */
+    bool captions;                   /* the split asks nothing */
     pfm_probe probe;
     pfm_feature_store *features; /* of the split's images; NULL where the probe makes its own */
     size_t *replacement;         /* [image_count] for the swapping probes */
-    size_t *order;               /* [count] rows, image by image */
+    size_t *order;               /* [count] rows, those of the same images together */
     const char *split;
 } evaluation;
+
+/* Answers and captions have no score in common. */
+static pfm_status tell_captions(evaluation *e, pfm_error *err)
+{
+    size_t asking = 0;
+    for (size_t i = 0; i < e->dataset->count; i++)
+        asking += pfm_row_asks(&e->dataset->rows[i]);
+    e->captions = asking == 0;
+    if (asking > 0 && asking < e->dataset->count)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "the split '%s' has %zu rows with a question and %zu without; their scores cannot be mixed, "
+                             "give each a split of its own",
+                             e->split, asking, e->dataset->count - asking);
+    return PFM_OK;
+}
 
 static pfm_status load_data(evaluation *e, pfm_error *err)
 {
@@ -31,8 +51,10 @@ static pfm_status load_data(evaluation *e, pfm_error *err)
     const char *data = e->options->data;
     bool found = false;
     PFM_TRY(pfm_recipe_load_data(recipe, data, e->split, (size_t)e->options->limit, &e->dataset, err));
+    PFM_TRY(tell_captions(e, err));
     PFM_TRY(pfm_dataset_check_images(e->dataset, err));
-    PFM_TRY(pfm_recipe_has_data(recipe, data, recipe->data.train, &found, err));
+    if (!e->captions)
+        PFM_TRY(pfm_recipe_has_data(recipe, data, recipe->data.train, &found, err));
     if (found)
         PFM_TRY(pfm_recipe_load_data(recipe, data, recipe->data.train, 0, &e->training, err));
 done:
@@ -51,39 +73,37 @@ static pfm_status prepare_images(evaluation *e, pfm_error *err)
         PFM_TRY(pfm_probe_swap_dataset(e->dataset, e->probe, e->context->seed, e->replacement, &matched, err));
         pfm_log(e->context, PFM_LOG_INFO, "%zu of %zu images are replaced by one of the same kind", matched, images);
     }
-    PFM_TRY(pfm_allocate(images, sizeof *paths, &paths, err));
-    for (size_t i = 0; i < e->dataset->count; i++)
-        paths[e->dataset->rows[i].image_index] = e->dataset->rows[i].image_path;
+    PFM_TRY(pfm_dataset_list_paths(e->dataset, &paths, err));
     PFM_TRY(pfm_feature_store_create(e->session->vision, paths, images, PFM_FEATURE_QUOTA, &e->features, err));
 done:
     free(paths);
     return status;
 }
 
-/* A made-up picture of the size of the row's own. */
-static pfm_status give_made_image(evaluation *e, const pfm_row *row, float *features, pfm_error *err)
+/* A made-up picture of the size of the true one. */
+static pfm_status give_made_image(evaluation *e, const pfm_row_image *shown, float *features, pfm_error *err)
 {
     pfm_image image = {0};
-    pfm_status status = pfm_image_load(row->image_path, &image, err);
+    pfm_status status = pfm_image_load(shown->path, &image, err);
     if (status != PFM_OK)
         return status;
     if (e->probe == PFM_PROBE_BLANK)
         pfm_probe_make_blank(&image);
     else
-        pfm_probe_make_noise(&image, e->context->seed, (uint64_t)row->image_index);
+        pfm_probe_make_noise(&image, e->context->seed, (uint64_t)shown->index);
     status = pfm_features_of_image(e->session->vision, &image, features, err);
     pfm_image_free(&image);
     return status;
 }
 
-static pfm_status give_features(void *user, size_t request, float *features, pfm_error *err)
+static pfm_status give_features(void *user, size_t request, size_t image, float *features, pfm_error *err)
 {
     evaluation *e = user;
-    const pfm_row *row = &e->dataset->rows[e->order[request]];
+    const pfm_row_image *shown = &e->dataset->rows[e->order[request]].images[image];
     if (e->features == NULL)
-        return give_made_image(e, row, features, err);
-    size_t image = (size_t)row->image_index;
-    return pfm_feature_store_read(e->features, e->replacement != NULL ? e->replacement[image] : image, features, err);
+        return give_made_image(e, shown, features, err);
+    size_t index = (size_t)shown->index;
+    return pfm_feature_store_read(e->features, e->replacement != NULL ? e->replacement[index] : index, features, err);
 }
 
 /* Predictions in the split's order from answers in the order of images. */
@@ -109,19 +129,19 @@ done:
     return status;
 }
 
-/* Answers every row, image by image, so that the questions of one image share it. */
+/* Answers every row, those of the same images together, so that they share them. */
 static pfm_status answer(evaluation *e, json_t **predictions, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t count = e->dataset->count;
     pfm_request *requests = NULL;
     pfm_answer *answers = NULL;
-    PFM_TRY(pfm_dataset_order_by_image(e->dataset, &e->order, err));
+    PFM_TRY(pfm_dataset_order_by_images(e->dataset, &e->order, err));
     PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
     for (size_t i = 0; i < count; i++) {
         const pfm_row *row = &e->dataset->rows[e->order[i]];
-        requests[i] = (pfm_request){.question = row->question, .group = row->image_index};
+        requests[i] = (pfm_request){.question = {row->question, row->image_count}, .group = row->image_set};
     }
     const pfm_recipe *recipe = e->session->recipe;
     pfm_generate_options generate = {.max_tokens =
@@ -158,6 +178,21 @@ done:
     return status;
 }
 
+/* What `score --metrics` says of the predictions, and what was scored. */
+static pfm_status score_captions(const evaluation *e, const json_t *predictions, json_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_answer_set set = {.reports = true};
+    PFM_TRY(pfm_rows_visit(predictions, pfm_answer_set_add, &set, err));
+    PFM_TRY(pfm_score_metrics(&set, caption_metrics, e->context->seed, e->context->threads, out, err));
+    PFM_TRY(pfm_json_take(*out, "dataset", json_string(e->session->recipe->data.dataset), err));
+    PFM_TRY(pfm_json_take(*out, "split", json_string(e->split), err));
+    PFM_TRY(pfm_json_take(*out, "probe", json_string(pfm_probe_name(e->probe)), err));
+done:
+    pfm_answer_set_free(&set);
+    return status;
+}
+
 static pfm_status score(const evaluation *e, const json_t *predictions, char **json, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -169,7 +204,10 @@ static pfm_status score(const evaluation *e, const json_t *predictions, char **j
                                  .probe = pfm_probe_name(e->probe),
                                  .seed = e->context->seed,
                                  .threads = e->context->threads};
-    PFM_TRY(pfm_score_vqa(predictions, training, &options, &scores, err));
+    if (e->captions)
+        PFM_TRY(score_captions(e, predictions, &scores, err));
+    else
+        PFM_TRY(pfm_score_vqa(predictions, training, &options, &scores, err));
     PFM_TRY(keep_scores(e, scores, err));
     *json = json_dumps(scores, JSON_COMPACT);
     if (*json == NULL)

@@ -209,6 +209,22 @@ done:
     return status;
 }
 
+pfm_status pfm_report_check(const json_t *row, const pfm_place *place, pfm_error *err)
+{
+    pfm_place_text where;
+    pfm_number_text number;
+    const json_t *reference = json_object_get(row, "reference");
+    if (reference == NULL)
+        reference = json_object_get(row, "answer");
+    if (pfm_json_text(reference, number) == NULL)
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: \"reference\" (or \"answer\") %s", pfm_place_format(place, where),
+                             reference == NULL ? "is missing" : "must be a string");
+    if (pfm_json_text(json_object_get(row, "prediction"), number) == NULL)
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: \"prediction\" is missing or no string",
+                             pfm_place_format(place, where));
+    return PFM_OK;
+}
+
 typedef struct collector {
     json_t *rows; /* NULL: rows are checked only */
     pfm_intern ids;
@@ -222,7 +238,12 @@ static pfm_status collect(void *user, json_t *row, const pfm_place *place, pfm_e
     pfm_number_text number;
     pfm_place_text where;
     size_t index = 0;
-    PFM_TRY(pfm_prediction_check(row, place, err));
+    if (json_object_get(row, "reference") != NULL) {
+        PFM_TRY(check_text(row, "id", true, false, place, err));
+        PFM_TRY(pfm_report_check(row, place, err));
+    } else {
+        PFM_TRY(pfm_prediction_check(row, place, err));
+    }
     const char *id = pfm_json_text(json_object_get(row, "id"), number);
     PFM_TRY(pfm_intern_add(&into->ids, id, strlen(id), &index, err));
     if (index != into->count)

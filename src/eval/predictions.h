@@ -5,8 +5,8 @@
  *   answer      string or number (a number counts as its JSON text)
  *   prediction  string or number
  * and may have answer_type (OPEN or CLOSED in any case, blanks around it allowed; "yes/no" is CLOSED, "other" and "number" are
- * OPEN), correct (true or false), probability (0..1, or null) and any further columns. A report has `reference` (a string)
- * and `prediction`. */
+ * OPEN), correct (true or false), probability (0..1, or null) and any further columns. A caption or report has `reference` (a
+ * string) and `prediction`. */
 #ifndef PFM_EVAL_PREDICTIONS_H
 #define PFM_EVAL_PREDICTIONS_H
 
@@ -39,13 +39,17 @@ const char *pfm_json_text(const json_t *value, pfm_number_text scratch);
 /* FORMAT, naming the place and the field, unless the row is a prediction as described above. */
 pfm_status pfm_prediction_check(const json_t *row, const pfm_place *place, pfm_error *err) PFM_MUST_CHECK;
 
+/* The same for a caption or report: it needs a reference (or an answer) and a prediction. */
+pfm_status pfm_report_check(const json_t *row, const pfm_place *place, pfm_error *err) PFM_MUST_CHECK;
+
 typedef enum pfm_answer_kind { PFM_KIND_OPEN, PFM_KIND_CLOSED, PFM_KIND_UNKNOWN } pfm_answer_kind;
 /* *out = the row's answer_type, UNKNOWN where it is absent or null. FORMAT for a value that is neither. */
 pfm_status pfm_answer_kind_read(const json_t *row, const pfm_place *place, pfm_answer_kind *out, pfm_error *err) PFM_MUST_CHECK;
 /* The kind of a question without answer_type: CLOSED where the normalised answer is "yes" or "no". */
 pfm_answer_kind pfm_answer_kind_infer(const char *normalised_answer);
 
-/* *out = an array of all predictions, each checked, the ids different; the caller calls json_decref. */
+/* *out = an array of all predictions, each checked (as a report where it has a `reference`), the ids different; the caller
+ * calls json_decref. */
 pfm_status pfm_predictions_load(const char *path, json_t **out, pfm_error *err) PFM_MUST_CHECK;
 /* Checks an array of predictions and writes it as JSON lines, the whole file or nothing. */
 pfm_status pfm_predictions_save(const char *path, const json_t *predictions, pfm_error *err) PFM_MUST_CHECK;

@@ -135,10 +135,13 @@ static pfm_status group_images(const pfm_dataset *dataset, char **groups, pfm_er
     for (size_t i = 0; i < dataset->count; i++) {
         const pfm_row *row = &dataset->rows[i];
         const char *modality = text_of(row->extra, "modality"), *part = body_part(row->extra);
-        if (!seen[row->image_index] && (modality != NULL || part != NULL))
-            PFM_TRY(pfm_string_format(&groups[row->image_index], err, "%s / %s", modality == NULL ? "" : modality,
-                                      part == NULL ? "" : part));
-        seen[row->image_index] = true;
+        for (size_t k = 0; k < row->image_count; k++) {
+            int image = row->images[k].index;
+            if (!seen[image] && (modality != NULL || part != NULL))
+                PFM_TRY(pfm_string_format(&groups[image], err, "%s / %s", modality == NULL ? "" : modality,
+                                          part == NULL ? "" : part));
+            seen[image] = true;
+        }
     }
 done:
     free(seen);

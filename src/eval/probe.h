@@ -4,7 +4,7 @@
  *   swap      every image is replaced by another one of the same modality and body part, where the data names them and there is
  *             such an image, else by any other: what remains is what can be known without this very image
  *   swap-any  every image is replaced by any other one
- * All are a function of the seed and of the images' order in the data set. */
+ * Of a row with several images each is replaced. All are a function of the seed and of the images' order in the data set. */
 #ifndef PFM_EVAL_PROBE_H
 #define PFM_EVAL_PROBE_H
 
@@ -29,7 +29,7 @@ void pfm_probe_make_noise(pfm_image *image, uint64_t seed, uint64_t index);
 pfm_status pfm_probe_swap(const char *const *groups, size_t count, uint64_t seed, size_t *replacement, size_t *matched,
                           pfm_error *err) PFM_MUST_CHECK;
 
-/* The same for the images of a data set, by their image_index, replacement [dataset->image_count]. For PFM_PROBE_SWAP an
+/* The same for the images of a data set, by their index, replacement [dataset->image_count]. For PFM_PROBE_SWAP an
  * image's group is the modality and body part of its first row: the columns modality, and the first there is of location,
  * image_organ, organ, body_part and region; an image without either belongs to no group. */
 pfm_status pfm_probe_swap_dataset(const pfm_dataset *dataset, pfm_probe probe, uint64_t seed, size_t *replacement,

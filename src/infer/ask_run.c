@@ -13,16 +13,27 @@ typedef struct asking {
     pfm_session *session;
     const pfm_ask_options *options;
     pfm_text_stream *stream;
-    pfm_image image;
-    double started; /* when the loaded model was first given something to do */
+    pfm_image *images; /* [options->image_count] */
+    double started;    /* when the loaded model was first given something to do */
 } asking;
 
-static pfm_status give_features(void *user, size_t request, float *features, pfm_error *err)
+static pfm_status load_images(asking *a, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_allocate(a->options->image_count, sizeof *a->images, &a->images, err));
+    for (size_t i = 0; i < a->options->image_count; i++)
+        PFM_TRY(pfm_image_load(a->options->images[i], &a->images[i], err));
+done:
+    return status;
+}
+
+static pfm_status give_features(void *user, size_t request, size_t image, float *features, pfm_error *err)
 {
     (void)request;
     asking *a = user;
-    a->started = pfm_process_clock();
-    return pfm_features_of_image(a->session->vision, &a->image, features, err);
+    if (image == 0)
+        a->started = pfm_process_clock();
+    return pfm_features_of_image(a->session->vision, &a->images[image], features, err);
 }
 
 static pfm_status show_token(void *user, size_t request, int32_t id, pfm_error *err)
@@ -51,12 +62,13 @@ static pfm_status show_rest(asking *a, pfm_error *err)
     return status;
 }
 
-static pfm_status make_document(const asking *a, const pfm_answer *answer, char **json, pfm_error *err)
+static pfm_status make_document(const asking *a, const pfm_question *question, const pfm_answer *answer, char **json,
+                                pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer prompt = {0};
     json_t *document = json_object();
-    PFM_TRY(pfm_model_prompt(a->session->model, a->options->question, &prompt, err));
+    PFM_TRY(pfm_model_prompt(a->session->model, question, &prompt, err));
     PFM_TRY(pfm_json_take(document, "answer", json_string(answer->text), err));
     PFM_TRY(pfm_json_take(document, "prompt", json_string(prompt.data), err));
     PFM_TRY(pfm_json_take(document, "tokens", json_integer(answer->tokens), err));
@@ -76,23 +88,27 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     pfm_status status = PFM_OK;
     asking a = {.options = options};
     pfm_answer answer = {0};
-    PFM_TRY(pfm_image_load(options->image, &a.image, err)); /* before anything that takes time */
+    if (options->image_count == 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "name at least one image to ask about");
+    PFM_TRY(load_images(&a, err)); /* before anything that takes time */
     PFM_TRY(pfm_session_open(context, options->run, false, &a.session, err));
     PFM_TRY(pfm_session_load_vision(a.session, err));
     PFM_TRY(pfm_text_stream_create(a.session->model->tokenizer, true, &a.stream, err));
-    pfm_request request = {.question = options->question};
+    pfm_request request = {.question = {options->question, options->image_count}};
     pfm_generate_options generate = {.max_tokens =
                                          options->max_tokens > 0 ? options->max_tokens : a.session->recipe->eval.max_tokens,
-                                     .images = 1,
+                                     .images = (int32_t)options->image_count,
                                      .features = give_features,
                                      .on_token = show_token,
                                      .user = &a};
     PFM_TRY(pfm_generate(a.session, &request, 1, &generate, &answer, err));
     PFM_TRY(show_rest(&a, err));
-    PFM_TRY(make_document(&a, &answer, json, err));
+    PFM_TRY(make_document(&a, &request.question, &answer, json, err));
 done:
     free(answer.text);
-    pfm_image_free(&a.image);
+    for (size_t i = 0; a.images != NULL && i < options->image_count; i++)
+        pfm_image_free(&a.images[i]);
+    free(a.images);
     pfm_text_stream_free(a.stream);
     pfm_session_free(a.session);
     return status;

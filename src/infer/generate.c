@@ -29,7 +29,7 @@ typedef struct generator {
     pfm_executor *executor;
     pfm_kv_store kv;
     pfm_block kv_memory;
-    void *visual; /* act [images * visual_tokens, visual_width] */
+    void *visual; /* act [most visual rows of a batch, visual_width] */
     pfm_pack pack;
     pfm_sequence *sequences;
     int32_t *ids;
@@ -44,22 +44,29 @@ static pfm_status encode_prompts(generator *g, pfm_error *err)
 {
     pfm_status status = pfm_allocate(g->count, sizeof *g->prompts, &g->prompts, err);
     for (size_t i = 0; status == PFM_OK && i < g->count; i++) {
-        status = pfm_model_encode(g->model, g->requests[i].question, NULL, 0, &g->prompts[i], NULL, err);
+        status = pfm_model_encode(g->model, &g->requests[i].question, NULL, 0, &g->prompts[i], NULL, err);
         size_t whole = g->prompts[i].count + (size_t)g->options->max_tokens;
         if (status == PFM_OK && whole > (size_t)g->model->language.context)
             status = pfm_error_set(err, PFM_ERROR_MISMATCH,
                                    "the question \"%.60s\" and its answer take %zu tokens, the model has room for %lld",
-                                   g->requests[i].question, whole, (long long)g->model->language.context);
+                                   g->requests[i].question.text, whole, (long long)g->model->language.context);
     }
     return status;
 }
 
-/* The end of the batch that begins with a request: whole groups, few enough images and tokens. *tokens = what they take. */
-static size_t batch_end(const generator *g, size_t begin, size_t *tokens)
+/* Where a group begins its images are read. */
+static bool begins_group(const generator *g, size_t begin, size_t request)
 {
-    size_t end = begin, images = 0;
-    *tokens = 0;
-    while (end < g->count && images < (size_t)g->options->images) {
+    return request == begin || g->requests[request].group != g->requests[request - 1].group;
+}
+
+/* The end of the batch that begins with a request: whole groups, few enough images and tokens; at least one group. *tokens and
+ * *images = what they take. */
+static size_t batch_end(const generator *g, size_t begin, size_t *tokens, size_t *images)
+{
+    size_t end = begin;
+    *tokens = *images = 0;
+    while (end < g->count) {
         pfm_group_count group = {0};
         size_t next = end;
         for (; next < g->count && g->requests[next].group == g->requests[end].group; next++) {
@@ -67,10 +74,11 @@ static size_t batch_end(const generator *g, size_t begin, size_t *tokens)
             pfm_group_count_add(&group, &(pfm_sequence){.ids = prompt->data, .count = prompt->count, .answer = prompt->count});
         }
         size_t more = pfm_group_count_tokens(&group, true);
-        if (end > begin && *tokens + more > TOKENS_AT_ONCE)
+        size_t shown = g->requests[end].question.images;
+        if (end > begin && (*tokens + more > TOKENS_AT_ONCE || *images + shown > (size_t)g->options->images))
             break;
         *tokens += more;
-        images++;
+        *images += shown;
         end = next;
     }
     return end;
@@ -92,15 +100,16 @@ static pfm_status create_kv(generator *g, size_t rows, pfm_error *err)
 static pfm_status prepare(generator *g, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    size_t tokens, most_tokens = 1, most_rows = 1, most_keys = 1;
+    size_t tokens, images, most_tokens = 1, most_images = 1, most_rows = 1, most_keys = 1;
     for (size_t begin = 0, end; begin < g->count; begin = end) {
-        end = batch_end(g, begin, &tokens);
+        end = batch_end(g, begin, &tokens, &images);
         size_t keys = tokens + (end - begin) * (size_t)g->options->max_tokens;
         most_tokens = tokens > most_tokens ? tokens : most_tokens;
+        most_images = images > most_images ? images : most_images;
         most_rows = end - begin > most_rows ? end - begin : most_rows;
         most_keys = keys > most_keys ? keys : most_keys;
     }
-    int64_t visual = g->options->images * g->model->visual_tokens;
+    int64_t visual = (int64_t)most_images * g->model->visual_tokens;
     int64_t capacity[PFM_DIM_COUNT] = {
         [PFM_DIM_TOKENS] = (int64_t)most_tokens, [PFM_DIM_ANSWERS] = (int64_t)most_rows, [PFM_DIM_VISUAL] = visual};
     PFM_TRY(pfm_model_build(g->model, capacity, false, false, &g->graph, err));
@@ -128,12 +137,12 @@ static pfm_status read_images(generator *g, size_t begin, size_t end, int64_t *v
     PFM_TRY(
         pfm_allocate((size_t)shape->grid * (size_t)shape->grid * (size_t)shape->channels, sizeof *features, &features, err));
     for (size_t i = begin; i < end; i++) {
-        if (i > begin && g->requests[i].group == g->requests[i - 1].group)
-            continue;
-        PFM_TRY(g->options->features(g->options->user, i, features, err));
-        char *to = (char *)g->visual + (size_t)(*visual_rows * g->model->visual_width) * pfm_act_size(g->model->act);
-        PFM_TRY(pfm_model_arrange(g->model, features, to, err));
-        *visual_rows += g->model->visual_tokens;
+        for (size_t k = 0; begins_group(g, begin, i) && k < g->requests[i].question.images; k++) {
+            PFM_TRY(g->options->features(g->options->user, i, k, features, err));
+            char *to = (char *)g->visual + (size_t)(*visual_rows * g->model->visual_width) * pfm_act_size(g->model->act);
+            PFM_TRY(pfm_model_arrange(g->model, features, to, err));
+            *visual_rows += g->model->visual_tokens;
+        }
     }
 done:
     free(features);
@@ -148,10 +157,12 @@ static pfm_status pack_prompts(generator *g, size_t begin, size_t end, pfm_error
         ids += g->prompts[i].count;
     PFM_TRY(pfm_array_reserve(&g->ids, &g->id_capacity, ids, sizeof *g->ids, err));
     PFM_TRY(pfm_array_reserve(&g->sequences, &g->sequence_capacity, end - begin, sizeof *g->sequences, err));
-    int32_t *next = g->ids, base = -(int32_t)g->model->visual_tokens;
+    int32_t *next = g->ids, visual = 0, base = 0; /* visual rows so far, and before the group at hand */
     for (size_t i = begin; i < end; i++) {
-        if (i == begin || g->requests[i].group != g->requests[i - 1].group)
-            base += (int32_t)g->model->visual_tokens;
+        if (begins_group(g, begin, i)) {
+            base = visual;
+            visual += (int32_t)g->requests[i].question.images * (int32_t)g->model->visual_tokens;
+        }
         size_t count = g->prompts[i].count;
         g->sequences[i - begin] = (pfm_sequence){.ids = next, .count = count, .answer = count, .group = g->requests[i].group};
         for (size_t t = 0; t < count; t++)
@@ -314,8 +325,8 @@ pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_
     memset(answers, 0, count * sizeof *answers);
     PFM_TRY(encode_prompts(&g, err));
     PFM_TRY(prepare(&g, err));
-    for (size_t begin = 0, end, tokens; begin < count; begin = end) {
-        end = batch_end(&g, begin, &tokens);
+    for (size_t begin = 0, end, tokens, images; begin < count; begin = end) {
+        end = batch_end(&g, begin, &tokens, &images);
         PFM_TRY(answer_batch(&g, begin, end, err));
         if (count > 1) /* a single answer shows itself */
             pfm_report_progress(session->context, "answering", "questions", (double)end, (double)count, "");

@@ -18,7 +18,7 @@ typedef struct pfm_model_options {
     int merge;                         /* neighbours a side that become one visual token */
     const char *language_path;         /* weights of the language model, a file or folder; NULL: shapes alone, by config */
     const pfm_language_config *config; /* where there is no path: neither tokenizer nor weights are to be had */
-    const char *instruction;           /* holds {question} */
+    const char *instruction;           /* {question} is where the question goes */
     const char *system_text;           /* the system message, or NULL: none */
     bool lowercase_answers;            /* answers are learned in lower case */
     bool training;                     /* gradients and moments are kept */
@@ -85,11 +85,21 @@ pfm_status pfm_feature_statistics_add(const pfm_model *model, pfm_feature_statis
 void pfm_feature_statistics_finish(pfm_feature_statistics *statistics, pfm_model *model);
 void pfm_feature_statistics_free(pfm_feature_statistics *statistics);
 
-/* Appends the ids of one row: the chat around image and question, and with an answer its ids and the end of turn. Image tokens
- * are -1 - (first_visual + i). *answer_begin (NULL allowed) = where the answer begins. answer NULL: a prompt alone. */
-pfm_status pfm_model_encode(const pfm_model *model, const char *question, const char *answer, int32_t first_visual,
+/* What a person gives: a text and so many images. The images stand where the instruction or the question says <image>, one a
+ * mark, in order; without marks they stand at the head of the user's turn, a line each. */
+typedef struct pfm_question {
+    const char *text; /* "" where nothing is asked */
+    size_t images;    /* at least one */
+} pfm_question;
+
+/* Appends the ids of one row: the chat around images and question, and with an answer its ids and the end of turn. The visual
+ * tokens of the images, image after image, are -1 - (first_visual + i). *answer_begin (NULL allowed) = where the answer begins.
+ * answer NULL: a prompt alone. USAGE: there are marks, but not one an image; a question, but the instruction has no place for
+ * it. */
+pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question, const char *answer, int32_t first_visual,
                             pfm_ids *ids, size_t *answer_begin, pfm_error *err) PFM_MUST_CHECK;
-/* Appends the prompt's text with <image> where the visual tokens stand. */
-pfm_status pfm_model_prompt(const pfm_model *model, const char *question, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
+/* Appends the prompt's text with <image> where the visual tokens of an image stand. */
+pfm_status pfm_model_prompt(const pfm_model *model, const pfm_question *question, pfm_buffer *out,
+                            pfm_error *err) PFM_MUST_CHECK;
 
 #endif

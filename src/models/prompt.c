@@ -1,9 +1,10 @@
-/* From a question to ids: the instruction inside the model's own chat format, the image at the head of the user's turn. */
+/* From a question to ids: the instruction inside the model's own chat format, the images in the user's turn. */
 #include "models/model.h"
 
 #include "base/try.h"
 #include "data/dataset.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +15,12 @@ static pfm_status fill_instruction(const pfm_model *model, const char *question,
     static const char place[] = "{question}";
     pfm_status status = PFM_OK;
     const char *at = strstr(model->instruction, place);
+    if (at == NULL && question[0] != '\0')
+        PFM_FAIL(PFM_ERROR_USAGE,
+                 "prompt.instruction has no place for the question \"%.60s\"; put {question} there, or ask nothing (\"\")",
+                 question);
     if (at == NULL)
-        PFM_FAIL(PFM_ERROR_USAGE, "prompt.instruction does not hold {question}");
+        return pfm_buffer_append_string(out, model->instruction, err);
     PFM_TRY(pfm_buffer_append(out, model->instruction, (size_t)(at - model->instruction), err));
     PFM_TRY(pfm_buffer_append_string(out, question, err));
     PFM_TRY(pfm_buffer_append_string(out, at + strlen(place), err));
@@ -46,28 +51,50 @@ done:
     return status;
 }
 
-/* The whole prompt; *content_begin and *content_end: what stands behind <image> in the user's turn. */
-static pfm_status render(const pfm_model *model, const char *question, pfm_buffer *out, size_t *content_begin,
+/* Appends the user's turn, with as many marks as there are images. */
+static pfm_status write_content(const pfm_model *model, const pfm_question *question, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer text = {0};
+    size_t marks = 0;
+    assert(question->images > 0); /* a turn without <image> could be mistaken for another part of the chat */
+    PFM_TRY(fill_instruction(model, question->text, &text, err));
+    for (const char *at = text.data; (at = strstr(at, image_mark)) != NULL; at += strlen(image_mark))
+        marks++;
+    if (marks > 0 && marks != question->images)
+        PFM_FAIL(PFM_ERROR_USAGE,
+                 "there are %zu images and %zu marks <image> in the text \"%.60s\"; write one mark an image, or none",
+                 question->images, marks, text.data);
+    for (size_t i = 0; marks == 0 && i < question->images; i++) {
+        PFM_TRY(pfm_buffer_append_string(out, image_mark, err));
+        PFM_TRY(pfm_buffer_append_string(out, "\n", err));
+    }
+    PFM_TRY(pfm_buffer_append(out, text.data, text.size, err));
+done:
+    pfm_buffer_free(&text);
+    return status;
+}
+
+/* The whole prompt; *content_begin and *content_end: the user's turn, where every <image> is an image. */
+static pfm_status render(const pfm_model *model, const pfm_question *question, pfm_buffer *out, size_t *content_begin,
                          size_t *content_end, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer content = {0};
-    PFM_TRY(pfm_buffer_append_string(&content, image_mark, err));
-    PFM_TRY(pfm_buffer_append_string(&content, "\n", err));
-    PFM_TRY(fill_instruction(model, question, &content, err));
+    PFM_TRY(write_content(model, question, &content, err));
     PFM_TRY(render_chat(model, content.data, out, err));
     const char *at = strstr(out->data, content.data);
     if (at == NULL)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: the chat template changes what the user says; the image has no place in it",
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: the chat template changes what the user says; the images have no place in it",
                  model->language_path);
-    *content_begin = (size_t)(at - out->data) + strlen(image_mark);
+    *content_begin = (size_t)(at - out->data);
     *content_end = (size_t)(at - out->data) + content.size;
 done:
     pfm_buffer_free(&content);
     return status;
 }
 
-pfm_status pfm_model_prompt(const pfm_model *model, const char *question, pfm_buffer *out, pfm_error *err)
+pfm_status pfm_model_prompt(const pfm_model *model, const pfm_question *question, pfm_buffer *out, pfm_error *err)
 {
     pfm_buffer text = {0};
     size_t begin, end;
@@ -78,7 +105,27 @@ pfm_status pfm_model_prompt(const pfm_model *model, const char *question, pfm_bu
     return status;
 }
 
-pfm_status pfm_model_encode(const pfm_model *model, const char *question, const char *answer, int32_t first_visual,
+/* Text and images in turns: content[0 .. length). */
+static pfm_status encode_content(const pfm_model *model, const char *content, size_t length, int32_t first_visual, pfm_ids *ids,
+                                 pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (size_t begin = 0; begin < length;) {
+        const char *mark = strstr(content + begin, image_mark);
+        size_t end = mark != NULL && (size_t)(mark - content) < length ? (size_t)(mark - content) : length;
+        /* what a person wrote never becomes a control token */
+        PFM_TRY(pfm_tokenizer_encode(model->tokenizer, content + begin, end - begin, false, ids, err));
+        if (end == length)
+            break;
+        for (int64_t i = 0; i < model->visual_tokens; i++)
+            PFM_TRY(pfm_ids_append(ids, -1 - first_visual++, err));
+        begin = end + strlen(image_mark);
+    }
+done:
+    return status;
+}
+
+pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question, const char *answer, int32_t first_visual,
                             pfm_ids *ids, size_t *answer_begin, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -86,11 +133,8 @@ pfm_status pfm_model_encode(const pfm_model *model, const char *question, const 
     char *prepared = NULL;
     size_t begin, end;
     PFM_TRY(render(model, question, &text, &begin, &end, err));
-    PFM_TRY(pfm_tokenizer_encode(model->tokenizer, text.data, begin - strlen(image_mark), true, ids, err));
-    for (int64_t i = 0; i < model->visual_tokens; i++)
-        PFM_TRY(pfm_ids_append(ids, -1 - (first_visual + (int32_t)i), err));
-    /* what a person wrote never becomes a control token */
-    PFM_TRY(pfm_tokenizer_encode(model->tokenizer, text.data + begin, end - begin, false, ids, err));
+    PFM_TRY(pfm_tokenizer_encode(model->tokenizer, text.data, begin, true, ids, err));
+    PFM_TRY(encode_content(model, text.data + begin, end - begin, first_visual, ids, err));
     PFM_TRY(pfm_tokenizer_encode(model->tokenizer, text.data + end, text.size - end, true, ids, err));
     if (answer_begin != NULL)
         *answer_begin = ids->count;

@@ -39,7 +39,7 @@ typedef struct pfm_recipe {
         bool lowercase_answers;
     } data;
     struct {
-        char *instruction; /* holds {question} */
+        char *instruction; /* {question} is where the question goes; none is needed where nothing is asked */
         char *system;      /* NULL: no system message */
     } prompt;
     struct {

@@ -279,8 +279,6 @@ static pfm_status check_together(loader *state, pfm_error *err)
     if (recipe->peft.target_count == 0)
         return refuse_key(state, KEY("peft.targets"),
                           "must name at least one layer; peft.method: none trains the aligner alone", err);
-    if (strstr(recipe->prompt.instruction, "{question}") == NULL)
-        return refuse_key(state, KEY("prompt.instruction"), "must hold {question}, where the question goes", err);
     if (place_of(state, KEY("train.minimum_learning_rate"))->file == NULL)
         recipe->train.minimum_learning_rate = 0.05 * recipe->train.learning_rate;
     if (recipe->train.minimum_learning_rate > recipe->train.learning_rate)

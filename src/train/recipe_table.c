@@ -60,14 +60,15 @@ const recipe_key pfm_recipe_keys[] = {
     OPTIONAL("data.language", data.language, "the language to take, where the data set holds several"),
     STRING("data.train", data.train, "train", "the split to learn from"),
     STRING("data.validate", data.validate, "validate", "the split to watch"),
-    INTEGER("data.group", data.group, "4", 1, 1024, "rows of one image that go together in a step"),
+    INTEGER("data.group", data.group, "4", 1, 1024, "rows of the same images that go together in a step"),
     ABOVE("data.validate_share", data.validate_share, "0.1", 0, 0.9, "share held back where there is no validation split"),
     CHOICE("data.validate_by", data.validate_by, "image", "image|patient", "what is held back whole"),
     INTEGER("data.split_seed", data.split_seed, "42", 0, 2147483647, "the seed of what is held back"),
     BOOLEAN("data.lowercase_answers", data.lowercase_answers, "true", "learn the answers in lower case"),
 
     STRING("prompt.instruction", prompt.instruction,
-           "[vqa] Based on the image, respond to this question with a short answer: {question}", "what stands behind the image"),
+           "[vqa] Based on the image, respond to this question with a short answer: {question}", 
+           "the user's turn: {question} is where the question goes, <image>, where it is written, an image"),
     OPTIONAL("prompt.system", prompt.system, "the system message"),
 
     ABOVE("train.epochs", train.epochs, "3", 0, 1e5, "how often each row is seen; fractions are allowed"),

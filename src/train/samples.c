@@ -17,7 +17,11 @@ pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dat
     PFM_TRY(pfm_allocate(dataset->count, sizeof *out->answers, &out->answers, err));
     for (size_t i = 0; i < dataset->count; i++) {
         const pfm_row *row = &dataset->rows[i];
-        PFM_TRY(pfm_model_encode(model, row->question, row->answer, 0, &out->rows[i], &out->answers[i], err));
+        const pfm_question question = {row->question, row->image_count};
+        pfm_error reason = PFM_ERROR_INIT;
+        status = pfm_model_encode(model, &question, row->answer, 0, &out->rows[i], &out->answers[i], &reason);
+        if (status != PFM_OK)
+            PFM_FAIL(status, "row %s of %s: %s", row->id, dataset->split, reason.message);
         if (out->rows[i].count > limit)
             PFM_FAIL(PFM_ERROR_MISMATCH, "row %s of %s has %zu tokens, more than %zu; raise train.max_tokens or shorten it",
                      row->id, dataset->split, out->rows[i].count, limit);
@@ -34,9 +38,7 @@ pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err)
     const char **paths = NULL;
     const pfm_dataset *dataset = samples->dataset;
     PFM_TRY(pfm_dataset_check_images(dataset, err));
-    PFM_TRY(pfm_allocate(dataset->image_count, sizeof *paths, &paths, err));
-    for (size_t i = 0; i < dataset->count; i++)
-        paths[dataset->rows[i].image_index] = dataset->rows[i].image_path;
+    PFM_TRY(pfm_dataset_list_paths(dataset, &paths, err));
     PFM_TRY(pfm_feature_store_create(samples->session->vision, paths, dataset->image_count, PFM_FEATURE_QUOTA,
                                      &samples->features, err));
 done:
@@ -56,14 +58,26 @@ void pfm_samples_free(pfm_samples *samples)
     *samples = (pfm_samples){0};
 }
 
+int64_t pfm_samples_visual_rows(const pfm_samples *samples, size_t row)
+{
+    return (int64_t)samples->dataset->rows[row].image_count * samples->session->model->visual_tokens;
+}
+
+/* The images of a row, one behind the other. */
 static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *samples, size_t row, int64_t first_visual,
                                 float *features, pfm_error *err)
 {
+    pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
+    const pfm_row *shown = &samples->dataset->rows[row];
+    size_t image_size = (size_t)(model->visual_tokens * model->visual_width) * pfm_act_size(model->act);
     char *to = (char *)batch->visual + (size_t)(first_visual * model->visual_width) * pfm_act_size(model->act);
-    pfm_status status =
-        pfm_feature_store_read(samples->features, (size_t)samples->dataset->rows[row].image_index, features, err);
-    return status == PFM_OK ? pfm_model_arrange(model, features, to, err) : status;
+    for (size_t k = 0; k < shown->image_count; k++, to += image_size) {
+        PFM_TRY(pfm_feature_store_read(samples->features, (size_t)shown->images[k].index, features, err));
+        PFM_TRY(pfm_model_arrange(model, features, to, err));
+    }
+done:
+    return status;
 }
 
 static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups,
@@ -81,7 +95,7 @@ static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples
         if (i > 0 && groups[i] == groups[i - 1])
             continue;
         PFM_TRY(read_features(batch, samples, rows[i], visual, features, err));
-        visual += model->visual_tokens;
+        visual += pfm_samples_visual_rows(samples, rows[i]);
     }
 done:
     free(features);
@@ -92,7 +106,6 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
                                 size_t count, size_t first_number, bool share, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_model *model = samples->session->model;
     size_t ids = 0;
     for (size_t i = 0; i < count; i++)
         ids += samples->rows[rows[i]].count;
@@ -102,9 +115,10 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
     batch->visual_rows = 0;
     for (size_t i = 0; i < count; i++) {
         const pfm_ids *row = &samples->rows[rows[i]];
+        int64_t own = pfm_samples_visual_rows(samples, rows[i]);
         if (i == 0 || groups[i] != groups[i - 1])
-            batch->visual_rows += model->visual_tokens;
-        int32_t base = (int32_t)(batch->visual_rows - model->visual_tokens);
+            batch->visual_rows += own;
+        int32_t base = (int32_t)(batch->visual_rows - own);
         batch->sequences[i] = (pfm_sequence){.ids = next,
                                              .count = row->count,
                                              .answer = samples->answers[rows[i]],

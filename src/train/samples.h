@@ -15,12 +15,15 @@ typedef struct pfm_samples {
     size_t count;
 } pfm_samples;
 
-/* Tokenises every row. MISMATCH names a row longer than train.max_tokens or the model's context. */
+/* Tokenises every row. MISMATCH names a row longer than train.max_tokens or the model's context, USAGE one that the prompt has
+ * no place for. */
 pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dataset, pfm_samples *out,
                               pfm_error *err) PFM_MUST_CHECK;
 /* Computes or finds the features of every image of the split. */
 pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err) PFM_MUST_CHECK;
 void pfm_samples_free(pfm_samples *samples);
+/* Visual tokens that a row's images take. */
+int64_t pfm_samples_visual_rows(const pfm_samples *samples, size_t row);
 
 /* What is computed at once: rows of whole groups, packed, and their features. Start with {0}. */
 typedef struct pfm_micro_batch {
@@ -33,8 +36,8 @@ typedef struct pfm_micro_batch {
     size_t id_capacity, sequence_capacity;
 } pfm_micro_batch;
 
-/* Packs rows[0 .. count), consecutive rows with one group sharing an image; numbers count from first_number. With features the
- * visual rows are filled too. */
+/* Packs rows[0 .. count), consecutive rows with one group showing the same images; numbers count from first_number. With
+ * features the visual rows are filled too. */
 pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups,
                                 size_t count, size_t first_number, bool share, pfm_error *err) PFM_MUST_CHECK;
 void pfm_micro_batch_free(pfm_micro_batch *batch);

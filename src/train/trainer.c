@@ -109,14 +109,15 @@ static size_t measure(const pfm_trainer *trainer, const pfm_samples *samples, co
 {
     size_t total = 0;
     for (size_t begin = 0; begin < count;) {
-        size_t used, taken = cut(trainer, samples, rows + begin, groups + begin, count - begin, &used), answers = 0, images = 0;
+        size_t used, taken = cut(trainer, samples, rows + begin, groups + begin, count - begin, &used), answers = 0, visual = 0;
         for (size_t i = begin; i < begin + taken; i++) {
             answers += samples->rows[rows[i]].count - samples->answers[rows[i]];
-            images += i == begin || groups[i] != groups[i - 1];
+            if (i == begin || groups[i] != groups[i - 1])
+                visual += (size_t)pfm_samples_visual_rows(samples, rows[i]);
         }
         most->tokens = larger(most->tokens, used);
         most->answers = larger(most->answers, answers);
-        most->visual = larger(most->visual, images * (size_t)trainer->session->model->visual_tokens);
+        most->visual = larger(most->visual, visual);
         most->rows = larger(most->rows, taken);
         total += used;
         begin += taken;
@@ -124,7 +125,7 @@ static size_t measure(const pfm_trainer *trainer, const pfm_samples *samples, co
     return total;
 }
 
-enum { VALIDATION_GROUP = 16 }; /* rows of an image that share it in a validation */
+enum { VALIDATION_GROUP = 16 }; /* rows of the same images that share them in a validation */
 
 /* Validation goes through the rows image by image. */
 static pfm_status validation_order(const pfm_trainer *trainer, size_t **rows, int **groups, pfm_error *err)
@@ -132,11 +133,11 @@ static pfm_status validation_order(const pfm_trainer *trainer, size_t **rows, in
     pfm_status status = PFM_OK;
     size_t count = trainer->validate.count, in_group = 0;
     int group = 0;
-    PFM_TRY(pfm_dataset_order_by_image(trainer->validate_set, rows, err));
+    PFM_TRY(pfm_dataset_order_by_images(trainer->validate_set, rows, err));
     PFM_TRY(pfm_allocate(count, sizeof **groups, groups, err));
     for (size_t i = 0; i < count; i++, in_group++) {
         const pfm_row *all = trainer->validate_set->rows;
-        if (i > 0 && (all[(*rows)[i]].image_index != all[(*rows)[i - 1]].image_index || in_group == VALIDATION_GROUP)) {
+        if (i > 0 && (all[(*rows)[i]].image_set != all[(*rows)[i - 1]].image_set || in_group == VALIDATION_GROUP)) {
             group++;
             in_group = 0;
         }

@@ -1,4 +1,5 @@
-/* Writes what a training of a second needs into $PFM_SCRATCH: tiny.yaml, table.jsonl, p0.png to p6.png, lite0.safetensors. */
+/* Writes what a training of a second needs into $PFM_SCRATCH: tiny.yaml, table.jsonl, pairs.jsonl, p0.png to p6.png,
+ * lite0.safetensors. */
 #include "train/tiny_training.h"
 
 static void make(void **state)

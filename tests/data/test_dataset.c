@@ -32,18 +32,18 @@ static void test_slake(void **state)
     assert_int_equal(data->image_count, 2);
     const pfm_row *rows = data->rows;
     assert_string_equal(rows[0].id, "7");
-    assert_string_equal(rows[0].image, "b/source.jpg");
-    assert_string_equal(rows[0].image_path, test_path(folder, "imgs/b/source.jpg"));
+    assert_string_equal(rows[0].images[0].name, "b/source.jpg");
+    assert_string_equal(rows[0].images[0].path, test_path(folder, "imgs/b/source.jpg"));
     assert_string_equal(rows[0].answer, "Lung");
     assert_int_equal(rows[0].answer_type, PFM_ANSWER_OPEN);
     assert_string_equal(json_string_value(json_object_get(rows[0].extra, "content_type")), "Organ");
     assert_null(json_object_get(rows[0].extra, "answer"));
     assert_string_equal(rows[1].answer, " Yes ");
     assert_int_equal(rows[1].answer_type, PFM_ANSWER_CLOSED);
-    assert_int_equal(rows[1].image_index, 1);
+    assert_int_equal(rows[1].image_set, 1);
     assert_string_equal(rows[2].id, "8#2"); /* an id that is taken */
     assert_string_equal(rows[2].answer, "12");
-    assert_int_equal(rows[2].image_index, 0);
+    assert_int_equal(rows[2].image_set, 0);
     assert_string_equal(rows[3].id, "x");
     assert_string_equal(rows[3].answer, "0.1");
     pfm_dataset_free(data);
@@ -196,7 +196,7 @@ static bool share_an_image(const pfm_dataset *a, const pfm_dataset *b)
 {
     for (size_t i = 0; i < a->count; i++) {
         for (size_t j = 0; j < b->count; j++) {
-            if (strcmp(a->rows[i].image, b->rows[j].image) == 0)
+            if (strcmp(a->rows[i].images[0].name, b->rows[j].images[0].name) == 0)
                 return true;
         }
     }
@@ -247,7 +247,7 @@ static void test_vqa_rad_holds_back_whole_images(void **state)
     assert_int_equal(test->count, 20);
     assert_false(share_an_image(train, validate));
     assert_string_equal(test->rows[0].patient, "http://case/0");
-    assert_string_equal(test->rows[0].image_path, test_path(folder, "VQA_RAD Image Folder/i0.jpg"));
+    assert_string_equal(test->rows[0].images[0].path, test_path(folder, "VQA_RAD Image Folder/i0.jpg"));
     assert_int_equal(test->rows[0].answer_type, PFM_ANSWER_CLOSED);
     assert_ok(pfm_dataset_load("vqa_rad", folder, "validate", &plain, &again, &err));
     assert_string_equal(again->rows[3].id, validate->rows[3].id);
@@ -340,8 +340,8 @@ static void test_tables(void **state)
     pfm_dataset *data = NULL;
     assert_ok(pfm_dataset_load("table", test_path(folder, "t.csv"), "train", &plain, &data, &err));
     assert_int_equal(data->count, 2);
-    assert_string_equal(data->rows[0].image, "x/a.png");
-    assert_string_equal(data->rows[0].image_path, test_path(folder, "x/a.png"));
+    assert_string_equal(data->rows[0].images[0].name, "x/a.png");
+    assert_string_equal(data->rows[0].images[0].path, test_path(folder, "x/a.png"));
     assert_string_equal(data->rows[0].patient, "p1");
     assert_null(data->rows[1].patient);
     assert_int_equal(data->rows[1].answer_type, PFM_ANSWER_CLOSED);
@@ -353,7 +353,7 @@ static void test_tables(void **state)
     assert_int_equal(data->rows[0].answer_type, PFM_ANSWER_CLOSED);
     pfm_dataset_free(data);
     assert_ok(pfm_dataset_load("table", test_path(folder, "t.csv"), "test", &plain, &data, &err));
-    assert_string_equal(data->rows[0].image_path, "/abs/d.png");
+    assert_string_equal(data->rows[0].images[0].path, "/abs/d.png");
     pfm_dataset_free(data);
     make_file(folder, "r.jsonl",
               "{\"image\":\"a.png\",\"report\":\"Clear lungs.\",\"id\":5}\n\n{\"image\":\"b.png\",\"report\":\"Effusion.\"}\n");
@@ -383,6 +383,15 @@ static void test_bad_tables(void **state)
         {"j.jsonl", "[1]\n", "j.jsonl line 1: must be a JSON object"},
         {"k.csv", "image,question,answer,split\na.png,q,a,test\n", "has no split 'train' for table; its splits: test"},
         {"l.csv", "", "l.csv line 1"},
+        {"m.csv", "images,question,answer\na.png;;b.png,q,a\n", "m.csv line 2: \"images\" must hold names"},
+        {"n.csv", "image,images,question,answer\na.png,b.png,q,a\n",
+         "n.csv line 2: \"image\" is a.png and \"images\" begins with b.png"},
+        {"o.csv", "image,images,question,answer\n,,q,a\n", "o.csv line 2: \"image\" is empty"},
+        {"p.jsonl", "{\"images\":[],\"question\":\"q\",\"answer\":\"a\"}",
+         "p.jsonl line 1: \"images\" must be a list of at least one image"},
+        {"q.jsonl", "{\"images\":\"a.png\",\"question\":\"q\",\"answer\":\"a\"}",
+         "q.jsonl line 1: \"images\" must be a list of at least one image"},
+        {"r.jsonl", "{\"images\":[1],\"question\":\"q\",\"answer\":\"a\"}", "r.jsonl line 1: \"images\" must hold names"},
     };
     const char *folder = make_folder("bad_table");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -135,6 +135,30 @@ static void test_a_clean_set_has_no_problems(void **state)
     json_decref(report);
 }
 
+/* Every image of a row is looked at, and a row that shares one of its images with a split leaks. */
+static void test_each_of_several_images_counts(void **state)
+{
+    (void)state;
+    const char *folder = make_folder("pairs");
+    write_picture(folder, "a.png", 1);
+    write_picture(folder, "b.png", 2);
+    write_picture(folder, "c.png", 3);
+    make_file(folder, "t.csv",
+              "images,question,answer,split\na.png;b.png,Which?,Lung,train\nb.png;a.png,Which?,Heart,train\n"
+              "c.png;gone.png,Which?,Lung,validate\nc.png;b.png,Which?,Lung,validate\n");
+    json_t *report = audit("table", test_path(folder, "t.csv"), NULL);
+    assert_count(report, "images/files", 4);
+    assert_count(report, "splits/0/images", 2);
+    assert_count(report, "splits/1/images", 3);
+    assert_text(report, "images/missing/0/image", "gone.png");
+    assert_count(report, "questions/repeated", 0); /* about the images in another order is another question */
+    assert_count(report, "leakage/0/same_bytes", 1);
+    assert_count(report, "leakage/0/same_name", 1);
+    assert_count(report, "leakage/0/questions", 1);
+    assert_text(report, "leakage/0/images/0/a", "b.png");
+    json_decref(report);
+}
+
 static void test_patients_leak_too(void **state)
 {
     (void)state;
@@ -192,9 +216,9 @@ static void test_errors(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_everything_that_can_be_wrong),
-                                       cmocka_unit_test(test_a_clean_set_has_no_problems),
-                                       cmocka_unit_test(test_patients_leak_too), cmocka_unit_test(test_what_is_counted_by_kind),
-                                       cmocka_unit_test(test_errors)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_everything_that_can_be_wrong),  cmocka_unit_test(test_a_clean_set_has_no_problems),
+        cmocka_unit_test(test_each_of_several_images_counts), cmocka_unit_test(test_patients_leak_too),
+        cmocka_unit_test(test_what_is_counted_by_kind),       cmocka_unit_test(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

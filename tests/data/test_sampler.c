@@ -7,9 +7,9 @@ enum { IMAGES = 7, ROWS = 53, BATCH = 8, GROUP = 4 };
 static pfm_dataset *fake_dataset(void)
 {
     static pfm_row rows[ROWS];
-    static pfm_dataset data = {.name = (char *)"fake", .rows = rows, .count = ROWS, .image_count = IMAGES};
+    static pfm_dataset data = {.name = (char *)"fake", .rows = rows, .count = ROWS, .set_count = IMAGES};
     for (int i = 0; i < ROWS; i++)
-        rows[i].image_index = i < IMAGES ? i : (i * i + 3 * i) % 11 % IMAGES;
+        rows[i].image_set = i < IMAGES ? i : (i * i + 3 * i) % 11 % IMAGES;
     return &data;
 }
 
@@ -61,7 +61,7 @@ static void test_groups_hold_one_image(void **state)
             largest = length > largest ? length : largest;
             assert_true(length <= GROUP);
             if (same)
-                assert_int_equal(data->rows[rows[i]].image_index, data->rows[rows[i - 1]].image_index);
+                assert_int_equal(data->rows[rows[i]].image_set, data->rows[rows[i - 1]].image_set);
         }
     }
     assert_int_equal(largest, GROUP);
@@ -105,8 +105,8 @@ static void test_a_batch_larger_than_the_data(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    static pfm_row few[3] = {{.image_index = 0}, {.image_index = 0}, {.image_index = 1}};
-    pfm_dataset data = {.rows = few, .count = 3, .image_count = 2};
+    static pfm_row few[3] = {{.image_set = 0}, {.image_set = 0}, {.image_set = 1}};
+    pfm_dataset data = {.rows = few, .count = 3, .set_count = 2};
     pfm_sampler *sampler = NULL;
     assert_ok(pfm_sampler_create(&data, 4, 7, 1, &sampler, &err));
     size_t rows[7];
@@ -121,8 +121,8 @@ static void test_a_batch_larger_than_the_data(void **state)
     assert_int_equal(pfm_sampler_count_steps(sampler, 6.9), 2);
     assert_int_equal(pfm_sampler_count_steps(sampler, 0.01), 1);
     pfm_sampler_free(sampler);
-    few[2].image_index = 0;
-    data.image_count = 1;
+    few[2].image_set = 0;
+    data.set_count = 1;
     assert_ok(pfm_sampler_create(&data, 4, 7, 1, &sampler, &err));
     int groups[7]; /* one run an epoch: two epochs are never one group */
     const int wanted[7] = {0, 0, 0, 1, 1, 1, 2};

@@ -10,8 +10,10 @@ static void test_prediction(void **state)
 {
     (void)state;
     json_t *extra = json_pack("{s:s,s:s,s:i}", "modality", "CT", "prediction", "no", "qid", 4), *out = NULL;
+    pfm_row_image image = {.name = "a.jpg"};
     pfm_row row = {.id = "4",
-                   .image = "a.jpg",
+                   .images = &image,
+                   .image_count = 1,
                    .question = "Where?",
                    .answer = "Left lung",
                    .answer_type = PFM_ANSWER_OPEN,
@@ -34,6 +36,29 @@ static void test_prediction(void **state)
     assert_true(json_is_false(json_object_get(out, "correct")));
     json_decref(out);
     json_decref(extra);
+}
+
+/* A caption has a reference and no kind; a row of several images lists them. */
+static void test_caption_of_two_images(void **state)
+{
+    (void)state;
+    json_t *out = NULL;
+    pfm_row_image images[] = {{.name = "a.jpg"}, {.name = "b.jpg"}};
+    pfm_row row = {.id = "4", .images = images, .image_count = 2, .question = "", .answer = "A mass."};
+    static const char *const keys[] = {"id", "image", "images", "reference", "prediction", "probability"};
+    const char *key = NULL;
+    json_t *value = NULL;
+    size_t i = 0;
+    assert_ok(pfm_prediction_create(&row, "a mass", 0.25, &out, &err));
+    json_object_foreach(out, key, value) assert_string_equal(key, keys[i++]);
+    assert_int_equal(i, 6);
+    assert_string_equal(json_string_value(json_object_get(out, "image")), "a.jpg");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(out, "images"), 1)), "b.jpg");
+    assert_string_equal(json_string_value(json_object_get(out, "reference")), "A mass.");
+    pfm_place place = {NULL, "row", 1};
+    assert_ok(pfm_report_check(out, &place, &err));
+    assert_int_equal(pfm_prediction_check(out, &place, NULL), PFM_ERROR_FORMAT);
+    json_decref(out);
 }
 
 /* The figures of the language prior on SLAKE's validation questions, computed apart in Python. */
@@ -68,6 +93,7 @@ static void test_prior_on_slake(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_prediction), cmocka_unit_test(test_prior_on_slake)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_prediction), cmocka_unit_test(test_caption_of_two_images),
+                                       cmocka_unit_test(test_prior_on_slake)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

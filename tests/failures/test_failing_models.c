@@ -54,17 +54,17 @@ done:
     return status;
 }
 
-static pfm_status give_features(void *user, size_t request, float *features, pfm_error *err)
+static pfm_status give_features(void *user, size_t request, size_t image, float *features, pfm_error *err)
 {
     (void)user;
     (void)err;
-    tiny_features((int)request, features);
+    tiny_features((int)(request + image), features);
     return PFM_OK;
 }
 
 static pfm_status answers(pfm_error *err)
 {
-    const pfm_request requests[REQUESTS] = {{"Is the lung normal?", 0}, {"Where is the lesion?", 1}};
+    const pfm_request requests[REQUESTS] = {{{"Is the lung normal?", 1}, 0}, {{"Where is the lesion?", 2}, 1}};
     const pfm_generate_options options = {.max_tokens = MOST_TOKENS, .images = 2, .features = give_features};
     pfm_answer got[REQUESTS] = {{0}};
     pfm_status status = pfm_generate(answering, requests, REQUESTS, &options, got, err);

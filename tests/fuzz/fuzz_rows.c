@@ -9,6 +9,7 @@ static void read_row(const json_t *object)
 {
     static const pfm_columns columns = {.id = "qid",
                                         .image = "img_name",
+                                        .images = "images",
                                         .question = "question",
                                         .answer = "answer",
                                         .report = "report",

@@ -19,7 +19,8 @@ static pfm_status ask(const char *run, const char *image, pfm_buffer *streamed, 
 {
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
     const pfm_ask_options options = {.run = run,
-                                     .image = image,
+                                     .images = &image,
+                                     .image_count = 1,
                                      .question = "Is the lung normal?",
                                      .max_tokens = 12,
                                      .write = streamed != NULL ? collect : NULL,

@@ -25,9 +25,10 @@ typedef struct asked {
     int32_t fail_token;   /* of request 0 that on_token refuses; 0: none */
 } asked;
 
-static pfm_status give_features(void *user, size_t request, float *features, pfm_error *err)
+static pfm_status give_features(void *user, size_t request, size_t image, float *features, pfm_error *err)
 {
     asked *a = user;
+    assert_int_equal(image, 0);
     if (++a->features_told == a->fail_at)
         return pfm_error_set(err, PFM_ERROR_IO, "no picture for request %zu", request);
     tiny_features(images[a->golden[request]], features);
@@ -47,7 +48,7 @@ static pfm_status ask(pfm_session *session, asked *a, int at_once, int max_token
     const pfm_generate_options options = {
         .max_tokens = max_tokens, .images = at_once, .features = give_features, .on_token = take_id, .user = a};
     for (size_t i = 0; i < a->count; i++) {
-        a->requests[i].question = questions[a->golden[i]];
+        a->requests[i].question = (pfm_question){questions[a->golden[i]], 1};
         a->ids[i].count = 0;
     }
     a->features_told = 0;
@@ -271,7 +272,8 @@ static void stored_keys_give_what_reading_again_gives(void **state)
     for (int i = 0; i < TINY_QUESTIONS; i++) {
         pfm_ids ids = {0};
         double log_probability = 0;
-        assert_ok(pfm_model_encode(system.session->model, questions[i], NULL, images[i] * TINY_VISUAL, &ids, NULL, &err));
+        assert_ok(pfm_model_encode(system.session->model, &(pfm_question){questions[i], 1}, NULL, images[i] * TINY_VISUAL, &ids,
+                                   NULL, &err));
         for (size_t t = 0; t < a.ids[i].count; t++) {
             int32_t next = next_token(&system, ids.data, ids.count, &log_probability);
             assert_int_equal(a.ids[i].data[t], next);
@@ -281,6 +283,55 @@ static void stored_keys_give_what_reading_again_gives(void **state)
         pfm_ids_free(&ids);
     }
     forget(&a);
+    tiny_system_free(&system);
+}
+
+static const int32_t shown[5][3] = {{0, 1}, {0, 1}, {1, 0}, {2}, {2, 1, 0}};
+static const size_t shown_count[5] = {2, 2, 2, 1, 3};
+
+static pfm_status give_several(void *user, size_t request, size_t image, float *features, pfm_error *err)
+{
+    (void)err;
+    ++*(int *)user;
+    assert_true(image < shown_count[request]);
+    tiny_features(shown[request][image], features);
+    return PFM_OK;
+}
+
+/* Requests with one to three images, whatever is read at once: each as sure as when everything is read again alone. */
+static void several_images_are_read_each_at_its_place(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const asks[5] = {"Is the lung normal?", "Is <image> or <image> normal?", "Is the lung normal?", "Where?",
+                                        "What?"};
+    static const int32_t groups[5] = {0, 0, 1, 2, 3};
+    tiny_system system;
+    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), false, NULL, 0, &system);
+    pfm_request requests[5];
+    for (int i = 0; i < 5; i++)
+        requests[i] = (pfm_request){{asks[i], shown_count[i]}, groups[i]};
+    for (int at_once = 1; at_once <= 9; at_once += 2) {
+        int told = 0;
+        pfm_answer got[5];
+        const pfm_generate_options options = {.max_tokens = 1, .images = at_once, .features = give_several, .user = &told};
+        assert_ok(pfm_generate(system.session, requests, 5, &options, got, &err));
+        assert_int_equal(told, 2 + 2 + 1 + 3);
+        for (int i = 0; i < 5; i++) {
+            pfm_ids ids = {0};
+            double log_probability = 0;
+            assert_ok(pfm_model_encode(system.session->model, &requests[i].question, NULL, 0, &ids, NULL, &err));
+            for (size_t t = 0; t < ids.count; t++) {
+                int32_t visual = -1 - ids.data[t];
+                if (visual >= 0)
+                    ids.data[t] = -1 - (shown[i][visual / TINY_VISUAL] * TINY_VISUAL + visual % TINY_VISUAL);
+            }
+            (void)next_token(&system, ids.data, ids.count, &log_probability);
+            assert_true(fabs(log(got[i].probability) - log_probability) < 1e-4);
+            pfm_ids_free(&ids);
+            free(got[i].text);
+        }
+    }
     tiny_system_free(&system);
 }
 
@@ -354,6 +405,7 @@ int main(void)
         cmocka_unit_test(quantised_weights_answer_nearly_the_same),
         cmocka_unit_test(an_answer_is_cut_at_its_most_tokens),
         cmocka_unit_test(stored_keys_give_what_reading_again_gives),
+        cmocka_unit_test(several_images_are_read_each_at_its_place),
         cmocka_unit_test(bf16_answers_too),
         cmocka_unit_test(what_goes_wrong_leaves_nothing_behind),
     };

@@ -22,12 +22,13 @@ static void ids_are_those_of_transformers(void **state)
         (void)snprintf(name, sizeof name, "row%d.answer", i);
         int32_t *answer = tiny_golden_ids(name, &one);
         pfm_ids ids = {0};
-        assert_ok(pfm_model_encode(session->model, questions[i], answers[i], 0, &ids, &begin, &err));
+        assert_ok(pfm_model_encode(session->model, &(pfm_question){questions[i], 1}, answers[i], 0, &ids, &begin, &err));
         assert_int_equal(ids.count, count);
         assert_memory_equal(ids.data, golden, count * sizeof *golden);
         assert_int_equal(begin, answer[0]);
         ids.count = 0;
-        assert_ok(pfm_model_encode(session->model, questions[i], NULL, 5, &ids, &begin, &err)); /* the prompt alone */
+        assert_ok(pfm_model_encode(session->model, &(pfm_question){questions[i], 1}, NULL, 5, &ids, &begin,
+                                   &err)); /* the prompt alone */
         assert_int_equal(ids.count, begin);
         for (size_t t = 0; t < ids.count; t++)
             assert_int_equal(ids.data[t], golden[t] < 0 ? golden[t] - 5 : golden[t]);
@@ -47,19 +48,137 @@ static void the_prompt_is_shown_as_it_is_given(void **state)
     pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
     pfm_session *session = tiny_session(context, false, NULL, 0);
     pfm_buffer text = {0};
-    assert_ok(pfm_model_prompt(session->model, "Why?", &text, &err));
+    assert_ok(pfm_model_prompt(session->model, &(pfm_question){"Why?", 1}, &text, &err));
     assert_string_equal(text.data,
                         "<|im_start|>user\n<image>\nLook at the image and answer: Why?<|im_end|>\n<|im_start|>assistant\n");
     pfm_session_free(session);
     session = tiny_session(context, false, sets, 2);
     pfm_buffer_clear(&text);
-    assert_ok(pfm_model_prompt(session->model, "{question}", &text, &err)); /* what a person wrote is not filled in again */
+    /* what a person wrote is not filled in again */
+    assert_ok(pfm_model_prompt(session->model, &(pfm_question){"{question}", 1}, &text, &err));
     assert_string_equal(text.data,
                         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n<image>\nA {question} B<|im_end|>\n"
                         "<|im_start|>assistant\n");
     pfm_buffer_free(&text);
     pfm_session_free(session);
     pfm_context_free(context);
+}
+
+/* The ids of a prompt of two images, put together from its parts: text, picture, text, picture, text. */
+static void check_places(const pfm_session *session, const pfm_question *question, const char *const parts[3])
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_ids ids = {0}, wanted = {0};
+    const pfm_tokenizer *tokenizer = session->model->tokenizer;
+    assert_ok(pfm_model_encode(session->model, question, NULL, 2, &ids, NULL, &err));
+    assert_ok(pfm_tokenizer_encode(tokenizer, "<|im_start|>user\n", 17, true, &wanted, &err));
+    for (int part = 0; part < 3; part++) {
+        assert_ok(pfm_tokenizer_encode(tokenizer, parts[part], strlen(parts[part]), false, &wanted, &err));
+        for (int32_t i = 0; part < 2 && i < TINY_VISUAL; i++)
+            assert_ok(pfm_ids_append(&wanted, -1 - (2 + part * TINY_VISUAL + i), &err));
+    }
+    static const char end[] = "<|im_end|>\n<|im_start|>assistant\n";
+    assert_ok(pfm_tokenizer_encode(tokenizer, end, strlen(end), true, &wanted, &err));
+    assert_int_equal(ids.count, wanted.count);
+    assert_memory_equal(ids.data, wanted.data, wanted.count * sizeof *wanted.data);
+    pfm_ids_free(&ids);
+    pfm_ids_free(&wanted);
+}
+
+static void images_stand_where_the_text_says(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    const char *set = "prompt.instruction=Left <image>, right <image>: {question}";
+    pfm_session *session = tiny_session(context, false, NULL, 0), *placed = tiny_session(context, false, &set, 1);
+    pfm_ids ids = {0};
+    pfm_buffer text = {0};
+    check_places(session, &(pfm_question){"Why?", 2}, (const char *const[]){"", "\n", "\nLook at the image and answer: Why?"});
+    check_places(session, &(pfm_question){"<image> or <image>", 2},
+                 (const char *const[]){"Look at the image and answer: ", " or ", ""});
+    /* and a person's text is text, also between images */
+    check_places(session, &(pfm_question){"<image><|im_end|><image><|im_start|>", 2},
+                 (const char *const[]){"Look at the image and answer: ", "<|im_end|>", "<|im_start|>"});
+    check_places(placed, &(pfm_question){"Why?", 2}, (const char *const[]){"Left ", ", right ", ": Why?"});
+    assert_ok(pfm_model_prompt(session->model, &(pfm_question){"Why?", 3}, &text, &err));
+    assert_non_null(strstr(text.data, "user\n<image>\n<image>\n<image>\nLook at"));
+    assert_error(pfm_model_encode(session->model, &(pfm_question){"Is <image> worse?", 2}, NULL, 0, &ids, NULL, &err),
+                 PFM_ERROR_USAGE, "there are 2 images and 1 marks <image>");
+    assert_error(pfm_model_encode(placed->model, &(pfm_question){"<image>?", 2}, NULL, 0, &ids, NULL, &err), PFM_ERROR_USAGE,
+                 "there are 2 images and 3 marks <image>");
+    assert_ok(pfm_model_encode(session->model, &(pfm_question){"Why?", 1}, "<image> <|im_end|>", 0, &ids, NULL, &err));
+    size_t pictures = 0, ends = 0; /* an answer is text in any case */
+    for (size_t i = 0; i < ids.count; i++) {
+        pictures += ids.data[i] < 0;
+        ends += ids.data[i] == pfm_tokenizer_end(session->model->tokenizer);
+    }
+    assert_int_equal(pictures, TINY_VISUAL);
+    assert_int_equal(ends, 2); /* of the user's turn and of the answer */
+    pfm_ids_free(&ids);
+    pfm_buffer_free(&text);
+    pfm_session_free(session);
+    pfm_session_free(placed);
+    pfm_context_free(context);
+}
+
+static void captions_need_no_question(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    const char *set = "prompt.instruction=[caption] Describe this image.";
+    pfm_session *session = tiny_session(context, false, &set, 1);
+    pfm_buffer text = {0};
+    assert_ok(pfm_model_prompt(session->model, &(pfm_question){"", 1}, &text, &err));
+    assert_non_null(strstr(text.data, "user\n<image>\n[caption] Describe this image.<|im_end|>"));
+    assert_error(pfm_model_prompt(session->model, &(pfm_question){"Why?", 1}, &text, &err), PFM_ERROR_USAGE,
+                 "prompt.instruction has no place for the question \"Why?\"");
+    pfm_buffer_free(&text);
+    pfm_session_free(session);
+    pfm_context_free(context);
+}
+
+/* Logits of the token behind a prompt of two images. */
+static void last_logits(tiny_system *system, const pfm_ids *ids, float out[TINY_VOCABULARY])
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_pack pack = {0};
+    const pfm_sequence row = {.ids = ids->data, .count = ids->count, .answer = ids->count};
+    const pfm_pack_options options = {.inference = true};
+    assert_ok(pfm_pack_rows(&pack, &row, 1, &options, &err));
+    assert_ok(pfm_model_bind(system->session->model, &system->graph, system->executor, &pack, TINY_IMAGES * TINY_VISUAL, &err));
+    pfm_executor_bind(system->executor, system->graph.features, system->visual);
+    pfm_executor_forward(system->executor);
+    memcpy(out, pfm_executor_data(system->executor, system->graph.language.logits), TINY_VOCABULARY * sizeof *out);
+    pfm_pack_free(&pack);
+}
+
+/* Each of two images is looked at, and which comes first is seen. */
+static void exchanged_images_give_other_logits(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    tiny_system system;
+    pfm_ids ids = {0};
+    float logits[4][TINY_VOCABULARY];
+    static const int order[4][2] = {{0, 1}, {1, 0}, {0, 2}, {2, 1}};
+    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), false, NULL, 0, &system);
+    assert_ok(pfm_model_encode(system.session->model, &(pfm_question){"Where?", 2}, NULL, 0, &ids, NULL, &err));
+    for (int i = 0; i < 4; i++) {
+        pfm_ids shown = {0};
+        for (size_t t = 0; t < ids.count; t++) {
+            int32_t visual = -1 - ids.data[t];
+            int32_t row = visual < 0 ? 0 : order[i][visual / TINY_VISUAL] * TINY_VISUAL + visual % TINY_VISUAL;
+            assert_ok(pfm_ids_append(&shown, visual < 0 ? ids.data[t] : -1 - row, &err));
+        }
+        last_logits(&system, &shown, logits[i]);
+        pfm_ids_free(&shown);
+        for (int j = 0; j < i; j++)
+            assert_true(tiny_distance(logits[i], logits[j], TINY_VOCABULARY) > 1e-3);
+    }
+    pfm_ids_free(&ids);
+    tiny_system_free(&system);
 }
 
 /* dW = sum over images' visual tokens of their gradient times their row; db = the sum of the gradients. */
@@ -222,7 +341,6 @@ static void what_does_not_fit_is_an_error(void **state)
     assert_error(create("model.aligner=mlp", &err), PFM_ERROR_USAGE, "mlp");
     assert_error(create("model.vision=clip", &err), PFM_ERROR_USAGE, "clip");
     assert_error(create("model.language=/nowhere/at/all", &err), PFM_ERROR_IO, "/nowhere/at/all");
-    assert_error(create("prompt.instruction=Answer.", &err), PFM_ERROR_USAGE, "{question}");
 }
 
 /* Initial values: the aligner's are as large as makes visual tokens as large as text tokens; the same for a seed. */
@@ -264,10 +382,11 @@ static void initial_values_come_from_the_seed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids_are_those_of_transformers),         cmocka_unit_test(the_prompt_is_shown_as_it_is_given),
-        cmocka_unit_test(loss_and_gradients_are_those_of_torch), cmocka_unit_test(features_are_arranged_and_normalised),
-        cmocka_unit_test(statistics_are_those_of_all_rows),      cmocka_unit_test(what_does_not_fit_is_an_error),
-        cmocka_unit_test(initial_values_come_from_the_seed),
+        cmocka_unit_test(ids_are_those_of_transformers),        cmocka_unit_test(the_prompt_is_shown_as_it_is_given),
+        cmocka_unit_test(images_stand_where_the_text_says),     cmocka_unit_test(captions_need_no_question),
+        cmocka_unit_test(exchanged_images_give_other_logits),   cmocka_unit_test(loss_and_gradients_are_those_of_torch),
+        cmocka_unit_test(features_are_arranged_and_normalised), cmocka_unit_test(statistics_are_those_of_all_rows),
+        cmocka_unit_test(what_does_not_fit_is_an_error),        cmocka_unit_test(initial_values_come_from_the_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,8 +28,9 @@ static float *gradients_of(pfm_context *context, const char *const *sets, int se
     return tiny_copy_gradients((*trainer)->session->model->parameters);
 }
 
-/* Every way of cutting and packing a step beside the plain one: gradients of each tensor by relative norm, loss likewise. */
-static void cut_and_pack(pfm_precision precision, const char *dropout, int64_t step, double bound)
+/* Every way of cutting and packing a step beside the plain one: gradients of each tensor by relative norm, loss likewise. `set`
+ * holds for all of them. */
+static void cut_and_pack(pfm_precision precision, const char *set, int64_t step, double bound)
 {
     static const char *const cases[][2] = {{"train.pack=false", "train.micro_batch=0"},
                                            {"train.pack=true", "train.micro_batch=1"},
@@ -38,11 +39,11 @@ static void cut_and_pack(pfm_precision precision, const char *dropout, int64_t s
     pfm_context *context = tiny_context(NULL, 2, precision);
     pfm_step_result whole, other;
     pfm_trainer *trainer = NULL;
-    float *gradients = gradients_of(context, &dropout, 1, step, &whole, &trainer);
+    float *gradients = gradients_of(context, &set, 1, step, &whole, &trainer);
     close_trainer(trainer);
     assert_int_equal(whole.samples, TRAINING_BATCH);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const char *const sets[] = {cases[i][0], cases[i][1], dropout};
+        const char *const sets[] = {cases[i][0], cases[i][1], set};
         float *copy = gradients_of(context, sets, 3, step, &other, &trainer);
         assert_gradients_near(trainer->session->model->parameters, gradients, bound);
         assert_true(fabs(other.loss - whole.loss) <= bound * whole.loss);
@@ -67,6 +68,41 @@ static void a_step_may_be_cut_and_packed_at_will(void **state)
         cut_and_pack(PFM_PRECISION_F32, "peft.dropout=0", step, 1e-5);
         cut_and_pack(PFM_PRECISION_BF16, "peft.dropout=0.3", step, BF16_BOUND);
     }
+}
+
+/* Rows of several images: packed behind their common images as apart. Dropout is the recipe's 0.3. */
+static void rows_of_several_images_pack_as_well(void **state)
+{
+    (void)state;
+    make_training();
+    for (int64_t step = 0; step < 5; step++) /* every row at least once */
+        cut_and_pack(PFM_PRECISION_F32, training_pairs(), step, 1e-5);
+    cut_and_pack(PFM_PRECISION_BF16, training_pairs(), 0, BF16_BOUND);
+}
+
+static double loss_of(pfm_context *context, const char *const *sets, int set_count, int64_t step)
+{
+    pfm_step_result result;
+    pfm_trainer *trainer = NULL;
+    free(gradients_of(context, sets, set_count, step, &result, &trainer));
+    close_trainer(trainer);
+    return result.loss;
+}
+
+/* A batch of one row is the row alone: the mean of all of them is the loss of a step of all. */
+static void a_group_costs_what_its_rows_cost(void **state)
+{
+    (void)state;
+    make_training();
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    const char *const apart[] = {training_pairs(), "peft.dropout=0", "train.batch=1", "train.mean_over=answers"};
+    const char *const together[] = {training_pairs(), "peft.dropout=0", "train.batch=13", "train.mean_over=answers"};
+    double mean = 0;
+    for (int64_t step = 0; step < 13; step++)
+        mean += loss_of(context, apart, 4, step) / 13;
+    double loss = loss_of(context, together, 4, 0);
+    assert_true(fabs(loss - mean) <= 1e-5 * mean);
+    pfm_context_free(context);
 }
 
 /* The gradient is that of the loss shown: along the bias's gradient the loss rises by its square. */
@@ -105,15 +141,6 @@ static void the_gradient_is_that_of_the_mean_loss(void **state)
     (void)state;
     gradient_of_the_mean("train.mean_over=tokens");
     gradient_of_the_mean("train.mean_over=answers");
-}
-
-static double loss_of(pfm_context *context, const char *const *sets, int set_count, int64_t step)
-{
-    pfm_step_result result;
-    pfm_trainer *trainer = NULL;
-    free(gradients_of(context, sets, set_count, step, &result, &trainer));
-    close_trainer(trainer);
-    return result.loss;
 }
 
 /* Steps of one row say what each answer costs; their mean is the loss over answers, and not that over tokens. */
@@ -234,6 +261,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_may_be_cut_and_packed_at_will),
+        cmocka_unit_test(rows_of_several_images_pack_as_well),
+        cmocka_unit_test(a_group_costs_what_its_rows_cost),
         cmocka_unit_test(the_gradient_is_that_of_the_mean_loss),
         cmocka_unit_test(a_mean_over_answers_counts_each_the_same),
         cmocka_unit_test(threads_do_not_change_a_bit),

@@ -150,7 +150,6 @@ static const struct {
     {smallest, "peft.targets=q_proj,", "peft.targets must not be empty", PFM_ERROR_USAGE},
     {smallest, "data.train=", "data.train must not be empty", PFM_ERROR_USAGE},
     {smallest, "data.train=\xff", "data.train must be UTF-8", PFM_ERROR_USAGE},
-    {smallest, "prompt.instruction=What?", "prompt.instruction must hold {question}", PFM_ERROR_USAGE},
     {smallest, "model.image_size=450", "model.image_size cannot be 450; it is a multiple of 64", PFM_ERROR_USAGE},
     {"model: {image_size: 224,\n merge: 4}\ndata: {dataset: slake}", NULL,
      "line 1: model.image_size cannot be 224; it is a multiple of 128 (32 times model.merge), as 256 is", PFM_ERROR_USAGE},

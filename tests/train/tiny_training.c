@@ -4,10 +4,11 @@
 #include "models/random_lite0.h"
 #include "pefomed/image.h"
 
-static char recipe_path[256], data_path[256];
+static char recipe_path[256], data_path[256], pairs_set[256];
 
 const char *training_recipe(void) { return recipe_path; }
 const char *training_data(void) { return data_path; }
+const char *training_pairs(void) { return pairs_set; }
 
 enum { PICTURES = 7, SIDE = 64 };
 
@@ -41,6 +42,28 @@ static void make_table(void)
     pfm_buffer_free(&text);
 }
 
+static void make_pairs(void)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const images[] = {"\"p0.png\", \"p1.png\"", "\"p1.png\", \"p0.png\"",
+                                         "\"p2.png\", \"p3.png\", \"p2.png\"", "\"p1.png\""};
+    static const char *const questions[] = {"Is the lung normal?", "Is the lung smaller?", "Which organ is abnormal?"};
+    static const char *const answers[] = {"yes", "left lung", "no", "the liver", "right"};
+    pfm_buffer text = {0};
+    for (int row = 0; row < 12; row++)
+        assert_ok(pfm_buffer_append_format(
+            &text, &err, "{\"images\": [%s], \"question\": \"%s\", \"answer\": \"%s\", \"split\": \"train\"}\n",
+            images[row / 3], questions[row % 3], answers[row * 7 % 5]));
+    assert_ok(pfm_buffer_append_string(
+        &text, "{\"images\": [\"p0.png\", \"p1.png\"], \"question\": \"Is <image> as <image>?\", \"answer\": \"no\"}\n", &err));
+    assert_ok(pfm_buffer_append_string(&text,
+                                       "{\"images\": [\"p4.png\", \"p5.png\"], \"question\": \"Is the lung normal?\", "
+                                       "\"answer\": \"no\", \"split\": \"validate\"}\n",
+                                       &err));
+    assert_ok(pfm_file_write(strchr(pairs_set, '=') + 1, text.data, text.size, &err));
+    pfm_buffer_free(&text);
+}
+
 static void make_recipe(void)
 {
     pfm_error err = PFM_ERROR_INIT;
@@ -63,10 +86,12 @@ void make_training(void)
         return;
     (void)snprintf(recipe_path, sizeof recipe_path, "%s/tiny.yaml", test_scratch_folder());
     (void)snprintf(data_path, sizeof data_path, "%s/table.jsonl", test_scratch_folder());
+    (void)snprintf(pairs_set, sizeof pairs_set, "data.path=%s/pairs.jsonl", test_scratch_folder());
     write_random_lite0(test_path(test_scratch_folder(), "lite0.safetensors"));
     for (int i = 0; i < PICTURES; i++)
         make_picture(i);
     make_table();
+    make_pairs();
     make_recipe();
 }
 
@@ -79,7 +104,7 @@ pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set
     make_training();
     assert_ok(pfm_recipe_load(recipe_path, sets, set_count, &recipe, &err));
     assert_ok(pfm_session_create(context, recipe, true, &session, &err));
-    assert_ok(pfm_trainer_create(session, data_path, &trainer, &err));
+    assert_ok(pfm_trainer_create(session, recipe->data.path != NULL ? NULL : data_path, &trainer, &err));
     assert_ok(pfm_trainer_build(trainer, &err));
     assert_ok(pfm_trainer_prepare(trainer, &err));
     return trainer;

@@ -13,8 +13,10 @@ enum { TRAINING_STEPS = 8, TRAINING_BATCH = 5, TRAINING_ROWS = 17 };
 void make_training(void);
 const char *training_recipe(void); /* the recipe's path; borrowed */
 const char *training_data(void);   /* the table's path; borrowed */
+/* "data.path=TABLE": rows of one to three images, some in the other order, some placed by marks. */
+const char *training_pairs(void);
 
-/* A trainer ready to step, in f32; sets are overrides. */
+/* A trainer ready to step, in f32; sets are overrides, training_pairs() among them or not. */
 pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set_count);
 /* Frees it and its session. */
 void close_trainer(pfm_trainer *trainer);
