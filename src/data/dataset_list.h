@@ -3,5 +3,6 @@
     X(slake)                                                                                                                   \
     X(vqa_rad)                                                                                                                 \
     X(pathvqa)                                                                                                                 \
+    X(medpix)                                                                                                                  \
     X(phantom)                                                                                                                 \
     X(table)

@@ -29,6 +29,8 @@ static void test_counts(void **state)
     check("slake", "train", "zh", 0.1, 4878, 450, 0);
     check("vqa_rad", "train", NULL, 0, 1797, 313, 1027);
     check("pathvqa", "train", NULL, 0, 4640, 600, 2253);
+    check("medpix", "train", NULL, 0, 1653, 1653, 0);
+    check("medpix", "validate", NULL, 0, 197, 197, 0);
 }
 
 int main(void)

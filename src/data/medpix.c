@@ -1,0 +1,242 @@
+/* MedPix 2.0 (Siragusa et al., MedPix 2.0: A Comprehensive Multimodal Biomedical Dataset for Advanced AI Applications, 2024):
+ * CT and MR images, a caption each, and the cases from which they come. A row asks nothing and its answer is the caption; what
+ * else the data say about the image, and history, findings and diagnosis of its case, stand beside it. The case stands for the
+ * patient. */
+#include "data/format.h"
+
+#include "base/file.h"
+#include "base/map.h"
+#include "base/try.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const pfm_columns columns = {.id = "image", .image = "image", .answer = "Caption", .patient = "U_id"};
+static const char *const published[] = {"train", "dev", "test"};
+
+/* *out = FOLDER/splitted_dataset/KIND_SPLIT.jsonl. */
+static pfm_status path_of(const char *folder, const char *kind, const char *split, char **out, pfm_error *err)
+{
+    return pfm_string_format(out, err, "%s/splitted_dataset/%s_%s.jsonl", folder, kind, split);
+}
+
+static pfm_status list_splits(const char *path, const pfm_dataset_options *options, pfm_names *out, pfm_error *err)
+{
+    (void)options;
+    pfm_status status = PFM_OK;
+    char *file = NULL;
+    if (!pfm_path_is_folder(path))
+        PFM_FAIL(PFM_ERROR_IO, "%s is not a folder; give the one that holds images and splitted_dataset", path);
+    for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
+        free(file);
+        file = NULL;
+        PFM_TRY(path_of(path, "descriptions", published[i], &file, err));
+        if (pfm_path_exists(file))
+            PFM_TRY(pfm_names_add(out, pfm_split_canonical(published[i]), err));
+    }
+done:
+    free(file);
+    return status;
+}
+
+static pfm_status load_lines(const char *file, pfm_records *out, pfm_error *err)
+{
+    pfm_buffer text = {0};
+    pfm_status status = pfm_file_read(file, 0, &text, err);
+    if (status == PFM_OK)
+        status = pfm_json_lines_parse(text.data, text.size, file, out, err);
+    pfm_buffer_free(&text);
+    return status;
+}
+
+static pfm_status refuse(const pfm_row_place *place, const char *column, const char *reason, pfm_error *err)
+{
+    return pfm_error_set(err, PFM_ERROR_FORMAT, "%s line %zu: \"%s\" %s", place->file, place->number, column, reason);
+}
+
+/* The cases of a split by their U_id. */
+typedef struct cases {
+    char *file; /* NULL: there is none */
+    pfm_records records;
+    pfm_map by_id;
+} cases;
+
+static void free_cases(cases *all)
+{
+    free(all->file);
+    pfm_records_free(&all->records);
+    pfm_map_free(&all->by_id);
+}
+
+static pfm_status load_cases(const char *path, const char *split, cases *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(path_of(path, "data", split, &out->file, err));
+    if (!pfm_path_exists(out->file)) {
+        free(out->file);
+        out->file = NULL;
+        goto done;
+    }
+    PFM_TRY(load_lines(out->file, &out->records, err));
+    for (size_t i = 0; i < out->records.count; i++) {
+        const json_t *record = out->records.items[i];
+        const pfm_row_place place = {.file = out->file, .number = out->records.lines[i]};
+        const char *id = json_string_value(json_object_get(record, "U_id"));
+        if (id == NULL)
+            return refuse(&place, "U_id", "must be the text that names the case", err);
+        if (!json_is_object(json_object_get(record, "Case")))
+            return refuse(&place, "Case", "must be an object", err);
+        PFM_TRY(pfm_map_set(&out->by_id, id, strlen(id), (int64_t)i, err));
+    }
+done:
+    return status;
+}
+
+/* Copies a value under a name in lower case with _ for blanks; null is absent. */
+static pfm_status copy_value(json_t *to, const char *name, json_t *value, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *key = NULL;
+    if (json_is_null(value))
+        return PFM_OK;
+    PFM_TRY(pfm_string_copy(name, &key, err));
+    for (char *c = key; *c != '\0'; c++)
+        *c = *c == ' ' ? '_' : (char)tolower((unsigned char)*c);
+    if (json_object_set(to, key, value) != 0)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read a row");
+done:
+    free(key);
+    return status;
+}
+
+/* Every member but those that `columns` names. */
+static pfm_status copy_others(json_t *to, const json_t *from, pfm_error *err)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)(uintptr_t)from, name, value) /* the macro reads only, but takes no const */
+    {
+        if (json_is_object(value) || strcmp(name, columns.image) == 0 || strcmp(name, columns.answer) == 0 ||
+            strcmp(name, columns.patient) == 0)
+            continue;
+        pfm_status status = copy_value(to, name, value, err);
+        if (status != PFM_OK)
+            return status;
+    }
+    return PFM_OK;
+}
+
+static pfm_status copy_case(json_t *to, const cases *all, const char *id, const pfm_row_place *place, pfm_error *err)
+{
+    static const char *const wanted[][2] = {{"History", "history"}, {"Findings", "findings"}, {"Case Diagnosis", "diagnosis"}};
+    int64_t index = 0;
+    if (all->file == NULL)
+        return PFM_OK;
+    if (!pfm_map_get(&all->by_id, id, strlen(id), &index))
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s line %zu: its case %.60s is not in %s", place->file, place->number, id,
+                             all->file);
+    const json_t *content = json_object_get(all->records.items[index], "Case");
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        json_t *value = json_object_get(content, wanted[i][0]);
+        pfm_status status = value == NULL ? PFM_OK : copy_value(to, wanted[i][1], value, err);
+        if (status != PFM_OK)
+            return status;
+    }
+    return PFM_OK;
+}
+
+/* The data name images without the ending of their file. Where there is no such file the row keeps the path of a JPEG, which is
+ * what most are, and is counted as missing by whoever opens it. */
+static pfm_status find_file(pfm_row_image *image, pfm_error *err)
+{
+    static const char *const endings[] = {"", ".jpg", ".jpeg", ".png"};
+    pfm_status status = PFM_OK;
+    char *path = NULL;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        free(path);
+        path = NULL;
+        PFM_TRY(pfm_string_format(&path, err, "%s%s", image->path, endings[i]));
+        if (pfm_path_exists(path))
+            goto done;
+    }
+    free(path);
+    path = NULL;
+    PFM_TRY(pfm_string_format(&path, err, "%s.jpg", image->path));
+done:
+    if (status == PFM_OK) {
+        free(image->path);
+        image->path = path;
+    }
+    return status;
+}
+
+/* One object with all that is said about an image, as pfm_row_read takes it. */
+static pfm_status flatten(const json_t *record, const cases *all, const pfm_row_place *place, json_t *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const char *id = NULL;
+    const json_t *description = json_object_get(record, "Description");
+    if (!json_is_object(record))
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s line %zu: must be a JSON object with U_id, image and Description", place->file,
+                 place->number);
+    if (!json_is_object(description))
+        return refuse(place, "Description", "must be an object that holds the Caption", err);
+    PFM_TRY(pfm_row_get_text(record, columns.patient, place, &id, err));
+    if (id == NULL)
+        return refuse(place, columns.patient, "is missing; every row needs it", err);
+    PFM_TRY(copy_others(out, record, err));
+    PFM_TRY(copy_others(out, description, err));
+    PFM_TRY(copy_case(out, all, id, place, err));
+    json_t *image = json_object_get(record, columns.image), *caption = json_object_get(description, columns.answer);
+    if (json_object_set_new(out, columns.patient, json_string(id)) != 0 ||
+        (image != NULL && json_object_set(out, columns.image, image) != 0) ||
+        (caption != NULL && json_object_set(out, columns.answer, caption) != 0))
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", place->file);
+done:
+    return status;
+}
+
+static pfm_status read_row(const json_t *record, const cases *all, const pfm_row_place *place, pfm_rows *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_row row = {0};
+    json_t *flat = json_object();
+    if (flat == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", place->file);
+    PFM_TRY(flatten(record, all, place, flat, err));
+    PFM_TRY(pfm_row_read(flat, &columns, place, &row, err));
+    PFM_TRY(find_file(&row.images[0], err));
+    PFM_TRY(pfm_rows_take(out, &row, err));
+done:
+    pfm_row_free(&row);
+    json_decref(flat);
+    return status;
+}
+
+static pfm_status read(const char *path, const char *split, const pfm_dataset_options *options, pfm_rows *out, pfm_error *err)
+{
+    (void)options;
+    pfm_status status = PFM_OK;
+    cases all = {0};
+    pfm_records records = {0};
+    char *file = NULL, *images = NULL;
+    const char *name = strcmp(split, "validate") == 0 ? "dev" : split;
+    PFM_TRY(path_of(path, "descriptions", name, &file, err));
+    PFM_TRY(load_lines(file, &records, err));
+    PFM_TRY(load_cases(path, name, &all, err));
+    PFM_TRY(pfm_path_join(path, "images", &images, err));
+    pfm_row_place place = {.file = file, .unit = "line", .split = split, .image_folder = images};
+    for (size_t i = 0; i < records.count; i++) {
+        place.number = records.lines[i];
+        PFM_TRY(read_row(records.items[i], &all, &place, out, err));
+    }
+done:
+    free_cases(&all);
+    pfm_records_free(&records);
+    free(images);
+    free(file);
+    return status;
+}
+
+const pfm_dataset_format pfm_dataset_medpix = {.name = "medpix", .list_splits = list_splits, .read = read};

@@ -1,0 +1,89 @@
+/* MedPix as it is published: images without endings, captions, cases. */
+#include "data/dataset.h"
+#include "make_data.h"
+
+static const pfm_dataset_options plain = {.validate_share = 0.1, .seed = 42};
+
+#define MEDPIX_ROW(image, rest)                                                                                                \
+    "{\"Type\":\"CT\",\"U_id\":\"M1\",\"image\":\"" image "\",\"Description\":{\"Age\":\"63\",\"Caption\":\"A mass.\","        \
+    "\"Figure Part\":null,\"Modality\":\"CT - noncontrast\",\"Plane\":\"Axial\"},\"Location Category\":\"Thorax\"" rest "}\n"
+
+static void test_medpix(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_dataset *data = NULL;
+    const char *folder = make_folder("medpix");
+    make_file(folder, "splitted_dataset/descriptions_train.jsonl",
+              MEDPIX_ROW("M1_a", "") "\n" MEDPIX_ROW("M1_b", ",\"Location\":\"Chest\"") MEDPIX_ROW("M1_c", ""));
+    make_file(folder, "splitted_dataset/data_train.jsonl",
+              "{\"U_id\":\"M1\",\"Case\":{\"History\":\"Cough.\",\"Findings\":null,\"Case Diagnosis\":\"Tumour\"}}\n");
+    make_file(folder, "splitted_dataset/descriptions_dev.jsonl", MEDPIX_ROW("M1_d", ""));
+    make_file(folder, "images/M1_a.png", "");
+    make_file(folder, "images/M1_b.jpg", "");
+    assert_ok(pfm_dataset_load("medpix", folder, "train", &plain, &data, &err));
+    assert_int_equal(data->count, 3);
+    const pfm_row *row = &data->rows[0];
+    assert_string_equal(row->id, "M1_a");
+    assert_string_equal(row->question, "");
+    assert_string_equal(row->answer, "A mass.");
+    assert_string_equal(row->patient, "M1");
+    assert_int_equal(row->answer_type, PFM_ANSWER_OPEN);
+    assert_string_equal(row->images[0].name, "M1_a");
+    assert_string_equal(row->images[0].path, test_path(folder, "images/M1_a.png"));
+    assert_string_equal(data->rows[1].images[0].path, test_path(folder, "images/M1_b.jpg"));
+    assert_string_equal(data->rows[2].images[0].path, test_path(folder, "images/M1_c.jpg")); /* missing */
+    static const char *const beside[][2] = {{"type", "CT"},         {"age", "63"},         {"modality", "CT - noncontrast"},
+                                            {"plane", "Axial"},     {"history", "Cough."}, {"location_category", "Thorax"},
+                                            {"diagnosis", "Tumour"}};
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
+        assert_string_equal(json_string_value(json_object_get(row->extra, beside[i][0])), beside[i][1]);
+    assert_int_equal(json_object_size(row->extra), 7); /* what is null is absent */
+    pfm_dataset_free(data);
+    assert_ok(pfm_dataset_load("medpix", folder, "dev", &plain, &data, &err)); /* without cases */
+    assert_string_equal(data->split, "validate");
+    assert_null(json_object_get(data->rows[0].extra, "history"));
+    pfm_dataset_free(data);
+    assert_error(pfm_dataset_load("medpix", folder, "test", &plain, &data, &err), PFM_ERROR_USAGE,
+                 "its splits: train, validate");
+    assert_error(pfm_dataset_load("medpix", test_path(folder, "images/M1_a.png"), "train", &plain, &data, &err), PFM_ERROR_IO,
+                 "is not a folder");
+}
+
+static void test_bad_medpix(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"[1]\n", NULL, "descriptions_train.jsonl line 1: must be a JSON object"},
+        {"{\"U_id\":\"M1\",\"image\":\"a\"}", NULL, "line 1: \"Description\" must be an object that holds the Caption"},
+        {"\n{\"image\":\"a\",\"Description\":{\"Caption\":\"c\"}}", NULL, "line 2: \"U_id\" is missing"},
+        {"{\"U_id\":7,\"image\":\"a\",\"Description\":{\"Caption\":\"c\"}}", NULL, "line 1: \"U_id\" must be a text"},
+        {"{\"U_id\":\"M1\",\"image\":\"a\",\"Description\":{\"Caption\":null}}", NULL, "line 1: \"Caption\" is missing"},
+        {"{\"U_id\":\"M1\",\"image\":\"a\",\"Description\":{\"Caption\":[]}}", NULL, "line 1: \"Caption\" must be a text"},
+        {"{\"U_id\":\"M1\",\"Description\":{\"Caption\":\"c\"}}", NULL, "line 1: \"image\" is missing"},
+        {"{\"U_id\":\"M1\",\"image\":\"\",\"Description\":{\"Caption\":\"c\"}}", NULL, "line 1: \"image\" is empty"},
+        {"{\"U_id\":", NULL, "line 1: not JSON"},
+        {MEDPIX_ROW("a", ""), "{\"U_id\":\"M2\",\"Case\":{}}", "line 1: its case M1 is not in"},
+        {MEDPIX_ROW("a", ""), "{\"U_id\":\"M1\",\"Case\":3}", "data_train.jsonl line 1: \"Case\" must be an object"},
+        {MEDPIX_ROW("a", ""), "\n3", "data_train.jsonl line 2: \"U_id\" must be the text that names the case"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pfm_error err = PFM_ERROR_INIT;
+        pfm_dataset *data = NULL;
+        char name[32];
+        (void)snprintf(name, sizeof name, "bad_medpix%zu", i);
+        const char *folder = test_path(test_scratch_folder(), name);
+        make_file(folder, "splitted_dataset/descriptions_train.jsonl", cases[i][0]);
+        if (cases[i][1] != NULL)
+            make_file(folder, "splitted_dataset/data_train.jsonl", cases[i][1]);
+        pfm_status status = pfm_dataset_load("medpix", folder, "train", &plain, &data, &err);
+        if (status == PFM_OK || strstr(err.message, cases[i][2]) == NULL)
+            fail_msg("case %zu: wanted \"%s\", got \"%s\"", i, cases[i][2], err.message);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_medpix), cmocka_unit_test(test_bad_medpix)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
