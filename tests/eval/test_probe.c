@@ -70,16 +70,16 @@ static void test_dataset(void **state)
                                           "{\"modality\":\"CT\",\"location\":\"Brain\"}",
                                           "{\"modality\":\"CT\",\"location\":\"Lung\"}",
                                           "{\"modality\":\"CT\",\"location\":\"Brain\"}",
-                                          "{\"image_organ\":\"HEAD\"}",
                                           "{\"image_organ\":\"HEAD\",\"location\":7}",
+                                          "{\"modality\":\"MRI\"}",
                                           "{}"};
     static const size_t partner[] = {2, 3, 0, 1, 5, 4};
     static pfm_row_image shown[] = {{.index = 0}, {.index = 1}, {.index = 2}, {.index = 3}, {.index = 4},
                                     {.index = 5}, {.index = 6}, {.index = 0}, {.index = 2}};
     pfm_row rows[8] = {{0}};
     for (int i = 0; i < 7; i++)
-        rows[i] = (pfm_row){.extra = json_loads(columns[i], 0, NULL), .images = shown + i, .image_count = 1};
-    /* the first row that shows an image decides; this one shows two */
+        rows[i] = (pfm_row){.extra = json_loads(columns[i], 0, NULL), .images = shown + i, .image_count = i == 4 ? 2 : 1};
+    /* the first row that shows an image decides: of the sixth the fifth row, which shows two */
     rows[7] = (pfm_row){.extra = json_loads("{\"modality\":\"MRI\"}", 0, NULL), .images = shown + 7, .image_count = 2};
     pfm_dataset dataset = {.rows = rows, .count = 8, .image_count = 7};
     size_t replacement[7], matched = 0;

@@ -70,6 +70,48 @@ static void a_step_may_be_cut_and_packed_at_will(void **state)
     }
 }
 
+/* The visual rows of a step hold the features of each row's images in their order, those of a group once. */
+static void each_image_is_at_its_place(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    make_training();
+    const char *set = training_pairs();
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    pfm_trainer *trainer = open_trainer(context, &set, 1);
+    pfm_model *model = trainer->session->model;
+    const pfm_samples *samples = &trainer->train;
+    pfm_micro_batch batch = {0};
+    static const size_t rows[] = {3, 0, 1, 6, 9}; /* (p1, p0), (p0, p1) twice, (p2, p3, p2), (p1) */
+    static const int groups[] = {0, 1, 1, 2, 3};
+    size_t channels = (size_t)(model->shape.grid * model->shape.grid * model->shape.channels), at = 0;
+    size_t image_size = (size_t)(model->visual_tokens * model->visual_width);
+    float *features = calloc(channels, sizeof *features), *wanted = calloc(image_size, sizeof *wanted);
+    assert_true(features != NULL && wanted != NULL);
+    assert_ok(pfm_micro_batch_fill(&batch, samples, rows, groups, 5, 0, true, &err));
+    assert_int_equal(batch.visual_rows, (2 + 2 + 3 + 1) * model->visual_tokens);
+    for (size_t i = 0; i < 5; i++) {
+        const pfm_row *row = &samples->dataset->rows[rows[i]];
+        size_t first = i == 2 ? at - 2 : at, seen = 0; /* the third shares the images of the second */
+        for (size_t t = 0; t < batch.sequences[i].count; t++) {
+            if (batch.sequences[i].ids[t] < 0)
+                assert_int_equal(-1 - batch.sequences[i].ids[t], first * (size_t)model->visual_tokens + seen++);
+        }
+        assert_int_equal(seen, row->image_count * (size_t)model->visual_tokens);
+        for (size_t k = 0; k < row->image_count; k++) {
+            assert_ok(pfm_feature_store_read(samples->features, (size_t)row->images[k].index, features, &err));
+            assert_ok(pfm_model_arrange(model, features, wanted, &err));
+            assert_memory_equal((float *)batch.visual + (first + k) * image_size, wanted, image_size * sizeof *wanted);
+        }
+        at = first + row->image_count;
+    }
+    free(features);
+    free(wanted);
+    pfm_micro_batch_free(&batch);
+    close_trainer(trainer);
+    pfm_context_free(context);
+}
+
 /* Rows of several images: packed behind their common images as apart. Dropout is the recipe's 0.3. */
 static void rows_of_several_images_pack_as_well(void **state)
 {
@@ -261,6 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_may_be_cut_and_packed_at_will),
+        cmocka_unit_test(each_image_is_at_its_place),
         cmocka_unit_test(rows_of_several_images_pack_as_well),
         cmocka_unit_test(a_group_costs_what_its_rows_cost),
         cmocka_unit_test(the_gradient_is_that_of_the_mean_loss),
