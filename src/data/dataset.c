@@ -146,25 +146,29 @@ static pfm_status number_of(pfm_map *seen, const char *key, size_t length, int *
     return status;
 }
 
+/* Numbers the images, then the lists of their numbers, whose bytes stand in one buffer while the map borrows them. */
 static pfm_status number_images(pfm_rows *rows, pfm_dataset *dataset, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_map images = {0}, sets = {0};
-    pfm_buffer set = {0};
+    pfm_buffer lists = {0};
+    size_t at = 0;
     for (size_t i = 0; i < rows->count; i++) {
-        pfm_row *row = &rows->items[i];
-        pfm_buffer_clear(&set);
-        for (size_t k = 0; k < row->image_count; k++) {
-            const char *path = row->images[k].path;
-            PFM_TRY(number_of(&images, path, strlen(path), &row->images[k].index, err));
-            PFM_TRY(pfm_buffer_append(&set, path, strlen(path) + 1, err));
+        for (size_t k = 0; k < rows->items[i].image_count; k++) {
+            pfm_row_image *image = &rows->items[i].images[k];
+            PFM_TRY(number_of(&images, image->path, strlen(image->path), &image->index, err));
+            PFM_TRY(pfm_buffer_append(&lists, &image->index, sizeof image->index, err));
         }
-        PFM_TRY(number_of(&sets, set.data, set.size, &row->image_set, err));
+    }
+    for (size_t i = 0; i < rows->count; i++) {
+        size_t length = rows->items[i].image_count * sizeof rows->items[i].images->index;
+        PFM_TRY(number_of(&sets, lists.data + at, length, &rows->items[i].image_set, err));
+        at += length;
     }
     dataset->image_count = images.count;
     dataset->set_count = sets.count;
 done:
-    pfm_buffer_free(&set);
+    pfm_buffer_free(&lists);
     pfm_map_free(&images);
     pfm_map_free(&sets);
     return status;

@@ -265,18 +265,27 @@ done:
     return status;
 }
 
-static pfm_status read_extra(const json_t *object, const pfm_columns *columns, pfm_row *row, pfm_error *err)
+static bool is_used(const pfm_columns *columns, const char *name)
 {
     const char *const used[] = {columns->id,     columns->image,  columns->images,      columns->question,
                                 columns->answer, columns->report, columns->answer_type, columns->patient};
-    row->extra = json_copy((json_t *)(uintptr_t)object); /* shallow; json_copy does not change what it copies */
-    if (row->extra == NULL)
-        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read a row");
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
-        if (used[i] != NULL)
-            (void)json_object_del(row->extra, used[i]); /* absent is fine */
+        if (used[i] != NULL && strcmp(used[i], name) == 0)
+            return true;
     }
-    return PFM_OK;
+    return false;
+}
+
+/* Not json_copy, which leaves members out where memory ends. */
+static pfm_status read_extra(const json_t *object, const pfm_columns *columns, pfm_row *row, pfm_error *err)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+    row->extra = json_object();
+    bool good = row->extra != NULL;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value) /* the macro reads only, but takes no const */
+        good = good && (is_used(columns, name) || json_object_set(row->extra, name, value) == 0);
+    return good ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read a row");
 }
 
 pfm_status pfm_row_read(const json_t *object, const pfm_columns *columns, const pfm_row_place *place, pfm_row *out,

@@ -62,6 +62,29 @@ static void test_several_images(void **state)
     pfm_dataset_free(data);
 }
 
+/* However many sets there are, an equal list far away is the same. */
+static void test_many_sets(void **state)
+{
+    (void)state;
+    enum { SETS = 300 };
+    pfm_error err = PFM_ERROR_INIT;
+    const char *folder = make_folder("many");
+    pfm_buffer text = {0};
+    assert_ok(pfm_buffer_append_string(&text, "images,question,answer\n", &err));
+    for (int i = 0; i < 2 * SETS; i++)
+        assert_ok(pfm_buffer_append_format(&text, &err, "%.*s%d.png;b.png,q,a\n", i % SETS, "a/a/a/a/a/a/a/a/", i % SETS));
+    make_file(folder, "t.csv", text.data);
+    pfm_buffer_free(&text);
+    pfm_dataset_options whole = {.validate_share = 0};
+    pfm_dataset *data = NULL;
+    assert_ok(pfm_dataset_load("table", test_path(folder, "t.csv"), "train", &whole, &data, &err));
+    assert_int_equal(data->set_count, SETS);
+    assert_int_equal(data->image_count, SETS + 1);
+    for (int i = 0; i < 2 * SETS; i++)
+        assert_int_equal(data->rows[i].image_set, i % SETS);
+    pfm_dataset_free(data);
+}
+
 /* Rows that share any image stay together, and the order of a row's images is part of the data's hash. */
 static void test_images_hold_rows_together(void **state)
 {
@@ -96,6 +119,7 @@ static void test_images_hold_rows_together(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_several_images), cmocka_unit_test(test_images_hold_rows_together)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_several_images), cmocka_unit_test(test_many_sets),
+                                       cmocka_unit_test(test_images_hold_rows_together)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

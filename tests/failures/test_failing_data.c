@@ -65,8 +65,59 @@ static void test_audit(void **state)
     pfm_context_free(context);
 }
 
+static pfm_status several(pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_dataset *data = NULL;
+    size_t *order = NULL;
+    const char **paths = NULL;
+    pfm_dataset_options options = {.seed = 42};
+    PFM_TRY(pfm_dataset_load("table", test_path(test_scratch_folder(), "s.csv"), "train", &options, &data, err));
+    assert_int_equal(data->set_count, 2);
+    PFM_TRY(pfm_dataset_order_by_images(data, &order, err));
+    PFM_TRY(pfm_dataset_list_paths(data, &paths, err));
+done:
+    free(order);
+    free(paths);
+    pfm_dataset_free(data);
+    return status;
+}
+
+static void test_several_images(void **state)
+{
+    (void)state;
+    write_text("s.csv", "images,question,answer\na;b,q,a\nb;a;b,q,a\na;b,r,a\n");
+    failing_try_all("several images", several);
+}
+
+static pfm_status captions(pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_dataset *data = NULL;
+    pfm_dataset_options options = {.seed = 42};
+    PFM_TRY(pfm_dataset_load("medpix", test_scratch_folder(), "validate", &options, &data, err));
+    assert_int_equal(data->count, 1);
+    assert_int_equal(json_object_size(data->rows[0].extra), 3);
+done:
+    pfm_dataset_free(data);
+    return status;
+}
+
+static void test_captions(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    assert_ok(pfm_folder_create(test_path(test_scratch_folder(), "splitted_dataset"), &err));
+    write_text(
+        "splitted_dataset/descriptions_dev.jsonl",
+        "{\"Type\":\"CT\",\"U_id\":\"M\",\"image\":\"a\",\"Description\":{\"Caption\":\"A mass.\",\"Plane\":\"Axial\"}}\n");
+    write_text("splitted_dataset/data_dev.jsonl", "{\"U_id\":\"M\",\"Case\":{\"History\":\"Cough.\"}}\n");
+    failing_try_all("captions", captions);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_held_out), cmocka_unit_test(test_audit)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_held_out), cmocka_unit_test(test_audit),
+                                       cmocka_unit_test(test_several_images), cmocka_unit_test(test_captions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
