@@ -1,10 +1,12 @@
 /* Byte-pair encoding (Sennrich et al. 2016; over bytes: Radford et al. 2019): a word starts as its characters, and of all pairs
- * of neighbours the one with the best rank is joined, the leftmost first, until no pair is a merge. */
+ * of neighbours the one with the best rank is joined, the leftmost first, until no pair is a merge. SentencePiece's (Kudo and
+ * Richardson 2018) names no merges: any two tokens that spell a third are one, and that token's score ranks it. */
 #include "text/tokenizer_internal.h"
 
 #include "base/try.h"
 #include "text/utf8.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +160,103 @@ done:
     free_model(model);
     return status;
 }
+
+/* Longer than any piece (SentencePiece makes 16 characters, LLaMA has 48 bytes), and short enough to be cut everywhere. */
+enum { LONGEST_PIECE = 512 };
+
+/* What SentencePiece joins: neither control tokens nor bytes nor what is added. */
+static bool is_piece(const pfm_tokenizer_source *source, int32_t id)
+{
+    return id >= 0 && (source->types == NULL || source->types[id] == PFM_TOKEN_NORMAL);
+}
+
+/* Calls for every way to cut token `id` into two pieces; without a model it only counts them. */
+static size_t add_cuts(const pfm_tokenizer *tokenizer, const pfm_tokenizer_source *source, int32_t id, bpe_model *model,
+                       int32_t rank)
+{
+    size_t count = 0;
+    pfm_text_view text = source->tokens[id];
+    if (!is_piece(source, id) || pfm_vocabulary_find(&tokenizer->vocabulary, text.data, text.length) != id)
+        return 0; /* of two with one text the later counts */
+    for (size_t at = 1; at < text.length; at++) {
+        int32_t left = pfm_vocabulary_find(&tokenizer->vocabulary, text.data, at);
+        if (!is_piece(source, left))
+            continue;
+        int32_t right = pfm_vocabulary_find(&tokenizer->vocabulary, text.data + at, text.length - at);
+        if (!is_piece(source, right))
+            continue;
+        count++;
+        if (model != NULL)
+            *find_slot(model, make_pair(left, right)) = (merge_slot){make_pair(left, right), rank, id};
+    }
+    return count;
+}
+
+static pfm_status check_scores(const pfm_tokenizer_source *source, pfm_error *err)
+{
+    if (source->scores == NULL)
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "the tokenizer has no scores, by which SentencePiece joins its tokens");
+    for (size_t i = 0; i < source->token_count; i++) {
+        if (!isfinite(source->scores[i]))
+            return pfm_error_set(err, PFM_ERROR_FORMAT, "the score of token %zu is not a number", i);
+        if (source->tokens[i].length > LONGEST_PIECE)
+            return pfm_error_set(err, PFM_ERROR_FORMAT, "token %zu has %zu bytes; up to %d can be used", i,
+                                 source->tokens[i].length, LONGEST_PIECE);
+    }
+    return PFM_OK;
+}
+
+typedef struct scored {
+    float score;
+    int32_t id;
+} scored;
+
+static int compare_scored(const void *a, const void *b)
+{
+    const scored *x = a, *y = b;
+    return x->score != y->score ? (x->score < y->score) - (x->score > y->score) : (x->id > y->id) - (x->id < y->id);
+}
+
+/* Equal scores are one rank: then the leftmost pair is joined first. */
+static pfm_status create_scored(pfm_tokenizer *tokenizer, const pfm_tokenizer_source *source, bool ignore_merges, void **out,
+                                pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    bpe_model *model = NULL;
+    scored *order = NULL;
+    size_t merges = 0;
+    int32_t rank = 0;
+    PFM_TRY(check_scores(source, err));
+    PFM_TRY(pfm_allocate(source->token_count, sizeof *order, &order, err));
+    for (size_t i = 0; i < source->token_count; i++) {
+        order[i] = (scored){source->scores[i], (int32_t)i};
+        merges += add_cuts(tokenizer, source, (int32_t)i, NULL, 0);
+    }
+    qsort(order, source->token_count, sizeof *order, compare_scored);
+    PFM_TRY(create_model(tokenizer, merges, &model, err));
+    for (size_t i = 0; i < source->token_count; i++) {
+        if (i > 0 && order[i].score != order[i - 1].score)
+            rank++;
+        (void)add_cuts(tokenizer, source, order[i].id, model, rank);
+        model->byte_fallback = model->byte_fallback || source->types == NULL || source->types[i] == PFM_TOKEN_BYTE;
+    }
+    model->ignore_merges = ignore_merges;
+    model->fuse_unknown = true;
+    model->unknown = source->unknown;
+    *out = model;
+    model = NULL;
+done:
+    free(order);
+    free_model(model);
+    return status;
+}
+
+static const pfm_gguf_pre *find_named_pre(const pfm_tokenizer_source *source)
+{
+    return pfm_gguf_pre_find(source->pre != NULL ? source->pre : "default");
+}
+
+static const pfm_gguf_pre *find_spaced_pre(const pfm_tokenizer_source *source) { return pfm_sentencepiece_pre(source->prefix); }
 
 static pfm_status check_options(const json_t *definition, pfm_error *err)
 {
@@ -399,6 +498,15 @@ const pfm_model_kind pfm_model_bpe = {
     .gguf_name = "gpt2",
     .create_json = create_json,
     .create_source = create_source,
+    .find_pre = find_named_pre,
+    .free = free_model,
+    .encode = encode,
+};
+
+const pfm_model_kind pfm_model_sentencepiece = {
+    .gguf_name = "llama",
+    .create_source = create_scored,
+    .find_pre = find_spaced_pre,
     .free = free_model,
     .encode = encode,
 };

@@ -1,5 +1,5 @@
 /* What a GGUF file's tokenizer.ggml.pre stands for, as the model's own tokenizer.json says it. The names are llama.cpp's
- * (src/llama-vocab.cpp); a further one is a line. */
+ * (src/llama-vocab.cpp); a further one is a line. And what a SentencePiece model stands for, which has no name. */
 #include "text/tokenizer_internal.h"
 
 #include <string.h>
@@ -17,6 +17,7 @@
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|" digits                                             \
     "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 #define LLAMA3 "{" SEQUENCE(SPLIT(LATER("\\\\p{N}{1,3}")) "," BYTES("false")) "," DECODER "}"
+#define NEOX "{\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":" BYTES("true") "," DECODER "}"
 #define QWEN2 "{\"normalizer\":{\"type\":\"NFC\"}," SEQUENCE(SPLIT(LATER("\\\\p{N}")) "," BYTES("false")) "," DECODER "}"
 
 /* What llama.cpp does where the file names nothing: punctuation apart, then GPT-2's pattern, then numbers in threes. */
@@ -27,16 +28,11 @@
                                                                                                                               "}"
 
 static const pfm_gguf_pre known[] = {
-    {"default", DEFAULT, false},
-    {"gpt-2", GPT2, false},
-    {"phi-2", GPT2, false},
-    {"smollm", DIGITS_APART, false},
-    {"starcoder", DIGITS_APART, false},
-    {"llama-bpe", LLAMA3, true},
-    {"llama3", LLAMA3, true},
-    {"llama-v3", LLAMA3, true},
-    {"qwen2", QWEN2, false},
-    {"deepseek-r1-qwen", QWEN2, false},
+    {"default", DEFAULT, false}, {"gpt-2", GPT2, false},          {"phi-2", GPT2, false},
+    {"olmo", NEOX, false}, /* GPT-NeoX's, which StableLM 3B and Pythia have too */
+    {"mpt", NEOX, false},        {"smollm", DIGITS_APART, false}, {"starcoder", DIGITS_APART, false},
+    {"llama-bpe", LLAMA3, true}, {"llama3", LLAMA3, true},        {"llama-v3", LLAMA3, true},
+    {"qwen2", QWEN2, false},     {"stablelm2", QWEN2, false},     {"deepseek-r1-qwen", QWEN2, false},
 };
 
 const pfm_gguf_pre *pfm_gguf_pre_find(const char *name)
@@ -46,4 +42,27 @@ const pfm_gguf_pre *pfm_gguf_pre_find(const char *name)
             return &known[i];
     }
     return NULL;
+}
+
+#define MARK "\xe2\x96\x81" /* U+2581, SentencePiece's space */
+#define REPLACE(from, to) "{\"type\":\"Replace\",\"pattern\":{\"String\":\"" from "\"},\"content\":\"" to "\"}"
+#define CHAIN(rest)                                                                                                            \
+    "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[" REPLACE(                                                               \
+        MARK, " ") ",{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}" rest "]}"
+#define STRIP ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}"
+
+const pfm_gguf_pre *pfm_sentencepiece_pre(pfm_space_prefix prefix)
+{
+    static const pfm_gguf_pre pipelines[] = {
+        [PFM_SPACE_EACH] = {"a space before each part",
+                            "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"" MARK
+                            "\"}," REPLACE(" ", MARK) "]}," CHAIN(STRIP) "}",
+                            false},
+        [PFM_SPACE_FIRST] = {"a space before the text",
+                             "{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK
+                             "\",\"prepend_scheme\":\"first\",\"split\":false}," CHAIN(STRIP) "}",
+                             false},
+        [PFM_SPACE_NONE] = {"no space put in", "{\"normalizer\":" REPLACE(" ", MARK) "," CHAIN("") "}", false},
+    };
+    return &pipelines[prefix];
 }

@@ -5,6 +5,7 @@
 /* Every kind, a line each. */
 static const pfm_model_kind *const kinds[] = {
     &pfm_model_bpe,
+    &pfm_model_sentencepiece,
 };
 
 static bool is_named(const char *name, const char *wanted)

@@ -1,7 +1,11 @@
-/* The normalisers of tokenizer.json that byte-pair tokenizers use: Unicode's four forms, Prepend, Replace of a plain string. */
+/* The normalisers of tokenizer.json that byte-pair tokenizers use: Unicode's four forms, Prepend, Replace of a string or a
+ * pattern.
+ */
 #include "text/tokenizer_internal.h"
 
 #include "base/try.h"
+#include "text/pattern.h"
+#include "text/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +18,7 @@ typedef struct normal_step {
     int options;     /* STEP_UNICODE: utf8proc's */
     char *from, *to; /* STEP_PREPEND uses `to` */
     size_t from_size, to_size;
+    pfm_pattern *pattern; /* in place of `from`, or NULL */
 } normal_step;
 
 struct pfm_normalizer {
@@ -27,7 +32,7 @@ static pfm_status copy_text(const json_t *value, char **out, size_t *size, pfm_e
     return pfm_string_copy_n(json_string_value(value), *size, out, err);
 }
 
-/* Prepend {"prepend"}, Replace {"pattern": {"String"}, "content"}. */
+/* Prepend {"prepend"}, Replace {"pattern": {"String"} or {"Regex"}, "content"}. */
 static pfm_status read_texts(const json_t *definition, normal_step *step, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -37,9 +42,14 @@ static pfm_status read_texts(const json_t *definition, normal_step *step, pfm_er
     PFM_TRY(copy_text(to, &step->to, &step->to_size, err));
     if (step->kind == STEP_PREPEND)
         goto done;
-    const json_t *from = json_object_get(json_object_get(definition, "pattern"), "String");
+    const json_t *pattern = json_object_get(definition, "pattern"), *from = json_object_get(pattern, "String"),
+                 *regex = json_object_get(pattern, "Regex");
+    if (json_is_string(regex)) {
+        PFM_TRY(pfm_pattern_create(json_string_value(regex), json_string_length(regex), false, &step->pattern, err));
+        goto done;
+    }
     if (!json_is_string(from) || json_string_length(from) == 0)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "a normalizer of type Replace has a pattern that is not a plain string");
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "a normalizer of type Replace has neither a string nor a pattern to look for");
     PFM_TRY(copy_text(from, &step->from, &step->from_size, err));
 done:
     return status;
@@ -107,6 +117,7 @@ void pfm_normalizer_free(pfm_normalizer *normalizer)
     for (size_t i = 0; i < normalizer->count; i++) {
         free(normalizer->steps[i].from);
         free(normalizer->steps[i].to);
+        pfm_pattern_free(normalizer->steps[i].pattern);
     }
     free(normalizer->steps);
     free(normalizer);
@@ -152,12 +163,40 @@ done:
     return status;
 }
 
+/* The same for a pattern. An empty match puts the text in without taking anything out. */
+static pfm_status replace_pattern(const char *text, size_t size, const normal_step *step, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_pattern_scratch *scratch = NULL;
+    PFM_TRY(pfm_pattern_scratch_create(&scratch, err));
+    size_t done_to = 0;
+    for (size_t from = 0, begin, end; from <= size;) {
+        PFM_TRY(pfm_pattern_find(step->pattern, scratch, text, size, from, &begin, &end, err));
+        if (begin == SIZE_MAX)
+            break;
+        PFM_TRY(pfm_buffer_append(out, text + done_to, begin - done_to, err));
+        PFM_TRY(pfm_buffer_append(out, step->to, step->to_size, err));
+        done_to = from = end;
+        if (end == begin) { /* go on behind the next character */
+            size_t length = 1;
+            if (end < size)
+                (void)pfm_utf8_decode(text + end, size - end, &length);
+            from += length;
+        }
+    }
+    PFM_TRY(pfm_buffer_append(out, text + done_to, size - done_to, err));
+done:
+    pfm_pattern_scratch_free(scratch);
+    return status;
+}
+
 static pfm_status run_step(const normal_step *step, const char *text, size_t size, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     switch (step->kind) {
     case STEP_UNICODE: return to_unicode_form(text, size, step->options, out, err);
-    case STEP_REPLACE: return replace(text, size, step, out, err);
+    case STEP_REPLACE:
+        return step->pattern != NULL ? replace_pattern(text, size, step, out, err) : replace(text, size, step, out, err);
     case STEP_PREPEND:
         if (size > 0) /* nothing stays nothing */
             PFM_TRY(pfm_buffer_append(out, step->to, step->to_size, err));

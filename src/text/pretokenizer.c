@@ -1,5 +1,5 @@
-/* The pre-tokenisers of tokenizer.json that byte-pair tokenizers use: Sequence, Split, Digits, ByteLevel. Each step cuts the
- * pieces of the step before it. */
+/* The pre-tokenisers of tokenizer.json that byte-pair tokenizers use: Sequence, Split, Digits, ByteLevel, Metaspace. Each step
+ * cuts the pieces of the step before it. */
 #include "text/tokenizer_internal.h"
 
 #include "base/try.h"
@@ -13,13 +13,19 @@ static const char gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+|
 
 typedef enum behavior { ISOLATED, REMOVED, CONTIGUOUS, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT } behavior;
 
-typedef enum split_kind { SPLIT_PATTERN, SPLIT_DIGITS, SPLIT_PREFIX_SPACE } split_kind;
+typedef enum split_kind { SPLIT_PATTERN, SPLIT_DIGITS, SPLIT_PREFIX_SPACE, SPLIT_METASPACE } split_kind;
+
+/* Which pieces Metaspace puts its mark before, where they do not begin with it: all, the one that begins the text, none. */
+typedef enum prepend_scheme { PREPEND_ALWAYS, PREPEND_FIRST, PREPEND_NEVER } prepend_scheme;
 
 typedef struct split_step {
     split_kind kind;
     pfm_pattern *pattern;
     behavior behavior;
     bool invert;
+    prepend_scheme prepend;
+    char mark[8]; /* SPLIT_METASPACE: what stands for a space */
+    size_t mark_size;
 } split_step;
 
 struct pfm_pretokenizer {
@@ -33,7 +39,7 @@ struct pfm_split_scratch {
     pfm_words from, to, parts;
     bool *matched; /* whether a part is a match */
     size_t matched_capacity;
-    pfm_buffer text; /* where a prefix space made a new one */
+    pfm_buffer text; /* where spaces were put in or marked */
 };
 
 static pfm_status new_step(pfm_pretokenizer *pretokenizer, split_kind kind, split_step **out, pfm_error *err)
@@ -90,6 +96,40 @@ done:
     return status;
 }
 
+/* Metaspace in its two forms: add_prefix_space (older) or prepend_scheme; it cuts before each mark unless "split" is false. */
+static pfm_status add_metaspace(pfm_pretokenizer *pretokenizer, const json_t *definition, pfm_error *err)
+{
+    static const char *const schemes[] = {[PREPEND_ALWAYS] = "always", [PREPEND_FIRST] = "first", [PREPEND_NEVER] = "never"};
+    pfm_status status = PFM_OK;
+    split_step *step = NULL;
+    const char *scheme = pfm_member_text(definition, "prepend_scheme"), *mark = pfm_member_text(definition, "replacement");
+    size_t index = 0, count = sizeof schemes / sizeof schemes[0], length = 0;
+    if (scheme == NULL)
+        scheme = schemes[pfm_member_flag(definition, "add_prefix_space", true) ? PREPEND_ALWAYS : PREPEND_NEVER];
+    while (index < count && strcmp(schemes[index], scheme) != 0)
+        index++;
+    if (index == count)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "this program does not know the prepend_scheme %s of the pre-tokenizer Metaspace",
+                 scheme);
+    if (index != PREPEND_NEVER && !pfm_member_flag(definition, "add_prefix_space", true))
+        PFM_FAIL(PFM_ERROR_FORMAT, "the pre-tokenizer Metaspace has add_prefix_space false and prepend_scheme %s", scheme);
+    if (mark != NULL && mark[0] != '\0')
+        (void)pfm_utf8_decode(mark, strlen(mark), &length);
+    if (length == 0 || mark[length] != '\0' || strcmp(mark, " ") == 0)
+        PFM_FAIL(PFM_ERROR_FORMAT, "the replacement of the pre-tokenizer Metaspace is not one character other than a space");
+    PFM_TRY(new_step(pretokenizer, SPLIT_METASPACE, &step, err));
+    step->prepend = (prepend_scheme)index;
+    step->mark_size = length;
+    memcpy(step->mark, mark, length);
+    if (!pfm_member_flag(definition, "split", true))
+        goto done;
+    PFM_TRY(new_step(pretokenizer, SPLIT_PATTERN, &step, err));
+    step->behavior = MERGED_WITH_NEXT;
+    PFM_TRY(pfm_pattern_create(mark, length, true, &step->pattern, err));
+done:
+    return status;
+}
+
 static pfm_status add_steps(pfm_pretokenizer *pretokenizer, const json_t *definition, int depth, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -111,6 +151,8 @@ static pfm_status add_steps(pfm_pretokenizer *pretokenizer, const json_t *defini
         step->behavior = pfm_member_flag(definition, "individual_digits", false) ? ISOLATED : CONTIGUOUS;
     } else if (strcmp(type, "ByteLevel") == 0) {
         status = add_byte_level(pretokenizer, definition, err);
+    } else if (strcmp(type, "Metaspace") == 0) {
+        status = add_metaspace(pretokenizer, definition, err);
     } else {
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "this program does not know pre-tokenizers of type %s", type);
     }
@@ -285,22 +327,53 @@ done:
     return status;
 }
 
-/* Puts a space before every piece that has none. The old text may be scratch->text itself. */
-static pfm_status prefix_spaces(pfm_split_scratch *scratch, pfm_error *err)
+/* Appends a piece with a space before it where it has none. */
+static pfm_status append_prefixed(pfm_text_view piece, pfm_buffer *text, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    if (piece.data[0] != ' ')
+        PFM_TRY(pfm_buffer_append(text, " ", 1, err));
+    PFM_TRY(pfm_buffer_append(text, piece.data, piece.length, err));
+done:
+    return status;
+}
+
+/* Appends a piece with the mark in place of each space, and before it where it has none and the scheme wants one. */
+static pfm_status append_marked(const split_step *step, pfm_text_view piece, bool begins_text, pfm_buffer *text, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    bool has_one =
+        piece.data[0] == ' ' || (piece.length >= step->mark_size && memcmp(piece.data, step->mark, step->mark_size) == 0);
+    if (!has_one && (step->prepend == PREPEND_ALWAYS || (step->prepend == PREPEND_FIRST && begins_text)))
+        PFM_TRY(pfm_buffer_append(text, step->mark, step->mark_size, err));
+    for (size_t i = 0, next; i < piece.length; i = next + 1) {
+        const char *space = memchr(piece.data + i, ' ', piece.length - i);
+        next = space == NULL ? piece.length : (size_t)(space - piece.data);
+        PFM_TRY(pfm_buffer_append(text, piece.data + i, next - i, err));
+        if (space != NULL)
+            PFM_TRY(pfm_buffer_append(text, step->mark, step->mark_size, err));
+    }
+done:
+    return status;
+}
+
+/* Writes the pieces anew. The old text may be scratch->text itself. */
+static pfm_status rewrite(const split_step *step, pfm_split_scratch *scratch, bool begins_text, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
-    for (size_t i = 0; i < scratch->from.count; i++) {
+    for (size_t i = 0; i < scratch->from.count; i++) { /* the text moves while it grows, so lengths come first */
+        size_t before = text.size;
         pfm_text_view piece = scratch->from.items[i];
-        if (piece.data[0] != ' ')
-            PFM_TRY(pfm_buffer_append(&text, " ", 1, err));
-        PFM_TRY(pfm_buffer_append(&text, piece.data, piece.length, err));
+        if (step->kind == SPLIT_METASPACE)
+            PFM_TRY(append_marked(step, piece, begins_text && i == 0, &text, err));
+        else
+            PFM_TRY(append_prefixed(piece, &text, err));
+        scratch->from.items[i].length = text.size - before;
     }
     for (size_t i = 0, at = 0; i < scratch->from.count; i++) {
-        pfm_text_view piece = scratch->from.items[i];
-        size_t length = piece.length + (piece.data[0] != ' ');
-        PFM_TRY(add_word(&scratch->to, text.data + at, length, err));
-        at += length;
+        PFM_TRY(add_word(&scratch->to, text.data + at, scratch->from.items[i].length, err));
+        at += scratch->from.items[i].length;
     }
     pfm_buffer swap = scratch->text;
     scratch->text = text;
@@ -311,7 +384,7 @@ done:
 }
 
 pfm_status pfm_pretokenizer_run(const pfm_pretokenizer *pretokenizer, pfm_split_scratch *scratch, const char *text, size_t size,
-                                const pfm_words **out, pfm_error *err)
+                                bool begins_text, const pfm_words **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     scratch->to.count = 0;
@@ -321,10 +394,11 @@ pfm_status pfm_pretokenizer_run(const pfm_pretokenizer *pretokenizer, pfm_split_
         scratch->from = scratch->to;
         scratch->to = swap;
         scratch->to.count = 0;
-        if (pretokenizer->steps[i].kind == SPLIT_PREFIX_SPACE)
-            PFM_TRY(prefix_spaces(scratch, err));
+        const split_step *step = &pretokenizer->steps[i];
+        if (step->kind == SPLIT_PREFIX_SPACE || step->kind == SPLIT_METASPACE)
+            PFM_TRY(rewrite(step, scratch, begins_text, err));
         else
-            PFM_TRY(run_split(&pretokenizer->steps[i], scratch, err));
+            PFM_TRY(run_split(step, scratch, err));
     }
     *out = &scratch->to;
 done:

@@ -62,6 +62,8 @@ pfm_status pfm_tokenizer_add_token(pfm_tokenizer *tokenizer, const pfm_added_tok
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
     pfm_added_token added = *token;
+    if (tokenizer->vocabulary.tokens[token->id].added)
+        return PFM_OK;
     tokenizer->vocabulary.tokens[token->id].special = token->special;
     if (token->normalized && tokenizer->normalizer != NULL) { /* then it is found in what the normaliser made */
         PFM_TRY(pfm_normalizer_run(tokenizer->normalizer, token->text, token->length, &text, err));
@@ -72,6 +74,7 @@ pfm_status pfm_tokenizer_add_token(pfm_tokenizer *tokenizer, const pfm_added_tok
         goto done; /* no text has it */
     bool later = token->normalized && tokenizer->normalizer != NULL;
     PFM_TRY(pfm_added_tokens_add(later ? &tokenizer->normalized : &tokenizer->raw, &added, err));
+    tokenizer->vocabulary.tokens[token->id].added = true;
 done:
     pfm_buffer_free(&text);
     return status;
@@ -97,35 +100,44 @@ static pfm_status add_source_tokens(pfm_tokenizer *tokenizer, const pfm_tokenize
     for (size_t i = 0; i < source->token_count; i++)
         PFM_TRY(pfm_vocabulary_set(&tokenizer->vocabulary, source->tokens[i].data, source->tokens[i].length, (int64_t)i, err));
     for (size_t i = 0; i < source->token_count && source->types != NULL; i++) {
-        if (source->types[i] != PFM_TOKEN_CONTROL && source->types[i] != PFM_TOKEN_USER_DEFINED)
+        bool special = source->types[i] == PFM_TOKEN_CONTROL || source->types[i] == PFM_TOKEN_UNKNOWN;
+        if (!special && source->types[i] != PFM_TOKEN_USER_DEFINED)
             continue;
-        pfm_added_token token = {.text = source->tokens[i].data,
-                                 .length = source->tokens[i].length,
-                                 .id = (int32_t)i,
-                                 .special = source->types[i] == PFM_TOKEN_CONTROL};
+        pfm_added_token token = {
+            .text = source->tokens[i].data, .length = source->tokens[i].length, .id = (int32_t)i, .special = special};
         PFM_TRY(pfm_tokenizer_add_token(tokenizer, &token, err));
     }
 done:
     return status;
 }
 
-pfm_status pfm_tokenizer_create(const pfm_tokenizer_source *source, pfm_tokenizer **out, pfm_error *err)
+/* The kind of a source and the pipeline around it. */
+static pfm_status find_kind(const pfm_tokenizer_source *source, const pfm_model_kind **kind, const pfm_gguf_pre **pre,
+                            pfm_error *err)
+{
+    *kind = pfm_model_kind_find(NULL, source->model);
+    if (*kind == NULL)
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                             "this program does not know tokenizers of the kind \"%s\" (tokenizer.ggml.model)", source->model);
+    *pre = (*kind)->find_pre(source);
+    if (*pre == NULL)
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                             "this program does not know the pre-tokenizer \"%s\" (tokenizer.ggml.pre)", source->pre);
+    return PFM_OK;
+}
+
+pfm_status pfm_tokenizer_begin_source(const pfm_tokenizer_source *source, pfm_tokenizer **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_tokenizer *tokenizer = NULL;
     json_t *pipeline = NULL;
-    const char *name = source->pre != NULL ? source->pre : "default";
-    const pfm_gguf_pre *pre = pfm_gguf_pre_find(name);
-    const pfm_model_kind *kind = pfm_model_kind_find(NULL, source->model);
-    if (kind == NULL)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "this program does not know tokenizers of the kind \"%s\" (tokenizer.ggml.model)",
-                 source->model);
-    if (pre == NULL)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "this program does not know the pre-tokenizer \"%s\" (tokenizer.ggml.pre)", name);
+    const pfm_gguf_pre *pre = NULL;
+    const pfm_model_kind *kind = NULL;
+    PFM_TRY(find_kind(source, &kind, &pre, err));
     PFM_TRY(pfm_allocate(1, sizeof *tokenizer, &tokenizer, err));
     pipeline = json_loads(pre->pipeline, 0, NULL);
     if (pipeline == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not prepare the pre-tokenizer \"%s\"", name);
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not prepare the pre-tokenizer \"%s\"", pre->name);
     PFM_TRY(pfm_tokenizer_set_pipeline(tokenizer, pipeline, err));
     PFM_TRY(add_source_tokens(tokenizer, source, err));
     PFM_TRY(kind->create_source(tokenizer, source, pre->ignore_merges, &tokenizer->model, err));
@@ -136,7 +148,6 @@ pfm_status pfm_tokenizer_create(const pfm_tokenizer_source *source, pfm_tokenize
     tokenizer->padding = source->padding;
     if (source->chat_template != NULL)
         PFM_TRY(pfm_string_copy(source->chat_template, &tokenizer->chat_template, err));
-    PFM_TRY(pfm_tokenizer_seal(tokenizer, err));
     *out = tokenizer;
     tokenizer = NULL;
 done:
@@ -145,10 +156,24 @@ done:
     return status;
 }
 
+pfm_status pfm_tokenizer_create(const pfm_tokenizer_source *source, pfm_tokenizer **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_tokenizer *tokenizer = NULL;
+    PFM_TRY(pfm_tokenizer_begin_source(source, &tokenizer, err));
+    PFM_TRY(pfm_tokenizer_seal(tokenizer, err));
+    *out = tokenizer;
+    tokenizer = NULL;
+done:
+    pfm_tokenizer_free(tokenizer);
+    return status;
+}
+
 /* What one call of encode carries. */
 typedef struct encoding {
     const pfm_tokenizer *tokenizer;
     bool special;
+    bool begins_text; /* no added token stands before what is encoded now */
     pfm_split_scratch *split;
     pfm_buffer normal;
     pfm_ids *out;
@@ -159,7 +184,7 @@ static pfm_status encode_plain(encoding *e, const char *text, size_t size, pfm_e
     const pfm_words *words = NULL;
     if (size == 0)
         return PFM_OK;
-    pfm_status status = pfm_pretokenizer_run(e->tokenizer->pretokenizer, e->split, text, size, &words, err);
+    pfm_status status = pfm_pretokenizer_run(e->tokenizer->pretokenizer, e->split, text, size, e->begins_text, &words, err);
     return status != PFM_OK ? status : e->tokenizer->kind->encode(e->tokenizer, words, e->out, err);
 }
 
@@ -173,6 +198,7 @@ static pfm_status encode_around(encoding *e, const pfm_added_tokens *tokens, con
     while ((token = pfm_added_tokens_find(tokens, text, size, done_to, e->special, &begin, &end)) != NULL) {
         PFM_TRY(rest(e, text + done_to, begin - done_to, err));
         PFM_TRY(pfm_ids_append(e->out, token->id, err));
+        e->begins_text = false;
         done_to = end;
     }
     PFM_TRY(rest(e, text + done_to, size - done_to, err));
@@ -194,7 +220,7 @@ pfm_status pfm_tokenizer_encode(const pfm_tokenizer *tokenizer, const char *text
                                 pfm_ids *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    encoding e = {.tokenizer = tokenizer, .special = parse_special, .out = out};
+    encoding e = {.tokenizer = tokenizer, .special = parse_special, .begins_text = true, .out = out};
     pfm_buffer repaired = {0};
     size_t count = out->count;
     if (!pfm_utf8_valid(text, length)) {

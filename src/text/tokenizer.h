@@ -39,13 +39,19 @@ enum {
     PFM_TOKEN_BYTE = 6
 };
 
+/* Where SentencePiece puts a space that the text does not have: before each part between special tokens, before the text if it
+ * begins with no space and no special token (what transformers calls legacy: false), nowhere. */
+typedef enum pfm_space_prefix { PFM_SPACE_EACH, PFM_SPACE_FIRST, PFM_SPACE_NONE } pfm_space_prefix;
+
 /* What a GGUF file says of its tokenizer. Everything is borrowed for the call of pfm_tokenizer_create only. Ids are -1 where
  * the file has none. */
 typedef struct pfm_tokenizer_source {
-    const char *model;           /* tokenizer.ggml.model: "gpt2" */
-    const char *pre;             /* tokenizer.ggml.pre: "smollm"; NULL is "default" */
+    const char *model;           /* tokenizer.ggml.model: "gpt2", bytes by merges, or "llama", SentencePiece by scores */
+    const char *pre;             /* tokenizer.ggml.pre: "smollm"; NULL is "default"; of "gpt2" alone */
     const pfm_text_view *tokens; /* [token_count]; the index is the id */
     const int32_t *types;        /* [token_count] PFM_TOKEN_*, or NULL: all are normal */
+    const float *scores;         /* [token_count] of "llama": the best is joined first; or NULL */
+    pfm_space_prefix prefix;     /* of "llama" alone */
     size_t token_count;
     const pfm_text_view *merges; /* [merge_count] "left right", best first */
     size_t merge_count;
@@ -59,6 +65,11 @@ pfm_status pfm_tokenizer_create(const pfm_tokenizer_source *source, pfm_tokenize
 /* From a tokenizer.json; tokenizer_config.json and chat_template.jinja beside it give the end of turn and the chat template
  * where they exist. UNSUPPORTED names the part that this program does not know. */
 pfm_status pfm_tokenizer_load_json(const char *path, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
+/* From a SentencePiece file (tokenizer.model) of the BPE kind, with tokenizer_config.json ("legacy"), added_tokens.json and
+ * special_tokens_map.json beside it where they exist. UNSUPPORTED: a unigram model, a normalising one, a tiktoken file. */
+pfm_status pfm_tokenizer_load_sentencepiece(const char *path, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
+/* From a vocab.json and the merges.txt beside it; tokenizer_config.json beside them, or else config.json, must say whose. */
+pfm_status pfm_tokenizer_load_merges(const char *path, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_tokenizer_free(pfm_tokenizer *tokenizer);
 
 /* One more than the largest id. */

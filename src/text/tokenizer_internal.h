@@ -12,7 +12,7 @@
 typedef struct pfm_token {
     const char *text; /* NULL: a gap in the ids */
     uint32_t length;
-    bool special;
+    bool special, added;
 } pfm_token;
 
 typedef struct pfm_vocabulary {
@@ -75,9 +75,10 @@ void pfm_pretokenizer_free(pfm_pretokenizer *pretokenizer);
 bool pfm_pretokenizer_is_byte_level(const pfm_pretokenizer *pretokenizer);
 pfm_status pfm_split_scratch_create(pfm_split_scratch **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_split_scratch_free(pfm_split_scratch *scratch);
-/* *out = the words of a valid UTF-8 text, borrowed from it or from the scratch until the next call. */
+/* *out = the words of a valid UTF-8 text, borrowed from it or from the scratch until the next call. begins_text: nothing stands
+ * before it in what is encoded, no added token either. */
 pfm_status pfm_pretokenizer_run(const pfm_pretokenizer *pretokenizer, pfm_split_scratch *scratch, const char *text, size_t size,
-                                const pfm_words **out, pfm_error *err) PFM_MUST_CHECK;
+                                bool begins_text, const pfm_words **out, pfm_error *err) PFM_MUST_CHECK;
 
 /* token_decoder.c */
 typedef struct pfm_decoder pfm_decoder;
@@ -91,12 +92,14 @@ typedef struct pfm_model_kind {
     pfm_status (*create_json)(struct pfm_tokenizer *tokenizer, const json_t *model, void **out, pfm_error *err);
     pfm_status (*create_source)(struct pfm_tokenizer *tokenizer, const pfm_tokenizer_source *source, bool ignore_merges,
                                 void **out, pfm_error *err);
+    /* The pipeline of a source; NULL: its name is unknown. */
+    const struct pfm_gguf_pre *(*find_pre)(const pfm_tokenizer_source *source);
     void (*free)(void *model);
     /* Appends the ids of words, in order. */
     pfm_status (*encode)(const struct pfm_tokenizer *tokenizer, const pfm_words *words, pfm_ids *out, pfm_error *err);
 } pfm_model_kind;
 const pfm_model_kind *pfm_model_kind_find(const char *json_name, const char *gguf_name); /* by whichever is not NULL; or NULL */
-extern const pfm_model_kind pfm_model_bpe;
+extern const pfm_model_kind pfm_model_bpe, pfm_model_sentencepiece;
 
 struct pfm_tokenizer {
     pfm_vocabulary vocabulary;
@@ -110,19 +113,40 @@ struct pfm_tokenizer {
     char *chat_template; /* NULL: none */
 };
 
-/* Marks an id as an added token and files it to be found in texts. */
+/* Marks an id as an added token and files it to be found in texts; one that is filed already stays as it is. */
 pfm_status pfm_tokenizer_add_token(pfm_tokenizer *tokenizer, const pfm_added_token *token, pfm_error *err) PFM_MUST_CHECK;
-/* Reads "normalizer", "pre_tokenizer" and "decoder" of a tokenizer.json, or of what pre_tokenizers.c says of a GGUF's name. */
+/* Reads "normalizer", "pre_tokenizer" and "decoder" of a tokenizer.json, or of what gguf_pre.c says of a GGUF's name. */
 pfm_status pfm_tokenizer_set_pipeline(pfm_tokenizer *tokenizer, const json_t *document, pfm_error *err) PFM_MUST_CHECK;
-/* Called last: sorts what is searched and checks the ids. */
+/* Making one: from arrays (pfm_tokenizer_create) or a tokenizer.json as a value, then whatever else is known of it, then seal,
+ * which sorts what is searched and checks the ids. */
+pfm_status pfm_tokenizer_begin_source(const pfm_tokenizer_source *source, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_tokenizer_begin_json(const json_t *document, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_tokenizer_seal(pfm_tokenizer *tokenizer, pfm_error *err) PFM_MUST_CHECK;
 
-/* gguf_pre.c: the pipeline behind a tokenizer.ggml.pre, as tokenizer.json would write it; NULL: unknown. */
+/* tokenizer_beside.c: the files that stand beside a vocabulary. */
+typedef struct pfm_beside {
+    json_t *config;  /* tokenizer_config.json, whole numbers as reals, or NULL */
+    json_t *special; /* special_tokens_map.json, or NULL */
+    json_t *added;   /* added_tokens.json, or NULL */
+    char *folder;
+} pfm_beside;
+/* *out = those beside the file at `path`; release with pfm_beside_close, also after an error. */
+pfm_status pfm_beside_open(const char *path, pfm_beside *out, pfm_error *err) PFM_MUST_CHECK;
+void pfm_beside_close(pfm_beside *beside);
+/* The kind of tokenizer that tokenizer_config.json's tokenizer_class names, without a "Fast" behind; NULL: none is named. The
+ * name has *length bytes. */
+const char *pfm_beside_class(const pfm_beside *beside, size_t *length);
+/* Adds the tokens that those files add, sets the roles that they name and takes the chat template. */
+pfm_status pfm_beside_apply(const pfm_beside *beside, pfm_tokenizer *tokenizer, pfm_error *err) PFM_MUST_CHECK;
+
+/* gguf_pre.c: the pipeline behind a tokenizer.ggml.pre, or of a SentencePiece model, as tokenizer.json would write it; NULL:
+ * unknown. */
 typedef struct pfm_gguf_pre {
     const char *name, *pipeline;
     bool ignore_merges;
 } pfm_gguf_pre;
 const pfm_gguf_pre *pfm_gguf_pre_find(const char *name);
+const pfm_gguf_pre *pfm_sentencepiece_pre(pfm_space_prefix prefix);
 
 /* Members of the definitions in a tokenizer.json. */
 static inline const char *pfm_member_text(const json_t *object, const char *key) /* NULL: absent or no string */

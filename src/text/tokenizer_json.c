@@ -1,14 +1,10 @@
-/* Reads tokenizer.json, and from the files beside it what that file does not say: the end of a turn and the chat template. */
+/* Reads tokenizer.json. */
 #include "text/tokenizer_internal.h"
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/try.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-enum { LARGEST_TEMPLATE = 1 << 20 };
 
 static pfm_status read_vocabulary(pfm_tokenizer *tokenizer, const json_t *model, pfm_error *err)
 {
@@ -76,81 +72,18 @@ done:
     return status;
 }
 
-/* A token by its role: a string, or an object with its content. */
-static int32_t find_role(const pfm_tokenizer *tokenizer, const json_t *config, const char *role)
-{
-    const json_t *value = json_object_get(config, role);
-    const char *text = json_is_object(value) ? pfm_member_text(value, "content") : json_string_value(value);
-    return text == NULL ? -1 : pfm_tokenizer_id(tokenizer, text);
-}
-
-/* A string, or a list of {"name", "template"} of which "default" is meant. */
-static const char *find_template(const json_t *config)
-{
-    const json_t *value = json_object_get(config, "chat_template");
-    size_t index;
-    json_t *item;
-    json_array_foreach(value, index, item)
-    {
-        const char *name = pfm_member_text(item, "name");
-        if (name != NULL && strcmp(name, "default") == 0)
-            return pfm_member_text(item, "template");
-    }
-    return json_string_value(value);
-}
-
-static int32_t guess_end(const pfm_tokenizer *tokenizer)
-{
-    static const char *const names[] = {"<|im_end|>", "<|eot_id|>", "<|end|>", "<|endoftext|>", "</s>"};
-    int32_t id = -1;
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && id < 0; i++)
-        id = pfm_tokenizer_id(tokenizer, names[i]);
-    return id;
-}
-
-static pfm_status read_config(pfm_tokenizer *tokenizer, const json_t *config, pfm_error *err)
-{
-    tokenizer->begin = find_role(tokenizer, config, "bos_token");
-    tokenizer->end = find_role(tokenizer, config, "eos_token");
-    tokenizer->unknown = find_role(tokenizer, config, "unk_token");
-    tokenizer->padding = find_role(tokenizer, config, "pad_token");
-    const char *template = find_template(config);
-    return template == NULL ? PFM_OK : pfm_string_copy(template, &tokenizer->chat_template, err);
-}
-
-static pfm_status read_beside(pfm_tokenizer *tokenizer, const char *folder, pfm_error *err)
+pfm_status pfm_tokenizer_begin_json(const json_t *document, pfm_tokenizer **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    char *path = NULL;
-    json_t *config = NULL;
-    pfm_buffer template = {0};
-    PFM_TRY(pfm_path_join(folder, "tokenizer_config.json", &path, err));
-    if (pfm_path_exists(path)) /* transformers writes a model_max_length of 31 digits where there is no limit */
-        PFM_TRY(pfm_json_load_reals(path, &config, err));
-    PFM_TRY(read_config(tokenizer, config, err)); /* a missing one names nothing */
-    free(path);
-    path = NULL;
-    PFM_TRY(pfm_path_join(folder, "chat_template.jinja", &path, err));
-    if (pfm_path_exists(path)) { /* it goes before the one in the config */
-        PFM_TRY(pfm_file_read(path, LARGEST_TEMPLATE, &template, err));
-        free(tokenizer->chat_template);
-        tokenizer->chat_template = NULL;
-        PFM_TRY(pfm_string_copy_n(template.data, template.size, &tokenizer->chat_template, err));
-    }
-    if (tokenizer->end < 0)
-        tokenizer->end = guess_end(tokenizer);
+    pfm_tokenizer *tokenizer = NULL;
+    PFM_TRY(pfm_allocate(1, sizeof *tokenizer, &tokenizer, err));
+    tokenizer->begin = tokenizer->end = tokenizer->unknown = tokenizer->padding = -1;
+    PFM_TRY(read_document(tokenizer, document, err));
+    *out = tokenizer;
+    tokenizer = NULL;
 done:
-    pfm_buffer_free(&template);
-    json_decref(config);
-    free(path);
+    pfm_tokenizer_free(tokenizer);
     return status;
-}
-
-/* The folder that a path lies in. */
-static pfm_status copy_folder(const char *path, char **out, pfm_error *err)
-{
-    size_t length = (size_t)(pfm_path_name(path) - path);
-    return length == 0 ? pfm_string_copy(".", out, err) : pfm_string_copy_n(path, length, out, err);
 }
 
 pfm_status pfm_tokenizer_load_json(const char *path, pfm_tokenizer **out, pfm_error *err)
@@ -158,21 +91,20 @@ pfm_status pfm_tokenizer_load_json(const char *path, pfm_tokenizer **out, pfm_er
     pfm_status status = PFM_OK;
     pfm_tokenizer *tokenizer = NULL;
     json_t *document = NULL;
-    char *folder = NULL;
+    pfm_beside beside = {0};
     pfm_error inner = PFM_ERROR_INIT; /* the readers know no path */
     PFM_TRY(pfm_json_load(path, &document, err));
-    PFM_TRY(pfm_allocate(1, sizeof *tokenizer, &tokenizer, err));
-    if (read_document(tokenizer, document, &inner) != PFM_OK)
+    if (pfm_tokenizer_begin_json(document, &tokenizer, &inner) != PFM_OK)
         PFM_FAIL(inner.code, "%s: %s", path, inner.message);
     json_decref(document); /* the largest part of the memory */
     document = NULL;
-    PFM_TRY(copy_folder(path, &folder, err));
-    PFM_TRY(read_beside(tokenizer, folder, err));
+    PFM_TRY(pfm_beside_open(path, &beside, err));
+    PFM_TRY(pfm_beside_apply(&beside, tokenizer, err));
     PFM_TRY(pfm_tokenizer_seal(tokenizer, err));
     *out = tokenizer;
     tokenizer = NULL;
 done:
-    free(folder);
+    pfm_beside_close(&beside);
     json_decref(document);
     pfm_tokenizer_free(tokenizer);
     return status;

@@ -48,6 +48,7 @@ pfm_status pfm_vocabulary_set(pfm_vocabulary *vocabulary, const char *text, size
     PFM_TRY(pfm_map_set(&vocabulary->by_text, copy, length, id, err));
     vocabulary->tokens[id].text = copy;
     vocabulary->tokens[id].length = (uint32_t)length;
+    vocabulary->tokens[id].added = false;
     if (vocabulary->size < (size_t)id + 1)
         vocabulary->size = (size_t)id + 1;
 done:

@@ -5,8 +5,9 @@
 #include "formats/weights.h"
 #include "text/tokenizer.h"
 
-/* `path`: a GGUF file, a tokenizer.json, or a folder that holds tokenizer.json or else one GGUF file. IO, FORMAT and
- * UNSUPPORTED name the file and what is wrong with it. The caller frees *out. */
+/* `path`: a GGUF file, a tokenizer.json, a SentencePiece tokenizer.model, a vocab.json with merges.txt beside it; or a folder
+ * that holds one of these (in that order but GGUF last), or other weights in such a folder. IO, FORMAT and UNSUPPORTED name the
+ * file and what is wrong with it. The caller frees *out. */
 pfm_status pfm_tokenizer_load(const char *path, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
 /* From an open GGUF file, which may be closed afterwards. */
 pfm_status pfm_tokenizer_load_weights(const pfm_weights *weights, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
