@@ -5,7 +5,9 @@ texts that are given; and remakes tests/text/golden/families.json and families/ 
 Needs: pip install transformers tokenizers sentencepiece protobuf gguf
 Usage: families.py OUT   (OUT is tests/text/golden)
 families.json holds {"texts", "families": [{"name", "paths", "ids", "decoded", "skipped"}]}: what transformers makes of each text, the
-same for every file of `paths` below families/. script/check-tokens uses make_all() with large vocabularies.
+same for every file of `paths` below families/; and "prompts", a question about an image in each family's chat template (written
+here in its manner): [{"path", "template", "question", "text", "before", "behind"}], ids before and behind the image, which stands in
+the text as a special token. script/check-tokens uses make_all() with large vocabularies.
 
 The configuration of each family is that of its published files: LLaMA 2 (Vicuna, TinyLlama) and Mistral are SentencePiece BPE with
 bytes as the last resort, digits apart and the text left as it is; LLaMA 3, Qwen 2, GPT-2, Phi-2 (CodeGen), GPT-NeoX (StableLM 3B) and
@@ -111,6 +113,7 @@ def make_llama(out, lines, size):
     published["model"]["unk_token"] = "<unk>"
     published["model"]["merges"] = [" ".join(m) for m in published["model"]["merges"]]
     write_json(published, out, "llama2", "prepend", "tokenizer.json")
+    write_json({k: config[k] for k in ("bos_token", "eos_token", "unk_token")}, out, "llama2", "prepend", "tokenizer_config.json")
     prepend = from_file(os.path.join(out, "llama2", "prepend"))
     yield Reading("llama2", os.path.join(out, "llama2", "prepend"), prepend, special)
 
@@ -156,6 +159,8 @@ class Bytes:
         folder = os.path.join(out, self.name, "json")
         os.makedirs(folder, exist_ok=True)
         tokenizer.save(os.path.join(folder, "tokenizer.json"), pretty=False)
+        if self.config and self.class_name is None:
+            write_json(self.config, folder, "tokenizer_config.json")
         yield Reading(self.name, folder, from_file(folder), self.special)
         definition = json.loads(tokenizer.to_str())
         merges = [m if isinstance(m, str) else " ".join(m) for m in definition["model"]["merges"]]
@@ -196,7 +201,7 @@ def byte_families():
     digits = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), gpt2])
     spaces = [" " * n for n in range(31, 1, -1)]
     yield Bytes("llama3", "llama-bpe", split(r"\p{N}{1,3}"), ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
-                ignore_merges=True)
+                ignore_merges=True, config={"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"})
     yield Bytes("qwen2", "qwen2", split(r"\p{N}"), ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], normalizer=normalizers.NFC(), class_name="Qwen2Tokenizer",
                 model_type="qwen2", config={"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "bos_token": None, "unk_token": None})
     yield Bytes("gpt2", "gpt-2", gpt2, ["<|endoftext|>"], class_name="GPT2Tokenizer", model_type="gpt2")
@@ -205,12 +210,14 @@ def byte_families():
     yield Bytes("smollm", "smollm", digits, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
 
 
-def make_all(out, lines, size):
-    """Writes all families below `out` and yields their Readings."""
+def make_all(out, lines, size, names=()):
+    """Writes all families below `out`, or those named, and yields their Readings. llama2 makes mistral too."""
     lines = [line for line in lines if line]
-    yield from make_llama(out, lines, size)
+    if not names or "llama2" in names:
+        yield from make_llama(out, lines, size)
     for family in byte_families():
-        yield from family.make(out, lines, size)
+        if not names or family.name in names:
+            yield from family.make(out, lines, size)
 
 
 CORPUS = [
@@ -230,12 +237,45 @@ TEXTS = CORPUS + [
 ]
 
 
+# Where there is no system message: a space or none before the turn, the begin token once, or not at all (TinyLlama).
+LLAMA2 = ("{% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}{% set system = messages[0]['content'] %}{% else %}{% set rest = messages %}"
+          "{% set system = false %}{% endif %}{% for m in rest %}{% if loop.index0 == 0 and system != false %}"
+          "{% set content = '<<SYS>>\n' + system + '\n<</SYS>>\n\n' + m['content'] %}{% else %}{% set content = m['content'] %}{% endif %}"
+          "{% if m['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% else %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}")
+MISTRAL = ("{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate') }}{% endif %}"
+           "{% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + ' [/INST]' }}{% else %}{{ m['content'] + eos_token }}{% endif %}{% endfor %}")
+LLAMA3 = ("{% for m in messages %}{% set content = '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n' + m['content'] | trim + '<|eot_id|>' %}"
+          "{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}"
+          "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}")
+TINYLLAMA = ("{% for m in messages %}{% if m['role'] == 'user' %}{{ '<|user|>\n' + m['content'] + eos_token + '\n' }}{% elif m['role'] == 'system' %}"
+             "{{ '<|system|>\n' + m['content'] + eos_token + '\n' }}{% endif %}{% if loop.last and add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}{% endfor %}")
+VICUNA = ("{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] + ' ' }}{% elif m['role'] == 'user' %}{{ 'USER: ' + m['content'] + ' ' }}"
+          "{% else %}{{ 'ASSISTANT: ' + m['content'] + eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}")
+PROMPTS = [("llama2/model", LLAMA2), ("llama2/prepend", LLAMA2), ("mistral/model", MISTRAL), ("llama3/json", LLAMA3),
+           ("llama2/model", TINYLLAMA), ("llama2/prepend", VICUNA)]
+
+
+def prompts(readings):
+    from transformers.utils.chat_template_utils import render_jinja_template
+    question = "Which organ is larger?"
+    for path, template in PROMPTS:
+        fast = Tokenizer.from_str(readings[path].fast.to_str())
+        roles = dict(bos_token="<|begin_of_text|>", eos_token="<|eot_id|>") if "llama3" in path else dict(bos_token="<s>", eos_token="</s>")
+        chat = [{"role": "user", "content": "<image>\n" + question}]
+        text = render_jinja_template(conversations=[chat], chat_template=template, add_generation_prompt=True, **roles)[0][0]
+        fast.add_special_tokens([AddedToken("<image>", special=True, normalized=False)])
+        ids = fast.encode(text, add_special_tokens=False).ids
+        place = ids.index(fast.token_to_id("<image>"))
+        yield {"path": path, "template": template, "question": question, "text": text, "before": ids[:place], "behind": ids[place + 1:]}
+
+
 def main(out):
     root = os.path.join(out, "families")
     shutil.rmtree(root, ignore_errors=True)
-    texts, found, kept = TEXTS, {}, {}
+    texts, found, readings = TEXTS, {}, {}
     for reading in make_all(root, CORPUS, 420):
         path = os.path.relpath(reading.path, root)
+        readings[path] = reading
         if os.path.isfile(os.path.join(reading.path, "tokenizer.json")) and reading.family in ("qwen2", "gpt2", "phi2", "smollm"):
             shutil.rmtree(reading.path)  # test_tokenizer has such
             continue
@@ -247,9 +287,9 @@ def main(out):
         elif found[key]["decoded"] != reading.decode(ids) or found[key]["skipped"] != reading.decode(ids, True):
             sys.exit(f"families: {path} decodes otherwise than {found[key]['paths']}")
         found[key]["paths"].append(path)
-    lines = ",\n".join(json.dumps(f, ensure_ascii=False, separators=(",", ":")) for f in found.values())
+    lines, asked = (",\n".join(json.dumps(v, ensure_ascii=False, separators=(",", ":")) for v in values) for values in (found.values(), prompts(readings)))
     with open(os.path.join(out, "families.json"), "w", encoding="utf-8") as file:
-        file.write('{"texts":' + json.dumps(texts, ensure_ascii=False, separators=(",", ":")) + ',\n"families":[\n' + lines + "\n]}\n")
+        file.write('{"texts":' + json.dumps(texts, ensure_ascii=False, separators=(",", ":")) + ',\n"families":[\n' + lines + '\n],\n"prompts":[\n' + asked + "\n]}\n")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ done:
 }
 
 /* A template may put a system message of its own in front where there is none. What a conversation of a system message alone
- * renders to is that part; without a system text it is cut off. */
+ * renders to is that part; without a system text it is cut off, but for the token that begins every text. */
 static pfm_status render_chat(const pfm_model *model, const char *content, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -38,13 +38,20 @@ static pfm_status render_chat(const pfm_model *model, const char *content, pfm_b
     if (model->system_text != NULL)
         return pfm_chat_render(model->tokenizer, messages, 2, true, out, err);
     pfm_buffer both = {0};
+    const char *begin = pfm_tokenizer_begin_text(model->tokenizer);
+    size_t kept = strlen(begin);
     bool cut = pfm_chat_render(model->tokenizer, messages, 1, false, &alone, NULL) == PFM_OK &&
                pfm_chat_render(model->tokenizer, messages, 2, true, &both, NULL) == PFM_OK && both.size > alone.size &&
-               memcmp(both.data, alone.data, alone.size) == 0;
-    if (cut)
-        PFM_TRY(pfm_buffer_append(out, both.data + alone.size, both.size - alone.size, err));
-    else /* a template without system messages */
+               alone.size > 0 && memcmp(both.data, alone.data, alone.size) == 0;
+    bool begins = cut && alone.size >= kept && memcmp(alone.data, begin, kept) == 0;
+    if (cut && !(begins && alone.size == kept)) {
+        const char *rest = both.data + alone.size;
+        if (begins && strncmp(rest, begin, kept) != 0)
+            PFM_TRY(pfm_buffer_append(out, begin, kept, err));
+        PFM_TRY(pfm_buffer_append(out, rest, both.size - alone.size, err));
+    } else { /* a template without system messages, or with their text inside the user's turn */
         PFM_TRY(pfm_chat_render(model->tokenizer, messages + 1, 1, true, out, err));
+    }
 done:
     pfm_buffer_free(&alone);
     pfm_buffer_free(&both);
@@ -105,21 +112,32 @@ pfm_status pfm_model_prompt(const pfm_model *model, const pfm_question *question
     return status;
 }
 
-/* Text and images in turns: content[0 .. length). */
-static pfm_status encode_content(const pfm_model *model, const char *content, size_t length, int32_t first_visual, pfm_ids *ids,
-                                 pfm_error *err)
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Text and images in turns. Between two images the chat's and the user's words are one text, in which what a person wrote
+ * (begin .. end) never becomes a control token. */
+static pfm_status encode_turns(const pfm_model *model, const pfm_buffer *text, size_t begin, size_t end, int32_t first_visual,
+                               pfm_ids *ids, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    for (size_t begin = 0; begin < length;) {
-        const char *mark = strstr(content + begin, image_mark);
-        size_t end = mark != NULL && (size_t)(mark - content) < length ? (size_t)(mark - content) : length;
-        /* what a person wrote never becomes a control token */
-        PFM_TRY(pfm_tokenizer_encode(model->tokenizer, content + begin, end - begin, false, ids, err));
-        if (end == length)
+    for (size_t at = 0;;) {
+        const size_t written = larger(at, begin);
+        const char *mark = strstr(text->data + written, image_mark);
+        bool found = mark != NULL && (size_t)(mark - text->data) < end;
+        const size_t stop = found ? (size_t)(mark - text->data) : text->size;
+        const pfm_text_part part = {.text = text->data + at,
+                                    .length = stop - at,
+                                    .parse_special = true,
+                                    .continues = at > 0,
+                                    .plain_begin = written - at,
+                                    .plain_end = smaller(stop, end) - at};
+        PFM_TRY(pfm_tokenizer_encode_part(model->tokenizer, &part, ids, err));
+        if (!found)
             break;
         for (int64_t i = 0; i < model->visual_tokens; i++)
             PFM_TRY(pfm_ids_append(ids, -1 - first_visual++, err));
-        begin = end + strlen(image_mark);
+        at = stop + strlen(image_mark);
     }
 done:
     return status;
@@ -133,9 +151,7 @@ pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question
     char *prepared = NULL;
     size_t begin, end;
     PFM_TRY(render(model, question, &text, &begin, &end, err));
-    PFM_TRY(pfm_tokenizer_encode(model->tokenizer, text.data, begin, true, ids, err));
-    PFM_TRY(encode_content(model, text.data + begin, end - begin, first_visual, ids, err));
-    PFM_TRY(pfm_tokenizer_encode(model->tokenizer, text.data + end, text.size - end, true, ids, err));
+    PFM_TRY(encode_turns(model, &text, begin, end, first_visual, ids, err));
     if (answer_begin != NULL)
         *answer_begin = ids->count;
     if (answer != NULL) {

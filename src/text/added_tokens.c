@@ -14,6 +14,7 @@ pfm_status pfm_added_tokens_add(pfm_added_tokens *tokens, const pfm_added_token 
     PFM_TRY(pfm_string_copy_n(token->text, token->length, &text, err));
     tokens->items[tokens->count] = *token;
     tokens->items[tokens->count++].text = text;
+    tokens->has_special = tokens->has_special || token->special;
 done:
     return status;
 }
@@ -91,9 +92,17 @@ static void strip_around(const pfm_added_token *token, const char *text, size_t 
     }
 }
 
-const pfm_added_token *pfm_added_tokens_find(const pfm_added_tokens *tokens, const char *text, size_t size, size_t from,
-                                             bool special, size_t *begin, size_t *end)
+static bool is_looked_for(const pfm_added_token *token, const pfm_searched *in, size_t begin, size_t end)
 {
+    bool plain = !in->special || (begin < in->plain_end && end > in->plain_begin);
+    return !(token->special && plain) && (!token->single_word || stands_alone(in->text, in->size, begin, end));
+}
+
+const pfm_added_token *pfm_added_tokens_find(const pfm_added_tokens *tokens, const pfm_searched *in, size_t from, size_t *begin,
+                                             size_t *end)
+{
+    const char *text = in->text;
+    size_t size = in->size;
     for (size_t i = from; tokens->count > 0 && i < size; i++) {
         const pfm_added_token *token = longest_at(tokens, text + i, size - i);
         if (token == NULL)
@@ -101,7 +110,7 @@ const pfm_added_token *pfm_added_tokens_find(const pfm_added_tokens *tokens, con
         *begin = i;
         *end = i + token->length;
         i = *end - 1;
-        if ((token->special && !special) || (token->single_word && !stands_alone(text, size, *begin, *end)))
+        if (!is_looked_for(token, in, *begin, *end))
             continue;
         strip_around(token, text, size, from, begin, end);
         return token;

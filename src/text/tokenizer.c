@@ -3,6 +3,7 @@
 #include "base/try.h"
 #include "text/utf8.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,12 @@ int32_t pfm_tokenizer_id(const pfm_tokenizer *tokenizer, const char *token)
 }
 
 int32_t pfm_tokenizer_end(const pfm_tokenizer *tokenizer) { return tokenizer->end; }
+
+const char *pfm_tokenizer_begin_text(const pfm_tokenizer *tokenizer)
+{
+    const char *text = tokenizer->begin < 0 ? NULL : tokenizer->vocabulary.tokens[tokenizer->begin].text;
+    return text != NULL ? text : "";
+}
 
 pfm_status pfm_tokenizer_set_pipeline(pfm_tokenizer *tokenizer, const json_t *document, pfm_error *err)
 {
@@ -173,7 +180,7 @@ done:
 typedef struct encoding {
     const pfm_tokenizer *tokenizer;
     bool special;
-    bool begins_text; /* no added token stands before what is encoded now */
+    bool begins_text; /* nothing stands before what is encoded now, no added token either */
     pfm_split_scratch *split;
     pfm_buffer normal;
     pfm_ids *out;
@@ -189,19 +196,19 @@ static pfm_status encode_plain(encoding *e, const char *text, size_t size, pfm_e
 }
 
 /* Encodes a text with the tokens of one list cut out of it; `rest` encodes what stands between them. */
-static pfm_status encode_around(encoding *e, const pfm_added_tokens *tokens, const char *text, size_t size,
+static pfm_status encode_around(encoding *e, const pfm_added_tokens *tokens, const pfm_searched *in,
                                 pfm_status (*rest)(encoding *e, const char *text, size_t size, pfm_error *err), pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t done_to = 0, begin, end;
     const pfm_added_token *token;
-    while ((token = pfm_added_tokens_find(tokens, text, size, done_to, e->special, &begin, &end)) != NULL) {
-        PFM_TRY(rest(e, text + done_to, begin - done_to, err));
+    while ((token = pfm_added_tokens_find(tokens, in, done_to, &begin, &end)) != NULL) {
+        PFM_TRY(rest(e, in->text + done_to, begin - done_to, err));
         PFM_TRY(pfm_ids_append(e->out, token->id, err));
         e->begins_text = false;
         done_to = end;
     }
-    PFM_TRY(rest(e, text + done_to, size - done_to, err));
+    PFM_TRY(rest(e, in->text + done_to, in->size - done_to, err));
 done:
     return status;
 }
@@ -213,23 +220,57 @@ static pfm_status encode_normal(encoding *e, const char *text, size_t size, pfm_
     pfm_status status = pfm_normalizer_run(e->tokenizer->normalizer, text, size, &e->normal, err);
     if (status != PFM_OK)
         return status;
-    return encode_around(e, &e->tokenizer->normalized, e->normal.data, e->normal.size, encode_plain, err);
+    const pfm_searched in = {.text = e->normal.data, .size = e->normal.size, .special = e->special};
+    return encode_around(e, &e->tokenizer->normalized, &in, encode_plain, err);
 }
 
-pfm_status pfm_tokenizer_encode(const pfm_tokenizer *tokenizer, const char *text, size_t length, bool parse_special,
-                                pfm_ids *out, pfm_error *err)
+/* One text or part of one, in valid UTF-8. */
+static pfm_status encode_searched(encoding *e, const pfm_searched *in, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    encoding e = {.tokenizer = tokenizer, .special = parse_special, .begins_text = true, .out = out};
+    const pfm_searched parts[] = {{in->text, in->plain_begin, true, 0, 0},
+                                  {in->text + in->plain_begin, in->plain_end - in->plain_begin, false, 0, 0},
+                                  {in->text + in->plain_end, in->size - in->plain_end, true, 0, 0}};
+    bool cut = in->special && in->plain_end > in->plain_begin && e->tokenizer->normalized.has_special;
+    e->special = in->special;
+    if (!cut)
+        return encode_around(e, &e->tokenizer->raw, in, encode_normal, err);
+    for (size_t i = 0; i < 3; i++) { /* what a normaliser made has other places, so the plain part goes alone */
+        e->special = parts[i].special;
+        PFM_TRY(encode_around(e, &e->tokenizer->raw, &parts[i], encode_normal, err));
+        e->begins_text = e->begins_text && parts[i].size == 0;
+    }
+done:
+    return status;
+}
+
+/* Repairs the three parts of a text, so that the places of the plain one stay known. */
+static pfm_status repair(pfm_searched *in, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t plain_begin = 0, plain_end = 0;
+    PFM_TRY(pfm_utf8_append_repaired(out, in->text, in->plain_begin, err));
+    plain_begin = out->size;
+    PFM_TRY(pfm_utf8_append_repaired(out, in->text + in->plain_begin, in->plain_end - in->plain_begin, err));
+    plain_end = out->size;
+    PFM_TRY(pfm_utf8_append_repaired(out, in->text + in->plain_end, in->size - in->plain_end, err));
+    *in = (pfm_searched){out->data, out->size, in->special, plain_begin, plain_end};
+done:
+    return status;
+}
+
+pfm_status pfm_tokenizer_encode_part(const pfm_tokenizer *tokenizer, const pfm_text_part *part, pfm_ids *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_searched in = {part->text, part->length, part->parse_special, part->plain_begin, part->plain_end};
+    encoding e = {.tokenizer = tokenizer, .begins_text = !part->continues, .out = out};
     pfm_buffer repaired = {0};
     size_t count = out->count;
-    if (!pfm_utf8_valid(text, length)) {
-        PFM_TRY(pfm_utf8_append_repaired(&repaired, text, length, err));
-        text = repaired.data;
-        length = repaired.size;
-    }
+    assert(part->plain_begin <= part->plain_end && part->plain_end <= part->length);
+    if (!pfm_utf8_valid(in.text, in.size))
+        PFM_TRY(repair(&in, &repaired, err));
     PFM_TRY(pfm_split_scratch_create(&e.split, err));
-    PFM_TRY(encode_around(&e, &tokenizer->raw, text, length, encode_normal, err));
+    PFM_TRY(encode_searched(&e, &in, err));
 done:
     if (status != PFM_OK)
         out->count = count;
@@ -237,4 +278,11 @@ done:
     pfm_buffer_free(&e.normal);
     pfm_buffer_free(&repaired);
     return status;
+}
+
+pfm_status pfm_tokenizer_encode(const pfm_tokenizer *tokenizer, const char *text, size_t length, bool parse_special,
+                                pfm_ids *out, pfm_error *err)
+{
+    const pfm_text_part part = {.text = text, .length = length, .parse_special = parse_special};
+    return pfm_tokenizer_encode_part(tokenizer, &part, out, err);
 }

@@ -78,6 +78,9 @@ size_t pfm_tokenizer_vocabulary(const pfm_tokenizer *tokenizer);
 int32_t pfm_tokenizer_id(const pfm_tokenizer *tokenizer, const char *token);
 /* The id that ends the model's turn, or -1 where the model names none. */
 int32_t pfm_tokenizer_end(const pfm_tokenizer *tokenizer);
+/* The token that begins every text ("<s>"), or "" where the model has none. A chat template writes it where it is wanted;
+ * nothing else puts it in. */
+const char *pfm_tokenizer_begin_text(const pfm_tokenizer *tokenizer);
 
 /* Appends the ids of `length` bytes of text. With parse_special, special tokens that the text spells out ("<|im_end|>") become
  * their ids; without, they are text like any other (what a user typed should be encoded so). Added tokens that are not special
@@ -85,6 +88,17 @@ int32_t pfm_tokenizer_end(const pfm_tokenizer *tokenizer);
  * On error `out` is as before. */
 pfm_status pfm_tokenizer_encode(const pfm_tokenizer *tokenizer, const char *text, size_t length, bool parse_special,
                                 pfm_ids *out, pfm_error *err) PFM_MUST_CHECK;
+/* The same for a text that has a history: `continues` says that something that is no text (an image) stands before it, and
+ * special tokens are not looked for in plain_begin..plain_end, which a person wrote; it is still one text, in which tokens may
+ * reach over those places. */
+typedef struct pfm_text_part {
+    const char *text;
+    size_t length;
+    bool parse_special, continues;
+    size_t plain_begin, plain_end; /* bytes; equal: no such part */
+} pfm_text_part;
+pfm_status pfm_tokenizer_encode_part(const pfm_tokenizer *tokenizer, const pfm_text_part *part, pfm_ids *out,
+                                     pfm_error *err) PFM_MUST_CHECK;
 /* Appends the text of the ids, always valid UTF-8 (bytes that form no character become U+FFFD); with skip_special without the
  * special tokens. USAGE names an id outside of the vocabulary; `out` is then as before. */
 pfm_status pfm_tokenizer_decode(const pfm_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special,

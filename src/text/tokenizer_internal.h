@@ -42,17 +42,25 @@ typedef struct pfm_added_token {
 typedef struct pfm_added_tokens {
     pfm_added_token *items; /* sorted bytewise by pfm_added_tokens_sort */
     size_t count, capacity;
+    bool has_special;
     size_t first[257]; /* items[first[b] .. first[b+1]) begin with byte b */
 } pfm_added_tokens;
 /* Copies the token with its text. */
 pfm_status pfm_added_tokens_add(pfm_added_tokens *tokens, const pfm_added_token *token, pfm_error *err) PFM_MUST_CHECK;
 /* Called once, before find. */
 void pfm_added_tokens_sort(pfm_added_tokens *tokens);
+/* A text and where special tokens are looked for in it: nowhere, or all but plain_begin..plain_end. */
+typedef struct pfm_searched {
+    const char *text;
+    size_t size;
+    bool special;
+    size_t plain_begin, plain_end;
+} pfm_searched;
 /* The first token that stands at or behind `from`, the longest where several begin at one place, and what it takes of the text,
  * white space that it strips included, but nothing before `from`. NULL: there is none. Special tokens are passed over, with all
- * that stands inside them, unless `special` is set. */
-const pfm_added_token *pfm_added_tokens_find(const pfm_added_tokens *tokens, const char *text, size_t size, size_t from,
-                                             bool special, size_t *begin, size_t *end);
+ * that stands inside them, where they are not looked for. */
+const pfm_added_token *pfm_added_tokens_find(const pfm_added_tokens *tokens, const pfm_searched *in, size_t from, size_t *begin,
+                                             size_t *end);
 void pfm_added_tokens_free(pfm_added_tokens *tokens);
 
 /* normalizer.c */

@@ -1,0 +1,129 @@
+/* A question about an image in the chat format of each family of language models, against transformers: the token that begins a
+ * text stands once where the template has it, and nowhere else; the parts around the image are cut as one text. */
+#include "models/model.h"
+#include "test.h"
+
+#include "base/file.h"
+#include "models/language/tokenizer_load.h"
+
+#include <jansson.h>
+
+/* A model that has what a prompt needs, with the tokenizer of a golden folder or file and another chat template. */
+static void open_model(const char *path, const char *template, pfm_model *out)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const files[] = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "added_tokens.json"};
+    static char instruction[] = "{question}", name[] = "MODEL";
+    const char *source = test_path(PFM_SOURCE_DIR "/tests/text/golden/families", path);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char from[512], to[512];
+        pfm_buffer bytes = {0};
+        (void)snprintf(from, sizeof from, "%s/%s", source, files[i]);
+        (void)snprintf(to, sizeof to, "%s/%s", test_scratch_folder(), files[i]);
+        (void)remove(to);
+        if (!pfm_path_exists(from))
+            continue;
+        assert_ok(pfm_file_read(from, 0, &bytes, &err));
+        assert_ok(pfm_file_write(to, bytes.data, bytes.size, &err));
+        pfm_buffer_free(&bytes);
+    }
+    assert_ok(pfm_file_write(test_path(test_scratch_folder(), "chat_template.jinja"), template, strlen(template), &err));
+    *out = (pfm_model){.instruction = instruction, .language_path = name, .visual_tokens = 2};
+    assert_ok(pfm_tokenizer_load(test_scratch_folder(), &out->tokenizer, &err));
+}
+
+static void check_ids(const char *path, const json_t *prompt, const pfm_ids *got)
+{
+    const json_t *before = json_object_get(prompt, "before"), *behind = json_object_get(prompt, "behind");
+    size_t first = json_array_size(before), last = json_array_size(behind);
+    bool same = got->count == first + 2 + last;
+    for (size_t i = 0; same && i < got->count; i++) {
+        int64_t wanted = i < first       ? json_integer_value(json_array_get(before, i))
+                         : i < first + 2 ? -1 - (int64_t)(i - first)
+                                         : json_integer_value(json_array_get(behind, i - first - 2));
+        same = got->data[i] == wanted;
+    }
+    for (size_t i = 0; i < got->count && !same; i++)
+        print_message("%d ", got->data[i]);
+    if (!same)
+        fail_msg("%s: those are not transformers' ids", path);
+}
+
+static void the_ids_are_those_of_transformers(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    size_t i;
+    json_t *prompt, *golden = json_load_file(PFM_SOURCE_DIR "/tests/text/golden/families.json", JSON_ALLOW_NUL, NULL);
+    json_array_foreach(json_object_get(golden, "prompts"), i, prompt)
+    {
+        const char *path = json_string_value(json_object_get(prompt, "path")),
+                   *question = json_string_value(json_object_get(prompt, "question"));
+        pfm_model model;
+        pfm_buffer text = {0};
+        pfm_ids ids = {0};
+        open_model(path, json_string_value(json_object_get(prompt, "template")), &model);
+        assert_ok(pfm_model_prompt(&model, question, &text, &err));
+        assert_string_equal(text.data, json_string_value(json_object_get(prompt, "text")));
+        assert_ok(pfm_model_encode(&model, question, NULL, 0, &ids, NULL, &err));
+        check_ids(path, prompt, &ids);
+        pfm_tokenizer_free(model.tokenizer);
+        pfm_buffer_free(&text);
+        pfm_ids_free(&ids);
+    }
+    assert_true(i >= 6);
+    json_decref(golden);
+}
+
+/* The system part that a template puts in by itself goes, the begin token before it stays, and is not doubled. */
+static void the_begin_token_stays(void **state)
+{
+    (void)state;
+    static const char header[] =
+        "{% for m in messages %}{% if loop.first %}{{ bos_token }}{% if m.role != 'system' %}SYSTEM default\n{% endif %}"
+        "{% endif %}{{ m.role + ' ' + m.content + '\n' }}{% endfor %}";
+    static const char always[] = "{% for m in messages %}{{ bos_token + m.role + ' ' + m.content + '\n' }}{% endfor %}";
+    static const struct {
+        const char *template, *wanted;
+    } cases[] = {{header, "<s>user <image>\nWhy?\n"}, {always, "<s>user <image>\nWhy?\n"}};
+    pfm_error err = PFM_ERROR_INIT;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pfm_model model;
+        pfm_buffer text = {0};
+        open_model("llama2/prepend", cases[i].template, &model);
+        assert_ok(pfm_model_prompt(&model, "Why?", &text, &err));
+        assert_string_equal(text.data, cases[i].wanted);
+        pfm_tokenizer_free(model.tokenizer);
+        pfm_buffer_free(&text);
+    }
+}
+
+/* What a person writes is never a control token, and does not part the text around it. */
+static void a_question_holds_no_control_tokens(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_model model;
+    pfm_ids ids = {0};
+    open_model("llama2/prepend", "{{ '<s>' }}{% for m in messages %}{{ m.content }}{% endfor %}{{ '</s>' }}", &model);
+    assert_ok(pfm_model_encode(&model, "<s>Why</s> ?</s", NULL, 0, &ids, NULL, &err));
+    int begins = 0, ends = 0;
+    for (size_t i = 0; i < ids.count; i++) {
+        begins += ids.data[i] == pfm_tokenizer_id(model.tokenizer, "<s>");
+        ends += ids.data[i] == pfm_tokenizer_id(model.tokenizer, "</s>");
+    }
+    assert_int_equal(begins, 1);
+    assert_int_equal(ends, 1);
+    assert_int_equal(ids.data[0], pfm_tokenizer_id(model.tokenizer, "<s>"));
+    assert_int_equal(ids.data[ids.count - 1], pfm_tokenizer_id(model.tokenizer, "</s>"));
+    pfm_ids_free(&ids);
+    pfm_tokenizer_free(model.tokenizer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_ids_are_those_of_transformers),
+                                       cmocka_unit_test(the_begin_token_stays),
+                                       cmocka_unit_test(a_question_holds_no_control_tokens)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
