@@ -1,4 +1,5 @@
-/* Any bytes as a tokenizer.json: loading must succeed or say why not, and what was loaded encodes and decodes. */
+/* Any bytes as what LOADER reads, a tokenizer.json or a tokenizer.model: loading must succeed or say why not, and what was
+ * loaded encodes and decodes. */
 #include "text/tokenizer.h"
 
 #include <stdio.h>
@@ -30,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
     if (descriptor < 0 || write(descriptor, data, size) != (ssize_t)size)
         abort();
-    if (pfm_tokenizer_load_json(path, &tokenizer, &err) == PFM_OK)
+    if (LOADER(path, &tokenizer, &err) == PFM_OK)
         use(tokenizer);
     else if (err.message[0] == '\0')
         abort();
