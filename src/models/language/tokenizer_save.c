@@ -166,8 +166,9 @@ done:
 
 pfm_status pfm_tokenizer_save(const pfm_weights *weights, const char *folder, pfm_error *err)
 {
-    static const char *const files[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                                        "chat_template.jinja"};
+    static const char *const files[] = {
+        "tokenizer.json",          "tokenizer.model",   "vocab.json",         "merges.txt", "tokenizer_config.json",
+        "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"};
     pfm_status status = PFM_OK;
     if (strcmp(pfm_weights_format(weights), "gguf") == 0) {
         status = save_json(weights, folder, err);
