@@ -3,6 +3,7 @@
  * Richardson 2018) names no merges: any two tokens that spell a third are one, and that token's score ranks it. */
 #include "text/tokenizer_internal.h"
 
+#include "base/json.h"
 #include "base/try.h"
 #include "text/utf8.h"
 
@@ -170,26 +171,26 @@ static bool is_piece(const pfm_tokenizer_source *source, int32_t id)
     return id >= 0 && (source->types == NULL || source->types[id] == PFM_TOKEN_NORMAL);
 }
 
-/* Calls for every way to cut token `id` into two pieces; without a model it only counts them. */
-static size_t add_cuts(const pfm_tokenizer *tokenizer, const pfm_tokenizer_source *source, int32_t id, bpe_model *model,
-                       int32_t rank)
+/* A pair of pieces that spell a third. */
+typedef pfm_status visit_cut(void *user, int32_t left, int32_t right, int32_t joined, int32_t rank, pfm_error *err);
+
+static pfm_status visit_cuts_of(const pfm_tokenizer *tokenizer, const pfm_tokenizer_source *source, int32_t id, int32_t rank,
+                                visit_cut *visit, void *user, pfm_error *err)
 {
-    size_t count = 0;
+    pfm_status status = PFM_OK;
     pfm_text_view text = source->tokens[id];
     if (!is_piece(source, id) || pfm_vocabulary_find(&tokenizer->vocabulary, text.data, text.length) != id)
-        return 0; /* of two with one text the later counts */
+        return PFM_OK; /* of two with one text the later counts */
     for (size_t at = 1; at < text.length; at++) {
         int32_t left = pfm_vocabulary_find(&tokenizer->vocabulary, text.data, at);
         if (!is_piece(source, left))
             continue;
         int32_t right = pfm_vocabulary_find(&tokenizer->vocabulary, text.data + at, text.length - at);
-        if (!is_piece(source, right))
-            continue;
-        count++;
-        if (model != NULL)
-            *find_slot(model, make_pair(left, right)) = (merge_slot){make_pair(left, right), rank, id};
+        if (is_piece(source, right))
+            PFM_TRY(visit(user, left, right, id, rank, err));
     }
-    return count;
+done:
+    return status;
 }
 
 static pfm_status check_scores(const pfm_tokenizer_source *source, pfm_error *err)
@@ -217,38 +218,112 @@ static int compare_scored(const void *a, const void *b)
     return x->score != y->score ? (x->score < y->score) - (x->score > y->score) : (x->id > y->id) - (x->id < y->id);
 }
 
-/* Equal scores are one rank: then the leftmost pair is joined first. */
+/* Every pair, the best first. Equal scores are one rank: of those the leftmost is joined first. */
+static pfm_status visit_cuts(const pfm_tokenizer *tokenizer, const pfm_tokenizer_source *source, visit_cut *visit, void *user,
+                             pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    scored *order = NULL;
+    int32_t rank = 0;
+    PFM_TRY(check_scores(source, err));
+    PFM_TRY(pfm_allocate(source->token_count, sizeof *order, &order, err));
+    for (size_t i = 0; i < source->token_count; i++)
+        order[i] = (scored){source->scores[i], (int32_t)i};
+    qsort(order, source->token_count, sizeof *order, compare_scored);
+    for (size_t i = 0; i < source->token_count; i++) {
+        if (i > 0 && order[i].score != order[i - 1].score)
+            rank++;
+        PFM_TRY(visit_cuts_of(tokenizer, source, order[i].id, rank, visit, user, err));
+    }
+done:
+    free(order);
+    return status;
+}
+
+static pfm_status count_cut(void *user, int32_t left, int32_t right, int32_t joined, int32_t rank, pfm_error *err)
+{
+    (void)left, (void)right, (void)joined, (void)rank, (void)err;
+    (*(size_t *)user)++;
+    return PFM_OK;
+}
+
+static pfm_status keep_cut(void *user, int32_t left, int32_t right, int32_t joined, int32_t rank, pfm_error *err)
+{
+    (void)err;
+    *find_slot(user, make_pair(left, right)) = (merge_slot){make_pair(left, right), rank, joined};
+    return PFM_OK;
+}
+
+static bool has_bytes(const pfm_tokenizer_source *source)
+{
+    bool found = source->types == NULL;
+    for (size_t i = 0; i < source->token_count && !found; i++)
+        found = source->types[i] == PFM_TOKEN_BYTE;
+    return found;
+}
+
 static pfm_status create_scored(pfm_tokenizer *tokenizer, const pfm_tokenizer_source *source, bool ignore_merges, void **out,
                                 pfm_error *err)
 {
     pfm_status status = PFM_OK;
     bpe_model *model = NULL;
-    scored *order = NULL;
     size_t merges = 0;
-    int32_t rank = 0;
-    PFM_TRY(check_scores(source, err));
-    PFM_TRY(pfm_allocate(source->token_count, sizeof *order, &order, err));
-    for (size_t i = 0; i < source->token_count; i++) {
-        order[i] = (scored){source->scores[i], (int32_t)i};
-        merges += add_cuts(tokenizer, source, (int32_t)i, NULL, 0);
-    }
-    qsort(order, source->token_count, sizeof *order, compare_scored);
+    PFM_TRY(visit_cuts(tokenizer, source, count_cut, &merges, err));
     PFM_TRY(create_model(tokenizer, merges, &model, err));
-    for (size_t i = 0; i < source->token_count; i++) {
-        if (i > 0 && order[i].score != order[i - 1].score)
-            rank++;
-        (void)add_cuts(tokenizer, source, order[i].id, model, rank);
-        model->byte_fallback = model->byte_fallback || source->types == NULL || source->types[i] == PFM_TOKEN_BYTE;
-    }
+    PFM_TRY(visit_cuts(tokenizer, source, keep_cut, model, err));
+    model->byte_fallback = has_bytes(source);
     model->ignore_merges = ignore_merges;
     model->fuse_unknown = true;
     model->unknown = source->unknown;
     *out = model;
     model = NULL;
 done:
-    free(order);
     free_model(model);
     return status;
+}
+
+/* What one call of describe_scored carries. */
+typedef struct described {
+    const pfm_tokenizer_source *source;
+    json_t *merges;
+} described;
+
+static json_t *text_of(pfm_text_view text) { return json_stringn(text.data, text.length); }
+
+static pfm_status write_cut(void *user, int32_t left, int32_t right, int32_t joined, int32_t rank, pfm_error *err)
+{
+    (void)joined, (void)rank;
+    const described *d = user;
+    json_t *pair = json_pack("[o, o]", text_of(d->source->tokens[left]), text_of(d->source->tokens[right]));
+    if (json_array_append_new(d->merges, pair) != 0)
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not write the tokenizer");
+    return PFM_OK;
+}
+
+static pfm_status describe_scored(const pfm_tokenizer *tokenizer, const pfm_tokenizer_source *source, json_t *model,
+                                  pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    described d = {source, json_array()};
+    PFM_TRY(visit_cuts(tokenizer, source, write_cut, &d, err));
+    PFM_TRY(pfm_json_take(model, "merges", json_incref(d.merges), err));
+    PFM_TRY(pfm_json_take(model, "fuse_unk", json_true(), err));
+    PFM_TRY(pfm_json_take(model, "byte_fallback", json_boolean(has_bytes(source)), err));
+    if (source->unknown >= 0)
+        PFM_TRY(pfm_json_take(model, "unk_token", text_of(source->tokens[source->unknown]), err));
+done:
+    json_decref(d.merges);
+    return status;
+}
+
+static pfm_status describe_merges(const pfm_tokenizer *tokenizer, const pfm_tokenizer_source *source, json_t *model,
+                                  pfm_error *err)
+{
+    (void)tokenizer;
+    json_t *merges = json_array();
+    for (size_t i = 0; i < source->merge_count; i++)
+        merges = pfm_json_add(merges, text_of(source->merges[i]));
+    return pfm_json_take(model, "merges", merges, err);
 }
 
 static const pfm_gguf_pre *find_named_pre(const pfm_tokenizer_source *source)
@@ -499,6 +574,7 @@ const pfm_model_kind pfm_model_bpe = {
     .create_json = create_json,
     .create_source = create_source,
     .find_pre = find_named_pre,
+    .describe = describe_merges,
     .free = free_model,
     .encode = encode,
 };
@@ -507,6 +583,7 @@ const pfm_model_kind pfm_model_sentencepiece = {
     .gguf_name = "llama",
     .create_source = create_scored,
     .find_pre = find_spaced_pre,
+    .describe = describe_scored,
     .free = free_model,
     .encode = encode,
 };

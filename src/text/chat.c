@@ -88,7 +88,8 @@ pfm_status pfm_chat_render(const pfm_tokenizer *tokenizer, const pfm_chat_messag
     if (count == 0)
         PFM_FAIL(PFM_ERROR_USAGE, "a chat needs at least one message");
     if (template == NULL)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "this model has no chat template; write the one it was trained with into chat_template.jinja beside its "
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
+                 "this model has no chat template; write the one it was trained with into chat_template.jinja beside its "
                  "tokenizer (docs/add-a-tokenizer.md shows Vicuna's)");
     for (size_t i = 0; i < count; i++)
         needed += strlen(messages[i].role) + strlen(messages[i].content) + sizeof(pfm_jinja_value);

@@ -263,7 +263,9 @@ pfm_status pfm_tokenizer_load_sentencepiece(const char *path, pfm_tokenizer **ou
         PFM_FAIL(PFM_ERROR_UNSUPPORTED,
                  "%s is a tiktoken file, not a SentencePiece model; put the model's tokenizer.json beside it", path);
     PFM_TRY(pfm_beside_open(path, &beside, err));
-    if (read_model(&model, (proto){file.data, file.data + file.size}, &inner) != PFM_OK ||
+    static const unsigned char nothing[1]; /* an empty file has no bytes to point at */
+    const unsigned char *bytes = file.size > 0 ? file.data : nothing;
+    if (read_model(&model, (proto){bytes, bytes + file.size}, &inner) != PFM_OK ||
         make(&model, &beside, &tokenizer, &inner) != PFM_OK)
         PFM_FAIL(inner.code, "%s: %s", path, inner.message);
     PFM_TRY(pfm_beside_apply(&beside, tokenizer, err));

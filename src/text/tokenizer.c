@@ -118,9 +118,8 @@ done:
     return status;
 }
 
-/* The kind of a source and the pipeline around it. */
-static pfm_status find_kind(const pfm_tokenizer_source *source, const pfm_model_kind **kind, const pfm_gguf_pre **pre,
-                            pfm_error *err)
+pfm_status pfm_tokenizer_find_kind(const pfm_tokenizer_source *source, const pfm_model_kind **kind, const pfm_gguf_pre **pre,
+                                   pfm_error *err)
 {
     *kind = pfm_model_kind_find(NULL, source->model);
     if (*kind == NULL)
@@ -140,7 +139,7 @@ pfm_status pfm_tokenizer_begin_source(const pfm_tokenizer_source *source, pfm_to
     json_t *pipeline = NULL;
     const pfm_gguf_pre *pre = NULL;
     const pfm_model_kind *kind = NULL;
-    PFM_TRY(find_kind(source, &kind, &pre, err));
+    PFM_TRY(pfm_tokenizer_find_kind(source, &kind, &pre, err));
     PFM_TRY(pfm_allocate(1, sizeof *tokenizer, &tokenizer, err));
     pipeline = json_loads(pre->pipeline, 0, NULL);
     if (pipeline == NULL)

@@ -62,6 +62,8 @@ typedef struct pfm_tokenizer_source {
 /* UNSUPPORTED names a model or pre-tokenizer that this program does not know; FORMAT a merge or id that does not fit the
  * vocabulary. The caller frees *out. */
 pfm_status pfm_tokenizer_create(const pfm_tokenizer_source *source, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
+/* Writes the tokenizer.json that says the same, with its chat template and roles left out. */
+pfm_status pfm_tokenizer_write_json(const pfm_tokenizer_source *source, const char *path, pfm_error *err) PFM_MUST_CHECK;
 /* From a tokenizer.json; tokenizer_config.json and chat_template.jinja beside it give the end of turn and the chat template
  * where they exist. UNSUPPORTED names the part that this program does not know. */
 pfm_status pfm_tokenizer_load_json(const char *path, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;

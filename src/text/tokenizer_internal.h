@@ -102,6 +102,9 @@ typedef struct pfm_model_kind {
                                 void **out, pfm_error *err);
     /* The pipeline of a source; NULL: its name is unknown. */
     const struct pfm_gguf_pre *(*find_pre)(const pfm_tokenizer_source *source);
+    /* Sets "merges" and what else tokenizer.json's `model` says differently from its defaults. */
+    pfm_status (*describe)(const struct pfm_tokenizer *tokenizer, const pfm_tokenizer_source *source, json_t *model,
+                           pfm_error *err);
     void (*free)(void *model);
     /* Appends the ids of words, in order. */
     pfm_status (*encode)(const struct pfm_tokenizer *tokenizer, const pfm_words *words, pfm_ids *out, pfm_error *err);
@@ -128,6 +131,9 @@ pfm_status pfm_tokenizer_set_pipeline(pfm_tokenizer *tokenizer, const json_t *do
 /* Making one: from arrays (pfm_tokenizer_create) or a tokenizer.json as a value, then whatever else is known of it, then seal,
  * which sorts what is searched and checks the ids. */
 pfm_status pfm_tokenizer_begin_source(const pfm_tokenizer_source *source, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
+/* The kind of a source and the pipeline around it; UNSUPPORTED names the one that is not known. */
+pfm_status pfm_tokenizer_find_kind(const pfm_tokenizer_source *source, const pfm_model_kind **kind,
+                                   const struct pfm_gguf_pre **pre, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_tokenizer_begin_json(const json_t *document, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_tokenizer_seal(pfm_tokenizer *tokenizer, pfm_error *err) PFM_MUST_CHECK;
 

@@ -1,5 +1,6 @@
 /* Each family's tokenizer in every kind of file that it is published in, against what transformers makes of it. */
 #include "models/language/tokenizer_load.h"
+#include "models/language/tokenizer_save.h"
 #include "test.h"
 
 #include <jansson.h>
@@ -36,11 +37,30 @@ static void check_text(const char *path, const pfm_tokenizer *tokenizer, const j
     pfm_ids_free(&ids);
 }
 
+/* A GGUF file's tokenizer, written as tokenizer.json, is the same. */
+static void check_written(const char *path, const json_t *texts, const json_t *family)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_tokenizer *tokenizer = NULL;
+    pfm_weights *weights = NULL;
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s.json", json_string_value(json_object_get(family, "name")));
+    const char *written = test_path(test_scratch_folder(), name);
+    assert_ok(pfm_weights_open(path, &weights, &err));
+    assert_ok(pfm_tokenizer_save(weights, test_scratch_folder(), &err));
+    pfm_weights_close(weights);
+    assert_int_equal(rename(test_path(test_scratch_folder(), "tokenizer.json"), written), 0);
+    assert_ok(pfm_tokenizer_load(written, &tokenizer, &err));
+    for (size_t i = 0; i < json_array_size(texts); i++)
+        check_text(name, tokenizer, family, json_array_get(texts, i), i);
+    pfm_tokenizer_free(tokenizer);
+}
+
 static void test_every_file(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    size_t i, j, k, files = 0;
+    size_t i, j, k, files = 0, ggufs = 0;
     json_t *family, *path, *text,
         *golden = json_load_file(PFM_SOURCE_DIR "/tests/text/golden/families.json", JSON_ALLOW_NUL, NULL);
     json_array_foreach(json_object_get(golden, "families"), i, family)
@@ -55,9 +75,14 @@ static void test_every_file(void **state)
             assert_true(k > 25);
             pfm_tokenizer_free(tokenizer);
             files++;
+            if (strstr(file, ".gguf") != NULL) {
+                check_written(file, json_object_get(golden, "texts"), family);
+                ggufs++;
+            }
         }
     }
     assert_int_equal(files, 17);
+    assert_int_equal(ggufs, 6);
     json_decref(golden);
 }
 

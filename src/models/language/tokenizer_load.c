@@ -111,7 +111,7 @@ static pfm_status get_prefix(const pfm_weights *weights, pfm_space_prefix *out, 
     return PFM_OK;
 }
 
-pfm_status pfm_tokenizer_load_weights(const pfm_weights *weights, pfm_tokenizer **out, pfm_error *err)
+pfm_status pfm_tokenizer_with_source(const pfm_weights *weights, pfm_tokenizer_use *use, void *user, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     gathered arrays = {0};
@@ -135,7 +135,7 @@ pfm_status pfm_tokenizer_load_weights(const pfm_weights *weights, pfm_tokenizer 
     PFM_TRY(get_id(weights, "tokenizer.ggml.eot_token_id", &source.end_of_turn, err));
     PFM_TRY(get_id(weights, "tokenizer.ggml.unknown_token_id", &source.unknown, err));
     PFM_TRY(get_id(weights, "tokenizer.ggml.padding_token_id", &source.padding, err));
-    if (pfm_tokenizer_create(&source, out, &inner) != PFM_OK)
+    if (use(&source, user, &inner) != PFM_OK)
         PFM_FAIL(inner.code, "%s: %s", pfm_weights_path(weights), inner.message);
 done:
     free(arrays.tokens);
@@ -143,6 +143,16 @@ done:
     free(arrays.types);
     free(arrays.scores);
     return status;
+}
+
+static pfm_status make(const pfm_tokenizer_source *source, void *user, pfm_error *err)
+{
+    return pfm_tokenizer_create(source, user, err);
+}
+
+pfm_status pfm_tokenizer_load_weights(const pfm_weights *weights, pfm_tokenizer **out, pfm_error *err)
+{
+    return pfm_tokenizer_with_source(weights, make, out, err);
 }
 
 static bool ends_with(const char *text, const char *end)

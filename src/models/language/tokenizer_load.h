@@ -9,6 +9,10 @@
  * that holds one of these (in that order but GGUF last), or other weights in such a folder. IO, FORMAT and UNSUPPORTED name the
  * file and what is wrong with it. The caller frees *out. */
 pfm_status pfm_tokenizer_load(const char *path, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
+/* Calls `use` with what an open GGUF file says of its tokenizer. */
+typedef pfm_status pfm_tokenizer_use(const pfm_tokenizer_source *source, void *user, pfm_error *err);
+pfm_status pfm_tokenizer_with_source(const pfm_weights *weights, pfm_tokenizer_use *use, void *user,
+                                     pfm_error *err) PFM_MUST_CHECK;
 /* From an open GGUF file, which may be closed afterwards. */
 pfm_status pfm_tokenizer_load_weights(const pfm_weights *weights, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
 
