@@ -18,7 +18,8 @@ typedef enum pfm_tokens_way {
     PFM_TOKENS_CHAT    /* a list of {"role","content"} to the text of the model's chat template, with the generation prompt */
 } pfm_tokens_way;
 
-/* Opens a model's tokenizer: `model` is a name that fetch knows, a GGUF file, a tokenizer.json or a folder that holds either.
+/* Opens a model's tokenizer: `model` is a name that fetch knows, a GGUF file, a tokenizer.json, a SentencePiece
+ * tokenizer.model, a vocab.json with merges.txt beside it, or a folder that holds one of these.
  * The caller frees *out with pfm_tokens_free. Once open it may be used by any number of threads. */
 pfm_status pfm_tokens_open(const pfm_context *context, const char *model, pfm_tokens **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_tokens_free(pfm_tokens *tokens); /* NULL is fine */

@@ -84,7 +84,8 @@ const cli_command cmd_tokens = {
         "Reads JSON values, one a line, from standard input and writes one for each: a string becomes the list of its ids\n"
         "(no special tokens are added; those that the text spells out, like <|im_end|>, are found), with --decode a list\n"
         "of ids becomes the string, with --chat a list of {\"role\", \"content\"} becomes what the model is given, with the\n"
-        "beginning of its answer. MODEL is a name that fetch knows, a GGUF file, a tokenizer.json or a folder.\n\n"
+        "beginning of its answer. MODEL is a name that fetch knows, a GGUF file, a tokenizer.json, a SentencePiece\n"
+        "tokenizer.model, a vocab.json with merges.txt beside it, or a folder that holds one of these.\n\n"
         "  echo '\"Which organ is shown?\"' | pefomed tokens smollm2-135m-instruct",
     .options = options,
     .min_operands = 1,

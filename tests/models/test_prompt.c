@@ -63,9 +63,9 @@ static void the_ids_are_those_of_transformers(void **state)
         pfm_buffer text = {0};
         pfm_ids ids = {0};
         open_model(path, json_string_value(json_object_get(prompt, "template")), &model);
-        assert_ok(pfm_model_prompt(&model, question, &text, &err));
+        assert_ok(pfm_model_prompt(&model, &(pfm_question){question, 1}, &text, &err));
         assert_string_equal(text.data, json_string_value(json_object_get(prompt, "text")));
-        assert_ok(pfm_model_encode(&model, question, NULL, 0, &ids, NULL, &err));
+        assert_ok(pfm_model_encode(&model, &(pfm_question){question, 1}, NULL, 0, &ids, NULL, &err));
         check_ids(path, prompt, &ids);
         pfm_tokenizer_free(model.tokenizer);
         pfm_buffer_free(&text);
@@ -91,7 +91,7 @@ static void the_begin_token_stays(void **state)
         pfm_model model;
         pfm_buffer text = {0};
         open_model("llama2/prepend", cases[i].template, &model);
-        assert_ok(pfm_model_prompt(&model, "Why?", &text, &err));
+        assert_ok(pfm_model_prompt(&model, &(pfm_question){"Why?", 1}, &text, &err));
         assert_string_equal(text.data, cases[i].wanted);
         pfm_tokenizer_free(model.tokenizer);
         pfm_buffer_free(&text);
@@ -106,7 +106,7 @@ static void a_question_holds_no_control_tokens(void **state)
     pfm_model model;
     pfm_ids ids = {0};
     open_model("llama2/prepend", "{{ '<s>' }}{% for m in messages %}{{ m.content }}{% endfor %}{{ '</s>' }}", &model);
-    assert_ok(pfm_model_encode(&model, "<s>Why</s> ?</s", NULL, 0, &ids, NULL, &err));
+    assert_ok(pfm_model_encode(&model, &(pfm_question){"<s>Why</s> ?</s", 1}, NULL, 0, &ids, NULL, &err));
     int begins = 0, ends = 0;
     for (size_t i = 0; i < ids.count; i++) {
         begins += ids.data[i] == pfm_tokenizer_id(model.tokenizer, "<s>");

@@ -171,17 +171,18 @@ static pfm_status load_gguf(const char *path, pfm_tokenizer **out, pfm_error *er
     return status;
 }
 
-/* What a tokenizer can be read from, by the end of its name; the better is first, for a folder that holds several. */
+/* What a tokenizer can be read from, by its name or the end of it. */
 static const struct source_file {
     const char *end;
+    bool whole; /* the name is no longer */
     pfm_status (*load)(const char *path, pfm_tokenizer **out, pfm_error *err);
 } source_files[] = {
-    {"vocab.json", pfm_tokenizer_load_merges},
-    {".json", pfm_tokenizer_load_json},
-    {".model", pfm_tokenizer_load_sentencepiece},
+    {"vocab.json", true, pfm_tokenizer_load_merges},
+    {".json", false, pfm_tokenizer_load_json},
+    {".model", false, pfm_tokenizer_load_sentencepiece},
 };
 
-/* The names that they have in a folder. */
+/* The names that they have in a folder, the best first. */
 static const char *const in_folder[] = {"tokenizer.json", "tokenizer.model", "vocab.json"};
 
 /* *out = the file of a folder that holds the tokenizer: the first of those, else the one file that ends in .gguf. */
@@ -241,7 +242,8 @@ pfm_status pfm_tokenizer_load(const char *path, pfm_tokenizer **out, pfm_error *
     const char *file = inside != NULL ? inside : path;
     pfm_status (*load)(const char *path, pfm_tokenizer **out, pfm_error *err) = load_gguf;
     for (size_t i = 0; i < sizeof source_files / sizeof source_files[0] && load == load_gguf; i++) {
-        if (ends_with(file, source_files[i].end))
+        const char *name = pfm_path_name(file);
+        if (source_files[i].whole ? strcmp(name, source_files[i].end) == 0 : ends_with(name, source_files[i].end))
             load = source_files[i].load;
     }
     PFM_TRY(load(file, out, err));
