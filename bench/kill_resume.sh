@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
 # Kills a training run with SIGKILL at random moments, lets the same command go on each time, and wants the final weights to be
 # those of an uninterrupted run, bit for bit. The moments come from a seed: the same seed, the same moments.
-# usage: bench/kill_resume.sh [KILLS [SEED]]        default 20 and 1; needs the weights (pefomed fetch) and script/build
+# usage: bench/kill_resume.sh [KILLS [SEED [RECIPE]]]        default 20, 1 and recipes/phantom.yaml, a recipe of the phantom with or
+# without stages (recipes/phantom-stages.yaml); needs the weights (pefomed fetch) and script/build
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 kills=${1-20}
 RANDOM=${2-1}
+recipe=${3-recipes/phantom.yaml}
 pefomed=$PWD/build/release/pefomed
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 "$pefomed" phantom "$work/data" --images 40 --quiet > /dev/null
-command=("$pefomed" train recipes/phantom.yaml --data "$work/data" --quiet --set train.epochs=1 --set train.batch=8
-    --set train.checkpoint_every=2 --out)
-hashes() { # run folder: of all that was learned, the last and the best
-    (cd "$1" && find adapter aligner.safetensors best -name '*.safetensors' | sort | xargs sha256sum)
+command=("$pefomed" train "$recipe" --data "$work/data" --quiet --set train.batch=8 --set train.checkpoint_every=2 --out)
+hashes() { # run folder: of all that was learned, the last and the best, of every stage
+    (cd "$1" && find . -path ./checkpoint -prune -o -name '*.safetensors' -print | sort | xargs sha256sum)
 }
 steps() { # run folder: how many lines its log has
     wc -l 2> /dev/null < "$1/log.jsonl" || echo 0
@@ -24,7 +25,7 @@ story() { # run folder: what its log says of each step, but for times and memory
     python3 -c 'import json, sys
 for line in open(sys.argv[1]):
     row = json.loads(line)
-    print(*(row[k] for k in ("step", "epoch", "loss", "lr", "grad_norm", "tokens", "samples")))' "$1/log.jsonl"
+    print(*(row.get(k) for k in ("step", "stage", "epoch", "loss", "lr", "grad_norm", "tokens", "samples", "logits_change")))' "$1/log.jsonl"
 }
 milliseconds() {
     date +%s%3N

@@ -28,6 +28,13 @@ static void render_plan(const json_t *document, FILE *out)
     fprintf(out, "memory       %.2f GiB at its peak\n", number(document, "peak_bytes") / 1073741824.0);
     fprintf(out, "time         about %.2f s a step on this machine\n", number(document, "seconds_per_step"));
     fprintf(out, "cache        %.1f MiB of image features on disk\n", number(document, "cache_bytes") / 1048576.0);
+    const json_t *stages = json_object_get(document, "stages");
+    for (size_t i = 0; json_array_size(stages) > 1 && i < json_array_size(stages); i++) {
+        const json_t *stage = json_array_get(stages, i);
+        fprintf(out, "stage %-6zu %s: trains %.0f parameters, %.2f GiB, about %.2f s a step\n", i + 1,
+                json_string_value(json_object_get(stage, "name")), number(stage, "trainable_parameters"),
+                number(stage, "peak_bytes") / 1073741824.0, number(stage, "seconds_per_step"));
+    }
 }
 
 /* The model card stands beside what it describes; eval adds scores to it. */

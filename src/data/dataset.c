@@ -204,6 +204,51 @@ done:
     return status;
 }
 
+static pfm_status join_names(pfm_dataset *const *members, size_t count, char **out, pfm_error *err)
+{
+    pfm_buffer text = {0};
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; i < count; i++)
+        PFM_TRY(pfm_buffer_append_format(&text, err, "%s%s", i > 0 ? "+" : "", members[i]->name));
+    PFM_TRY(pfm_string_copy_n(text.data, text.size, out, err));
+done:
+    pfm_buffer_free(&text);
+    return status;
+}
+
+pfm_status pfm_dataset_join(pfm_dataset *const *members, size_t count, pfm_dataset **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_dataset *dataset = NULL;
+    pfm_rows rows = {0};
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += members[i]->count;
+    PFM_TRY(pfm_array_reserve(&rows.items, &rows.capacity, total, sizeof *rows.items, err));
+    PFM_TRY(pfm_allocate(1, sizeof *dataset, &dataset, err));
+    PFM_TRY(join_names(members, count, &dataset->name, err));
+    PFM_TRY(pfm_string_copy(members[0]->split, &dataset->split, err));
+    for (size_t i = 0; i < count; i++) {
+        for (size_t r = 0; r < members[i]->count; r++) {
+            rows.items[rows.count] = members[i]->rows[r];
+            rows.items[rows.count++].member = (int)i;
+        }
+        members[i]->count = 0; /* the rows have another owner now */
+    }
+    PFM_TRY(make_ids_unique(&rows, err));
+    PFM_TRY(number_images(&rows, dataset, err));
+    dataset->rows = rows.items;
+    dataset->count = rows.count;
+    dataset->member_count = count;
+    rows = (pfm_rows){0};
+    *out = dataset;
+    dataset = NULL;
+done:
+    pfm_rows_free(&rows);
+    pfm_dataset_free(dataset);
+    return status;
+}
+
 void pfm_dataset_free(pfm_dataset *dataset)
 {
     if (dataset == NULL)

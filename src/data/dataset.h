@@ -30,6 +30,7 @@ typedef struct pfm_row {
     char *patient; /* NULL where the data set does not say */
     json_t *extra; /* object: the columns that no field above holds, as in the data */
     int image_set; /* 0..set_count-1, in order of first appearance: equal where rows have equal images in equal order */
+    int member;    /* of a mixture: which data set it comes from, from 0 */
 } pfm_row;
 
 /* Otherwise its answer is a caption or report of what the images show. */
@@ -40,6 +41,7 @@ typedef struct pfm_dataset {
     pfm_row *rows;             /* [count], in the split's order */
     size_t count, image_count; /* rows, distinct images */
     size_t set_count;          /* distinct lists of images; image_count where every row has one */
+    size_t member_count;       /* of a mixture, whose members' rows stand one behind the other; else 0 */
 } pfm_dataset;
 
 typedef struct pfm_dataset_options {
@@ -61,6 +63,10 @@ typedef struct pfm_dataset_options {
 pfm_status pfm_dataset_load(const char *name, const char *path, const char *split, const pfm_dataset_options *options,
                             pfm_dataset **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_dataset_free(pfm_dataset *dataset);
+
+/* *out = a mixture that takes the members' rows, and leaves the members empty; ids are unique within it, and an image that
+ * several have is one. */
+pfm_status pfm_dataset_join(pfm_dataset *const *members, size_t count, pfm_dataset **out, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = whether pfm_dataset_load would find this split. */
 pfm_status pfm_dataset_has_split(const char *name, const char *path, const char *split, const pfm_dataset_options *options,

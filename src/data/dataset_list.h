@@ -4,7 +4,5 @@
     X(vqa_rad)                                                                                                                 \
     X(pathvqa)                                                                                                                 \
     X(medpix)                                                                                                                  \
-    X(iu_xray)                                                                                                                 \
-    X(mimic_cxr)                                                                                                               \
     X(phantom)                                                                                                                 \
     X(table)

@@ -19,6 +19,13 @@ static const field part_fields[] = {{"part", "Part", PFM_CARD_TEXT},      {"mode
 static const field data_fields[] = {{"split", "Split", PFM_CARD_TEXT},    {"rows", "Rows", PFM_CARD_COUNT},
                                     {"images", "Images", PFM_CARD_COUNT}, {"language", "Language", PFM_CARD_TEXT},
                                     {"sha256", "SHA-256", PFM_CARD_TEXT}, {0}};
+static const field stage_fields[] = {{"name", "Stage", PFM_CARD_TEXT},
+                                     {"dataset", "Data", PFM_CARD_TEXT},
+                                     {"first_step", "First step", PFM_CARD_COUNT},
+                                     {"steps", "Steps", PFM_CARD_COUNT},
+                                     {"trainable_parameters", "Trainable parameters", PFM_CARD_COUNT},
+                                     {"logits_change", "Change of the logits, of their norm", PFM_CARD_NUMBER},
+                                     {0}};
 static const field training_fields[] = {{"trainable_parameters", "Trainable parameters", PFM_CARD_COUNT},
                                         {"total_parameters", "All parameters", PFM_CARD_COUNT},
                                         {"steps", "Steps", PFM_CARD_COUNT},
@@ -44,11 +51,12 @@ static const struct {
     json_type type;
     const field *fields; /* of the object, or of each object of the array; NULL: strings, or checked elsewhere */
 } members[] = {
-    {"name", JSON_STRING, NULL},       {"summary", JSON_STRING, NULL},     {"license", JSON_STRING, NULL},
-    {"base_models", JSON_ARRAY, NULL}, {"datasets", JSON_ARRAY, NULL},     {"languages", JSON_ARRAY, NULL},
-    {"tags", JSON_ARRAY, NULL},        {"parts", JSON_ARRAY, part_fields}, {"data", JSON_ARRAY, data_fields},
-    {"recipe", JSON_STRING, NULL},     {"prompt", JSON_STRING, NULL},      {"training", JSON_OBJECT, training_fields},
-    {"scores", JSON_ARRAY, NULL},      {"limits", JSON_ARRAY, NULL},       {"run", JSON_STRING, NULL}};
+    {"name", JSON_STRING, NULL},         {"summary", JSON_STRING, NULL},     {"license", JSON_STRING, NULL},
+    {"base_models", JSON_ARRAY, NULL},   {"datasets", JSON_ARRAY, NULL},     {"languages", JSON_ARRAY, NULL},
+    {"tags", JSON_ARRAY, NULL},          {"parts", JSON_ARRAY, part_fields}, {"data", JSON_ARRAY, data_fields},
+    {"recipe", JSON_STRING, NULL},       {"prompt", JSON_STRING, NULL},      {"training", JSON_OBJECT, training_fields},
+    {"scores", JSON_ARRAY, NULL},        {"limits", JSON_ARRAY, NULL},       {"run", JSON_STRING, NULL},
+    {"stages", JSON_ARRAY, stage_fields}};
 enum { MEMBER_COUNT = sizeof members / sizeof members[0] };
 
 static pfm_status check_fields(const json_t *object, const field *fields, const char *name, pfm_error *err)
@@ -536,6 +544,7 @@ pfm_status pfm_model_card_append(pfm_buffer *out, const json_t *facts, pfm_error
     PFM_TRY(append_rows(out, "Data", json_object_get(facts, "data"), data_fields, err));
     PFM_TRY(append_block_section(out, "Prompt", "text", text_of(facts, "prompt"), err));
     PFM_TRY(append_block_section(out, "Recipe", "yaml", text_of(facts, "recipe"), err));
+    PFM_TRY(append_rows(out, "Stages", json_object_get(facts, "stages"), stage_fields, err));
     PFM_TRY(append_training(out, json_object_get(facts, "training"), err));
     PFM_TRY(append_scores(out, json_object_get(facts, "scores"), err));
     PFM_TRY(append_limits(out, json_object_get(facts, "limits"), err));

@@ -13,6 +13,8 @@
  *   data            array of {"split","rows","images","language","sha256"}: strings and whole numbers, the data it learned from
  *   recipe          string, the resolved recipe's YAML
  *   prompt          string, the text given to the model, <image> where visual tokens stand
+ *   stages          array of {"name","dataset": strings, "first_step","steps","trainable_parameters": whole numbers,
+ *                    "logits_change": number}
  *   training        {"trainable_parameters","total_parameters","steps","samples","tokens": whole numbers,
  *                    "epochs","final_loss","best_loss": numbers, "best_step": whole number, "seconds": number,
  *                    "peak_bytes","threads","seed": whole numbers, "precision","cpu_level","machine","started","finished":

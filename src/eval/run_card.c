@@ -36,6 +36,37 @@ static pfm_status copy(const gathering *g, json_t *to, const char *key, const js
     return value == NULL || json_is_null(value) ? PFM_OK : pfm_json_take(to, key, json_incref(value), err);
 }
 
+/* Adds a name to a list that does not hold it; the list, as pfm_json_add. */
+static json_t *add_name(json_t *list, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (name == NULL || strcmp(json_string_value(json_array_get(list, i)), name) == 0)
+            return list;
+    }
+    return name == NULL ? list : pfm_json_add(list, json_string(name));
+}
+
+/* The data sets and languages of every stage and mixture. */
+static pfm_status add_datasets(const gathering *g, const pfm_recipe *recipe, pfm_error *err)
+{
+    json_t *datasets = json_array(), *languages = json_array();
+    for (size_t i = 0; i < pfm_recipe_count_stages(recipe); i++) {
+        const pfm_recipe *stage = pfm_recipe_get_stage(recipe, i);
+        datasets = add_name(datasets, stage->data.dataset);
+        languages = add_name(languages, stage->data.language);
+        for (size_t m = 0; m < stage->data.mixture_count; m++) {
+            datasets = add_name(datasets, stage->data.mixture[m].dataset);
+            languages = add_name(languages, stage->data.mixture[m].language);
+        }
+    }
+    bool any = languages == NULL || json_array_size(languages) > 0;
+    pfm_status status = pfm_json_take(g->facts, "datasets", datasets, err);
+    if (status == PFM_OK && any)
+        return pfm_json_take(g->facts, "languages", languages, err);
+    json_decref(languages);
+    return status;
+}
+
 static pfm_status add_recipe(const gathering *g, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -44,14 +75,11 @@ static pfm_status add_recipe(const gathering *g, pfm_error *err)
     pfm_buffer text = {0};
     PFM_TRY(pfm_path_join(g->run, "recipe.yaml", &path, err));
     PFM_TRY(pfm_recipe_load(path, NULL, 0, &recipe, err));
-    free(recipe->data.path); /* where the data lie is nobody else's business */
-    recipe->data.path = NULL;
+    pfm_recipe_forget_paths(recipe); /* where the data lie is nobody else's business */
     PFM_TRY(pfm_recipe_write(recipe, &text, err));
     PFM_TRY(pfm_json_take(g->facts, "recipe", json_string(text.data), err));
-    PFM_TRY(pfm_json_take(g->facts, "datasets", json_pack("[s]", recipe->data.dataset), err));
     PFM_TRY(pfm_json_take(g->facts, "base_models", json_pack("[s]", recipe->model.language), err));
-    if (recipe->data.language != NULL)
-        PFM_TRY(pfm_json_take(g->facts, "languages", json_pack("[s]", recipe->data.language), err));
+    PFM_TRY(add_datasets(g, recipe, err));
 done:
     pfm_recipe_free(recipe);
     pfm_buffer_free(&text);
@@ -92,7 +120,28 @@ done:
     return status;
 }
 
-/* The last line of the log, and the best validation in it. */
+/* What each stage was and what it changed, from the audit. */
+static pfm_status add_stages(const gathering *g, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *list = json_array(), *stage = NULL;
+    static const char *const same[] = {"name", "first_step", "steps", "trainable_parameters", "logits_change"};
+    size_t i = 0;
+    PFM_TRY(pfm_json_take(g->facts, "stages", list, err));
+    json_array_foreach(json_object_get(g->audit, "stages"), i, stage)
+    {
+        json_t *row = json_object();
+        if (json_array_append_new(list, row) != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the model card");
+        for (size_t k = 0; k < sizeof same / sizeof *same; k++)
+            PFM_TRY(copy(g, row, same[k], stage, same[k], err));
+        PFM_TRY(copy(g, row, "dataset", json_object_get(stage, "data"), "dataset", err));
+    }
+done:
+    return status;
+}
+
+/* The last line of the log, and the best validation in it, of the last stage. */
 static pfm_status add_log(const gathering *g, json_t *training, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -103,13 +152,16 @@ static pfm_status add_log(const gathering *g, json_t *training, pfm_error *err)
     if (!pfm_path_exists(path))
         goto done;
     PFM_TRY(pfm_json_load_lines(path, &lines, err));
+    last = json_array_get(lines, json_array_size(lines) > 0 ? json_array_size(lines) - 1 : 0);
     for (size_t i = 0; i < json_array_size(lines); i++) {
         const json_t *line = json_array_get(lines, i), *loss = json_object_get(line, "validation_loss");
+        const json_t *stage = json_object_get(line, "stage");
+        if (stage != NULL && !json_equal(stage, json_object_get(last, "stage")))
+            continue;
         if (loss != NULL &&
             (best == NULL || json_number_value(loss) < json_number_value(json_object_get(best, "validation_loss"))))
             best = line;
     }
-    last = json_array_get(lines, json_array_size(lines) > 0 ? json_array_size(lines) - 1 : 0);
     static const char *const same[][2] = {{"steps", "step"},          {"samples", "samples"}, {"tokens", "tokens"},
                                           {"epochs", "epoch"},        {"final_loss", "loss"}, {"seconds", "seconds"},
                                           {"peak_bytes", "rss_bytes"}};
@@ -181,6 +233,7 @@ pfm_status pfm_card(pfm_context *context, const char *run, pfm_error *err)
     PFM_TRY(pfm_json_take(g.facts, "run", json_string(pfm_path_name(run)), err));
     PFM_TRY(add_recipe(&g, err));
     PFM_TRY(add_sources(&g, err));
+    PFM_TRY(add_stages(&g, err));
     PFM_TRY(add_training(&g, err));
     PFM_TRY(add_scores(&g, err));
     PFM_TRY(pfm_path_join(run, "README.md", &path, err));

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 
 /* What train leaves in a run's folder. */
-static const char *const parts[] = {"recipe.yaml", "log.jsonl", "adapter",    "aligner.safetensors",
-                                    "checkpoint",  "best",      "audit.json", "README.md"};
+static const char *const parts[] = {"recipe.yaml", "log.jsonl", "adapter", "aligner.safetensors", "checkpoint", "best",
+                                    "audit.json",  "README.md", "stages"};
 
 static bool probe(const pfm_inspect_target *target)
 {
     return pfm_inspect_has(target, "recipe.yaml") &&
            (pfm_inspect_has(target, "log.jsonl") || pfm_inspect_has(target, "audit.json") ||
-            pfm_inspect_has(target, "adapter"));
+            pfm_inspect_has(target, "adapter") || pfm_inspect_has(target, "aligner.safetensors"));
 }
 
 static pfm_status describe_files(const pfm_inspect_target *target, json_t *out, pfm_error *err)

@@ -68,6 +68,7 @@ pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *optio
     }
     PFM_TRY(shape_images(model, options, err));
     PFM_TRY(pfm_parameters_create(context, model->act, options->training, &model->parameters, err));
+    pfm_parameters_freeze(model->parameters, options->frozen);
     *out = model;
     model = NULL;
 done:

@@ -22,6 +22,7 @@ typedef struct pfm_model_options {
     const char *system_text;           /* the system message, or NULL: none */
     bool lowercase_answers;            /* answers are learned in lower case */
     bool training;                     /* gradients and moments are kept */
+    unsigned frozen;                   /* parts that do not train: 1 << PFM_PART_ALIGNER, 1 << PFM_PART_PEFT */
     pfm_precision precision;
     const pfm_hook *hook; /* the PEFT method, or NULL */
 } pfm_model_options;
@@ -98,6 +99,10 @@ typedef struct pfm_question {
  * it. */
 pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question, const char *answer, int32_t first_visual,
                             pfm_ids *ids, size_t *answer_begin, pfm_error *err) PFM_MUST_CHECK;
+/* The same behind another instruction than the model's. */
+pfm_status pfm_model_encode_as(const pfm_model *model, const char *instruction, const pfm_question *question,
+                               const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin,
+                               pfm_error *err) PFM_MUST_CHECK;
 /* Appends the prompt's text with <image> where the visual tokens of an image stand. */
 pfm_status pfm_model_prompt(const pfm_model *model, const pfm_question *question, pfm_buffer *out,
                             pfm_error *err) PFM_MUST_CHECK;

@@ -10,18 +10,18 @@
 
 static const char image_mark[] = "<image>";
 
-static pfm_status fill_instruction(const pfm_model *model, const char *question, pfm_buffer *out, pfm_error *err)
+static pfm_status fill_instruction(const char *instruction, const char *question, pfm_buffer *out, pfm_error *err)
 {
     static const char place[] = "{question}";
     pfm_status status = PFM_OK;
-    const char *at = strstr(model->instruction, place);
+    const char *at = strstr(instruction, place);
     if (at == NULL && question[0] != '\0')
         PFM_FAIL(PFM_ERROR_USAGE,
                  "prompt.instruction has no place for the question \"%.60s\"; put {question} there, or ask nothing (\"\")",
                  question);
     if (at == NULL)
-        return pfm_buffer_append_string(out, model->instruction, err);
-    PFM_TRY(pfm_buffer_append(out, model->instruction, (size_t)(at - model->instruction), err));
+        return pfm_buffer_append_string(out, instruction, err);
+    PFM_TRY(pfm_buffer_append(out, instruction, (size_t)(at - instruction), err));
     PFM_TRY(pfm_buffer_append_string(out, question, err));
     PFM_TRY(pfm_buffer_append_string(out, at + strlen(place), err));
 done:
@@ -59,13 +59,13 @@ done:
 }
 
 /* Appends the user's turn, with as many marks as there are images. */
-static pfm_status write_content(const pfm_model *model, const pfm_question *question, pfm_buffer *out, pfm_error *err)
+static pfm_status write_content(const char *instruction, const pfm_question *question, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
     size_t marks = 0;
     assert(question->images > 0); /* a turn without <image> could be mistaken for another part of the chat */
-    PFM_TRY(fill_instruction(model, question->text, &text, err));
+    PFM_TRY(fill_instruction(instruction, question->text, &text, err));
     for (const char *at = text.data; (at = strstr(at, image_mark)) != NULL; at += strlen(image_mark))
         marks++;
     if (marks > 0 && marks != question->images)
@@ -83,12 +83,12 @@ done:
 }
 
 /* The whole prompt; *content_begin and *content_end: the user's turn, where every <image> is an image. */
-static pfm_status render(const pfm_model *model, const pfm_question *question, pfm_buffer *out, size_t *content_begin,
-                         size_t *content_end, pfm_error *err)
+static pfm_status render(const pfm_model *model, const char *instruction, const pfm_question *question, pfm_buffer *out,
+                         size_t *content_begin, size_t *content_end, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer content = {0};
-    PFM_TRY(write_content(model, question, &content, err));
+    PFM_TRY(write_content(instruction, question, &content, err));
     PFM_TRY(render_chat(model, content.data, out, err));
     const char *at = strstr(out->data, content.data);
     if (at == NULL)
@@ -105,7 +105,7 @@ pfm_status pfm_model_prompt(const pfm_model *model, const pfm_question *question
 {
     pfm_buffer text = {0};
     size_t begin, end;
-    pfm_status status = render(model, question, &text, &begin, &end, err);
+    pfm_status status = render(model, model->instruction, question, &text, &begin, &end, err);
     if (status == PFM_OK)
         status = pfm_buffer_append(out, text.data, text.size, err);
     pfm_buffer_free(&text);
@@ -146,11 +146,17 @@ done:
 pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question, const char *answer, int32_t first_visual,
                             pfm_ids *ids, size_t *answer_begin, pfm_error *err)
 {
+    return pfm_model_encode_as(model, model->instruction, question, answer, first_visual, ids, answer_begin, err);
+}
+
+pfm_status pfm_model_encode_as(const pfm_model *model, const char *instruction, const pfm_question *question,
+                               const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin, pfm_error *err)
+{
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
     char *prepared = NULL;
     size_t begin, end;
-    PFM_TRY(render(model, question, &text, &begin, &end, err));
+    PFM_TRY(render(model, instruction, question, &text, &begin, &end, err));
     PFM_TRY(encode_turns(model, &text, begin, end, first_visual, ids, err));
     if (answer_begin != NULL)
         *answer_begin = ids->count;

@@ -16,7 +16,7 @@ void pfm_group_count_add(pfm_group_count *group, const pfm_sequence *row)
         group->shared = limit;
     }
     limit = limit < group->shared ? limit : group->shared;
-    while (same < limit && row->ids[same] == group->first.ids[same])
+    while (same < limit && pfm_sequence_id(row, same) == pfm_sequence_id(&group->first, same))
         same++;
     group->shared = same;
     group->inputs += inputs;
@@ -65,7 +65,7 @@ static void append_tokens(pfm_pack *pack, const pfm_sequence *row, size_t begin,
 {
     for (size_t i = begin; i < end; i++) {
         size_t t = pack->tokens++;
-        pack->ids[t] = row->ids[i];
+        pack->ids[t] = pfm_sequence_id(row, i);
         pack->positions[t] = (int32_t)i;
         pack->keys[t] = i < shared ? token_key(true, row->group, i) : token_key(false, row->number, i);
         pack->key_rows[t] = pack->key_row_count++;
@@ -99,7 +99,7 @@ static void append_answers(pfm_pack *pack, const pfm_sequence *row, bool inferen
     for (size_t i = first; i < last; i++) {
         size_t a = pack->answers++;
         pack->index[a] = (int32_t)token_at(i - 1, stored_shared, prefix_begin, own_begin);
-        pack->targets[a] = inference ? -1 : row->ids[i];
+        pack->targets[a] = inference ? -1 : pfm_sequence_id(row, i);
         pack->answer_row[a] = (int32_t)pack->row_count;
     }
 }

@@ -9,13 +9,18 @@
 #include <stdbool.h>
 
 /* One row, wholly tokenised: ids[0 .. count-1], image tokens as -1 - (visual row). ids[answer .. count-1] are to be predicted;
- * answer == count: nothing, the row waits for its next token. */
+ * answer == count: nothing, the row waits for its next token. With a tail, ids ends before the answer, which stands there. */
 typedef struct pfm_sequence {
-    const int32_t *ids;
-    size_t count, answer; /* 1 <= answer <= count, count >= 2 where there is an answer */
-    int32_t group;        /* rows of a group stand next to each other */
-    int32_t number;       /* of the row within the step, for dropout's counters */
+    const int32_t *ids, *tail; /* tail: NULL, or [count - answer] */
+    size_t count, answer;      /* 1 <= answer <= count, count >= 2 where there is an answer */
+    int32_t group;             /* rows of a group stand next to each other */
+    int32_t number;            /* of the row within the step, for dropout's counters */
 } pfm_sequence;
+
+static inline int32_t pfm_sequence_id(const pfm_sequence *row, size_t i)
+{
+    return row->tail == NULL || i < row->answer ? row->ids[i] : row->tail[i - row->answer];
+}
 
 typedef struct pfm_pack_row {
     int32_t prefix_begin, prefix_end; /* key rows of the shared run; empty where nothing is shared */

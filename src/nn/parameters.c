@@ -11,6 +11,7 @@
 struct pfm_parameters {
     pfm_op_environment env; /* for packing: context, kernels and act */
     bool training;
+    unsigned frozen; /* parts */
     pfm_parameter *items;
     size_t count, capacity;
     pfm_map names;
@@ -39,6 +40,21 @@ void pfm_parameters_free(pfm_parameters *parameters)
     free(parameters);
 }
 
+void pfm_parameters_freeze(pfm_parameters *parameters, unsigned parts) { parameters->frozen = parts; }
+
+bool pfm_parameters_trains(const pfm_parameters *parameters, pfm_part part)
+{
+    return part != PFM_PART_BASE && (parameters->frozen >> part & 1) == 0;
+}
+
+static pfm_part part_of(const pfm_parameter *declaration)
+{
+    static const char aligner[] = "aligner.";
+    if (!declaration->trainable)
+        return PFM_PART_BASE;
+    return strncmp(declaration->name, aligner, sizeof aligner - 1) == 0 ? PFM_PART_ALIGNER : PFM_PART_PEFT;
+}
+
 pfm_status pfm_parameters_declare(pfm_parameters *parameters, const pfm_parameter *declaration, int *id, pfm_error *err)
 {
     if (pfm_parameters_find(parameters, declaration->name) >= 0)
@@ -52,6 +68,8 @@ pfm_status pfm_parameters_declare(pfm_parameters *parameters, const pfm_paramete
         return status;
     pfm_parameter *item = &parameters->items[parameters->count];
     *item = *declaration;
+    item->part = part_of(declaration);
+    item->trainable = pfm_parameters_trains(parameters, item->part);
     status = pfm_string_copy(declaration->name, &item->name, err);
     if (status != PFM_OK)
         return status;
@@ -98,7 +116,7 @@ static const pfm_dtype quant_formats[] = {
 bool pfm_parameters_quantises(const pfm_parameters *parameters, int id)
 {
     const pfm_parameter *item = &parameters->items[id];
-    return parameters->env.context->weights != PFM_WEIGHTS_FULL && !parameters->training && !item->trainable &&
+    return parameters->env.context->weights != PFM_WEIGHTS_FULL && !parameters->training && item->part == PFM_PART_BASE &&
            (item->uses & PFM_USE_FORWARD) != 0;
 }
 
@@ -111,7 +129,7 @@ static size_t lay_out(const pfm_parameters *parameters, char *base)
     for (size_t i = 0; i < parameters->count; i++) {
         pfm_parameter scratch = parameters->items[i], *item = base == NULL ? &scratch : &parameters->items[i];
         size_t n = (size_t)item->n, k = (size_t)item->k, f32 = n * k * sizeof(float);
-        if (item->trainable || (item->uses & PFM_USE_VALUES) != 0)
+        if (item->part != PFM_PART_BASE || (item->uses & PFM_USE_VALUES) != 0)
             item->values = claim(base, &used, f32);
         if (item->trainable && parameters->training) {
             item->gradient = claim(base, &used, f32);
@@ -197,11 +215,11 @@ void pfm_parameters_set(pfm_parameters *parameters, int id, const float *values)
     pfm_parameters_set_rows(parameters, id, 0, parameters->items[id].n, values);
 }
 
-pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, bool trained_too, pfm_error *err)
+pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, bool learned_too, pfm_error *err)
 {
     for (size_t i = 0; i < parameters->count; i++) {
         pfm_parameter *item = &parameters->items[i];
-        if (item->initial == PFM_INITIAL_LOADED || (item->trainable && !trained_too))
+        if (item->initial == PFM_INITIAL_LOADED || (item->part != PFM_PART_BASE && !learned_too))
             continue;
         size_t values = (size_t)(item->n * item->k);
         float *draw = NULL;

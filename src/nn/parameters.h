@@ -14,15 +14,21 @@ enum {
 
 typedef enum pfm_initial { PFM_INITIAL_LOADED, PFM_INITIAL_ZERO, PFM_INITIAL_UNIFORM, PFM_INITIAL_NORMAL } pfm_initial;
 
+/* What a parameter is part of: the base, or one of the parts that are learned and saved, the aligner (its names begin with
+ * "aligner.") and what a PEFT method adds. */
+typedef enum pfm_part { PFM_PART_BASE, PFM_PART_ALIGNER, PFM_PART_PEFT } pfm_part;
+
 typedef struct pfm_parameter {
     char *name; /* the Hugging Face name, "model.layers.0.self_attn.q_proj.weight" */
     int64_t n, k;
     unsigned uses;
-    bool trainable, decays; /* decays: weight decay applies (not to biases and norms) */
+    pfm_part part;          /* set by the store */
+    bool trainable, decays; /* trainable: declared for all of a learned part, false in the store where that is frozen; decays:
+                               weight decay applies (not to biases and norms) */
     pfm_initial initial;
     double initial_scale; /* UNIFORM: the bound; NORMAL: the standard deviation */
     pfm_operand operand;
-    float *values, *gradient, *moment1, *moment2; /* trained: all four (the last three only while training) */
+    float *values, *gradient, *moment1, *moment2; /* of a learned part: values; while it trains, the other three too */
     void *rows, *packed_forward, *packed_backward, *quantised;
 } pfm_parameter;
 
@@ -32,6 +38,10 @@ typedef struct pfm_parameters pfm_parameters;
 pfm_status pfm_parameters_create(pfm_context *context, pfm_act_type act, bool training, pfm_parameters **out,
                                  pfm_error *err) PFM_MUST_CHECK;
 void pfm_parameters_free(pfm_parameters *parameters);
+
+/* Before anything is declared: parts (1 << pfm_part, or'ed) that are learned but do not train now. */
+void pfm_parameters_freeze(pfm_parameters *parameters, unsigned parts);
+bool pfm_parameters_trains(const pfm_parameters *parameters, pfm_part part);
 
 /* Declares one; MISMATCH when the name is taken. *id counts from 0. The name is copied. */
 pfm_status pfm_parameters_declare(pfm_parameters *parameters, const pfm_parameter *declaration, int *id,
@@ -58,9 +68,9 @@ enum { PFM_ROWS_AT_ONCE = 1024 }; /* about so many of a large matrix are read an
 int64_t pfm_parameters_rows_at_once(const pfm_parameters *parameters, int id);
 /* The same for rows row0 .. row0 + rows - 1 alone, values f32 [rows,k]: both are multiples of rows_at_once, but at its end. */
 void pfm_parameters_set_rows(pfm_parameters *parameters, int id, int64_t row0, int64_t rows, const float *values);
-/* Draws the initial values of every parameter that is not LOADED, or only of those among them that are frozen, from the seed
- * and the parameter's name. */
-pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, bool trained_too,
+/* Draws the initial values of every parameter that is not LOADED, or only of those among them that are of no learned part, from
+ * the seed and the parameter's name. */
+pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, bool learned_too,
                                      pfm_error *err) PFM_MUST_CHECK;
 /* Packs what trains again, after a step. */
 void pfm_parameters_repack(pfm_parameters *parameters);

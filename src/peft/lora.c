@@ -19,8 +19,8 @@ static uint32_t place_number(const char *name)
 static pfm_status add_dropout(pfm_builder *builder, const pfm_model_place *place, double probability, pfm_value *x,
                               pfm_error *err)
 {
-    if (probability == 0)
-        return PFM_OK;
+    if (probability == 0 || !pfm_parameters_trains(builder->graph->parameters, PFM_PART_PEFT))
+        return PFM_OK; /* what does not train is computed as in answering */
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_dropout);
     node.in[0] = place->input;
     node.in[1] = builder->token_keys;

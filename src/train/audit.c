@@ -14,7 +14,7 @@ static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_e
     const char *hashes[] = {trainer->identity.train, trainer->identity.validate};
     json_t *data = json_object();
     PFM_TRY(pfm_json_take(document, "data", data, err));
-    PFM_TRY(pfm_json_take(data, "dataset", json_string(trainer->session->recipe->data.dataset), err));
+    PFM_TRY(pfm_json_take(data, "dataset", json_string(trainer->train_set->name), err));
     for (int i = 0; i < 2; i++) {
         if (sets[i] == NULL)
             continue;
@@ -24,6 +24,79 @@ static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_e
                               err));
     }
 done:
+    return status;
+}
+
+/* The stages that began before this one, as the audit there is knows them; an empty list where there is none. */
+static pfm_status load_stages(const pfm_trainer *trainer, const char *path, json_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *former = NULL;
+    size_t i = 0;
+    json_t *stage = NULL;
+    *out = json_array();
+    if (trainer->session->stage > 0 && pfm_path_exists(path))
+        PFM_TRY(pfm_json_load(path, &former, err));
+    json_array_foreach(json_object_get(former, "stages"), i, stage)
+    {
+        if (i < trainer->session->stage && json_array_append(*out, stage) != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write %s", path);
+    }
+done:
+    json_decref(former);
+    return status;
+}
+
+/* What each stage changed stands in the log's last line of the stage. */
+static pfm_status add_changes(const pfm_trainer *trainer, json_t *stages, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *path = NULL;
+    json_t *lines = NULL, *line = NULL, *stage = NULL;
+    size_t i = 0, s = 0;
+    PFM_TRY(pfm_path_join(trainer->folder, "log.jsonl", &path, err));
+    if (pfm_path_exists(path))
+        PFM_TRY(pfm_json_load_lines(path, &lines, err));
+    json_array_foreach(lines, i, line)
+    {
+        json_t *change = json_object_get(line, "logits_change");
+        json_array_foreach(stages, s, stage)
+        {
+            if (change != NULL && json_equal(json_object_get(stage, "name"), json_object_get(line, "stage")))
+                PFM_TRY(pfm_json_take(stage, "logits_change", json_incref(change), err));
+        }
+    }
+done:
+    json_decref(lines);
+    free(path);
+    return status;
+}
+
+/* Name, steps, what trains, its data, and what was changed; those of the stages before are kept. */
+static pfm_status audit_stages(const pfm_trainer *trainer, const char *path, json_t *document, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_recipe *recipe = trainer->session->recipe;
+    json_t *stages = NULL, *stage = json_object(), *parts = json_array();
+    if (trainer->session->whole->stage_count == 0)
+        goto done;
+    PFM_TRY(load_stages(trainer, path, &stages, err));
+    PFM_TRY(pfm_json_take(document, "stages", stages, err));
+    for (size_t i = 0; i < recipe->trainable_count; i++)
+        parts = pfm_json_add(parts, json_string(recipe->trainable[i]));
+    PFM_TRY(pfm_json_take(stage, "name", json_string(recipe->name), err));
+    PFM_TRY(pfm_json_take(stage, "first_step", json_integer((json_int_t)trainer->first + 1), err));
+    PFM_TRY(pfm_json_take(stage, "steps", json_integer((json_int_t)trainer->steps), err));
+    PFM_TRY(pfm_json_take(stage, "trainable", json_incref(parts), err));
+    PFM_TRY(pfm_json_take(stage, "trainable_parameters",
+                          json_integer((json_int_t)pfm_parameters_trainable(trainer->session->model->parameters)), err));
+    PFM_TRY(audit_data(trainer, stage, err));
+    if (json_array_append(stages, stage) != 0)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write %s", path);
+    PFM_TRY(add_changes(trainer, stages, err));
+done:
+    json_decref(stage);
+    json_decref(parts);
     return status;
 }
 
@@ -58,6 +131,7 @@ pfm_status pfm_audit_write(const pfm_trainer *trainer, pfm_error *err)
                           err));
     PFM_TRY(audit_data(trainer, document, err));
     PFM_TRY(pfm_path_join(trainer->folder, "audit.json", &path, err));
+    PFM_TRY(audit_stages(trainer, path, document, err));
     PFM_TRY(pfm_json_save(path, document, err));
 done:
     json_decref(document);

@@ -8,8 +8,9 @@ double pfm_learning_rate(const pfm_recipe *recipe, int64_t step, int64_t steps)
 {
     int64_t warm = recipe->train.warmup_steps < steps / 3 + 1 ? recipe->train.warmup_steps : steps / 3 + 1;
     double high = recipe->train.learning_rate, low = recipe->train.minimum_learning_rate;
+    double begin = recipe->train.warmup_learning_rate;
     if (step < warm)
-        return high * (double)(step + 1) / (double)warm;
+        return begin + (high - begin) * (double)(step + 1) / (double)warm;
     double share = (double)(step - warm) / (double)(steps - warm > 1 ? steps - warm : 1);
     return low + (high - low) * 0.5 * (1 + cos(3.141592653589793 * share));
 }

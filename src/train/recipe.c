@@ -5,6 +5,7 @@
 #include "train/recipe_table.h"
 
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,22 +13,96 @@ void pfm_recipe_free(pfm_recipe *recipe)
 {
     if (recipe == NULL)
         return;
+    for (size_t i = 0; i < recipe->stage_count; i++) /* a stage holds none itself */
+        pfm_recipe_free(recipe->stages[i]);
+    free(recipe->stages);
     for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++)
         pfm_recipe_clear(recipe, key);
     free(recipe);
 }
 
-static pfm_status write_key(const pfm_recipe *recipe, const recipe_key *key, bool comments, pfm_buffer *out, pfm_error *err)
+bool pfm_recipe_trains(const pfm_recipe *recipe, const char *part)
+{
+    for (size_t i = 0; i < recipe->trainable_count; i++) {
+        if (strcmp(recipe->trainable[i], part) == 0)
+            return true;
+    }
+    return false;
+}
+
+size_t pfm_recipe_count_stages(const pfm_recipe *recipe) { return recipe->stage_count > 0 ? recipe->stage_count : 1; }
+
+const pfm_recipe *pfm_recipe_get_stage(const pfm_recipe *recipe, size_t stage)
+{
+    return recipe->stage_count > 0 ? recipe->stages[stage] : recipe;
+}
+
+pfm_status pfm_recipe_copy(const pfm_recipe *recipe, size_t stages, pfm_recipe **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    size_t section = strcspn(key->name, ".");
-    bool opens = key == pfm_recipe_keys || strncmp(key[-1].name, key->name, section + 1) != 0;
-    if (opens)
-        PFM_TRY(pfm_buffer_append_format(out, err, "%.*s:\n", (int)section, key->name));
+    pfm_recipe *copy = NULL;
+    PFM_TRY(pfm_allocate(1, sizeof *copy, &copy, err));
+    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++)
+        PFM_TRY(pfm_recipe_copy_value(copy, recipe, key, err));
+    copy->adapts = recipe->adapts;
+    PFM_TRY(pfm_allocate(recipe->stage_count, sizeof(pfm_recipe *), &copy->stages, err));
+    for (size_t i = 0; i < recipe->stage_count && i < stages; i++) {
+        PFM_TRY(pfm_recipe_copy(recipe->stages[i], 0, &copy->stages[i], err));
+        copy->stage_count++;
+    }
+    *out = copy;
+    copy = NULL;
+done:
+    pfm_recipe_free(copy);
+    return status;
+}
+
+static void forget_paths(void *object, const recipe_key *keys)
+{
+    for (const recipe_key *key = keys; key->name != NULL; key++) {
+        if (key->where)
+            pfm_recipe_clear(object, key);
+    }
+}
+
+void pfm_recipe_forget_paths(pfm_recipe *recipe)
+{
+    forget_paths(recipe, pfm_recipe_keys);
+    for (size_t i = 0; i < recipe->data.mixture_count; i++)
+        forget_paths(&recipe->data.mixture[i], pfm_member_keys);
+    for (size_t i = 0; i < recipe->stage_count; i++)
+        pfm_recipe_forget_paths(recipe->stages[i]);
+}
+
+/* How a recipe is written: each line behind `margin`, the first behind `first`; of a stage only what differs from `base`. */
+typedef struct writing {
+    const pfm_recipe *base;
+    const char *margin, *first;
+    bool comments;
+    char section[40]; /* that is open */
+} writing;
+
+/* "section:" where the key opens one. */
+static pfm_status open_section(writing *w, const char *name, size_t length, pfm_buffer *out, pfm_error *err)
+{
+    if (strlen(w->section) == length && memcmp(w->section, name, length) == 0)
+        return PFM_OK;
+    (void)snprintf(w->section, sizeof w->section, "%.*s", (int)length, name);
+    return length == 0 ? PFM_OK : pfm_buffer_append_format(out, err, "%s%.*s:\n", w->margin, (int)length, name);
+}
+
+static pfm_status write_key(writing *w, const pfm_recipe *recipe, const recipe_key *key, const char *value, pfm_buffer *out,
+                            pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const char *dot = strchr(key->name, '.');
+    size_t section = dot == NULL ? 0 : (size_t)(dot - key->name);
+    PFM_TRY(open_section(w, key->name, section, out, err));
     size_t begin = out->size;
-    PFM_TRY(pfm_buffer_append_format(out, err, "  %s: ", key->name + section + 1));
-    PFM_TRY(pfm_recipe_append_value(recipe, key, out, err));
-    if (comments) {
+    const char *margin = key->of_stage && recipe->name != NULL ? w->first : w->margin;
+    PFM_TRY(pfm_buffer_append_format(out, err, "%s%s%s: %s", margin, dot == NULL ? "" : "  ", dot == NULL ? key->name : dot + 1,
+                                     value));
+    if (w->comments) {
         size_t width = out->size - begin;
         PFM_TRY(pfm_buffer_append_format(out, err, "%*s # %s", width < 40 ? (int)(40 - width) : 0, "", key->help));
     }
@@ -36,12 +111,58 @@ done:
     return status;
 }
 
-static pfm_status write_keys(const pfm_recipe *recipe, bool comments, pfm_buffer *out, pfm_error *err)
+static pfm_status write_keys(writing *w, const pfm_recipe *recipe, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    pfm_buffer value = {0}, there = {0};
+    w->section[0] = '\0';
+    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
+        if (!pfm_recipe_says(recipe, key))
+            continue;
+        pfm_buffer_clear(&value);
+        pfm_buffer_clear(&there);
+        PFM_TRY(pfm_recipe_append_value(recipe, key, &value, err));
+        if (w->base != NULL && pfm_recipe_says(w->base, key))
+            PFM_TRY(pfm_recipe_append_value(w->base, key, &there, err));
+        if (there.size > 0 && strcmp(there.data, value.data) == 0)
+            continue;
+        PFM_TRY(write_key(w, recipe, key, value.data, out, err));
+    }
+done:
+    pfm_buffer_free(&value);
+    pfm_buffer_free(&there);
+    return status;
+}
+
+/* For people: the keys above the stages, and of each stage what differs. */
+static pfm_status write_all(const pfm_recipe *recipe, pfm_buffer *out, pfm_error *err)
+{
+    writing w = {.margin = "", .comments = true};
+    pfm_status status = write_keys(&w, recipe, out, err);
+    if (status == PFM_OK && recipe->stage_count > 0)
+        status = pfm_buffer_append_string(out, "stages:\n", err);
+    w = (writing){.margin = "    ", .first = "  - ", .base = recipe, .comments = true};
+    for (size_t i = 0; status == PFM_OK && i < recipe->stage_count; i++)
+        status = write_keys(&w, recipe->stages[i], out, err);
+    return status;
+}
+
+/* For the hash: every stage in full, and nothing else. */
+static pfm_status write_canonical(const pfm_recipe *recipe, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    writing w = {.margin = "", .first = ""};
+    for (size_t i = 0; status == PFM_OK && i < pfm_recipe_count_stages(recipe); i++)
+        status = write_keys(&w, pfm_recipe_get_stage(recipe, i), out, err);
+    return status;
+}
+
+/* Numbers have a point, wherever we run. */
+static pfm_status write_plainly(pfm_status (*write)(const pfm_recipe *recipe, pfm_buffer *out, pfm_error *err),
+                                const pfm_recipe *recipe, pfm_buffer *out, pfm_error *err)
+{
     locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0), former = uselocale(plain);
-    for (const recipe_key *key = pfm_recipe_keys; status == PFM_OK && key->name != NULL; key++)
-        status = write_key(recipe, key, comments, out, err);
+    pfm_status status = write(recipe, out, err);
     uselocale(former);
     if (plain != (locale_t)0)
         freelocale(plain);
@@ -50,7 +171,7 @@ static pfm_status write_keys(const pfm_recipe *recipe, bool comments, pfm_buffer
 
 pfm_status pfm_recipe_write(const pfm_recipe *recipe, pfm_buffer *out, pfm_error *err)
 {
-    return write_keys(recipe, true, out, err);
+    return write_plainly(write_all, recipe, out, err);
 }
 
 pfm_status pfm_recipe_save(const pfm_recipe *recipe, const char *path, pfm_error *err)
@@ -66,31 +187,54 @@ pfm_status pfm_recipe_save(const pfm_recipe *recipe, const char *path, pfm_error
 pfm_status pfm_recipe_hash(const pfm_recipe *recipe, pfm_hash_hex out, pfm_error *err)
 {
     pfm_buffer text = {0};
-    pfm_status status = write_keys(recipe, false, &text, err);
+    pfm_status status = write_plainly(write_canonical, recipe, &text, err);
     if (status == PFM_OK)
         status = pfm_hash_bytes(text.data, text.size, out, err);
     pfm_buffer_free(&text);
     return status;
 }
 
-pfm_status pfm_recipe_compare(const pfm_recipe *a, const pfm_recipe *b, pfm_buffer *out, pfm_error *err)
+static pfm_status append_value_or_nothing(const pfm_recipe *recipe, const recipe_key *key, pfm_buffer *out, pfm_error *err)
+{
+    pfm_buffer_clear(out);
+    return pfm_recipe_says(recipe, key) ? pfm_recipe_append_value(recipe, key, out, err)
+                                        : pfm_buffer_append_string(out, "nothing", err);
+}
+
+/* Two recipes of one stage, or two stages. */
+static pfm_status compare_stage(const pfm_recipe *a, const pfm_recipe *b, const char *prefix, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer left = {0}, right = {0};
     for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
-        pfm_buffer_clear(&left);
-        pfm_buffer_clear(&right);
-        PFM_TRY(pfm_recipe_append_value(a, key, &left, err));
-        PFM_TRY(pfm_recipe_append_value(b, key, &right, err));
+        PFM_TRY(append_value_or_nothing(a, key, &left, err));
+        PFM_TRY(append_value_or_nothing(b, key, &right, err));
         if (strcmp(left.data, right.data) == 0)
             continue;
-        PFM_TRY(pfm_buffer_append_format(out, err, "%s%s: %s, not %s", out->size > 0 ? "; " : "", key->name, left.data,
-                                         right.data));
+        PFM_TRY(pfm_buffer_append_format(out, err, "%s%s%s: %s, not %s", out->size > 0 ? "; " : "", prefix, key->name,
+                                         left.data, right.data));
     }
 done:
     pfm_buffer_free(&left);
     pfm_buffer_free(&right);
     return status;
+}
+
+pfm_status pfm_recipe_compare(const pfm_recipe *a, const pfm_recipe *b, pfm_buffer *out, pfm_error *err)
+{
+    if (a->stage_count != b->stage_count)
+        return pfm_buffer_append_format(out, err, "%sstages: %zu, not %zu", out->size > 0 ? "; " : "", a->stage_count,
+                                        b->stage_count);
+    if (a->stage_count == 0)
+        return compare_stage(a, b, "", out, err);
+    for (size_t i = 0; i < a->stage_count; i++) {
+        char prefix[32];
+        (void)snprintf(prefix, sizeof prefix, "stages.%zu.", i);
+        pfm_status status = compare_stage(a->stages[i], b->stages[i], prefix, out, err);
+        if (status != PFM_OK)
+            return status;
+    }
+    return PFM_OK;
 }
 
 static pfm_status find_data(const pfm_recipe *recipe, const char **path, pfm_dataset_options *options, pfm_error *err)
@@ -121,4 +265,35 @@ pfm_status pfm_recipe_has_data(const pfm_recipe *recipe, const char *path, const
     pfm_dataset_options options;
     pfm_status status = find_data(recipe, &path, &options, err);
     return status == PFM_OK ? pfm_dataset_has_split(recipe->data.dataset, path, split, &options, out, err) : status;
+}
+
+static pfm_status load_member(const pfm_recipe *recipe, const pfm_member *member, const char *path, pfm_dataset **out,
+                              pfm_error *err)
+{
+    const pfm_dataset_options options = {.language = member->language,
+                                         .seed = (uint64_t)recipe->data.split_seed,
+                                         .validate_share = recipe->data.validate_share,
+                                         .validate_by = recipe->data.validate_by};
+    const char *at = member->path;
+    if (at == NULL && strcmp(member->dataset, recipe->data.dataset) == 0)
+        at = path != NULL ? path : recipe->data.path;
+    if (at == NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "where does %s of data.mixture lie? set its path there", member->dataset);
+    return pfm_dataset_load(member->dataset, at, member->train, &options, out, err);
+}
+
+pfm_status pfm_recipe_load_training(const pfm_recipe *recipe, const char *path, pfm_dataset **out, pfm_error *err)
+{
+    size_t count = recipe->data.mixture_count;
+    pfm_dataset *members[RECIPE_MAX_ITEMS] = {0};
+    pfm_status status = PFM_OK;
+    if (count == 0)
+        return pfm_recipe_load_data(recipe, path, recipe->data.train, 0, out, err);
+    for (size_t i = 0; i < count; i++)
+        PFM_TRY(load_member(recipe, &recipe->data.mixture[i], path, &members[i], err));
+    PFM_TRY(pfm_dataset_join(members, count, out, err));
+done:
+    for (size_t i = 0; i < count; i++)
+        pfm_dataset_free(members[i]);
+    return status;
 }

@@ -1,7 +1,10 @@
 /* A recipe: everything that decides what a run computes, but the seed and the machine. YAML in, a plain struct out, YAML back.
  *
  * One table (recipe_table.c) declares every key: its dotted name, type, place in the struct, default, what it may be and a line
- * of help. Adding a key is a field here and a line there. */
+ * of help. Adding a key is a field here and a line there.
+ *
+ * A recipe with stages holds a whole recipe for each of them, the keys above the stages being their defaults; one without is
+ * its own only stage. What computes reads one stage. */
 #ifndef PFM_TRAIN_RECIPE_H
 #define PFM_TRAIN_RECIPE_H
 
@@ -11,7 +14,16 @@
 
 #include <stdbool.h>
 
+/* One data set of a mixture. */
+typedef struct pfm_member {
+    char *dataset, *path, *language, *train; /* path NULL: where data.path says, for the same data set */
+    double ratio;                            /* its share of the rows seen, beside those of the others */
+    char **instruction;                      /* [instruction_count] of its rows; none: the recipe's */
+    size_t instruction_count;
+} pfm_member;
+
 typedef struct pfm_recipe {
+    char *name; /* of a stage; NULL for a recipe that is none */
     struct {
         char *vision, *aligner, *language; /* names that fetch knows, or paths; the aligner's kind */
         int image_size;                    /* pixels a side; a multiple of 32 * merge */
@@ -37,17 +49,23 @@ typedef struct pfm_recipe {
         char *validate_by;     /* "image" or "patient" */
         int split_seed;        /* of the rows held back: the same for every --seed, so that a validation row is never learned */
         bool lowercase_answers;
+        pfm_member *mixture; /* [mixture_count] what is learned from in place of data.train; none: data.train */
+        size_t mixture_count;
     } data;
     struct {
-        char *instruction; /* {question} is where the question goes; none is needed where nothing is asked */
-        char *system;      /* NULL: no system message */
+        char **instruction; /* [instruction_count], at least one; {question} is where the question goes, none is needed where
+                               nothing is asked. Learning draws one each time a row is seen, everything else takes the first */
+        size_t instruction_count;
+        char *system; /* NULL: no system message */
     } prompt;
     struct {
         double epochs;
+        int steps;                                   /* in place of epochs; 0: as many as they make */
         int batch;                                   /* samples a step */
         int micro_batch;                             /* samples computed at once; 0: chosen by itself */
         double learning_rate, minimum_learning_rate; /* both set after loading: the minimum is 0.05 times the rate by default */
         int warmup_steps;
+        double warmup_learning_rate; /* where the warm-up begins */
         double weight_decay, beta1, beta2, epsilon;
         double clip_norm; /* 0: no clipping */
         char *mean_over;  /* "tokens" or "answers": what the loss is the mean of */
@@ -61,7 +79,18 @@ typedef struct pfm_recipe {
         int max_tokens; /* the longest answer */
         int batch;      /* images answered at once */
     } eval;
+    char **trainable; /* [trainable_count] "aligner", "peft" */
+    size_t trainable_count;
+    struct pfm_recipe **stages; /* [stage_count] in their order; none: this is the only one */
+    size_t stage_count;
+    bool adapts; /* set after loading: this stage or one before it trains what peft adds; until then it is left out */
 } pfm_recipe;
+
+/* true where a part ("aligner" or "peft") trains. */
+bool pfm_recipe_trains(const pfm_recipe *recipe, const char *part);
+/* How many stages there are, at least 1, and one of them; borrowed. */
+size_t pfm_recipe_count_stages(const pfm_recipe *recipe);
+const pfm_recipe *pfm_recipe_get_stage(const pfm_recipe *recipe, size_t stage);
 
 /* *out = the recipe in a file, with `set_count` overrides "key=value" applied behind it and every default filled in; the caller
  * frees it with pfm_recipe_free. FORMAT for text that is not YAML; USAGE for an unknown key (names the nearest one), a key
@@ -72,20 +101,29 @@ pfm_status pfm_recipe_load(const char *path, const char *const *sets, int set_co
 pfm_status pfm_recipe_parse(const char *text, size_t length, const char *name, const char *const *sets, int set_count,
                             pfm_recipe **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_recipe_free(pfm_recipe *recipe);
+/* *out = a copy that owns all that it holds, of the first `stages` stages where there are any. */
+pfm_status pfm_recipe_copy(const pfm_recipe *recipe, size_t stages, pfm_recipe **out, pfm_error *err) PFM_MUST_CHECK;
+/* Forgets where data lie, in every stage and mixture: that decides nothing of what is computed. */
+void pfm_recipe_forget_paths(pfm_recipe *recipe);
 
 /* Appends the complete recipe as YAML that loads to the same recipe, each key with its line of help. */
 pfm_status pfm_recipe_write(const pfm_recipe *recipe, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
 /* The same as a file, whole or not at all. */
 pfm_status pfm_recipe_save(const pfm_recipe *recipe, const char *path, pfm_error *err) PFM_MUST_CHECK;
-/* SHA-256 of the canonical text: every key and value in the table's order, no comments. Equal recipes have equal hashes. */
+/* SHA-256 of the canonical text: every key and value in the table's order, of every stage, no comments. Equal recipes have
+ * equal hashes. */
 pfm_status pfm_recipe_hash(const pfm_recipe *recipe, pfm_hash_hex out, pfm_error *err) PFM_MUST_CHECK;
-/* Appends "key: a's value, not b's" for each key that differs, separated by "; ". Appends nothing for equal recipes. */
+/* Appends "key: a's value, not b's" for each key that differs, separated by "; ", of stages with "stages.N." before it. Appends
+ * nothing for equal recipes. */
 pfm_status pfm_recipe_compare(const pfm_recipe *a, const pfm_recipe *b, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = a split of the recipe's data, at `path`, or where the recipe says when that is NULL. As pfm_dataset_load, and USAGE
  * when neither says. */
 pfm_status pfm_recipe_load_data(const pfm_recipe *recipe, const char *path, const char *split, size_t limit, pfm_dataset **out,
                                 pfm_error *err) PFM_MUST_CHECK;
+/* *out = what is learned from: the split data.train, or the mixture with its members in their order. */
+pfm_status pfm_recipe_load_training(const pfm_recipe *recipe, const char *path, pfm_dataset **out,
+                                    pfm_error *err) PFM_MUST_CHECK;
 /* *out = whether it would find the split. */
 pfm_status pfm_recipe_has_data(const pfm_recipe *recipe, const char *path, const char *split, bool *out,
                                pfm_error *err) PFM_MUST_CHECK;

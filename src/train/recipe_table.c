@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLACE(field) offsetof(pfm_recipe, field)
+#define OWNER pfm_recipe
+#define PLACE(field) offsetof(OWNER, field)
+#define COUNTED(field) .offset = PLACE(field), .count_offset = PLACE(field##_count)
 #define STRING(key, field, value, text)                                                                                        \
     {                                                                                                                          \
         .name = key, .type = RECIPE_STRING, .offset = PLACE(field), .initial = value, .help = text                             \
@@ -39,6 +41,7 @@
 
 /* clang-format off */
 const recipe_key pfm_recipe_keys[] = {
+    {.name = "name", .type = RECIPE_STRING, .of_stage = true, .offset = PLACE(name), .help = "what the stage is called"},
     STRING("model.vision", model.vision, "efficientnet-lite0", "the vision encoder: a name that fetch knows or a path"),
     STRING("model.aligner", model.aligner, "concat-linear", "what turns its features into visual tokens"),
     STRING("model.language", model.language, "smollm2-135m-instruct", "the language model: a name that fetch knows or a path"),
@@ -56,7 +59,8 @@ const recipe_key pfm_recipe_keys[] = {
     BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
-    OPTIONAL("data.path", data.path, "where it lies, unless --data says"),
+    {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .where = true,
+     .help = "where it lies, unless --data says"},
     OPTIONAL("data.language", data.language, "the language to take, where the data set holds several"),
     STRING("data.train", data.train, "train", "the split to learn from"),
     STRING("data.validate", data.validate, "validate", "the split to watch"),
@@ -65,13 +69,16 @@ const recipe_key pfm_recipe_keys[] = {
     CHOICE("data.validate_by", data.validate_by, "image", "image|patient", "what is held back whole"),
     INTEGER("data.split_seed", data.split_seed, "42", 0, 2147483647, "the seed of what is held back"),
     BOOLEAN("data.lowercase_answers", data.lowercase_answers, "true", "learn the answers in lower case"),
+    {.name = "data.mixture", .type = RECIPE_MEMBERS, COUNTED(data.mixture),
+     .help = "data sets to learn from by ratio, in place of data.train"},
 
-    STRING("prompt.instruction", prompt.instruction,
-           "[vqa] Based on the image, respond to this question with a short answer: {question}", 
-           "the user's turn: {question} is where the question goes, <image>, where it is written, an image"),
+    {.name = "prompt.instruction", .type = RECIPE_TEXTS, COUNTED(prompt.instruction),
+     .initial = "[vqa] Based on the image, respond to this question with a short answer: {question}",
+     .help = "the user's turn: {question} and <image> have their places there; of several, learning draws one"},
     OPTIONAL("prompt.system", prompt.system, "the system message"),
 
     ABOVE("train.epochs", train.epochs, "3", 0, 1e5, "how often each row is seen; fractions are allowed"),
+    INTEGER("train.steps", train.steps, "0", 0, 100000000, "steps in place of epochs; 0 counts by epochs"),
     INTEGER("train.batch", train.batch, "16", 1, 65536, "samples a step"),
     CHOICE("train.mean_over", train.mean_over, "tokens", "tokens|answers",
            "what the loss is the mean of: answer tokens, or answers, each the mean of its own"),
@@ -79,6 +86,7 @@ const recipe_key pfm_recipe_keys[] = {
     ABOVE("train.learning_rate", train.learning_rate, "3e-4", 0, 10, "the highest rate"),
     NUMBER("train.minimum_learning_rate", train.minimum_learning_rate, "-1", 0, 10, "the last rate; 0.05 times the highest by default"),
     INTEGER("train.warmup_steps", train.warmup_steps, "100", 0, 100000000, "steps of linear warm-up"),
+    NUMBER("train.warmup_learning_rate", train.warmup_learning_rate, "0", 0, 10, "the rate that the warm-up rises from"),
     NUMBER("train.weight_decay", train.weight_decay, "0.05", 0, 10, "decoupled; none on biases and norms"),
     NUMBER("train.beta1", train.beta1, "0.9", 0, 0.99999, "AdamW's memory of the gradient"),
     NUMBER("train.beta2", train.beta2, "0.999", 0, 0.9999999, "AdamW's memory of its square"),
@@ -92,18 +100,52 @@ const recipe_key pfm_recipe_keys[] = {
 
     INTEGER("eval.max_tokens", eval.max_tokens, "24", 1, 65536, "the most tokens of an answer"),
     INTEGER("eval.batch", eval.batch, "8", 1, 4096, "images answered at once"),
+
+    {.name = "trainable", .type = RECIPE_LIST, COUNTED(trainable), .initial = "aligner,peft", .choices = "aligner|peft",
+     .help = "the parts that train"},
+    {.name = "stages", .type = RECIPE_STAGES, .offset = PLACE(stages), .count_offset = PLACE(stage_count),
+     .help = "trainings one after the other"},
+    {0},
+};
+
+#undef OWNER
+#define OWNER pfm_member
+const recipe_key pfm_member_keys[] = {
+    STRING("data.mixture.dataset", dataset, NULL, "the data set's kind"),
+    {.name = "data.mixture.path", .type = RECIPE_OPTIONAL, .offset = PLACE(path), .where = true, .help = "where it lies"},
+    OPTIONAL("data.mixture.language", language, "the language to take, where the data set holds several"),
+    STRING("data.mixture.train", train, "train", "the split to learn from"),
+    ABOVE("data.mixture.ratio", ratio, "1", 0, 1e9, "its share of the rows seen, beside those of the others"),
+    {.name = "data.mixture.instruction", .type = RECIPE_TEXTS, COUNTED(instruction),
+     .help = "what stands behind its images; prompt.instruction by default"},
     {0},
 };
 /* clang-format on */
+#undef OWNER
+#define OWNER pfm_recipe
 _Static_assert(sizeof pfm_recipe_keys / sizeof *pfm_recipe_keys <= RECIPE_MAX_KEYS + 1, "raise RECIPE_MAX_KEYS");
 
-const recipe_key *pfm_recipe_find_key(const char *name, size_t length)
+const recipe_key *pfm_recipe_find_key(const recipe_key *keys, const char *name, size_t length)
 {
-    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
+    for (const recipe_key *key = keys; key->name != NULL; key++) {
         if (strlen(key->name) == length && memcmp(key->name, name, length) == 0)
             return key;
     }
     return NULL;
+}
+
+bool pfm_recipe_is_shared(const recipe_key *key)
+{
+    return strncmp(key->name, "model.", 6) == 0 || strncmp(key->name, "peft.", 5) == 0 || key->type == RECIPE_STAGES;
+}
+
+bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key)
+{
+    if (key->type == RECIPE_STAGES || (key->of_stage && recipe->name == NULL))
+        return false;
+    bool by_steps = recipe->train.steps > 0, lacks = key->type == RECIPE_STRING && key->initial == NULL &&
+                                                     *(char *const *)(const void *)((const char *)recipe + key->offset) == NULL;
+    return !lacks && !(by_steps && key->offset == PLACE(train.epochs));
 }
 
 bool pfm_recipe_is_section(const char *name, size_t length)
@@ -135,11 +177,11 @@ static size_t key_distance(const char *name, size_t length, const char *key, siz
     return smaller(2 * whole, 2 * last + 1); /* the right word in the wrong section is nearer than one wrong letter */
 }
 
-pfm_status pfm_recipe_find_nearest(const char *name, size_t length, char **out, pfm_error *err)
+pfm_status pfm_recipe_find_nearest(const recipe_key *keys, const char *name, size_t length, char **out, pfm_error *err)
 {
     size_t best = SIZE_MAX, best_length = 0;
     const char *nearest = NULL;
-    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
+    for (const recipe_key *key = keys; key->name != NULL; key++) {
         size_t section = strcspn(key->name, "."), whole = strlen(key->name);
         for (int pass = 0; pass < 2; pass++) {
             size_t candidate = pass == 0 ? whole : section;

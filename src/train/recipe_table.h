@@ -11,7 +11,10 @@ typedef enum recipe_type {
     RECIPE_INTEGER,
     RECIPE_NUMBER,
     RECIPE_BOOLEAN,
-    RECIPE_LIST /* of strings, at least one */
+    RECIPE_LIST,    /* of strings, at least one; out of `choices` where there are any */
+    RECIPE_TEXTS,   /* a string or a list of them; none only where there is no default */
+    RECIPE_MEMBERS, /* a list of pfm_member */
+    RECIPE_STAGES   /* the list of stages: read and written by itself */
 } recipe_type;
 
 typedef struct recipe_key {
@@ -22,18 +25,24 @@ typedef struct recipe_key {
     double low, high;            /* of numbers */
     bool above;                  /* low itself is not allowed */
     const char *choices;         /* words separated by '|' */
+    bool of_stage;               /* stands in a stage alone */
+    bool where;                  /* says where something lies, which decides nothing of what is computed */
     const char *help;
 } recipe_key;
 
-enum { RECIPE_MAX_KEYS = 128 };
-extern const recipe_key pfm_recipe_keys[]; /* ended by {0}; at most RECIPE_MAX_KEYS */
+enum { RECIPE_MAX_KEYS = 128, RECIPE_MAX_ITEMS = 64 }; /* items: stages, or members of a mixture */
+extern const recipe_key pfm_recipe_keys[];             /* ended by {0}; at most RECIPE_MAX_KEYS */
+extern const recipe_key pfm_member_keys[];             /* of a pfm_member, "data.mixture.key"; ended by {0} */
 
-/* The key of this name, or NULL. */
-const recipe_key *pfm_recipe_find_key(const char *name, size_t length);
+/* The key of this name in a table, or NULL. */
+const recipe_key *pfm_recipe_find_key(const recipe_key *keys, const char *name, size_t length);
+/* true where all stages share the key's value: there is one model. */
+bool pfm_recipe_is_shared(const recipe_key *key);
 /* true where some key's name begins with `name` and a dot. */
 bool pfm_recipe_is_section(const char *name, size_t length);
-/* The key or section whose name is nearest to `name` (edit distance, a wrong or missing section counting little). */
-pfm_status pfm_recipe_find_nearest(const char *name, size_t length, char **out, pfm_error *err) PFM_MUST_CHECK;
+/* The key or section of a table whose name is nearest to `name` (edit distance, a wrong or missing section counting little). */
+pfm_status pfm_recipe_find_nearest(const recipe_key *keys, const char *name, size_t length, char **out,
+                                   pfm_error *err) PFM_MUST_CHECK;
 
 /* Where a value came from, for errors: "file line 3" or "--set". */
 typedef struct recipe_place {
@@ -44,18 +53,25 @@ typedef struct recipe_place {
 pfm_status pfm_recipe_refuse(const recipe_place *place, const recipe_key *key, pfm_error *err, const char *format, ...)
     PFM_PRINTF(4, 5) PFM_MUST_CHECK;
 
-/* Sets a field (not a list) from text, releasing what it held. */
-pfm_status pfm_recipe_set_text(pfm_recipe *recipe, const recipe_key *key, const char *text, size_t length,
-                               const recipe_place *place, pfm_error *err) PFM_MUST_CHECK;
-pfm_status pfm_recipe_set_null(pfm_recipe *recipe, const recipe_key *key, const recipe_place *place,
+/* `object` is the pfm_recipe or pfm_member that the key belongs to.
+ *
+ * Sets a field (not a list) from text, releasing what it held. */
+pfm_status pfm_recipe_set_text(void *object, const recipe_key *key, const char *text, size_t length, const recipe_place *place,
                                pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_recipe_set_null(void *object, const recipe_key *key, const recipe_place *place, pfm_error *err) PFM_MUST_CHECK;
 /* Adds one string to a list. */
-pfm_status pfm_recipe_add_text(pfm_recipe *recipe, const recipe_key *key, const char *text, size_t length,
-                               const recipe_place *place, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_recipe_add_text(void *object, const recipe_key *key, const char *text, size_t length, const recipe_place *place,
+                               pfm_error *err) PFM_MUST_CHECK;
+/* *out = a new member of a mixture, everything in it zero; borrowed until the next. */
+pfm_status pfm_recipe_add_member(void *object, const recipe_key *key, const recipe_place *place, pfm_member **out,
+                                 pfm_error *err) PFM_MUST_CHECK;
 /* Releases what the field holds: a string or list becomes NULL. */
-void pfm_recipe_clear(pfm_recipe *recipe, const recipe_key *key);
+void pfm_recipe_clear(void *object, const recipe_key *key);
+/* Sets the field of `to`, which holds nothing yet, to a copy of that of `from`. */
+pfm_status pfm_recipe_copy_value(void *to, const void *from, const recipe_key *key, pfm_error *err) PFM_MUST_CHECK;
 /* Appends the field's value as YAML, on one line. */
-pfm_status pfm_recipe_append_value(const pfm_recipe *recipe, const recipe_key *key, pfm_buffer *out,
-                                   pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_recipe_append_value(const void *object, const recipe_key *key, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
+/* false where the key says nothing: outside of a stage one of a stage's, or where another key stands in its place. */
+bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key);
 
 #endif

@@ -11,11 +11,12 @@
 #include <strings.h>
 #include <utf8proc.h>
 
-static void *field_of(pfm_recipe *recipe, const recipe_key *key) { return (char *)recipe + key->offset; }
-static const void *view_of(const pfm_recipe *recipe, const recipe_key *key) { return (const char *)recipe + key->offset; }
-static size_t *count_of(pfm_recipe *recipe, const recipe_key *key)
+static void *field_of(void *object, const recipe_key *key) { return (char *)object + key->offset; }
+static const void *view_of(const void *object, const recipe_key *key) { return (const char *)object + key->offset; }
+static size_t *count_of(void *object, const recipe_key *key) { return (size_t *)(void *)((char *)object + key->count_offset); }
+static size_t view_count(const void *object, const recipe_key *key)
 {
-    return (size_t *)(void *)((char *)recipe + key->count_offset);
+    return *(const size_t *)(const void *)((const char *)object + key->count_offset);
 }
 
 pfm_status pfm_recipe_refuse(const recipe_place *place, const recipe_key *key, pfm_error *err, const char *format, ...)
@@ -34,7 +35,7 @@ pfm_status pfm_recipe_refuse(const recipe_place *place, const recipe_key *key, p
 static const char *allowed(const recipe_key *key, char text[200])
 {
     const char *kind = key->type == RECIPE_INTEGER ? "a whole number" : "a number";
-    if (key->type == RECIPE_CHOICE)
+    if (key->choices != NULL)
         (void)snprintf(text, 200, "one of %s", key->choices);
     else if (key->type == RECIPE_BOOLEAN)
         (void)snprintf(text, 200, "true or false");
@@ -65,8 +66,8 @@ static bool parse_number(const char *text, size_t length, double *out)
     return *end == '\0' && isfinite(*out);
 }
 
-static pfm_status set_number(pfm_recipe *recipe, const recipe_key *key, const char *text, size_t length,
-                             const recipe_place *place, pfm_error *err)
+static pfm_status set_number(void *object, const recipe_key *key, const char *text, size_t length, const recipe_place *place,
+                             pfm_error *err)
 {
     double value = 0;
     bool integer = key->type == RECIPE_INTEGER;
@@ -75,9 +76,9 @@ static pfm_status set_number(pfm_recipe *recipe, const recipe_key *key, const ch
     if (!parse_number(text, length, &value) || value < key->low || value > key->high || (key->above && value == key->low))
         return refuse_value(place, key, text, length, err);
     if (integer)
-        *(int *)field_of(recipe, key) = (int)value;
+        *(int *)field_of(object, key) = (int)value;
     else
-        *(double *)field_of(recipe, key) = value;
+        *(double *)field_of(object, key) = value;
     return PFM_OK;
 }
 
@@ -114,45 +115,51 @@ static pfm_status check_string(const recipe_key *key, const char *text, size_t l
     return PFM_OK;
 }
 
-pfm_status pfm_recipe_set_text(pfm_recipe *recipe, const recipe_key *key, const char *text, size_t length,
-                               const recipe_place *place, pfm_error *err)
+pfm_status pfm_recipe_set_text(void *object, const recipe_key *key, const char *text, size_t length, const recipe_place *place,
+                               pfm_error *err)
 {
     if (key->type == RECIPE_INTEGER || key->type == RECIPE_NUMBER)
-        return set_number(recipe, key, text, length, place, err);
+        return set_number(object, key, text, length, place, err);
     if (key->type == RECIPE_BOOLEAN) {
         bool yes = length == 4 && memcmp(text, "true", 4) == 0;
         if (!yes && !(length == 5 && memcmp(text, "false", 5) == 0))
             return refuse_value(place, key, text, length, err);
-        *(bool *)field_of(recipe, key) = yes;
+        *(bool *)field_of(object, key) = yes;
         return PFM_OK;
     }
     if (key->type == RECIPE_CHOICE && !is_choice(key->choices, text, length))
         return refuse_value(place, key, text, length, err);
+    if (key->type == RECIPE_TEXTS) { /* one in place of all */
+        pfm_recipe_clear(object, key);
+        return pfm_recipe_add_text(object, key, text, length, place, err);
+    }
     pfm_status status = check_string(key, text, length, place, err);
     char *copy = NULL;
     if (status == PFM_OK)
         status = pfm_string_copy_n(text, length, &copy, err);
     if (status != PFM_OK)
         return status;
-    pfm_recipe_clear(recipe, key);
-    *(char **)field_of(recipe, key) = copy;
+    pfm_recipe_clear(object, key);
+    *(char **)field_of(object, key) = copy;
     return PFM_OK;
 }
 
-pfm_status pfm_recipe_set_null(pfm_recipe *recipe, const recipe_key *key, const recipe_place *place, pfm_error *err)
+pfm_status pfm_recipe_set_null(void *object, const recipe_key *key, const recipe_place *place, pfm_error *err)
 {
-    if (key->type != RECIPE_OPTIONAL)
+    if (key->type != RECIPE_OPTIONAL && key->type != RECIPE_MEMBERS && !(key->type == RECIPE_TEXTS && key->initial == NULL))
         return pfm_recipe_refuse(place, key, err, "has no value; give one or leave the key out");
-    pfm_recipe_clear(recipe, key);
+    pfm_recipe_clear(object, key);
     return PFM_OK;
 }
 
-pfm_status pfm_recipe_add_text(pfm_recipe *recipe, const recipe_key *key, const char *text, size_t length,
-                               const recipe_place *place, pfm_error *err)
+pfm_status pfm_recipe_add_text(void *object, const recipe_key *key, const char *text, size_t length, const recipe_place *place,
+                               pfm_error *err)
 {
-    char ***list = field_of(recipe, key);
-    size_t *count = count_of(recipe, key);
+    char ***list = field_of(object, key);
+    size_t *count = count_of(object, key);
     pfm_status status = check_string(key, text, length, place, err);
+    if (status == PFM_OK && key->choices != NULL && !is_choice(key->choices, text, length))
+        return refuse_value(place, key, text, length, err);
     for (size_t i = 0; status == PFM_OK && i < *count; i++) {
         if (strlen((*list)[i]) == length && memcmp((*list)[i], text, length) == 0)
             status = pfm_recipe_refuse(place, key, err, "names '%.*s' twice", (int)length, text);
@@ -168,21 +175,95 @@ pfm_status pfm_recipe_add_text(pfm_recipe *recipe, const recipe_key *key, const 
     return status;
 }
 
-void pfm_recipe_clear(pfm_recipe *recipe, const recipe_key *key)
+pfm_status pfm_recipe_add_member(void *object, const recipe_key *key, const recipe_place *place, pfm_member **out,
+                                 pfm_error *err)
+{
+    pfm_member **list = field_of(object, key);
+    size_t *count = count_of(object, key);
+    if (*count == RECIPE_MAX_ITEMS)
+        return pfm_recipe_refuse(place, key, err, "has more than %d members", RECIPE_MAX_ITEMS);
+    pfm_member *grown = reallocarray(*list, *count + 1, sizeof **list);
+    if (grown == NULL)
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", key->name);
+    *list = grown;
+    *out = &grown[(*count)++];
+    **out = (pfm_member){0};
+    return PFM_OK;
+}
+
+static void clear_members(pfm_member *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (const recipe_key *key = pfm_member_keys; key->name != NULL; key++)
+            pfm_recipe_clear(&members[i], key);
+    }
+}
+
+void pfm_recipe_clear(void *object, const recipe_key *key)
 {
     if (key->type == RECIPE_STRING || key->type == RECIPE_OPTIONAL || key->type == RECIPE_CHOICE) {
-        char **text = field_of(recipe, key);
+        char **text = field_of(object, key);
         free(*text);
         *text = NULL;
-    } else if (key->type == RECIPE_LIST) {
-        char ***list = field_of(recipe, key);
-        size_t *count = count_of(recipe, key);
+    } else if (key->type == RECIPE_LIST || key->type == RECIPE_TEXTS) {
+        char ***list = field_of(object, key);
+        size_t *count = count_of(object, key);
         for (size_t i = 0; i < *count; i++)
             free((*list)[i]);
         free(*list);
         *list = NULL;
         *count = 0;
+    } else if (key->type == RECIPE_MEMBERS) {
+        pfm_member **list = field_of(object, key);
+        size_t *count = count_of(object, key);
+        clear_members(*list, *count);
+        free(*list);
+        *list = NULL;
+        *count = 0;
     }
+}
+
+static const recipe_place copied = {"a copy", 0};
+
+static pfm_status copy_members(void *to, const void *from, const recipe_key *key, pfm_error *err)
+{
+    const pfm_member *members = *(pfm_member *const *)view_of(from, key);
+    for (size_t i = 0; i < view_count(from, key); i++) {
+        pfm_member *member = NULL;
+        pfm_status status = pfm_recipe_add_member(to, key, &copied, &member, err);
+        for (const recipe_key *k = pfm_member_keys; status == PFM_OK && k->name != NULL; k++)
+            status = pfm_recipe_copy_value(member, &members[i], k, err);
+        if (status != PFM_OK)
+            return status;
+    }
+    return PFM_OK;
+}
+
+pfm_status pfm_recipe_copy_value(void *to, const void *from, const recipe_key *key, pfm_error *err)
+{
+    const void *field = view_of(from, key);
+    pfm_status status = PFM_OK;
+    switch (key->type) {
+    case RECIPE_STRING:
+    case RECIPE_OPTIONAL:
+    case RECIPE_CHOICE: {
+        const char *text = *(char *const *)field;
+        return text == NULL ? PFM_OK : pfm_string_copy(text, field_of(to, key), err);
+    }
+    case RECIPE_INTEGER: *(int *)field_of(to, key) = *(const int *)field; break;
+    case RECIPE_NUMBER: *(double *)field_of(to, key) = *(const double *)field; break;
+    case RECIPE_BOOLEAN: *(bool *)field_of(to, key) = *(const bool *)field; break;
+    case RECIPE_LIST:
+    case RECIPE_TEXTS: {
+        char *const *items = *(char **const *)field;
+        for (size_t i = 0; status == PFM_OK && i < view_count(from, key); i++)
+            status = pfm_recipe_add_text(to, key, items[i], strlen(items[i]), &copied, err);
+        break;
+    }
+    case RECIPE_MEMBERS: return copy_members(to, from, key, err);
+    case RECIPE_STAGES: break;
+    }
+    return status;
 }
 
 static bool is_plain(const char *text)
@@ -246,9 +327,35 @@ done:
     return status;
 }
 
-pfm_status pfm_recipe_append_value(const pfm_recipe *recipe, const recipe_key *key, pfm_buffer *out, pfm_error *err)
+static pfm_status append_members(pfm_buffer *out, const pfm_member *members, size_t count, pfm_error *err)
 {
-    const void *field = view_of(recipe, key);
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_buffer_append(out, "[", 1, err));
+    for (size_t i = 0; i < count; i++) {
+        PFM_TRY(pfm_buffer_append_string(out, i > 0 ? ", {" : "{", err));
+        for (const recipe_key *key = pfm_member_keys; key->name != NULL; key++) {
+            PFM_TRY(
+                pfm_buffer_append_format(out, err, "%s%s: ", key == pfm_member_keys ? "" : ", ", strrchr(key->name, '.') + 1));
+            PFM_TRY(pfm_recipe_append_value(&members[i], key, out, err));
+        }
+        PFM_TRY(pfm_buffer_append(out, "}", 1, err));
+    }
+    PFM_TRY(pfm_buffer_append(out, "]", 1, err));
+done:
+    return status;
+}
+
+/* One text stands alone, several as a list, none as null. */
+static pfm_status append_texts(pfm_buffer *out, char *const *items, size_t count, pfm_error *err)
+{
+    if (count == 0)
+        return pfm_buffer_append_string(out, "null", err);
+    return count == 1 ? append_string(out, items[0], err) : append_list(out, items, count, err);
+}
+
+pfm_status pfm_recipe_append_value(const void *object, const recipe_key *key, pfm_buffer *out, pfm_error *err)
+{
+    const void *field = view_of(object, key);
     switch (key->type) {
     case RECIPE_STRING:
     case RECIPE_OPTIONAL:
@@ -259,10 +366,10 @@ pfm_status pfm_recipe_append_value(const pfm_recipe *recipe, const recipe_key *k
     case RECIPE_INTEGER: return pfm_buffer_append_format(out, err, "%d", *(const int *)field);
     case RECIPE_NUMBER: return append_number(out, *(const double *)field, err);
     case RECIPE_BOOLEAN: return pfm_buffer_append_string(out, *(const bool *)field ? "true" : "false", err);
-    case RECIPE_LIST: {
-        const size_t *count = (const size_t *)(const void *)((const char *)recipe + key->count_offset);
-        return append_list(out, *(char **const *)field, *count, err);
-    }
+    case RECIPE_LIST: return append_list(out, *(char **const *)field, view_count(object, key), err);
+    case RECIPE_TEXTS: return append_texts(out, *(char **const *)field, view_count(object, key), err);
+    case RECIPE_MEMBERS: return append_members(out, *(pfm_member *const *)field, view_count(object, key), err);
+    case RECIPE_STAGES: break; /* written by itself */
     }
     return PFM_OK;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 static const char aligner_prefix[] = "aligner.", adapter_prefix[] = "base_model.model.";
+static const char norm_mean[] = "norm.mean", norm_std[] = "norm.std", before_name[] = "stage.before";
 
 /* A list of tensors whose names are owned. */
 typedef struct tensors {
@@ -44,13 +45,10 @@ static pfm_status add_tensor(tensors *list, const char *prefix, const char *name
     return PFM_OK;
 }
 
-static bool is_aligner(const pfm_parameter *parameter)
-{
-    return strncmp(parameter->name, aligner_prefix, sizeof aligner_prefix - 1) == 0;
-}
+/* What is saved: all that is learned, also where it does not train now. */
+static bool is_saved(const pfm_parameter *parameter) { return parameter->part != PFM_PART_BASE; }
 
-/* What is saved: everything that trains, and the aligner even where it does not. */
-static bool is_saved(const pfm_parameter *parameter) { return parameter->trainable || is_aligner(parameter); }
+static bool is_aligner(const pfm_parameter *parameter) { return parameter->part == PFM_PART_ALIGNER; }
 
 static pfm_status save_aligner(const char *folder, const pfm_model *model, pfm_error *err)
 {
@@ -63,8 +61,8 @@ static pfm_status save_aligner(const char *folder, const pfm_model *model, pfm_e
         if (is_aligner(p))
             PFM_TRY(add_tensor(&list, "", p->name + sizeof aligner_prefix - 1, "", p->values, p->n, p->k, err));
     }
-    PFM_TRY(add_tensor(&list, "", "norm.mean", "", model->mean, model->visual_width, 1, err));
-    PFM_TRY(add_tensor(&list, "", "norm.std", "", model->std, model->visual_width, 1, err));
+    PFM_TRY(add_tensor(&list, "", norm_mean, "", model->mean, model->visual_width, 1, err));
+    PFM_TRY(add_tensor(&list, "", norm_std, "", model->std, model->visual_width, 1, err));
     PFM_TRY(pfm_safetensors_write(path, list.items, list.count, NULL, 0, err));
 done:
     tensors_free(&list);
@@ -83,7 +81,7 @@ static pfm_status save_adapter(const char *folder, const char *base, const pfm_m
         .r = options->rank, .lora_alpha = options->alpha, .lora_dropout = options->dropout, .use_rslora = options->rslora};
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (p->trainable && !is_aligner(p))
+        if (p->part == PFM_PART_PEFT)
             PFM_TRY(add_tensor(&list, adapter_prefix, p->name, "", p->values, p->n, p->k, err));
     }
     if (list.count == 0)
@@ -153,8 +151,8 @@ static pfm_status load_file(const char *path, const char *prefix, bool aligner, 
         read++;
     }
     if (aligner) {
-        PFM_TRY(read_into(weights, "norm.mean", model->visual_width, 1, model->mean, err));
-        PFM_TRY(read_into(weights, "norm.std", model->visual_width, 1, model->std, err));
+        PFM_TRY(read_into(weights, norm_mean, model->visual_width, 1, model->mean, err));
+        PFM_TRY(read_into(weights, norm_std, model->visual_width, 1, model->std, err));
     }
     if (pfm_weights_count(weights) != read + extra)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s holds %zu tensors, the recipe knows %zu; it belongs to another recipe", path,
@@ -178,7 +176,7 @@ pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, pf
 
 pfm_status pfm_run_tensor_name(const pfm_parameter *parameter, char **out, pfm_error *err)
 {
-    if (is_aligner(parameter))
+    if (strncmp(parameter->name, aligner_prefix, sizeof aligner_prefix - 1) == 0)
         return pfm_string_copy(parameter->name + sizeof aligner_prefix - 1, out, err);
     return pfm_string_format(out, err, "%s%s", adapter_prefix, parameter->name);
 }
@@ -213,7 +211,7 @@ done:
 }
 
 pfm_status pfm_checkpoint_save(const char *folder, const pfm_run_identity *identity, const pfm_model *model,
-                               const pfm_progress_state *state, pfm_error *err)
+                               const pfm_progress_state *state, const float *before, size_t before_count, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     tensors list = {0};
@@ -223,12 +221,17 @@ pfm_status pfm_checkpoint_save(const char *folder, const pfm_run_identity *ident
     PFM_TRY(pfm_path_join(checkpoint, "state.safetensors", &path, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        if (is_saved(p))
+            PFM_TRY(add_tensor(&list, "", p->name, "", p->values, p->n, p->k, err));
         if (!p->trainable)
             continue;
-        PFM_TRY(add_tensor(&list, "", p->name, "", p->values, p->n, p->k, err));
         PFM_TRY(add_tensor(&list, "", p->name, ".moment1", p->moment1, p->n, p->k, err));
         PFM_TRY(add_tensor(&list, "", p->name, ".moment2", p->moment2, p->n, p->k, err));
     }
+    PFM_TRY(add_tensor(&list, "", norm_mean, "", model->mean, model->visual_width, 1, err));
+    PFM_TRY(add_tensor(&list, "", norm_std, "", model->std, model->visual_width, 1, err));
+    if (before != NULL)
+        PFM_TRY(add_tensor(&list, "", before_name, "", before, (int64_t)before_count, 1, err));
     (void)snprintf(numbers[0], 40, "%" PRId64, state->step);
     (void)snprintf(numbers[1], 40, "%" PRId64, state->tokens);
     (void)snprintf(numbers[2], 40, "%" PRId64, state->samples);
@@ -276,15 +279,16 @@ done:
     return status;
 }
 
-/* Two states of a training mix only where everything that made them is the same. */
-static pfm_status check_identity(const pfm_weights *weights, const pfm_run_identity *identity, pfm_error *err)
+/* Two states of a training mix only where everything that made them is the same: the recipe, and unless another stage's are
+ * meant the data. */
+static pfm_status check_identity(const pfm_weights *weights, const pfm_run_identity *identity, bool data, pfm_error *err)
 {
     const struct {
         const char *key, *hash, *differs;
     } parts[] = {{"recipe", identity->recipe, "belongs to another recipe, seed or precision"},
                  {"train", identity->train, "was trained on other rows or images"},
                  {"validate", identity->validate, "was validated on other rows or images"}};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    for (size_t i = 0; i < (data ? sizeof parts / sizeof *parts : 1); i++) {
         const char *hash = pfm_weights_meta_string(weights, parts[i].key, NULL);
         if (hash == NULL || strcmp(hash, parts[i].hash) != 0)
             return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s %s; choose another --out, or --fresh to start anew",
@@ -293,37 +297,105 @@ static pfm_status check_identity(const pfm_weights *weights, const pfm_run_ident
     return PFM_OK;
 }
 
-pfm_status pfm_checkpoint_load(const char *folder, const pfm_run_identity *identity, pfm_model *model,
-                               pfm_progress_state *state, bool *found, pfm_error *err)
+/* *out = the checkpoint, or NULL where there is none. */
+static pfm_status open_checkpoint(const char *folder, const pfm_run_identity *identity, bool data, pfm_weights **out,
+                                  pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_weights *weights = NULL;
-    char *path = NULL, *name = NULL;
-    *found = false;
+    char *path = NULL;
+    *out = NULL;
     PFM_TRY(pfm_path_join(folder, "checkpoint/state.safetensors", &path, err));
     if (!pfm_path_exists(path))
         goto done;
-    PFM_TRY(pfm_weights_open(path, &weights, err));
-    PFM_TRY(check_identity(weights, identity, err));
-    PFM_TRY(read_state(weights, state, err));
-    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
-        pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (!p->trainable)
-            continue;
-        float *const into[] = {p->values, p->moment1, p->moment2};
-        static const char *const suffix[] = {"", ".moment1", ".moment2"};
-        for (int part = 0; part < 3; part++) {
-            free(name);
-            name = NULL;
-            PFM_TRY(pfm_string_format(&name, err, "%s%s", p->name, suffix[part]));
-            PFM_TRY(read_into(weights, name, p->n, p->k, into[part], err));
-        }
+    PFM_TRY(pfm_weights_open(path, out, err));
+    PFM_TRY(check_identity(*out, identity, data, err));
+done:
+    if (status != PFM_OK) {
+        pfm_weights_close(*out);
+        *out = NULL;
     }
-    pfm_parameters_repack(model->parameters);
-    *found = true;
+    free(path);
+    return status;
+}
+
+pfm_status pfm_checkpoint_find(const char *folder, const pfm_run_identity *identity, int64_t *step, pfm_error *err)
+{
+    pfm_weights *weights = NULL;
+    pfm_progress_state state = {.step = -1};
+    pfm_status status = open_checkpoint(folder, identity, false, &weights, err);
+    if (status == PFM_OK && weights != NULL)
+        status = read_state(weights, &state, err);
+    pfm_weights_close(weights);
+    *step = state.step;
+    return status;
+}
+
+/* Values of one parameter, and where it trains its moments. */
+static pfm_status read_parameter(const pfm_weights *weights, pfm_model *model, int id, bool moments, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_parameter *p = pfm_parameters_get(model->parameters, id);
+    float *const into[] = {p->values, p->moment1, p->moment2};
+    static const char *const suffix[] = {"", ".moment1", ".moment2"};
+    char *name = NULL;
+    for (int part = 0; part < (moments && p->trainable ? 3 : 1); part++) {
+        free(name);
+        name = NULL;
+        PFM_TRY(pfm_string_format(&name, err, "%s%s", p->name, suffix[part]));
+        PFM_TRY(read_into(weights, name, p->n, p->k, into[part], err));
+    }
+    pfm_parameters_set(model->parameters, id, p->values);
+done:
+    free(name);
+    return status;
+}
+
+static pfm_status read_statistics(const pfm_weights *weights, pfm_model *model, pfm_error *err)
+{
+    pfm_status status = read_into(weights, norm_mean, model->visual_width, 1, model->mean, err);
+    return status == PFM_OK ? read_into(weights, norm_std, model->visual_width, 1, model->std, err) : status;
+}
+
+pfm_status pfm_checkpoint_load(const char *folder, const pfm_run_identity *identity, pfm_model *model,
+                               pfm_progress_state *state, float *before, size_t before_count, bool *found, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_weights *weights = NULL;
+    PFM_TRY(open_checkpoint(folder, identity, true, &weights, err));
+    *found = weights != NULL;
+    if (weights == NULL)
+        goto done;
+    PFM_TRY(read_state(weights, state, err));
+    PFM_TRY(read_statistics(weights, model, err));
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        if (is_saved(pfm_parameters_get(model->parameters, i)))
+            PFM_TRY(read_parameter(weights, model, i, true, err));
+    }
+    if (before != NULL)
+        PFM_TRY(read_into(weights, before_name, (int64_t)before_count, 1, before, err));
 done:
     pfm_weights_close(weights);
-    free(path);
-    free(name);
+    return status;
+}
+
+pfm_status pfm_checkpoint_begin_stage(const char *folder, const pfm_run_identity *identity, bool adapted, pfm_model *model,
+                                      pfm_progress_state *state, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_weights *weights = NULL;
+    PFM_TRY(open_checkpoint(folder, identity, false, &weights, err));
+    if (weights == NULL)
+        PFM_FAIL(PFM_ERROR_IO, "%s lacks the checkpoint in which the former stage ended; start anew with --fresh", folder);
+    PFM_TRY(read_state(weights, state, err));
+    state->best_loss = -1;
+    state->best_step = 0;
+    PFM_TRY(read_statistics(weights, model, err));
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        if (is_aligner(p) || (adapted && is_saved(p)))
+            PFM_TRY(read_parameter(weights, model, i, false, err));
+    }
+done:
+    pfm_weights_close(weights);
     return status;
 }

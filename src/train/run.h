@@ -33,11 +33,22 @@ typedef struct pfm_run_identity {
     pfm_hash_hex recipe, train, validate;
 } pfm_run_identity;
 
-/* FOLDER/checkpoint/state.safetensors: identity, values, moments and progress in one file. */
+/* FOLDER/checkpoint/state.safetensors: identity, statistics, values, moments and progress in one file; of a stage also
+ * `before`, f32 [before_count], NULL where there are no stages. */
 pfm_status pfm_checkpoint_save(const char *folder, const pfm_run_identity *identity, const pfm_model *model,
-                               const pfm_progress_state *state, pfm_error *err) PFM_MUST_CHECK;
+                               const pfm_progress_state *state, const float *before, size_t before_count,
+                               pfm_error *err) PFM_MUST_CHECK;
+/* *step = the steps done, of a checkpoint of this recipe's; -1 where there is none. MISMATCH: it is of another. */
+pfm_status pfm_checkpoint_find(const char *folder, const pfm_run_identity *identity, int64_t *step,
+                               pfm_error *err) PFM_MUST_CHECK;
 /* *found = false where there is none. MISMATCH says what of another identity's differs. */
 pfm_status pfm_checkpoint_load(const char *folder, const pfm_run_identity *identity, pfm_model *model,
-                               pfm_progress_state *state, bool *found, pfm_error *err) PFM_MUST_CHECK;
+                               pfm_progress_state *state, float *before, size_t before_count, bool *found,
+                               pfm_error *err) PFM_MUST_CHECK;
+/* From the checkpoint in which a stage ended, what the next begins with: values, statistics and the count of all that was done,
+ * neither moments nor the best. adapted: the former stage knew the PEFT method's parameters; else they keep their initial
+ * values. */
+pfm_status pfm_checkpoint_begin_stage(const char *folder, const pfm_run_identity *identity, bool adapted, pfm_model *model,
+                                      pfm_progress_state *state, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -1,35 +1,145 @@
 #include "train/samples.h"
 
+#include "base/map.h"
+#include "base/random.h"
 #include "base/try.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* The instructions that a row is learned with: of a mixture its member's own, where it has any. */
+static char *const *instructions_of(const pfm_samples *samples, size_t row, size_t *count)
+{
+    const pfm_recipe *recipe = samples->session->recipe;
+    if (samples->dataset->member_count > 0) {
+        const pfm_member *member = &recipe->data.mixture[samples->dataset->rows[row].member];
+        *count = member->instruction_count;
+        if (*count > 0)
+            return member->instruction;
+    }
+    *count = recipe->prompt.instruction_count;
+    return recipe->prompt.instruction;
+}
+
+/* Leads from what a prompt is made of to the first of those prompts. The map borrows its keys. */
+typedef struct known_prompts {
+    pfm_map map;
+    char **keys;
+    size_t count, capacity;
+} known_prompts;
+
+static void known_prompts_free(known_prompts *known)
+{
+    pfm_map_free(&known->map);
+    for (size_t i = 0; i < known->count; i++)
+        free(known->keys[i]);
+    free(known->keys);
+}
+
+/* Takes the key, also on error. */
+static pfm_status remember(known_prompts *known, char *key, int64_t first, pfm_error *err)
+{
+    pfm_status status = pfm_array_reserve(&known->keys, &known->capacity, known->count + 1, sizeof *known->keys, err);
+    if (status != PFM_OK) {
+        free(key);
+        return status;
+    }
+    known->keys[known->count++] = key;
+    return pfm_map_set(&known->map, key, strlen(key), first, err);
+}
+
+/* Prompts behind a row's instructions but the first; rows of one member that ask the same share them. */
+static pfm_status encode_others(pfm_samples *samples, size_t row, known_prompts *known, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_row *r = &samples->dataset->rows[row];
+    const pfm_question question = {r->question, r->image_count};
+    int64_t first = (int64_t)samples->prompt_count;
+    size_t count;
+    char *const *instructions = instructions_of(samples, row, &count), *key = NULL;
+    if (count < 2)
+        return PFM_OK;
+    PFM_TRY(pfm_string_format(&key, err, "%d %zu %s", r->member, r->image_count, r->question));
+    if (!pfm_map_get(&known->map, key, strlen(key), &first)) {
+        char *given = key;
+        key = NULL; /* known owns it now */
+        PFM_TRY(remember(known, given, first, err));
+        PFM_TRY(pfm_array_reserve(&samples->prompts, &samples->prompt_capacity, samples->prompt_count + count - 1,
+                                  sizeof *samples->prompts, err));
+        for (size_t i = 1; i < count; i++)
+            PFM_TRY(pfm_model_encode_as(samples->session->model, instructions[i], &question, NULL, 0,
+                                        &samples->prompts[samples->prompt_count++], NULL, err));
+    }
+    samples->others[row] = (size_t)first;
+done:
+    free(key);
+    return status;
+}
+
+static pfm_status encode_row(pfm_samples *samples, size_t row, known_prompts *known, size_t limit, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_row *r = &samples->dataset->rows[row];
+    size_t count;
+    char *const *instructions = instructions_of(samples, row, &count);
+    const pfm_question question = {r->question, r->image_count};
+    pfm_error reason = PFM_ERROR_INIT;
+    status = pfm_model_encode_as(samples->session->model, instructions[0], &question, r->answer, 0, &samples->rows[row],
+                                 &samples->answers[row], &reason);
+    if (status == PFM_OK)
+        status = encode_others(samples, row, known, &reason);
+    if (status != PFM_OK)
+        PFM_FAIL(status, "row %s of %s: %s", r->id, samples->dataset->split, reason.message);
+    for (size_t i = 0; i < count; i++) {
+        size_t tokens = pfm_samples_sequence(samples, row + i * samples->count).count;
+        if (tokens > limit)
+            PFM_FAIL(PFM_ERROR_MISMATCH, "row %s of %s has %zu tokens, more than %zu; raise train.max_tokens or shorten it",
+                     r->id, samples->dataset->split, tokens, limit);
+    }
+done:
+    return status;
+}
+
 pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dataset, pfm_samples *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_model *model = session->model;
+    known_prompts known = {0};
     size_t limit = (size_t)session->recipe->train.max_tokens;
     *out = (pfm_samples){.session = session, .dataset = dataset, .count = dataset->count};
-    if (limit > (size_t)model->language.context)
-        limit = (size_t)model->language.context;
+    if (limit > (size_t)session->model->language.context)
+        limit = (size_t)session->model->language.context;
     PFM_TRY(pfm_allocate(dataset->count, sizeof *out->rows, &out->rows, err));
     PFM_TRY(pfm_allocate(dataset->count, sizeof *out->answers, &out->answers, err));
-    for (size_t i = 0; i < dataset->count; i++) {
-        const pfm_row *row = &dataset->rows[i];
-        const pfm_question question = {row->question, row->image_count};
-        pfm_error reason = PFM_ERROR_INIT;
-        status = pfm_model_encode(model, &question, row->answer, 0, &out->rows[i], &out->answers[i], &reason);
-        if (status != PFM_OK)
-            PFM_FAIL(status, "row %s of %s: %s", row->id, dataset->split, reason.message);
-        if (out->rows[i].count > limit)
-            PFM_FAIL(PFM_ERROR_MISMATCH, "row %s of %s has %zu tokens, more than %zu; raise train.max_tokens or shorten it",
-                     row->id, dataset->split, out->rows[i].count, limit);
-    }
+    PFM_TRY(pfm_allocate(dataset->count, sizeof *out->others, &out->others, err));
+    for (size_t i = 0; i < dataset->count; i++)
+        PFM_TRY(encode_row(out, i, &known, limit, err));
 done:
+    known_prompts_free(&known);
     if (status != PFM_OK)
         pfm_samples_free(out);
     return status;
+}
+
+size_t pfm_samples_draw(const pfm_samples *samples, size_t row, uint64_t seed, uint64_t place)
+{
+    size_t count;
+    (void)instructions_of(samples, row, &count);
+    uint32_t counter[4] = {(uint32_t)place, (uint32_t)(place >> 32), 0x696e7374u, 0}, out[4];
+    pfm_philox(seed, counter, out);
+    return row + samples->count * (size_t)((uint64_t)out[0] * count >> 32);
+}
+
+pfm_sequence pfm_samples_sequence(const pfm_samples *samples, size_t text)
+{
+    size_t row = text % samples->count, instruction = text / samples->count, answer = samples->answers[row];
+    const pfm_ids *whole = &samples->rows[row];
+    if (instruction == 0)
+        return (pfm_sequence){.ids = whole->data, .count = whole->count, .answer = answer};
+    const pfm_ids *prompt = &samples->prompts[samples->others[row] + instruction - 1];
+    return (pfm_sequence){.ids = prompt->data,
+                          .tail = whole->data + answer,
+                          .count = prompt->count + whole->count - answer,
+                          .answer = prompt->count};
 }
 
 pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err)
@@ -52,24 +162,28 @@ void pfm_samples_free(pfm_samples *samples)
         return;
     for (size_t i = 0; samples->rows != NULL && i < samples->count; i++)
         pfm_ids_free(&samples->rows[i]);
+    for (size_t i = 0; i < samples->prompt_count; i++)
+        pfm_ids_free(&samples->prompts[i]);
     free(samples->rows);
     free(samples->answers);
+    free(samples->prompts);
+    free(samples->others);
     pfm_feature_store_free(samples->features);
     *samples = (pfm_samples){0};
 }
 
-int64_t pfm_samples_visual_rows(const pfm_samples *samples, size_t row)
+int64_t pfm_samples_visual_rows(const pfm_samples *samples, size_t text)
 {
-    return (int64_t)samples->dataset->rows[row].image_count * samples->session->model->visual_tokens;
+    return (int64_t)samples->dataset->rows[text % samples->count].image_count * samples->session->model->visual_tokens;
 }
 
 /* The images of a row, one behind the other. */
-static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *samples, size_t row, int64_t first_visual,
+static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *samples, size_t text, int64_t first_visual,
                                 float *features, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
-    const pfm_row *shown = &samples->dataset->rows[row];
+    const pfm_row *shown = &samples->dataset->rows[text % samples->count];
     size_t image_size = (size_t)(model->visual_tokens * model->visual_width) * pfm_act_size(model->act);
     char *to = (char *)batch->visual + (size_t)(first_visual * model->visual_width) * pfm_act_size(model->act);
     for (size_t k = 0; k < shown->image_count; k++, to += image_size) {
@@ -80,7 +194,7 @@ done:
     return status;
 }
 
-static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups,
+static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *texts, const int *groups,
                               size_t count, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -94,43 +208,42 @@ static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && groups[i] == groups[i - 1])
             continue;
-        PFM_TRY(read_features(batch, samples, rows[i], visual, features, err));
-        visual += pfm_samples_visual_rows(samples, rows[i]);
+        PFM_TRY(read_features(batch, samples, texts[i], visual, features, err));
+        visual += pfm_samples_visual_rows(samples, texts[i]);
     }
 done:
     free(features);
     return status;
 }
 
-pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups,
+pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *texts, const int *groups,
                                 size_t count, size_t first_number, bool share, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t ids = 0;
     for (size_t i = 0; i < count; i++)
-        ids += samples->rows[rows[i]].count;
+        ids += pfm_samples_sequence(samples, texts[i]).count;
     PFM_TRY(pfm_array_reserve(&batch->ids, &batch->id_capacity, ids, sizeof *batch->ids, err));
     PFM_TRY(pfm_array_reserve(&batch->sequences, &batch->sequence_capacity, count, sizeof *batch->sequences, err));
     int32_t *next = batch->ids;
     batch->visual_rows = 0;
     for (size_t i = 0; i < count; i++) {
-        const pfm_ids *row = &samples->rows[rows[i]];
-        int64_t own = pfm_samples_visual_rows(samples, rows[i]);
+        const pfm_sequence text = pfm_samples_sequence(samples, texts[i]);
+        int64_t own = pfm_samples_visual_rows(samples, texts[i]);
         if (i == 0 || groups[i] != groups[i - 1])
             batch->visual_rows += own;
         int32_t base = (int32_t)(batch->visual_rows - own);
-        batch->sequences[i] = (pfm_sequence){.ids = next,
-                                             .count = row->count,
-                                             .answer = samples->answers[rows[i]],
-                                             .group = groups[i],
-                                             .number = (int32_t)(first_number + i)};
-        for (size_t t = 0; t < row->count; t++)
-            *next++ = row->data[t] < 0 ? row->data[t] - base : row->data[t];
+        batch->sequences[i] = (pfm_sequence){
+            .ids = next, .count = text.count, .answer = text.answer, .group = groups[i], .number = (int32_t)(first_number + i)};
+        for (size_t t = 0; t < text.count; t++) {
+            int32_t id = pfm_sequence_id(&text, t);
+            *next++ = id < 0 ? id - base : id;
+        }
     }
     pfm_pack_options options = {.share = share};
     PFM_TRY(pfm_pack_rows(&batch->pack, batch->sequences, count, &options, err));
     if (samples->features != NULL)
-        PFM_TRY(fill_visual(batch, samples, rows, groups, count, err));
+        PFM_TRY(fill_visual(batch, samples, texts, groups, count, err));
 done:
     return status;
 }
@@ -147,18 +260,17 @@ void pfm_micro_batch_free(pfm_micro_batch *batch)
 }
 
 /* Tokens that one group takes. */
-static size_t group_tokens(const pfm_samples *samples, const size_t *rows, size_t count, bool share)
+static size_t group_tokens(const pfm_samples *samples, const size_t *texts, size_t count, bool share)
 {
     pfm_group_count group = {0};
     for (size_t i = 0; i < count; i++) {
-        const pfm_ids *row = &samples->rows[rows[i]];
-        pfm_group_count_add(&group,
-                            &(pfm_sequence){.ids = row->data, .count = row->count, .answer = samples->answers[rows[i]]});
+        const pfm_sequence text = pfm_samples_sequence(samples, texts[i]);
+        pfm_group_count_add(&group, &text);
     }
     return pfm_group_count_tokens(&group, share);
 }
 
-size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, bool share,
+size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *texts, const int *groups, size_t count, bool share,
                            size_t tokens, size_t most_rows, size_t *used)
 {
     size_t taken = 0;
@@ -167,7 +279,7 @@ size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *rows, const
         size_t end = taken + 1;
         while (end < count && groups[end] == groups[taken])
             end++;
-        size_t more = group_tokens(samples, rows + taken, end - taken, share);
+        size_t more = group_tokens(samples, texts + taken, end - taken, share);
         if (taken > 0 && (*used + more > tokens || (most_rows > 0 && end > most_rows)))
             break;
         *used += more;

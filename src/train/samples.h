@@ -9,21 +9,30 @@
 typedef struct pfm_samples {
     const pfm_session *session;  /* borrowed */
     const pfm_dataset *dataset;  /* borrowed */
-    pfm_ids *rows;               /* [count] whole rows, image tokens from visual row 0 */
+    pfm_ids *rows;               /* [count] whole rows behind their first instruction, image tokens from visual row 0 */
     size_t *answers;             /* [count] where the answer begins */
+    pfm_ids *prompts;            /* [prompt_count] behind the other instructions, those of one question in their order */
+    size_t *others;              /* [count] where a row's begin in prompts */
     pfm_feature_store *features; /* NULL: lengths only */
-    size_t count;
+    size_t count, prompt_count, prompt_capacity;
 } pfm_samples;
+
+/* A text is a row behind one of its instructions: row + count * the instruction's number. So a row is its first text. */
 
 /* Tokenises every row. MISMATCH names a row longer than train.max_tokens or the model's context, USAGE one that the prompt has
  * no place for. */
 pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dataset, pfm_samples *out,
                               pfm_error *err) PFM_MUST_CHECK;
+/* The text that learning takes when a row's turn comes at this place of the line of all rows: an instruction is drawn from seed
+ * and place. */
+size_t pfm_samples_draw(const pfm_samples *samples, size_t row, uint64_t seed, uint64_t place);
+/* A text's ids, without group and number; borrowed. */
+pfm_sequence pfm_samples_sequence(const pfm_samples *samples, size_t text);
 /* Computes or finds the features of every image of the split. */
 pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err) PFM_MUST_CHECK;
 void pfm_samples_free(pfm_samples *samples);
-/* Visual tokens that a row's images take. */
-int64_t pfm_samples_visual_rows(const pfm_samples *samples, size_t row);
+/* Visual tokens that a text's images take. */
+int64_t pfm_samples_visual_rows(const pfm_samples *samples, size_t text);
 
 /* What is computed at once: rows of whole groups, packed, and their features. Start with {0}. */
 typedef struct pfm_micro_batch {
@@ -36,15 +45,15 @@ typedef struct pfm_micro_batch {
     size_t id_capacity, sequence_capacity;
 } pfm_micro_batch;
 
-/* Packs rows[0 .. count), consecutive rows with one group showing the same images; numbers count from first_number. With
+/* Packs texts[0 .. count), consecutive ones with one group showing the same images; numbers count from first_number. With
  * features the visual rows are filled too. */
-pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *rows, const int *groups,
+pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *texts, const int *groups,
                                 size_t count, size_t first_number, bool share, pfm_error *err) PFM_MUST_CHECK;
 void pfm_micro_batch_free(pfm_micro_batch *batch);
 
-/* How many of rows[0 .. count) go into the first micro-batch: whole groups while the tokens stay within `tokens` and the rows
+/* How many of texts[0 .. count) go into the first micro-batch: whole groups while the tokens stay within `tokens` and the texts
  * within `most_rows` (0: no limit); at least one group. *used = its tokens after packing. */
-size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *rows, const int *groups, size_t count, bool share,
+size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *texts, const int *groups, size_t count, bool share,
                            size_t tokens, size_t most_rows, size_t *used);
 
 #endif

@@ -10,7 +10,7 @@
 
 pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_error *err)
 {
-    pfm_peft_options options = {.method = r->peft.method,
+    pfm_peft_options options = {.method = r->adapts ? r->peft.method : "none",
                                 .rank = r->peft.rank,
                                 .alpha = r->peft.alpha,
                                 .dropout = r->peft.dropout,
@@ -27,10 +27,12 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
                                .image_size = recipe->model.image_size,
                                .aligner = recipe->model.aligner,
                                .merge = recipe->model.merge,
-                               .instruction = recipe->prompt.instruction,
+                               .instruction = recipe->prompt.instruction[0],
                                .system_text = recipe->prompt.system,
                                .lowercase_answers = recipe->data.lowercase_answers,
                                .training = training,
+                               .frozen = (unsigned)!pfm_recipe_trains(recipe, "aligner") << PFM_PART_ALIGNER |
+                                         (unsigned)!pfm_recipe_trains(recipe, "peft") << PFM_PART_PEFT,
                                .precision = context->precision,
                                .hook = pfm_peft_hook(peft)};
     return pfm_vision_layers_parse(recipe->model.layers, recipe->model.layer_count, &out->layers, err);
@@ -38,15 +40,24 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
 
 pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out, pfm_error *err)
 {
+    return pfm_session_create_stage(context, recipe, pfm_recipe_count_stages(recipe) - 1, training, out, err);
+}
+
+pfm_status pfm_session_create_stage(pfm_context *context, pfm_recipe *whole, size_t stage, bool training, pfm_session **out,
+                                    pfm_error *err)
+{
+    const pfm_recipe *recipe = pfm_recipe_get_stage(whole, stage);
     pfm_session *session = NULL;
     pfm_model_options options;
     pfm_status status = pfm_allocate(1, sizeof *session, &session, err);
     if (status != PFM_OK) {
-        pfm_recipe_free(recipe);
+        pfm_recipe_free(whole);
         return status;
     }
     session->context = context;
+    session->whole = whole;
     session->recipe = recipe;
+    session->stage = stage;
     PFM_TRY(pfm_session_create_peft(recipe, &session->peft, err));
     PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
     PFM_TRY(pfm_session_model_options(recipe, context, session->peft, training, &options, err));
@@ -91,7 +102,7 @@ void pfm_session_free(pfm_session *session)
     pfm_vision_free(session->vision);
     pfm_model_free(session->model);
     pfm_peft_free(session->peft);
-    pfm_recipe_free(session->recipe);
+    pfm_recipe_free(session->whole);
     free(session->run);
     free(session->language_path);
     free(session->vision_path);

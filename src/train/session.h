@@ -9,8 +9,10 @@
 #include "train/recipe.h"
 
 typedef struct pfm_session {
-    pfm_context *context; /* borrowed */
-    pfm_recipe *recipe;
+    pfm_context *context;     /* borrowed */
+    pfm_recipe *whole;        /* the recipe with all its stages */
+    const pfm_recipe *recipe; /* the stage that this is; of what is trained the last, which is its end */
+    size_t stage;             /* its number */
     pfm_peft *peft;
     pfm_model *model;
     pfm_vision *vision; /* NULL until pfm_session_load_vision */
@@ -19,14 +21,17 @@ typedef struct pfm_session {
     char *language_path, *vision_path;
 } pfm_session;
 
-/* The recipe's PEFT method. */
+/* The PEFT method of a recipe of one stage: none where nothing of it is learned yet. */
 pfm_status pfm_session_create_peft(const pfm_recipe *recipe, pfm_peft **out, pfm_error *err) PFM_MUST_CHECK;
 /* What a recipe says of its model, with strings borrowed from it; the caller adds the language model's path or shapes. */
 pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context *context, const pfm_peft *peft, bool training,
                                      pfm_model_options *out, pfm_error *err) PFM_MUST_CHECK;
-/* Takes the recipe, also on error. Weights are not loaded yet. */
+/* Takes the recipe, also on error. Weights are not loaded yet. The stage is the last. */
 pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out,
                               pfm_error *err) PFM_MUST_CHECK;
+/* The same for one of the recipe's stages. */
+pfm_status pfm_session_create_stage(pfm_context *context, pfm_recipe *recipe, size_t stage, bool training, pfm_session **out,
+                                    pfm_error *err) PFM_MUST_CHECK;
 /* From a run's folder (recipe.yaml, adapter/, aligner.safetensors) or a recipe file (the untrained model). training: gradients
  * can be computed. */
 pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out,

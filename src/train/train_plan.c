@@ -18,7 +18,8 @@ static const size_t other_bytes = (size_t)96 << 20;
 
 typedef struct estimate {
     pfm_context *context;
-    const pfm_recipe *recipe;
+    const pfm_recipe *whole, *recipe; /* recipe: of the stage */
+    size_t stage;
     pfm_peft *peft;
     pfm_model *model;
     pfm_model_graph graph;
@@ -65,12 +66,8 @@ static pfm_status read_sizes(estimate *e, const char *data, pfm_error *err)
     pfm_session *session = NULL;
     pfm_trainer *trainer = NULL;
     pfm_recipe *copy = NULL;
-    pfm_buffer text = {0};
-    PFM_TRY(pfm_recipe_write(e->recipe, &text, err));
-    PFM_TRY(pfm_recipe_parse(text.data, text.size, "recipe", NULL, 0, &copy, err));
-    pfm_recipe *given = copy;
-    copy = NULL;
-    PFM_TRY(pfm_session_create(e->context, given, true, &session, err));
+    PFM_TRY(pfm_recipe_copy(e->whole, SIZE_MAX, &copy, err));
+    PFM_TRY(pfm_session_create_stage(e->context, copy, e->stage, true, &session, err));
     PFM_TRY(pfm_trainer_create(session, data, &trainer, err));
     pfm_trainer_sizes sizes;
     PFM_TRY(pfm_trainer_measure(trainer, &sizes, err));
@@ -82,7 +79,6 @@ static pfm_status read_sizes(estimate *e, const char *data, pfm_error *err)
 done:
     pfm_trainer_free(trainer);
     pfm_session_free(session);
-    pfm_buffer_free(&text);
     return status;
 }
 
@@ -148,51 +144,121 @@ done:
     return status;
 }
 
-static pfm_status write_plan(const estimate *e, char **json, pfm_error *err)
+typedef struct figures {
+    int64_t trainable, total;
+    size_t peak, cache;
+    double seconds; /* a step */
+} figures;
+
+static pfm_status find_figures(const estimate *e, figures *out, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
     double rate = 1;
     pfm_vision_shape shape = {.grid = e->model->shape.grid, .channels = e->model->shape.channels};
-    PFM_TRY(measure_rate(e->context, e->model->act, &rate, err));
-    /* products take about seven tenths of a step */
-    double seconds = operations_per_token(e) * e->step_tokens / rate / 0.7;
-    int64_t trainable = pfm_parameters_trainable(e->model->parameters);
-    int64_t total = pfm_parameters_total(e->model->parameters) + (int64_t)e->model->vision_parameters;
-    size_t peak = pfm_parameters_bytes(e->model->parameters) + e->plan->bytes + e->plan->scratch + other_bytes;
-    json_int_t cache = (json_int_t)(e->images * pfm_feature_file_bytes(&shape));
-    json_t *stage = json_pack("{s:s, s:I, s:I, s:I, s:f, s:I}", "name", "train", "trainable_parameters", (json_int_t)trainable,
-                              "total_parameters", (json_int_t)total, "peak_bytes", (json_int_t)peak, "seconds_per_step",
-                              seconds, "cache_bytes", cache);
-    json_t *document = json_pack("{s:I, s:I, s:I, s:f, s:I, s:[o]}", "trainable_parameters", (json_int_t)trainable,
-                                 "total_parameters", (json_int_t)total, "peak_bytes", (json_int_t)peak, "seconds_per_step",
-                                 seconds, "cache_bytes", cache, "stages", stage);
-    *json = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
-    json_decref(document);
-    if (*json == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not make the plan");
-done:
+    pfm_status status = measure_rate(e->context, e->model->act, &rate, err);
+    *out = (figures){.trainable = pfm_parameters_trainable(e->model->parameters),
+                     .total = pfm_parameters_total(e->model->parameters) + (int64_t)e->model->vision_parameters,
+                     .peak = pfm_parameters_bytes(e->model->parameters) + e->plan->bytes + e->plan->scratch + other_bytes,
+                     .cache = e->images * pfm_feature_file_bytes(&shape),
+                     .seconds = operations_per_token(e) * e->step_tokens / rate /
+                                0.7 /* products take about seven tenths of a step */};
     return status;
 }
 
-pfm_status pfm_train_plan(pfm_context *context, const pfm_recipe *recipe, const char *data, char **json, pfm_error *err)
+/* Where a stage's data can be known: not those of another data set than --data speaks of. */
+static bool has_path(const pfm_recipe *recipe, const char *data)
+{
+    bool found = data != NULL || recipe->data.path != NULL;
+    for (size_t i = 0; i < recipe->data.mixture_count; i++) {
+        const pfm_member *member = &recipe->data.mixture[i];
+        found &= member->path != NULL || strcmp(member->dataset, recipe->data.dataset) == 0;
+    }
+    return found;
+}
+
+static pfm_status plan_stage(pfm_context *context, const pfm_recipe *whole, size_t stage, const char *data, figures *out,
+                             pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    estimate e = {.context = context, .recipe = recipe};
+    estimate e = {.context = context, .whole = whole, .recipe = pfm_recipe_get_stage(whole, stage), .stage = stage};
     char *path = NULL;
-    bool at_hand = pfm_model_path(context, recipe->model.language, &path, NULL) == PFM_OK;
+    bool at_hand = pfm_model_path(context, e.recipe->model.language, &path, NULL) == PFM_OK;
     PFM_TRY(create_model(&e, at_hand ? path : NULL, err));
     guess_sizes(&e);
-    if (data == NULL)
-        data = recipe->data.path;
-    if (at_hand && data != NULL)
+    if (at_hand && has_path(e.recipe, pfm_trainer_data(whole, e.recipe, data)))
         PFM_TRY(read_sizes(&e, data, err));
     PFM_TRY(plan_memory(&e, err));
-    PFM_TRY(write_plan(&e, json, err));
+    PFM_TRY(find_figures(&e, out, err));
 done:
     pfm_plan_free(e.plan);
     pfm_model_graph_free(&e.graph);
     pfm_model_free(e.model);
     pfm_peft_free(e.peft);
     free(path);
+    return status;
+}
+
+static json_t *pack_figures(const figures *f)
+{
+    return json_pack("{s:I, s:I, s:I, s:f, s:I}", "trainable_parameters", (json_int_t)f->trainable, "total_parameters",
+                     (json_int_t)f->total, "peak_bytes", (json_int_t)f->peak, "seconds_per_step", f->seconds, "cache_bytes",
+                     (json_int_t)f->cache);
+}
+
+/* *stage = {"name", the figures}. */
+static pfm_status name_figures(const char *name, const figures *f, json_t **stage, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *values = pack_figures(f);
+    *stage = json_object();
+    PFM_TRY(pfm_json_take(*stage, "name", json_string(name), err));
+    if (values == NULL || json_object_update(*stage, values) != 0)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not make the plan");
+done:
+    json_decref(values);
+    return status;
+}
+
+/* true where an earlier stage has the images of this one in the cache. */
+static bool finds_images(const pfm_recipe *recipe, size_t stage)
+{
+    const pfm_recipe *here = pfm_recipe_get_stage(recipe, stage);
+    for (size_t i = 0; i < stage && here->data.mixture_count == 0; i++) {
+        if (strcmp(recipe->stages[i]->data.dataset, here->data.dataset) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of the whole the most that any stage takes; the cache holds the images of all of them. */
+static void add_stage(figures *whole, const figures *stage, bool cached)
+{
+    whole->trainable = stage->trainable > whole->trainable ? stage->trainable : whole->trainable;
+    whole->total = stage->total > whole->total ? stage->total : whole->total;
+    whole->peak = stage->peak > whole->peak ? stage->peak : whole->peak;
+    whole->seconds = fmax(stage->seconds, whole->seconds);
+    whole->cache = cached ? (stage->cache > whole->cache ? stage->cache : whole->cache) : whole->cache + stage->cache;
+}
+
+pfm_status pfm_train_plan(pfm_context *context, const pfm_recipe *recipe, const char *data, char **json, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *document = NULL, *stages = json_array(), *stage = NULL;
+    figures whole = {0}, figure = {0};
+    for (size_t i = 0; i < pfm_recipe_count_stages(recipe); i++) {
+        const char *name = pfm_recipe_get_stage(recipe, i)->name;
+        PFM_TRY(plan_stage(context, recipe, i, data, &figure, err));
+        PFM_TRY(name_figures(name != NULL ? name : "train", &figure, &stage, err));
+        stages = pfm_json_add(stages, stage);
+        stage = NULL;
+        add_stage(&whole, &figure, finds_images(recipe, i));
+    }
+    document = pack_figures(&whole);
+    PFM_TRY(pfm_json_take(document, "stages", stages, err));
+    *json = json_dumps(document, JSON_COMPACT);
+    if (*json == NULL)
+        status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not make the plan");
+done:
+    json_decref(document);
+    json_decref(stage);
     return status;
 }

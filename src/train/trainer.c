@@ -11,11 +11,29 @@
 
 enum { TOKENS_AT_ONCE = 1024 }; /* of a micro-batch: activations of the small model take about 0.6 MiB a token */
 
-static pfm_status load_split(pfm_trainer *trainer, const char *data, const char *split, size_t limit, pfm_dataset **set,
-                             pfm_samples *samples, pfm_error *err)
+const char *pfm_trainer_data(const pfm_recipe *whole, const pfm_recipe *stage, const char *data)
 {
-    pfm_status status = pfm_recipe_load_data(trainer->session->recipe, data, split, limit, set, err);
-    return status == PFM_OK ? pfm_samples_create(trainer->session, *set, samples, err) : status;
+    const pfm_recipe *last = pfm_recipe_get_stage(whole, pfm_recipe_count_stages(whole) - 1);
+    return strcmp(stage->data.dataset, last->data.dataset) == 0 ? data : NULL;
+}
+
+static pfm_status create_sampler(pfm_trainer *trainer, pfm_error *err)
+{
+    const pfm_recipe *recipe = trainer->session->recipe;
+    double *ratios = NULL;
+    pfm_status status = PFM_OK;
+    if (recipe->data.mixture_count > 0)
+        PFM_TRY(pfm_allocate(recipe->data.mixture_count, sizeof *ratios, &ratios, err));
+    for (size_t i = 0; i < recipe->data.mixture_count; i++)
+        ratios[i] = recipe->data.mixture[i].ratio;
+    PFM_TRY(pfm_sampler_create_mixture(trainer->train_set, ratios, recipe->data.group, recipe->train.batch, trainer->seed,
+                                       &trainer->sampler, err));
+    trainer->steps = recipe->train.steps > 0 ? recipe->train.steps
+                                             : (int64_t)pfm_sampler_count_steps(trainer->sampler, recipe->train.epochs);
+    trainer->total = trainer->steps;
+done:
+    free(ratios);
+    return status;
 }
 
 static pfm_status load_data(pfm_trainer *trainer, const char *data, pfm_error *err)
@@ -23,14 +41,16 @@ static pfm_status load_data(pfm_trainer *trainer, const char *data, pfm_error *e
     const pfm_recipe *recipe = trainer->session->recipe;
     pfm_status status = PFM_OK;
     bool validates = false;
-    PFM_TRY(load_split(trainer, data, recipe->data.train, 0, &trainer->train_set, &trainer->train, err));
+    data = pfm_trainer_data(trainer->session->whole, recipe, data);
+    PFM_TRY(pfm_recipe_load_training(recipe, data, &trainer->train_set, err));
+    PFM_TRY(pfm_samples_create(trainer->session, trainer->train_set, &trainer->train, err));
     PFM_TRY(pfm_recipe_has_data(recipe, data, recipe->data.validate, &validates, err));
-    if (validates)
-        PFM_TRY(load_split(trainer, data, recipe->data.validate, (size_t)recipe->train.validate_limit, &trainer->validate_set,
-                           &trainer->validate, err));
-    PFM_TRY(pfm_sampler_create(trainer->train_set, recipe->data.group, recipe->train.batch, trainer->session->context->seed,
-                               &trainer->sampler, err));
-    trainer->steps = (int64_t)pfm_sampler_count_steps(trainer->sampler, recipe->train.epochs);
+    if (validates) {
+        PFM_TRY(pfm_recipe_load_data(recipe, data, recipe->data.validate, (size_t)recipe->train.validate_limit,
+                                     &trainer->validate_set, err));
+        PFM_TRY(pfm_samples_create(trainer->session, trainer->validate_set, &trainer->validate, err));
+    }
+    PFM_TRY(create_sampler(trainer, err));
 done:
     return status;
 }
@@ -39,17 +59,27 @@ done:
 static pfm_status hash_run(const pfm_session *session, pfm_hash_hex out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_hash_hex recipe;
+    pfm_hash_hex hash;
     char *text = NULL;
-    pfm_recipe without_path = *session->recipe; /* data may lie elsewhere the next time */
-    without_path.data.path = NULL;
-    PFM_TRY(pfm_recipe_hash(&without_path, recipe, err));
-    PFM_TRY(pfm_string_format(&text, err, "%s seed %llu precision %d", recipe, (unsigned long long)session->context->seed,
+    pfm_recipe *recipe = NULL;
+    PFM_TRY(pfm_recipe_copy(session->whole, SIZE_MAX, &recipe, err));
+    pfm_recipe_forget_paths(recipe); /* data may lie elsewhere the next time */
+    PFM_TRY(pfm_recipe_hash(recipe, hash, err));
+    PFM_TRY(pfm_string_format(&text, err, "%s seed %llu precision %d", hash, (unsigned long long)session->context->seed,
                               (int)session->context->precision));
     PFM_TRY(pfm_hash_bytes(text, strlen(text), out, err));
 done:
+    pfm_recipe_free(recipe);
     free(text);
     return status;
+}
+
+/* A number that differs for every (seed, what it is for, count). */
+static uint64_t mix(uint64_t seed, uint32_t purpose, uint64_t count)
+{
+    uint32_t counter[4] = {(uint32_t)count, (uint32_t)(count >> 32), purpose, 0}, out[4];
+    pfm_philox(seed, counter, out);
+    return (uint64_t)out[0] << 32 | out[1];
 }
 
 pfm_status pfm_trainer_create(pfm_session *session, const char *data, pfm_trainer **out, pfm_error *err)
@@ -57,8 +87,10 @@ pfm_status pfm_trainer_create(pfm_session *session, const char *data, pfm_traine
     pfm_status status = PFM_OK;
     pfm_trainer *trainer = NULL;
     size_t batch = (size_t)session->recipe->train.batch;
+    uint64_t seed = session->context->seed;
     PFM_TRY(pfm_allocate(1, sizeof *trainer, &trainer, err));
     trainer->session = session;
+    trainer->seed = session->stage == 0 ? seed : mix(seed, 0x73746167u, session->stage);
     trainer->log = -1;
     trainer->token_limit = TOKENS_AT_ONCE;
     trainer->state.best_loss = -1;
@@ -70,6 +102,19 @@ pfm_status pfm_trainer_create(pfm_session *session, const char *data, pfm_traine
     trainer = NULL;
 done:
     pfm_trainer_free(trainer);
+    return status;
+}
+
+pfm_status pfm_trainer_place(pfm_trainer *trainer, int64_t first, int64_t total, const char *folder, pfm_error *err)
+{
+    const pfm_session *session = trainer->session;
+    bool last = session->stage + 1 == pfm_recipe_count_stages(session->whole);
+    trainer->first = first;
+    trainer->total = total;
+    pfm_status status = pfm_string_copy(folder, &trainer->folder, err);
+    if (status == PFM_OK)
+        status = last ? pfm_string_copy(folder, &trainer->output, err)
+                      : pfm_string_format(&trainer->output, err, "%s/stages/%s", folder, session->recipe->name);
     return status;
 }
 
@@ -89,7 +134,9 @@ void pfm_trainer_free(pfm_trainer *trainer)
         close(trainer->log);
     free(trainer->rows);
     free(trainer->groups);
+    free(trainer->before);
     free(trainer->folder);
+    free(trainer->output);
     free(trainer);
 }
 
@@ -111,7 +158,8 @@ static size_t measure(const pfm_trainer *trainer, const pfm_samples *samples, co
     for (size_t begin = 0; begin < count;) {
         size_t used, taken = cut(trainer, samples, rows + begin, groups + begin, count - begin, &used), answers = 0, visual = 0;
         for (size_t i = begin; i < begin + taken; i++) {
-            answers += samples->rows[rows[i]].count - samples->answers[rows[i]];
+            const pfm_sequence text = pfm_samples_sequence(samples, rows[i]);
+            answers += text.count - text.answer;
             if (i == begin || groups[i] != groups[i - 1])
                 visual += (size_t)pfm_samples_visual_rows(samples, rows[i]);
         }
@@ -147,6 +195,17 @@ done:
     return status;
 }
 
+/* The texts and groups of a step. */
+static pfm_status draw_step(pfm_trainer *trainer, int64_t step, pfm_error *err)
+{
+    size_t batch = (size_t)trainer->session->recipe->train.batch;
+    pfm_status status = pfm_sampler_step(trainer->sampler, (size_t)step, trainer->rows, trainer->groups, err);
+    for (size_t i = 0; status == PFM_OK && i < batch; i++)
+        trainer->rows[i] =
+            pfm_samples_draw(&trainer->train, trainer->rows[i], trainer->seed, (uint64_t)step * (uint64_t)batch + i);
+    return status;
+}
+
 pfm_status pfm_trainer_measure(pfm_trainer *trainer, pfm_trainer_sizes *sizes, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -155,7 +214,7 @@ pfm_status pfm_trainer_measure(pfm_trainer *trainer, pfm_trainer_sizes *sizes, p
     size_t total = 0;
     *sizes = (pfm_trainer_sizes){1, 1, 1, 1, 0};
     for (int64_t step = 0; step < trainer->steps; step++) {
-        PFM_TRY(pfm_sampler_step(trainer->sampler, (size_t)step, trainer->rows, trainer->groups, err));
+        PFM_TRY(draw_step(trainer, step, err));
         total += measure(trainer, &trainer->train, trainer->rows, trainer->groups,
                          (size_t)trainer->session->recipe->train.batch, sizes);
     }
@@ -224,7 +283,8 @@ pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err)
         PFM_TRY(pfm_dataset_hash(trainer->validate_set, trainer->identity.validate, err));
     }
     pfm_vision_rest(trainer->session->vision);
-    PFM_TRY(normalise_features(trainer, err));
+    if (trainer->session->stage == 0) /* later ones keep what the aligner learned with */
+        PFM_TRY(normalise_features(trainer, err));
     PFM_TRY(pfm_session_load_weights(trainer->session, err));
     PFM_TRY(create_executor(trainer, err));
 done:
@@ -263,14 +323,6 @@ done:
     return status;
 }
 
-/* A key for dropout that differs at every step of every seed. */
-static uint64_t dropout_key(uint64_t seed, int64_t step)
-{
-    uint32_t counter[4] = {(uint32_t)step, (uint32_t)((uint64_t)step >> 32), 0x64726f70u, 0}, out[4];
-    pfm_philox(seed, counter, out);
-    return (uint64_t)out[0] << 32 | out[1];
-}
-
 static bool over_answers(const pfm_recipe *recipe) { return strcmp(recipe->train.mean_over, "answers") == 0; }
 
 pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_result *result, pfm_error *err)
@@ -279,12 +331,14 @@ pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_re
     size_t batch = (size_t)trainer->session->recipe->train.batch, used;
     pfm_op_environment *env = pfm_executor_environment(trainer->executor);
     *result = (pfm_step_result){.samples = (int64_t)batch};
-    PFM_TRY(pfm_sampler_step(trainer->sampler, (size_t)step, trainer->rows, trainer->groups, err));
-    for (size_t i = 0; i < batch; i++)
-        result->answers += (int64_t)(trainer->train.rows[trainer->rows[i]].count - trainer->train.answers[trainer->rows[i]]);
+    PFM_TRY(draw_step(trainer, step, err));
+    for (size_t i = 0; i < batch; i++) {
+        const pfm_sequence text = pfm_samples_sequence(&trainer->train, trainer->rows[i]);
+        result->answers += (int64_t)(text.count - text.answer);
+    }
     double mean_tokens = over_answers(trainer->session->recipe) ? (double)result->answers / (double)batch : 0;
     env->training = true;
-    env->dropout_key = dropout_key(trainer->session->context->seed, step);
+    env->dropout_key = mix(trainer->session->context->seed, 0x64726f70u, (uint64_t)(trainer->first + step));
     env->loss_scale = 1.0f / (float)result->answers;
     pfm_parameters_zero_gradients(trainer->session->model->parameters);
     for (size_t begin = 0; begin < batch;) {
@@ -310,7 +364,7 @@ pfm_status pfm_trainer_step(pfm_trainer *trainer, int64_t step, pfm_step_result 
     if (!isfinite(result->loss) || !isfinite(result->gradient_norm))
         PFM_FAIL(PFM_ERROR_NUMERIC,
                  "step %lld: the loss is %g and the gradient's norm %g; a lower train.learning_rate may help",
-                 (long long)(step + 1), result->loss, result->gradient_norm);
+                 (long long)(trainer->first + step + 1), result->loss, result->gradient_norm);
     double clip = recipe->train.clip_norm, scale = clip > 0 && result->gradient_norm > clip ? clip / result->gradient_norm : 1;
     result->learning_rate = pfm_learning_rate(recipe, step, trainer->steps);
     pfm_adamw_step(parameters, context, recipe, step, result->learning_rate, scale);

@@ -13,20 +13,23 @@ typedef struct pfm_trainer_sizes {
 } pfm_trainer_sizes;
 
 typedef struct pfm_trainer {
-    pfm_session *session; /* borrowed */
+    pfm_session *session; /* borrowed; its stage is what this trains */
     pfm_samples train, validate;
     pfm_dataset *train_set, *validate_set; /* validate_set: NULL where there is none */
     pfm_sampler *sampler;
-    int64_t steps; /* in all */
+    int64_t first, steps, total; /* steps of the stages before this one, of this one, of all */
+    uint64_t seed;               /* of this stage's order */
     pfm_model_graph graph;
     pfm_trainer_sizes sizes;
     pfm_executor *executor;
     pfm_micro_batch batch;
     size_t token_limit; /* of a micro-batch */
-    size_t *rows;       /* [batch] of the step at hand */
+    size_t *rows;       /* [batch] of the step at hand: texts of the training samples */
     int *groups;
     pfm_progress_state state;
-    char *folder;
+    float *before; /* [PFM_PROOF_ROWS, vocabulary] of a stage: what proves at its end that it changed something */
+    char *folder;  /* the run's */
+    char *output;  /* where the stage's results go: the run's folder, or RUN/stages/NAME of a stage that is not the last */
     pfm_run_identity identity; /* of the data once prepared */
     int log;                   /* descriptor of log.jsonl */
 } pfm_trainer;
@@ -36,8 +39,13 @@ typedef struct pfm_step_result {
     int64_t tokens, samples, answers;
 } pfm_step_result;
 
+/* What --data, or NULL, says of a stage: it speaks of the last stage's data set, which other stages may share. */
+const char *pfm_trainer_data(const pfm_recipe *whole, const pfm_recipe *stage, const char *data);
 /* Loads the splits and tokenises them; knows every size, loads no weights. */
 pfm_status pfm_trainer_create(pfm_session *session, const char *data, pfm_trainer **out, pfm_error *err) PFM_MUST_CHECK;
+/* Which of the stages this is: the steps before it and of all, and the run's folder. */
+pfm_status pfm_trainer_place(pfm_trainer *trainer, int64_t first, int64_t total, const char *folder,
+                             pfm_error *err) PFM_MUST_CHECK;
 void pfm_trainer_free(pfm_trainer *trainer);
 pfm_status pfm_trainer_measure(pfm_trainer *trainer, pfm_trainer_sizes *sizes, pfm_error *err) PFM_MUST_CHECK;
 /* Builds the graph for the largest micro-batch. */
@@ -45,7 +53,9 @@ pfm_status pfm_trainer_build(pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHEC
 /* Vision features, their statistics, weights, and the memory for activations. */
 pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
 
-/* Gradients of one step: zeroes them, runs every micro-batch, fills loss (the mean that the recipe says), tokens, samples,
+/* Steps count from 0 at the stage's beginning.
+ *
+ * Gradients of one step: zeroes them, runs every micro-batch, fills loss (the mean that the recipe says), tokens, samples,
  * answers (their tokens). */
 pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_result *result, pfm_error *err) PFM_MUST_CHECK;
 /* Gradients, clipping, AdamW. */
@@ -53,7 +63,7 @@ pfm_status pfm_trainer_step(pfm_trainer *trainer, int64_t step, pfm_step_result 
 /* Mean loss over the answer tokens of the validation rows. */
 pfm_status pfm_trainer_validate(pfm_trainer *trainer, double *loss, pfm_error *err) PFM_MUST_CHECK;
 
-/* All steps from the state on: log, validation, checkpoints; INTERRUPTED after saving. */
+/* All steps of the stage from the state on: log, validation, checkpoints, at its end the results; INTERRUPTED after saving. */
 pfm_status pfm_trainer_run(pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

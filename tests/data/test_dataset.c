@@ -130,7 +130,7 @@ static void test_splits(void **state)
     assert_error(pfm_dataset_load("slake", folder, "test", &english, &data, &err), PFM_ERROR_USAGE,
                  "has no split 'test' for slake; its splits: train, validate");
     assert_error(pfm_dataset_load("slack", folder, "test", &english, &data, &err), PFM_ERROR_USAGE,
-                 "no data set 'slack'; there are slake, vqa_rad, pathvqa, medpix, iu_xray, mimic_cxr, phantom, table");
+                 "no data set 'slack'; there are slake, vqa_rad, pathvqa, medpix, phantom, table");
     assert_error(pfm_dataset_load("slake", "/nowhere", "train", &english, &data, &err), PFM_ERROR_IO,
                  "/nowhere is not a folder");
     assert_error(pfm_dataset_load("vqa_rad", "/nowhere", "train", &english, &data, &err), PFM_ERROR_IO,
@@ -420,10 +420,38 @@ static void test_answers_are_prepared(void **state)
     free(text);
 }
 
+/* Two data sets that share an image and an id. */
+static void test_a_mixture_is_one_data_set(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *folder = make_slake();
+    pfm_dataset *members[2] = {NULL, NULL}, *joined = NULL;
+    assert_ok(pfm_dataset_load("slake", folder, "train", &english, &members[0], &err));
+    assert_ok(pfm_dataset_load("slake", folder, "train", &english, &members[1], &err));
+    assert_ok(pfm_dataset_join(members, 2, &joined, &err));
+    assert_int_equal(members[0]->count + members[1]->count, 0); /* their rows have another owner */
+    assert_int_equal(joined->count, 8);
+    assert_int_equal(joined->member_count, 2);
+    assert_int_equal(joined->image_count, 2);
+    assert_int_equal(joined->set_count, 2);
+    assert_string_equal(joined->name, "slake+slake");
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(joined->rows[i].member, i / 4);
+        assert_int_equal(joined->rows[i].image_set, joined->rows[i % 4].image_set);
+        for (size_t other = 0; other < i; other++)
+            assert_string_not_equal(joined->rows[i].id, joined->rows[other].id);
+    }
+    pfm_dataset_free(members[0]);
+    pfm_dataset_free(members[1]);
+    pfm_dataset_free(joined);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_slake),
                                        cmocka_unit_test(test_ids_become_unique),
+                                       cmocka_unit_test(test_a_mixture_is_one_data_set),
                                        cmocka_unit_test(test_too_many_splits),
                                        cmocka_unit_test(test_languages_are_never_mixed),
                                        cmocka_unit_test(test_splits),

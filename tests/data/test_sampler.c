@@ -135,11 +135,99 @@ static void test_a_batch_larger_than_the_data(void **state)
     assert_error(pfm_sampler_create(&data, 1, 1, 1, &sampler, &err), PFM_ERROR_USAGE, "0 rows");
 }
 
+enum { SMALL = 13, MIXED_GROUP = 3 };
+
+/* The same rows as a mixture: the first 13 are one data set, the others another. */
+static pfm_dataset *fake_mixture(void)
+{
+    static pfm_dataset mixture;
+    mixture = *fake_dataset();
+    mixture.member_count = 2;
+    for (int i = 0; i < ROWS; i++)
+        mixture.rows[i].member = i >= SMALL;
+    return &mixture;
+}
+
+static void draw_mixture(const double *ratios, uint64_t seed, size_t *rows, int *groups)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_sampler *sampler = NULL;
+    assert_ok(pfm_sampler_create_mixture(fake_mixture(), ratios, MIXED_GROUP, BATCH, seed, &sampler, &err));
+    for (size_t step = 0; step < ROWS; step++)
+        assert_ok(pfm_sampler_step(sampler, step, rows + step * BATCH, groups + step * BATCH, &err));
+    pfm_sampler_free(sampler);
+}
+
+/* Three to one: of 53 rows an epoch 40 are of the first, which goes through its 13 three times and once in part. Over all
+ * epochs no row of a member is seen twice more often than another. */
+static void test_a_mixture_keeps_its_ratio(void **state)
+{
+    (void)state;
+    static const double ratios[] = {3, 1};
+    size_t rows[ROWS * BATCH], again[ROWS * BATCH];
+    int groups[ROWS * BATCH], same[ROWS * BATCH], seen[ROWS] = {0};
+    draw_mixture(ratios, 42, rows, groups);
+    for (int epoch = 0; epoch < BATCH; epoch++) {
+        int first = 0;
+        for (int i = 0; i < ROWS; i++) {
+            first += rows[epoch * ROWS + i] < SMALL;
+            seen[rows[epoch * ROWS + i]]++;
+        }
+        assert_int_equal(first, 40);
+    }
+    for (int i = 0; i < ROWS; i++) { /* 8 * 40 / 13 and 8 * 13 / 40 */
+        int least = i < SMALL ? 24 : 2;
+        assert_in_range(seen[i], least, least + 1);
+    }
+    draw_mixture(ratios, 42, again, same);
+    assert_memory_equal(rows, again, sizeof rows);
+    assert_memory_equal(groups, same, sizeof groups);
+    draw_mixture(ratios, 43, again, same);
+    assert_memory_not_equal(rows, again, sizeof rows);
+}
+
+/* Members are mixed within an epoch, a group holds rows of one image and one member, and steps can be asked for in any order.
+ */
+static void test_a_mixture_is_mixed_group_by_group(void **state)
+{
+    (void)state;
+    static const double ratios[] = {1, 1};
+    pfm_error err = PFM_ERROR_INIT;
+    size_t rows[ROWS * BATCH], one[BATCH];
+    int groups[ROWS * BATCH], one_groups[BATCH], changes = 0;
+    const pfm_dataset *data = fake_mixture();
+    draw_mixture(ratios, 7, rows, groups);
+    for (int i = 1; i < ROWS; i++)
+        changes += (rows[i] < SMALL) != (rows[i - 1] < SMALL);
+    assert_true(changes > 8);
+    for (int i = 1; i < ROWS * BATCH; i++) {
+        if (i % BATCH == 0 || groups[i] != groups[i - 1])
+            continue;
+        assert_int_equal(data->rows[rows[i]].image_set, data->rows[rows[i - 1]].image_set);
+        assert_int_equal(data->rows[rows[i]].member, data->rows[rows[i - 1]].member);
+        assert_true(i < MIXED_GROUP || groups[i - MIXED_GROUP] != groups[i] || i / BATCH != (i - MIXED_GROUP) / BATCH);
+    }
+    pfm_sampler *sampler = NULL;
+    assert_ok(pfm_sampler_create_mixture(fake_mixture(), ratios, MIXED_GROUP, BATCH, 7, &sampler, &err));
+    for (int step = ROWS - 1; step >= 0; step -= 5) {
+        assert_ok(pfm_sampler_step(sampler, (size_t)step, one, one_groups, &err));
+        assert_memory_equal(one, rows + step * BATCH, sizeof one);
+        assert_memory_equal(one_groups, groups + step * BATCH, sizeof one_groups);
+    }
+    pfm_sampler_free(sampler);
+    static const double unseen[] = {1, 1e-3};
+    assert_error(pfm_sampler_create_mixture(fake_mixture(), unseen, 1, 7, 1, &sampler, &err), PFM_ERROR_USAGE,
+                 "member 1 of data.mixture gives no row to an epoch of 53");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_row_once_an_epoch), cmocka_unit_test(test_groups_hold_one_image),
-        cmocka_unit_test(test_any_step_at_any_time), cmocka_unit_test(test_the_order_is_for_ever),
-        cmocka_unit_test(test_a_batch_larger_than_the_data)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_row_once_an_epoch),
+                                       cmocka_unit_test(test_groups_hold_one_image),
+                                       cmocka_unit_test(test_any_step_at_any_time),
+                                       cmocka_unit_test(test_the_order_is_for_ever),
+                                       cmocka_unit_test(test_a_batch_larger_than_the_data),
+                                       cmocka_unit_test(test_a_mixture_keeps_its_ratio),
+                                       cmocka_unit_test(test_a_mixture_is_mixed_group_by_group)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -343,6 +343,30 @@ static void what_does_not_fit_is_an_error(void **state)
     assert_error(create("model.language=/nowhere/at/all", &err), PFM_ERROR_IO, "/nowhere/at/all");
 }
 
+/* A row may stand behind another instruction than the model's own. */
+static void an_instruction_may_be_another(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    pfm_session *session = tiny_session(context, false, NULL, 0);
+    const pfm_question asks = {"Why?", 1}, shows = {"", 1};
+    pfm_ids filled = {0}, written = {0}, own = {0};
+    assert_ok(pfm_model_encode_as(session->model, "Say {question}", &asks, "yes", 0, &filled, NULL, &err));
+    assert_ok(pfm_model_encode_as(session->model, "Say Why?", &shows, "yes", 0, &written, NULL, &err));
+    assert_ok(pfm_model_encode(session->model, &asks, "yes", 0, &own, NULL, &err));
+    assert_int_equal(filled.count, written.count);
+    assert_memory_equal(filled.data, written.data, filled.count * sizeof *filled.data);
+    assert_true(own.count != filled.count || memcmp(own.data, filled.data, own.count * sizeof *own.data) != 0);
+    assert_error(pfm_model_encode_as(session->model, "Say it.", &asks, NULL, 0, &own, NULL, &err), PFM_ERROR_USAGE,
+                 "no place for the question");
+    pfm_ids_free(&filled);
+    pfm_ids_free(&written);
+    pfm_ids_free(&own);
+    pfm_session_free(session);
+    pfm_context_free(context);
+}
+
 /* Initial values: the aligner's are as large as makes visual tokens as large as text tokens; the same for a seed. */
 static void initial_values_come_from_the_seed(void **state)
 {
@@ -387,6 +411,7 @@ int main(void)
         cmocka_unit_test(exchanged_images_give_other_logits),   cmocka_unit_test(loss_and_gradients_are_those_of_torch),
         cmocka_unit_test(features_are_arranged_and_normalised), cmocka_unit_test(statistics_are_those_of_all_rows),
         cmocka_unit_test(what_does_not_fit_is_an_error),        cmocka_unit_test(initial_values_come_from_the_seed),
+        cmocka_unit_test(an_instruction_may_be_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

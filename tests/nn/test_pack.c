@@ -377,6 +377,29 @@ static void packed_rows_drop_what_separate_ones_drop(void **state)
     tiny_each_level(compare_with_dropout);
 }
 
+/* An answer that stands elsewhere than its prompt packs as one behind it, also where rows share a part of it. */
+static void a_tail_packs_as_if_it_stood_behind(void **state)
+{
+    (void)state;
+    pfm_pack whole = {0}, apart = {0};
+    static const int32_t prompt[] = {5, 6, 7}, first[] = {8, 9, 3}, second[] = {8, 9, 4};
+    pfm_sequence rows[] = {row_of((const int32_t[]){5, 6, 7, 8, 9, 3, 0}, 3, 0, 0),
+                           row_of((const int32_t[]){5, 6, 7, 8, 9, 4, 0}, 3, 0, 1)};
+    pack(&whole, rows, 2, (pfm_pack_options){.share = true});
+    for (int i = 0; i < 2; i++) {
+        rows[i].ids = prompt;
+        rows[i].tail = i == 0 ? first : second;
+    }
+    pack(&apart, rows, 2, (pfm_pack_options){.share = true});
+    assert_int_equal(apart.tokens, whole.tokens);
+    assert_int_equal(apart.tokens, 4 + 2); /* 5 6 7 8 once, then each row's 9 */
+    assert_memory_equal(apart.ids, whole.ids, whole.tokens * sizeof *whole.ids);
+    assert_int_equal(apart.answers, whole.answers);
+    assert_memory_equal(apart.targets, whole.targets, whole.answers * sizeof *whole.targets);
+    pfm_pack_free(&whole);
+    pfm_pack_free(&apart);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +407,7 @@ int main(void)
         cmocka_unit_test(identical_rows_keep_one_token_of_their_own),
         cmocka_unit_test(a_row_may_begin_another),
         cmocka_unit_test(answers_may_begin_in_the_shared_run),
+        cmocka_unit_test(a_tail_packs_as_if_it_stood_behind),
         cmocka_unit_test(rows_without_a_common_token_stand_apart),
         cmocka_unit_test(groups_are_trees_of_their_own),
         cmocka_unit_test(inference_keeps_room_for_what_comes),

@@ -40,6 +40,11 @@ static void the_rate_rises_and_falls(void **state)
     assert_rate(recipe, 0, 10, 0.1);
     assert_rate(recipe, 5, 10, 0.005 + 0.095 * 0.5); /* the minimum is a twentieth by default */
     pfm_recipe_free(recipe);
+    static const char *const from[] = {"train.learning_rate=0.1", "train.warmup_steps=4", "train.warmup_learning_rate=0.06"};
+    recipe = recipe_of(from, 3);
+    assert_rate(recipe, 0, 104, 0.07);
+    assert_rate(recipe, 3, 104, 0.1);
+    pfm_recipe_free(recipe);
 }
 
 typedef struct store {

@@ -35,7 +35,8 @@ static void test_the_smallest(void **state)
     assert_true(recipe->train.learning_rate == 3e-4 && recipe->train.epochs == 3 && recipe->train.pack);
     assert_true(recipe->train.minimum_learning_rate == 0.05 * 3e-4);
     assert_true(recipe->train.clip_norm == 1.0);
-    assert_string_equal(recipe->prompt.instruction,
+    assert_int_equal(recipe->prompt.instruction_count, 1);
+    assert_string_equal(recipe->prompt.instruction[0],
                         "[vqa] Based on the image, respond to this question with a short answer: {question}");
     assert_int_equal(recipe->eval.max_tokens, 24);
     pfm_recipe_free(recipe);
@@ -174,6 +175,42 @@ static const struct {
     {"train: {batch: 8\n", NULL, "not YAML", PFM_ERROR_FORMAT},
     {"train: \x01\n", NULL, "r.yaml byte 7: not a YAML text", PFM_ERROR_FORMAT},
     {"train: \xff\xff\n", NULL, "not a YAML text", PFM_ERROR_FORMAT},
+    {"train: {steps: 5, epochs: 2}\ndata: {dataset: slake}\n", NULL, "train.steps and train.epochs both say", PFM_ERROR_USAGE},
+    {smallest, "train.warmup_learning_rate=1", "train.warmup_learning_rate must not be above", PFM_ERROR_USAGE},
+    {smallest, "trainable=[aligner, lora]", "trainable cannot be 'lora'; it is one of aligner|peft", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\npeft: {method: none}\ntrainable: [peft]\n", NULL, "line 3: trainable leaves nothing that trains",
+     PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nprompt: {instruction: []}\n", NULL, "prompt.instruction must hold at least one", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nname: x\n", NULL, "line 2: name stands in a stage", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: []\n", NULL, "line 2: stages must be 1 to 64", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: {}\n", NULL, "stages must be a list", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: [x]\n", NULL, "stages must hold stages", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: [{}]\n", NULL, "name of stage 1 is missing", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: [{name: ../x}]\n", NULL, "line 2: name of a stage is at most 64 letters",
+     PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: [{name: x}, {name: x}]\n", NULL, "name is that of another stage", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages:\n - name: x\n   peft: {rank: 2}\n", NULL,
+     "line 4: peft.rank cannot stand in a stage: one model goes through all", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages:\n - name: x\n   stages: [{name: y}]\n", NULL, "stages cannot stand in a stage",
+     PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: &s\n - name: x\n   train: {bacth: 2}\n", NULL,
+     "line 4: there is no key 'train.bacth'; the nearest is 'train.batch'", PFM_ERROR_USAGE},
+    {"stages: [{name: x}]\n", NULL, "data.dataset is missing", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: [{name: x}]\n", "stages.1.train.batch=2", "there is no key 'stages.1.train.batch'",
+     PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: [{name: x}]\n", "stages=y", "stages is a list", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: [{name: x}]\n", "stages.0.train.batch=0", "--set: train.batch cannot be '0'",
+     PFM_ERROR_USAGE},
+    {"data:\n  dataset: slake\n  mixture: [{dataset: slake, ratoi: 2}]\n", NULL,
+     "line 3: there is no key 'data.mixture.ratoi'; the nearest is 'data.mixture.ratio'", PFM_ERROR_USAGE},
+    {"data: {dataset: slake, mixture: [{ratio: 2}]}\n", NULL, "data.mixture has a member without a dataset", PFM_ERROR_USAGE},
+    {"data: {dataset: slake, mixture: [{dataset: nothing}]}\n", NULL, "data.mixture cannot be 'nothing'", PFM_ERROR_USAGE},
+    {"data: {dataset: slake, mixture: [{dataset: slake, ratio: 0}]}\n", NULL, "data.mixture.ratio cannot be '0'",
+     PFM_ERROR_USAGE},
+    {"data: {dataset: slake, mixture: [{dataset: slake, dataset: slake}]}\n", NULL,
+     "data.mixture.dataset is given a second time", PFM_ERROR_USAGE},
+    {"data: {dataset: slake, mixture: slake}\n", NULL, "data.mixture must be a list", PFM_ERROR_USAGE},
+    {"data: {dataset: slake, mixture: [slake]}\n", NULL, "data.mixture must hold data sets", PFM_ERROR_USAGE},
 };
 
 static void test_refusals(void **state)
@@ -206,6 +243,118 @@ static void test_overrides_win_and_the_last_of_them(void **state)
     pfm_recipe_free(NULL);
 }
 
+static const char staged[] =
+    "data: {dataset: slake, language: en}\n"
+    "train: {epochs: 3, batch: 16, learning_rate: 0.1}\n"
+    "stages:\n"
+    "  - name: captions\n"
+    "    trainable: [aligner]\n"
+    "    data:\n"
+    "      mixture:\n"
+    "        - {dataset: vqa_rad, path: /rad, ratio: 60, instruction: [Say it., '[caption] \"Now\", go']}\n"
+    "        - {dataset: slake}\n"
+    "    prompt: {instruction: [a, b]}\n"
+    "    train: {steps: 1000, learning_rate: 1e-5, minimum_learning_rate: 1e-6, warmup_learning_rate: 1e-7}\n"
+    "  - name: questions\n"
+    "    train: {epochs: 1}\n";
+
+/* The keys above are the defaults of all stages, each of which is a whole recipe. */
+static void test_stages(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL;
+    const char *sets[] = {"train.batch=8", "stages.1.train.batch=4", "stages.0.data.mixture.1.ratio=20", "peft.rank=2"};
+    assert_ok(pfm_recipe_parse(staged, strlen(staged), "r.yaml", sets, 4, &recipe, &err));
+    assert_int_equal(pfm_recipe_count_stages(recipe), 2);
+    const pfm_recipe *captions = pfm_recipe_get_stage(recipe, 0), *questions = pfm_recipe_get_stage(recipe, 1);
+    assert_string_equal(captions->name, "captions");
+    assert_true(captions->train.batch == 8 && questions->train.batch == 4 && questions->peft.rank == 2);
+    assert_true(captions->train.steps == 1000 && questions->train.steps == 0 && questions->train.epochs == 1);
+    assert_true(captions->train.warmup_learning_rate == 1e-7 && captions->train.minimum_learning_rate == 1e-6);
+    assert_true(questions->train.learning_rate == 0.1 && questions->train.minimum_learning_rate == 0.05 * 0.1);
+    assert_true(pfm_recipe_trains(captions, "aligner") && !pfm_recipe_trains(captions, "peft") && !captions->adapts);
+    assert_true(pfm_recipe_trains(questions, "peft") && questions->adapts);
+    assert_int_equal(captions->data.mixture_count, 2);
+    const pfm_member *members = captions->data.mixture;
+    assert_string_equal(members[0].path, "/rad");
+    assert_true(members[0].ratio == 60 && members[1].ratio == 20 && members[1].path == NULL);
+    assert_int_equal(members[0].instruction_count, 2);
+    assert_string_equal(members[0].instruction[1], "[caption] \"Now\", go");
+    assert_int_equal(captions->prompt.instruction_count, 2);
+    assert_int_equal(questions->data.mixture_count + members[1].instruction_count, 0);
+    pfm_recipe_free(recipe);
+    assert_ok(parse_with(smallest, NULL, &recipe, &err)); /* without stages a recipe is its own only one */
+    assert_true(pfm_recipe_count_stages(recipe) == 1 && pfm_recipe_get_stage(recipe, 0) == recipe && recipe->adapts);
+    pfm_recipe_free(recipe);
+}
+
+/* What is written loads to the same stages, a copy is the same, and the hash covers every stage but not where data lie. */
+static void test_stages_written_and_read_again(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *first = NULL, *second = NULL, *part = NULL;
+    pfm_buffer text = {0}, difference = {0};
+    pfm_hash_hex a, b;
+    assert_ok(parse_with(staged, "stages.1.data.language=", &first, &err));
+    assert_ok(pfm_recipe_write(first, &text, &err));
+    assert_non_null(strstr(text.data, "stages:\n  - name: captions"));
+    assert_ok(pfm_recipe_parse(text.data, text.size, "again", NULL, 0, &second, &err));
+    assert_ok(pfm_recipe_compare(first, second, &difference, &err));
+    assert_int_equal(difference.size, 0);
+    assert_ok(pfm_recipe_hash(first, a, &err));
+    assert_ok(pfm_recipe_hash(second, b, &err));
+    assert_string_equal(a, b);
+    pfm_recipe_free(second);
+    assert_ok(parse_with(staged, "stages.0.data.mixture.0.ratio=61", &second, &err));
+    assert_ok(pfm_recipe_hash(second, b, &err));
+    assert_string_not_equal(a, b);
+    assert_ok(pfm_recipe_compare(first, second, &difference, &err));
+    assert_non_null(strstr(difference.data, "stages.0.data.mixture: [{dataset: vqa_rad, path: /rad,"));
+    assert_non_null(strstr(difference.data, "stages.1.data.language: null, not en"));
+    pfm_recipe_free(second);
+    assert_ok(pfm_recipe_copy(first, SIZE_MAX, &second, &err));
+    pfm_recipe_forget_paths(second);
+    assert_null(second->stages[0]->data.mixture[0].path);
+    assert_string_equal(first->stages[0]->data.mixture[0].path, "/rad");
+    assert_ok(pfm_recipe_copy(first, 1, &part, &err));
+    assert_int_equal(part->stage_count, 1);
+    pfm_buffer_clear(&difference);
+    assert_ok(pfm_recipe_compare(part, first, &difference, &err));
+    assert_string_equal(difference.data, "stages: 1, not 2");
+    pfm_recipe_free(part);
+    pfm_recipe_free(first);
+    pfm_recipe_free(second);
+    pfm_buffer_free(&text);
+    pfm_buffer_free(&difference);
+}
+
+#define IN_STAGES(text) "data: {dataset: slake}\nstages:\n  - name: one\n" text "\n"
+
+/* Of epochs and steps the one said last, or nearest, holds; in one place only one may stand. */
+static void test_the_length_of_a_stage(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const struct {
+        const char *text, *set;
+        int steps;
+        double epochs;
+    } cases[] = {{"train: {steps: 9}\n" IN_STAGES("    train: {epochs: 2}"), NULL, 0, 2},
+                 {"train: {epochs: 2}\n" IN_STAGES("    train: {steps: 9}"), NULL, 9, 3},
+                 {IN_STAGES("    train: {steps: 9}"), "stages.0.train.epochs=2", 0, 2},
+                 {IN_STAGES("    train: {epochs: 2}"), "stages.0.train.steps=9", 9, 3},
+                 {"train: {steps: 9}\n" IN_STAGES(""), "train.epochs=2", 0, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pfm_recipe *recipe = NULL;
+        assert_ok(parse_with(cases[i].text, cases[i].set, &recipe, &err));
+        assert_int_equal(recipe->stages[0]->train.steps, cases[i].steps);
+        assert_true(recipe->stages[0]->train.epochs == cases[i].epochs);
+        pfm_recipe_free(recipe);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_smallest),
@@ -213,6 +362,9 @@ int main(void)
                                        cmocka_unit_test(test_written_and_read_again),
                                        cmocka_unit_test(test_a_comma_locale_changes_nothing),
                                        cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_overrides_win_and_the_last_of_them)};
+                                       cmocka_unit_test(test_overrides_win_and_the_last_of_them),
+                                       cmocka_unit_test(test_stages),
+                                       cmocka_unit_test(test_stages_written_and_read_again),
+                                       cmocka_unit_test(test_the_length_of_a_stage)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

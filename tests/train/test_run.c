@@ -78,16 +78,16 @@ static void a_checkpoint_holds_all_that_a_resume_needs(void **state)
     static const char *const messages[] = {"another recipe, seed or precision", "trained on other rows", "validated on other"};
     pfm_progress_state loaded = {0};
     bool found = true;
-    assert_ok(pfm_checkpoint_load(folder, &identity, b.session->model, &loaded, &found, &err));
+    assert_ok(pfm_checkpoint_load(folder, &identity, b.session->model, &loaded, NULL, 0, &found, &err));
     assert_false(found);
-    assert_ok(pfm_checkpoint_save(folder, &identity, a.session->model, &saved, &err));
-    assert_ok(pfm_checkpoint_load(folder, &identity, b.session->model, &loaded, &found, &err));
+    assert_ok(pfm_checkpoint_save(folder, &identity, a.session->model, &saved, NULL, 0, &err));
+    assert_ok(pfm_checkpoint_load(folder, &identity, b.session->model, &loaded, NULL, 0, &found, &err));
     assert_true(found);
     assert_same_parameters(&a, &b, true);
     assert_memory_equal(&loaded, &saved, sizeof saved);
     for (int i = 0; i < 3; i++)
-        assert_error(pfm_checkpoint_load(folder, &others[i], b.session->model, &loaded, &found, &err), PFM_ERROR_MISMATCH,
-                     messages[i]);
+        assert_error(pfm_checkpoint_load(folder, &others[i], b.session->model, &loaded, NULL, 0, &found, &err),
+                     PFM_ERROR_MISMATCH, messages[i]);
     tiny_system_free(&a);
     tiny_system_free(&b);
 }

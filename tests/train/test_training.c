@@ -1,6 +1,6 @@
 /* Whole trainings: the same bits for any number of threads and however often they are broken off, a log without gaps, and
  * errors that lose nothing. */
-#include "tiny_training.h"
+#include "whole_training.h"
 
 #include "base/file.h"
 #include "base/json.h"
@@ -10,67 +10,18 @@
 #include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-enum { NEVER = 1 << 30 };
-
-/* Breaks a training off after so many reported steps: by the flag that a signal would set, or by dying on the spot. */
-typedef struct stopper {
-    volatile int interrupt;
-    int left;
-    bool dies;
-} stopper;
-
-static void watch(void *user, const pfm_progress *progress)
-{
-    stopper *s = user;
-    if (strcmp(progress->task, "training") != 0 || --s->left != 0)
-        return;
-    if (s->dies)
-        raise(SIGKILL);
-    s->interrupt = 1;
-}
 
 static pfm_status train_with(const char *out, int threads, stopper *s, const char *const *sets, int set_count, bool fresh,
                              pfm_error *err)
 {
-    pfm_context *context = NULL;
-    char *json = NULL;
     make_training();
-    const pfm_context_options options = {.threads = threads,
-                                         .seed = 42,
-                                         .precision = PFM_PRECISION_F32,
-                                         .progress = watch,
-                                         .user = s,
-                                         .interrupt = &s->interrupt,
-                                         .home = test_path(test_scratch_folder(), "home")};
-    pfm_status status = pfm_context_create(&options, &context, err);
-    if (status != PFM_OK)
-        return status;
-    const pfm_train_options train = {
-        .recipe = training_recipe(), .data = training_data(), .out = out, .sets = sets, .set_count = set_count, .fresh = fresh};
-    status = pfm_train(context, &train, &json, err);
-    assert_int_equal(status == PFM_OK, json != NULL);
-    free(json);
-    pfm_context_free(context);
-    return status;
+    return train_recipe(training_recipe(), out, threads, s, sets, set_count, fresh, err);
 }
 
 static pfm_status train_plainly(const char *out, const char *const *sets, int set_count, pfm_error *err)
 {
-    stopper s = {.left = NEVER};
+    stopper s = {.left = STOP_NEVER};
     return train_with(out, 2, &s, sets, set_count, false, err);
-}
-
-/* Scratch folders whose names stay valid. */
-static const char *folder_of(const char *name)
-{
-    static char paths[32][256];
-    static int used;
-    assert_true(used < 32);
-    (void)snprintf(paths[used], sizeof paths[0], "%s/%s", test_scratch_folder(), name);
-    return paths[used++];
 }
 
 /* The run that nothing disturbs, made once. */
@@ -85,74 +36,20 @@ static const char *reference(void)
     return folder;
 }
 
-static void assert_same_file(const char *a, const char *b, const char *name)
-{
-    pfm_error err = PFM_ERROR_INIT;
-    pfm_buffer x = {0}, y = {0};
-    assert_ok(pfm_file_read(test_path(a, name), 0, &x, &err));
-    assert_ok(pfm_file_read(test_path(b, name), 0, &y, &err));
-    if (x.size != y.size || memcmp(x.data, y.data, x.size) != 0)
-        fail_msg("%s differs between %s and %s", name, a, b);
-    pfm_buffer_free(&x);
-    pfm_buffer_free(&y);
-}
-
-/* Tensors alone: the progress beside them holds seconds. */
-static void assert_same_tensors(const char *a, const char *b, const char *name)
-{
-    pfm_error err = PFM_ERROR_INIT;
-    pfm_weights *x = NULL, *y = NULL;
-    assert_ok(pfm_weights_open(test_path(a, name), &x, &err));
-    assert_ok(pfm_weights_open(test_path(b, name), &y, &err));
-    assert_int_equal(pfm_weights_count(x), pfm_weights_count(y));
-    for (size_t i = 0; i < pfm_weights_count(x); i++) {
-        const pfm_weight *p = pfm_weights_at(x, i), *q = pfm_weights_find(y, p->name);
-        if (q == NULL || p->bytes != q->bytes || memcmp(p->data, q->data, p->bytes) != 0)
-            fail_msg("%s differs between %s and %s", p->name, a, b);
-    }
-    assert_string_equal(pfm_weights_meta_string(x, "step", NULL), pfm_weights_meta_string(y, "step", NULL));
-    pfm_weights_close(x);
-    pfm_weights_close(y);
-}
-
-/* Steps 1..TRAINING_STEPS, each once; what they say but the time and the memory is what the other log says. */
-static void assert_same_log(const char *a, const char *b)
-{
-    pfm_error err = PFM_ERROR_INIT;
-    json_t *x = NULL, *y = NULL;
-    static const char *const keys[] = {"epoch", "loss", "lr", "grad_norm", "tokens", "samples", "validation_loss"};
-    assert_ok(pfm_json_load_lines(test_path(a, "log.jsonl"), &x, &err));
-    assert_ok(pfm_json_load_lines(test_path(b, "log.jsonl"), &y, &err));
-    assert_int_equal(json_array_size(x), TRAINING_STEPS);
-    assert_int_equal(json_array_size(y), TRAINING_STEPS);
-    for (size_t i = 0; i < TRAINING_STEPS; i++) {
-        const json_t *p = json_array_get(x, i), *q = json_array_get(y, i);
-        assert_int_equal(json_integer_value(json_object_get(p, "step")), i + 1);
-        assert_int_equal(json_integer_value(json_object_get(q, "step")), i + 1);
-        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
-            const json_t *one = json_object_get(p, keys[k]), *other = json_object_get(q, keys[k]);
-            if (one != other && !json_equal(one, other))
-                fail_msg("step %zu: %s differs between %s and %s", i + 1, keys[k], a, b);
-        }
-    }
-    json_decref(x);
-    json_decref(y);
-}
-
 static void assert_same_run(const char *a, const char *b)
 {
     assert_same_file(a, b, "adapter/adapter_model.safetensors");
     assert_same_file(a, b, "adapter/adapter_config.json");
     assert_same_file(a, b, "aligner.safetensors");
     assert_same_tensors(a, b, "checkpoint/state.safetensors");
-    assert_same_log(a, b);
+    assert_same_log(a, b, TRAINING_STEPS);
 }
 
 static void threads_do_not_change_a_run(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    stopper s = {.left = NEVER};
+    stopper s = {.left = STOP_NEVER};
     const char *out = folder_of("one_thread");
     assert_ok(train_with(out, 1, &s, NULL, 0, false, &err));
     assert_same_run(out, reference());
@@ -186,19 +83,8 @@ static void a_killed_run_goes_on_to_the_same_bits(void **state)
     static const int deaths[] = {2, 5, 1, 3}; /* before the first checkpoint, past it, at once, past the next */
     const char *out = folder_of("killed");
     make_training();
-    for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++) {
-        pid_t child = fork();
-        assert_true(child >= 0);
-        if (child == 0) {
-            stopper s = {.left = deaths[i], .dies = true};
-            pfm_error ignored = PFM_ERROR_INIT;
-            (void)!train_with(out, 1, &s, NULL, 0, false, &ignored);
-            _exit(1);
-        }
-        int how = 0;
-        assert_int_equal(waitpid(child, &how, 0), child);
-        assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
-    }
+    for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++)
+        train_and_die(training_recipe(), out, deaths[i]);
     assert_ok(train_plainly(out, NULL, 0, &err));
     assert_same_run(out, reference());
 }
@@ -275,7 +161,7 @@ static void a_folder_of_another_recipe_is_left_alone(void **state)
     assert_error(train_plainly(out, sets, 1, &err), PFM_ERROR_MISMATCH, "peft.rank");
     assert_ok(train_plainly(out, NULL, 0, &err)); /* nothing was lost */
     assert_same_run(out, reference());
-    s = (stopper){.left = NEVER};
+    s = (stopper){.left = STOP_NEVER};
     assert_ok(train_with(out, 2, &s, sets, 1, true, &err)); /* and --fresh begins anew */
     assert_error(train_plainly(out, NULL, 0, &err), PFM_ERROR_MISMATCH, "another recipe");
 }

@@ -42,6 +42,16 @@ static void make_table(void)
     pfm_buffer_free(&text);
 }
 
+static void append_model(pfm_buffer *text)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    assert_ok(pfm_buffer_append_format(
+        text, &err,
+        "model: {vision: '%s/lite0.safetensors', image_size: 64, merge: 1, aligner: concat-linear, language: '%s'}\n"
+        "peft: {method: lora, rank: 4, alpha: 8, dropout: 0.3, targets: [q_proj, v_proj, up_proj]}\n",
+        test_scratch_folder(), tiny_path("llama")));
+}
+
 static void make_pairs(void)
 {
     pfm_error err = PFM_ERROR_INIT;
@@ -68,14 +78,13 @@ static void make_recipe(void)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_buffer text = {0};
-    assert_ok(pfm_buffer_append_format(
-        &text, &err,
-        "model: {vision: '%s/lite0.safetensors', image_size: 64, merge: 1, aligner: concat-linear, language: '%s'}\n"
-        "peft: {method: lora, rank: 4, alpha: 8, dropout: 0.3, targets: [q_proj, v_proj, up_proj]}\n"
+    append_model(&text);
+    assert_ok(pfm_buffer_append_string(
+        &text,
         "data: {dataset: table, group: 3}\n"
         "prompt: {instruction: 'Look at the image and answer: {question}'}\n"
         "train: {epochs: 2.4, batch: 5, learning_rate: 1e-2, warmup_steps: 2, weight_decay: 0.05, checkpoint_every: 3}\n",
-        test_scratch_folder(), tiny_path("llama")));
+        &err));
     assert_ok(pfm_file_write(recipe_path, text.data, text.size, &err));
     pfm_buffer_free(&text);
 }
@@ -93,6 +102,51 @@ void make_training(void)
     make_table();
     make_pairs();
     make_recipe();
+}
+
+static void make_captions(const char *path)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const captions[] = {"a normal chest", "the liver is large", "left lung, a lesion", "nothing new",
+                                           "a heart"};
+    pfm_buffer text = {0};
+    for (int picture = 0; picture < 5; picture++)
+        assert_ok(pfm_buffer_append_format(&text, &err, "{\"image\": \"p%d.png\", \"report\": \"%s\", \"split\": \"train\"}\n",
+                                           picture, captions[picture]));
+    assert_ok(pfm_file_write(path, text.data, text.size, &err));
+    pfm_buffer_free(&text);
+}
+
+const char *staged_recipe(void)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static char path[256], captions[256];
+    pfm_buffer text = {0};
+    make_training();
+    if (path[0] != '\0')
+        return path;
+    (void)snprintf(path, sizeof path, "%s/staged.yaml", test_scratch_folder());
+    (void)snprintf(captions, sizeof captions, "%s/captions.jsonl", test_scratch_folder());
+    make_captions(captions);
+    append_model(&text);
+    assert_ok(pfm_buffer_append_format(
+        &text, &err,
+        "data: {dataset: table, path: '%s', group: 3}\n"
+        "prompt: {instruction: 'Look at the image and answer: {question}'}\n"
+        "train: {epochs: 1.3, batch: 5, learning_rate: 1e-2, warmup_steps: 2, weight_decay: 0.05, checkpoint_every: 3}\n"
+        "stages:\n"
+        "  - name: captions\n"
+        "    trainable: [aligner]\n"
+        "    data:\n"
+        "      mixture:\n"
+        "        - {dataset: table, path: '%s', ratio: 3, instruction: ['[caption] Describe it.', '[caption] What is it?']}\n"
+        "        - {dataset: table, ratio: 1}\n"
+        "    train: {steps: 5, batch: 4}\n"
+        "  - name: questions\n",
+        data_path, captions));
+    assert_ok(pfm_file_write(path, text.data, text.size, &err));
+    pfm_buffer_free(&text);
+    return path;
 }
 
 pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set_count)

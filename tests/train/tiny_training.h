@@ -16,6 +16,11 @@ const char *training_data(void);   /* the table's path; borrowed */
 /* "data.path=TABLE": rows of one to three images, some in the other order, some placed by marks. */
 const char *training_pairs(void);
 
+/* A recipe of two stages on the same pictures, made at the first call: "captions" learns the aligner from a mixture of captions
+ * and questions, "questions" all of it from the table; STAGED_FIRST and STAGED_STEPS steps. */
+const char *staged_recipe(void);
+enum { STAGED_FIRST = 5, STAGED_STEPS = 9 };
+
 /* A trainer ready to step, in f32; sets are overrides, training_pairs() among them or not. */
 pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set_count);
 /* Frees it and its session. */

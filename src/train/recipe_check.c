@@ -1,0 +1,113 @@
+/* What several keys of a recipe must fulfil together, and the values that follow from others. */
+#include "train/recipe_loader.h"
+
+#include "data/dataset.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const recipe_place *own_place(const recipe_loader *state, const recipe_key *key)
+{
+    return &state->place[key - pfm_recipe_keys];
+}
+
+const recipe_place *pfm_recipe_find_place(const recipe_loader *state, const recipe_key *key)
+{
+    const recipe_place *own = own_place(state, key);
+    return own->file == NULL && state->whole != NULL ? own_place(state->whole, key) : own;
+}
+
+static pfm_status refuse_key(const recipe_loader *state, const recipe_key *key, const char *reason, pfm_error *err)
+{
+    const recipe_place *place = pfm_recipe_find_place(state, key);
+    if (place->file == NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s: %s %s", state->name, key->name, reason);
+    return pfm_recipe_refuse(place, key, err, "%s", reason);
+}
+
+pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err)
+{
+    pfm_recipe *recipe = state->recipe;
+    const recipe_place *epochs = own_place(state, KEY("train.epochs")), *steps = own_place(state, KEY("train.steps"));
+    if (epochs->file != NULL && steps->file == NULL)
+        recipe->train.steps = 0; /* a stage says its own length */
+    if (epochs->line > 0 && steps->line > 0 && recipe->train.steps > 0)
+        return pfm_recipe_refuse(steps, KEY("train.steps"), err, "and train.epochs both say how long to train; keep one");
+    if (recipe->train.steps > 0)
+        recipe->train.epochs = strtod(KEY("train.epochs")->initial, NULL);
+    if (pfm_recipe_find_place(state, KEY("train.minimum_learning_rate"))->file == NULL)
+        recipe->train.minimum_learning_rate = 0.05 * recipe->train.learning_rate;
+    recipe->adapts = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
+    return PFM_OK;
+}
+
+static pfm_status check_dataset(const recipe_loader *state, const recipe_key *key, const char *name, pfm_error *err)
+{
+    char reason[200];
+    if (name == NULL)
+        return refuse_key(state, key, "is missing; say which data set this is for", err);
+    if (pfm_dataset_is_known(name))
+        return PFM_OK;
+    (void)snprintf(reason, sizeof reason, "cannot be '%.60s'; there are %s", name, pfm_dataset_names());
+    return refuse_key(state, key, reason, err);
+}
+
+static pfm_status check_data(const recipe_loader *state, pfm_error *err)
+{
+    const pfm_recipe *recipe = state->recipe;
+    pfm_status status = check_dataset(state, KEY("data.dataset"), recipe->data.dataset, err);
+    for (size_t i = 0; status == PFM_OK && i < recipe->data.mixture_count; i++) {
+        if (recipe->data.mixture[i].dataset == NULL)
+            return refuse_key(state, KEY("data.mixture"), "has a member without a dataset; say which it is", err);
+        status = check_dataset(state, KEY("data.mixture"), recipe->data.mixture[i].dataset, err);
+    }
+    return status;
+}
+
+pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
+{
+    const pfm_recipe *recipe = state->recipe;
+    char reason[200];
+    pfm_status status = check_data(state, err);
+    if (status != PFM_OK)
+        return status;
+    int unit = 32 * recipe->model.merge;
+    if (recipe->model.image_size % unit != 0) {
+        (void)snprintf(reason, sizeof reason, "cannot be %d; it is a multiple of %d (32 times model.merge), as %d is",
+                       recipe->model.image_size, unit, (recipe->model.image_size / unit + 1) * unit);
+        return refuse_key(state, KEY("model.image_size"), reason, err);
+    }
+    if (recipe->peft.target_count == 0)
+        return refuse_key(state, KEY("peft.targets"),
+                          "must name at least one layer; peft.method: none trains the aligner alone", err);
+    if (recipe->train.minimum_learning_rate > recipe->train.learning_rate)
+        return refuse_key(state, KEY("train.minimum_learning_rate"), "must not be above train.learning_rate", err);
+    if (recipe->train.warmup_learning_rate > recipe->train.learning_rate)
+        return refuse_key(state, KEY("train.warmup_learning_rate"), "must not be above train.learning_rate", err);
+    if (recipe->train.micro_batch > recipe->train.batch)
+        return refuse_key(state, KEY("train.micro_batch"), "must not be above train.batch", err);
+    bool peft = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
+    if (!peft && !pfm_recipe_trains(recipe, "aligner"))
+        return refuse_key(state, KEY("trainable"), "leaves nothing that trains; name aligner, or peft with a peft.method", err);
+    return PFM_OK;
+}
+
+pfm_status pfm_recipe_check_name(const recipe_loader *state, pfm_error *err)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    const pfm_recipe *whole = state->whole->recipe;
+    const char *name = state->recipe->name;
+    char reason[200];
+    if (name == NULL) {
+        (void)snprintf(reason, sizeof reason, "of stage %zu is missing, as in {name: captions}", whole->stage_count);
+        return refuse_key(state, KEY("name"), reason, err);
+    }
+    if (strspn(name, letters) < strlen(name) || strlen(name) > 64)
+        return refuse_key(state, KEY("name"), "of a stage is at most 64 letters, digits, '-' and '_'", err);
+    for (size_t i = 0; i + 1 < whole->stage_count; i++) {
+        if (strcmp(whole->stages[i]->name, name) == 0)
+            return refuse_key(state, KEY("name"), "is that of another stage; each has its own", err);
+    }
+    return PFM_OK;
+}
