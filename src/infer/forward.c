@@ -190,7 +190,7 @@ static pfm_status run_language(part *p, pfm_error *err)
     if (p->options->adapter != NULL)
         PFM_TRY(pfm_run_load_adapter(p->options->adapter, model, err));
     pfm_op_environment env = {
-        .context = p->context, .kernels = p->context->kernels, .act = model->act, .span_count = 1, .most_keys = (int32_t)count};
+        .context = p->context, .kernels = p->context->kernels, .act = model->act, .most_keys = (int32_t)count};
     PFM_TRY(pfm_executor_create(graph.graph, &env, p->options->grad ? graph.language.logits : PFM_NO_VALUE, &executor, err));
     pfm_sequence row = {.ids = sequence, .count = (size_t)count, .answer = (size_t)count};
     pfm_pack_options pack_options = {.share = true, .inference = true};

@@ -117,7 +117,6 @@ static pfm_status prepare(generator *g, pfm_error *err)
     pfm_op_environment env = {.context = g->session->context,
                               .kernels = g->session->context->kernels,
                               .act = g->model->act,
-                              .span_count = 2 * (int32_t)most_rows,
                               .most_keys = (int32_t)most_keys};
     PFM_TRY(pfm_executor_create(g->graph.graph, &env, PFM_NO_VALUE, &g->executor, err));
     PFM_TRY(create_kv(g, most_keys, err));

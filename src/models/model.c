@@ -187,10 +187,10 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
     if (graph->language.targets != PFM_NO_VALUE)
         pfm_executor_bind(executor, graph->language.targets, pack->targets);
     pfm_op_environment *env = pfm_executor_environment(executor);
-    env->spans = pack->spans;
-    env->span_count = (int32_t)pack->span_count;
-    env->roots = pack->roots;
-    env->root_count = (int32_t)pack->root_count;
+    env->attention[PFM_ATTENTION_SEQUENCE] = (pfm_attention_set){.spans = pack->spans,
+                                                                 .span_count = (int32_t)pack->span_count,
+                                                                 .roots = pack->roots,
+                                                                 .root_count = (int32_t)pack->root_count};
     env->most_keys = pack->most_keys;
 done:
     return status;

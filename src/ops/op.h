@@ -56,6 +56,22 @@ typedef struct pfm_kv_store {
     const int32_t *rows; /* where this step's tokens go, one row a token */
 } pfm_kv_store;
 
+/* Which attention of a graph is meant. All that are of one sort read the same spans. */
+typedef enum pfm_attention_sort {
+    PFM_ATTENTION_SEQUENCE, /* the tokens among themselves: the only sort that a key-value store serves */
+    PFM_ATTENTION_QUERIES,  /* an image's learned queries among themselves */
+    PFM_ATTENTION_FEATURES, /* an image's learned queries over its features */
+    PFM_ATTENTION_SORTS
+} pfm_attention_sort;
+
+/* Who sees which keys in one sort of attention. */
+typedef struct pfm_attention_set {
+    const pfm_attention_span *spans;
+    int32_t span_count;
+    const int32_t *roots; /* [root_count + 1]: spans of root r are roots[r] .. roots[r+1]-1; key rows ascend with the roots */
+    int32_t root_count;
+} pfm_attention_set;
+
 /* What holds for one run of the whole graph. */
 typedef struct pfm_op_environment {
     pfm_context *context;
@@ -64,11 +80,8 @@ typedef struct pfm_op_environment {
     bool training;        /* dropout is on, and the loss prepares its gradient */
     uint64_t dropout_key; /* of this seed and step */
     float loss_scale;     /* the loss is this times the sum over answer tokens */
-    const pfm_attention_span *spans;
-    int32_t span_count;
-    const int32_t *roots; /* [root_count + 1]: spans of root r are roots[r] .. roots[r+1]-1 */
-    int32_t root_count;
-    int32_t most_keys;      /* that one query sees */
+    pfm_attention_set attention[PFM_ATTENTION_SORTS];
+    int32_t most_keys;      /* that one token of the sequence sees */
     const pfm_kv_store *kv; /* NULL: keys and values are those of this step's tokens */
 } pfm_op_environment;
 
@@ -80,6 +93,8 @@ typedef struct pfm_op_attributes {
     float probability;                 /* dropout */
     uint32_t place;                    /* dropout: which place of the model draws */
     int32_t layer;                     /* attention: which layer of the key-value store */
+    pfm_attention_sort attention;      /* attention: whose spans */
+    int32_t most_keys;                 /* attention: that one query sees; the sequence's are the environment's */
     int32_t heads, kv_heads, head_dim; /* attention, rope; layernorm: head_dim columns are normed together, 0: the row */
     pfm_activation activation;         /* activate */
     pfm_storage output;                /* linear */

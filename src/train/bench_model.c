@@ -121,7 +121,6 @@ static pfm_status prepare(bench_model *b, bool training, pfm_error *err)
                               .act = b->model->act,
                               .training = training,
                               .dropout_key = 1,
-                              .span_count = (int32_t)b->pack.span_count,
                               .most_keys = b->pack.key_row_count};
     PFM_TRY(pfm_executor_create(b->graph.graph, &env, training ? b->graph.language.loss : PFM_NO_VALUE, &b->executor, err));
     PFM_TRY(pfm_bench_numbers(b->model->act, (size_t)(visual * b->model->visual_width), &b->features, err));

@@ -97,7 +97,6 @@ static pfm_status plan_memory(estimate *e, pfm_error *err)
                               .kernels = e->context->kernels,
                               .act = e->model->act,
                               .training = true,
-                              .span_count = (int32_t)e->tokens,
                               .most_keys = (int32_t)e->tokens};
     PFM_TRY(pfm_plan_create(e->graph.graph, &env, e->graph.language.loss, &e->plan, err));
 done:

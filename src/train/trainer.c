@@ -189,7 +189,6 @@ static pfm_status create_executor(pfm_trainer *trainer, pfm_error *err)
                               .kernels = model->context->kernels,
                               .act = model->act,
                               .training = true,
-                              .span_count = 2 * (int32_t)trainer->sizes.rows,
                               .most_keys = (int32_t)trainer->sizes.tokens};
     return pfm_executor_create(trainer->graph.graph, &env, trainer->graph.language.loss, &trainer->executor, err);
 }

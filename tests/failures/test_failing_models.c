@@ -18,11 +18,8 @@ static pfm_status build(pfm_model *model, pfm_model_graph *graph, pfm_executor *
     const int64_t capacity[PFM_DIM_COUNT] = {
         [PFM_DIM_TOKENS] = 256, [PFM_DIM_ANSWERS] = 64, [PFM_DIM_VISUAL] = TINY_IMAGES * model->visual_tokens};
     pfm_status status = pfm_model_build(model, capacity, true, false, graph, err);
-    pfm_op_environment env = {.context = model->context,
-                              .kernels = model->context->kernels,
-                              .act = model->act,
-                              .span_count = 2 * TINY_ROWS,
-                              .most_keys = 256};
+    pfm_op_environment env = {
+        .context = model->context, .kernels = model->context->kernels, .act = model->act, .most_keys = 256};
     if (status == PFM_OK)
         status = pfm_executor_create(graph->graph, &env, graph->language.loss, executor, err);
     return status;

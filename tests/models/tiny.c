@@ -189,8 +189,7 @@ void tiny_system_create(pfm_context *context, bool training, const char *const *
     assert_ok(pfm_model_build(model, capacity, training, false, &out->graph, &err));
     assert_ok(pfm_session_load_weights(out->session, &err));
     tiny_set_weights(out->session, out->session->model->hook != NULL);
-    pfm_op_environment env = {
-        .context = context, .kernels = context->kernels, .act = model->act, .span_count = 32, .most_keys = 512};
+    pfm_op_environment env = {.context = context, .kernels = context->kernels, .act = model->act, .most_keys = 512};
     assert_ok(
         pfm_executor_create(out->graph.graph, &env, training ? out->graph.language.loss : PFM_NO_VALUE, &out->executor, &err));
     size_t values = (size_t)(model->visual_tokens * model->visual_width), size = pfm_act_size(model->act);
