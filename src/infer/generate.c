@@ -29,7 +29,7 @@ typedef struct generator {
     pfm_executor *executor;
     pfm_kv_store kv;
     pfm_block kv_memory;
-    void *visual; /* act [most visual rows of a batch, visual_width] */
+    void *visual; /* act [most images of a batch * feature_rows, visual_width] */
     pfm_pack pack;
     pfm_sequence *sequences;
     int32_t *ids;
@@ -120,7 +120,7 @@ static pfm_status prepare(generator *g, pfm_error *err)
                               .most_keys = (int32_t)most_keys};
     PFM_TRY(pfm_executor_create(g->graph.graph, &env, PFM_NO_VALUE, &g->executor, err));
     PFM_TRY(create_kv(g, most_keys, err));
-    PFM_TRY(pfm_allocate((size_t)(visual * g->model->visual_width), pfm_act_size(g->model->act), &g->visual, err));
+    PFM_TRY(pfm_allocate(most_images, pfm_model_image_bytes(g->model), &g->visual, err));
     PFM_TRY(pfm_allocate(most_rows, sizeof *g->best, &g->best, err));
     PFM_TRY(pfm_allocate(most_rows, sizeof *g->chosen, &g->chosen, err));
 done:
@@ -138,7 +138,7 @@ static pfm_status read_images(generator *g, size_t begin, size_t end, int64_t *v
     for (size_t i = begin; i < end; i++) {
         for (size_t k = 0; begins_group(g, begin, i) && k < g->requests[i].question.images; k++) {
             PFM_TRY(g->options->features(g->options->user, i, k, features, err));
-            char *to = (char *)g->visual + (size_t)(*visual_rows * g->model->visual_width) * pfm_act_size(g->model->act);
+            char *to = (char *)g->visual + (size_t)(*visual_rows / g->model->visual_tokens) * pfm_model_image_bytes(g->model);
             PFM_TRY(pfm_model_arrange(g->model, features, to, err));
             *visual_rows += g->model->visual_tokens;
         }

@@ -12,7 +12,13 @@ enum {
     PFM_USE_VALUES = 8    /* f32 values: vectors */
 };
 
-typedef enum pfm_initial { PFM_INITIAL_LOADED, PFM_INITIAL_ZERO, PFM_INITIAL_UNIFORM, PFM_INITIAL_NORMAL } pfm_initial;
+typedef enum pfm_initial {
+    PFM_INITIAL_LOADED,
+    PFM_INITIAL_ZERO,
+    PFM_INITIAL_ONE,
+    PFM_INITIAL_UNIFORM,
+    PFM_INITIAL_NORMAL
+} pfm_initial;
 
 typedef struct pfm_parameter {
     char *name; /* the Hugging Face name, "model.layers.0.self_attn.q_proj.weight" */
@@ -20,7 +26,7 @@ typedef struct pfm_parameter {
     unsigned uses;
     bool trainable, decays; /* decays: weight decay applies (not to biases and norms) */
     pfm_initial initial;
-    double initial_scale; /* UNIFORM: the bound; NORMAL: the standard deviation */
+    double initial_scale; /* UNIFORM: the bound; NORMAL: the standard deviation, 0: the model chooses */
     pfm_operand operand;
     float *values, *gradient, *moment1, *moment2; /* trained: all four (the last three only while training) */
     void *rows, *packed_forward, *packed_backward, *quantised;

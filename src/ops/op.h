@@ -20,10 +20,11 @@ typedef enum pfm_storage {
 } pfm_storage;
 
 typedef enum pfm_dim {
-    PFM_DIM_FIXED,   /* the number of rows is part of the graph */
-    PFM_DIM_TOKENS,  /* of the packed sequence */
-    PFM_DIM_ANSWERS, /* positions whose next token is predicted */
-    PFM_DIM_VISUAL,  /* rows of image features */
+    PFM_DIM_FIXED,    /* the number of rows is part of the graph */
+    PFM_DIM_TOKENS,   /* of the packed sequence */
+    PFM_DIM_ANSWERS,  /* positions whose next token is predicted */
+    PFM_DIM_VISUAL,   /* visual tokens of all images */
+    PFM_DIM_FEATURES, /* rows of image features that an aligner reads */
     PFM_DIM_COUNT
 } pfm_dim;
 

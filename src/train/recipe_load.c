@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/try.h"
 #include "data/dataset.h"
+#include "models/aligner/aligner.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -260,6 +261,21 @@ static pfm_status refuse_key(loader *state, const recipe_key *key, const char *r
     return pfm_recipe_refuse(&place, key, err, "%s", reason);
 }
 
+/* What joins neighbours when the recipe does not say depends on the aligner; an aligner that nobody knows is the model's to
+ * refuse. */
+static pfm_status check_aligner(loader *state, pfm_error *err)
+{
+    pfm_recipe *recipe = state->recipe;
+    const pfm_aligner *aligner;
+    const recipe_key *merge = KEY("model.merge");
+    int rows, columns;
+    if (place_of(state, merge)->file == NULL && pfm_aligner_find(recipe->model.aligner, &aligner, NULL) == PFM_OK)
+        return set_from_text(state, merge, aligner->merge, err);
+    if (pfm_aligner_parse_merge(recipe->model.merge, &rows, &columns, NULL) != PFM_OK)
+        return refuse_key(state, merge, "is rows x columns of neighbours: 2 for 2 x 2, 1x4 for four of a row, at most 16", err);
+    return PFM_OK;
+}
+
 static pfm_status check_together(loader *state, pfm_error *err)
 {
     pfm_recipe *recipe = state->recipe;
@@ -270,12 +286,9 @@ static pfm_status check_together(loader *state, pfm_error *err)
         (void)snprintf(reason, sizeof reason, "cannot be '%.60s'; there are %s", recipe->data.dataset, pfm_dataset_names());
         return refuse_key(state, KEY("data.dataset"), reason, err);
     }
-    int unit = 32 * recipe->model.merge;
-    if (recipe->model.image_size % unit != 0) {
-        (void)snprintf(reason, sizeof reason, "cannot be %d; it is a multiple of %d (32 times model.merge), as %d is",
-                       recipe->model.image_size, unit, (recipe->model.image_size / unit + 1) * unit);
-        return refuse_key(state, KEY("model.image_size"), reason, err);
-    }
+    pfm_status status = check_aligner(state, err);
+    if (status != PFM_OK)
+        return status;
     if (recipe->peft.target_count == 0)
         return refuse_key(state, KEY("peft.targets"),
                           "must name at least one layer; peft.method: none trains the aligner alone", err);

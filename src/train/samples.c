@@ -70,9 +70,8 @@ static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *sampl
     pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
     const pfm_row *shown = &samples->dataset->rows[row];
-    size_t image_size = (size_t)(model->visual_tokens * model->visual_width) * pfm_act_size(model->act);
-    char *to = (char *)batch->visual + (size_t)(first_visual * model->visual_width) * pfm_act_size(model->act);
-    for (size_t k = 0; k < shown->image_count; k++, to += image_size) {
+    char *to = (char *)batch->visual + (size_t)(first_visual / model->visual_tokens) * pfm_model_image_bytes(model);
+    for (size_t k = 0; k < shown->image_count; k++, to += pfm_model_image_bytes(model)) {
         PFM_TRY(pfm_feature_store_read(samples->features, (size_t)shown->images[k].index, features, err));
         PFM_TRY(pfm_model_arrange(model, features, to, err));
     }
@@ -86,11 +85,11 @@ static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples
     pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
     float *features = NULL;
-    size_t bytes = (size_t)(batch->visual_rows * model->visual_width) * pfm_act_size(model->act);
+    size_t bytes = (size_t)(batch->visual_rows / model->visual_tokens) * pfm_model_image_bytes(model);
+    int64_t visual = 0;
     PFM_TRY(pfm_array_reserve(&batch->visual, &batch->visual_capacity, bytes, 1, err));
     PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels,
                          sizeof *features, &features, err));
-    int64_t visual = 0;
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && groups[i] == groups[i - 1])
             continue;

@@ -16,7 +16,7 @@ typedef struct pfm_session {
     pfm_vision *vision; /* NULL until pfm_session_load_vision */
     bool loaded;        /* the weights are there */
     char *run;          /* the run's folder, or NULL for a bare recipe */
-    char *language_path, *vision_path;
+    char *language_path, *vision_path, *aligner_path;
 } pfm_session;
 
 /* The recipe's PEFT method. */

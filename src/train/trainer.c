@@ -223,7 +223,8 @@ pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err)
         PFM_TRY(pfm_dataset_hash(trainer->validate_set, trainer->identity.validate, err));
     }
     pfm_vision_rest(trainer->session->vision);
-    PFM_TRY(normalise_features(trainer, err));
+    if (trainer->session->model->normalise)
+        PFM_TRY(normalise_features(trainer, err));
     PFM_TRY(pfm_session_load_weights(trainer->session, err));
     PFM_TRY(create_executor(trainer, err));
 done:

@@ -203,6 +203,25 @@ static void a_killed_run_goes_on_to_the_same_bits(void **state)
     assert_same_run(out, reference());
 }
 
+/* Learned queries, two sorts of attention more, features as they are. */
+static void a_qformer_goes_on_to_the_same_bits(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const sets[] = {"model.aligner=qformer",  "model.normalise=false", "qformer.layers=2",
+                                       "qformer.hidden=16",      "qformer.heads=2",       "qformer.queries=3",
+                                       "qformer.intermediate=24"};
+    enum { SETS = sizeof sets / sizeof *sets };
+    char whole[256], stopped[256];
+    (void)snprintf(whole, sizeof whole, "%s", folder_of("qformer_whole"));
+    (void)snprintf(stopped, sizeof stopped, "%s", folder_of("qformer_stopped"));
+    stopper s = {.left = 4};
+    assert_ok(train_plainly(whole, sets, SETS, &err));
+    assert_error(train_with(stopped, 1, &s, sets, SETS, false, &err), PFM_ERROR_INTERRUPTED, "stopped after step 4");
+    assert_ok(train_plainly(stopped, sets, SETS, &err));
+    assert_same_run(stopped, whole);
+}
+
 static void a_torn_line_of_the_log_is_written_again(void **state)
 {
     (void)state;
@@ -392,6 +411,7 @@ int main(void)
         cmocka_unit_test(threads_do_not_change_a_run),
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_bits),
         cmocka_unit_test(a_killed_run_goes_on_to_the_same_bits),
+        cmocka_unit_test(a_qformer_goes_on_to_the_same_bits),
         cmocka_unit_test(a_torn_line_of_the_log_is_written_again),
         cmocka_unit_test(packing_does_not_change_what_is_learned),
         cmocka_unit_test(something_is_learned),
