@@ -79,6 +79,57 @@ class QFormer(torch.nn.Module):
         return self.last(out) if self.double else self.proj(out)
 
 
+GATED = ['attn.norm.weight', 'attn.norm.bias', 'attn.norm_visual.weight', 'attn.norm_visual.bias', 'attn.to_q.weight', 'attn.to_k.weight',
+         'attn.to_v.weight', 'attn.to_out.weight', 'attn_gate', 'ff.norm.weight', 'ff.norm.bias', 'ff.linear_1.weight', 'ff.linear_2.weight', 'ff_gate']
+GATED_HEADS, GATED_DIM, IMAGE_OF = 2, 4, [0, 0, 0, 0, 0, 1, 1, 1, -1]  # of each token; the last one sees no image
+
+
+class Gated(torch.nn.Module):
+    """Flamingo's gated cross-attention and feed-forward, over all rows of a token's image."""
+
+    def __init__(self):
+        super().__init__()
+        inner = GATED_HEADS * GATED_DIM
+        self.proj = linear(CHANNELS, HIDDEN, 500)
+        self.attn = torch.nn.ModuleDict(dict(norm=torch.nn.LayerNorm(HIDDEN), norm_visual=torch.nn.LayerNorm(HIDDEN),
+                                             to_q=torch.nn.Linear(HIDDEN, inner, bias=False), to_k=torch.nn.Linear(HIDDEN, inner, bias=False),
+                                             to_v=torch.nn.Linear(HIDDEN, inner, bias=False), to_out=torch.nn.Linear(inner, HIDDEN, bias=False)))
+        self.ff = torch.nn.ModuleDict(dict(norm=torch.nn.LayerNorm(HIDDEN), linear_1=torch.nn.Linear(HIDDEN, 4 * HIDDEN, bias=False),
+                                           linear_2=torch.nn.Linear(4 * HIDDEN, HIDDEN, bias=False)))
+        self.attn_gate, self.ff_gate = torch.nn.Parameter(torch.zeros(1)), torch.nn.Parameter(torch.zeros(1))
+        for i, name in enumerate(GATED):
+            p = self.get_parameter(name)
+            base = 0.5 if name.endswith('gate') else 1 if p.ndim == 1 and name.endswith('weight') else 0
+            p.data = base + torch.from_numpy(0.25 * spread(800 + i, *p.shape))
+
+    def attention(self, hidden, visual):
+        heads = lambda x: x.view(-1, GATED_HEADS, GATED_DIM).transpose(0, 1)
+        media = self.attn['norm_visual'](visual)
+        q, k, v = heads(self.attn['to_q'](self.attn['norm'](hidden))), heads(self.attn['to_k'](media)), heads(self.attn['to_v'](media))
+        image = torch.tensor(IMAGE_OF)
+        mask = image[:, None] == torch.arange(IMAGES).repeat_interleave(GRID * GRID)[None]
+        sees = image >= 0
+        mixed = torch.zeros(GATED_HEADS, len(image), GATED_DIM)
+        mixed[:, sees] = torch.nn.functional.scaled_dot_product_attention(q[:, sees], k, v, attn_mask=mask[sees])
+        return self.attn['to_out'](mixed.transpose(0, 1).reshape(len(image), -1))
+
+    def forward(self, hidden, features):
+        hidden = hidden + torch.tanh(self.attn_gate) * self.attention(hidden, self.proj(features))
+        ff = self.ff['linear_2'](torch.nn.functional.gelu(self.ff['linear_1'](self.ff['norm'](hidden))))
+        return hidden + torch.tanh(self.ff_gate) * ff
+
+
+def run_gated(out):
+    module = Gated()
+    features = torch.from_numpy(np.concatenate([spread(600 + i, GRID * GRID, CHANNELS) for i in range(IMAGES)])).requires_grad_()
+    hidden = torch.from_numpy(spread(701, len(IMAGE_OF), HIDDEN)).requires_grad_()
+    y = module(hidden, features)
+    y.backward(torch.from_numpy(spread(700, *y.shape)))
+    out['gated.hidden'], out['gated.grad_hidden'], out['gated.grad_in'] = y.detach().numpy(), hidden.grad.numpy(), features.grad.numpy()
+    for name, p in module.named_parameters():
+        out[f'gated.{name}.grad'] = p.grad.numpy()
+
+
 def run(name, module, out):
     features = torch.from_numpy(np.stack([spread(600 + i, GRID * GRID, CHANNELS) for i in range(IMAGES)])).requires_grad_()
     visual = module(features)
@@ -103,6 +154,7 @@ def main():
     run('qformer-double-linear', QFormer(True), double)
     # the Q-Former is the same one: what stands behind it and the features say enough
     out.update({n: t for n, t in double.items() if '.qformer.' not in n and 'query_tokens' not in n})
+    run_gated(out)
     save_file({n: np.ascontiguousarray(t) for n, t in out.items()}, os.path.join(OUT, 'aligners.safetensors'))
     weights = {'qformer.' + n: p for n, p in former.qformer.named_parameters()} | {'query_tokens': former.query_tokens}
     save_file({n: np.ascontiguousarray(p.detach().numpy()) for n, p in weights.items()}, os.path.join(OUT, 'qformer.safetensors'))

@@ -37,6 +37,7 @@ static pfm_status shape_images(pfm_model *model, const pfm_model_options *option
                                        .inner = options->aligner_inner,
                                        .hidden = model->language.hidden,
                                        .qformer = options->qformer,
+                                       .gated = options->gated,
                                        .pretrained = options->aligner_weights != NULL};
     PFM_TRY(pfm_aligner_parse_merge(options->merge, &model->shape.merge_rows, &model->shape.merge_columns, err));
     PFM_TRY(pfm_aligner_check(model->aligner, &model->shape, err));
@@ -46,6 +47,7 @@ static pfm_status shape_images(pfm_model *model, const pfm_model_options *option
     if (options->aligner_weights != NULL)
         PFM_TRY(pfm_string_copy(options->aligner_weights, &model->aligner_weights, err));
     model->visual_tokens = pfm_aligner_tokens(model->aligner, &model->shape);
+    model->sequence_tokens = model->aligner->block == NULL ? model->visual_tokens : 0;
     model->feature_rows = pfm_aligner_rows(&model->shape);
     model->visual_width = pfm_aligner_width(&model->shape);
     PFM_TRY(pfm_allocate((size_t)model->visual_width, sizeof *model->mean, &model->mean, err));
@@ -105,6 +107,7 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
 {
     pfm_status status = PFM_OK;
     pfm_builder builder = {.hook = model->hook};
+    pfm_aligner_blocks blocks;
     int64_t room[PFM_DIM_COUNT];
     memcpy(room, capacity, sizeof room);
     room[PFM_DIM_FEATURES] = capacity[PFM_DIM_VISUAL] / model->visual_tokens * model->feature_rows;
@@ -122,7 +125,16 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
         PFM_TRY(pfm_aligner_build(model->aligner, &builder, &model->shape, out->features, &out->aligner, &out->language.visual,
                                   err));
     }
+    const bool beside = !bound_visual && model->aligner->block != NULL;
+    pfm_aligner_blocks_start(&blocks, model->aligner, &model->shape, out->language.visual);
+    if (beside) {
+        builder.aligner = &blocks.hook;
+        out->language.visual = PFM_NO_VALUE; /* none in the sequence */
+    }
     PFM_TRY(pfm_language_build(&builder, &model->language, with_loss, &out->language, err));
+    if (beside && blocks.count == 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "the aligner %s found no block to act before: gated.every is %d, the language model has %d",
+                 model->aligner->name, model->shape.gated.every, model->language.layers);
 done:
     if (status != PFM_OK)
         pfm_model_graph_free(out);
@@ -222,6 +234,10 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
                                                                  .span_count = (int32_t)pack->span_count,
                                                                  .roots = pack->roots,
                                                                  .root_count = (int32_t)pack->root_count};
+    env->attention[PFM_ATTENTION_IMAGES] = (pfm_attention_set){.spans = pack->image_spans,
+                                                               .span_count = (int32_t)pack->span_count,
+                                                               .roots = pack->image_roots,
+                                                               .root_count = (int32_t)pack->image_root_count};
     env->most_keys = pack->most_keys;
 done:
     return status;

@@ -18,6 +18,7 @@ typedef struct pfm_model_options {
     const char *merge;        /* neighbours that become one of its rows, "2" or "1x4" */
     int64_t aligner_inner;    /* double-linear: the width between its layers */
     pfm_qformer_shape qformer;
+    pfm_gated_shape gated;
     const char *aligner_weights;       /* the file that it starts from, not opened before loading; NULL: it is drawn */
     bool normalise;                    /* the training features' mean and deviation are taken out */
     const char *language_path;         /* weights of the language model, a file or folder; NULL: shapes alone, by config */
@@ -37,6 +38,7 @@ typedef struct pfm_model {
     const pfm_aligner *aligner;
     pfm_aligner_shape shape;
     int64_t visual_tokens;              /* of one image */
+    int64_t sequence_tokens;            /* how many of them stand in the sequence: all, or none */
     int64_t feature_rows, visual_width; /* of one image, as the aligner reads it */
     pfm_language_config language;
     pfm_tokenizer *tokenizer;

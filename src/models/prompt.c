@@ -117,7 +117,7 @@ static pfm_status encode_content(const pfm_model *model, const char *content, si
         PFM_TRY(pfm_tokenizer_encode(model->tokenizer, content + begin, end - begin, false, ids, err));
         if (end == length)
             break;
-        for (int64_t i = 0; i < model->visual_tokens; i++)
+        for (int64_t i = 0; i < model->sequence_tokens; i++)
             PFM_TRY(pfm_ids_append(ids, -1 - first_visual++, err));
         begin = end + strlen(image_mark);
     }

@@ -39,7 +39,25 @@ static const pfm_attention_set *set_of(const pfm_op_call *call) { return &call->
 
 static const pfm_kv_store *store_of(const pfm_op_call *call)
 {
-    return call->attributes.attention == PFM_ATTENTION_SEQUENCE ? call->env->kv : NULL;
+    const pfm_attention_sort sort = call->attributes.attention;
+    return sort == PFM_ATTENTION_SEQUENCE ? call->env->kv : sort == PFM_ATTENTION_IMAGES ? call->env->image_kv : NULL;
+}
+
+/* A row without an image has nothing to look at; what it takes from there is zero. */
+static bool sees_nothing(const pfm_attention_span *span)
+{
+    size_t seen = pfm_attention_span_seen(span, (size_t)span->q_begin);
+    for (int32_t i = 0; i < span->ancestors; i++)
+        seen += (size_t)(span->ancestor_end[i] - span->ancestor_begin[i]);
+    return seen == 0;
+}
+
+/* Zeroes the columns from `column` on, head_dim of them, of a span's rows of q's shape. */
+static void clear_rows(const pfm_op_call *call, const pfm_attention_span *span, void *from, size_t column)
+{
+    const size_t size = pfm_act_size(call->env->act), row = (size_t)call->in[0].columns * size;
+    for (int32_t r = span->q_begin; r < span->q_end; r++)
+        memset((char *)from + (size_t)r * row + column * size, 0, (size_t)call->attributes.head_dim * size);
 }
 
 /* The head's view of the tensors; head is a query head. */
@@ -75,20 +93,25 @@ static void forward_item(void *user, int item, int thread)
     const pfm_op_attributes *a = &call->attributes;
     int per_group = a->heads / a->kv_heads, span = item / a->kv_heads, group = item % a->kv_heads;
     for (int head = group * per_group; head < (group + 1) * per_group; head++) {
+        const pfm_attention_span *seen = &set_of(call)->spans[span];
         pfm_attention_head view = head_view(call, head, thread);
-        call->env->kernels->attention[call->env->act](&view, &set_of(call)->spans[span]);
+        if (sees_nothing(seen))
+            clear_rows(call, seen, call->out[0].data, (size_t)head * (size_t)a->head_dim);
+        else
+            call->env->kernels->attention[call->env->act](&view, seen);
     }
 }
 
 static void store_rows(const pfm_op_call *call, int64_t begin, int64_t end)
 {
-    const pfm_kv_store *kv = call->env->kv;
+    const pfm_kv_store *kv = store_of(call);
     size_t size = pfm_act_size(call->env->act), row = kv->columns * size;
     char *keys = (char *)kv->keys + (size_t)call->attributes.layer * kv->layer_stride * size;
     char *values = (char *)kv->values + (size_t)call->attributes.layer * kv->layer_stride * size;
     for (int64_t t = begin; t < end; t++) {
-        memcpy(keys + (size_t)kv->rows[t] * row, (const char *)call->in[1].data + (size_t)t * row, row);
-        memcpy(values + (size_t)kv->rows[t] * row, (const char *)call->in[2].data + (size_t)t * row, row);
+        const size_t to = kv->rows != NULL ? (size_t)kv->rows[t] : (size_t)t;
+        memcpy(keys + to * row, (const char *)call->in[1].data + (size_t)t * row, row);
+        memcpy(values + to * row, (const char *)call->in[2].data + (size_t)t * row, row);
     }
 }
 
@@ -135,16 +158,18 @@ static void write_gradient(const pfm_op_call *call, const float *from, int input
     }
 }
 
-/* The lowest key row that a root's spans see; `otherwise` where they see none. */
+/* The lowest key row that the spans from a root on see, as key rows ascend with the roots; `otherwise` where they see none. */
 static int64_t lowest_key(const pfm_attention_set *set, int32_t root, int64_t otherwise)
 {
     int64_t lowest = otherwise;
-    for (int32_t s = set->roots[root]; s < set->roots[root + 1]; s++) {
-        const pfm_attention_span *span = &set->spans[s];
-        if (pfm_attention_span_seen(span, (size_t)span->q_begin) > 0 && span->own_begin < lowest)
-            lowest = span->own_begin;
-        for (int32_t i = 0; i < span->ancestors; i++)
-            lowest = span->ancestor_begin[i] < lowest ? span->ancestor_begin[i] : lowest;
+    for (; root < set->root_count && lowest == otherwise; root++) {
+        for (int32_t s = set->roots[root]; s < set->roots[root + 1]; s++) {
+            const pfm_attention_span *span = &set->spans[s];
+            if (pfm_attention_span_seen(span, (size_t)span->q_begin) > 0 && span->own_begin < lowest)
+                lowest = span->own_begin;
+            for (int32_t i = 0; i < span->ancestors; i++)
+                lowest = span->ancestor_begin[i] < lowest ? span->ancestor_begin[i] : lowest;
+        }
     }
     return lowest;
 }
@@ -171,6 +196,10 @@ static void backward_item(void *user, int item, int thread)
     size_t size = pfm_act_size(env->act);
     for (const pfm_attention_span *span = first; span <= last; span++) {
         for (int head = group * per_group; head < (group + 1) * per_group; head++) {
+            if (sees_nothing(span)) {
+                clear_rows(call, span, query_gradient(call), (size_t)head * dim);
+                continue;
+            }
             pfm_attention_head view = head_view(call, head, thread);
             view.dout = (const char *)call->dout[0].data + (size_t)head * dim * size;
             view.dq = query_gradient(call) + (size_t)head * dim * size;

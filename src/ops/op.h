@@ -54,14 +54,15 @@ typedef struct pfm_kv_store {
     void *keys, *values;
     size_t layer_stride; /* in elements */
     size_t columns;
-    const int32_t *rows; /* where this step's tokens go, one row a token */
+    const int32_t *rows; /* where this step's tokens go, one row a token; NULL: in order */
 } pfm_kv_store;
 
 /* Which attention of a graph is meant. All that are of one sort read the same spans. */
 typedef enum pfm_attention_sort {
-    PFM_ATTENTION_SEQUENCE, /* the tokens among themselves: the only sort that a key-value store serves */
+    PFM_ATTENTION_SEQUENCE, /* the tokens among themselves */
     PFM_ATTENTION_QUERIES,  /* an image's learned queries among themselves */
     PFM_ATTENTION_FEATURES, /* an image's learned queries over its features */
+    PFM_ATTENTION_IMAGES,   /* the tokens over their images' visual tokens, which stand beside the sequence */
     PFM_ATTENTION_SORTS
 } pfm_attention_sort;
 
@@ -82,8 +83,9 @@ typedef struct pfm_op_environment {
     uint64_t dropout_key; /* of this seed and step */
     float loss_scale;     /* the loss is this times the sum over answer tokens */
     pfm_attention_set attention[PFM_ATTENTION_SORTS];
-    int32_t most_keys;      /* that one token of the sequence sees */
-    const pfm_kv_store *kv; /* NULL: keys and values are those of this step's tokens */
+    int32_t most_keys;            /* that one token of the sequence sees */
+    const pfm_kv_store *kv;       /* NULL: keys and values are those of this step's tokens */
+    const pfm_kv_store *image_kv; /* the same for those of the images; a step without visual tokens reads what is there */
 } pfm_op_environment;
 
 enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };

@@ -28,6 +28,9 @@ typedef struct pfm_recipe {
         bool frozen;
     } qformer; /* sizes of the aligners that have one */
     struct {
+        int every, heads, head_dim;
+    } gated; /* sizes of gated-cross-attention */
+    struct {
         char *method; /* "lora" or "none" */
         int rank;
         double alpha, dropout;

@@ -58,6 +58,10 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("qformer.cross_every", qformer.cross_every, "2", 1, 1000, "of so many layers the first looks at the image"),
     BOOLEAN("qformer.frozen", qformer.frozen, "false", "train only what stands behind it"),
 
+    INTEGER("gated.every", gated.every, "4", 1, 1000, "gated-cross-attention acts before each n-th block of the language model"),
+    INTEGER("gated.heads", gated.heads, "8", 1, 4096, "its attention heads"),
+    INTEGER("gated.head_dim", gated.head_dim, "64", 1, 4096, "the width of each"),
+
     CHOICE("peft.method", peft.method, "lora", "lora|none", "what is trained beside the aligner"),
     INTEGER("peft.rank", peft.rank, "64", 1, 4096, "the rank of each update"),
     ABOVE("peft.alpha", peft.alpha, "128", 0, 1e6, "the update is scaled by alpha / rank"),

@@ -122,6 +122,8 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
                                              .count = row->count,
                                              .answer = samples->answers[rows[i]],
                                              .group = groups[i],
+                                             .visual_begin = base,
+                                             .visual_end = (int32_t)batch->visual_rows,
                                              .number = (int32_t)(first_number + i)};
         for (size_t t = 0; t < row->count; t++)
             *next++ = row->data[t] < 0 ? row->data[t] - base : row->data[t];

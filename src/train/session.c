@@ -23,26 +23,28 @@ pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_erro
 pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context *context, const pfm_peft *peft, bool training,
                                      pfm_model_options *out, pfm_error *err)
 {
-    *out = (pfm_model_options){.vision = recipe->model.vision,
-                               .image_size = recipe->model.image_size,
-                               .aligner = recipe->model.aligner,
-                               .merge = recipe->model.merge,
-                               .aligner_inner = recipe->model.aligner_inner,
-                               .qformer = {.layers = recipe->qformer.layers,
-                                           .heads = recipe->qformer.heads,
-                                           .queries = recipe->qformer.queries,
-                                           .cross_every = recipe->qformer.cross_every,
-                                           .hidden = recipe->qformer.hidden,
-                                           .intermediate = recipe->qformer.intermediate,
-                                           .frozen = recipe->qformer.frozen},
-                               .aligner_weights = recipe->model.aligner_weights,
-                               .normalise = recipe->model.normalise,
-                               .instruction = recipe->prompt.instruction,
-                               .system_text = recipe->prompt.system,
-                               .lowercase_answers = recipe->data.lowercase_answers,
-                               .training = training,
-                               .precision = context->precision,
-                               .hook = pfm_peft_hook(peft)};
+    *out = (pfm_model_options){
+        .vision = recipe->model.vision,
+        .image_size = recipe->model.image_size,
+        .aligner = recipe->model.aligner,
+        .merge = recipe->model.merge,
+        .aligner_inner = recipe->model.aligner_inner,
+        .qformer = {.layers = recipe->qformer.layers,
+                    .heads = recipe->qformer.heads,
+                    .queries = recipe->qformer.queries,
+                    .cross_every = recipe->qformer.cross_every,
+                    .hidden = recipe->qformer.hidden,
+                    .intermediate = recipe->qformer.intermediate,
+                    .frozen = recipe->qformer.frozen},
+        .gated = {.every = recipe->gated.every, .heads = recipe->gated.heads, .head_dim = recipe->gated.head_dim},
+        .aligner_weights = recipe->model.aligner_weights,
+        .normalise = recipe->model.normalise,
+        .instruction = recipe->prompt.instruction,
+        .system_text = recipe->prompt.system,
+        .lowercase_answers = recipe->data.lowercase_answers,
+        .training = training,
+        .precision = context->precision,
+        .hook = pfm_peft_hook(peft)};
     return pfm_vision_layers_parse(recipe->model.layers, recipe->model.layer_count, &out->layers, err);
 }
 

@@ -50,11 +50,11 @@ static void guess_sizes(estimate *e)
 {
     int64_t batch = e->recipe->train.batch, group = e->recipe->train.pack ? e->recipe->data.group : 1,
             groups = (batch + group - 1) / group;
-    int64_t visual = e->model->visual_tokens;
+    int64_t visual = e->model->sequence_tokens;
     e->step_tokens = (double)(groups * (visual + SHARED_TEXT) + batch * OWN_TEXT);
     e->tokens = (int64_t)e->step_tokens < 1024 ? (int64_t)e->step_tokens : 1024;
     e->tokens = e->tokens < visual + SHARED_TEXT + group * OWN_TEXT ? visual + SHARED_TEXT + group * OWN_TEXT : e->tokens;
-    e->visual = groups * visual;
+    e->visual = groups * e->model->visual_tokens;
     e->answers = batch * ANSWER_TOKENS;
 }
 

@@ -13,8 +13,8 @@ typedef struct harness {
     pfm_context *context;
     pfm_op_environment env;
     pfm_op_call call;
-    pfm_attention_span spans[3], over[3];
-    int32_t roots[2], over_roots[4];
+    pfm_attention_span spans[3], over[4];
+    int32_t roots[2], over_roots[5];
 } harness;
 
 static void *fresh(size_t bytes)
@@ -97,15 +97,17 @@ static void make_spans(harness *h, int32_t rows)
     h->env.most_keys = rows;
 }
 
-/* Queries that see other rows than their own, each run some keys, with gaps that nobody sees before, between and behind. */
+/* Queries that see other rows than their own, each run some keys, the second none, with gaps that nobody sees before, between
+ * and behind. */
 static void make_other_spans(harness *h, int32_t rows, int32_t keys)
 {
-    int32_t cut[] = {0, rows / 3, rows - 1, rows}, begin[] = {1, keys / 2, keys - 5}, end[] = {keys / 3, keys - 6, keys - 2};
-    for (int32_t i = 0; i < 3; i++) {
+    int32_t cut[] = {0, rows / 3, rows / 2, rows - 1, rows}, begin[] = {1, 0, keys / 2, keys - 5},
+            end[] = {keys / 3, 0, keys - 6, keys - 2};
+    for (int32_t i = 0; i < 4; i++) {
         h->over[i] = (pfm_attention_span){.q_begin = cut[i],
                                           .q_end = cut[i + 1],
                                           .own_past = cut[i] - cut[i + 1],
-                                          .ancestors = 1,
+                                          .ancestors = begin[i] < end[i],
                                           .ancestor_begin = {begin[i]},
                                           .ancestor_end = {end[i]},
                                           .root = i,
@@ -113,7 +115,7 @@ static void make_other_spans(harness *h, int32_t rows, int32_t keys)
         h->over_roots[i + 1] = i + 1;
     }
     h->env.attention[PFM_ATTENTION_FEATURES] =
-        (pfm_attention_set){.spans = h->over, .span_count = 3, .roots = h->over_roots, .root_count = 3};
+        (pfm_attention_set){.spans = h->over, .span_count = 4, .roots = h->over_roots, .root_count = 4};
 }
 
 static void set_up(harness *h, const char *level, const pfm_op *op, const pfm_op_case *c)

@@ -15,6 +15,7 @@ static const pfm_aligner *const aligners[] = {
     &pfm_aligner_double_linear,
     &pfm_aligner_qformer,               /* BLIP-2 */
     &pfm_aligner_qformer_double_linear, /* TinyGPT-V */
+    &pfm_aligner_gated_cross_attention, /* Flamingo */
 };
 
 pfm_status pfm_aligner_find(const char *name, const pfm_aligner **out, pfm_error *err)
@@ -65,6 +66,11 @@ pfm_status pfm_aligner_check(const pfm_aligner *aligner, const pfm_aligner_shape
     if (aligner->queries && q->hidden % q->heads != 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "qformer.hidden %lld is not a multiple of qformer.heads %d",
                              (long long)q->hidden, q->heads);
+    if (aligner->namings->marker == NULL && shape->pretrained)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "no file is known that the aligner %s could start from; leave out "
+                             "model.aligner_weights",
+                             aligner->name);
     if (aligner->queries && q->frozen && !shape->pretrained)
         return pfm_error_set(err, PFM_ERROR_USAGE,
                              "qformer.frozen needs a Q-Former that has learned: name its file in model.aligner_weights");
@@ -145,6 +151,24 @@ void pfm_aligner_bind(const pfm_aligner_inputs *inputs, pfm_executor *executor, 
     set.spans = inputs->features;
     env->attention[PFM_ATTENTION_FEATURES] = set;
     pfm_executor_bind(executor, inputs->query_ids, inputs->ids);
+}
+
+static pfm_status act_before(void *user, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err)
+{
+    pfm_aligner_blocks *blocks = user;
+    if (place->kind != PFM_PLACE_BLOCK || (place->block + 1) % blocks->shape->gated.every != 0)
+        return PFM_OK;
+    pfm_builder bare = *builder;
+    bare.hook = bare.aligner = NULL;
+    blocks->count++;
+    return blocks->aligner->block(&bare, blocks->shape, blocks->visual, place->block, output, err);
+}
+
+void pfm_aligner_blocks_start(pfm_aligner_blocks *blocks, const pfm_aligner *aligner, const pfm_aligner_shape *shape,
+                              pfm_value visual)
+{
+    *blocks = (pfm_aligner_blocks){.aligner = aligner, .shape = shape, .visual = visual};
+    blocks->hook = (pfm_hook){.user = blocks, .apply = act_before};
 }
 
 void pfm_aligner_inputs_free(pfm_aligner_inputs *inputs)

@@ -14,12 +14,19 @@ typedef struct pfm_qformer_shape {
     bool frozen; /* only what stands behind it trains */
 } pfm_qformer_shape;
 
+/* The sizes of what is put before blocks of the language model. */
+typedef struct pfm_gated_shape {
+    int32_t every; /* before blocks n - 1, 2 n - 1, ..., counted from 0 */
+    int32_t heads, head_dim;
+} pfm_gated_shape;
+
 typedef struct pfm_aligner_shape {
     int grid, channels;            /* the encoder's features: grid x grid positions of so many channels */
     int merge_rows, merge_columns; /* neighbours that become one row */
     int64_t inner;                 /* double-linear: the width between its layers */
     int64_t hidden;                /* the language model's width */
     pfm_qformer_shape qformer;
+    pfm_gated_shape gated;
     bool pretrained; /* what pfm_aligner_load reads is not drawn */
 } pfm_aligner_shape;
 
@@ -65,11 +72,15 @@ typedef struct pfm_aligner {
     /* *visual f32 [visual, hidden] from features act [features, width]. Parameters are called "aligner." and their name. */
     pfm_status (*build)(pfm_builder *builder, const pfm_aligner_shape *shape, pfm_value features,
                         const pfm_aligner_inputs *inputs, pfm_value *visual, pfm_error *err);
+    /* NULL: visual tokens stand in the sequence. Else they stand beside it, and this, before block `number` of the language
+     * model, makes *hidden f32 [tokens, hidden] of it and of them; called before every block that shape->gated names. */
+    pfm_status (*block)(pfm_builder *builder, const pfm_aligner_shape *shape, pfm_value visual, int32_t number,
+                        pfm_value *hidden, pfm_error *err);
     const pfm_aligner_naming *namings; /* ended by one without a marker */
 } pfm_aligner;
 
 extern const pfm_aligner pfm_aligner_concat_linear, pfm_aligner_linear, pfm_aligner_mlp2x_gelu, pfm_aligner_double_linear,
-    pfm_aligner_qformer, pfm_aligner_qformer_double_linear;
+    pfm_aligner_qformer, pfm_aligner_qformer_double_linear, pfm_aligner_gated_cross_attention;
 
 /* USAGE names an unknown kind, and the known ones. */
 pfm_status pfm_aligner_find(const char *name, const pfm_aligner **out, pfm_error *err) PFM_MUST_CHECK;
@@ -86,9 +97,23 @@ pfm_status pfm_aligner_build(const pfm_aligner *aligner, const pfm_builder *buil
 void pfm_aligner_bind(const pfm_aligner_inputs *inputs, pfm_executor *executor, int64_t images);
 void pfm_aligner_inputs_free(pfm_aligner_inputs *inputs);
 
+/* An aligner at work before the blocks of a language model that is being built: its hook goes into the builder. */
+typedef struct pfm_aligner_blocks {
+    const pfm_aligner *aligner;
+    const pfm_aligner_shape *shape;
+    pfm_value visual;
+    int32_t count; /* blocks so far that it acted before */
+    pfm_hook hook;
+} pfm_aligner_blocks;
+void pfm_aligner_blocks_start(pfm_aligner_blocks *blocks, const pfm_aligner *aligner, const pfm_aligner_shape *shape,
+                              pfm_value visual);
+
 /* The pieces that the kinds share. A linear layer "aligner.NAME" with a bias that trains: the last one gives visual tokens. */
 pfm_status pfm_aligner_linear_layer(pfm_builder *builder, pfm_value x, const char *name, int64_t n, bool last, bool loaded,
                                     pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
+/* A layer norm NAME of x f32. */
+pfm_status pfm_aligner_norm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, bool trainable, bool loaded,
+                            pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
 /* linear_1, then, where gelu is set, its exact form, then linear_2. */
 pfm_status pfm_aligner_two_layers(pfm_builder *builder, const pfm_aligner_shape *shape, pfm_value x, int64_t inner, bool gelu,
                                   bool loaded, pfm_value *y, pfm_error *err) PFM_MUST_CHECK;

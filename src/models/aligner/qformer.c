@@ -36,28 +36,9 @@ static pfm_status linear(former *f, pfm_value x, const char *name, int64_t n, pf
     return pfm_build_linear(f->builder, x, part(f, name), &options, y, err);
 }
 
-/* Declares a norm's vectors as this Q-Former wants them before the norm finds them. */
 static pfm_status norm(former *f, pfm_value x, const char *name, pfm_value *y, pfm_error *err)
 {
-    static const char *const suffixes[] = {"weight", "bias"};
-    pfm_status status = PFM_OK;
-    char full[160];
-    for (int i = 0; i < 2; i++) {
-        int id;
-        (void)snprintf(full, sizeof full, "%s.%s", name, suffixes[i]);
-        pfm_parameter declaration = {.name = full,
-                                     .n = f->q->hidden,
-                                     .k = 1,
-                                     .uses = PFM_USE_VALUES,
-                                     .trainable = !f->q->frozen,
-                                     .initial = f->shape->pretrained ? PFM_INITIAL_LOADED
-                                                : i == 0             ? PFM_INITIAL_ONE
-                                                                     : PFM_INITIAL_ZERO};
-        PFM_TRY(pfm_build_parameter(f->builder, &declaration, &id, err));
-    }
-    PFM_TRY(pfm_build_layernorm(f->builder, x, name, epsilon, 0, y, err));
-done:
-    return status;
+    return pfm_aligner_norm(f->builder, x, name, epsilon, !f->q->frozen, f->shape->pretrained, y, err);
 }
 
 /* *hidden = norm(linear(x) + *hidden), NAME.dense and NAME.LayerNorm. */

@@ -4,30 +4,6 @@
 
 #include "base/try.h"
 
-#include <math.h>
-#include <stdio.h>
-
-pfm_status pfm_aligner_linear_layer(pfm_builder *builder, pfm_value x, const char *name, int64_t n, bool last, bool loaded,
-                                    pfm_value *y, pfm_error *err)
-{
-    char full[64];
-    const int64_t k = builder->graph->values[x].shape.columns;
-    pfm_linear_options options = {
-        .n = n, .k = k, .bias = true, .addend = PFM_NO_VALUE, .output = PFM_STORAGE_ACT, .trainable = true};
-    (void)snprintf(full, sizeof full, "aligner.%s", name);
-    if (last)
-        options.output = PFM_STORAGE_F32;
-    if (loaded) {
-        options.initial = PFM_INITIAL_LOADED;
-    } else if (last) { /* the model draws it so that visual tokens are as large as text tokens */
-        options.initial = PFM_INITIAL_NORMAL;
-    } else {
-        options.initial = PFM_INITIAL_UNIFORM; /* as torch */
-        options.initial_scale = 1 / sqrt((double)k);
-    }
-    return pfm_build_linear(builder, x, full, &options, y, err);
-}
-
 pfm_status pfm_aligner_two_layers(pfm_builder *builder, const pfm_aligner_shape *shape, pfm_value x, int64_t inner, bool gelu,
                                   bool loaded, pfm_value *y, pfm_error *err)
 {
