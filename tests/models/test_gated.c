@@ -344,11 +344,29 @@ static void without_a_block_to_act_before_it_is_refused(void **state)
     pfm_context_free(context);
 }
 
+/* A block is no layer that a PEFT method could change. */
+static void a_method_passes_blocks_by(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const targets[] = {"peft.targets=[q_proj,1]"}; /* the name of a block ends in its number */
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    pfm_session *session = tiny_session(context, false, targets, 1);
+    const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 8, [PFM_DIM_ANSWERS] = 8, [PFM_DIM_VISUAL] = TINY_VISUAL};
+    pfm_model_graph graph;
+    assert_ok(pfm_model_build(session->model, capacity, false, false, &graph, &err));
+    assert_error(pfm_session_load_weights(session, &err), PFM_ERROR_USAGE, "'1' matches no layer");
+    pfm_model_graph_free(&graph);
+    pfm_session_free(session);
+    pfm_context_free(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_is_that_of_torch),          cmocka_unit_test(it_starts_as_the_bare_language_model),
         cmocka_unit_test(a_packed_group_equals_its_rows),    cmocka_unit_test(a_saved_one_comes_back_to_the_bit),
-        cmocka_unit_test(answers_are_those_without_a_store), cmocka_unit_test(without_a_block_to_act_before_it_is_refused)};
+        cmocka_unit_test(answers_are_those_without_a_store), cmocka_unit_test(without_a_block_to_act_before_it_is_refused),
+        cmocka_unit_test(a_method_passes_blocks_by)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
