@@ -1,8 +1,6 @@
 /* Each aligner against torch and transformers (script/vectors/aligners.py): visual tokens, gradients of features and weights;
- * several images at once against each alone; files of other programs; the numbers of parameters that papers name. */
+ * several images at once against each alone; the numbers of parameters that papers name. */
 #include "models/aligner/aligner.h"
-#include "base/file.h"
-#include "formats/safetensors.h"
 #include "tiny.h"
 
 #include <math.h>
@@ -341,6 +339,10 @@ static void what_does_not_fit_is_refused(void **state)
     shape = small;
     shape.qformer.frozen = true;
     assert_error(pfm_aligner_check(aligner, &shape, &err), PFM_ERROR_USAGE, "model.aligner_weights");
+    shape = small;
+    shape.pretrained = true;
+    assert_error(pfm_aligner_check(&pfm_aligner_gated_cross_attention, &shape, &err), PFM_ERROR_USAGE,
+                 "no file is known that the aligner gated-cross-attention could start from");
     int rows, columns;
     assert_ok(pfm_aligner_parse_merge("1x4", &rows, &columns, &err));
     assert_true(rows == 1 && columns == 4);
@@ -349,129 +351,6 @@ static void what_does_not_fit_is_refused(void **state)
     static const char *const bad[] = {"", "0", "17", "x4", "4x", "1x0", "1x17", "2x2x2", "2 ", "-1", "99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_error(pfm_aligner_parse_merge(bad[i], &rows, &columns, &err), PFM_ERROR_USAGE, "model.merge cannot be");
-}
-
-/* ---- files of other programs ---- */
-
-/* The golden Q-Former with its tensors renamed by `rename` (one that becomes "" is left out) and one more. */
-static const char *write_file(void (*rename)(const char *name, char out[160]), const char *extra)
-{
-    pfm_error err = PFM_ERROR_INIT;
-    static char path[512];
-    static char renamed[200][160];
-    static const float number = 1;
-    pfm_weight list[200];
-    pfm_weights *weights;
-    size_t count = 0;
-    assert_ok(pfm_weights_open(tiny_path("qformer.safetensors"), &weights, &err));
-    for (size_t i = 0; i < pfm_weights_count(weights); i++) {
-        list[count] = *pfm_weights_at(weights, i);
-        rename(list[count].name, renamed[count]);
-        list[count].name = renamed[count];
-        count += renamed[count][0] != '\0';
-    }
-    if (extra != NULL)
-        list[count++] = (pfm_weight){
-            .name = extra, .dtype = PFM_DTYPE_F32, .rank = 1, .shape = {1}, .data = &number, .bytes = sizeof number};
-    (void)snprintf(path, sizeof path, "%s", test_path(test_scratch_folder(), "renamed.safetensors"));
-    assert_ok(pfm_folder_create(test_scratch_folder(), &err));
-    assert_ok(pfm_safetensors_write(path, list, count, NULL, 0, &err));
-    pfm_weights_close(weights);
-    return path;
-}
-
-static void replace(char *text, const char *from, const char *to)
-{
-    char copy[160], *at = strstr(text, from);
-    if (at == NULL)
-        return;
-    (void)snprintf(copy, sizeof copy, "%s", at + strlen(from));
-    (void)snprintf(at, 160 - (size_t)(at - text), "%s%s", to, copy);
-}
-
-static void same_name(const char *name, char out[160]) { (void)snprintf(out, 160, "%s", name); }
-
-static void bare_name(const char *name, char out[160])
-{
-    same_name(name, out);
-    replace(out, "qformer.", "");
-}
-
-static void lavis_name(const char *name, char out[160])
-{
-    same_name(name, out);
-    if (strcmp(out, "query_tokens") != 0)
-        replace(out, "qformer.", "Qformer.bert.");
-    replace(out, "bert.layernorm", "bert.embeddings.LayerNorm");
-    replace(out, "attention.attention.", "attention.self.");
-}
-
-static void without_query(const char *name, char out[160])
-{
-    same_name(name, out);
-    if (strcmp(name, "qformer.encoder.layer.2.crossattention.attention.query.weight") == 0)
-        out[0] = '\0';
-}
-
-static void nothing_known(const char *name, char out[160]) { (void)snprintf(out, 160, "x.%s", name); }
-
-static void every_naming_gives_the_same(void **state)
-{
-    (void)state;
-    pfm_error err = PFM_ERROR_INIT;
-    static const struct {
-        void (*rename)(const char *name, char out[160]);
-        const char *extra;
-    } good[] = {{same_name, "language_projection.bias"},
-                {bare_name, NULL},
-                {lavis_name, "Qformer.bert.encoder.layer.1.output.dense.bias"}};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        fixture golden, f;
-        open_aligner(NULL, PFM_PRECISION_F32, "qformer", small, 1, &golden);
-        open_aligner(NULL, PFM_PRECISION_F32, "qformer", small, 1, &f);
-        for (int id = 0; id < pfm_parameters_count(f.parameters); id++) {
-            const pfm_parameter *p = pfm_parameters_get(f.parameters, id);
-            if (p->initial == PFM_INITIAL_LOADED)
-                memset(p->values, 0, (size_t)(p->n * p->k) * sizeof *p->values);
-        }
-        assert_ok(pfm_aligner_load(f.aligner, write_file(good[i].rename, good[i].extra), false, f.parameters, &err));
-        for (int id = 0; id < pfm_parameters_count(f.parameters); id++) {
-            const pfm_parameter *p = pfm_parameters_get(f.parameters, id), *q = pfm_parameters_get(golden.parameters, id);
-            assert_memory_equal(p->values, q->values, (size_t)(p->n * p->k) * sizeof *p->values);
-        }
-        close_aligner(&golden);
-        close_aligner(&f);
-    }
-}
-
-static void what_a_file_lacks_is_named(void **state)
-{
-    (void)state;
-    pfm_error err = PFM_ERROR_INIT;
-    fixture f;
-    open_aligner(NULL, PFM_PRECISION_F32, "qformer", small, 1, &f);
-    assert_error(pfm_aligner_load(f.aligner, write_file(without_query, NULL), false, f.parameters, &err), PFM_ERROR_MISMATCH,
-                 "1 missing: qformer.encoder.layer.2.crossattention.attention.query.weight");
-    assert_error(pfm_aligner_load(f.aligner, write_file(same_name, "qformer.more"), false, f.parameters, &err),
-                 PFM_ERROR_MISMATCH, "1 not expected: qformer.more");
-    assert_error(pfm_aligner_load(f.aligner, write_file(nothing_known, NULL), false, f.parameters, &err), PFM_ERROR_MISMATCH,
-                 "holds no weights of the aligner qformer");
-    assert_error(pfm_aligner_load(f.aligner, "/nowhere/q.safetensors", false, f.parameters, &err), PFM_ERROR_IO, "/nowhere");
-    close_aligner(&f);
-    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
-    pfm_parameters *parameters;
-    int id;
-    assert_ok(pfm_parameters_create(context, PFM_ACT_F32, true, &parameters, &err));
-    const pfm_parameter tokens = {.name = (char *)(uintptr_t) "aligner.query_tokens",
-                                  .n = 4,
-                                  .k = 16,
-                                  .uses = PFM_USE_ROWS,
-                                  .initial = PFM_INITIAL_LOADED};
-    assert_ok(pfm_parameters_declare(parameters, &tokens, &id, &err));
-    assert_error(pfm_aligner_load(&pfm_aligner_qformer, tiny_path("qformer.safetensors"), false, parameters, &err),
-                 PFM_ERROR_MISMATCH, "query_tokens is [1,5,16], not [1,4,16]");
-    pfm_parameters_free(parameters);
-    pfm_context_free(context);
 }
 
 int main(void)
@@ -484,8 +363,6 @@ int main(void)
         cmocka_unit_test(published_sizes_are_exact),
         cmocka_unit_test(neighbours_are_joined_in_order),
         cmocka_unit_test(what_does_not_fit_is_refused),
-        cmocka_unit_test(every_naming_gives_the_same),
-        cmocka_unit_test(what_a_file_lacks_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
