@@ -254,8 +254,8 @@ static void a_saved_one_comes_back_to_the_bit(void **state)
     tiny_system_free(&loaded);
 }
 
-/* The likeliest next token of a text, read anew from its beginning. */
-static int32_t next_token(tiny_system *system, const int32_t *ids, size_t count, int image)
+/* The likeliest next token of a text about `images` pictures, read anew from its beginning. */
+static int32_t next_token(tiny_system *system, const int32_t *ids, size_t count, int first, int images)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_pack pack = {0};
@@ -263,7 +263,7 @@ static int32_t next_token(tiny_system *system, const int32_t *ids, size_t count,
     const int32_t visual = (int32_t)model->visual_tokens;
     const pfm_pack_options options = {.inference = true};
     const pfm_sequence row = {
-        .ids = ids, .count = count, .answer = count, .visual_begin = image * visual, .visual_end = (image + 1) * visual};
+        .ids = ids, .count = count, .answer = count, .visual_begin = first * visual, .visual_end = (first + images) * visual};
     assert_ok(pfm_pack_rows(&pack, &row, 1, &options, &err));
     assert_ok(pfm_model_bind(model, &system->graph, system->executor, &pack, TINY_IMAGES * model->visual_tokens, &err));
     pfm_executor_bind(system->executor, system->graph.features, system->visual);
@@ -285,10 +285,9 @@ typedef struct heard {
 
 static pfm_status give_features(void *user, size_t request, size_t image, float *features, pfm_error *err)
 {
-    (void)image;
     (void)user;
     (void)err;
-    tiny_features(request == 3, features);
+    tiny_features(request == 3 ? 1 + (int)image : 0, features);
     return PFM_OK;
 }
 
@@ -308,19 +307,19 @@ static void answers_are_those_without_a_store(void **state)
     pfm_answer answers[REQUESTS];
     heard h = {0};
     tiny_system system;
-    for (int i = 0; i < REQUESTS; i++)
-        requests[i] = (pfm_request){.question = {questions[i], 1}, .group = i == 3};
+    for (int i = 0; i < REQUESTS; i++) /* the last one is about two pictures */
+        requests[i] = (pfm_request){.question = {questions[i], i == 3 ? 2 : 1}, .group = i == 3};
     tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), false, sets, SETS, &system);
     open_gates(system.session->model->parameters, 0.8f);
     const pfm_generate_options options = {
-        .max_tokens = LONGEST, .images = 2, .features = give_features, .on_token = hear, .user = &h};
+        .max_tokens = LONGEST, .images = 3, .features = give_features, .on_token = hear, .user = &h};
     assert_ok(pfm_generate(system.session, requests, REQUESTS, &options, answers, &err));
     for (int i = 0; i < REQUESTS; i++) {
         pfm_ids ids = {0};
         assert_ok(pfm_model_encode(system.session->model, &requests[i].question, NULL, 0, &ids, NULL, &err));
         assert_true(h.counts[i] > 0);
         for (size_t t = 0; t < h.counts[i]; t++) {
-            assert_int_equal(h.ids[i][t], next_token(&system, ids.data, ids.count, i == 3));
+            assert_int_equal(h.ids[i][t], next_token(&system, ids.data, ids.count, i == 3, i == 3 ? 2 : 1));
             assert_ok(pfm_ids_append(&ids, h.ids[i][t], &err));
         }
         pfm_ids_free(&ids);
