@@ -220,7 +220,7 @@ done:
 static pfm_status put_feature_gradient(part *p, const pfm_model *model, const void *row_gradient, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    int64_t positions = (int64_t)model->shape.grid * model->shape.grid;
+    int64_t positions = pfm_aligner_positions(&model->shape);
     size_t count = (size_t)(positions * model->shape.channels), width = (size_t)model->visual_width;
     float *numbers = NULL, *from = NULL, *gradient = NULL;
     PFM_TRY(pfm_allocate(count, sizeof *numbers, &numbers, err));
@@ -253,7 +253,7 @@ static pfm_status run_aligner(part *p, pfm_error *err)
     float *features = NULL;
     void *rows = NULL;
     pfm_value in, out;
-    const int64_t shape[2] = {(int64_t)model->shape.grid * model->shape.grid, model->shape.channels};
+    const int64_t shape[2] = {pfm_aligner_positions(&model->shape), model->shape.channels};
     const int64_t one[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 1,
                                         [PFM_DIM_ANSWERS] = 1,
                                         [PFM_DIM_VISUAL] = model->visual_tokens,

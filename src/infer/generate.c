@@ -144,11 +144,9 @@ done:
 static pfm_status read_images(generator *g, size_t begin, size_t end, int64_t *visual_rows, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_aligner_shape *shape = &g->model->shape;
     float *features = NULL;
     *visual_rows = 0;
-    PFM_TRY(
-        pfm_allocate((size_t)shape->grid * (size_t)shape->grid * (size_t)shape->channels, sizeof *features, &features, err));
+    PFM_TRY(pfm_allocate(pfm_model_feature_values(g->model), sizeof *features, &features, err));
     for (size_t i = begin; i < end; i++) {
         for (size_t k = 0; begins_group(g, begin, i) && k < g->requests[i].question.images; k++) {
             PFM_TRY(g->options->features(g->options->user, i, k, features, err));

@@ -66,7 +66,12 @@ typedef struct pfm_model_graph {
     pfm_language_values language;
 } pfm_model_graph;
 
-/* Elements and bytes of that. */
+/* How many values the encoder's features of one image are; elements and bytes of what they become. */
+static inline size_t pfm_model_feature_values(const pfm_model *model)
+{
+    return (size_t)pfm_aligner_positions(&model->shape) * (size_t)model->shape.channels;
+}
+
 static inline size_t pfm_model_image_values(const pfm_model *model)
 {
     return (size_t)model->feature_rows * (size_t)model->visual_width;
@@ -94,7 +99,7 @@ bool pfm_model_has_aligner(const pfm_model *model);
 pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,
                           int64_t visual_rows, pfm_error *err) PFM_MUST_CHECK;
 
-/* rows act [feature_rows, visual_width] = the encoder's features f32 [grid * grid, channels], arranged and normalised. */
+/* rows act [feature_rows, visual_width] = the encoder's features f32 [positions, channels], arranged and normalised. */
 pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err) PFM_MUST_CHECK;
 
 /* Statistics of training features: add each image once, in any fixed order, then finish: mean and std + 0.001 per column,

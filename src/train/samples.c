@@ -88,8 +88,7 @@ static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples
     size_t bytes = (size_t)(batch->visual_rows / model->visual_tokens) * pfm_model_image_bytes(model);
     int64_t visual = 0;
     PFM_TRY(pfm_array_reserve(&batch->visual, &batch->visual_capacity, bytes, 1, err));
-    PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels,
-                         sizeof *features, &features, err));
+    PFM_TRY(pfm_allocate(pfm_model_feature_values(model), sizeof *features, &features, err));
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && groups[i] == groups[i - 1])
             continue;

@@ -199,8 +199,7 @@ static pfm_status normalise_features(pfm_trainer *trainer, pfm_error *err)
     pfm_model *model = trainer->session->model;
     pfm_feature_statistics statistics = {0};
     float *features = NULL;
-    PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels,
-                         sizeof *features, &features, err));
+    PFM_TRY(pfm_allocate(pfm_model_feature_values(model), sizeof *features, &features, err));
     for (size_t i = 0; i < trainer->train_set->image_count; i++) {
         PFM_TRY(pfm_feature_store_read(trainer->train.features, i, features, err));
         PFM_TRY(pfm_feature_statistics_add(model, &statistics, features, err));

@@ -323,6 +323,27 @@ static void neighbours_are_joined_in_order(void **state)
         }
 }
 
+/* A class token stays in front, a row of its own. */
+static void a_class_token_is_a_row_before_the_grid(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    float features[17 * 2], rows[17 * 2];
+    for (int i = 0; i < 34; i++)
+        features[i] = (float)i;
+    pfm_aligner_shape shape = {
+        .grid = 4, .channels = 2, .extra = 1, .merge_rows = 1, .merge_columns = 1, .qformer = small.qformer};
+    assert_int_equal(pfm_aligner_positions(&shape), 17);
+    assert_int_equal(pfm_aligner_rows(&shape), 17);
+    assert_int_equal(pfm_aligner_tokens(&pfm_aligner_linear, &shape), 17);
+    assert_int_equal(pfm_aligner_tokens(&pfm_aligner_qformer, &shape), QUERIES);
+    pfm_aligner_arrange(&shape, features, rows);
+    assert_memory_equal(rows, features, sizeof rows);
+    assert_ok(pfm_aligner_check(&pfm_aligner_linear, &shape, &err));
+    shape.merge_columns = 4;
+    assert_error(pfm_aligner_check(&pfm_aligner_concat_linear, &shape, &err), PFM_ERROR_USAGE, "a class token has no place");
+}
+
 static void what_does_not_fit_is_refused(void **state)
 {
     (void)state;
@@ -362,6 +383,7 @@ int main(void)
         cmocka_unit_test(a_frozen_qformer_trains_only_what_follows),
         cmocka_unit_test(published_sizes_are_exact),
         cmocka_unit_test(neighbours_are_joined_in_order),
+        cmocka_unit_test(a_class_token_is_a_row_before_the_grid),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,10 @@ pfm_status pfm_aligner_check(const pfm_aligner *aligner, const pfm_aligner_shape
     if (aligner->queries && q->hidden % q->heads != 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "qformer.hidden %lld is not a multiple of qformer.heads %d",
                              (long long)q->hidden, q->heads);
+    if (shape->extra > 0 && shape->merge_rows * shape->merge_columns > 1)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "model.merge joins neighbours of a grid, where a class token has no place; leave it out of the "
+                             "features, or set model.merge to 1");
     if (aligner->namings->marker == NULL && shape->pretrained)
         return pfm_error_set(err, PFM_ERROR_USAGE,
                              "no file is known that the aligner %s could start from; leave out "
@@ -85,6 +89,10 @@ int64_t pfm_aligner_tokens(const pfm_aligner *aligner, const pfm_aligner_shape *
 void pfm_aligner_arrange(const pfm_aligner_shape *shape, const float *features, float *rows)
 {
     size_t channels = (size_t)shape->channels, run = (size_t)shape->merge_columns * channels;
+    const size_t before = (size_t)shape->extra * channels; /* nothing is joined where there are any */
+    memcpy(rows, features, before * sizeof *rows);
+    features += before;
+    rows += before;
     for (int y = 0; y < shape->grid; y += shape->merge_rows) {
         for (int x = 0; x < shape->grid; x += shape->merge_columns) {
             for (int dy = 0; dy < shape->merge_rows; dy++) { /* neighbours in a row lie side by side */

@@ -22,6 +22,7 @@ typedef struct pfm_gated_shape {
 
 typedef struct pfm_aligner_shape {
     int grid, channels;            /* the encoder's features: grid x grid positions of so many channels */
+    int extra;                     /* rows before the grid's that stand at no place of the picture: a class token */
     int merge_rows, merge_columns; /* neighbours that become one row */
     int64_t inner;                 /* double-linear: the width between its layers */
     int64_t hidden;                /* the language model's width */
@@ -30,10 +31,16 @@ typedef struct pfm_aligner_shape {
     bool pretrained; /* what pfm_aligner_load reads is not drawn */
 } pfm_aligner_shape;
 
-/* What the features of one image become before they enter the graph: so many rows of so many columns. */
+/* Rows of the encoder's features of one image. */
+static inline int64_t pfm_aligner_positions(const pfm_aligner_shape *shape)
+{
+    return shape->extra + (int64_t)shape->grid * shape->grid;
+}
+
+/* What they become before they enter the graph: so many rows of so many columns. */
 static inline int64_t pfm_aligner_rows(const pfm_aligner_shape *shape)
 {
-    return (int64_t)(shape->grid / shape->merge_rows) * (shape->grid / shape->merge_columns);
+    return shape->extra + (int64_t)(shape->grid / shape->merge_rows) * (shape->grid / shape->merge_columns);
 }
 
 static inline int64_t pfm_aligner_width(const pfm_aligner_shape *shape)
@@ -41,7 +48,7 @@ static inline int64_t pfm_aligner_width(const pfm_aligner_shape *shape)
     return (int64_t)shape->merge_rows * shape->merge_columns * shape->channels;
 }
 
-/* features f32 [grid * grid, channels] -> rows f32 [rows, width]: neighbours side by side, row by row, channels innermost. It
+/* features f32 [positions, channels] -> rows f32 [rows, width]: neighbours side by side, row by row, channels innermost. It
  * moves values and changes none. */
 void pfm_aligner_arrange(const pfm_aligner_shape *shape, const float *features, float *rows);
 
