@@ -254,4 +254,5 @@ def main():
         config.save_pretrained(adapter)
 
 
-main()
+if __name__ == '__main__':
+    main()

@@ -112,7 +112,7 @@ static pfm_status put_parameter_gradients(part *p, bool aligner, pfm_error *err)
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *parameter = pfm_parameters_get(parameters, i);
         char *name = NULL, *full = NULL;
-        if (parameter->gradient == NULL || (strncmp(parameter->name, "aligner.", 8) == 0) != aligner)
+        if (parameter->gradient == NULL || pfm_aligner_owns(parameter) != aligner)
             continue;
         pfm_status status = pfm_run_tensor_name(parameter, &name, err);
         if (status == PFM_OK)
@@ -190,7 +190,7 @@ static pfm_status run_language(part *p, pfm_error *err)
     if (p->options->adapter != NULL)
         PFM_TRY(pfm_run_load_adapter(p->options->adapter, model, err));
     pfm_op_environment env = {
-        .context = p->context, .kernels = p->context->kernels, .act = model->act, .span_count = 1, .most_keys = (int32_t)count};
+        .context = p->context, .kernels = p->context->kernels, .act = model->act, .most_keys = (int32_t)count};
     PFM_TRY(pfm_executor_create(graph.graph, &env, p->options->grad ? graph.language.logits : PFM_NO_VALUE, &executor, err));
     pfm_sequence row = {.ids = sequence, .count = (size_t)count, .answer = (size_t)count};
     pfm_pack_options pack_options = {.share = true, .inference = true};
@@ -220,7 +220,7 @@ done:
 static pfm_status put_feature_gradient(part *p, const pfm_model *model, const void *row_gradient, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    int64_t positions = (int64_t)model->shape.grid * model->shape.grid;
+    int64_t positions = pfm_aligner_positions(&model->shape);
     size_t count = (size_t)(positions * model->shape.channels), width = (size_t)model->visual_width;
     float *numbers = NULL, *from = NULL, *gradient = NULL;
     PFM_TRY(pfm_allocate(count, sizeof *numbers, &numbers, err));
@@ -228,7 +228,7 @@ static pfm_status put_feature_gradient(part *p, const pfm_model *model, const vo
     PFM_TRY(pfm_allocate(count, sizeof *gradient, &gradient, err));
     for (size_t i = 0; i < count; i++)
         numbers[i] = (float)i;
-    model->aligner->arrange(&model->shape, numbers, from);
+    pfm_aligner_arrange(&model->shape, numbers, from);
     for (size_t i = 0; i < count; i++) {
         float g =
             model->act == PFM_ACT_F32 ? ((const float *)row_gradient)[i] : pfm_bf16_to_f32(((const pfm_bf16 *)row_gradient)[i]);
@@ -249,24 +249,29 @@ static pfm_status run_aligner(part *p, pfm_error *err)
     pfm_model_graph whole = {0};
     pfm_graph *graph = NULL;
     pfm_executor *executor = NULL;
+    pfm_aligner_inputs inputs = {0};
     float *features = NULL;
     void *rows = NULL;
     pfm_value in, out;
-    const int64_t shape[2] = {(int64_t)model->shape.grid * model->shape.grid, model->shape.channels};
-    const int64_t one[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 1, [PFM_DIM_ANSWERS] = 1, [PFM_DIM_VISUAL] = model->visual_tokens};
+    const int64_t shape[2] = {pfm_aligner_positions(&model->shape), model->shape.channels};
+    const int64_t one[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 1,
+                                        [PFM_DIM_ANSWERS] = 1,
+                                        [PFM_DIM_VISUAL] = model->visual_tokens,
+                                        [PFM_DIM_FEATURES] = model->feature_rows};
     PFM_TRY(get(p, "image_features", 2, shape, &features, NULL, err));
     PFM_TRY(pfm_model_build(model, one, false, false, &whole, err)); /* declares every parameter, as loading a run expects */
     PFM_TRY(pfm_graph_create(model->parameters, one, &graph, err));
-    PFM_TRY(pfm_graph_input(graph, PFM_DIM_VISUAL, 0, model->visual_width, PFM_STORAGE_ACT, p->options->grad, &in, err));
+    PFM_TRY(pfm_graph_input(graph, PFM_DIM_FEATURES, 0, model->visual_width, PFM_STORAGE_ACT, p->options->grad, &in, err));
     pfm_builder builder = {.graph = graph, .token_keys = PFM_NO_VALUE};
-    PFM_TRY(model->aligner->build(&builder, &model->shape, in, &out, err));
+    PFM_TRY(pfm_aligner_build(model->aligner, &builder, &model->shape, in, &inputs, &out, err));
     pfm_graph_keep(graph, out);
     PFM_TRY(pfm_session_load_weights(p->session, err));
     pfm_op_environment env = {.context = p->context, .kernels = p->context->kernels, .act = model->act};
     PFM_TRY(pfm_executor_create(graph, &env, p->options->grad ? out : PFM_NO_VALUE, &executor, err));
-    PFM_TRY(pfm_allocate((size_t)(model->visual_tokens * model->visual_width), sizeof(float), &rows, err));
+    PFM_TRY(pfm_allocate(pfm_model_image_values(model), sizeof(float), &rows, err));
     PFM_TRY(pfm_model_arrange(model, features, rows, err));
     pfm_executor_bind(executor, in, rows);
+    pfm_aligner_bind(&inputs, executor, 1);
     PFM_TRY(run_graph(p, executor, out, "features", model->visual_tokens, model->language.hidden, err));
     if (p->options->grad) {
         PFM_TRY(put_feature_gradient(p, model, pfm_executor_gradient(executor, in), err));
@@ -275,6 +280,7 @@ static pfm_status run_aligner(part *p, pfm_error *err)
 done:
     pfm_executor_free(executor);
     pfm_graph_free(graph);
+    pfm_aligner_inputs_free(&inputs);
     pfm_model_graph_free(&whole);
     free(features);
     free(rows);

@@ -27,9 +27,9 @@ typedef struct generator {
     pfm_ids *prompts; /* [count], image tokens from visual row 0 */
     pfm_model_graph graph;
     pfm_executor *executor;
-    pfm_kv_store kv;
-    pfm_block kv_memory;
-    void *visual; /* act [most visual rows of a batch, visual_width] */
+    pfm_kv_store kv, image_kv;
+    pfm_block kv_memory, image_kv_memory;
+    void *visual; /* act [most images of a batch * feature_rows, visual_width] */
     pfm_pack pack;
     pfm_sequence *sequences;
     int32_t *ids;
@@ -84,15 +84,29 @@ static size_t batch_end(const generator *g, size_t begin, size_t *tokens, size_t
     return end;
 }
 
-static pfm_status create_kv(generator *g, size_t rows, pfm_error *err)
+static pfm_status create_store(const generator *g, int32_t layers, size_t columns, size_t rows, pfm_kv_store *kv,
+                               pfm_block *memory, pfm_error *err)
+{
+    size_t stride = rows * columns, size = pfm_act_size(g->model->act);
+    pfm_status status = pfm_block_create(2 * (size_t)layers * stride * size, memory, err);
+    *kv = (pfm_kv_store){.keys = memory->data,
+                         .values = (char *)memory->data + (size_t)layers * stride * size,
+                         .layer_stride = stride,
+                         .columns = columns};
+    return status;
+}
+
+/* For the tokens, and for visual tokens that stand beside them. */
+static pfm_status create_kv(generator *g, size_t rows, size_t visual, pfm_error *err)
 {
     const pfm_language_config *c = &g->model->language;
-    size_t columns = (size_t)c->kv_heads * (size_t)c->head_dim, stride = rows * columns, size = pfm_act_size(g->model->act);
-    pfm_status status = pfm_block_create(2 * (size_t)c->layers * stride * size, &g->kv_memory, err);
-    g->kv = (pfm_kv_store){.keys = g->kv_memory.data,
-                           .values = (char *)g->kv_memory.data + (size_t)c->layers * stride * size,
-                           .layer_stride = stride,
-                           .columns = columns};
+    const pfm_gated_shape *gated = &g->model->shape.gated;
+    pfm_status status = PFM_OK;
+    PFM_TRY(create_store(g, c->layers, (size_t)c->kv_heads * (size_t)c->head_dim, rows, &g->kv, &g->kv_memory, err));
+    if (g->model->aligner->block != NULL)
+        PFM_TRY(create_store(g, c->layers / gated->every, (size_t)gated->heads * (size_t)gated->head_dim, visual, &g->image_kv,
+                             &g->image_kv_memory, err));
+done:
     return status;
 }
 
@@ -117,11 +131,10 @@ static pfm_status prepare(generator *g, pfm_error *err)
     pfm_op_environment env = {.context = g->session->context,
                               .kernels = g->session->context->kernels,
                               .act = g->model->act,
-                              .span_count = 2 * (int32_t)most_rows,
                               .most_keys = (int32_t)most_keys};
     PFM_TRY(pfm_executor_create(g->graph.graph, &env, PFM_NO_VALUE, &g->executor, err));
-    PFM_TRY(create_kv(g, most_keys, err));
-    PFM_TRY(pfm_allocate((size_t)(visual * g->model->visual_width), pfm_act_size(g->model->act), &g->visual, err));
+    PFM_TRY(create_kv(g, most_keys, (size_t)visual, err));
+    PFM_TRY(pfm_allocate(most_images, pfm_model_image_bytes(g->model), &g->visual, err));
     PFM_TRY(pfm_allocate(most_rows, sizeof *g->best, &g->best, err));
     PFM_TRY(pfm_allocate(most_rows, sizeof *g->chosen, &g->chosen, err));
 done:
@@ -131,15 +144,13 @@ done:
 static pfm_status read_images(generator *g, size_t begin, size_t end, int64_t *visual_rows, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_aligner_shape *shape = &g->model->shape;
     float *features = NULL;
     *visual_rows = 0;
-    PFM_TRY(
-        pfm_allocate((size_t)shape->grid * (size_t)shape->grid * (size_t)shape->channels, sizeof *features, &features, err));
+    PFM_TRY(pfm_allocate(pfm_model_feature_values(g->model), sizeof *features, &features, err));
     for (size_t i = begin; i < end; i++) {
         for (size_t k = 0; begins_group(g, begin, i) && k < g->requests[i].question.images; k++) {
             PFM_TRY(g->options->features(g->options->user, i, k, features, err));
-            char *to = (char *)g->visual + (size_t)(*visual_rows * g->model->visual_width) * pfm_act_size(g->model->act);
+            char *to = (char *)g->visual + (size_t)(*visual_rows / g->model->visual_tokens) * pfm_model_image_bytes(g->model);
             PFM_TRY(pfm_model_arrange(g->model, features, to, err));
             *visual_rows += g->model->visual_tokens;
         }
@@ -164,7 +175,12 @@ static pfm_status pack_prompts(generator *g, size_t begin, size_t end, pfm_error
             visual += (int32_t)g->requests[i].question.images * (int32_t)g->model->visual_tokens;
         }
         size_t count = g->prompts[i].count;
-        g->sequences[i - begin] = (pfm_sequence){.ids = next, .count = count, .answer = count, .group = g->requests[i].group};
+        g->sequences[i - begin] = (pfm_sequence){.ids = next,
+                                                 .count = count,
+                                                 .answer = count,
+                                                 .group = g->requests[i].group,
+                                                 .visual_begin = base,
+                                                 .visual_end = visual};
         for (size_t t = 0; t < count; t++)
             *next++ = g->prompts[i].data[t] < 0 ? g->prompts[i].data[t] - base : g->prompts[i].data[t];
     }
@@ -191,6 +207,7 @@ static pfm_status run_graph(generator *g, int64_t visual_rows, pfm_error *err)
         return status;
     g->kv.rows = g->pack.key_rows;
     pfm_executor_environment(g->executor)->kv = &g->kv;
+    pfm_executor_environment(g->executor)->image_kv = &g->image_kv;
     pfm_executor_bind(g->executor, g->graph.features, g->visual);
     pfm_executor_forward(g->executor);
     pfm_threads_run(g->session->context->threads, (int)g->pack.answers, choose_row, g);
@@ -264,6 +281,7 @@ static void pack_step(generator *g)
                                               .ancestor_begin = {at->prefix_begin},
                                               .ancestor_end = {at->prefix_end},
                                               .root = i};
+        pack->image_spans[r] = pfm_pack_image_span(i, i + 1, at->visual_begin, at->visual_end);
         at->own_count++;
         if (prefix + at->own_count > pack->most_keys)
             pack->most_keys = prefix + at->own_count;
@@ -303,6 +321,7 @@ static void release(generator *g)
     pfm_executor_free(g->executor);
     pfm_model_graph_free(&g->graph);
     pfm_block_free(&g->kv_memory);
+    pfm_block_free(&g->image_kv_memory);
     pfm_pack_free(&g->pack);
     free(g->visual);
     free(g->sequences);

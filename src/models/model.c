@@ -32,13 +32,24 @@ static pfm_status shape_images(pfm_model *model, const pfm_model_options *option
     pfm_vision_shape vision;
     PFM_TRY(pfm_vision_shape_of(options->vision, options->image_size, &model->layers, &vision, &model->vision_parameters, err));
     PFM_TRY(pfm_aligner_find(options->aligner, &model->aligner, err));
-    if (options->merge < 1 || vision.grid % options->merge != 0)
-        PFM_FAIL(PFM_ERROR_USAGE, "model.merge %d does not divide the encoder's grid of %d; choose another image_size or merge",
-                 options->merge, vision.grid);
-    model->shape = (pfm_aligner_shape){
-        .grid = vision.grid, .channels = vision.channels, .merge = options->merge, .hidden = model->language.hidden};
-    model->visual_tokens = model->aligner->tokens(&model->shape);
-    model->visual_width = model->aligner->width(&model->shape);
+    model->shape = (pfm_aligner_shape){.grid = vision.grid,
+                                       .channels = vision.channels,
+                                       .inner = options->aligner_inner,
+                                       .hidden = model->language.hidden,
+                                       .qformer = options->qformer,
+                                       .gated = options->gated,
+                                       .pretrained = options->aligner_weights != NULL};
+    PFM_TRY(pfm_aligner_parse_merge(options->merge, &model->shape.merge_rows, &model->shape.merge_columns, err));
+    PFM_TRY(pfm_aligner_check(model->aligner, &model->shape, err));
+    model->normalise = options->normalise;
+    if (options->aligner_weights != NULL && options->normalise)
+        PFM_FAIL(PFM_ERROR_USAGE, "model.aligner_weights learned from features as they are; set model.normalise: false");
+    if (options->aligner_weights != NULL)
+        PFM_TRY(pfm_string_copy(options->aligner_weights, &model->aligner_weights, err));
+    model->visual_tokens = pfm_aligner_tokens(model->aligner, &model->shape);
+    model->sequence_tokens = model->aligner->block == NULL ? model->visual_tokens : 0;
+    model->feature_rows = pfm_aligner_rows(&model->shape);
+    model->visual_width = pfm_aligner_width(&model->shape);
     PFM_TRY(pfm_allocate((size_t)model->visual_width, sizeof *model->mean, &model->mean, err));
     PFM_TRY(pfm_allocate((size_t)model->visual_width, sizeof *model->std, &model->std, err));
     for (int64_t j = 0; j < model->visual_width; j++)
@@ -86,6 +97,7 @@ void pfm_model_free(pfm_model *model)
     free(model->std);
     free(model->rope);
     free(model->language_path);
+    free(model->aligner_weights);
     free(model->instruction);
     free(model->system_text);
     free(model);
@@ -96,8 +108,12 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
 {
     pfm_status status = PFM_OK;
     pfm_builder builder = {.hook = model->hook};
+    pfm_aligner_blocks blocks;
+    int64_t room[PFM_DIM_COUNT];
+    memcpy(room, capacity, sizeof room);
+    room[PFM_DIM_FEATURES] = capacity[PFM_DIM_VISUAL] / model->visual_tokens * model->feature_rows;
     *out = (pfm_model_graph){.features = PFM_NO_VALUE};
-    PFM_TRY(pfm_graph_create(model->parameters, capacity, &out->graph, err));
+    PFM_TRY(pfm_graph_create(model->parameters, room, &out->graph, err));
     builder.graph = out->graph;
     PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I64, false, &out->keys, err));
     builder.token_keys = out->keys;
@@ -106,10 +122,20 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
                                 &out->language.visual, err));
     } else {
         PFM_TRY(
-            pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->visual_width, PFM_STORAGE_ACT, false, &out->features, err));
-        PFM_TRY(model->aligner->build(&builder, &model->shape, out->features, &out->language.visual, err));
+            pfm_graph_input(out->graph, PFM_DIM_FEATURES, 0, model->visual_width, PFM_STORAGE_ACT, false, &out->features, err));
+        PFM_TRY(pfm_aligner_build(model->aligner, &builder, &model->shape, out->features, &out->aligner, &out->language.visual,
+                                  err));
+    }
+    const bool beside = !bound_visual && model->aligner->block != NULL;
+    pfm_aligner_blocks_start(&blocks, model->aligner, &model->shape, out->language.visual);
+    if (beside) {
+        builder.aligner = &blocks.hook;
+        out->language.visual = PFM_NO_VALUE; /* none in the sequence */
     }
     PFM_TRY(pfm_language_build(&builder, &model->language, with_loss, &out->language, err));
+    if (beside && blocks.count == 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "the aligner %s found no block to act before: gated.every is %d, the language model has %d",
+                 model->aligner->name, model->shape.gated.every, model->language.layers);
 done:
     if (status != PFM_OK)
         pfm_model_graph_free(out);
@@ -121,6 +147,7 @@ void pfm_model_graph_free(pfm_model_graph *graph)
     if (graph == NULL)
         return;
     pfm_graph_free(graph->graph);
+    pfm_aligner_inputs_free(&graph->aligner);
     *graph = (pfm_model_graph){0};
 }
 
@@ -151,11 +178,20 @@ static pfm_status scale_aligner(pfm_model *model, const pfm_weights *weights, pf
     double mean = m.sum / count, deviation = sqrt(m.squares / count - mean * mean);
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         pfm_parameter *parameter = pfm_parameters_get(model->parameters, i);
-        if (parameter->initial == PFM_INITIAL_NORMAL)
+        if (parameter->initial == PFM_INITIAL_NORMAL && parameter->initial_scale == 0)
             parameter->initial_scale = deviation / sqrt((double)parameter->k);
     }
 done:
     return status;
+}
+
+bool pfm_model_has_aligner(const pfm_model *model)
+{
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        if (pfm_aligner_owns(pfm_parameters_get(model->parameters, i)))
+            return true;
+    }
+    return false;
 }
 
 pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, pfm_error *err)
@@ -165,6 +201,8 @@ pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, 
     PFM_TRY(pfm_weights_open(model->language_path, &weights, err));
     PFM_TRY(pfm_parameters_allocate(model->parameters, err));
     PFM_TRY(pfm_language_load(weights, &model->language, model->parameters, err));
+    if (model->aligner_weights != NULL && pfm_model_has_aligner(model))
+        PFM_TRY(pfm_aligner_load(model->aligner, model->aligner_weights, trained_follow, model->parameters, err));
     if (!trained_follow)
         PFM_TRY(scale_aligner(model, weights, err));
     PFM_TRY(pfm_parameters_initialise(model->parameters, seed, !trained_follow, err));
@@ -180,6 +218,11 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
     PFM_TRY(pfm_executor_resize(executor, PFM_DIM_TOKENS, (int64_t)pack->tokens, err));
     PFM_TRY(pfm_executor_resize(executor, PFM_DIM_ANSWERS, (int64_t)pack->answers, err));
     PFM_TRY(pfm_executor_resize(executor, PFM_DIM_VISUAL, visual_rows, err));
+    if (graph->features != PFM_NO_VALUE) {
+        const int64_t images = visual_rows / model->visual_tokens;
+        PFM_TRY(pfm_executor_resize(executor, PFM_DIM_FEATURES, images * model->feature_rows, err));
+        pfm_aligner_bind(&graph->aligner, executor, images);
+    }
     pfm_executor_bind(executor, graph->keys, pack->keys);
     pfm_executor_bind(executor, graph->language.ids, pack->ids);
     pfm_executor_bind(executor, graph->language.positions, pack->positions);
@@ -188,10 +231,14 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
     if (graph->language.targets != PFM_NO_VALUE)
         pfm_executor_bind(executor, graph->language.targets, pack->targets);
     pfm_op_environment *env = pfm_executor_environment(executor);
-    env->spans = pack->spans;
-    env->span_count = (int32_t)pack->span_count;
-    env->roots = pack->roots;
-    env->root_count = (int32_t)pack->root_count;
+    env->attention[PFM_ATTENTION_SEQUENCE] = (pfm_attention_set){.spans = pack->spans,
+                                                                 .span_count = (int32_t)pack->span_count,
+                                                                 .roots = pack->roots,
+                                                                 .root_count = (int32_t)pack->root_count};
+    env->attention[PFM_ATTENTION_IMAGES] = (pfm_attention_set){.spans = pack->image_spans,
+                                                               .span_count = (int32_t)pack->span_count,
+                                                               .roots = pack->image_roots,
+                                                               .root_count = (int32_t)pack->image_root_count};
     env->most_keys = pack->most_keys;
 done:
     return status;
@@ -199,13 +246,13 @@ done:
 
 pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err)
 {
-    size_t width = (size_t)model->visual_width, count = (size_t)model->visual_tokens * width;
+    size_t width = (size_t)model->visual_width, count = pfm_model_image_values(model);
     float *arranged = NULL;
     pfm_status status = pfm_allocate(count, sizeof *arranged, &arranged, err);
     if (status != PFM_OK)
         return status;
-    model->aligner->arrange(&model->shape, features, arranged);
-    for (size_t i = 0; i < count; i++)
+    pfm_aligner_arrange(&model->shape, features, arranged);
+    for (size_t i = 0; i < count && model->normalise; i++)
         arranged[i] = (arranged[i] - model->mean[i % width]) / model->std[i % width];
     if (model->act == PFM_ACT_F32)
         memcpy(rows, arranged, count * sizeof *arranged);
@@ -226,16 +273,16 @@ pfm_status pfm_feature_statistics_add(const pfm_model *model, pfm_feature_statis
         PFM_TRY(pfm_allocate(width, sizeof *statistics->sum, &statistics->sum, err));
         PFM_TRY(pfm_allocate(width, sizeof *statistics->squares, &statistics->squares, err));
     }
-    PFM_TRY(pfm_allocate((size_t)model->visual_tokens * width, sizeof *arranged, &arranged, err));
-    model->aligner->arrange(&model->shape, features, arranged);
-    for (int64_t t = 0; t < model->visual_tokens; t++) {
+    PFM_TRY(pfm_allocate(pfm_model_image_values(model), sizeof *arranged, &arranged, err));
+    pfm_aligner_arrange(&model->shape, features, arranged);
+    for (int64_t t = 0; t < model->feature_rows; t++) {
         for (size_t j = 0; j < width; j++) {
             double x = arranged[(size_t)t * width + j];
             statistics->sum[j] += x;
             statistics->squares[j] += x * x;
         }
     }
-    statistics->rows += model->visual_tokens;
+    statistics->rows += model->feature_rows;
 done:
     free(arranged);
     return status;

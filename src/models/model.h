@@ -11,11 +11,16 @@
 #include "text/tokenizer.h"
 
 typedef struct pfm_model_options {
-    const char *vision;                /* kind of encoder, "efficientnet-lite0" */
-    int image_size;                    /* pixels a side */
-    pfm_vision_layers layers;          /* of the encoder, that make the features */
-    const char *aligner;               /* "concat-linear" */
-    int merge;                         /* neighbours a side that become one visual token */
+    const char *vision;       /* kind of encoder, "efficientnet-lite0" */
+    int image_size;           /* pixels a side */
+    pfm_vision_layers layers; /* of the encoder, that make the features */
+    const char *aligner;      /* "concat-linear" */
+    const char *merge;        /* neighbours that become one of its rows, "2" or "1x4" */
+    int64_t aligner_inner;    /* double-linear: the width between its layers */
+    pfm_qformer_shape qformer;
+    pfm_gated_shape gated;
+    const char *aligner_weights;       /* the file that it starts from, not opened before loading; NULL: it is drawn */
+    bool normalise;                    /* the training features' mean and deviation are taken out */
     const char *language_path;         /* weights of the language model, a file or folder; NULL: shapes alone, by config */
     const pfm_language_config *config; /* where there is no path: neither tokenizer nor weights are to be had */
     const char *instruction;           /* {question} is where the question goes */
@@ -33,14 +38,17 @@ typedef struct pfm_model {
     pfm_vision_layers layers;
     const pfm_aligner *aligner;
     pfm_aligner_shape shape;
-    int64_t visual_tokens, visual_width; /* of one image */
+    int64_t visual_tokens;              /* of one image */
+    int64_t sequence_tokens;            /* how many of them stand in the sequence: all, or none */
+    int64_t feature_rows, visual_width; /* of one image, as the aligner reads it */
     pfm_language_config language;
     pfm_tokenizer *tokenizer;
     pfm_parameters *parameters;
     const pfm_hook *hook;
+    bool normalise;
     float *mean, *std; /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
     float *rope;       /* [context, head_dim] */
-    char *language_path, *instruction, *system_text;
+    char *language_path, *aligner_weights, *instruction, *system_text;
     bool lowercase_answers;
     uint64_t vision_parameters; /* of the frozen encoder */
 } pfm_model;
@@ -53,13 +61,30 @@ void pfm_model_free(pfm_model *model);
 /* One graph of the system and its values. */
 typedef struct pfm_model_graph {
     pfm_graph *graph;
-    pfm_value features; /* act [visual, visual_width]: bound at each run */
-    pfm_value keys;     /* i64 [tokens,1] */
+    pfm_value features; /* act [features, visual_width]: bound at each run */
+    pfm_aligner_inputs aligner;
+    pfm_value keys; /* i64 [tokens,1] */
     pfm_language_values language;
 } pfm_model_graph;
 
-/* Builds the graph for capacities; with_loss: for training, else logits. bound_visual: visual tokens (f32 [visual, hidden]) are
- * bound in place of features, and their gradient is kept. Declares the parameters at its first call. */
+/* How many values the encoder's features of one image are; elements and bytes of what they become. */
+static inline size_t pfm_model_feature_values(const pfm_model *model)
+{
+    return (size_t)pfm_aligner_positions(&model->shape) * (size_t)model->shape.channels;
+}
+
+static inline size_t pfm_model_image_values(const pfm_model *model)
+{
+    return (size_t)model->feature_rows * (size_t)model->visual_width;
+}
+static inline size_t pfm_model_image_bytes(const pfm_model *model)
+{
+    return pfm_model_image_values(model) * pfm_act_size(model->act);
+}
+
+/* Builds the graph for capacities (that of features follows from the visual tokens'); with_loss: for training, else logits.
+ * bound_visual: visual tokens (f32 [visual, hidden]) are bound in place of features, and their gradient is kept. Declares the
+ * parameters at its first call. */
 pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUNT], bool with_loss, bool bound_visual,
                            pfm_model_graph *out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_model_graph_free(pfm_model_graph *graph);
@@ -68,11 +93,14 @@ void pfm_model_graph_free(pfm_model_graph *graph);
  * that train stay zero, the caller sets every one of them. */
 pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, pfm_error *err) PFM_MUST_CHECK;
 
-/* Binds a pack's arrays and sizes to an executor of such a graph. */
+/* Whether any has been built: a graph of the language model alone declares no aligner. */
+bool pfm_model_has_aligner(const pfm_model *model);
+
+/* Binds a pack's arrays and sizes to an executor of such a graph; visual_rows: visual tokens of all images. */
 pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,
                           int64_t visual_rows, pfm_error *err) PFM_MUST_CHECK;
 
-/* rows act [visual_tokens, visual_width] = the encoder's features f32 [grid * grid, channels], arranged and normalised. */
+/* rows act [feature_rows, visual_width] = the encoder's features f32 [positions, channels], arranged and normalised. */
 pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err) PFM_MUST_CHECK;
 
 /* Statistics of training features: add each image once, in any fixed order, then finish: mean and std + 0.001 per column,

@@ -135,7 +135,7 @@ static pfm_status encode_turns(const pfm_model *model, const pfm_buffer *text, s
         PFM_TRY(pfm_tokenizer_encode_part(model->tokenizer, &part, ids, err));
         if (!found)
             break;
-        for (int64_t i = 0; i < model->visual_tokens; i++)
+        for (int64_t i = 0; i < model->sequence_tokens; i++)
             PFM_TRY(pfm_ids_append(ids, -1 - first_visual++, err));
         at = stop + strlen(image_mark);
     }

@@ -75,6 +75,26 @@ pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name,
     return builder->hook->apply(builder->hook->user, builder, &place, y, err);
 }
 
+pfm_status pfm_build_block(pfm_builder *builder, const char *name, int32_t block, pfm_value *hidden, pfm_error *err)
+{
+    const pfm_hook *const hooks[] = {builder->aligner, builder->hook};
+    pfm_status status = PFM_OK;
+    for (int i = 0; i < 2 && status == PFM_OK; i++) {
+        const int64_t width = builder->graph->values[*hidden].shape.columns;
+        const pfm_model_place place = {.kind = PFM_PLACE_BLOCK,
+                                       .name = name,
+                                       .input = *hidden,
+                                       .output = *hidden,
+                                       .weight = -1,
+                                       .n = width,
+                                       .k = width,
+                                       .block = block};
+        if (hooks[i] != NULL)
+            status = hooks[i]->apply(hooks[i]->user, builder, &place, hidden, err);
+    }
+    return status;
+}
+
 /* A vector PREFIX + SUFFIX that operators read in f32. */
 static pfm_status declare_vector(pfm_builder *builder, const char *prefix, const char *suffix, int64_t length, int *id,
                                  pfm_error *err)

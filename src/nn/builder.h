@@ -6,21 +6,24 @@
 #include "nn/graph.h"
 
 typedef enum pfm_model_place_kind {
-    PFM_PLACE_LINEAR /* output = linear(input, weight) + whatever was added: the hook may replace the output */
+    PFM_PLACE_LINEAR, /* output = linear(input, weight) + whatever was added: the hook may replace the output */
+    PFM_PLACE_BLOCK   /* the hidden state before a block of the language model, input and output: the hook may replace it */
 } pfm_model_place_kind;
 
 typedef struct pfm_model_place {
     pfm_model_place_kind kind;
     const char *name; /* the module's, "model.layers.3.self_attn.q_proj" */
-    pfm_value input;  /* act [rows, k] */
+    pfm_value input;  /* act [rows, k]; of a block f32 [tokens, hidden] */
     pfm_value output; /* [rows, n], f32 or act */
     int weight;       /* parameter id of [n, k] */
     int64_t n, k;
+    int32_t block; /* which block, from 0 */
 } pfm_model_place;
 
 struct pfm_builder;
 
-/* A method at work on this model. apply is called once a place and graph and may set *output to a value of the same shape. */
+/* A method at work on this model, or an aligner that acts within the language model. apply is called once a place and graph and
+ * may set *output to a value of the same shape. */
 typedef struct pfm_hook {
     void *user;
     pfm_status (*apply)(void *user, struct pfm_builder *builder, const pfm_model_place *place, pfm_value *output,
@@ -29,8 +32,9 @@ typedef struct pfm_hook {
 
 typedef struct pfm_builder {
     pfm_graph *graph;
-    const pfm_hook *hook; /* NULL: the bare model */
-    pfm_value token_keys; /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
+    const pfm_hook *hook;    /* the PEFT method; NULL: the bare model */
+    const pfm_hook *aligner; /* NULL: visual tokens stand in the sequence */
+    pfm_value token_keys;    /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
 } pfm_builder;
 
 /* The id of a parameter, declared at its first use; MISMATCH where an earlier use gave it another shape. */
@@ -49,6 +53,10 @@ typedef struct pfm_linear_options {
 /* *y = x NAME.weight^T (+ NAME.bias) (+ addend), and then what the hook makes of it. x act [rows, k]. */
 pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name, const pfm_linear_options *options,
                             pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
+/* Before each block of a language model, with the block's name and number: *hidden f32 [tokens, hidden] becomes what the hooks
+ * make of it. */
+pfm_status pfm_build_block(pfm_builder *builder, const char *name, int32_t block, pfm_value *hidden,
+                           pfm_error *err) PFM_MUST_CHECK;
 /* *y act = NAME.weight * x / rms(x), x f32. */
 pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y,
                              pfm_error *err) PFM_MUST_CHECK;

@@ -15,7 +15,7 @@ typedef struct pfm_profile {
 } pfm_profile;
 
 /* Plans and allocates for the graph's capacities. Graph and parameters are borrowed and must outlive it. env gives act, and at
- * capacity span_count and most_keys; seed is the loss, or PFM_NO_VALUE for inference. */
+ * capacity most_keys; seed is the loss, or PFM_NO_VALUE for inference. */
 pfm_status pfm_executor_create(pfm_graph *graph, const pfm_op_environment *env, pfm_value seed, pfm_executor **out,
                                pfm_error *err) PFM_MUST_CHECK;
 void pfm_executor_free(pfm_executor *executor);

@@ -47,7 +47,10 @@ static pfm_status reserve(pfm_pack *pack, const pfm_sequence *rows, size_t count
     capacity = pack->answer_capacity;
     PFM_TRY(pfm_array_reserve(&pack->targets, &capacity, answers, sizeof *pack->targets, err));
     PFM_TRY(pfm_array_reserve(&pack->answer_row, &pack->answer_capacity, answers, sizeof *pack->answer_row, err));
+    capacity = pack->span_capacity;
+    PFM_TRY(pfm_array_reserve(&pack->image_spans, &capacity, 2 * count, sizeof *pack->image_spans, err));
     PFM_TRY(pfm_array_reserve(&pack->spans, &pack->span_capacity, 2 * count, sizeof *pack->spans, err));
+    PFM_TRY(pfm_array_reserve(&pack->image_roots, &pack->image_root_capacity, count + 1, sizeof *pack->image_roots, err));
     PFM_TRY(pfm_array_reserve(&pack->roots, &pack->root_capacity, count + 1, sizeof *pack->roots, err));
     PFM_TRY(pfm_array_reserve(&pack->rows, &pack->row_capacity, count, sizeof *pack->rows, err));
 done:
@@ -107,6 +110,7 @@ static void append_answers(pfm_pack *pack, const pfm_sequence *row, bool inferen
 static void pack_group(pfm_pack *pack, const pfm_sequence *rows, size_t count, const pfm_pack_options *options)
 {
     pfm_group_count group = {0};
+    const size_t first_span = pack->span_count;
     for (size_t r = 0; r < count; r++)
         pfm_group_count_add(&group, &rows[r]);
     size_t shared = count > 1 ? group.shared : 0, prefix_begin = pack->tokens;
@@ -126,7 +130,9 @@ static void pack_group(pfm_pack *pack, const pfm_sequence *rows, size_t count, c
                               .prefix_end = stored ? prefix_rows + (int32_t)shared : prefix_rows,
                               .own_begin = pack->key_row_count,
                               .own_count = (int32_t)(inputs - from),
-                              .position = (int32_t)inputs};
+                              .position = (int32_t)inputs,
+                              .visual_begin = rows[r].visual_begin,
+                              .visual_end = rows[r].visual_end};
         append_tokens(pack, &rows[r], from, inputs, shared);
         append_span(pack, own_begin, row->own_begin, row, (int32_t)pack->root_count);
         append_answers(pack, &rows[r], options->inference, from, prefix_begin, own_begin);
@@ -138,6 +144,10 @@ static void pack_group(pfm_pack *pack, const pfm_sequence *rows, size_t count, c
     }
     if (stored)
         pack->root_count++;
+    pack->image_roots[pack->image_root_count++] = (int32_t)first_span;
+    for (size_t s = first_span; s < pack->span_count; s++)
+        pack->image_spans[s] =
+            pfm_pack_image_span(pack->spans[s].q_begin, pack->spans[s].q_end, rows[0].visual_begin, rows[0].visual_end);
 }
 
 pfm_status pfm_pack_rows(pfm_pack *pack, const pfm_sequence *rows, size_t count, const pfm_pack_options *options,
@@ -146,14 +156,14 @@ pfm_status pfm_pack_rows(pfm_pack *pack, const pfm_sequence *rows, size_t count,
     pfm_status status = reserve(pack, rows, count, err);
     if (status != PFM_OK)
         return status;
-    pack->tokens = pack->answers = pack->span_count = pack->root_count = pack->row_count = 0;
+    pack->tokens = pack->answers = pack->span_count = pack->root_count = pack->image_root_count = pack->row_count = 0;
     pack->most_keys = pack->key_row_count = 0;
     for (size_t begin = 0, end; begin < count; begin = end) {
         for (end = begin + 1; end < count && rows[end].group == rows[begin].group; end++)
             ;
         pack_group(pack, rows + begin, end - begin, options);
     }
-    pack->roots[pack->root_count] = (int32_t)pack->span_count;
+    pack->roots[pack->root_count] = pack->image_roots[pack->image_root_count] = (int32_t)pack->span_count;
     return PFM_OK;
 }
 
@@ -170,6 +180,8 @@ void pfm_pack_free(pfm_pack *pack)
     free(pack->answer_row);
     free(pack->spans);
     free(pack->roots);
+    free(pack->image_spans);
+    free(pack->image_roots);
     free(pack->rows);
     *pack = (pfm_pack){0};
 }

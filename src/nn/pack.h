@@ -11,10 +11,11 @@
 /* One row, wholly tokenised: ids[0 .. count-1], image tokens as -1 - (visual row). ids[answer .. count-1] are to be predicted;
  * answer == count: nothing, the row waits for its next token. With a tail, ids ends before the answer, which stands there. */
 typedef struct pfm_sequence {
-    const int32_t *ids, *tail; /* tail: NULL, or [count - answer] */
-    size_t count, answer;      /* 1 <= answer <= count, count >= 2 where there is an answer */
-    int32_t group;             /* rows of a group stand next to each other */
-    int32_t number;            /* of the row within the step, for dropout's counters */
+    const int32_t *ids, *tail;        /* tail: NULL, or [count - answer] */
+    size_t count, answer;             /* 1 <= answer <= count, count >= 2 where there is an answer */
+    int32_t group;                    /* rows of a group stand next to each other */
+    int32_t visual_begin, visual_end; /* visual tokens of the row's images, the same in a group and ascending with the groups */
+    int32_t number;                   /* of the row within the step, for dropout's counters */
 } pfm_sequence;
 
 static inline int32_t pfm_sequence_id(const pfm_sequence *row, size_t i)
@@ -26,6 +27,7 @@ typedef struct pfm_pack_row {
     int32_t prefix_begin, prefix_end; /* key rows of the shared run; empty where nothing is shared */
     int32_t own_begin, own_count;     /* key rows of the row's own tokens */
     int32_t position;                 /* of its next token */
+    int32_t visual_begin, visual_end; /* of its images */
 } pfm_pack_row;
 
 typedef struct pfm_pack_options {
@@ -45,15 +47,30 @@ typedef struct pfm_pack {
     size_t span_count;
     int32_t *roots; /* [root_count + 1] */
     size_t root_count;
+    pfm_attention_span *image_spans; /* [span_count] the same queries over the visual tokens of their images */
+    int32_t *image_roots;            /* [image_root_count + 1] one a group */
+    size_t image_root_count;
     pfm_pack_row *rows; /* [row_count] */
     size_t row_count;
     int32_t most_keys, key_row_count;
-    size_t token_capacity, answer_capacity, span_capacity, root_capacity, row_capacity;
+    size_t token_capacity, answer_capacity, span_capacity, root_capacity, image_root_capacity, row_capacity;
 } pfm_pack;
 
 pfm_status pfm_pack_rows(pfm_pack *pack, const pfm_sequence *rows, size_t count, const pfm_pack_options *options,
                          pfm_error *err) PFM_MUST_CHECK;
 void pfm_pack_free(pfm_pack *pack);
+
+/* The span by which queries see visual tokens that stand beside the sequence, and nothing else. */
+static inline pfm_attention_span pfm_pack_image_span(int32_t q_begin, int32_t q_end, int32_t visual_begin, int32_t visual_end)
+{
+    return (pfm_attention_span){.q_begin = q_begin,
+                                .q_end = q_end,
+                                .own_past = q_begin - q_end, /* no keys of their own */
+                                .ancestors = visual_begin < visual_end,
+                                .ancestor_begin = {visual_begin},
+                                .ancestor_end = {visual_end},
+                                .whole = true};
+}
 
 /* Counts what a group takes without packing it: start with {0}, add its rows one by one. The first row is borrowed. */
 typedef struct pfm_group_count {

@@ -215,6 +215,14 @@ void pfm_parameters_set(pfm_parameters *parameters, int id, const float *values)
     pfm_parameters_set_rows(parameters, id, 0, parameters->items[id].n, values);
 }
 
+static double draw_value(const pfm_parameter *item, pfm_random *random)
+{
+    if (item->initial == PFM_INITIAL_ONE)
+        return 1;
+    return item->initial_scale *
+           (item->initial == PFM_INITIAL_UNIFORM ? 2 * pfm_random_uniform(random) - 1 : pfm_random_normal(random));
+}
+
 pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, bool learned_too, pfm_error *err)
 {
     for (size_t i = 0; i < parameters->count; i++) {
@@ -228,8 +236,7 @@ pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, 
             return status;
         pfm_random random = pfm_random_start(seed, pfm_name_number(item->name, strlen(item->name)));
         for (size_t j = 0; j < values && item->initial != PFM_INITIAL_ZERO; j++)
-            draw[j] = (float)(item->initial_scale * (item->initial == PFM_INITIAL_UNIFORM ? 2 * pfm_random_uniform(&random) - 1
-                                                                                          : pfm_random_normal(&random)));
+            draw[j] = (float)draw_value(item, &random);
         pfm_parameters_set(parameters, (int)i, draw);
         free(draw);
     }

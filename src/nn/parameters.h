@@ -12,7 +12,13 @@ enum {
     PFM_USE_VALUES = 8    /* f32 values: vectors */
 };
 
-typedef enum pfm_initial { PFM_INITIAL_LOADED, PFM_INITIAL_ZERO, PFM_INITIAL_UNIFORM, PFM_INITIAL_NORMAL } pfm_initial;
+typedef enum pfm_initial {
+    PFM_INITIAL_LOADED,
+    PFM_INITIAL_ZERO,
+    PFM_INITIAL_ONE,
+    PFM_INITIAL_UNIFORM,
+    PFM_INITIAL_NORMAL
+} pfm_initial;
 
 /* What a parameter is part of: the base, or one of the parts that are learned and saved, the aligner (its names begin with
  * "aligner.") and what a PEFT method adds. */
@@ -26,7 +32,7 @@ typedef struct pfm_parameter {
     bool trainable, decays; /* trainable: declared for all of a learned part, false in the store where that is frozen; decays:
                                weight decay applies (not to biases and norms) */
     pfm_initial initial;
-    double initial_scale; /* UNIFORM: the bound; NORMAL: the standard deviation */
+    double initial_scale; /* UNIFORM: the bound; NORMAL: the standard deviation, 0: the model chooses */
     pfm_operand operand;
     float *values, *gradient, *moment1, *moment2; /* of a learned part: values; while it trains, the other three too */
     void *rows, *packed_forward, *packed_backward, *quantised;

@@ -16,7 +16,7 @@ typedef struct pfm_plan {
 } pfm_plan;
 
 /* seed: the value whose gradient is given (the loss); PFM_NO_VALUE: forward only. env says what scratch sizes depend on: act,
- * kernels, context, and at capacity: spans' count and most_keys. */
+ * kernels, context, and at capacity: most_keys. */
 pfm_status pfm_plan_create(const pfm_graph *graph, const pfm_op_environment *env, pfm_value seed, pfm_plan **out,
                            pfm_error *err) PFM_MUST_CHECK;
 void pfm_plan_free(pfm_plan *plan);

@@ -1,7 +1,7 @@
 /* The first hidden states: a row of the embedding for a text token, a row of the visual tokens for an image token.
  * in[0] ids i32 [T,1]: id >= 0 is row id of the embedding, id < 0 is row -1-id of the visual tokens; in[1] visual f32 [V,D],
  * optional; operand[0] embedding [vocabulary, D] with its rows; out[0] f32 [T,D].
- * A visual row may stand in several places: its gradient is their sum, in the order of the tokens. The embedding is frozen. */
+ * A row of either may stand in several places: its gradient is their sum, in the order of the tokens. */
 #include "ops/op.h"
 
 static pfm_status shape(pfm_op_call *call, pfm_error *err)
@@ -36,16 +36,16 @@ static void forward(const pfm_op_call *call) { pfm_op_for_rows(call, call->in[0]
 
 static void backward(const pfm_op_call *call)
 {
-    if (call->din[1].data == NULL)
-        return;
     size_t columns = (size_t)call->out[0].columns;
     const int32_t *ids = call->in[0].data;
-    if (!call->accumulate[1])
-        memset(call->din[1].data, 0, (size_t)call->din[1].rows * columns * sizeof(float));
+    float *visual = call->din[1].data, *embedding = call->operand[0].gradient;
+    if (visual != NULL && !call->accumulate[1])
+        memset(visual, 0, (size_t)call->din[1].rows * columns * sizeof *visual);
     for (int64_t r = 0; r < call->in[0].rows; r++) {
-        if (ids[r] < 0)
-            call->env->kernels->axpy(1, (const float *)call->dout[0].data + (size_t)r * columns,
-                                     (float *)call->din[1].data + (size_t)(-1 - ids[r]) * columns, columns);
+        float *to = ids[r] < 0 ? visual : embedding;
+        size_t row = (size_t)(ids[r] < 0 ? -1 - ids[r] : ids[r]);
+        if (to != NULL)
+            call->env->kernels->axpy(1, (const float *)call->dout[0].data + (size_t)r * columns, to + row * columns, columns);
     }
 }
 
@@ -68,7 +68,7 @@ const pfm_op pfm_op_embed = {.name = "embed",
                              .operations = operations,
                              .backward_inputs = 1u << 0,
                              .gradients = 2u,
-                             .operand_gradients = 0u,
+                             .operand_gradients = 1u,
                              .accumulates = 1u << 1,
                              .passes = -1,
                              .cases = cases};

@@ -20,10 +20,11 @@ typedef enum pfm_storage {
 } pfm_storage;
 
 typedef enum pfm_dim {
-    PFM_DIM_FIXED,   /* the number of rows is part of the graph */
-    PFM_DIM_TOKENS,  /* of the packed sequence */
-    PFM_DIM_ANSWERS, /* positions whose next token is predicted */
-    PFM_DIM_VISUAL,  /* rows of image features */
+    PFM_DIM_FIXED,    /* the number of rows is part of the graph */
+    PFM_DIM_TOKENS,   /* of the packed sequence */
+    PFM_DIM_ANSWERS,  /* positions whose next token is predicted */
+    PFM_DIM_VISUAL,   /* visual tokens of all images */
+    PFM_DIM_FEATURES, /* rows of image features that an aligner reads */
     PFM_DIM_COUNT
 } pfm_dim;
 
@@ -53,8 +54,25 @@ typedef struct pfm_kv_store {
     void *keys, *values;
     size_t layer_stride; /* in elements */
     size_t columns;
-    const int32_t *rows; /* where this step's tokens go, one row a token */
+    const int32_t *rows; /* where this step's tokens go, one row a token; NULL: in order */
 } pfm_kv_store;
+
+/* Which attention of a graph is meant. All that are of one sort read the same spans. */
+typedef enum pfm_attention_sort {
+    PFM_ATTENTION_SEQUENCE, /* the tokens among themselves */
+    PFM_ATTENTION_QUERIES,  /* an image's learned queries among themselves */
+    PFM_ATTENTION_FEATURES, /* an image's learned queries over its features */
+    PFM_ATTENTION_IMAGES,   /* the tokens over their images' visual tokens, which stand beside the sequence */
+    PFM_ATTENTION_SORTS
+} pfm_attention_sort;
+
+/* Who sees which keys in one sort of attention. */
+typedef struct pfm_attention_set {
+    const pfm_attention_span *spans;
+    int32_t span_count;
+    const int32_t *roots; /* [root_count + 1]: spans of root r are roots[r] .. roots[r+1]-1; key rows ascend with the roots */
+    int32_t root_count;
+} pfm_attention_set;
 
 /* What holds for one run of the whole graph. */
 typedef struct pfm_op_environment {
@@ -64,12 +82,10 @@ typedef struct pfm_op_environment {
     bool training;        /* dropout is on, and the loss prepares its gradient */
     uint64_t dropout_key; /* of this seed and step */
     float loss_scale;     /* the loss is this times the sum over answer tokens */
-    const pfm_attention_span *spans;
-    int32_t span_count;
-    const int32_t *roots; /* [root_count + 1]: spans of root r are roots[r] .. roots[r+1]-1 */
-    int32_t root_count;
-    int32_t most_keys;      /* that one query sees */
-    const pfm_kv_store *kv; /* NULL: keys and values are those of this step's tokens */
+    pfm_attention_set attention[PFM_ATTENTION_SORTS];
+    int32_t most_keys;            /* that one token of the sequence sees */
+    const pfm_kv_store *kv;       /* NULL: keys and values are those of this step's tokens */
+    const pfm_kv_store *image_kv; /* the same for those of the images; a step without visual tokens reads what is there */
 } pfm_op_environment;
 
 enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };
@@ -80,6 +96,8 @@ typedef struct pfm_op_attributes {
     float probability;                 /* dropout */
     uint32_t place;                    /* dropout: which place of the model draws */
     int32_t layer;                     /* attention: which layer of the key-value store */
+    pfm_attention_sort attention;      /* attention: whose spans */
+    int32_t most_keys;                 /* attention: that one query sees; the sequence's are the environment's */
     int32_t heads, kv_heads, head_dim; /* attention, rope; layernorm: head_dim columns are normed together, 0: the row */
     pfm_activation activation;         /* activate */
     pfm_storage output;                /* linear */

@@ -9,6 +9,7 @@
     X(cross_entropy)                                                                                                           \
     X(dropout)                                                                                                                 \
     X(embed)                                                                                                                   \
+    X(gate)                                                                                                                    \
     X(gather)                                                                                                                  \
     X(layernorm)                                                                                                               \
     X(linear)                                                                                                                  \

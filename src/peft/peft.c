@@ -29,6 +29,8 @@ static pfm_status apply(void *user, pfm_builder *builder, const pfm_model_place 
 {
     pfm_peft *peft = user;
     bool wanted = false;
+    if (place->kind != PFM_PLACE_LINEAR)
+        return PFM_OK;
     for (size_t i = 0; i < peft->options.target_count; i++) {
         bool matches = names(peft->targets[i], place->name);
         peft->matched[i] |= matches;

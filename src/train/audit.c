@@ -7,6 +7,14 @@
 
 #include <stdlib.h>
 
+/* name and SHA-256 of a file of weights; of a folder the name alone. */
+static pfm_status audit_weights(json_t *weights, const char *part, const char *name, const char *path, pfm_error *err)
+{
+    pfm_hash_hex hash = "";
+    pfm_status status = pfm_path_is_folder(path) ? PFM_OK : pfm_hash_file(path, hash, err);
+    return status == PFM_OK ? pfm_json_take(weights, part, json_pack("{s:s, s:s}", "name", name, "sha256", hash), err) : status;
+}
+
 static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -105,14 +113,10 @@ pfm_status pfm_audit_write(const pfm_trainer *trainer, pfm_error *err)
     pfm_status status = PFM_OK;
     const pfm_session *session = trainer->session;
     char *path = NULL, time[32], machine[128];
-    pfm_hash_hex language, recipe;
-    json_t *document = json_object();
+    pfm_hash_hex recipe;
+    json_t *document = json_object(), *weights;
     pfm_process_time(time);
     pfm_process_machine(machine, sizeof machine);
-    if (pfm_path_is_folder(session->language_path))
-        language[0] = '\0';
-    else
-        PFM_TRY(pfm_hash_file(session->language_path, language, err));
     PFM_TRY(pfm_recipe_hash(session->recipe, recipe, err));
     PFM_TRY(pfm_json_take(document, "version", json_string(pfm_version()), err));
     PFM_TRY(pfm_json_take(document, "time", json_string(time), err));
@@ -124,11 +128,15 @@ pfm_status pfm_audit_write(const pfm_trainer *trainer, pfm_error *err)
     PFM_TRY(pfm_json_take(document, "precision", json_string(session->context->precision == PFM_PRECISION_F32 ? "f32" : "bf16"),
                           err));
     PFM_TRY(pfm_json_take(document, "recipe_sha256", json_string(recipe), err));
-    PFM_TRY(pfm_json_take(document, "weights",
-                          json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "language", "name", session->recipe->model.language,
-                                    "sha256", language, "vision", "name", session->recipe->model.vision, "sha256",
-                                    pfm_vision_get_weights_hash(session->vision)),
-                          err));
+    weights = json_object();
+    PFM_TRY(pfm_json_take(document, "weights", weights, err));
+    PFM_TRY(audit_weights(weights, "language", session->recipe->model.language, session->language_path, err));
+    PFM_TRY(pfm_json_take(
+        weights, "vision",
+        json_pack("{s:s, s:s}", "name", session->recipe->model.vision, "sha256", pfm_vision_get_weights_hash(session->vision)),
+        err));
+    if (session->aligner_path != NULL)
+        PFM_TRY(audit_weights(weights, "aligner", session->recipe->model.aligner_weights, session->aligner_path, err));
     PFM_TRY(audit_data(trainer, document, err));
     PFM_TRY(pfm_path_join(trainer->folder, "audit.json", &path, err));
     PFM_TRY(audit_stages(trainer, path, document, err));

@@ -54,7 +54,8 @@ static pfm_status create_model(bench_model *b, bool training, pfm_error *err)
     pfm_model_options options = {.vision = "efficientnet-lite0",
                                  .image_size = b->work.image_size,
                                  .aligner = "concat-linear",
-                                 .merge = 2,
+                                 .merge = "2",
+                                 .normalise = true,
                                  .config = &config,
                                  .instruction = "{question}",
                                  .training = training,
@@ -121,7 +122,6 @@ static pfm_status prepare(bench_model *b, bool training, pfm_error *err)
                               .act = b->model->act,
                               .training = training,
                               .dropout_key = 1,
-                              .span_count = (int32_t)b->pack.span_count,
                               .most_keys = b->pack.key_row_count};
     PFM_TRY(pfm_executor_create(b->graph.graph, &env, training ? b->graph.language.loss : PFM_NO_VALUE, &b->executor, err));
     PFM_TRY(pfm_bench_numbers(b->model->act, (size_t)(visual * b->model->visual_width), &b->features, err));
@@ -309,7 +309,7 @@ static double weight_bytes(const bench_model *b)
     double bytes = 0;
     for (int i = 0; i < pfm_parameters_count(b->model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(b->model->parameters, i);
-        if ((p->uses & PFM_USE_FORWARD) == 0 || strncmp(p->name, "aligner.", 8) == 0)
+        if ((p->uses & PFM_USE_FORWARD) == 0 || pfm_aligner_owns(p))
             continue;
         size_t n = (size_t)p->n, k = (size_t)p->k;
         bytes += p->quantised != NULL ? (double)b->context->kernels->quant_pack_size(p->operand.quant_format, n, k)

@@ -40,7 +40,7 @@ static pfm_status create_executor(probe *p, pfm_error *err)
     pfm_op_environment env = {.context = model->context,
                               .kernels = model->context->kernels,
                               .act = model->act,
-                              .span_count = 2,
+
                               .most_keys = (int32_t)tokens};
     pfm_status status = pfm_model_build(model, capacity, false, false, &p->graph, err);
     return status == PFM_OK ? pfm_executor_create(p->graph.graph, &env, PFM_NO_VALUE, &p->executor, err) : status;

@@ -26,11 +26,22 @@ typedef struct pfm_recipe {
     char *name; /* of a stage; NULL for a recipe that is none */
     struct {
         char *vision, *aligner, *language; /* names that fetch knows, or paths; the aligner's kind */
-        int image_size;                    /* pixels a side; a multiple of 32 * merge */
+        int image_size;                    /* pixels a side */
         char **layers; /* the encoder's hidden states that make the features, whole numbers as text, [layer_count] */
         size_t layer_count;
-        int merge; /* neighbours a side that become one visual token: 2 for 2x2 */
+        char *merge;           /* neighbours that the aligner joins, rows x columns: "2", "1x4"; it has a default of its own */
+        int aligner_inner;     /* the width between the layers of double-linear */
+        char *aligner_weights; /* NULL, or the file that the aligner starts from */
+        bool normalise;        /* features, by the training images' mean and deviation */
     } model;
+    struct {
+        int layers, heads, queries, hidden, intermediate;
+        int cross_every; /* layers 0, n, 2n, ... look at the image */
+        bool frozen;
+    } qformer; /* sizes of the aligners that have one */
+    struct {
+        int every, heads, head_dim;
+    } gated; /* sizes of gated-cross-attention */
     struct {
         char *method; /* "lora" or "none" */
         int rank;

@@ -2,6 +2,7 @@
 #include "train/recipe_loader.h"
 
 #include "data/dataset.h"
+#include "models/aligner/aligner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,20 @@ static pfm_status refuse_key(const recipe_loader *state, const recipe_key *key, 
     return pfm_recipe_refuse(place, key, err, "%s", reason);
 }
 
+/* What joins neighbours when the recipe does not say depends on the aligner; an aligner that nobody knows is the model's to
+ * refuse. */
+static pfm_status derive_merge(const recipe_loader *state, pfm_error *err)
+{
+    pfm_recipe *recipe = state->recipe;
+    const pfm_aligner *aligner;
+    if (pfm_recipe_find_place(state, KEY("model.merge"))->file != NULL ||
+        pfm_aligner_find(recipe->model.aligner, &aligner, NULL) != PFM_OK)
+        return PFM_OK;
+    free(recipe->model.merge);
+    recipe->model.merge = NULL;
+    return pfm_string_copy(aligner->merge, &recipe->model.merge, err);
+}
+
 pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err)
 {
     pfm_recipe *recipe = state->recipe;
@@ -39,7 +54,7 @@ pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err)
     if (pfm_recipe_find_place(state, KEY("train.minimum_learning_rate"))->file == NULL)
         recipe->train.minimum_learning_rate = 0.05 * recipe->train.learning_rate;
     recipe->adapts = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
-    return PFM_OK;
+    return derive_merge(state, err);
 }
 
 static pfm_status check_dataset(const recipe_loader *state, const recipe_key *key, const char *name, pfm_error *err)
@@ -68,16 +83,13 @@ static pfm_status check_data(const recipe_loader *state, pfm_error *err)
 pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
 {
     const pfm_recipe *recipe = state->recipe;
-    char reason[200];
     pfm_status status = check_data(state, err);
     if (status != PFM_OK)
         return status;
-    int unit = 32 * recipe->model.merge;
-    if (recipe->model.image_size % unit != 0) {
-        (void)snprintf(reason, sizeof reason, "cannot be %d; it is a multiple of %d (32 times model.merge), as %d is",
-                       recipe->model.image_size, unit, (recipe->model.image_size / unit + 1) * unit);
-        return refuse_key(state, KEY("model.image_size"), reason, err);
-    }
+    int rows, columns;
+    if (pfm_aligner_parse_merge(recipe->model.merge, &rows, &columns, NULL) != PFM_OK)
+        return refuse_key(state, KEY("model.merge"),
+                          "is rows x columns of neighbours: 2 for 2 x 2, 1x4 for four of a row, at most 16", err);
     if (recipe->peft.target_count == 0)
         return refuse_key(state, KEY("peft.targets"),
                           "must name at least one layer; peft.method: none trains the aligner alone", err);

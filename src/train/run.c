@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char aligner_prefix[] = "aligner.", adapter_prefix[] = "base_model.model.";
-static const char norm_mean[] = "norm.mean", norm_std[] = "norm.std", before_name[] = "stage.before";
+static const char adapter_prefix[] = "base_model.model.", norm_mean[] = "norm.mean", norm_std[] = "norm.std",
+                  before_name[] = "stage.before";
 
 /* A list of tensors whose names are owned. */
 typedef struct tensors {
@@ -45,10 +45,11 @@ static pfm_status add_tensor(tensors *list, const char *prefix, const char *name
     return PFM_OK;
 }
 
-/* What is saved: all that is learned, also where it does not train now. */
-static bool is_saved(const pfm_parameter *parameter) { return parameter->part != PFM_PART_BASE; }
-
-static bool is_aligner(const pfm_parameter *parameter) { return parameter->part == PFM_PART_ALIGNER; }
+/* What is saved: all that is learned, also where it does not train now, and of the aligner what no file of its own holds. */
+static bool is_saved(const pfm_parameter *parameter)
+{
+    return parameter->part != PFM_PART_BASE || (pfm_aligner_owns(parameter) && parameter->initial != PFM_INITIAL_LOADED);
+}
 
 static pfm_status save_aligner(const char *folder, const pfm_model *model, pfm_error *err)
 {
@@ -58,11 +59,13 @@ static pfm_status save_aligner(const char *folder, const pfm_model *model, pfm_e
     PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &path, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (is_aligner(p))
-            PFM_TRY(add_tensor(&list, "", p->name + sizeof aligner_prefix - 1, "", p->values, p->n, p->k, err));
+        if (pfm_aligner_owns(p) && is_saved(p))
+            PFM_TRY(add_tensor(&list, "", pfm_aligner_name_of(p), "", p->values, p->n, p->k, err));
     }
-    PFM_TRY(add_tensor(&list, "", norm_mean, "", model->mean, model->visual_width, 1, err));
-    PFM_TRY(add_tensor(&list, "", norm_std, "", model->std, model->visual_width, 1, err));
+    if (model->normalise) {
+        PFM_TRY(add_tensor(&list, "", "norm.mean", "", model->mean, model->visual_width, 1, err));
+        PFM_TRY(add_tensor(&list, "", "norm.std", "", model->std, model->visual_width, 1, err));
+    }
     PFM_TRY(pfm_safetensors_write(path, list.items, list.count, NULL, 0, err));
 done:
     tensors_free(&list);
@@ -128,7 +131,7 @@ static pfm_status read_into(const pfm_weights *weights, const char *name, int64_
 }
 
 /* Sets every saved parameter of one file: those of the aligner, or the others under `prefix`. */
-static pfm_status load_file(const char *path, const char *prefix, bool aligner, size_t extra, pfm_model *model, pfm_error *err)
+static pfm_status load_file(const char *path, const char *prefix, bool aligner, pfm_model *model, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_weights *weights = NULL;
@@ -138,25 +141,26 @@ static pfm_status load_file(const char *path, const char *prefix, bool aligner, 
     PFM_TRY(pfm_weights_open(path, &weights, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (!is_saved(p) || is_aligner(p) != aligner)
+        if (!is_saved(p) || pfm_aligner_owns(p) != aligner)
             continue;
         free(values);
         free(name);
         values = NULL;
         name = NULL;
         PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
-        PFM_TRY(pfm_string_format(&name, err, "%s%s", prefix, p->name + (aligner ? sizeof aligner_prefix - 1 : 0)));
+        PFM_TRY(pfm_string_format(&name, err, "%s%s", prefix, aligner ? pfm_aligner_name_of(p) : p->name));
         PFM_TRY(read_into(weights, name, p->n, p->k, values, err));
         pfm_parameters_set(model->parameters, i, values);
         read++;
     }
-    if (aligner) {
+    if (aligner && model->normalise) {
         PFM_TRY(read_into(weights, norm_mean, model->visual_width, 1, model->mean, err));
         PFM_TRY(read_into(weights, norm_std, model->visual_width, 1, model->std, err));
+        read += 2;
     }
-    if (pfm_weights_count(weights) != read + extra)
+    if (pfm_weights_count(weights) != read)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s holds %zu tensors, the recipe knows %zu; it belongs to another recipe", path,
-                 pfm_weights_count(weights), read + extra);
+                 pfm_weights_count(weights), read);
 done:
     pfm_weights_close(weights);
     free(values);
@@ -169,25 +173,16 @@ pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, pf
     char *path = NULL;
     pfm_status status = pfm_path_join(adapter_folder, "adapter_model.safetensors", &path, err);
     if (status == PFM_OK)
-        status = load_file(path, adapter_prefix, false, 0, model, err);
+        status = load_file(path, adapter_prefix, false, model, err);
     free(path);
     return status;
 }
 
 pfm_status pfm_run_tensor_name(const pfm_parameter *parameter, char **out, pfm_error *err)
 {
-    if (strncmp(parameter->name, aligner_prefix, sizeof aligner_prefix - 1) == 0)
-        return pfm_string_copy(parameter->name + sizeof aligner_prefix - 1, out, err);
+    if (pfm_aligner_owns(parameter))
+        return pfm_string_copy(pfm_aligner_name_of(parameter), out, err);
     return pfm_string_format(out, err, "%s%s", adapter_prefix, parameter->name);
-}
-
-static bool has_aligner(const pfm_model *model)
-{
-    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
-        if (is_aligner(pfm_parameters_get(model->parameters, i)))
-            return true;
-    }
-    return false;
 }
 
 pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err)
@@ -199,8 +194,8 @@ pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err)
         PFM_FAIL(PFM_ERROR_IO,
                  "%s holds no finished model (no aligner.safetensors); run the same pefomed train again to go on with it",
                  folder);
-    if (has_aligner(model)) /* a language model alone may have been built */
-        PFM_TRY(load_file(aligner, "", true, 2, model, err));
+    if (pfm_model_has_aligner(model))
+        PFM_TRY(load_file(aligner, "", true, model, err));
     PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
     if (model->hook != NULL)
         PFM_TRY(pfm_run_load_adapter(adapter, model, err));
@@ -392,7 +387,7 @@ pfm_status pfm_checkpoint_begin_stage(const char *folder, const pfm_run_identity
     PFM_TRY(read_statistics(weights, model, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (is_aligner(p) || (adapted && is_saved(p)))
+        if (is_saved(p) && (adapted || pfm_aligner_owns(p)))
             PFM_TRY(read_parameter(weights, model, i, false, err));
     }
 done:

@@ -184,9 +184,8 @@ static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *sampl
     pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
     const pfm_row *shown = &samples->dataset->rows[text % samples->count];
-    size_t image_size = (size_t)(model->visual_tokens * model->visual_width) * pfm_act_size(model->act);
-    char *to = (char *)batch->visual + (size_t)(first_visual * model->visual_width) * pfm_act_size(model->act);
-    for (size_t k = 0; k < shown->image_count; k++, to += image_size) {
+    char *to = (char *)batch->visual + (size_t)(first_visual / model->visual_tokens) * pfm_model_image_bytes(model);
+    for (size_t k = 0; k < shown->image_count; k++, to += pfm_model_image_bytes(model)) {
         PFM_TRY(pfm_feature_store_read(samples->features, (size_t)shown->images[k].index, features, err));
         PFM_TRY(pfm_model_arrange(model, features, to, err));
     }
@@ -200,11 +199,10 @@ static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples
     pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
     float *features = NULL;
-    size_t bytes = (size_t)(batch->visual_rows * model->visual_width) * pfm_act_size(model->act);
-    PFM_TRY(pfm_array_reserve(&batch->visual, &batch->visual_capacity, bytes, 1, err));
-    PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels,
-                         sizeof *features, &features, err));
+    size_t bytes = (size_t)(batch->visual_rows / model->visual_tokens) * pfm_model_image_bytes(model);
     int64_t visual = 0;
+    PFM_TRY(pfm_array_reserve(&batch->visual, &batch->visual_capacity, bytes, 1, err));
+    PFM_TRY(pfm_allocate(pfm_model_feature_values(model), sizeof *features, &features, err));
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && groups[i] == groups[i - 1])
             continue;
@@ -233,8 +231,13 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
         if (i == 0 || groups[i] != groups[i - 1])
             batch->visual_rows += own;
         int32_t base = (int32_t)(batch->visual_rows - own);
-        batch->sequences[i] = (pfm_sequence){
-            .ids = next, .count = text.count, .answer = text.answer, .group = groups[i], .number = (int32_t)(first_number + i)};
+        batch->sequences[i] = (pfm_sequence){.ids = next,
+                                             .count = text.count,
+                                             .answer = text.answer,
+                                             .group = groups[i],
+                                             .visual_begin = base,
+                                             .visual_end = (int32_t)batch->visual_rows,
+                                             .number = (int32_t)(first_number + i)};
         for (size_t t = 0; t < text.count; t++) {
             int32_t id = pfm_sequence_id(&text, t);
             *next++ = id < 0 ? id - base : id;

@@ -23,18 +23,30 @@ pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_erro
 pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context *context, const pfm_peft *peft, bool training,
                                      pfm_model_options *out, pfm_error *err)
 {
-    *out = (pfm_model_options){.vision = recipe->model.vision,
-                               .image_size = recipe->model.image_size,
-                               .aligner = recipe->model.aligner,
-                               .merge = recipe->model.merge,
-                               .instruction = recipe->prompt.instruction[0],
-                               .system_text = recipe->prompt.system,
-                               .lowercase_answers = recipe->data.lowercase_answers,
-                               .training = training,
-                               .frozen = (unsigned)!pfm_recipe_trains(recipe, "aligner") << PFM_PART_ALIGNER |
-                                         (unsigned)!pfm_recipe_trains(recipe, "peft") << PFM_PART_PEFT,
-                               .precision = context->precision,
-                               .hook = pfm_peft_hook(peft)};
+    *out = (pfm_model_options){
+        .vision = recipe->model.vision,
+        .image_size = recipe->model.image_size,
+        .aligner = recipe->model.aligner,
+        .merge = recipe->model.merge,
+        .aligner_inner = recipe->model.aligner_inner,
+        .qformer = {.layers = recipe->qformer.layers,
+                    .heads = recipe->qformer.heads,
+                    .queries = recipe->qformer.queries,
+                    .cross_every = recipe->qformer.cross_every,
+                    .hidden = recipe->qformer.hidden,
+                    .intermediate = recipe->qformer.intermediate,
+                    .frozen = recipe->qformer.frozen},
+        .gated = {.every = recipe->gated.every, .heads = recipe->gated.heads, .head_dim = recipe->gated.head_dim},
+        .aligner_weights = recipe->model.aligner_weights,
+        .normalise = recipe->model.normalise,
+        .instruction = recipe->prompt.instruction[0],
+        .system_text = recipe->prompt.system,
+        .lowercase_answers = recipe->data.lowercase_answers,
+        .training = training,
+        .frozen = (unsigned)!pfm_recipe_trains(recipe, "aligner") << PFM_PART_ALIGNER |
+                  (unsigned)!pfm_recipe_trains(recipe, "peft") << PFM_PART_PEFT,
+        .precision = context->precision,
+        .hook = pfm_peft_hook(peft)};
     return pfm_vision_layers_parse(recipe->model.layers, recipe->model.layer_count, &out->layers, err);
 }
 
@@ -106,7 +118,22 @@ void pfm_session_free(pfm_session *session)
     free(session->run);
     free(session->language_path);
     free(session->vision_path);
+    free(session->aligner_path);
     free(session);
+}
+
+/* Where the aligner's own file is; known before the encoder works for hours. */
+static pfm_status find_aligner_weights(pfm_session *session, pfm_error *err)
+{
+    if (session->recipe->model.aligner_weights == NULL || session->aligner_path != NULL)
+        return PFM_OK;
+    pfm_status status = pfm_model_path(session->context, session->recipe->model.aligner_weights, &session->aligner_path, err);
+    if (status == PFM_OK) {
+        free(session->model->aligner_weights);
+        session->model->aligner_weights = NULL;
+        status = pfm_string_copy(session->aligner_path, &session->model->aligner_weights, err);
+    }
+    return status;
 }
 
 pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err)
@@ -115,6 +142,7 @@ pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err)
         return PFM_OK;
     const pfm_recipe *recipe = session->recipe;
     pfm_status status = PFM_OK;
+    PFM_TRY(find_aligner_weights(session, err));
     if (session->vision_path == NULL)
         PFM_TRY(pfm_model_path(session->context, recipe->model.vision, &session->vision_path, err));
     PFM_TRY(pfm_vision_load(session->context, recipe->model.vision, session->vision_path, recipe->model.image_size,
@@ -129,6 +157,7 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
     if (session->loaded)
         return PFM_OK;
     PFM_TRY(pfm_peft_check_targets(session->peft, err));
+    PFM_TRY(find_aligner_weights(session, err));
     PFM_TRY(pfm_model_load(session->model, session->context->seed, session->run != NULL, err));
     if (session->run != NULL)
         PFM_TRY(pfm_run_load(session->run, session->model, err));

@@ -18,7 +18,7 @@ typedef struct pfm_session {
     pfm_vision *vision; /* NULL until pfm_session_load_vision */
     bool loaded;        /* the weights are there */
     char *run;          /* the run's folder, or NULL for a bare recipe */
-    char *language_path, *vision_path;
+    char *language_path, *vision_path, *aligner_path;
 } pfm_session;
 
 /* The PEFT method of a recipe of one stage: none where nothing of it is learned yet. */

@@ -51,11 +51,11 @@ static void guess_sizes(estimate *e)
 {
     int64_t batch = e->recipe->train.batch, group = e->recipe->train.pack ? e->recipe->data.group : 1,
             groups = (batch + group - 1) / group;
-    int64_t visual = e->model->visual_tokens;
+    int64_t visual = e->model->sequence_tokens;
     e->step_tokens = (double)(groups * (visual + SHARED_TEXT) + batch * OWN_TEXT);
     e->tokens = (int64_t)e->step_tokens < 1024 ? (int64_t)e->step_tokens : 1024;
     e->tokens = e->tokens < visual + SHARED_TEXT + group * OWN_TEXT ? visual + SHARED_TEXT + group * OWN_TEXT : e->tokens;
-    e->visual = groups * visual;
+    e->visual = groups * e->model->visual_tokens;
     e->answers = batch * ANSWER_TOKENS;
 }
 
@@ -93,7 +93,6 @@ static pfm_status plan_memory(estimate *e, pfm_error *err)
                               .kernels = e->context->kernels,
                               .act = e->model->act,
                               .training = true,
-                              .span_count = (int32_t)e->tokens,
                               .most_keys = (int32_t)e->tokens};
     PFM_TRY(pfm_plan_create(e->graph.graph, &env, e->graph.language.loss, &e->plan, err));
 done:

@@ -248,7 +248,6 @@ static pfm_status create_executor(pfm_trainer *trainer, pfm_error *err)
                               .kernels = model->context->kernels,
                               .act = model->act,
                               .training = true,
-                              .span_count = 2 * (int32_t)trainer->sizes.rows,
                               .most_keys = (int32_t)trainer->sizes.tokens};
     return pfm_executor_create(trainer->graph.graph, &env, trainer->graph.language.loss, &trainer->executor, err);
 }
@@ -259,8 +258,7 @@ static pfm_status normalise_features(pfm_trainer *trainer, pfm_error *err)
     pfm_model *model = trainer->session->model;
     pfm_feature_statistics statistics = {0};
     float *features = NULL;
-    PFM_TRY(pfm_allocate((size_t)model->shape.grid * (size_t)model->shape.grid * (size_t)model->shape.channels,
-                         sizeof *features, &features, err));
+    PFM_TRY(pfm_allocate(pfm_model_feature_values(model), sizeof *features, &features, err));
     for (size_t i = 0; i < trainer->train_set->image_count; i++) {
         PFM_TRY(pfm_feature_store_read(trainer->train.features, i, features, err));
         PFM_TRY(pfm_feature_statistics_add(model, &statistics, features, err));
@@ -283,7 +281,7 @@ pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err)
         PFM_TRY(pfm_dataset_hash(trainer->validate_set, trainer->identity.validate, err));
     }
     pfm_vision_rest(trainer->session->vision);
-    if (trainer->session->stage == 0) /* later ones keep what the aligner learned with */
+    if (trainer->session->model->normalise && trainer->session->stage == 0) /* later ones keep what the aligner learned with */
         PFM_TRY(normalise_features(trainer, err));
     PFM_TRY(pfm_session_load_weights(trainer->session, err));
     PFM_TRY(create_executor(trainer, err));

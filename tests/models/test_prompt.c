@@ -28,7 +28,7 @@ static void open_model(const char *path, const char *template, pfm_model *out)
         pfm_buffer_free(&bytes);
     }
     assert_ok(pfm_file_write(test_path(test_scratch_folder(), "chat_template.jinja"), template, strlen(template), &err));
-    *out = (pfm_model){.instruction = instruction, .language_path = name, .visual_tokens = 2};
+    *out = (pfm_model){.instruction = instruction, .language_path = name, .visual_tokens = 2, .sequence_tokens = 2};
     assert_ok(pfm_tokenizer_load(test_scratch_folder(), &out->tokenizer, &err));
 }
 

@@ -145,8 +145,11 @@ pfm_session *tiny_session(pfm_context *context, bool training, const char *const
     return session;
 }
 
+/* Only concat-linear's are golden; others keep what was drawn. */
 static void set_aligner(pfm_model *model)
 {
+    if (model->aligner != &pfm_aligner_concat_linear)
+        return;
     size_t width = (size_t)model->visual_width, hidden = (size_t)model->language.hidden;
     float *values = calloc(width * hidden, sizeof *values);
     assert_non_null(values);
@@ -189,11 +192,10 @@ void tiny_system_create(pfm_context *context, bool training, const char *const *
     assert_ok(pfm_model_build(model, capacity, training, false, &out->graph, &err));
     assert_ok(pfm_session_load_weights(out->session, &err));
     tiny_set_weights(out->session, out->session->model->hook != NULL);
-    pfm_op_environment env = {
-        .context = context, .kernels = context->kernels, .act = model->act, .span_count = 32, .most_keys = 512};
+    pfm_op_environment env = {.context = context, .kernels = context->kernels, .act = model->act, .most_keys = 512};
     assert_ok(
         pfm_executor_create(out->graph.graph, &env, training ? out->graph.language.loss : PFM_NO_VALUE, &out->executor, &err));
-    size_t values = (size_t)(model->visual_tokens * model->visual_width), size = pfm_act_size(model->act);
+    size_t values = pfm_model_image_values(model), size = pfm_act_size(model->act);
     float *features = calloc(values, sizeof *features);
     out->visual = calloc(TINY_IMAGES * values, size);
     assert_true(features != NULL && out->visual != NULL);

@@ -42,12 +42,8 @@ static void create(fixture *f)
     assert_ok(pfm_parameters_create(f->context, PFM_ACT_F32, true, &f->parameters, &err));
     assert_ok(pfm_graph_create(f->parameters, capacity, &f->graph, &err));
     f->builder = (pfm_builder){.graph = f->graph, .token_keys = PFM_NO_VALUE};
-    f->env = (pfm_op_environment){.context = f->context,
-                                  .kernels = f->context->kernels,
-                                  .act = PFM_ACT_F32,
-                                  .training = true,
-                                  .span_count = 1,
-                                  .most_keys = 32};
+    f->env = (pfm_op_environment){
+        .context = f->context, .kernels = f->context->kernels, .act = PFM_ACT_F32, .training = true, .most_keys = 32};
 }
 
 static void release(fixture *f)
@@ -211,13 +207,16 @@ static void what_has_no_derivative_does_not_train(void **state)
     pfm_error err = PFM_ERROR_INIT;
     fixture f;
     create(&f);
-    pfm_value ids, out;
-    assert_ok(pfm_graph_input(f.graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &ids, &err));
-    const pfm_parameter table = {.name = (char *)(uintptr_t) "table", .n = 9, .k = 16, .uses = PFM_USE_ROWS, .trainable = true};
-    pfm_graph_node node = pfm_graph_node_of(&pfm_op_embed);
-    assert_ok(pfm_build_parameter(&f.builder, &table, &node.operand[0], &err));
-    node.in[0] = ids;
-    assert_error(pfm_graph_add(f.graph, &node, &out, &err), PFM_ERROR_UNSUPPORTED, "embed cannot train the parameter table");
+    pfm_value targets, out;
+    assert_ok(pfm_graph_input(f.graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &targets, &err));
+    const pfm_parameter head = {
+        .name = (char *)(uintptr_t) "head", .n = 9, .k = 16, .uses = PFM_USE_FORWARD, .trainable = true};
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_cross_entropy);
+    assert_ok(pfm_build_parameter(&f.builder, &head, &node.operand[0], &err));
+    node.in[0] = add_input(&f, false);
+    node.in[1] = targets;
+    assert_error(pfm_graph_add(f.graph, &node, &out, &err), PFM_ERROR_UNSUPPORTED,
+                 "cross_entropy cannot train the parameter head");
     release(&f);
 }
 

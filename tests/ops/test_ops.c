@@ -13,8 +13,8 @@ typedef struct harness {
     pfm_context *context;
     pfm_op_environment env;
     pfm_op_call call;
-    pfm_attention_span spans[3];
-    int32_t roots[2];
+    pfm_attention_span spans[3], over[4];
+    int32_t roots[2], over_roots[5];
 } harness;
 
 static void *fresh(size_t bytes)
@@ -78,6 +78,8 @@ static void make_inputs(harness *h, const pfm_op *op, const pfm_op_case *c, pfm_
         if ((op->gradients & 1u << i) != 0) {
             h->call.din[i] = t;
             h->call.din[i].data = fresh(values_of(&t) * sizeof(float));
+            for (size_t j = 0; j < values_of(&t); j++)
+                ((float *)h->call.din[i].data)[j] = 7; /* what backward does not write shows */
         }
     }
 }
@@ -92,11 +94,30 @@ static void make_spans(harness *h, int32_t rows)
     h->spans[2] = (pfm_attention_span){
         .q_begin = b, .q_end = rows, .own_begin = b, .ancestors = 1, .ancestor_begin = {0}, .ancestor_end = {a}};
     h->roots[1] = 3;
-    h->env.spans = h->spans;
-    h->env.span_count = 3;
-    h->env.roots = h->roots;
-    h->env.root_count = 1;
+    h->env.attention[PFM_ATTENTION_SEQUENCE] =
+        (pfm_attention_set){.spans = h->spans, .span_count = 3, .roots = h->roots, .root_count = 1};
     h->env.most_keys = rows;
+}
+
+/* Queries that see other rows than their own, each run some keys, the second none, with gaps that nobody sees before, between
+ * and behind. */
+static void make_other_spans(harness *h, int32_t rows, int32_t keys)
+{
+    int32_t cut[] = {0, rows / 3, rows / 2, rows - 1, rows}, begin[] = {1, 0, keys / 2, keys - 5},
+            end[] = {keys / 3, 0, keys - 6, keys - 2};
+    for (int32_t i = 0; i < 4; i++) {
+        h->over[i] = (pfm_attention_span){.q_begin = cut[i],
+                                          .q_end = cut[i + 1],
+                                          .own_past = cut[i] - cut[i + 1],
+                                          .ancestors = begin[i] < end[i],
+                                          .ancestor_begin = {begin[i]},
+                                          .ancestor_end = {end[i]},
+                                          .root = i,
+                                          .whole = true};
+        h->over_roots[i + 1] = i + 1;
+    }
+    h->env.attention[PFM_ATTENTION_FEATURES] =
+        (pfm_attention_set){.spans = h->over, .span_count = 4, .roots = h->over_roots, .root_count = 4};
 }
 
 static void set_up(harness *h, const char *level, const pfm_op *op, const pfm_op_case *c)
@@ -117,6 +138,7 @@ static void set_up(harness *h, const char *level, const pfm_op *op, const pfm_op
     make_operands(h, op, c, &random);
     make_inputs(h, op, c, &random);
     make_spans(h, (int32_t)c->in[0].rows);
+    make_other_spans(h, (int32_t)c->in[0].rows, (int32_t)c->in[1].rows);
     assert_ok(op->shape(&h->call, &err));
     for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++) {
         if (h->call.out[i].columns > 0)

@@ -25,7 +25,7 @@ static void test_the_smallest(void **state)
     assert_string_equal(recipe->model.vision, "efficientnet-lite0");
     assert_string_equal(recipe->model.language, "smollm2-135m-instruct");
     assert_int_equal(recipe->model.image_size, 448);
-    assert_int_equal(recipe->model.merge, 2);
+    assert_string_equal(recipe->model.merge, "2");
     assert_int_equal(recipe->peft.rank, 64);
     assert_true(recipe->peft.alpha == 128 && recipe->peft.dropout == 0.05);
     assert_int_equal(recipe->peft.target_count, 2);
@@ -151,9 +151,12 @@ static const struct {
     {smallest, "peft.targets=q_proj,", "peft.targets must not be empty", PFM_ERROR_USAGE},
     {smallest, "data.train=", "data.train must not be empty", PFM_ERROR_USAGE},
     {smallest, "data.train=\xff", "data.train must be UTF-8", PFM_ERROR_USAGE},
-    {smallest, "model.image_size=450", "model.image_size cannot be 450; it is a multiple of 64", PFM_ERROR_USAGE},
-    {"model: {image_size: 224,\n merge: 4}\ndata: {dataset: slake}", NULL,
-     "line 1: model.image_size cannot be 224; it is a multiple of 128 (32 times model.merge), as 256 is", PFM_ERROR_USAGE},
+    {smallest, "model.merge=0", "model.merge is rows x columns", PFM_ERROR_USAGE},
+    {smallest, "model.merge=1x", "model.merge is rows x columns", PFM_ERROR_USAGE},
+    {smallest, "model.merge=2x2x2", "model.merge is rows x columns", PFM_ERROR_USAGE},
+    {smallest, "model.merge=17", "model.merge is rows x columns", PFM_ERROR_USAGE},
+    {"model: {image_size: 224,\n merge: x4}\ndata: {dataset: slake}", NULL, "line 2: model.merge is rows x columns",
+     PFM_ERROR_USAGE},
     {"peft: {rank: 8}\n", NULL, "r.yaml: data.dataset is missing", PFM_ERROR_USAGE},
     {"", NULL, "data.dataset is missing", PFM_ERROR_USAGE},
     {"train:\n  batch: 8\n  batch: 8\n", NULL, "r.yaml line 3: train.batch is given a second time (the first is on line 2)",

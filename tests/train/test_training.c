@@ -89,6 +89,32 @@ static void a_killed_run_goes_on_to_the_same_bits(void **state)
     assert_same_run(out, reference());
 }
 
+static void go_on_to_the_same_bits(const char *name, const char *const *sets, int set_count)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    char whole[256], stopped[256];
+    (void)snprintf(whole, sizeof whole, "%s_whole", folder_of(name));
+    (void)snprintf(stopped, sizeof stopped, "%s_stopped", folder_of(name));
+    stopper s = {.left = 4};
+    assert_ok(train_plainly(whole, sets, set_count, &err));
+    assert_error(train_with(stopped, 1, &s, sets, set_count, false, &err), PFM_ERROR_INTERRUPTED, "stopped after step 4");
+    assert_ok(train_plainly(stopped, sets, set_count, &err));
+    assert_same_run(stopped, whole);
+}
+
+/* Learned queries, attention of other sorts, features as they are, visual tokens beside the sequence. */
+static void other_aligners_go_on_to_the_same_bits(void **state)
+{
+    (void)state;
+    static const char *const qformer[] = {"model.aligner=qformer",  "model.normalise=false", "qformer.layers=2",
+                                          "qformer.hidden=16",      "qformer.heads=2",       "qformer.queries=3",
+                                          "qformer.intermediate=24"},
+                             *const gated[] = {"model.aligner=gated-cross-attention", "gated.every=1", "gated.heads=2",
+                                               "gated.head_dim=8"};
+    go_on_to_the_same_bits("qformer", qformer, sizeof qformer / sizeof *qformer);
+    go_on_to_the_same_bits("gated", gated, sizeof gated / sizeof *gated);
+}
+
 static void a_torn_line_of_the_log_is_written_again(void **state)
 {
     (void)state;
@@ -278,6 +304,7 @@ int main(void)
         cmocka_unit_test(threads_do_not_change_a_run),
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_bits),
         cmocka_unit_test(a_killed_run_goes_on_to_the_same_bits),
+        cmocka_unit_test(other_aligners_go_on_to_the_same_bits),
         cmocka_unit_test(a_torn_line_of_the_log_is_written_again),
         cmocka_unit_test(packing_does_not_change_what_is_learned),
         cmocka_unit_test(something_is_learned),

@@ -235,6 +235,8 @@ static pfm_status build(pfm_builder *builder, const pfm_language_config *config,
     PFM_TRY(pfm_graph_add(builder->graph, &node, &hidden, err));
     block b = {.builder = builder, .config = config, .values = values};
     for (b.layer = 0; b.layer < config->layers; b.layer++) {
+        (void)snprintf(b.name, sizeof b.name, "model.layers.%d", b.layer);
+        PFM_TRY(pfm_build_block(builder, b.name, b.layer, &hidden, err));
         PFM_TRY(attention(&b, &hidden, err));
         PFM_TRY(mlp(&b, &hidden, err));
     }
