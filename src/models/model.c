@@ -32,6 +32,10 @@ static pfm_status shape_images(pfm_model *model, const pfm_model_options *option
     pfm_vision_shape vision;
     PFM_TRY(pfm_vision_shape_of(options->vision, options->image_size, &model->layers, &vision, &model->vision_parameters, err));
     PFM_TRY(pfm_aligner_find(options->aligner, &model->aligner, err));
+    if (vision.extra > 0)
+        PFM_FAIL(PFM_ERROR_USAGE,
+                 "the aligner %s wants a grid, in which a class token has no place; set model.class_token to drop",
+                 options->aligner);
     if (options->merge < 1 || vision.grid % options->merge != 0)
         PFM_FAIL(PFM_ERROR_USAGE, "model.merge %d does not divide the encoder's grid of %d; choose another image_size or merge",
                  options->merge, vision.grid);

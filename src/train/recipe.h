@@ -14,10 +14,12 @@
 typedef struct pfm_recipe {
     struct {
         char *vision, *aligner, *language; /* names that fetch knows, or paths; the aligner's kind */
-        int image_size;                    /* pixels a side; a multiple of 32 * merge */
-        char **layers; /* the encoder's hidden states that make the features, whole numbers as text, [layer_count] */
+        int image_size;                    /* pixels a side; the encoder's grid is a multiple of merge */
+        char *
+            *layers; /* the encoder's hidden states that make the features, whole numbers as text or "output", [layer_count] */
         size_t layer_count;
-        int merge; /* neighbours a side that become one visual token: 2 for 2x2 */
+        char *class_token; /* "drop" or "keep" */
+        int merge;         /* neighbours a side that become one visual token: 2 for 2x2 */
     } model;
     struct {
         char *method; /* "lora" or "none" */

@@ -42,9 +42,10 @@ const recipe_key pfm_recipe_keys[] = {
     STRING("model.vision", model.vision, "efficientnet-lite0", "the vision encoder: a name that fetch knows or a path"),
     STRING("model.aligner", model.aligner, "concat-linear", "what turns its features into visual tokens"),
     STRING("model.language", model.language, "smollm2-135m-instruct", "the language model: a name that fetch knows or a path"),
-    INTEGER("model.image_size", model.image_size, "448", 32, 4096, "pixels a side; a multiple of 32 times merge"),
+    INTEGER("model.image_size", model.image_size, "448", 32, 4096, "pixels a side; the encoder's grid (a position for 32 pixels, or for a patch) is a multiple of merge"),
     {.name = "model.layers", .type = RECIPE_LIST, .offset = PLACE(model.layers), .count_offset = PLACE(model.layer_count),
-     .initial = "-1", .help = "the encoder's hidden states that make the features, side by side; negative from the end"},
+     .initial = "output", .help = "the encoder's hidden states that make the features, side by side: output, or numbers, negative from the end"},
+    CHOICE("model.class_token", model.class_token, "drop", "drop|keep", "whether the class token is among the features"),
     INTEGER("model.merge", model.merge, "2", 1, 16, "neighbours a side that become one visual token"),
 
     CHOICE("peft.method", peft.method, "lora", "lora|none", "what is trained beside the aligner"),

@@ -82,7 +82,9 @@ static int set_up(void **state)
     (void)snprintf(picture_path, sizeof picture_path, "%s/picture.png", test_scratch_folder());
     assert_ok(pfm_image_write_png(&image, picture_path, &err));
     assert_ok(pfm_context_create(&options, &context, &err));
-    assert_ok(pfm_vision_load(context, "efficientnet-lite0", weights, SIZE, &two_layers, &vision, &err));
+    const pfm_vision_options encoder = {
+        .kind = "efficientnet-lite0", .path = weights, .image_size = SIZE, .layers = two_layers};
+    assert_ok(pfm_vision_load(context, &encoder, &vision, &err));
     assert_ok(pfm_features_of_image(vision, &image, wanted, &err));
     return 0;
 }
