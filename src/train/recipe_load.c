@@ -270,8 +270,9 @@ static pfm_status check_together(loader *state, pfm_error *err)
         (void)snprintf(reason, sizeof reason, "cannot be '%.60s'; there are %s", recipe->data.dataset, pfm_dataset_names());
         return refuse_key(state, KEY("data.dataset"), reason, err);
     }
+    /* Elsewhere the patch decides, which only the encoder's files may say; the model checks its grid. */
     int unit = 32 * recipe->model.merge;
-    if (recipe->model.image_size % unit != 0) {
+    if (strncmp(recipe->model.vision, "efficientnet-", 13) == 0 && recipe->model.image_size % unit != 0) {
         (void)snprintf(reason, sizeof reason, "cannot be %d; it is a multiple of %d (32 times model.merge), as %d is",
                        recipe->model.image_size, unit, (recipe->model.image_size / unit + 1) * unit);
         return refuse_key(state, KEY("model.image_size"), reason, err);

@@ -2,7 +2,6 @@
 
 #include "base/memory.h"
 #include "base/try.h"
-#include "nn/executor.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -225,6 +224,26 @@ done:
     return status;
 }
 
+/* Small numbers for matrices and ones for vectors: what a measurement needs, so that nothing overflows. */
+static pfm_status draw(pfm_vit *vit, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (int i = 0; status == PFM_OK && i < pfm_parameters_count(vit->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(vit->parameters, i);
+        float *values = NULL;
+        status = pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err);
+        for (int64_t j = 0; status == PFM_OK && j < p->n * p->k; j++)
+            values[j] = p->k == 1 ? 1 : 0.01f * (float)(j * 2654435761 % 1000 - 500) / 500;
+        if (status == PFM_OK)
+            pfm_parameters_set(vit->parameters, i, values);
+        free(values);
+    }
+    if (status == PFM_OK)
+        status =
+            pfm_allocate((size_t)(vit->tokens * vit->config.width), sizeof *vit->embedding_rows, &vit->embedding_rows, err);
+    return status;
+}
+
 pfm_status pfm_vit_create(const pfm_context *context, const pfm_vit_config *config, const pfm_weights *weights, int image_size,
                           const pfm_vision_layers *layers, bool gradients, pfm_vit **out, pfm_error *err)
 {
@@ -235,13 +254,18 @@ pfm_status pfm_vit_create(const pfm_context *context, const pfm_vit_config *conf
     vit->image_size = image_size;
     vit->layers = *layers;
     vit->gradients = gradients;
-    PFM_TRY(pfm_vit_check_tensors(config, weights, err));
+    if (weights != NULL)
+        PFM_TRY(pfm_vit_check_tensors(config, weights, err));
     PFM_TRY(prepare(vit, context, err));
     PFM_TRY(pfm_parameters_create(&vit->wide, vit->act, gradients, &vit->parameters, err));
     PFM_TRY(build(vit, err));
     PFM_TRY(pfm_parameters_allocate(vit->parameters, err));
-    PFM_TRY(pfm_vit_load_parameters(config, weights, vit->parameters, err));
-    PFM_TRY(pfm_vit_load_embedding(config, weights, vit->grid, &vit->embedding_rows, err));
+    if (weights == NULL) {
+        PFM_TRY(draw(vit, err));
+    } else {
+        PFM_TRY(pfm_vit_load_parameters(config, weights, vit->parameters, err));
+        PFM_TRY(pfm_vit_load_embedding(config, weights, vit->grid, &vit->embedding_rows, err));
+    }
     *out = vit;
     vit = NULL;
 done:
@@ -297,6 +321,8 @@ done:
         pfm_block_free(&s->patches);
     return status;
 }
+
+pfm_executor *pfm_vit_get_executor(const pfm_vit *vit) { return vit->slots[vit->slot_count - 1].executor; }
 
 /* One row of one channel of one patch between the picture and the patches' rows. */
 typedef void move_values(const pfm_vit *vit, float *pixels, void *values, size_t count);

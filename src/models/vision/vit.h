@@ -7,6 +7,7 @@
 #include "formats/weights.h"
 #include "models/vision/vision.h"
 #include "nn/builder.h"
+#include "nn/executor.h"
 
 enum { PFM_VIT_PREFIX_BYTES = 48, PFM_VIT_NAME_BYTES = 160 };
 
@@ -75,8 +76,8 @@ pfm_status pfm_vit_load_parameters(const pfm_vit_config *config, const pfm_weigh
 pfm_status pfm_vit_load_embedding(const pfm_vit_config *config, const pfm_weights *weights, int grid, float **out,
                                   pfm_error *err) PFM_MUST_CHECK;
 
-/* Loads the weights of the blocks that `layers` (ascending, counted from 0) need and plans nothing yet. gradients: what
- * pfm_vit_gradient needs is kept too. The caller frees it before the context. */
+/* Loads the weights of the blocks that `layers` (ascending, counted from 0) need; weights NULL: numbers without a meaning, to
+ * measure with. gradients: what pfm_vit_gradient needs is kept too. The caller frees it before the context. */
 pfm_status pfm_vit_create(const pfm_context *context, const pfm_vit_config *config, const pfm_weights *weights, int image_size,
                           const pfm_vision_layers *layers, bool gradients, pfm_vit **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_vit_free(pfm_vit *vit);
@@ -89,5 +90,8 @@ pfm_status pfm_vit_encode(pfm_vit *vit, int slot, const float *pixels, float *co
 /* The same for one layer, and grad_pixels [3,H,W] for its gradient [tokens, width]. */
 pfm_status pfm_vit_gradient(pfm_vit *vit, const float *pixels, const float *grad_features, float *features, float *grad_pixels,
                             pfm_error *err) PFM_MUST_CHECK;
+
+/* The executor of PFM_VISION_ALL_THREADS, for its profile; NULL before the first such encoding. */
+pfm_executor *pfm_vit_get_executor(const pfm_vit *vit);
 
 #endif
