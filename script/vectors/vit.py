@@ -108,7 +108,7 @@ def keep(config, *more):
 
 def add_transformers(w, temporary):
     for name, kind, sizes, more in [
-            ('clip', 'CLIPVision', (28, 45, 14), {'intermediate_size': MLP}),
+            ('clip', 'CLIPVision', (28, 45, 14), {'intermediate_size': MLP, 'hidden_act': 'gelu'}),
             ('siglip', 'SiglipVision', (28, 36), {'intermediate_size': MLP}),
             ('blip2', 'Blip2Vision', (28, 56), {'intermediate_size': MLP, 'layer_norm_eps': 1e-4}),
             ('dinov2', 'Dinov2', (28, 38), {'mlp_ratio': 2}),
