@@ -31,6 +31,8 @@ static pfm_status shape_images(pfm_model *model, const pfm_model_options *option
     pfm_status status = PFM_OK;
     pfm_vision_shape vision;
     PFM_TRY(pfm_vision_shape_of(options->vision, options->image_size, &model->layers, &vision, &model->vision_parameters, err));
+    PFM_TRY(pfm_vision_bytes_of(options->vision, options->image_size, &model->layers, options->precision, &model->vision_bytes,
+                                err));
     PFM_TRY(pfm_aligner_find(options->aligner, &model->aligner, err));
     if (vision.extra > 0)
         PFM_FAIL(PFM_ERROR_USAGE,

@@ -158,7 +158,8 @@ static pfm_status write_plan(const estimate *e, char **json, pfm_error *err)
     double seconds = operations_per_token(e) * e->step_tokens / rate / 0.7;
     int64_t trainable = pfm_parameters_trainable(e->model->parameters);
     int64_t total = pfm_parameters_total(e->model->parameters) + (int64_t)e->model->vision_parameters;
-    size_t peak = pfm_parameters_bytes(e->model->parameters) + e->plan->bytes + e->plan->scratch + other_bytes;
+    size_t peak =
+        pfm_parameters_bytes(e->model->parameters) + e->plan->bytes + e->plan->scratch + e->model->vision_bytes + other_bytes;
     json_int_t cache = (json_int_t)(e->images * pfm_feature_file_bytes(&shape));
     json_t *stage = json_pack("{s:s, s:I, s:I, s:I, s:f, s:I}", "name", "train", "trainable_parameters", (json_int_t)trainable,
                               "total_parameters", (json_int_t)total, "peak_bytes", (json_int_t)peak, "seconds_per_step",

@@ -36,6 +36,17 @@ static void shapes_without_files(void **state)
         if (known[i].parameters > 0)
             assert_int_equal(parameters, known[i].parameters);
     }
+    size_t all = 0, half = 0, some = 0;
+    assert_ok(pfm_vision_bytes_of("eva-clip-g-14", 448, &layers, PFM_PRECISION_F32, &all, &err));
+    assert_ok(pfm_vision_bytes_of("eva-clip-g-14", 448, &layers, PFM_PRECISION_BF16, &half, &err));
+    assert_int_equal(all, 4 * (size_t)985897344);
+    assert_true(half > all / 2 && half < all / 2 + all / 500);
+    layers = (pfm_vision_layers){.count = 1, .layer = {-20}}; /* half of the blocks */
+    assert_ok(pfm_vision_bytes_of("eva-clip-g-14", 448, &layers, PFM_PRECISION_F32, &some, &err));
+    assert_true(some > all / 2 && some < all / 2 + all / 50);
+    layers.count = 0;
+    assert_ok(pfm_vision_bytes_of("efficientnet-lite0", 448, &layers, PFM_PRECISION_F32, &some, &err));
+    assert_int_equal(some, 0);
     pfm_vision_shape shape;
     layers.class_token = true;
     assert_ok(pfm_vision_shape_of("clip-vit-l-14", 224, &layers, &shape, NULL, &err));

@@ -116,6 +116,21 @@ done:
     return status;
 }
 
+pfm_status pfm_vision_bytes_of(const char *kind, int image_size, const pfm_vision_layers *layers, pfm_precision precision,
+                               size_t *bytes, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_vision_config config;
+    joint joined;
+    *bytes = 0;
+    PFM_TRY(pfm_vision_find(kind, &config, err));
+    PFM_TRY(join_layers(&config, image_size, layers, &joined, err));
+    if (config.kind->bytes_of != NULL)
+        PFM_TRY(config.kind->bytes_of(&config, joined.layers.layer[joined.layers.count - 1], precision, bytes, err));
+done:
+    return status;
+}
+
 /* A folder may hold several files; what was read of them is hashed. */
 static pfm_status hash_tensors(const pfm_weights *weights, pfm_hash_hex out, pfm_error *err)
 {

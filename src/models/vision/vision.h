@@ -59,6 +59,11 @@ pfm_status pfm_vision_layers_parse(char *const *texts, size_t count, pfm_vision_
 pfm_status pfm_vision_shape_of(const char *kind, int image_size, const pfm_vision_layers *layers, pfm_vision_shape *shape,
                                uint64_t *parameters, pfm_error *err) PFM_MUST_CHECK;
 
+/* About how many bytes such an encoder keeps as long as it is loaded: the weights of a transformer. A network of convolutions
+ * is small, and counted with what a run needs besides: 0. */
+pfm_status pfm_vision_bytes_of(const char *kind, int image_size, const pfm_vision_layers *layers, pfm_precision precision,
+                               size_t *bytes, pfm_error *err) PFM_MUST_CHECK;
+
 typedef struct pfm_vision_options {
     const char *kind, *path; /* the weights of `kind` are read from the file or folder at `path` */
     int image_size;

@@ -38,6 +38,8 @@ typedef struct pfm_vision_kind {
     /* The shape of a layer (negative counts from the end) and how many weights and biases the encoder computes with. */
     pfm_status (*shape_of)(const pfm_vision_config *config, int image_size, int layer, bool class_token,
                            pfm_vision_shape *shape, uint64_t *parameters, pfm_error *err);
+    /* NULL: next to nothing. The bytes of the weights up to a layer. */
+    pfm_status (*bytes_of)(const pfm_vision_config *config, int layer, pfm_precision precision, size_t *bytes, pfm_error *err);
     /* Appends what else decides the bits of the features, each behind "; ". */
     pfm_status (*describe)(const pfm_vision_config *config, const pfm_context *context, pfm_buffer *out, pfm_error *err);
     /* *encoder = what encode needs; weights may be closed afterwards. */

@@ -85,6 +85,22 @@ done:
     return status;
 }
 
+pfm_status pfm_vit_bytes(const pfm_vit_config *config, int layer, pfm_precision precision, size_t *bytes, pfm_error *err)
+{
+    pfm_vit_tensor *tensors = NULL;
+    size_t count = 0;
+    pfm_vit_config used = *config;
+    used.layers = layer < used.layers ? layer : used.layers;
+    pfm_status status = pfm_vit_list_tensors(&used, &tensors, &count, err);
+    *bytes = 0;
+    for (size_t i = 0; status == PFM_OK && i < count; i++) {
+        const bool packed = tensors[i].k > 1 && tensors[i].ours[0] != '\0' && precision != PFM_PRECISION_F32;
+        *bytes += (size_t)(tensors[i].n * tensors[i].k) * (packed ? sizeof(pfm_bf16) : sizeof(float));
+    }
+    free(tensors);
+    return status;
+}
+
 typedef struct block {
     pfm_builder *builder;
     const pfm_vit_config *config;

@@ -53,6 +53,10 @@ int pfm_vit_output_layer(const pfm_vit_config *config);
 pfm_status pfm_vit_shape(const pfm_vit_config *config, int image_size, int layer, bool class_token, pfm_vision_shape *shape,
                          uint64_t *parameters, pfm_error *err) PFM_MUST_CHECK;
 
+/* The bytes that the parameters of the blocks up to a layer take. */
+pfm_status pfm_vit_bytes(const pfm_vit_config *config, int layer, pfm_precision precision, size_t *bytes,
+                         pfm_error *err) PFM_MUST_CHECK;
+
 /* The tensor that makes one parameter of the graph, or a part of it. */
 typedef struct pfm_vit_tensor {
     char file[PFM_VIT_NAME_BYTES]; /* its name in the file */

@@ -342,6 +342,11 @@ static pfm_status shape_of(const pfm_vision_config *config, int image_size, int 
     return pfm_vit_shape(&config->of.vit, image_size, layer, class_token, shape, parameters, err);
 }
 
+static pfm_status bytes_of(const pfm_vision_config *config, int layer, pfm_precision precision, size_t *bytes, pfm_error *err)
+{
+    return pfm_vit_bytes(&config->of.vit, layer, precision, bytes, err);
+}
+
 static pfm_status describe(const pfm_vision_config *config, const pfm_context *context, pfm_buffer *out, pfm_error *err)
 {
     static const char *const activations[] = {[PFM_ACTIVATION_GELU] = "gelu",
@@ -394,6 +399,7 @@ const pfm_vision_kind pfm_vision_vit = {
     .layer_count = layer_count,
     .output_layer = output_layer,
     .shape_of = shape_of,
+    .bytes_of = bytes_of,
     .describe = describe,
     .load = load,
     .free = vit_free,
