@@ -218,7 +218,7 @@ def add_eva(w):
     bias = tensors.pop('blocks.0.attn.qkv.bias')
     tensors |= {'blocks.0.attn.q_bias': bias[:88].clone(), 'blocks.0.attn.v_bias': bias[176:].clone()}
     tensors |= {'ln_vision.weight': norm.weight.data, 'ln_vision.bias': norm.bias.data}
-    w.network('eva', tensors, {}, states, (12, 24))
+    w.network('eva', tensors, {}, states, (12, 24, 54))
 
 
 def positions(path):

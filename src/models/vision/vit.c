@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_GRID = 256, LARGEST_IMAGE = 4096 };
+enum { MOST_GRID = 256, LARGEST_IMAGE = 4096, QUERIES_A_SPAN = 256 };
 
 /* Memory of one caller, made at its first use. */
 typedef struct vit_slot {
@@ -31,8 +31,9 @@ struct pfm_vit {
     pfm_graph *graph;
     pfm_value patches, embedding, output[PFM_VISION_MOST_LAYERS];
     float *embedding_rows; /* [tokens, width] */
-    pfm_attention_span span;
-    int32_t roots[2];
+    /* Every token sees all; the queries are shared out in fixed runs, so that more threads than heads have work. */
+    pfm_attention_span *spans;
+    int32_t span_count, roots[2];
     vit_slot *slots; /* [threads + 1], the last one for all threads */
     int slot_count;
 };
@@ -220,6 +221,18 @@ done:
     return status;
 }
 
+static pfm_status make_spans(pfm_vit *vit, pfm_error *err)
+{
+    const int32_t tokens = (int32_t)vit->tokens;
+    vit->span_count = vit->roots[1] = (tokens + QUERIES_A_SPAN - 1) / QUERIES_A_SPAN;
+    pfm_status status = pfm_allocate((size_t)vit->span_count, sizeof *vit->spans, &vit->spans, err);
+    for (int32_t i = 0; status == PFM_OK && i < vit->span_count; i++) {
+        int32_t begin = i * QUERIES_A_SPAN, end = tokens - begin < QUERIES_A_SPAN ? tokens : begin + QUERIES_A_SPAN;
+        vit->spans[i] = (pfm_attention_span){.q_begin = begin, .q_end = end, .own_past = tokens - (end - begin), .whole = true};
+    }
+    return status;
+}
+
 static pfm_status prepare(pfm_vit *vit, const pfm_context *context, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -232,8 +245,7 @@ static pfm_status prepare(pfm_vit *vit, const pfm_context *context, pfm_error *e
     PFM_TRY(find_grid(&vit->config, vit->image_size, &vit->grid, err));
     vit->before = tokens_before(&vit->config);
     vit->tokens = vit->before + (int64_t)vit->grid * vit->grid;
-    vit->span = (pfm_attention_span){.q_end = (int32_t)vit->tokens, .whole = true};
-    vit->roots[1] = 1;
+    PFM_TRY(make_spans(vit, err));
     vit->slot_count = pfm_context_threads(context) + 1;
     PFM_TRY(pfm_allocate((size_t)vit->slot_count, sizeof *vit->slots, &vit->slots, err));
 done:
@@ -304,6 +316,7 @@ void pfm_vit_free(pfm_vit *vit)
         return;
     pfm_vit_rest(vit);
     free(vit->slots);
+    free(vit->spans);
     pfm_graph_free(vit->graph);
     pfm_parameters_free(vit->parameters);
     pfm_threads_free(vit->one);
@@ -323,8 +336,8 @@ static pfm_status open_slot(pfm_vit *vit, int slot, vit_slot **out, pfm_error *e
     pfm_op_environment env = {.context = wide ? &vit->wide : &vit->alone,
                               .kernels = vit->wide.kernels,
                               .act = vit->act,
-                              .spans = &vit->span,
-                              .span_count = 1,
+                              .spans = vit->spans,
+                              .span_count = vit->span_count,
                               .roots = vit->roots,
                               .root_count = 1,
                               .most_keys = (int32_t)vit->tokens};
