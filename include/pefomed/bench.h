@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 typedef struct pfm_bench_options {
-    bool profile;      /* step: a row for each operator and direction too */
+    bool profile;      /* step, vision: a row for each operator and direction too */
     const char *trace; /* step: NULL, or a file for the trace of one step, as chrome://tracing and Perfetto open it */
 } pfm_bench_options;
 
@@ -35,7 +35,8 @@ typedef pfm_status (*pfm_bench_function)(const pfm_context *context, const pfm_b
     X(rows, "what works on rows: norms, activation, dropout, loss, optimiser, packing")                                        \
     X(step, "a training step of the 135M model on 16 questions about four images")                                             \
     X(growth, "training steps with more images, questions, visual tokens and threads: the rate should stay")                   \
-    X(decode, "decoding with the 135M model, one row and several: a token a row")
+    X(decode, "decoding with the 135M model, one row and several: a token a row")                                              \
+    X(vision, "a picture of 448 pixels through eight blocks of EVA-CLIP's ViT-g/14")
 
 #define PFM_BENCH_DECLARE(name, summary)                                                                                       \
     pfm_status pfm_bench_##name(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err) \

@@ -93,7 +93,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
 }
 
 static const cli_option options[] = {
-    {"profile", NULL, "step: list its operators too", NULL},
+    {"profile", NULL, "step, vision: list its operators too", NULL},
     {"trace", "FILE", "step: write a step's operators there, for chrome://tracing or Perfetto", NULL},
     CLI_WEIGHTS_OPTION,
     {0},

@@ -20,26 +20,31 @@ typedef struct part {
     size_t out_count, out_capacity;
 } part;
 
-static pfm_status put(part *p, const char *name, const float *values, int64_t rows, int64_t columns, pfm_error *err)
+static pfm_status put(part *p, const char *name, const float *values, int rank, const int64_t *shape, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *copy = NULL;
     float *data = NULL;
-    size_t count = (size_t)(rows * columns);
+    size_t count = 1;
+    for (int i = 0; i < rank; i++)
+        count *= (size_t)shape[i];
     PFM_TRY(pfm_array_reserve(&p->out, &p->out_capacity, p->out_count + 1, sizeof *p->out, err));
     PFM_TRY(pfm_string_copy(name, &copy, err));
     PFM_TRY(pfm_allocate(count, sizeof *data, &data, err));
     memcpy(data, values, count * sizeof *data);
-    p->out[p->out_count++] = (pfm_weight){.name = copy,
-                                          .dtype = PFM_DTYPE_F32,
-                                          .rank = columns == 0 ? 1 : 2,
-                                          .shape = {rows, columns},
-                                          .data = data,
-                                          .bytes = count * sizeof *data};
+    pfm_weight *weight = &p->out[p->out_count++];
+    *weight = (pfm_weight){.name = copy, .dtype = PFM_DTYPE_F32, .rank = rank, .data = data, .bytes = count * sizeof *data};
+    memcpy(weight->shape, shape, (size_t)rank * sizeof *shape);
     copy = NULL;
 done:
     free(copy);
     return status;
+}
+
+static pfm_status put_matrix(part *p, const char *name, const float *values, int64_t rows, int64_t columns, pfm_error *err)
+{
+    const int64_t shape[2] = {rows, columns};
+    return put(p, name, values, 2, shape, err);
 }
 
 /* *out = a tensor of the input as f32; NULL where it is absent. FORMAT where its shape is not the wanted one (0: any size). */
@@ -118,7 +123,7 @@ static pfm_status put_parameter_gradients(part *p, bool aligner, pfm_error *err)
         if (status == PFM_OK)
             status = pfm_string_format(&full, err, "%s.grad", name);
         if (status == PFM_OK)
-            status = put(p, full, parameter->gradient, parameter->n, parameter->k, err);
+            status = put_matrix(p, full, parameter->gradient, parameter->n, parameter->k, err);
         free(name);
         free(full);
         if (status != PFM_OK)
@@ -135,7 +140,7 @@ static pfm_status run_graph(part *p, pfm_executor *executor, pfm_value out, cons
     float *grad = NULL;
     const int64_t shape[2] = {rows, columns};
     pfm_executor_forward(executor);
-    PFM_TRY(put(p, out_name, pfm_executor_data(executor, out), rows, columns, err));
+    PFM_TRY(put_matrix(p, out_name, pfm_executor_data(executor, out), rows, columns, err));
     if (!p->options->grad)
         goto done;
     PFM_TRY(get(p, "grad_out", 2, shape, &grad, NULL, err));
@@ -201,7 +206,8 @@ static pfm_status run_language(part *p, pfm_error *err)
     pfm_executor_bind(executor, graph.language.visual, embeds);
     PFM_TRY(run_graph(p, executor, graph.language.logits, "logits", count, model->language.vocabulary, err));
     if (p->options->grad && embeds != NULL)
-        PFM_TRY(put(p, "grad_in", pfm_executor_gradient(executor, graph.language.visual), count, model->language.hidden, err));
+        PFM_TRY(put_matrix(p, "grad_in", pfm_executor_gradient(executor, graph.language.visual), count, model->language.hidden,
+                           err));
     if (p->options->grad)
         PFM_TRY(put_parameter_gradients(p, false, err));
 done:
@@ -234,7 +240,7 @@ static pfm_status put_feature_gradient(part *p, const pfm_model *model, const vo
             model->act == PFM_ACT_F32 ? ((const float *)row_gradient)[i] : pfm_bf16_to_f32(((const pfm_bf16 *)row_gradient)[i]);
         gradient[(size_t)from[i]] += g / model->std[i % width];
     }
-    PFM_TRY(put(p, "grad_in", gradient, positions, model->shape.channels, err));
+    PFM_TRY(put_matrix(p, "grad_in", gradient, positions, model->shape.channels, err));
 done:
     free(numbers);
     free(from);
@@ -287,24 +293,29 @@ done:
     return status;
 }
 
-/* The encoder of a run, or the one that the model's name or path is. Its kind is the run's; a bare file is taken for the only
- * kind whose tensors it has, which loading checks. */
+/* The encoder of a run, or the one that the model's name or path is. */
 static pfm_status load_vision(part *p, int image_size, pfm_vision **vision, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *path = NULL, *recipe_file = NULL;
     pfm_recipe *recipe = NULL;
-    pfm_vision_layers layers = {0};
+    pfm_vision_options options = {.kind = p->options->model, .image_size = image_size, .gradients = p->options->grad};
     PFM_TRY(pfm_path_join(p->options->model, "recipe.yaml", &recipe_file, err));
     if (pfm_path_exists(recipe_file)) {
         PFM_TRY(pfm_recipe_load(recipe_file, NULL, 0, &recipe, err));
         PFM_TRY(pfm_model_path(p->context, recipe->model.vision, &path, err));
-        PFM_TRY(pfm_vision_layers_parse(recipe->model.layers, recipe->model.layer_count, &layers, err));
-        PFM_TRY(pfm_vision_load(p->context, recipe->model.vision, path, image_size, &layers, vision, err));
+        PFM_TRY(pfm_session_vision_layers(recipe, &options.layers, err));
+        options.kind = recipe->model.vision;
     } else {
         PFM_TRY(pfm_model_path(p->context, p->options->model, &path, err));
-        PFM_TRY(pfm_vision_load(p->context, "efficientnet-lite0", path, image_size, &layers, vision, err));
     }
+    options.path = path;
+    options.layers.class_token = options.layers.class_token || p->options->class_token;
+    if (p->options->has_layer) {
+        options.layers.count = 1;
+        options.layers.layer[0] = p->options->layer;
+    }
+    PFM_TRY(pfm_vision_load(p->context, &options, vision, err));
 done:
     pfm_recipe_free(recipe);
     free(path);
@@ -316,30 +327,34 @@ static pfm_status run_vision(part *p, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_vision *vision = NULL;
-    float *pixels = NULL, *features = NULL;
+    float *pixels = NULL, *features = NULL, *grad_out = NULL, *grad_in = NULL;
     const pfm_weight *tensor = NULL;
     const int64_t shape[3] = {3, 0, 0};
-    pfm_vision_shape out;
-    if (p->options->grad)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
-                 "a vision encoder is frozen in this version: --grad works for a language model and an aligner");
     PFM_TRY(get(p, "pixel_values", 3, shape, &pixels, &tensor, err));
     if (tensor->shape[1] != tensor->shape[2] || tensor->shape[1] > 4096)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: pixel_values is not a square picture of at most 4096 pixels a side", p->options->input);
-    PFM_TRY(load_vision(p, (int)tensor->shape[1], &vision, err));
-    out = pfm_vision_get_shape(vision);
-    if (p->options->has_layer)
-        PFM_TRY(pfm_vision_layer_shape(vision, p->options->layer, &out, err));
+    const int64_t side = tensor->shape[1];
+    PFM_TRY(load_vision(p, (int)side, &vision, err));
+    pfm_vision_shape out = pfm_vision_get_shape(vision);
+    const int64_t out_shape[2] = {(int64_t)pfm_vision_shape_tokens(&out), out.channels};
     PFM_TRY(pfm_allocate(pfm_vision_shape_values(&out), sizeof *features, &features, err));
-    if (p->options->has_layer)
-        PFM_TRY(pfm_vision_encode_layer(vision, p->options->layer, pixels, features, err));
-    else
-        PFM_TRY(pfm_vision_encode_one(vision, pixels, features, err));
-    PFM_TRY(put(p, "features", features, (int64_t)out.grid * out.grid, out.channels, err));
+    if (p->options->grad) {
+        PFM_TRY(get(p, "grad_out", 2, out_shape, &grad_out, NULL, err));
+        if (grad_out == NULL)
+            PFM_FAIL(PFM_ERROR_USAGE, "%s lacks grad_out, which --grad needs", p->options->input);
+        PFM_TRY(pfm_allocate(3 * (size_t)(side * side), sizeof *grad_in, &grad_in, err));
+        PFM_TRY(pfm_vision_gradient(vision, pixels, grad_out, features, grad_in, err));
+        PFM_TRY(put(p, "grad_in", grad_in, 3, (const int64_t[]){3, side, side}, err));
+    } else {
+        PFM_TRY(pfm_vision_encode(vision, pixels, 1, features, err));
+    }
+    PFM_TRY(put(p, "features", features, 2, out_shape, err));
 done:
     pfm_vision_free(vision);
     free(pixels);
     free(features);
+    free(grad_out);
+    free(grad_in);
     return status;
 }
 
@@ -353,8 +368,8 @@ static pfm_status choose_part(part *p, pfm_error *err)
     if (!aligner && !language)
         PFM_FAIL(PFM_ERROR_USAGE, "%s names no part of a model: give input_ids, inputs_embeds, pixel_values or image_features",
                  p->options->input);
-    if (p->options->has_layer)
-        PFM_FAIL(PFM_ERROR_USAGE, "--layer is for a vision encoder");
+    if (p->options->has_layer || p->options->class_token)
+        PFM_FAIL(PFM_ERROR_USAGE, "--layer and --class-token are for a vision encoder");
     PFM_TRY(open_session(p, err));
     status = aligner ? run_aligner(p, err) : run_language(p, err);
 done:

@@ -31,8 +31,11 @@ static pfm_status shape_images(pfm_model *model, const pfm_model_options *option
     pfm_status status = PFM_OK;
     pfm_vision_shape vision;
     PFM_TRY(pfm_vision_shape_of(options->vision, options->image_size, &model->layers, &vision, &model->vision_parameters, err));
+    PFM_TRY(pfm_vision_bytes_of(options->vision, options->image_size, &model->layers, options->precision, &model->vision_bytes,
+                                err));
     PFM_TRY(pfm_aligner_find(options->aligner, &model->aligner, err));
     model->shape = (pfm_aligner_shape){.grid = vision.grid,
+                                       .extra = vision.extra,
                                        .channels = vision.channels,
                                        .inner = options->aligner_inner,
                                        .hidden = model->language.hidden,

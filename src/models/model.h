@@ -51,6 +51,7 @@ typedef struct pfm_model {
     char *language_path, *aligner_weights, *instruction, *system_text;
     bool lowercase_answers;
     uint64_t vision_parameters; /* of the frozen encoder */
+    size_t vision_bytes;        /* that it keeps beside the parameters here */
 } pfm_model;
 
 /* Reads configuration and tokenizer; weights come later. The caller frees it before the context and the hook. */

@@ -121,11 +121,17 @@ pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name
 pfm_status pfm_build_layernorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, int32_t group, pfm_value *y,
                                pfm_error *err)
 {
+    return pfm_build_layernorm_as(builder, x, name, epsilon, group, PFM_STORAGE_ACT, y, err);
+}
+
+pfm_status pfm_build_layernorm_as(pfm_builder *builder, pfm_value x, const char *name, double epsilon, int32_t group,
+                                  pfm_storage output, pfm_value *y, pfm_error *err)
+{
     pfm_status status = PFM_OK;
     const int64_t length = group > 0 ? group : builder->graph->values[x].shape.columns;
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_layernorm);
     node.in[0] = x;
-    node.attributes = (pfm_op_attributes){.epsilon = (float)epsilon, .head_dim = group};
+    node.attributes = (pfm_op_attributes){.epsilon = (float)epsilon, .head_dim = group, .output = output};
     PFM_TRY(declare_vector(builder, name, ".weight", length, &node.operand[0], err));
     PFM_TRY(declare_vector(builder, name, ".bias", length, &node.operand[1], err));
     PFM_TRY(pfm_graph_add(builder->graph, &node, y, err));

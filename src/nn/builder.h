@@ -64,6 +64,9 @@ pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name
  * row. */
 pfm_status pfm_build_layernorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, int32_t group, pfm_value *y,
                                pfm_error *err) PFM_MUST_CHECK;
+/* The same, *y kept as output says: f32 for what stays in the residual stream. */
+pfm_status pfm_build_layernorm_as(pfm_builder *builder, pfm_value x, const char *name, double epsilon, int32_t group,
+                                  pfm_storage output, pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
 /* *y act = the activation of x act. */
 pfm_status pfm_build_activation(pfm_builder *builder, pfm_activation kind, pfm_value x, pfm_value *y,
                                 pfm_error *err) PFM_MUST_CHECK;

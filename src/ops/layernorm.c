@@ -1,12 +1,18 @@
 /* y = w (x - mean) / sqrt(variance + epsilon) + b over each row, or over each run of head_dim columns where that attribute is
  * set (Ba, Kiros and Hinton, Layer Normalization, 2016).
- * in[0] x f32 [R,C]; operand[0] w, operand[1] b [C or head_dim], each optional: ones, zeros; out[0] y act [R,C]; out[1] mean
- * and factor of each run f32 [R, 2 runs], kept for the backward. */
+ * in[0] x f32 [R,C]; operand[0] w, operand[1] b [C or head_dim], each optional: ones, zeros; out[0] y [R,C], f32 or act by
+ * attributes.output; out[1] mean and factor of each run f32 [R, 2 runs], kept for the backward. */
 #include "ops/op.h"
 
 static int64_t run_length(const pfm_op_call *call)
 {
     return call->attributes.head_dim > 0 ? call->attributes.head_dim : call->in[0].columns;
+}
+
+/* How y is kept. */
+static pfm_act_type type_of(const pfm_op_call *call)
+{
+    return call->attributes.output == PFM_STORAGE_F32 ? PFM_ACT_F32 : call->env->act;
 }
 
 static pfm_status shape(pfm_op_call *call, pfm_error *err)
@@ -19,7 +25,10 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
     for (int i = 0; status == PFM_OK && i < 2; i++)
         status = pfm_op_require(call->operand[i].n == 0 || (call->operand[i].n == length && call->operand[i].k == 1),
                                 "layernorm", "weight or bias is not as long as what is normed", err);
-    call->out[0] = (pfm_tensor){.dim = x->dim, .rows = x->rows, .columns = x->columns, .storage = PFM_STORAGE_ACT};
+    if (status == PFM_OK)
+        status = pfm_op_require(call->attributes.output == PFM_STORAGE_F32 || call->attributes.output == PFM_STORAGE_ACT,
+                                "layernorm", "the output is neither f32 nor act", err);
+    call->out[0] = (pfm_tensor){.dim = x->dim, .rows = x->rows, .columns = x->columns, .storage = call->attributes.output};
     call->out[1] =
         (pfm_tensor){.dim = x->dim, .rows = x->rows, .columns = 2 * (x->columns / length), .storage = PFM_STORAGE_F32};
     return status;
@@ -27,16 +36,16 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
 
 static void forward_rows(const pfm_op_call *call, int64_t begin, int64_t end)
 {
-    const pfm_act_type act = call->env->act;
+    const pfm_act_type act = call->env->act, type = type_of(call);
     const size_t length = (size_t)run_length(call), runs = (size_t)call->in[0].columns / length;
     for (int64_t r = begin; r < end; r++) {
         const float *x = pfm_tensor_row(&call->in[0], r, act);
         char *y = pfm_tensor_row(&call->out[0], r, act);
         float *statistics = pfm_tensor_row(&call->out[1], r, act);
         for (size_t i = 0; i < runs; i++)
-            call->env->kernels->layernorm[act](x + i * length, call->operand[0].values, call->operand[1].values,
-                                               call->attributes.epsilon, y + i * length * pfm_act_size(act), statistics + 2 * i,
-                                               length);
+            call->env->kernels->layernorm[type](x + i * length, call->operand[0].values, call->operand[1].values,
+                                                call->attributes.epsilon, y + i * length * pfm_act_size(type),
+                                                statistics + 2 * i, length);
     }
 }
 
@@ -44,13 +53,13 @@ static void forward(const pfm_op_call *call) { pfm_op_for_rows(call, call->in[0]
 
 static void backward_row(const pfm_op_call *call, int64_t r, float *dx, size_t dx_step, float *dw, float *db)
 {
-    const pfm_act_type act = call->env->act;
+    const pfm_act_type act = call->env->act, type = type_of(call);
     const size_t length = (size_t)run_length(call), runs = (size_t)call->in[0].columns / length;
     const float *x = pfm_tensor_row(&call->in[0], r, act), *statistics = pfm_tensor_row(&call->out[1], r, act);
     const char *dy = pfm_tensor_row(&call->dout[0], r, act);
     for (size_t i = 0; i < runs; i++)
-        call->env->kernels->layernorm_backward[act](x + i * length, call->operand[0].values, statistics + 2 * i,
-                                                    dy + i * length * pfm_act_size(act), dx + i * dx_step, dw, db, length);
+        call->env->kernels->layernorm_backward[type](x + i * length, call->operand[0].values, statistics + 2 * i,
+                                                     dy + i * length * pfm_act_size(type), dx + i * dx_step, dw, db, length);
 }
 
 static void backward_rows(const pfm_op_call *call, int64_t begin, int64_t end)
@@ -82,9 +91,13 @@ static size_t scratch(const pfm_op_call *call, bool backward_pass)
 }
 
 static const pfm_op_case cases[] = {
-    {"odd row", {{19, 33, PFM_STORAGE_F32, 0}}, {{33, 1}, {33, 1}}, {.epsilon = 1e-5f}},
-    {"heads of 5", {{18, 15, PFM_STORAGE_F32, 0}}, {{5, 1}, {5, 1}}, {.epsilon = 1e-5f, .head_dim = 5}},
-    {"hidden 1408", {{3, 1408, PFM_STORAGE_F32, 0}}, {{1408, 1}, {1408, 1}}, {.epsilon = 1e-6f}},
+    {"odd row", {{19, 33, PFM_STORAGE_F32, 0}}, {{33, 1}, {33, 1}}, {.epsilon = 1e-5f, .output = PFM_STORAGE_ACT}},
+    {"heads of 5",
+     {{18, 15, PFM_STORAGE_F32, 0}},
+     {{5, 1}, {5, 1}},
+     {.epsilon = 1e-5f, .head_dim = 5, .output = PFM_STORAGE_ACT}},
+    {"hidden 1408", {{3, 1408, PFM_STORAGE_F32, 0}}, {{1408, 1}, {1408, 1}}, {.epsilon = 1e-6f, .output = PFM_STORAGE_ACT}},
+    {"kept in f32", {{5, 24, PFM_STORAGE_F32, 0}}, {{24, 1}, {24, 1}}, {.epsilon = 1e-5f, .output = PFM_STORAGE_F32}},
     {0},
 };
 

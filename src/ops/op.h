@@ -100,7 +100,7 @@ typedef struct pfm_op_attributes {
     int32_t most_keys;                 /* attention: that one query sees; the sequence's are the environment's */
     int32_t heads, kv_heads, head_dim; /* attention, rope; layernorm: head_dim columns are normed together, 0: the row */
     pfm_activation activation;         /* activate */
-    pfm_storage output;                /* linear */
+    pfm_storage output;                /* linear, layernorm */
 } pfm_op_attributes;
 
 typedef struct pfm_op_call {

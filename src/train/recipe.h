@@ -27,8 +27,10 @@ typedef struct pfm_recipe {
     struct {
         char *vision, *aligner, *language; /* names that fetch knows, or paths; the aligner's kind */
         int image_size;                    /* pixels a side */
-        char **layers; /* the encoder's hidden states that make the features, whole numbers as text, [layer_count] */
+        char *
+            *layers; /* the encoder's hidden states that make the features, whole numbers as text or "output", [layer_count] */
         size_t layer_count;
+        char *class_token;     /* "drop" or "keep" */
         char *merge;           /* neighbours that the aligner joins, rows x columns: "2", "1x4"; it has a default of its own */
         int aligner_inner;     /* the width between the layers of double-linear */
         char *aligner_weights; /* NULL, or the file that the aligner starts from */

@@ -20,6 +20,13 @@ pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_erro
     return pfm_peft_create(&options, out, err);
 }
 
+pfm_status pfm_session_vision_layers(const pfm_recipe *recipe, pfm_vision_layers *out, pfm_error *err)
+{
+    pfm_status status = pfm_vision_layers_parse(recipe->model.layers, recipe->model.layer_count, out, err);
+    out->class_token = strcmp(recipe->model.class_token, "keep") == 0;
+    return status;
+}
+
 pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context *context, const pfm_peft *peft, bool training,
                                      pfm_model_options *out, pfm_error *err)
 {
@@ -47,7 +54,7 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
                   (unsigned)!pfm_recipe_trains(recipe, "peft") << PFM_PART_PEFT,
         .precision = context->precision,
         .hook = pfm_peft_hook(peft)};
-    return pfm_vision_layers_parse(recipe->model.layers, recipe->model.layer_count, &out->layers, err);
+    return pfm_session_vision_layers(recipe, &out->layers, err);
 }
 
 pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out, pfm_error *err)
@@ -145,8 +152,11 @@ pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err)
     PFM_TRY(find_aligner_weights(session, err));
     if (session->vision_path == NULL)
         PFM_TRY(pfm_model_path(session->context, recipe->model.vision, &session->vision_path, err));
-    PFM_TRY(pfm_vision_load(session->context, recipe->model.vision, session->vision_path, recipe->model.image_size,
-                            &session->model->layers, &session->vision, err));
+    pfm_vision_options options = {.kind = recipe->model.vision,
+                                  .path = session->vision_path,
+                                  .image_size = recipe->model.image_size,
+                                  .layers = session->model->layers};
+    PFM_TRY(pfm_vision_load(session->context, &options, &session->vision, err));
 done:
     return status;
 }

@@ -23,6 +23,8 @@ typedef struct pfm_session {
 
 /* The PEFT method of a recipe of one stage: none where nothing of it is learned yet. */
 pfm_status pfm_session_create_peft(const pfm_recipe *recipe, pfm_peft **out, pfm_error *err) PFM_MUST_CHECK;
+/* The layers of its vision encoder, and whether the class token stays. */
+pfm_status pfm_session_vision_layers(const pfm_recipe *recipe, pfm_vision_layers *out, pfm_error *err) PFM_MUST_CHECK;
 /* What a recipe says of its model, with strings borrowed from it; the caller adds the language model's path or shapes. */
 pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context *context, const pfm_peft *peft, bool training,
                                      pfm_model_options *out, pfm_error *err) PFM_MUST_CHECK;

@@ -156,7 +156,8 @@ static pfm_status find_figures(const estimate *e, figures *out, pfm_error *err)
     pfm_status status = measure_rate(e->context, e->model->act, &rate, err);
     *out = (figures){.trainable = pfm_parameters_trainable(e->model->parameters),
                      .total = pfm_parameters_total(e->model->parameters) + (int64_t)e->model->vision_parameters,
-                     .peak = pfm_parameters_bytes(e->model->parameters) + e->plan->bytes + e->plan->scratch + other_bytes,
+                     .peak = pfm_parameters_bytes(e->model->parameters) + e->plan->bytes + e->plan->scratch +
+                             e->model->vision_bytes + other_bytes,
                      .cache = e->images * pfm_feature_file_bytes(&shape),
                      .seconds = operations_per_token(e) * e->step_tokens / rate /
                                 0.7 /* products take about seven tenths of a step */};

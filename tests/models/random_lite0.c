@@ -52,18 +52,20 @@ static void add_unit(weight_writer *w, const char *place, const char *convolutio
     add_tensor(w, name, "running_var", 1, shape, 1, 0.5);
 }
 
-void write_random_lite0(const char *path)
+void write_random_lite(const char *path, int number)
 {
     pfm_error err = PFM_ERROR_INIT;
-    const pfm_efficientnet_config *config = &pfm_efficientnet_lite0;
+    pfm_efficientnet_config lite;
+    const pfm_efficientnet_config *config = &lite;
+    assert_true(pfm_efficientnet_lite(number, &lite));
     weight_writer w = {.header = json_object(), .random = pfm_random_start(3, 0)};
-    int channels = config->stem, number = 0;
+    int channels = config->stem, block = 0;
     add_unit(&w, "", "_conv_stem", "_bn0", channels, 3, 3);
     for (int s = 0; s < PFM_EFFICIENTNET_STAGES; s++)
         for (int r = 0; r < config->stages[s].repeats; r++) {
             char place[24];
             int wide = channels * config->stages[s].expand;
-            (void)snprintf(place, sizeof place, "_blocks.%d.", number++);
+            (void)snprintf(place, sizeof place, "_blocks.%d.", block++);
             if (wide != channels)
                 add_unit(&w, place, "_expand_conv", "_bn0", wide, channels, 1);
             add_unit(&w, place, "_depthwise_conv", "_bn1", wide, 1, config->stages[s].kernel);
@@ -83,3 +85,5 @@ void write_random_lite0(const char *path)
     pfm_buffer_free(&w.data);
     json_decref(w.header);
 }
+
+void write_random_lite0(const char *path) { write_random_lite(path, 0); }

@@ -14,8 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const pfm_vision_layers last_layer = {0};
-
 enum { SIZE = 32, VALUES = 1280, PICTURES = 3, PATHS = 4 };
 
 typedef struct fixture {
@@ -54,7 +52,8 @@ static void open_fixture(fixture *f, const char *home, int threads)
                                    .user = f,
                                    .interrupt = &f->interrupt};
     assert_ok(pfm_context_create(&options, &f->context, &err));
-    assert_ok(pfm_vision_load(f->context, "efficientnet-lite0", weights_path, SIZE, &last_layer, &f->vision, &err));
+    const pfm_vision_options encoder = {.kind = "efficientnet-lite0", .path = weights_path, .image_size = SIZE};
+    assert_ok(pfm_vision_load(f->context, &encoder, &f->vision, &err));
 }
 
 static void close_fixture(fixture *f)

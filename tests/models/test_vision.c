@@ -29,6 +29,13 @@ static pfm_context *make_context(int threads, const char *level)
     return context;
 }
 
+static pfm_status load_lite0(pfm_context *context, const char *path, int size, const pfm_vision_layers *layers,
+                             pfm_vision **out, pfm_error *err)
+{
+    const pfm_vision_options options = {.kind = "efficientnet-lite0", .path = path, .image_size = size, .layers = *layers};
+    return pfm_vision_load(context, &options, out, err);
+}
+
 static float *formula_pixels(int size)
 {
     float *out = malloc(3 * (size_t)size * (size_t)size * sizeof *out), *next = out;
@@ -168,24 +175,22 @@ static void lite0_as_torch(void **state)
     pfm_vision *vision = NULL;
     for (size_t i = 0; i < count; i++) {
         const golden *g = &lines[i];
-        pfm_vision_shape shape;
         if (g->size > 224 && strcmp(pfm_context_cpu_level(context), "ref") == 0)
             continue; /* seconds a picture */
-        if (vision == NULL || pfm_vision_get_image_size(vision) != g->size) {
-            pfm_vision_free(vision);
-            assert_ok(pfm_vision_load(context, "efficientnet-lite0", path, g->size, &last_layer, &vision, &err));
-        }
-        assert_ok(pfm_vision_layer_shape(vision, g->layer, &shape, &err));
+        const pfm_vision_layers layer = {.count = 1, .layer = {g->layer}};
+        assert_ok(load_lite0(context, path, g->size, &layer, &vision, &err));
+        const pfm_vision_shape shape = pfm_vision_get_shape(vision);
         assert_int_equal(shape.grid, g->grid);
         assert_int_equal(shape.channels, g->channels);
         float *pixels = formula_pixels(g->size), *features = malloc(pfm_vision_shape_values(&shape) * sizeof *features);
         assert_non_null(features);
-        assert_ok(pfm_vision_encode_layer(vision, g->layer, pixels, features, &err));
+        assert_ok(pfm_vision_encode_one(vision, pixels, features, &err));
         check_against(g, features);
         free(features);
         free(pixels);
+        pfm_vision_free(vision);
+        vision = NULL;
     }
-    pfm_vision_free(vision);
     pfm_context_free(context);
     free(lines);
     free(path);
@@ -220,7 +225,7 @@ static pfm_vision *load_random(pfm_context *context, int size)
     const char *path = test_path(test_scratch_folder(), "random.safetensors");
     if (access(path, F_OK) != 0)
         write_random_lite0(path);
-    assert_ok(pfm_vision_load(context, "efficientnet-lite0", path, size, &last_layer, &vision, &err));
+    assert_ok(load_lite0(context, path, size, &last_layer, &vision, &err));
     return vision;
 }
 
@@ -234,7 +239,7 @@ static void layers_side_by_side(void **state)
     pfm_context *context = make_context(1, NULL);
     const char *path = test_path(test_scratch_folder(), "random.safetensors");
     pfm_vision *alone = load_random(context, SIZE), *joined = NULL;
-    assert_ok(pfm_vision_load(context, "efficientnet-lite0", path, SIZE, &wanted, &joined, &err));
+    assert_ok(load_lite0(context, path, SIZE, &wanted, &joined, &err));
     assert_string_not_equal(pfm_vision_get_description(alone), pfm_vision_get_description(joined));
     pfm_vision_shape all = pfm_vision_get_shape(joined);
     assert_int_equal(all.grid, GRID);
@@ -243,12 +248,14 @@ static void layers_side_by_side(void **state)
     assert_non_null(features);
     assert_ok(pfm_vision_encode(joined, pixels, 1, features, &err));
     for (int i = 0, first = 0; i < COUNT; i++) {
-        pfm_vision_shape shape;
-        assert_ok(pfm_vision_layer_shape(alone, wanted.layer[i], &shape, &err));
+        const pfm_vision_layers one = {.count = 1, .layer = {wanted.layer[i]}};
+        pfm_vision_free(alone);
+        assert_ok(load_lite0(context, path, SIZE, &one, &alone, &err));
+        const pfm_vision_shape shape = pfm_vision_get_shape(alone);
         int side = shape.grid / GRID, channels = shape.channels;
         float *part = malloc(pfm_vision_shape_values(&shape) * sizeof *part);
         assert_non_null(part);
-        assert_ok(pfm_vision_encode_layer(alone, wanted.layer[i], pixels, part, &err));
+        assert_ok(pfm_vision_encode_one(alone, pixels, part, &err));
         for (int y = 0; y < shape.grid; y++)
             for (int x = 0; x < shape.grid; x++) {
                 const float *at = features + ((y / side) * GRID + x / side) * all.channels + first;
@@ -365,6 +372,43 @@ static void shapes_without_weights(void **state)
     assert_error(pfm_efficientnet_shape(&tiny, 64, -9, &shape, NULL, &err), PFM_ERROR_USAGE, "no layer -9");
 }
 
+/* The package's parameters less the classifier's, and its channels, each times its layer's place from 1. */
+static void other_lites(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t parameters;
+        int layers, sum;
+    } lites[] = {
+        {3371008, 18, 45904}, {4135680, 23, 65768}, {4811072, 23, 68960}, {6916096, 26, 90440}, {11725568, 32, 142864}};
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_context *context = make_context(1, NULL);
+    for (int number = 0; number < 5; number++) {
+        char name[32];
+        int sum = 0;
+        pfm_vision_shape shape;
+        (void)snprintf(name, sizeof name, "efficientnet-lite%d", number);
+        for (int layer = 0; layer < lites[number].layers; layer++) {
+            const pfm_vision_layers one = {.count = 1, .layer = {layer}};
+            uint64_t parameters = 0;
+            assert_ok(pfm_vision_shape_of(name, 64, &one, &shape, &parameters, &err));
+            assert_int_equal(parameters, lites[number].parameters);
+            sum += (layer + 1) * shape.channels;
+        }
+        assert_int_equal(sum, lites[number].sum);
+        const char *path = test_path(test_scratch_folder(), "lite.safetensors");
+        write_random_lite(path, number);
+        const pfm_vision_options options = {.kind = path, .path = path, .image_size = 40};
+        pfm_vision *vision = NULL;
+        assert_ok(pfm_vision_load(context, &options, &vision, &err));
+        assert_string_equal(pfm_vision_get_kind(vision), name);
+        pfm_vision_free(vision);
+    }
+    pfm_vision_shape shape;
+    assert_error(pfm_vision_shape_of("efficientnet-lite5", 64, &last_layer, &shape, NULL, &err), PFM_ERROR_USAGE, "lite4");
+    pfm_context_free(context);
+}
+
 static void wrong_weights(void **state)
 {
     (void)state;
@@ -374,13 +418,11 @@ static void wrong_weights(void **state)
     pfm_weights *weights = NULL;
     pfm_efficientnet *net = NULL;
     const char *path = test_path(golden_folder, "efficientnet_tiny.pth");
-    assert_error(pfm_vision_load(context, "efficientnet-lite0", path, 64, &last_layer, &vision, &err), PFM_ERROR_MISMATCH,
-                 "_blocks.");
-    assert_error(pfm_vision_load(context, "efficientnet-lite0", "/nowhere.pth", 64, &last_layer, &vision, &err), PFM_ERROR_IO,
-                 "/nowhere.pth");
-    assert_error(pfm_vision_load(context, "efficientnet-lite0", path, 7, &last_layer, &vision, &err), PFM_ERROR_USAGE,
-                 "image size");
-    assert_error(pfm_vision_load(context, "clip", path, 64, &last_layer, &vision, &err), PFM_ERROR_USAGE, "'clip'");
+    const pfm_vision_options unknown = {.kind = "clip", .path = path, .image_size = 64};
+    assert_error(load_lite0(context, path, 64, &last_layer, &vision, &err), PFM_ERROR_MISMATCH, "_blocks.");
+    assert_error(load_lite0(context, "/nowhere.pth", 64, &last_layer, &vision, &err), PFM_ERROR_IO, "/nowhere.pth");
+    assert_error(load_lite0(context, path, 7, &last_layer, &vision, &err), PFM_ERROR_USAGE, "image size");
+    assert_error(pfm_vision_load(context, &unknown, &vision, &err), PFM_ERROR_USAGE, "'clip'");
     assert_null(vision);
     pfm_efficientnet_config other = tiny;
     assert_ok(pfm_weights_open(path, &weights, &err));
@@ -400,11 +442,17 @@ static void wrong_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_network_as_torch), cmocka_unit_test(small_network_in_plain_c),
-        cmocka_unit_test(lite0_as_torch),         cmocka_unit_test(any_number_of_threads),
-        cmocka_unit_test(layers_side_by_side),    cmocka_unit_test(layers_that_cannot_be),
-        cmocka_unit_test(many_pictures_at_once),  cmocka_unit_test(preprocessing),
-        cmocka_unit_test(shapes_without_weights), cmocka_unit_test(wrong_weights),
+        cmocka_unit_test(small_network_as_torch),
+        cmocka_unit_test(small_network_in_plain_c),
+        cmocka_unit_test(lite0_as_torch),
+        cmocka_unit_test(any_number_of_threads),
+        cmocka_unit_test(layers_side_by_side),
+        cmocka_unit_test(layers_that_cannot_be),
+        cmocka_unit_test(many_pictures_at_once),
+        cmocka_unit_test(preprocessing),
+        cmocka_unit_test(shapes_without_weights),
+        cmocka_unit_test(wrong_weights),
+        cmocka_unit_test(other_lites),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,12 +8,15 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { NAME_BYTES = 48, MOST_UNITS = 256, MOST_LAYERS = 128, SMALLEST_IMAGE = 32, LARGEST_IMAGE = 4096, TENSORS_A_UNIT = 5 };
 
 static const double epsilon = 1e-3; /* of every batch normalisation */
 
-const pfm_efficientnet_config pfm_efficientnet_lite0 = {
+enum { LITES = 5, CHANNEL_STEP = 8 };
+
+static const pfm_efficientnet_config lite0 = {
     .stem = 32,
     .stages = {{1, 3, 1, 1, 16},
                {2, 3, 2, 6, 24},
@@ -24,6 +27,28 @@ const pfm_efficientnet_config pfm_efficientnet_lite0 = {
                {1, 3, 1, 6, 320}},
     .head = 1280,
 };
+
+/* Channels times tenths / 10, to the nearest multiple of 8, but less than a tenth below. */
+static int multiply_channels(int channels, int tenths)
+{
+    int wanted = channels * tenths, rounded = (wanted + 10 * CHANNEL_STEP / 2) / 10 / CHANNEL_STEP * CHANNEL_STEP;
+    rounded = rounded < CHANNEL_STEP ? CHANNEL_STEP : rounded;
+    return 100 * rounded < 9 * wanted ? rounded + CHANNEL_STEP : rounded;
+}
+
+bool pfm_efficientnet_lite(int number, pfm_efficientnet_config *out)
+{
+    static const int width[LITES] = {10, 10, 11, 12, 14}, depth[LITES] = {10, 11, 12, 14, 18}; /* tenths */
+    if (number < 0 || number >= LITES)
+        return false;
+    *out = lite0;
+    for (int s = 0; s < PFM_EFFICIENTNET_STAGES; s++) {
+        out->stages[s].channels = multiply_channels(out->stages[s].channels, width[number]);
+        if (s > 0 && s < PFM_EFFICIENTNET_STAGES - 1)
+            out->stages[s].repeats = (out->stages[s].repeats * depth[number] + 9) / 10;
+    }
+    return true;
+}
 
 /* A convolution, the batch normalisation behind it, and what the chain of convolutions is told about both. */
 typedef struct unit {
@@ -313,38 +338,114 @@ done:
     return status;
 }
 
-static pfm_status lite0_shape(int image_size, int layer, pfm_vision_shape *shape, uint64_t *parameters, pfm_error *err)
+/* ---- the kind ---- */
+
+static const char lite_name[] = "efficientnet-lite";
+
+static void fill_config(int number, pfm_vision_config *config)
 {
-    return pfm_efficientnet_shape(&pfm_efficientnet_lite0, image_size, layer, shape, parameters, err);
+    static const float mean[3] = {0.485f, 0.456f, 0.406f}, deviation[3] = {0.229f, 0.224f, 0.225f}; /* ImageNet's */
+    (void)pfm_efficientnet_lite(number, &config->of.efficientnet);
+    (void)snprintf(config->name, sizeof config->name, "%s%d", lite_name, number);
+    memcpy(config->mean, mean, sizeof mean);
+    memcpy(config->deviation, deviation, sizeof deviation);
 }
 
-static int lite0_layer_count(void) { return pfm_efficientnet_layer_count(&pfm_efficientnet_lite0); }
-
-static pfm_status lite0_load(const pfm_context *context, const pfm_weights *weights, int image_size, void **encoder,
-                             pfm_error *err)
+static bool lite_find(const char *name, pfm_vision_config *config)
 {
-    pfm_efficientnet *net = NULL;
-    pfm_status status = pfm_efficientnet_create(context, &pfm_efficientnet_lite0, weights, image_size, &net, err);
-    *encoder = net;
+    const size_t length = sizeof lite_name - 1;
+    if (strncmp(name, lite_name, length) != 0 || strlen(name) != length + 1 || name[length] < '0' ||
+        name[length] >= '0' + LITES)
+        return false;
+    fill_config(name[length] - '0', config);
+    return true;
+}
+
+/* The file's number of blocks and the width of the last; of none of them, its faults are listed against Lite0. */
+static pfm_status lite_recognise(const pfm_weights *weights, bool *found, pfm_vision_config *config, pfm_error *err)
+{
+    (void)err;
+    *found = pfm_weights_find(weights, "_conv_stem.weight") != NULL && pfm_weights_find(weights, "_bn0.weight") != NULL;
+    for (int number = LITES - 1; *found && number >= 0; number--) {
+        char last[NAME_BYTES], next[NAME_BYTES];
+        fill_config(number, config);
+        int blocks = pfm_efficientnet_layer_count(&config->of.efficientnet) - 2;
+        (void)snprintf(last, sizeof last, "_blocks.%d._project_conv.weight", blocks - 1);
+        (void)snprintf(next, sizeof next, "_blocks.%d._project_conv.weight", blocks);
+        const pfm_weight *weight = pfm_weights_find(weights, last);
+        if (weight != NULL && weight->rank == 4 && pfm_weights_find(weights, next) == NULL &&
+            weight->shape[0] == config->of.efficientnet.stages[PFM_EFFICIENTNET_STAGES - 1].channels)
+            break;
+    }
+    return PFM_OK;
+}
+
+static int lite_layer_count(const pfm_vision_config *config) { return pfm_efficientnet_layer_count(&config->of.efficientnet); }
+
+static int lite_output_layer(const pfm_vision_config *config) { return lite_layer_count(config) - 1; }
+
+static pfm_status lite_shape(const pfm_vision_config *config, int image_size, int layer, bool class_token,
+                             pfm_vision_shape *shape, uint64_t *parameters, pfm_error *err)
+{
+    if (class_token)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s has no class token that could be kept; set model.class_token to drop",
+                             config->name);
+    return pfm_efficientnet_shape(&config->of.efficientnet, image_size, layer, shape, parameters, err);
+}
+
+static pfm_status lite_describe(const pfm_vision_config *config, const pfm_context *context, pfm_buffer *out, pfm_error *err)
+{
+    (void)config;
+    (void)context;
+    (void)out;
+    (void)err;
+    return PFM_OK; /* f32 at every precision, and the name says the rest */
+}
+
+typedef struct lite_encoder {
+    pfm_efficientnet *net;
+    pfm_vision_layers layers;
+} lite_encoder;
+
+static void lite_free(void *encoder)
+{
+    pfm_efficientnet_free(((lite_encoder *)encoder)->net);
+    free(encoder);
+}
+
+static pfm_status lite_load(const pfm_context *context, const pfm_vision_config *config, const pfm_weights *weights,
+                            const pfm_vision_load_options *options, void **encoder, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    lite_encoder *lite = NULL;
+    PFM_TRY(pfm_allocate(1, sizeof *lite, &lite, err));
+    lite->layers = options->layers;
+    PFM_TRY(pfm_efficientnet_create(context, &config->of.efficientnet, weights, options->image_size, &lite->net, err));
+    *encoder = lite;
+    lite = NULL;
+done:
+    free(lite);
     return status;
 }
 
-static void net_free(void *encoder) { pfm_efficientnet_free(encoder); }
-static void net_rest(void *encoder) { pfm_efficientnet_rest(encoder); }
-static pfm_status net_encode(void *encoder, int slot, const int *layers, int count, const float *pixels, float *const *features,
-                             pfm_error *err)
+static void lite_rest(void *encoder) { pfm_efficientnet_rest(((lite_encoder *)encoder)->net); }
+
+static pfm_status lite_encode(void *encoder, int slot, const float *pixels, float *const *features, pfm_error *err)
 {
-    return pfm_efficientnet_encode(encoder, slot, layers, count, pixels, features, err);
+    const lite_encoder *lite = encoder;
+    return pfm_efficientnet_encode(lite->net, slot, lite->layers.layer, lite->layers.count, pixels, features, err);
 }
 
-const pfm_vision_kind pfm_vision_efficientnet_lite0 = {
-    .name = "efficientnet-lite0",
-    .mean = {0.485f, 0.456f, 0.406f},
-    .std = {0.229f, 0.224f, 0.225f},
-    .layer_count = lite0_layer_count,
-    .shape_of = lite0_shape,
-    .load = lite0_load,
-    .free = net_free,
-    .rest = net_rest,
-    .encode = net_encode,
+const pfm_vision_kind pfm_vision_efficientnet = {
+    .names = "efficientnet-lite0 to efficientnet-lite4",
+    .find = lite_find,
+    .recognise = lite_recognise,
+    .layer_count = lite_layer_count,
+    .output_layer = lite_output_layer,
+    .shape_of = lite_shape,
+    .describe = lite_describe,
+    .load = lite_load,
+    .free = lite_free,
+    .rest = lite_rest,
+    .encode = lite_encode,
 };

@@ -20,7 +20,9 @@ typedef struct pfm_efficientnet_config {
     int head;                                               /* channels of the last convolution, 1x1: the features' */
 } pfm_efficientnet_config;
 
-extern const pfm_efficientnet_config pfm_efficientnet_lite0;
+/* *out = Lite `number`, 0 to 4: Lite0 with its stages' channels and repeats multiplied; false where there is none. Stem and
+ * head stay, and the first and last stages' repeats. */
+bool pfm_efficientnet_lite(int number, pfm_efficientnet_config *out);
 
 typedef struct pfm_efficientnet pfm_efficientnet;
 

@@ -98,7 +98,8 @@ static pfm_status file_path(const pfm_feature_store *store, const picture *p, ch
     return pfm_string_format(out, err, "%s/%s.f16", store->folder, p->key);
 }
 
-static pfm_status picture_features(pfm_vision *vision, const pfm_image *image, uint16_t *out, pfm_error *err)
+/* alone: nobody else computes, so that all threads may. */
+static pfm_status picture_features(pfm_vision *vision, const pfm_image *image, bool alone, uint16_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_vision_shape shape = pfm_vision_get_shape(vision);
@@ -107,7 +108,10 @@ static pfm_status picture_features(pfm_vision *vision, const pfm_image *image, u
     PFM_TRY(pfm_allocate(3 * side * side, sizeof *pixels, &pixels, err));
     PFM_TRY(pfm_allocate(values, sizeof *features, &features, err));
     PFM_TRY(pfm_vision_preprocess(vision, image, pixels, err));
-    PFM_TRY(pfm_vision_encode_one(vision, pixels, features, err));
+    if (alone)
+        PFM_TRY(pfm_vision_encode(vision, pixels, 1, features, err));
+    else
+        PFM_TRY(pfm_vision_encode_one(vision, pixels, features, err));
     for (size_t i = 0; i < values; i++)
         out[i] = pfm_f16_from_f32(features[i]);
 done:
@@ -128,7 +132,7 @@ static pfm_status compute(pfm_vision *vision, const picture *p, uint16_t *out, p
     if (strcmp(key, p->key) != 0)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->path);
     PFM_TRY(pfm_image_decode(file.data, file.size, p->path, &image, err));
-    PFM_TRY(picture_features(vision, &image, out, err));
+    PFM_TRY(picture_features(vision, &image, false, out, err));
 done:
     pfm_image_free(&image);
     pfm_buffer_free(&file);
@@ -356,7 +360,7 @@ pfm_status pfm_features_of_image(pfm_vision *vision, const pfm_image *image, flo
 {
     pfm_vision_shape shape = pfm_vision_get_shape(vision);
     size_t values = pfm_vision_shape_values(&shape);
-    pfm_status status = picture_features(vision, image, (uint16_t *)(void *)(out + values) - values, err);
+    pfm_status status = picture_features(vision, image, true, (uint16_t *)(void *)(out + values) - values, err);
     if (status == PFM_OK)
         expand_in_place(out, values);
     return status;

@@ -29,13 +29,14 @@ pfm_vision_shape pfm_feature_store_get_shape(const pfm_feature_store *store);
 /* How many different pictures there are, and how many of them were found kept, and are kept now. */
 void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictures, size_t *found, size_t *kept);
 
-/* out [grid * grid, channels] = the features of picture `index`. May be called from several threads at once, also from within a
+/* out [tokens, channels] = the features of picture `index`. May be called from several threads at once, also from within a
  * pool's items. USAGE for an index past the end; MISMATCH when the picture's file has changed since create. */
 pfm_status pfm_feature_store_read(pfm_feature_store *store, size_t index, float *out, pfm_error *err) PFM_MUST_CHECK;
 /* The same as f16 (IEEE binary16). */
 pfm_status pfm_feature_store_read_f16(pfm_feature_store *store, size_t index, uint16_t *out, pfm_error *err) PFM_MUST_CHECK;
 
-/* out [grid * grid, channels] = the features of a picture in memory, rounded as those of a store. Threads as above. */
+/* out [tokens, channels] = the features of a picture in memory, rounded as those of a store. Not to be called from within a
+ * pool's item: a single picture may take the whole pool. */
 pfm_status pfm_features_of_image(pfm_vision *vision, const pfm_image *image, float *out, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -21,7 +21,7 @@ typedef struct joint {
 
 struct pfm_vision {
     pfm_context *context;
-    const pfm_vision_kind *kind;
+    pfm_vision_config config;
     void *encoder;
     int image_size;
     joint joined;
@@ -35,31 +35,6 @@ struct pfm_vision {
     int free_count;
 };
 
-static const pfm_vision_kind *const kinds[] = {
-#define KIND_ADDRESS(kind) &kind,
-    PFM_VISION_LIST(KIND_ADDRESS)};
-
-static pfm_status find_kind(const char *name, const pfm_vision_kind **out, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    pfm_buffer known = {0};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (strcmp(kinds[i]->name, name) == 0) {
-            *out = kinds[i];
-            goto done;
-        }
-        PFM_TRY(pfm_buffer_append_format(&known, err, "%s%s", i > 0 ? ", " : "", kinds[i]->name));
-    }
-    if (pfm_path_exists(name)) { /* a checkpoint does not say what it is; loading finds out whether it fits */
-        *out = kinds[0];
-        goto done;
-    }
-    PFM_FAIL(PFM_ERROR_USAGE, "there is no vision encoder '%s'; known: %s", name, known.data);
-done:
-    pfm_buffer_free(&known);
-    return status;
-}
-
 pfm_status pfm_vision_layers_parse(char *const *texts, size_t count, pfm_vision_layers *out, pfm_error *err)
 {
     *out = (pfm_vision_layers){0};
@@ -68,25 +43,33 @@ pfm_status pfm_vision_layers_parse(char *const *texts, size_t count, pfm_vision_
                              PFM_VISION_MOST_LAYERS);
     for (size_t i = 0; i < count; i++) {
         char *end = NULL;
-        long value = strtol(texts[i], &end, 10);
-        if (end == texts[i] || *end != '\0' || value < -100000 || value > 100000)
-            return pfm_error_set(err, PFM_ERROR_USAGE, "a vision encoder's layer cannot be '%s'; it is a whole number",
-                                 texts[i]);
+        const bool output = strcmp(texts[i], "output") == 0;
+        long value = output ? PFM_VISION_OUTPUT : strtol(texts[i], &end, 10);
+        if (!output && (end == texts[i] || *end != '\0' || value < -100000 || value > 100000))
+            return pfm_error_set(err, PFM_ERROR_USAGE,
+                                 "a vision encoder's layer cannot be '%s'; it is a whole number, or output", texts[i]);
         out->layer[out->count++] = (int)value;
     }
     return PFM_OK;
 }
 
 /* Which layers they are, counted from the first, in order, with the shape of each. */
-static pfm_status find_layers(const pfm_vision_kind *kind, int image_size, const pfm_vision_layers *wanted, joint *out,
+static pfm_status find_layers(const pfm_vision_config *config, int image_size, const pfm_vision_layers *wanted, joint *out,
                               pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    out->layers = wanted->count > 0 ? *wanted : (pfm_vision_layers){.count = 1, .layer = {-1}};
+    out->layers = *wanted;
+    if (wanted->count == 0) {
+        out->layers.count = 1;
+        out->layers.layer[0] = PFM_VISION_OUTPUT;
+    }
     for (int i = 0; i < out->layers.count; i++) {
         int *layer = &out->layers.layer[i];
-        PFM_TRY(kind->shape_of(image_size, *layer, &out->shapes[i], &out->parameters, err));
-        *layer += *layer < 0 ? kind->layer_count() : 0;
+        if (*layer == PFM_VISION_OUTPUT)
+            *layer = config->kind->output_layer(config);
+        PFM_TRY(
+            config->kind->shape_of(config, image_size, *layer, wanted->class_token, &out->shapes[i], &out->parameters, err));
+        *layer += *layer < 0 ? config->kind->layer_count(config) : 0;
         if (i > 0 && *layer <= layer[-1])
             PFM_FAIL(PFM_ERROR_USAGE, "layer %d of the vision encoder stands behind layer %d; name them in their order", *layer,
                      layer[-1]);
@@ -98,12 +81,12 @@ done:
 /* How many positions a side of layer `i` lie under one of the joined grid. */
 static int side_of(const joint *j, int i) { return j->shapes[i].grid / j->shape.grid; }
 
-static pfm_status join_layers(const pfm_vision_kind *kind, int image_size, const pfm_vision_layers *wanted, joint *out,
+static pfm_status join_layers(const pfm_vision_config *config, int image_size, const pfm_vision_layers *wanted, joint *out,
                               pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    PFM_TRY(find_layers(kind, image_size, wanted, out, err));
-    out->shape = (pfm_vision_shape){.grid = out->shapes[0].grid};
+    PFM_TRY(find_layers(config, image_size, wanted, out, err));
+    out->shape = (pfm_vision_shape){.grid = out->shapes[0].grid, .extra = out->shapes[0].extra};
     for (int i = 1; i < out->layers.count; i++)
         out->shape.grid = out->shapes[i].grid < out->shape.grid ? out->shapes[i].grid : out->shape.grid;
     for (int i = 0; i < out->layers.count; i++) {
@@ -121,14 +104,29 @@ pfm_status pfm_vision_shape_of(const char *kind, int image_size, const pfm_visio
                                uint64_t *parameters, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_vision_kind *found = NULL;
+    pfm_vision_config config;
     joint joined;
-    PFM_TRY(find_kind(kind, &found, err));
-    PFM_TRY(join_layers(found, image_size, layers, &joined, err));
+    PFM_TRY(pfm_vision_find(kind, &config, err));
+    PFM_TRY(join_layers(&config, image_size, layers, &joined, err));
     if (shape != NULL)
         *shape = joined.shape;
     if (parameters != NULL)
         *parameters = joined.parameters;
+done:
+    return status;
+}
+
+pfm_status pfm_vision_bytes_of(const char *kind, int image_size, const pfm_vision_layers *layers, pfm_precision precision,
+                               size_t *bytes, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_vision_config config;
+    joint joined;
+    *bytes = 0;
+    PFM_TRY(pfm_vision_find(kind, &config, err));
+    PFM_TRY(join_layers(&config, image_size, layers, &joined, err));
+    if (config.kind->bytes_of != NULL)
+        PFM_TRY(config.kind->bytes_of(&config, joined.layers.layer[joined.layers.count - 1], precision, bytes, err));
 done:
     return status;
 }
@@ -151,22 +149,42 @@ static pfm_status hash_tensors(const pfm_weights *weights, pfm_hash_hex out, pfm
     return PFM_OK;
 }
 
+/* The scale of all but files that say otherwise. */
+static bool divides_by_255(const pfm_vision_config *config) { return config->scale == 1.0 / 255.0; }
+
+static pfm_status describe_pixels(const pfm_vision *vision, pfm_buffer *text, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_vision_config *c = &vision->config;
+    PFM_TRY(pfm_buffer_append_format(text, err, "; rgb8, bicubic %dx%d, ", vision->image_size, vision->image_size));
+    if (divides_by_255(c))
+        PFM_TRY(pfm_buffer_append_string(text, "/255", err));
+    else
+        PFM_TRY(pfm_buffer_append_format(text, err, "times %.9g", c->scale));
+    PFM_TRY(pfm_buffer_append_format(text, err, ", mean %.6g %.6g %.6g, std %.6g %.6g %.6g", (double)c->mean[0],
+                                     (double)c->mean[1], (double)c->mean[2], (double)c->deviation[0], (double)c->deviation[1],
+                                     (double)c->deviation[2]));
+done:
+    return status;
+}
+
 static pfm_status describe(pfm_vision *vision, pfm_error *err)
 {
-    const pfm_vision_kind *kind = vision->kind;
     const char *level = pfm_context_cpu_level(vision->context);
     const dnnl_version_t *onednn = dnnl_version();
     bool by_onednn = strcmp(level, "ref") != 0;
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
-    PFM_TRY(pfm_buffer_append_format(&text, err, "%s; layers", kind->name));
+    PFM_TRY(pfm_buffer_append_format(&text, err, "%s; layers", vision->config.name));
     for (int i = 0; i < vision->joined.layers.count; i++)
         PFM_TRY(pfm_buffer_append_format(&text, err, " %d", vision->joined.layers.layer[i]));
-    PFM_TRY(pfm_buffer_append_format(
-        &text, err, "; rgb8, bicubic %dx%d, /255, mean %.6g %.6g %.6g, std %.6g %.6g %.6g; %s; pefomed %s; onednn %d.%d.%d",
-        vision->image_size, vision->image_size, (double)kind->mean[0], (double)kind->mean[1], (double)kind->mean[2],
-        (double)kind->std[0], (double)kind->std[1], (double)kind->std[2], level, pfm_version(), by_onednn ? onednn->major : 0,
-        by_onednn ? onednn->minor : 0, by_onednn ? onednn->patch : 0));
+    if (vision->joined.layers.class_token)
+        PFM_TRY(pfm_buffer_append_string(&text, ", class token", err));
+    PFM_TRY(vision->config.kind->describe(&vision->config, vision->context, &text, err));
+    PFM_TRY(describe_pixels(vision, &text, err));
+    PFM_TRY(pfm_buffer_append_format(&text, err, "; %s; pefomed %s; onednn %d.%d.%d", level, pfm_version(),
+                                     by_onednn ? onednn->major : 0, by_onednn ? onednn->minor : 0,
+                                     by_onednn ? onednn->patch : 0));
     vision->description = text.data;
     text = (pfm_buffer){0};
 done:
@@ -174,27 +192,30 @@ done:
     return status;
 }
 
-static pfm_status fill(pfm_vision *vision, const char *path, const pfm_weights *weights, pfm_error *err)
+static pfm_status fill(pfm_vision *vision, const pfm_vision_options *options, const pfm_weights *weights, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_vision_kind *kind = vision->kind;
+    const pfm_vision_config *c = &vision->config;
+    const pfm_vision_load_options load = {
+        .image_size = options->image_size, .layers = vision->joined.layers, .gradients = options->gradients};
     int threads = pfm_context_threads(vision->context);
-    PFM_TRY(kind->load(vision->context, weights, vision->image_size, &vision->encoder, err));
-    PFM_TRY(pfm_path_is_folder(path) ? hash_tensors(weights, vision->weights_hash, err)
-                                     : pfm_hash_file(path, vision->weights_hash, err));
+    PFM_TRY(c->kind->load(vision->context, c, weights, &load, &vision->encoder, err));
+    PFM_TRY(pfm_path_is_folder(options->path) ? hash_tensors(weights, vision->weights_hash, err)
+                                              : pfm_hash_file(options->path, vision->weights_hash, err));
     PFM_TRY(describe(vision, err));
     PFM_TRY(pfm_allocate((size_t)threads, sizeof *vision->free_slots, &vision->free_slots, err));
     for (int i = 0; i < threads; i++)
         vision->free_slots[vision->free_count++] = threads - 1 - i;
-    for (int c = 0; c < 3; c++)
-        for (int byte = 0; byte < 256; byte++)
-            vision->normalised[c][byte] = ((float)byte / 255.0f - kind->mean[c]) / kind->std[c];
+    for (int channel = 0; channel < 3; channel++)
+        for (int byte = 0; byte < 256; byte++) {
+            float value = divides_by_255(c) ? (float)byte / 255.0f : (float)(byte * c->scale);
+            vision->normalised[channel][byte] = (value - c->mean[channel]) / c->deviation[channel];
+        }
 done:
     return status;
 }
 
-pfm_status pfm_vision_load(pfm_context *context, const char *kind, const char *path, int image_size,
-                           const pfm_vision_layers *layers, pfm_vision **out, pfm_error *err)
+pfm_status pfm_vision_load(pfm_context *context, const pfm_vision_options *options, pfm_vision **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_vision *vision = NULL;
@@ -203,11 +224,11 @@ pfm_status pfm_vision_load(pfm_context *context, const char *kind, const char *p
     pthread_mutex_init(&vision->mutex, NULL);
     pthread_cond_init(&vision->returned, NULL);
     vision->context = context;
-    vision->image_size = image_size;
-    PFM_TRY(find_kind(kind, &vision->kind, err));
-    PFM_TRY(join_layers(vision->kind, image_size, layers, &vision->joined, err));
-    PFM_TRY(pfm_weights_open(path, &weights, err));
-    PFM_TRY(fill(vision, path, weights, err));
+    vision->image_size = options->image_size;
+    PFM_TRY(pfm_vision_find(options->kind, &vision->config, err));
+    PFM_TRY(join_layers(&vision->config, options->image_size, &options->layers, &vision->joined, err));
+    PFM_TRY(pfm_weights_open(options->path, &weights, err));
+    PFM_TRY(fill(vision, options, weights, err));
     *out = vision;
     vision = NULL;
 done:
@@ -221,7 +242,7 @@ void pfm_vision_free(pfm_vision *vision)
     if (vision == NULL)
         return;
     if (vision->encoder != NULL)
-        vision->kind->free(vision->encoder);
+        vision->config.kind->free(vision->encoder);
     pthread_mutex_destroy(&vision->mutex);
     pthread_cond_destroy(&vision->returned);
     free(vision->free_slots);
@@ -230,7 +251,7 @@ void pfm_vision_free(pfm_vision *vision)
 }
 
 pfm_context *pfm_vision_get_context(const pfm_vision *vision) { return vision->context; }
-const char *pfm_vision_get_kind(const pfm_vision *vision) { return vision->kind->name; }
+const char *pfm_vision_get_kind(const pfm_vision *vision) { return vision->config.name; }
 int pfm_vision_get_image_size(const pfm_vision *vision) { return vision->image_size; }
 pfm_vision_shape pfm_vision_get_shape(const pfm_vision *vision) { return vision->joined.shape; }
 uint64_t pfm_vision_get_parameters(const pfm_vision *vision) { return vision->joined.parameters; }
@@ -241,7 +262,7 @@ void pfm_vision_rest(pfm_vision *vision)
 {
     pthread_mutex_lock(&vision->mutex);
     if (vision->free_count == pfm_context_threads(vision->context))
-        vision->kind->rest(vision->encoder);
+        vision->config.kind->rest(vision->encoder);
     pthread_mutex_unlock(&vision->mutex);
 }
 
@@ -277,19 +298,13 @@ static void return_slot(pfm_vision *vision, int slot)
     pthread_mutex_unlock(&vision->mutex);
 }
 
-pfm_status pfm_vision_encode_layer(pfm_vision *vision, int layer, const float *pixels, float *features, pfm_error *err)
-{
-    int slot = take_slot(vision);
-    pfm_status status = vision->kind->encode(vision->encoder, slot, &layer, 1, pixels, &features, err);
-    return_slot(vision, slot);
-    return status;
-}
-
 /* Puts layer i's values where they stand in the joined rows, `first` channels behind their beginning. */
 static void place_layer(const joint *j, int i, const float *values, size_t first, float *features)
 {
     const int side = side_of(j, i), grid = j->shapes[i].grid;
     const size_t channels = (size_t)j->shapes[i].channels;
+    for (int t = 0; t < j->shape.extra; t++, features += j->shape.channels, values += channels)
+        memcpy(features + first, values, channels * sizeof *values);
     for (int y = 0; y < grid; y++) {
         for (int x = 0; x < grid; x++, values += channels) {
             size_t row = (size_t)(y / side * j->shape.grid + x / side), within = (size_t)(y % side * side + x % side);
@@ -298,7 +313,8 @@ static void place_layer(const joint *j, int i, const float *values, size_t first
     }
 }
 
-pfm_status pfm_vision_encode_one(pfm_vision *vision, const float *pixels, float *features, pfm_error *err)
+/* One picture, in one slot or by all threads. */
+static pfm_status encode(pfm_vision *vision, int slot, const float *pixels, float *features, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const joint *j = &vision->joined;
@@ -308,11 +324,9 @@ pfm_status pfm_vision_encode_one(pfm_vision *vision, const float *pixels, float 
         PFM_TRY(pfm_allocate(pfm_vision_shape_values(&j->shape), sizeof *values, &values, err));
     for (int i = 0; count > 1 && i < count; i++)
         parts[i] = i == 0 ? values : parts[i - 1] + pfm_vision_shape_values(&j->shapes[i - 1]);
-    int slot = take_slot(vision);
-    status = vision->kind->encode(vision->encoder, slot, j->layers.layer, count, pixels, parts, err);
-    return_slot(vision, slot);
+    PFM_TRY(vision->config.kind->encode(vision->encoder, slot, pixels, parts, err));
     size_t first = 0;
-    for (int i = 0; status == PFM_OK && count > 1 && i < count; i++) {
+    for (int i = 0; count > 1 && i < count; i++) {
         place_layer(j, i, parts[i], first, features);
         first += (size_t)(side_of(j, i) * side_of(j, i) * j->shapes[i].channels);
     }
@@ -321,9 +335,22 @@ done:
     return status;
 }
 
-pfm_status pfm_vision_layer_shape(const pfm_vision *vision, int layer, pfm_vision_shape *shape, pfm_error *err)
+pfm_status pfm_vision_encode_one(pfm_vision *vision, const float *pixels, float *features, pfm_error *err)
 {
-    return vision->kind->shape_of(vision->image_size, layer, shape, NULL, err);
+    int slot = take_slot(vision);
+    pfm_status status = encode(vision, slot, pixels, features, err);
+    return_slot(vision, slot);
+    return status;
+}
+
+pfm_status pfm_vision_gradient(pfm_vision *vision, const float *pixels, const float *grad_features, float *features,
+                               float *grad_pixels, pfm_error *err)
+{
+    const pfm_vision_kind *kind = vision->config.kind;
+    if (kind->gradient == NULL)
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "there are no gradients of the vision encoder %s",
+                             vision->config.name);
+    return kind->gradient(vision->encoder, pixels, grad_features, features, grad_pixels, err);
 }
 
 typedef struct encode_job {
@@ -354,10 +381,19 @@ static void encode_item(void *user, int item, int thread)
 
 pfm_status pfm_vision_encode(pfm_vision *vision, const float *pixels, size_t n, float *features, pfm_error *err)
 {
+    pfm_status status = PFM_OK;
+    const size_t image = 3 * (size_t)vision->image_size * (size_t)vision->image_size;
     if (n > INT32_MAX)
         return pfm_error_set(err, PFM_ERROR_USAGE, "%zu pictures are too many for one call", n);
-    encode_job job = {.vision = vision, .pixels = pixels, .status = PFM_OK, .err = err};
-    job.features = features;
+    if (vision->config.kind->uses_pool && n < (size_t)pfm_context_threads(vision->context)) {
+        for (size_t i = 0; i < n; i++)
+            PFM_TRY(encode(vision, PFM_VISION_ALL_THREADS, pixels + i * image,
+                           features + i * pfm_vision_shape_values(&vision->joined.shape), err));
+        goto done;
+    }
+    encode_job job = {.vision = vision, .pixels = pixels, .features = features, .status = PFM_OK, .err = err};
     pfm_threads_run(vision->context->threads, (int)n, encode_item, &job);
-    return job.status;
+    status = job.status;
+done:
+    return status;
 }
