@@ -81,8 +81,9 @@ typedef struct pfm_op_attributes {
     uint32_t place;                    /* dropout: which place of the model draws */
     int32_t layer;                     /* attention: which layer of the key-value store */
     int32_t heads, kv_heads, head_dim; /* attention, rope; layernorm: head_dim columns are normed together, 0: the row */
+    int32_t first, run, stride;        /* columns */
     pfm_activation activation;         /* activate */
-    pfm_storage output;                /* linear */
+    pfm_storage output;                /* linear, columns */
 } pfm_op_attributes;
 
 typedef struct pfm_op_call {

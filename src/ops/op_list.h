@@ -6,12 +6,14 @@
     X(activate)                                                                                                                \
     X(add)                                                                                                                     \
     X(attention)                                                                                                               \
+    X(columns)                                                                                                                 \
     X(cross_entropy)                                                                                                           \
     X(dropout)                                                                                                                 \
     X(embed)                                                                                                                   \
     X(gather)                                                                                                                  \
     X(layernorm)                                                                                                               \
     X(linear)                                                                                                                  \
+    X(multiply)                                                                                                                \
     X(rmsnorm)                                                                                                                 \
     X(rope)                                                                                                                    \
     X(silu_mul)
