@@ -21,6 +21,7 @@ typedef struct pfm_model_options {
     const char *instruction;           /* {question} is where the question goes */
     const char *system_text;           /* the system message, or NULL: none */
     bool lowercase_answers;            /* answers are learned in lower case */
+    bool tensors_only;                 /* ids and vectors are all that will be read: no tokenizer is needed */
     bool training;                     /* gradients and moments are kept */
     pfm_precision precision;
     const pfm_hook *hook; /* the PEFT method, or NULL */
@@ -34,11 +35,11 @@ typedef struct pfm_model {
     pfm_aligner_shape shape;
     int64_t visual_tokens, visual_width; /* of one image */
     pfm_language_config language;
-    pfm_tokenizer *tokenizer;
+    pfm_tokenizer *tokenizer; /* NULL: tensors only */
     pfm_parameters *parameters;
     const pfm_hook *hook;
     float *mean, *std; /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
-    float *rope;       /* [context, head_dim] */
+    float *rope;       /* [context, rotary], or NULL */
     char *language_path, *instruction, *system_text;
     bool lowercase_answers;
     uint64_t vision_parameters; /* of the frozen encoder */

@@ -36,7 +36,8 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
     return pfm_vision_layers_parse(recipe->model.layers, recipe->model.layer_count, &out->layers, err);
 }
 
-pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out, pfm_error *err)
+static pfm_status create(pfm_context *context, pfm_recipe *recipe, bool training, bool tensors_only, pfm_session **out,
+                         pfm_error *err)
 {
     pfm_session *session = NULL;
     pfm_model_options options;
@@ -51,12 +52,24 @@ pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool tra
     PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
     PFM_TRY(pfm_session_model_options(recipe, context, session->peft, training, &options, err));
     options.language_path = session->language_path;
+    options.tensors_only = tensors_only;
     PFM_TRY(pfm_model_create(context, &options, &session->model, err));
     *out = session;
     session = NULL;
 done:
     pfm_session_free(session);
     return status;
+}
+
+pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out, pfm_error *err)
+{
+    return create(context, recipe, training, false, out, err);
+}
+
+pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out,
+                                          pfm_error *err)
+{
+    return create(context, recipe, training, true, out, err);
 }
 
 pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out, pfm_error *err)
