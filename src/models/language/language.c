@@ -8,7 +8,7 @@
 
 /* Every family, a line each. */
 static const pfm_language_family *const families[] = {&pfm_language_llama, &pfm_language_qwen2, &pfm_language_phi,
-                                                      &pfm_language_gpt2};
+                                                      &pfm_language_gpt2, &pfm_language_stablelm};
 enum { FAMILIES = sizeof families / sizeof *families, TYPES = sizeof families[0]->model_types / sizeof(char *) };
 
 /* "a, b, c" of all that config.json or (gguf) a GGUF may say. */

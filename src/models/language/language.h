@@ -77,7 +77,8 @@ typedef struct pfm_language_family {
     json_t *(*write_config_json)(const pfm_language_config *config);
 } pfm_language_family;
 
-extern const pfm_language_family pfm_language_llama, pfm_language_qwen2, pfm_language_phi, pfm_language_gpt2;
+extern const pfm_language_family pfm_language_llama, pfm_language_qwen2, pfm_language_phi, pfm_language_gpt2,
+    pfm_language_stablelm;
 
 /* Reads the configuration from a GGUF's metadata or the config.json beside safetensors. UNSUPPORTED names an unknown family. */
 pfm_status pfm_language_read_config(const pfm_weights *weights, pfm_language_config *config, pfm_error *err) PFM_MUST_CHECK;
