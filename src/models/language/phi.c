@@ -9,6 +9,8 @@
 
 #include "base/try.h"
 
+#include <stdio.h>
+
 #define BRANCH_EPSILON 1e-6 /* of post_layernorm; fixed in TinyGPT-V's code */
 
 static void set_biases(pfm_language_config *config)
@@ -29,10 +31,18 @@ done:
     return status;
 }
 
-/* The tensor, also where a file was saved without the head and its names begin behind "model.". */
-static bool has(const pfm_weights *weights, const char *name)
+/* Some layer has the tensor, so that a file that lacks one of them is told what it lacks. Files saved without the head begin
+ * their names behind "model.". */
+static bool some_layer_has(const pfm_weights *weights, const pfm_language_config *config, const char *part)
 {
-    return pfm_weights_find(weights, name) != NULL || pfm_weights_find(weights, name + sizeof "model." - 1) != NULL;
+    static const char begin[] = "model.";
+    char name[128];
+    for (int32_t layer = 0; layer < config->layers; layer++) {
+        (void)snprintf(name, sizeof name, "%slayers.%d.%s", begin, (int)layer, part);
+        if (pfm_weights_find(weights, name) != NULL || pfm_weights_find(weights, name + sizeof begin - 1) != NULL)
+            return true;
+    }
+    return false;
 }
 
 static pfm_status read_config_json(const json_t *json, const pfm_weights *weights, pfm_language_config *config, pfm_error *err)
@@ -45,8 +55,8 @@ static pfm_status read_config_json(const json_t *json, const pfm_weights *weight
     PFM_TRY(pfm_config_activation(json, path, "hidden_act", "gelu_new", &config->activation, err));
     PFM_TRY(pfm_config_flag(json, path, "qk_layernorm", false, &config->head_norms, err));
     set_biases(config);
-    config->fused = has(weights, "model.layers.0.self_attn.query_key_value.weight");
-    config->branch_norm = has(weights, "model.layers.0.post_layernorm.weight");
+    config->fused = some_layer_has(weights, config, "self_attn.query_key_value.weight");
+    config->branch_norm = some_layer_has(weights, config, "post_layernorm.weight");
     config->head_norms |= config->branch_norm; /* TinyGPT-V's code does not ask qk_layernorm */
     if (config->fused && config->kv_heads != config->heads)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: query_key_value with %d key heads for %d query heads is not supported", path,

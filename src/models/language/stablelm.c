@@ -45,7 +45,8 @@ static pfm_status build_block(pfm_block_builder *b, pfm_value *hidden, pfm_error
     PFM_TRY(pfm_block_linear(b, mixed, "self_attn.o_proj", c->hidden, (int64_t)c->heads * c->head_dim, false, *hidden,
                              PFM_STORAGE_F32, hidden, err));
     if (!c->parallel)
-        PFM_TRY(pfm_build_layernorm(b->builder, *hidden, pfm_block_name(b, "post_attention_layernorm"), c->epsilon, 0, &x, err));
+        PFM_TRY(
+            pfm_build_layernorm(b->builder, *hidden, pfm_block_name(b, "post_attention_layernorm"), c->epsilon, 0, &x, err));
     PFM_TRY(pfm_block_gated_mlp(b, x, *hidden, hidden, err));
 done:
     return status;
