@@ -188,7 +188,7 @@ def as_gguf(family, special, config, tensors):
     head_dim = getattr(read, 'head_dim', None) or read.hidden_size // read.num_attention_heads
     prefix, keys = gguf.MODEL_ARCH_NAMES[arch], gguf.Keys
     inner = getattr(read, 'intermediate_size', None) or read.n_inner or 4 * read.hidden_size
-    meta = {keys.LLM.BLOCK_COUNT: read.num_hidden_layers, keys.LLM.EMBEDDING_LENGTH: read.hidden_size, keys.LLM.FEED_FORWARD_LENGTH: inner,
+    meta = {keys.LLM.VOCAB_SIZE: read.vocab_size, keys.LLM.BLOCK_COUNT: read.num_hidden_layers, keys.LLM.EMBEDDING_LENGTH: read.hidden_size, keys.LLM.FEED_FORWARD_LENGTH: inner,
             keys.LLM.CONTEXT_LENGTH: read.max_position_embeddings, keys.Attention.HEAD_COUNT: read.num_attention_heads}
     for key, names in ((keys.Attention.LAYERNORM_RMS_EPS, ['rms_norm_eps']), (keys.Attention.LAYERNORM_EPS, ['layer_norm_eps', 'layer_norm_epsilon'])):
         meta.update({key: float(getattr(read, n)) for n in names if hasattr(read, n)})

@@ -161,7 +161,7 @@ static pfm_weight make_gguf_tensor(const grid_model *model, const json_t *row)
     return out;
 }
 
-const char *grid_write_gguf(const grid_model *model, const char *name)
+const char *grid_write_gguf(const grid_model *model)
 {
     static char path[256];
     pfm_error err = PFM_ERROR_INIT;
@@ -184,7 +184,7 @@ const char *grid_write_gguf(const grid_model *model, const char *name)
     rope.bytes = json_array_size(freqs) * sizeof *factors;
     if (json_is_array(freqs))
         assert_ok(pfm_gguf_add_tensor(writer, &rope, &err));
-    (void)snprintf(path, sizeof path, "%s", test_path(test_scratch_folder(), name));
+    (void)snprintf(path, sizeof path, "%s.gguf", test_path(test_scratch_folder(), model->name));
     assert_ok(pfm_gguf_write(writer, path, NULL, NULL, &err));
     for (size_t t = 0; t < count; t++)
         free((void *)(uintptr_t)made[t].data);

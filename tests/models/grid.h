@@ -28,7 +28,7 @@ void grid_model_free(grid_model *model);
  * first+left_out-1; `shards` files with an index where that is more than one. */
 const char *grid_write(const grid_model *model, const char *name, size_t first, size_t left_out, int shards);
 /* The same model as a GGUF file, under gguf's names and metadata. */
-const char *grid_write_gguf(const grid_model *model, const char *name);
+const char *grid_write_gguf(const grid_model *model);
 
 /* golden/families.safetensors' tensor MODEL.WHAT as f32; *shape NULL or its two sizes. The caller frees. */
 float *grid_golden(const grid_model *model, const char *what, int64_t shape[2]);

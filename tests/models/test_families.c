@@ -142,7 +142,7 @@ static void check_gguf(const grid_model *model, size_t number)
 {
     (void)number;
     if (!json_is_null(model->gguf))
-        check_values(model, grid_write_gguf(model, "model.gguf"));
+        check_values(model, grid_write_gguf(model));
 }
 
 static void gguf_is_the_same_model(void **state)
