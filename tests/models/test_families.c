@@ -207,18 +207,25 @@ static void a_file_without_the_head_lacks_a_prefix(void **state)
     each_model(check_bare);
 }
 
+static size_t number_of(const char *name)
+{
+    for (size_t i = 0; i < json_array_size(shared.list); i++) {
+        if (strcmp(json_string_value(json_object_get(json_array_get(shared.list, i), "name")), name) == 0)
+            return i;
+    }
+    fail_msg("families.json has no model %s", name);
+    return 0;
+}
+
 static void conv1d_takes_lora_as_peft_does(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
     static const char *const modules[] = {"attn.c_attn", "mlp.c_proj"};
-    size_t i = 0;
-    while (strcmp(json_string_value(json_object_get(json_array_get(shared.list, i), "name")), "gpt2") != 0)
-        i++;
     grid_model model;
     pfm_weights *made = NULL;
     int64_t hidden[2];
-    grid_model_create(shared.list, i, GRID_NONE, &model);
+    grid_model_create(shared.list, number_of("gpt2"), GRID_NONE, &model);
     free(grid_golden(&model, "grad_in", hidden));
     const char *folder = grid_write(&model, "folder", 0, 0, 1);
     assert_ok(forward_embeds(folder, hidden[1], 61, tiny_path("families_adapter"), &made, &err));
@@ -393,6 +400,118 @@ static void missing_and_extra_tensors_are_named(void **state)
     each_model(check_missing);
 }
 
+/* ---- configurations ---- */
+
+/* Reading a model whose config.json has another value (JSON) at a key. */
+static pfm_status read_changed(const char *name, const char *key, const char *value, pfm_language_config *config,
+                               pfm_error *err)
+{
+    grid_model model;
+    pfm_weights *weights = NULL;
+    grid_model_create(shared.list, number_of(name), GRID_NONE, &model);
+    json_t *changed = json_deep_copy(model.config);
+    assert_int_equal(json_object_set_new(changed, key, json_loads(value, JSON_DECODE_ANY, NULL)), 0);
+    model.config = changed;
+    pfm_status status = pfm_weights_open(grid_write(&model, "folder", 0, 0, 1), &weights, err);
+    if (status == PFM_OK)
+        status = pfm_language_read_config(weights, config, err);
+    pfm_weights_close(weights);
+    json_decref(changed);
+    grid_model_free(&model);
+    return status;
+}
+
+static void what_is_not_computed_is_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *key, *value;
+        pfm_status status;
+    } table[] = {{"llama", "hidden_act", "\"tanh\"", PFM_ERROR_UNSUPPORTED},
+                 {"llama", "attention_bias", "1", PFM_ERROR_FORMAT},
+                 {"llama", "rope_scaling", "{\"type\": \"linear\", \"factor\": 2}", PFM_ERROR_UNSUPPORTED},
+                 {"mistral", "sliding_window", "-1", PFM_ERROR_FORMAT},
+                 {"mistral", "rms_norm_eps", "0", PFM_ERROR_FORMAT},
+                 {"qwen2", "num_key_value_heads", "3", PFM_ERROR_FORMAT},
+                 {"qwen2", "partial_rotary_factor", "0.5", PFM_ERROR_UNSUPPORTED},
+                 {"phi_fused", "num_key_value_heads", "2", PFM_ERROR_UNSUPPORTED},
+                 {"phi_norms", "partial_rotary_factor", "0.3", PFM_ERROR_FORMAT}, /* 3 of 10 columns */
+                 {"gpt2", "scale_attn_weights", "false", PFM_ERROR_UNSUPPORTED},
+                 {"gpt2", "scale_attn_by_inverse_layer_idx", "true", PFM_ERROR_UNSUPPORTED},
+                 {"gpt2", "add_cross_attention", "true", PFM_ERROR_UNSUPPORTED},
+                 {"gpt2", "n_head", "5", PFM_ERROR_FORMAT},
+                 {"stablelm", "qk_layernorm", "true", PFM_ERROR_UNSUPPORTED}};
+    static const char *const words[] = {
+        "hidden_act", "attention_bias",        "rope_scaling",    "sliding_window", "rms_norm_eps",
+        "share",      "partial_rotary_factor", "query_key_value", "pairs",          "scale_attn_weights",
+        "inverse",    "add_cross_attention",   "multiple",        "qk_layernorm"};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        pfm_error err = PFM_ERROR_INIT;
+        pfm_language_config config;
+        assert_error(read_changed(table[i].model, table[i].key, table[i].value, &config, &err), table[i].status, words[i]);
+    }
+}
+
+/* Attention to the latest tokens only is plain attention as long as there are no more. */
+static void a_window_ends_the_context(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_language_config config;
+    assert_ok(read_changed("mistral", "sliding_window", "8", &config, &err));
+    assert_int_equal(config.context, 8);
+    assert_ok(read_changed("mistral", "sliding_window", "null", &config, &err));
+    assert_int_equal(config.context, 96);
+    assert_ok(read_changed("qwen2", "sliding_window", "8", &config, &err)); /* not used */
+    assert_int_equal(config.context, 96);
+    assert_ok(read_changed("qwen2_tied", "sliding_window", "8", &config, &err));
+    assert_int_equal(config.context, 8);
+    assert_ok(read_changed("qwen2_tied", "layer_types", "[\"full_attention\", \"full_attention\"]", &config, &err));
+    assert_int_equal(config.context, 96);
+    assert_ok(read_changed("qwen2_tied", "use_sliding_window", "false", &config, &err));
+    assert_int_equal(config.context, 96);
+}
+
+/* Parameters as transformers counts them. */
+static void known_models_are_as_large_as_published(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t parameters;
+    } known[] = {{"smollm2-135m-instruct", 134515008},
+                 {"smollm2-360m-instruct", 361821120},
+                 {"smollm2-1.7b-instruct", 1711376384},
+                 {"tinyllama", 1100048384},
+                 {"llama-2-7b-chat", 6738415616},
+                 {"vicuna-7b-v1.5", 6738415616},
+                 {"llama-3-8b-instruct", 8030261248},
+                 {"mistral-7b-instruct", 7241732096},
+                 {"qwen2.5-0.5b-instruct", 494032768},
+                 {"qwen2.5-1.5b-instruct", 1543714304},
+                 {"phi-2", 2779683840},
+                 {"gpt2", 124439808},
+                 {"tinygpt-v-phi-2", 2779683840 + 32 * (2560 + 4 * 80)}};
+    const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 1, [PFM_DIM_ANSWERS] = 1, [PFM_DIM_VISUAL] = 1};
+    pfm_language_config config;
+    pfm_error err = PFM_ERROR_INIT;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        pfm_parameters *parameters = NULL;
+        pfm_graph *graph = NULL;
+        pfm_language_values values = {.visual = PFM_NO_VALUE};
+        assert_ok(pfm_language_known(known[i].name, &config, &err));
+        assert_ok(pfm_parameters_create(shared.context, PFM_ACT_F32, false, &parameters, &err));
+        assert_ok(pfm_graph_create(parameters, capacity, &graph, &err));
+        pfm_builder builder = {.graph = graph, .token_keys = PFM_NO_VALUE};
+        assert_ok(pfm_language_build(&builder, &config, false, &values, &err));
+        if (pfm_parameters_total(parameters) != known[i].parameters)
+            fail_msg("%s has %lld parameters", known[i].name, (long long)pfm_parameters_total(parameters));
+        pfm_graph_free(graph);
+        pfm_parameters_free(parameters);
+    }
+    assert_error(pfm_language_known("llama-9", &config, &err), PFM_ERROR_USAGE, "'llama-9'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +524,9 @@ int main(void)
         cmocka_unit_test(conv1d_takes_lora_as_peft_does),
         cmocka_unit_test(every_tensor_moves_the_logits),
         cmocka_unit_test(missing_and_extra_tensors_are_named),
+        cmocka_unit_test(what_is_not_computed_is_refused_by_name),
+        cmocka_unit_test(a_window_ends_the_context),
+        cmocka_unit_test(known_models_are_as_large_as_published),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
