@@ -10,6 +10,8 @@
 #include "nn/pack.h"
 #include "pefomed/infer.h"
 
+#include <math.h>
+
 typedef struct fixture {
     json_t *list;
     pfm_context *context;
@@ -258,7 +260,7 @@ typedef struct decoder {
     float *rope, *memory;
 } decoder;
 
-static void decoder_create(const char *path, decoder *d)
+static void decoder_create(const char *path, bool with_loss, decoder *d)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_weights *weights = NULL;
@@ -269,7 +271,7 @@ static void decoder_create(const char *path, decoder *d)
     assert_ok(pfm_parameters_create(shared.context, PFM_ACT_F32, false, &d->parameters, &err));
     assert_ok(pfm_graph_create(d->parameters, capacity, &d->graph, &err));
     pfm_builder builder = {.graph = d->graph, .token_keys = PFM_NO_VALUE};
-    assert_ok(pfm_language_build(&builder, &d->config, false, &d->values, &err));
+    assert_ok(pfm_language_build(&builder, &d->config, with_loss, &d->values, &err));
     assert_ok(pfm_parameters_allocate(d->parameters, &err));
     assert_ok(pfm_language_load(weights, &d->config, d->parameters, &err));
     assert_ok(pfm_language_rope_table(&d->config, d->config.context, &d->rope, &err));
@@ -297,11 +299,12 @@ static void decoder_free(decoder *d)
     free(d->memory);
 }
 
-/* Reads ids[0..count-1] behind `past` tokens; the likeliest next one. */
-static int32_t decoder_step(decoder *d, const int32_t *ids, int32_t count, int32_t past)
+/* Reads ids[0..count-1] behind `past` tokens: what it makes of the last one, logits or the loss of `target`. */
+static const float *decoder_run(decoder *d, const int32_t *ids, int32_t count, int32_t past, int32_t target)
 {
     pfm_error err = PFM_ERROR_INIT;
-    int32_t positions[GRID_PROMPT], index = count - 1, best = 0;
+    int32_t positions[GRID_PROMPT], index = count - 1;
+    bool with_loss = d->values.loss != PFM_NO_VALUE;
     const int32_t roots[] = {0, 1};
     const pfm_attention_span span = {.q_end = count, .own_past = past};
     for (int32_t t = 0; t < count; t++)
@@ -312,6 +315,8 @@ static int32_t decoder_step(decoder *d, const int32_t *ids, int32_t count, int32
     if (d->values.rope != PFM_NO_VALUE)
         pfm_executor_bind(d->executor, d->values.rope, d->rope);
     pfm_executor_bind(d->executor, d->values.index, &index);
+    if (with_loss)
+        pfm_executor_bind(d->executor, d->values.targets, &target);
     d->kv.rows = positions;
     pfm_op_environment *env = pfm_executor_environment(d->executor);
     env->spans = &span;
@@ -320,7 +325,14 @@ static int32_t decoder_step(decoder *d, const int32_t *ids, int32_t count, int32
     env->most_keys = past + count;
     env->kv = &d->kv;
     pfm_executor_forward(d->executor);
-    const float *logits = pfm_executor_data(d->executor, d->values.logits);
+    return pfm_executor_data(d->executor, with_loss ? d->values.loss : d->values.logits);
+}
+
+/* The likeliest next token. */
+static int32_t decoder_step(decoder *d, const int32_t *ids, int32_t count, int32_t past)
+{
+    int32_t best = 0;
+    const float *logits = decoder_run(d, ids, count, past, 0);
     for (int32_t v = 1; v < d->config.vocabulary; v++)
         best = logits[v] > logits[best] ? v : best;
     return best;
@@ -334,7 +346,7 @@ static void check_tokens(const grid_model *model, size_t number)
     int32_t ids[GRID_PROMPT + GRID_NEW_TOKENS], count = GRID_PROMPT, past = 0;
     for (int i = 0; i < GRID_PROMPT; i++)
         ids[i] = (int32_t)golden[i];
-    decoder_create(grid_write(model, "folder", 0, 0, 1), &d);
+    decoder_create(grid_write(model, "folder", 0, 0, 1), false, &d);
     for (int i = GRID_PROMPT; i < GRID_PROMPT + GRID_NEW_TOKENS; i++) {
         ids[i] = decoder_step(&d, ids + past, count, past);
         past = i;
@@ -351,6 +363,33 @@ static void greedy_tokens_are_transformers(void **state)
 {
     (void)state;
     each_model(check_tokens);
+}
+
+static void check_loss(const grid_model *model, size_t number)
+{
+    decoder d;
+    double sum = 0;
+    const int32_t target = 11;
+    int32_t ids[GRID_PROMPT];
+    (void)number;
+    float *golden = grid_golden(model, "tokens", NULL), *logits = grid_golden(model, "ids_logits", NULL);
+    for (int i = 0; i < GRID_PROMPT; i++)
+        ids[i] = (int32_t)golden[i];
+    decoder_create(grid_write(model, "folder", 0, 0, 1), true, &d);
+    const double loss = decoder_run(&d, ids, GRID_PROMPT, 0, target)[0];
+    for (int64_t v = 0; v < d.config.vocabulary; v++)
+        sum += exp(logits[v]);
+    if (!(fabs(loss - (log(sum) - logits[target])) < 1e-3))
+        fail_msg("%s: the loss is %.6f, by its logits %.6f", model->name, loss, log(sum) - logits[target]);
+    decoder_free(&d);
+    free(golden);
+    free(logits);
+}
+
+static void the_loss_is_that_of_the_logits(void **state)
+{
+    (void)state;
+    each_model(check_loss);
 }
 
 /* ---- every tensor counts ---- */
@@ -517,6 +556,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_and_gradients_are_transformers),
         cmocka_unit_test(greedy_tokens_are_transformers),
+        cmocka_unit_test(the_loss_is_that_of_the_logits),
         cmocka_unit_test(gguf_is_the_same_model),
         cmocka_unit_test(shards_are_the_same_model),
         cmocka_unit_test(torch_files_are_the_same_model),
