@@ -94,6 +94,7 @@ static pfm_status read_config(json_t *document, const char *path, pfm_adapter_co
     if (!(out->lora_dropout >= 0 && out->lora_dropout < 1))
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: \"lora_dropout\" is %g; it must be from 0 to less than 1", path, out->lora_dropout);
     PFM_TRY(read_flag(document, "use_rslora", path, &out->use_rslora, err));
+    PFM_TRY(read_flag(document, "fan_in_fan_out", path, &out->fan_in_fan_out, err));
     PFM_TRY(read_targets(document, path, out, err));
     out->document = json_incref(document);
 done:
@@ -176,7 +177,6 @@ pfm_status pfm_adapter_config_check_plain(const pfm_adapter_config *config, pfm_
                                            "lora_bias",
                                            "rank_pattern",
                                            "alpha_pattern",
-                                           "fan_in_fan_out",
                                            "layer_replication",
                                            "modules_to_save",
                                            "use_qalora",
@@ -228,9 +228,9 @@ static pfm_status config_to_json(const pfm_adapter_config *config, json_t **out,
 {
     pfm_status status = PFM_OK;
     json_t *document = config->document == NULL
-                           ? json_pack("{s:n, s:b, s:b, s:b, s:n, s:{}, s:{}, s:n, s:n, s:n}", "auto_mapping", "fan_in_fan_out",
-                                       0, "inference_mode", 1, "init_lora_weights", 1, "modules_to_save", "rank_pattern",
-                                       "alpha_pattern", "layers_to_transform", "layers_pattern", "revision")
+                           ? json_pack("{s:n, s:b, s:b, s:n, s:{}, s:{}, s:n, s:n, s:n}", "auto_mapping", "inference_mode", 1,
+                                       "init_lora_weights", 1, "modules_to_save", "rank_pattern", "alpha_pattern",
+                                       "layers_to_transform", "layers_pattern", "revision")
                            : json_copy(config->document);
     PFM_TRY(pfm_json_take(document, "peft_type", json_string(config->peft_type), err));
     PFM_TRY(pfm_json_take(document, "task_type", text_or_null(config->task_type), err));
@@ -242,6 +242,7 @@ static pfm_status config_to_json(const pfm_adapter_config *config, json_t **out,
         PFM_TRY(pfm_json_take(document, "lora_alpha", alpha_to_json(config->lora_alpha), err));
         PFM_TRY(pfm_json_take(document, "lora_dropout", json_real(config->lora_dropout), err));
         PFM_TRY(pfm_json_take(document, "use_rslora", json_boolean(config->use_rslora), err));
+        PFM_TRY(pfm_json_take(document, "fan_in_fan_out", json_boolean(config->fan_in_fan_out), err));
     }
     *out = document;
     document = NULL;

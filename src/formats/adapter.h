@@ -17,7 +17,9 @@ typedef struct pfm_adapter_config {
     double lora_alpha;
     double lora_dropout; /* 0 <= p < 1 */
     bool use_rslora;     /* the scale is alpha / sqrt(r), not alpha / r */
-    char **targets;      /* target_modules, where it is a list */
+    bool
+        fan_in_fan_out; /* the base keeps the weights that it adapts as [in, out] (GPT-2); the adapter's tensors are the same */
+    char **targets;     /* target_modules, where it is a list */
     size_t target_count;
     char *target_pattern; /* target_modules, where it is a text: a regular expression or "all-linear"; else NULL */
     json_t *document;     /* all keys as read; NULL for a fresh one */

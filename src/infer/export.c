@@ -15,10 +15,10 @@
 typedef struct exporting {
     const pfm_export_options *options;
     pfm_session *session;
-    pfm_weights *weights; /* of the base */
-    pfm_weight *tensors;  /* of the language model: Hugging Face's names, or GGUF's */
-    int *parameters;      /* [count] the parameter behind each */
-    char (*names)[128];
+    pfm_weights *weights;     /* of the base */
+    pfm_weight *tensors;      /* of the language model: Hugging Face's names, or GGUF's */
+    int *parameters;          /* [count] the parameter behind each */
+    pfm_tensor_place *places; /* [count] and where it is written */
     size_t count;
     bool gguf;
 } exporting;
@@ -51,11 +51,12 @@ static pfm_status fill(void *user, const pfm_weight *tensor, void *out, pfm_erro
     }
     const pfm_parameter *p = pfm_parameters_get(x->session->model->parameters, x->parameters[i]);
     const pfm_language_config *config = &x->session->model->language;
+    pfm_tensor_place place;
+    PFM_TRY(pfm_language_place(config, NULL, x->gguf, p->name, &place, err));
     PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
     PFM_TRY(pfm_language_read_tensor(x->weights, config, p->name, p->n, p->k, values, err));
     PFM_TRY(merge_into(x, p, values, err));
-    if (x->gguf)
-        PFM_TRY(pfm_language_to_gguf_order(config, p->name, p->n, p->k, values, err));
+    PFM_TRY(pfm_language_to_file_order(&place, p->n, p->k, values, err));
     memcpy(out, values, (size_t)(p->n * p->k) * sizeof *values);
 done:
     free(values);
@@ -69,21 +70,18 @@ static pfm_status list_tensors(exporting *x, pfm_error *err)
     size_t most = (size_t)pfm_parameters_count(parameters);
     PFM_TRY(pfm_allocate(most, sizeof *x->tensors, &x->tensors, err));
     PFM_TRY(pfm_allocate(most, sizeof *x->parameters, &x->parameters, err));
-    PFM_TRY(pfm_allocate(most, sizeof *x->names, &x->names, err));
+    PFM_TRY(pfm_allocate(most, sizeof *x->places, &x->places, err));
     for (int i = 0; i < (int)most; i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        int heads;
         if (!pfm_language_owns(p))
             continue;
-        if (!x->gguf)
-            (void)snprintf(x->names[x->count], sizeof *x->names, "%s", p->name);
-        else if (!x->session->model->language.family->gguf_name(&x->session->model->language, p->name, x->names[x->count],
-                                                                &heads))
-            PFM_FAIL(PFM_ERROR_UNSUPPORTED, "GGUF has no name for %s", p->name);
-        x->tensors[x->count] = (pfm_weight){.name = x->names[x->count],
+        pfm_tensor_place *place = &x->places[x->count];
+        PFM_TRY(pfm_language_place(&x->session->model->language, NULL, x->gguf, p->name, place, err));
+        bool transposed = place->order == PFM_ORDER_TRANSPOSED;
+        x->tensors[x->count] = (pfm_weight){.name = place->name,
                                             .dtype = PFM_DTYPE_F32,
                                             .rank = p->k == 1 ? 1 : 2,
-                                            .shape = {p->n, p->k},
+                                            .shape = {transposed ? p->k : p->n, transposed ? p->n : p->k},
                                             .bytes = (size_t)(p->n * p->k) * sizeof(float)};
         x->parameters[x->count++] = i;
     }
@@ -121,41 +119,63 @@ static pfm_status save_in(const char *folder, const char *name, const json_t *do
     return status;
 }
 
-static void add_id(const pfm_weights *weights, json_t *document, const char *name, const char *key)
+static pfm_status add_id(const pfm_weights *weights, json_t *document, const char *name, const char *key, pfm_error *err)
 {
     int64_t id;
-    if (pfm_weights_meta_integer(weights, key, &id))
-        (void)json_object_set_new(document, name, json_integer(id));
+    return pfm_weights_meta_integer(weights, key, &id) ? pfm_json_take(document, name, json_integer(id), err) : PFM_OK;
 }
 
-/* config.json and generation_config.json as transformers reads them. */
-static pfm_status write_configs(const exporting *x, pfm_error *err)
+/* config.json and generation_config.json as transformers reads them, from a GGUF's metadata. */
+static pfm_status make_configs(const exporting *x, pfm_error *err)
 {
+    static const char *const ids[][2] = {{"bos_token_id", "tokenizer.ggml.bos_token_id"},
+                                         {"eos_token_id", "tokenizer.ggml.eos_token_id"},
+                                         {"pad_token_id", "tokenizer.ggml.padding_token_id"}};
     pfm_status status = PFM_OK;
     const pfm_language_config *c = &x->session->model->language;
-    json_t *config =
-        json_pack("{s:[s], s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:f, s:f, s:b, s:s, s:b, s:b, s:n, s:s}",
-                  "architectures", "LlamaForCausalLM", "model_type", c->family->name, "vocab_size", (json_int_t)c->vocabulary,
-                  "hidden_size", (json_int_t)c->hidden, "intermediate_size", (json_int_t)c->intermediate, "num_hidden_layers",
-                  (int)c->layers, "num_attention_heads", (int)c->heads, "num_key_value_heads", (int)c->kv_heads, "head_dim",
-                  (int)c->head_dim, "max_position_embeddings", (json_int_t)c->context, "rms_norm_eps", c->epsilon, "rope_theta",
-                  c->rope_theta, "tie_word_embeddings", c->tied, "hidden_act", "silu", "attention_bias", 0, "mlp_bias", 0,
-                  "rope_scaling", "torch_dtype", "float32");
-    json_t *generation = json_object();
-    for (int i = 0; i < 2; i++) {
-        json_t *document = i == 0 ? config : generation;
-        add_id(x->weights, document, "bos_token_id", "tokenizer.ggml.bos_token_id");
-        add_id(x->weights, document, "eos_token_id", "tokenizer.ggml.eos_token_id");
-        add_id(x->weights, document, "pad_token_id", "tokenizer.ggml.padding_token_id");
-    }
+    json_t *generation = json_object(), *config = c->family->write_config_json != NULL ? c->family->write_config_json(c) : NULL;
     if (config == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write config.json");
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: no config.json can be made of this GGUF of the family %s; export --to gguf",
+                 pfm_weights_path(x->weights), c->family->architecture);
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        PFM_TRY(add_id(x->weights, config, ids[i][0], ids[i][1], err));
+        PFM_TRY(add_id(x->weights, generation, ids[i][0], ids[i][1], err));
+    }
     PFM_TRY(save_in(x->options->out, "config.json", config, err));
     PFM_TRY(save_in(x->options->out, "generation_config.json", generation, err));
 done:
     json_decref(config);
     json_decref(generation);
     return status;
+}
+
+/* The base's own file, where there is one, its weights' type now f32. */
+static pfm_status copy_config(const exporting *x, const char *name, bool needed, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *path = NULL;
+    json_t *document = NULL;
+    PFM_TRY(pfm_path_beside(pfm_weights_path(x->weights), name, &path, err));
+    if (!needed && !pfm_path_exists(path))
+        goto done;
+    PFM_TRY(pfm_json_load(path, &document, err));
+    if (json_object_get(document, "dtype") != NULL) /* transformers 5's name for it */
+        PFM_TRY(pfm_json_take(document, "dtype", json_string("float32"), err));
+    else if (needed)
+        PFM_TRY(pfm_json_take(document, "torch_dtype", json_string("float32"), err));
+    PFM_TRY(save_in(x->options->out, name, document, err));
+done:
+    json_decref(document);
+    free(path);
+    return status;
+}
+
+static pfm_status write_configs(const exporting *x, pfm_error *err)
+{
+    if (strcmp(pfm_weights_format(x->weights), "gguf") == 0)
+        return make_configs(x, err);
+    pfm_status status = copy_config(x, "config.json", true, err);
+    return status == PFM_OK ? copy_config(x, "generation_config.json", false, err) : status;
 }
 
 static pfm_status write_folder(exporting *x, pfm_error *err)
@@ -257,6 +277,6 @@ done:
     pfm_session_free(x.session);
     free(x.tensors);
     free(x.parameters);
-    free(x.names);
+    free(x.places);
     return status;
 }

@@ -108,7 +108,7 @@ static pfm_status open_session(part *p, pfm_error *err)
     if (is_run)
         return pfm_session_open(p->context, p->options->model, p->options->grad, &p->session, err);
     status = make_recipe(p, &recipe, err);
-    return status == PFM_OK ? pfm_session_create(p->context, recipe, p->options->grad, &p->session, err) : status;
+    return status == PFM_OK ? pfm_session_create_for_tensors(p->context, recipe, p->options->grad, &p->session, err) : status;
 }
 
 static pfm_status put_parameter_gradients(part *p, bool aligner, pfm_error *err)

@@ -149,6 +149,8 @@ typedef struct pfm_adamw {
      * y1 = x1 cos - x2 sin, y2 = x2 cos + x1 sin, cos and sin f32 [head_dim/2]; sign -1 is the backward. y may be x. */       \
     ACT_SLOT(rope, void, (const void *x, const float *cosine, const float *sine, float sign, void *y, size_t heads,            \
                           size_t head_dim), 1e-6)                                                                              \
+    /* y = a b */                                                                                                              \
+    ACT_SLOT(multiply, void, (const void *a, const void *b, void *y, size_t n), 0)                                             \
     /* y = gate / (1 + exp(-gate)) * up */                                                                                     \
     ACT_SLOT(silu_mul, void, (const void *gate, const void *up, void *y, size_t n), 1e-5)                                      \
     ACT_SLOT(silu_mul_backward, void, (const void *gate, const void *up, const void *dy, void *dgate, void *dup, size_t n),    \

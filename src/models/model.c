@@ -8,18 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-static pfm_status read_language(pfm_model *model, pfm_error *err)
+static pfm_status read_tokenizer(pfm_model *model, pfm_error *err)
 {
-    pfm_weights *weights = NULL;
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_weights_open(model->language_path, &weights, err));
-    PFM_TRY(pfm_language_read_config(weights, &model->language, err));
     PFM_TRY(pfm_tokenizer_load(model->language_path, &model->tokenizer, err));
     if (pfm_tokenizer_vocabulary(model->tokenizer) > (size_t)model->language.vocabulary)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s: the tokenizer has %zu tokens, the embedding only %lld rows", model->language_path,
                  pfm_tokenizer_vocabulary(model->tokenizer), (long long)model->language.vocabulary);
     if (pfm_tokenizer_end(model->tokenizer) < 0)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: the tokenizer names no token that ends an answer", model->language_path);
+done:
+    return status;
+}
+
+static pfm_status read_language(pfm_model *model, bool tensors_only, pfm_error *err)
+{
+    pfm_weights *weights = NULL;
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_weights_open(model->language_path, &weights, err));
+    PFM_TRY(pfm_language_read_config(weights, &model->language, err));
+    if (!tensors_only)
+        PFM_TRY(read_tokenizer(model, err));
     PFM_TRY(pfm_language_rope_table(&model->language, model->language.context, &model->rope, err));
 done:
     pfm_weights_close(weights);
@@ -76,7 +85,7 @@ pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *optio
         PFM_TRY(pfm_string_copy(options->system_text, &model->system_text, err));
     if (options->language_path != NULL) {
         PFM_TRY(pfm_string_copy(options->language_path, &model->language_path, err));
-        PFM_TRY(read_language(model, err));
+        PFM_TRY(read_language(model, options->tensors_only, err));
     } else {
         model->language = *options->config;
     }
@@ -176,7 +185,7 @@ static pfm_status scale_aligner(pfm_model *model, const pfm_weights *weights, pf
     const pfm_language_config *language = &model->language;
     double count = (double)language->vocabulary * (double)language->hidden;
     moments m = {.columns = language->hidden};
-    PFM_TRY(pfm_language_visit_rows(weights, language, "model.embed_tokens.weight", language->vocabulary, language->hidden,
+    PFM_TRY(pfm_language_visit_rows(weights, language, language->family->embedding, language->vocabulary, language->hidden,
                                     PFM_ROWS_AT_ONCE, add_moments, &m, err));
     double mean = m.sum / count, deviation = sqrt(m.squares / count - mean * mean);
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
@@ -229,7 +238,8 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
     pfm_executor_bind(executor, graph->keys, pack->keys);
     pfm_executor_bind(executor, graph->language.ids, pack->ids);
     pfm_executor_bind(executor, graph->language.positions, pack->positions);
-    pfm_executor_bind(executor, graph->language.rope, model->rope);
+    if (graph->language.rope != PFM_NO_VALUE)
+        pfm_executor_bind(executor, graph->language.rope, model->rope);
     pfm_executor_bind(executor, graph->language.index, pack->index);
     if (graph->language.targets != PFM_NO_VALUE)
         pfm_executor_bind(executor, graph->language.targets, pack->targets);

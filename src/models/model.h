@@ -26,6 +26,7 @@ typedef struct pfm_model_options {
     const char *instruction;           /* {question} is where the question goes */
     const char *system_text;           /* the system message, or NULL: none */
     bool lowercase_answers;            /* answers are learned in lower case */
+    bool tensors_only;                 /* ids and vectors are all that will be read: no tokenizer is needed */
     bool training;                     /* gradients and moments are kept */
     unsigned frozen;                   /* parts that do not train: 1 << PFM_PART_ALIGNER, 1 << PFM_PART_PEFT */
     pfm_precision precision;
@@ -42,12 +43,12 @@ typedef struct pfm_model {
     int64_t sequence_tokens;            /* how many of them stand in the sequence: all, or none */
     int64_t feature_rows, visual_width; /* of one image, as the aligner reads it */
     pfm_language_config language;
-    pfm_tokenizer *tokenizer;
+    pfm_tokenizer *tokenizer; /* NULL: tensors only */
     pfm_parameters *parameters;
     const pfm_hook *hook;
     bool normalise;
     float *mean, *std; /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
-    float *rope;       /* [context, head_dim] */
+    float *rope;       /* [context, rotary], or NULL */
     char *language_path, *aligner_weights, *instruction, *system_text;
     bool lowercase_answers;
     uint64_t vision_parameters; /* of the frozen encoder */

@@ -147,6 +147,15 @@ pfm_status pfm_build_activation(pfm_builder *builder, pfm_activation kind, pfm_v
     return pfm_graph_add(builder->graph, &node, y, err);
 }
 
+pfm_status pfm_build_columns(pfm_builder *builder, pfm_value x, int32_t first, int32_t run, int32_t stride, pfm_storage output,
+                             pfm_value *y, pfm_error *err)
+{
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_columns);
+    node.in[0] = x;
+    node.attributes = (pfm_op_attributes){.first = first, .run = run, .stride = stride, .output = output};
+    return pfm_graph_add(builder->graph, &node, y, err);
+}
+
 pfm_status pfm_build_add(pfm_builder *builder, pfm_value a, pfm_value b, const char *name, pfm_value *y, pfm_error *err)
 {
     pfm_status status = PFM_OK;

@@ -70,6 +70,9 @@ pfm_status pfm_build_layernorm_as(pfm_builder *builder, pfm_value x, const char 
 /* *y act = the activation of x act. */
 pfm_status pfm_build_activation(pfm_builder *builder, pfm_activation kind, pfm_value x, pfm_value *y,
                                 pfm_error *err) PFM_MUST_CHECK;
+/* *y = of every `stride` columns of x act the `run` that begin at `first`, side by side, in `output`. */
+pfm_status pfm_build_columns(pfm_builder *builder, pfm_value x, int32_t first, int32_t run, int32_t stride, pfm_storage output,
+                             pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
 /* *y f32 = a + NAME b, NAME a vector along the columns, or a + b where name is NULL; a f32, b f32 or act. */
 pfm_status pfm_build_add(pfm_builder *builder, pfm_value a, pfm_value b, const char *name, pfm_value *y,
                          pfm_error *err) PFM_MUST_CHECK;

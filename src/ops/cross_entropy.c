@@ -1,7 +1,8 @@
 /* The loss of answer tokens, with the head's product inside, so that logits exist for a few rows at a time only.
- * in[0] h act [A,D]; in[1] targets i32 [A,1]; operand[0] the head W [vocabulary, D];
- * out[0] loss f32 [A,1]: -log softmax(h W^T)[target]; out[1] dh f32 [A,D]: its gradient, made at once while training.
- * The scale of the mean over answer tokens (env.loss_scale) is applied to the gradient, not to the losses shown. */
+ * in[0] h act [A,D]; in[1] targets i32 [A,1]; operand[0] the head W [vocabulary, D]; operand[1] its
+ * bias b [vocabulary], optional; out[0] loss f32 [A,1]: -log softmax(h W^T + b)[target]; out[1] dh f32 [A,D]: its gradient,
+ * made at once while training. The scale of the mean over answer tokens (env.loss_scale) is applied to the gradient, not to the
+ * losses shown. */
 #include "ops/op.h"
 
 enum { ROWS_AT_ONCE = 64 };
@@ -14,6 +15,9 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
     if (status == PFM_OK)
         status = pfm_op_require(targets->storage == PFM_STORAGE_I32 && targets->columns == 1 && targets->rows == h->rows,
                                 "cross_entropy", "there is not one target a row", err);
+    if (status == PFM_OK)
+        status = pfm_op_require(call->operand[1].n == 0 || call->operand[1].n == call->operand[0].n, "cross_entropy",
+                                "the bias is not as long as the vocabulary", err);
     call->out[0] = (pfm_tensor){.dim = h->dim, .rows = h->rows, .columns = 1, .storage = PFM_STORAGE_F32};
     call->out[1] = (pfm_tensor){.dim = h->dim, .rows = h->rows, .columns = h->columns, .storage = PFM_STORAGE_F32};
     return status;
@@ -51,6 +55,7 @@ static void run_chunk(const pfm_op_call *call, chunk *part)
                        .lda = width,
                        .b = w->packed_forward,
                        .alpha = 1,
+                       .bias = call->operand[1].n > 0 ? call->operand[1].values : NULL,
                        .c = part->logits,
                        .ldc = vocabulary,
                        .c_type = PFM_ACT_F32};
@@ -121,6 +126,7 @@ static double backward_operations(const pfm_op_call *call) { return (double)call
 
 static const pfm_op_case cases[] = {
     {"small vocabulary", {{5, 16, PFM_STORAGE_ACT, 0}, {5, 1, PFM_STORAGE_I32, 40}}, {{40, 16}}, {0}},
+    {"with a bias", {{6, 8, PFM_STORAGE_ACT, 0}, {6, 1, PFM_STORAGE_I32, 21}}, {{21, 8}, {21, 1}}, {0}},
     {"two chunks", {{70, 8, PFM_STORAGE_ACT, 0}, {70, 1, PFM_STORAGE_I32, 33}}, {{33, 8}}, {0}},
     {0},
 };

@@ -99,8 +99,9 @@ typedef struct pfm_op_attributes {
     pfm_attention_sort attention;      /* attention: whose spans */
     int32_t most_keys;                 /* attention: that one query sees; the sequence's are the environment's */
     int32_t heads, kv_heads, head_dim; /* attention, rope; layernorm: head_dim columns are normed together, 0: the row */
+    int32_t first, run, stride;        /* columns */
     pfm_activation activation;         /* activate */
-    pfm_storage output;                /* linear, layernorm */
+    pfm_storage output;                /* linear, layernorm, columns */
 } pfm_op_attributes;
 
 typedef struct pfm_op_call {

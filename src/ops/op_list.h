@@ -6,6 +6,7 @@
     X(activate)                                                                                                                \
     X(add)                                                                                                                     \
     X(attention)                                                                                                               \
+    X(columns)                                                                                                                 \
     X(cross_entropy)                                                                                                           \
     X(dropout)                                                                                                                 \
     X(embed)                                                                                                                   \
@@ -13,6 +14,7 @@
     X(gather)                                                                                                                  \
     X(layernorm)                                                                                                               \
     X(linear)                                                                                                                  \
+    X(multiply)                                                                                                                \
     X(rmsnorm)                                                                                                                 \
     X(rope)                                                                                                                    \
     X(silu_mul)

@@ -80,8 +80,12 @@ static pfm_status save_adapter(const char *folder, const char *base, const pfm_m
     tensors list = {0};
     char *adapter = NULL;
     const pfm_peft_options *options = pfm_peft_get_options(peft);
-    pfm_adapter_config config = {
-        .r = options->rank, .lora_alpha = options->alpha, .lora_dropout = options->dropout, .use_rslora = options->rslora};
+    pfm_adapter_config config = {.r = options->rank,
+                                 .lora_alpha = options->alpha,
+                                 .lora_dropout = options->dropout,
+                                 .use_rslora = options->rslora,
+                                 .fan_in_fan_out =
+                                     model->language.family != NULL && pfm_language_transposes(model->language.family)};
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
         if (p->part == PFM_PART_PEFT)

@@ -57,13 +57,8 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
     return pfm_session_vision_layers(recipe, &out->layers, err);
 }
 
-pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out, pfm_error *err)
-{
-    return pfm_session_create_stage(context, recipe, pfm_recipe_count_stages(recipe) - 1, training, out, err);
-}
-
-pfm_status pfm_session_create_stage(pfm_context *context, pfm_recipe *whole, size_t stage, bool training, pfm_session **out,
-                                    pfm_error *err)
+static pfm_status create(pfm_context *context, pfm_recipe *whole, size_t stage, bool training, bool tensors_only,
+                         pfm_session **out, pfm_error *err)
 {
     const pfm_recipe *recipe = pfm_recipe_get_stage(whole, stage);
     pfm_session *session = NULL;
@@ -81,12 +76,30 @@ pfm_status pfm_session_create_stage(pfm_context *context, pfm_recipe *whole, siz
     PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
     PFM_TRY(pfm_session_model_options(recipe, context, session->peft, training, &options, err));
     options.language_path = session->language_path;
+    options.tensors_only = tensors_only;
     PFM_TRY(pfm_model_create(context, &options, &session->model, err));
     *out = session;
     session = NULL;
 done:
     pfm_session_free(session);
     return status;
+}
+
+pfm_status pfm_session_create_stage(pfm_context *context, pfm_recipe *recipe, size_t stage, bool training, pfm_session **out,
+                                    pfm_error *err)
+{
+    return create(context, recipe, stage, training, false, out, err);
+}
+
+pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out, pfm_error *err)
+{
+    return create(context, recipe, pfm_recipe_count_stages(recipe) - 1, training, false, out, err);
+}
+
+pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out,
+                                          pfm_error *err)
+{
+    return create(context, recipe, pfm_recipe_count_stages(recipe) - 1, training, true, out, err);
 }
 
 pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out, pfm_error *err)

@@ -34,6 +34,9 @@ pfm_status pfm_session_create(pfm_context *context, pfm_recipe *recipe, bool tra
 /* The same for one of the recipe's stages. */
 pfm_status pfm_session_create_stage(pfm_context *context, pfm_recipe *recipe, size_t stage, bool training, pfm_session **out,
                                     pfm_error *err) PFM_MUST_CHECK;
+/* The same for tensors alone: no text can be read or written, and the language model may lack a tokenizer. */
+pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out,
+                                          pfm_error *err) PFM_MUST_CHECK;
 /* From a run's folder (recipe.yaml, adapter/, aligner.safetensors) or a recipe file (the untrained model). training: gradients
  * can be computed. */
 pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out,

@@ -144,6 +144,8 @@ CASE(rope)
     k->rope[type](same, cosine, sine, -1, same, heads, 2 * half);
 }
 
+CASE(multiply) { k->multiply[type](guarded_random(type, n, 1), guarded_random(type, n, 2), new_output(out, type, n), n); }
+
 /* Sixteen times the numbers: into the tails of the sigmoid. */
 static void *wide(pfm_act_type type, size_t n)
 {

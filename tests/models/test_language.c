@@ -386,8 +386,8 @@ static void a_wrong_config_is_named(void **state)
     pfm_error err = PFM_ERROR_INIT;
     const tiny_model *m = &models[0];
     assert_ok(open_changed(m, "\"llama\"", "\"llama\"", &err));
-    assert_error(open_changed(m, "\"model_type\": \"llama\"", "\"model_type\": \"gpt2\"", &err), PFM_ERROR_UNSUPPORTED,
-                 "'gpt2'");
+    assert_error(open_changed(m, "\"model_type\": \"llama\"", "\"model_type\": \"bert\"", &err), PFM_ERROR_UNSUPPORTED,
+                 "'bert'");
     assert_error(open_changed(m, "\"hidden_size\": 32", "\"hidden_size\": -1", &err), PFM_ERROR_FORMAT, "hidden_size");
     assert_error(open_changed(m, "\"num_hidden_layers\": 2", "\"layers\": 2", &err), PFM_ERROR_FORMAT, "num_hidden_layers");
     assert_error(open_changed(m, "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", &err), PFM_ERROR_FORMAT, "share");
@@ -396,7 +396,7 @@ static void a_wrong_config_is_named(void **state)
                  "model.layers.2.");
     assert_error(open_changed(m, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1", &err), PFM_ERROR_MISMATCH,
                  "model.layers.1.");
-    assert_error(open_changed(m, "\"vocab_size\": 300", "\"vocab_size\": 200", &err), PFM_ERROR_MISMATCH, "tokenizer has 300");
+    assert_error(open_changed(m, "\"vocab_size\": 300", "\"vocab_size\": 200", &err), PFM_ERROR_MISMATCH, "embed_tokens");
     assert_error(open_changed(m, "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", &err), PFM_ERROR_MISMATCH,
                  "lm_head");
     assert_ok(open_changed(&models[1], "\"tie_word_embeddings\": false", "\"bos\": 1", &err)); /* as transformers has it */
@@ -407,13 +407,17 @@ static void what_would_be_computed_otherwise_is_refused(void **state)
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
     const tiny_model *m = &models[0];
-    assert_error(open_changed(m, "\"rope_type\": \"default\"", "\"rope_type\": \"llama3\"", &err), PFM_ERROR_UNSUPPORTED,
-                 "llama3");
+    assert_error(open_changed(m, "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"", &err), PFM_ERROR_UNSUPPORTED, "yarn");
+    assert_error(open_changed(m, "\"rope_type\": \"default\"", "\"rope_type\": \"llama3\"", &err), PFM_ERROR_FORMAT, "factor");
+    assert_error(open_changed(m, "\"rope_theta\"", "\"full_attention\": {}, \"rope_theta\"", &err), PFM_ERROR_UNSUPPORTED,
+                 "'full_attention'");
+    assert_error(open_changed(m, "\"rope_theta\"", "\"partial_rotary_factor\": 0.5, \"rope_theta\"", &err),
+                 PFM_ERROR_UNSUPPORTED, "partial_rotary_factor");
     assert_error(open_changed(m, "\"hidden_act\"", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \"a\"", &err),
                  PFM_ERROR_UNSUPPORTED, "rope_scaling");
-    assert_error(open_changed(m, "\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"", &err), PFM_ERROR_UNSUPPORTED, "gelu");
-    assert_error(open_changed(m, "\"hidden_act\"", "\"attention_bias\": true, \"hidden_act\"", &err), PFM_ERROR_UNSUPPORTED,
-                 "biases");
+    assert_error(open_changed(m, "\"hidden_act\": \"silu\"", "\"hidden_act\": \"tanh\"", &err), PFM_ERROR_UNSUPPORTED, "tanh");
+    assert_error(open_changed(m, "\"hidden_act\"", "\"attention_bias\": true, \"hidden_act\"", &err), PFM_ERROR_MISMATCH,
+                 "q_proj.bias");
     assert_ok(open_changed(m, "\"hidden_act\"", "\"rope_scaling\": null, \"hidden_act\"", &err));
 }
 

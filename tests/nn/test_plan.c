@@ -20,6 +20,8 @@ static pfm_language_config small_model(bool tied)
                                  .heads = 4,
                                  .kv_heads = 2,
                                  .head_dim = 4,
+                                 .rotary = 4,
+                                 .activation = PFM_ACTIVATION_SILU,
                                  .epsilon = 1e-5,
                                  .rope_theta = 1e4,
                                  .tied = tied};

@@ -132,6 +132,12 @@ void NAME(rope)(const void *x, const float *cosine, const float *sine, float sig
         }
 }
 
+void NAME(multiply)(const void *a, const void *b, void *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        store((act *)y + i, load((const act *)a + i) * load((const act *)b + i));
+}
+
 void NAME(silu_mul)(const void *gate, const void *up, void *y, size_t n)
 {
     const act *g = gate, *u = up;

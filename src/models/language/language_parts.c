@@ -1,0 +1,174 @@
+#include "models/language/language_parts.h"
+
+#include "base/try.h"
+
+#include <stdio.h>
+
+const char *pfm_block_name(pfm_block_builder *b, const char *name)
+{
+    (void)snprintf(b->name, sizeof b->name, "%s.%d.%s", b->prefix, (int)b->layer, name);
+    return b->name;
+}
+
+pfm_status pfm_language_embed(pfm_builder *builder, const pfm_language_config *config, const pfm_language_values *values,
+                              pfm_value *hidden, pfm_error *err)
+{
+    pfm_parameter embedding = {.name = (char *)(uintptr_t)config->family->embedding,
+                               .n = config->vocabulary,
+                               .k = config->hidden,
+                               .uses = PFM_USE_ROWS};
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_embed);
+    node.in[0] = values->ids;
+    node.in[1] = values->visual;
+    pfm_status status = pfm_build_parameter(builder, &embedding, &node.operand[0], err);
+    return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, hidden, err);
+}
+
+pfm_status pfm_block_linear(pfm_block_builder *b, pfm_value x, const char *name, int64_t n, int64_t k, bool bias,
+                            pfm_value addend, pfm_storage output, pfm_value *y, pfm_error *err)
+{
+    pfm_linear_options options = {
+        .n = n, .k = k, .bias = bias, .addend = addend, .output = addend == PFM_NO_VALUE ? output : PFM_STORAGE_F32};
+    return pfm_build_linear(b->builder, x, pfm_block_name(b, name), &options, y, err);
+}
+
+static pfm_status rotate(pfm_block_builder *b, pfm_value *x, pfm_error *err)
+{
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_rope);
+    node.in[0] = *x;
+    node.in[1] = b->values->positions;
+    node.in[2] = b->values->rope;
+    node.attributes.head_dim = b->config->head_dim;
+    return pfm_graph_add(b->builder->graph, &node, x, err);
+}
+
+pfm_status pfm_block_prepare_queries(pfm_block_builder *b, pfm_value qkv[3], pfm_error *err)
+{
+    static const char *const norms[] = {"self_attn.q_layernorm", "self_attn.k_layernorm"};
+    const pfm_language_config *c = b->config;
+    pfm_status status = PFM_OK;
+    for (int i = 0; i < 2; i++) {
+        if (c->head_norms)
+            PFM_TRY(
+                pfm_build_layernorm(b->builder, qkv[i], pfm_block_name(b, norms[i]), c->epsilon, c->head_dim, &qkv[i], err));
+        if (c->rotary > 0)
+            PFM_TRY(rotate(b, &qkv[i], err));
+    }
+done:
+    return status;
+}
+
+pfm_status pfm_block_project(pfm_block_builder *b, pfm_value x, pfm_value qkv[3], pfm_error *err)
+{
+    static const char *const names[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"};
+    const pfm_language_config *c = b->config;
+    pfm_status status = PFM_OK;
+    for (int i = 0; i < 3; i++)
+        PFM_TRY(pfm_block_linear(b, x, names[i], (int64_t)(i == 0 ? c->heads : c->kv_heads) * c->head_dim, c->hidden,
+                                 c->query_bias, PFM_NO_VALUE, c->head_norms && i < 2 ? PFM_STORAGE_F32 : PFM_STORAGE_ACT,
+                                 &qkv[i], err));
+    PFM_TRY(pfm_block_prepare_queries(b, qkv, err));
+done:
+    return status;
+}
+
+pfm_status pfm_block_attend(pfm_block_builder *b, const pfm_value qkv[3], pfm_value *mixed, pfm_error *err)
+{
+    const pfm_language_config *c = b->config;
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_attention);
+    for (int i = 0; i < 3; i++)
+        node.in[i] = qkv[i];
+    node.attributes =
+        (pfm_op_attributes){.layer = b->layer, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim};
+    return pfm_graph_add(b->builder->graph, &node, mixed, err);
+}
+
+/* *y = activation(gate) * up. */
+static pfm_status open_gate(pfm_block_builder *b, pfm_value gate, pfm_value up, pfm_value *y, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    bool silu = b->config->activation == PFM_ACTIVATION_SILU; /* both in one pass over the rows */
+    if (!silu)
+        PFM_TRY(pfm_build_activation(b->builder, b->config->activation, gate, &gate, err));
+    pfm_graph_node node = pfm_graph_node_of(silu ? &pfm_op_silu_mul : &pfm_op_multiply);
+    node.in[0] = gate;
+    node.in[1] = up;
+    PFM_TRY(pfm_graph_add(b->builder->graph, &node, y, err));
+done:
+    return status;
+}
+
+pfm_status pfm_block_gated_mlp(pfm_block_builder *b, pfm_value x, pfm_value addend, pfm_value *y, pfm_error *err)
+{
+    const pfm_language_config *c = b->config;
+    pfm_value gate, up, product;
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_block_linear(b, x, "mlp.gate_proj", c->intermediate, c->hidden, c->mlp_bias, PFM_NO_VALUE, PFM_STORAGE_ACT,
+                             &gate, err));
+    PFM_TRY(pfm_block_linear(b, x, "mlp.up_proj", c->intermediate, c->hidden, c->mlp_bias, PFM_NO_VALUE, PFM_STORAGE_ACT, &up,
+                             err));
+    PFM_TRY(open_gate(b, gate, up, &product, err));
+    PFM_TRY(pfm_block_linear(b, product, "mlp.down_proj", c->hidden, c->intermediate, c->mlp_bias, addend, PFM_STORAGE_F32, y,
+                             err));
+done:
+    return status;
+}
+
+pfm_status pfm_block_plain_mlp(pfm_block_builder *b, pfm_value x, const char *up, const char *down, pfm_value addend,
+                               pfm_value *y, pfm_error *err)
+{
+    const pfm_language_config *c = b->config;
+    pfm_value wide;
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_block_linear(b, x, up, c->intermediate, c->hidden, c->mlp_bias, PFM_NO_VALUE, PFM_STORAGE_ACT, &wide, err));
+    PFM_TRY(pfm_build_activation(b->builder, c->activation, wide, &wide, err));
+    PFM_TRY(pfm_block_linear(b, wide, down, c->hidden, c->intermediate, c->mlp_bias, addend, PFM_STORAGE_F32, y, err));
+done:
+    return status;
+}
+
+pfm_status pfm_language_blocks(pfm_builder *builder, const pfm_language_config *config, const pfm_language_values *values,
+                               const char *prefix, pfm_block_build *build, pfm_value *hidden, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_block_builder b = {.builder = builder, .config = config, .values = values, .prefix = prefix};
+    for (b.layer = 0; b.layer < config->layers; b.layer++) {
+        (void)snprintf(b.name, sizeof b.name, "%s.%d", prefix, b.layer);
+        PFM_TRY(pfm_build_block(builder, b.name, b.layer, hidden, err));
+        PFM_TRY(build(&b, hidden, err));
+    }
+done:
+    return status;
+}
+
+pfm_status pfm_language_choose(pfm_builder *builder, const pfm_language_values *values, pfm_value hidden, pfm_value *x,
+                               pfm_error *err)
+{
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_gather);
+    node.in[0] = hidden;
+    node.in[1] = values->index;
+    return pfm_graph_add(builder->graph, &node, x, err);
+}
+
+pfm_status pfm_language_head(pfm_builder *builder, const pfm_language_config *c, bool with_loss, pfm_value x,
+                             pfm_language_values *values, pfm_error *err)
+{
+    pfm_parameter weight = {.name = (char *)(uintptr_t)(c->tied ? c->family->embedding : "lm_head.weight"),
+                            .n = c->vocabulary,
+                            .k = c->hidden,
+                            .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD},
+                  bias = {.name = (char *)(uintptr_t) "lm_head.bias", .n = c->vocabulary, .k = 1, .uses = PFM_USE_VALUES};
+    pfm_status status = PFM_OK;
+    pfm_graph_node node = pfm_graph_node_of(with_loss ? &pfm_op_cross_entropy : &pfm_op_linear);
+    pfm_value *out = with_loss ? &values->loss : &values->logits;
+    PFM_TRY(pfm_build_parameter(builder, &weight, &node.operand[0], err));
+    if (c->head_bias)
+        PFM_TRY(pfm_build_parameter(builder, &bias, &node.operand[1], err));
+    node.in[0] = x;
+    node.in[1] = with_loss ? values->targets : PFM_NO_VALUE;
+    node.attributes = (pfm_op_attributes){.alpha = 1, .output = PFM_STORAGE_F32};
+    PFM_TRY(pfm_graph_add(builder->graph, &node, out, err));
+    pfm_graph_keep(builder->graph, *out);
+done:
+    return status;
+}
