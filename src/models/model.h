@@ -23,12 +23,14 @@ typedef struct pfm_model_options {
     bool lowercase_answers;            /* answers are learned in lower case */
     bool training;                     /* gradients and moments are kept */
     pfm_precision precision;
+    pfm_dtype weights; /* the block type of the language model's frozen linear layers; anything else: as the precision says */
     const pfm_hook *hook; /* the PEFT method, or NULL */
 } pfm_model_options;
 
 typedef struct pfm_model {
     pfm_context *context; /* borrowed */
     pfm_act_type act;
+    pfm_dtype weights;
     pfm_vision_layers layers;
     const pfm_aligner *aligner;
     pfm_aligner_shape shape;

@@ -33,7 +33,8 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                  .trainable = options->trainable,
                                  .decays = true,
                                  .initial = options->initial,
-                                 .initial_scale = options->initial_scale};
+                                 .initial_scale = options->initial_scale,
+                                 .blocks = builder->blocks};
     PFM_TRY(pfm_build_parameter(builder, &declaration, weight, err));
     *bias = -1;
     if (!options->bias)

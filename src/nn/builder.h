@@ -31,6 +31,7 @@ typedef struct pfm_builder {
     pfm_graph *graph;
     const pfm_hook *hook; /* NULL: the bare model */
     pfm_value token_keys; /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
+    pfm_dtype blocks;     /* the block type that frozen linear layers are kept in; anything else: none */
 } pfm_builder;
 
 /* The id of a parameter, declared at its first use; MISMATCH where an earlier use gave it another shape. */

@@ -222,10 +222,13 @@ static void plan_scratch(planner *p)
                 continue;
             const pfm_parameter *parameter = pfm_parameters_get(p->graph->parameters, node->operand[i]);
             /* only whether these are there matters here, not where */
-            const bool quantised = pfm_parameters_quantises(p->graph->parameters, node->operand[i]);
+            pfm_dtype format;
+            bool quantises_rows = false;
+            const bool quantised = pfm_parameters_quantises(p->graph->parameters, node->operand[i], &format, &quantises_rows);
             call.operand[i] = (pfm_operand){.n = parameter->n,
                                             .k = parameter->k,
                                             .quantised = quantised ? (void *)8 : NULL,
+                                            .quantises_rows = quantises_rows,
                                             .gradient = parameter->trainable ? (float *)8 : NULL};
         }
         for (int backward = 0; backward <= p->plan->runs_backward[n]; backward++) {

@@ -17,7 +17,8 @@ typedef struct pfm_recipe {
         int image_size;                    /* pixels a side; a multiple of 32 * merge */
         char **layers; /* the encoder's hidden states that make the features, whole numbers as text, [layer_count] */
         size_t layer_count;
-        int merge; /* neighbours a side that become one visual token: 2 for 2x2 */
+        char *weights; /* of the language model's frozen linear layers: "bf16" (the precision) or a block type */
+        int merge;     /* neighbours a side that become one visual token: 2 for 2x2 */
     } model;
     struct {
         char *method; /* "lora" or "none" */

@@ -45,6 +45,8 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("model.image_size", model.image_size, "448", 32, 4096, "pixels a side; a multiple of 32 times merge"),
     {.name = "model.layers", .type = RECIPE_LIST, .offset = PLACE(model.layers), .count_offset = PLACE(model.layer_count),
      .initial = "-1", .help = "the encoder's hidden states that make the features, side by side; negative from the end"},
+    CHOICE("model.weights", model.weights, "bf16", "bf16|q8_0|q4_0|q4_1|q4_k|nf4",
+           "what the language model's frozen linear layers are kept in; bf16 is the precision"),
     INTEGER("model.merge", model.merge, "2", 1, 16, "neighbours a side that become one visual token"),
 
     CHOICE("peft.method", peft.method, "lora", "lora|none", "what is trained beside the aligner"),

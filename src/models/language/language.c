@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/quantise.h"
 #include "base/try.h"
 
 #include <math.h>
@@ -108,13 +109,14 @@ done:
 
 /* GGUF keeps the rows of a rotary head as pairs (i, i + head_dim/2) side by side; Hugging Face keeps the halves apart. to_gguf:
  * the way back. */
-static void reorder_heads(const float *from, int64_t heads, int64_t head_rows, int64_t k, bool to_gguf, float *to)
+static void reorder_heads(const void *from, int64_t heads, int64_t head_rows, size_t row_bytes, bool to_gguf, void *to)
 {
     for (int64_t h = 0; from != NULL && to != NULL && h < heads; h++) {
         for (int64_t r = 0; r < head_rows; r++) {
             int64_t paired = r < head_rows / 2 ? 2 * r : 2 * (r - head_rows / 2) + 1; /* where GGUF has Hugging Face's row r */
             int64_t source = to_gguf ? r : paired, target = to_gguf ? paired : r;
-            memcpy(to + (h * head_rows + target) * k, from + (h * head_rows + source) * k, (size_t)k * sizeof *to);
+            memcpy((char *)to + (size_t)(h * head_rows + target) * row_bytes,
+                   (const char *)from + (size_t)(h * head_rows + source) * row_bytes, row_bytes);
         }
     }
 }
@@ -131,7 +133,7 @@ pfm_status pfm_language_to_gguf_order(const pfm_language_config *config, const c
     if (status != PFM_OK || copy == NULL)
         return status;
     memcpy(copy, values, (size_t)(n * k) * sizeof *values);
-    reorder_heads(copy, heads, n / heads, k, true, values);
+    reorder_heads(copy, heads, n / heads, (size_t)k * sizeof *values, true, values);
     free(copy);
     return PFM_OK;
 }
@@ -180,7 +182,7 @@ pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_langua
     if (heads > 0) {
         PFM_TRY(pfm_allocate((size_t)(n * k), sizeof *interleaved, &interleaved, err));
         PFM_TRY(pfm_weight_expand(weight, interleaved, err));
-        reorder_heads(interleaved, heads, n / heads, k, false, out);
+        reorder_heads(interleaved, heads, n / heads, (size_t)k * sizeof *out, false, out);
     } else {
         PFM_TRY(pfm_weight_expand(weight, out, err));
     }
@@ -263,6 +265,68 @@ static void set_rows(void *user, int64_t row0, int64_t rows, const float *values
     pfm_parameters_set_rows(l->parameters, l->id, row0, rows, values);
 }
 
+pfm_status pfm_language_keep_blocks(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
+                                    pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        pfm_parameter *p = pfm_parameters_get(parameters, i);
+        const pfm_weight *weight = NULL;
+        int heads;
+        if (!pfm_language_owns(p) || !pfm_dtype_quantises(p->blocks))
+            continue;
+        PFM_TRY(find_tensor(weights, config, p->name, p->n, p->k, &weight, &heads, err));
+        if (pfm_dtype_quantises(weight->dtype))
+            p->blocks = weight->dtype;
+    }
+done:
+    return status;
+}
+
+/* Blocks go from the file to the parameter as they are. */
+static pfm_status load_blocks(const pfm_weights *weights, const pfm_weight *weight, int heads, pfm_parameters *parameters,
+                              int id, pfm_error *err)
+{
+    const pfm_parameter *p = pfm_parameters_get(parameters, id);
+    const size_t row_bytes = pfm_weight_row_blocks(weight);
+    const int64_t once = heads > 0 ? p->n : pfm_parameters_rows_at_once(parameters, id);
+    pfm_status status = PFM_OK;
+    char *blocks = NULL, *ordered = NULL;
+    PFM_TRY(pfm_allocate((size_t)once, row_bytes, &blocks, err));
+    if (heads > 0)
+        PFM_TRY(pfm_allocate((size_t)once, row_bytes, &ordered, err));
+    for (int64_t row = 0; row < p->n; row += once) {
+        const int64_t count = p->n - row < once ? p->n - row : once;
+        pfm_weight_copy_blocks(weight, row, count, blocks);
+        if (heads > 0)
+            reorder_heads(blocks, heads, p->n / heads, row_bytes, false, ordered);
+        pfm_parameters_set_blocks(parameters, id, row, count, heads > 0 ? ordered : blocks);
+    }
+    pfm_weights_release(weights, weight);
+done:
+    free(blocks);
+    free(ordered);
+    return status;
+}
+
+static pfm_status load_parameter(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
+                                 int id, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_parameter *p = pfm_parameters_get(parameters, id);
+    const pfm_weight *weight = NULL;
+    loading l = {parameters, id};
+    int heads;
+    PFM_TRY(find_tensor(weights, config, p->name, p->n, p->k, &weight, &heads, err));
+    if (p->quantised != NULL && weight->dtype == p->operand.quant_format && p->rows == NULL && p->values == NULL)
+        PFM_TRY(load_blocks(weights, weight, heads, parameters, id, err));
+    else
+        PFM_TRY(pfm_language_visit_rows(weights, config, p->name, p->n, p->k, pfm_parameters_rows_at_once(parameters, id),
+                                        set_rows, &l, err));
+done:
+    return status;
+}
+
 pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
                              pfm_error *err)
 {
@@ -270,10 +334,8 @@ pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_conf
     PFM_TRY(refuse_extra(weights, config, parameters, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        loading l = {parameters, i};
         if (pfm_language_owns(p))
-            PFM_TRY(pfm_language_visit_rows(weights, config, p->name, p->n, p->k, pfm_parameters_rows_at_once(parameters, i),
-                                            set_rows, &l, err));
+            PFM_TRY(load_parameter(weights, config, parameters, i, err));
     }
 done:
     return status;

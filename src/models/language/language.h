@@ -70,6 +70,11 @@ bool pfm_language_owns(const pfm_parameter *parameter);
 pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
                              pfm_error *err) PFM_MUST_CHECK;
 
+/* Before the parameters are allocated: a matrix that is to be kept in blocks, and which the file holds in blocks of a type that
+ * can be multiplied, is kept in the file's. */
+pfm_status pfm_language_keep_blocks(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
+                                    pfm_error *err) PFM_MUST_CHECK;
+
 /* *out = cosines and sines f32 [positions, head_dim] for rope; the caller frees it with free(). */
 pfm_status pfm_language_rope_table(const pfm_language_config *config, int64_t positions, float **out,
                                    pfm_error *err) PFM_MUST_CHECK;
