@@ -132,3 +132,5 @@ pfm_status pfm_build_add(pfm_builder *builder, pfm_value a, pfm_value b, const c
         status = declare_vector(builder, name, "", builder->graph->values[a].shape.columns, &node.operand[0], err);
     return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, y, err);
 }
+
+pfm_status pfm_build_checkpoint(pfm_builder *builder, pfm_error *err) { return pfm_graph_checkpoint(builder->graph, err); }

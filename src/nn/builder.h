@@ -37,6 +37,9 @@ typedef struct pfm_builder {
 /* The id of a parameter, declared at its first use; MISMATCH where an earlier use gave it another shape. */
 pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
 
+/* To be called where each block of a model begins, and behind the last: see pfm_graph_checkpoint. */
+pfm_status pfm_build_checkpoint(pfm_builder *builder, pfm_error *err) PFM_MUST_CHECK;
+
 typedef struct pfm_linear_options {
     int64_t n, k;
     bool bias;        /* a parameter NAME.bias [n] */

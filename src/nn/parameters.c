@@ -190,7 +190,24 @@ int64_t pfm_parameters_rows_at_once(const pfm_parameters *parameters, int id)
     const pfm_parameter *item = &parameters->items[id];
     int64_t columns = (int64_t)parameters->env.kernels->gemm_columns,
             rows = (PFM_ROWS_AT_ONCE + columns - 1) / columns * columns;
-    return item->packed_backward != NULL || item->n < rows ? item->n : rows;
+    pfm_dtype format;
+    bool quantises_rows;
+    const bool whole = (item->uses & PFM_USE_BACKWARD) != 0 && parameters->training &&
+                       !pfm_parameters_quantises(parameters, id, &format, &quantises_rows); /* it has a packed_backward */
+    return whole || item->n < rows ? item->n : rows;
+}
+
+size_t pfm_parameters_loading_bytes(const pfm_parameters *parameters)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < parameters->count; i++) {
+        const pfm_parameter *item = &parameters->items[i];
+        const size_t once = (size_t)pfm_parameters_rows_at_once(parameters, (int)i) * (size_t)item->k,
+                     bytes = ((size_t)(item->n * item->k) + once) * sizeof(float);
+        if (item->initial == PFM_INITIAL_LOADED && bytes > most)
+            most = bytes;
+    }
+    return most;
 }
 
 void pfm_parameters_set_rows(pfm_parameters *parameters, int id, int64_t row0, int64_t rows, const float *values)

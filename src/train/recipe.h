@@ -53,6 +53,7 @@ typedef struct pfm_recipe {
         double clip_norm; /* 0: no clipping */
         char *mean_over;  /* "tokens" or "answers": what the loss is the mean of */
         bool pack;
+        char *recompute;      /* "auto", "true" or "false": compute blocks again in the backward */
         int checkpoint_every; /* steps */
         int validate_every;   /* steps; 0: after each epoch */
         int validate_limit;   /* rows; 0: all */

@@ -87,6 +87,8 @@ const recipe_key pfm_recipe_keys[] = {
     ABOVE("train.epsilon", train.epsilon, "1e-8", 0, 1, "AdamW's guard against division by zero"),
     NUMBER("train.clip_norm", train.clip_norm, "1", 0, 1e6, "the largest norm of a step's gradient; 0 does not clip"),
     BOOLEAN("train.pack", train.pack, "true", "compute what rows share once"),
+    CHOICE("train.recompute", train.recompute, "auto", "auto|true|false",
+           "compute blocks again in the backward, to save memory; auto does where --memory demands it"),
     INTEGER("train.checkpoint_every", train.checkpoint_every, "100", 1, 100000000, "steps between checkpoints"),
     INTEGER("train.validate_every", train.validate_every, "0", 0, 100000000, "steps between validations; 0 is each epoch"),
     INTEGER("train.validate_limit", train.validate_limit, "0", 0, 100000000, "rows to validate on; 0 is all"),

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TOKENS_AT_ONCE = 1024 }; /* of a micro-batch: activations of the small model take about 0.6 MiB a token */
-
 static pfm_status load_split(pfm_trainer *trainer, const char *data, const char *split, size_t limit, pfm_dataset **set,
                              pfm_samples *samples, pfm_error *err)
 {
@@ -35,8 +33,9 @@ done:
     return status;
 }
 
-/* Everything that decides the bits of a run, the data and the kernels apart: the recipe, the seed, the precision. */
-static pfm_status hash_run(const pfm_session *session, pfm_hash_hex out, pfm_error *err)
+/* Everything that decides the bits of a run, the data and the kernels apart: the recipe, the seed, the precision, and smaller
+ * micro-batches for want of memory. */
+static pfm_status hash_run(const pfm_session *session, size_t token_limit, pfm_hash_hex out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_hash_hex recipe;
@@ -46,6 +45,13 @@ static pfm_status hash_run(const pfm_session *session, pfm_hash_hex out, pfm_err
     PFM_TRY(pfm_recipe_hash(&without_path, recipe, err));
     PFM_TRY(pfm_string_format(&text, err, "%s seed %llu precision %d", recipe, (unsigned long long)session->context->seed,
                               (int)session->context->precision));
+    if (token_limit != PFM_TOKENS_AT_ONCE) {
+        char *whole = text;
+        text = NULL;
+        status = pfm_string_format(&text, err, "%s tokens %zu", whole, token_limit);
+        free(whole);
+        PFM_TRY(status);
+    }
     PFM_TRY(pfm_hash_bytes(text, strlen(text), out, err));
 done:
     free(text);
@@ -60,11 +66,10 @@ pfm_status pfm_trainer_create(pfm_session *session, const char *data, pfm_traine
     PFM_TRY(pfm_allocate(1, sizeof *trainer, &trainer, err));
     trainer->session = session;
     trainer->log = -1;
-    trainer->token_limit = TOKENS_AT_ONCE;
+    trainer->token_limit = PFM_TOKENS_AT_ONCE;
     trainer->state.best_loss = -1;
     PFM_TRY(pfm_allocate(batch, sizeof *trainer->rows, &trainer->rows, err));
     PFM_TRY(pfm_allocate(batch, sizeof *trainer->groups, &trainer->groups, err));
-    PFM_TRY(hash_run(session, trainer->identity.recipe, err));
     PFM_TRY(load_data(trainer, data, err));
     *out = trainer;
     trainer = NULL;
@@ -147,9 +152,11 @@ done:
     return status;
 }
 
-pfm_status pfm_trainer_measure(pfm_trainer *trainer, pfm_trainer_sizes *sizes, pfm_error *err)
+pfm_status pfm_trainer_measure(void *user, size_t token_limit, pfm_trainer_sizes *sizes, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    pfm_trainer *trainer = user;
+    trainer->token_limit = token_limit;
     size_t *rows = NULL;
     int *groups = NULL;
     size_t total = 0;
@@ -172,25 +179,25 @@ done:
 
 pfm_status pfm_trainer_build(pfm_trainer *trainer, pfm_error *err)
 {
-    pfm_status status = pfm_trainer_measure(trainer, &trainer->sizes, err);
-    if (status != PFM_OK)
-        return status;
-    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = (int64_t)trainer->sizes.tokens,
-                                       [PFM_DIM_ANSWERS] = (int64_t)trainer->sizes.answers,
-                                       [PFM_DIM_VISUAL] = (int64_t)trainer->sizes.visual};
-    return pfm_model_build(trainer->session->model, capacity, true, false, &trainer->graph, err);
+    pfm_status status = PFM_OK;
+    const pfm_session *session = trainer->session;
+    pfm_training_fit fit = {0};
+    PFM_TRY(pfm_training_fit_memory(session->model, session->recipe, pfm_trainer_measure, trainer, &fit, err));
+    trainer->sizes = fit.sizes;
+    trainer->graph = fit.graph;
+    PFM_TRY(hash_run(session, trainer->token_limit, trainer->identity.recipe, err));
+    if (session->context->memory > 0)
+        pfm_log(session->context, PFM_LOG_INFO, "%.2f GiB at most%s%s", (double)fit.peak / 1073741824.0,
+                fit.token_limit < PFM_TOKENS_AT_ONCE ? ", in smaller micro-batches" : "",
+                fit.recompute ? ", blocks computed again in the backward" : "");
+done:
+    return status;
 }
 
 /* Comes after the weights, so that what loading them takes for a moment does not add to the peak. */
 static pfm_status create_executor(pfm_trainer *trainer, pfm_error *err)
 {
-    const pfm_model *model = trainer->session->model;
-    pfm_op_environment env = {.context = model->context,
-                              .kernels = model->context->kernels,
-                              .act = model->act,
-                              .training = true,
-                              .span_count = 2 * (int32_t)trainer->sizes.rows,
-                              .most_keys = (int32_t)trainer->sizes.tokens};
+    const pfm_op_environment env = pfm_training_environment(trainer->session->model, &trainer->sizes);
     return pfm_executor_create(trainer->graph.graph, &env, trainer->graph.language.loss, &trainer->executor, err);
 }
 

@@ -235,9 +235,11 @@ static pfm_status build(pfm_builder *builder, const pfm_language_config *config,
     PFM_TRY(pfm_graph_add(builder->graph, &node, &hidden, err));
     block b = {.builder = builder, .config = config, .values = values};
     for (b.layer = 0; b.layer < config->layers; b.layer++) {
+        PFM_TRY(pfm_build_checkpoint(builder, err));
         PFM_TRY(attention(&b, &hidden, err));
         PFM_TRY(mlp(&b, &hidden, err));
     }
+    PFM_TRY(pfm_build_checkpoint(builder, err));
     node = pfm_graph_node_of(&pfm_op_gather);
     node.in[0] = hidden;
     node.in[1] = values->index;
