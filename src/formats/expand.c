@@ -4,6 +4,7 @@
 #include "formats/weights.h"
 
 #include "base/quantise.h"
+#include "formats/bitsandbytes.h"
 
 typedef void (*expand_function)(const unsigned char *in, size_t blocks, float *out);
 
@@ -182,6 +183,13 @@ static const expand_function functions[PFM_DTYPE_COUNT] = {
 static void expand(const pfm_weight *weight, size_t first, size_t values, float *out)
 {
     const pfm_dtype_info *info = pfm_dtype_get_info(weight->dtype);
+    for (size_t at = 0; weight->parts != NULL && at < values; at += PFM_NF4_VALUES) {
+        uint8_t block[PFM_NF4_BYTES];
+        pfm_weight_join_block(weight->parts, (first + at) / PFM_NF4_VALUES, block);
+        expand_nf4(block, 1, out + at);
+    }
+    if (weight->parts != NULL)
+        return;
     const unsigned char *in = (const unsigned char *)weight->data + first / info->block_values * info->block_bytes;
     functions[weight->dtype](in, values / info->block_values, out);
 }
@@ -213,6 +221,9 @@ size_t pfm_weight_row_blocks(const pfm_weight *weight)
 
 void pfm_weight_copy_blocks(const pfm_weight *weight, int64_t row0, int64_t rows, void *out)
 {
-    const size_t bytes = pfm_weight_row_blocks(weight);
-    memcpy(out, (const char *)weight->data + (size_t)row0 * bytes, (size_t)rows * bytes);
+    const size_t bytes = pfm_weight_row_blocks(weight), blocks = bytes / pfm_dtype_get_info(weight->dtype)->block_bytes;
+    for (size_t b = 0; weight->parts != NULL && b < (size_t)rows * blocks; b++)
+        pfm_weight_join_block(weight->parts, (size_t)row0 * blocks + b, (uint8_t *)out + b * PFM_NF4_BYTES);
+    if (weight->parts == NULL)
+        memcpy(out, (const char *)weight->data + (size_t)row0 * bytes, (size_t)rows * bytes);
 }

@@ -22,6 +22,8 @@ typedef struct pfm_weight {
     pfm_dtype dtype;
     int rank; /* 0 (a scalar) .. PFM_MAX_RANK */
     int64_t shape[PFM_MAX_RANK];
+    const struct pfm_weight_parts
+        *parts;       /* nf4 from bitsandbytes, which lies in parts (bitsandbytes.h): data is the first of them */
     const void *data; /* aligned to an element of its type (blocks: to 2 bytes); never NULL */
     size_t bytes;
 } pfm_weight;
