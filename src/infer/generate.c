@@ -142,17 +142,19 @@ static pfm_status count_bytes(const generator *g, const batch_sizes *sizes, size
     const pfm_language_config *c = &g->model->language;
     const size_t size = pfm_act_size(g->model->act);
     pfm_plan *plan = NULL;
-    pfm_status status = pfm_plan_create(g->graph.graph, &sizes->env, PFM_NO_VALUE, &plan, err);
-    if (status != PFM_OK)
-        return status;
+    pfm_status status = PFM_OK;
+    size_t loading = 0;
+    PFM_TRY(pfm_plan_create(g->graph.graph, &sizes->env, PFM_NO_VALUE, &plan, err));
+    if (!g->session->loaded)
+        PFM_TRY(pfm_model_loading_bytes(g->model, &loading, err));
     size_t work = plan->bytes + plan->scratch +
                   2 * (size_t)c->layers * sizes->keys * (size_t)c->kv_heads * (size_t)c->head_dim * size +
-                  (size_t)(sizes->visual * g->model->visual_width) * size,
-           loading = g->session->loaded ? 0 : pfm_parameters_loading_bytes(g->model->parameters);
+                  (size_t)(sizes->visual * g->model->visual_width) * size;
     *out = (size_t)pfm_process_memory() + answer_bytes + (work > loading ? work : loading) +
            (g->session->loaded ? 0 : pfm_parameters_bytes(g->model->parameters));
+done:
     pfm_plan_free(plan);
-    return PFM_OK;
+    return status;
 }
 
 /* Builds the graph for the largest batches that the context's memory allows, at least one image's questions. */

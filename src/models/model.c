@@ -188,6 +188,18 @@ done:
     return status;
 }
 
+pfm_status pfm_model_loading_bytes(const pfm_model *model, size_t *out, pfm_error *err)
+{
+    pfm_weights *weights = NULL;
+    pfm_status status = PFM_OK;
+    if (model->language_path != NULL)
+        PFM_TRY(pfm_weights_open(model->language_path, &weights, err));
+    *out = pfm_language_loading_bytes(weights, &model->language, model->parameters);
+done:
+    pfm_weights_close(weights);
+    return status;
+}
+
 pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,
                           int64_t visual_rows, pfm_error *err)
 {

@@ -69,6 +69,9 @@ void pfm_model_graph_free(pfm_model_graph *graph);
  * that train stay zero, the caller sets every one of them. */
 pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, pfm_error *err) PFM_MUST_CHECK;
 
+/* *out = what loading takes for a moment beside the parameters, once they are declared. */
+pfm_status pfm_model_loading_bytes(const pfm_model *model, size_t *out, pfm_error *err) PFM_MUST_CHECK;
+
 /* Binds a pack's arrays and sizes to an executor of such a graph. */
 pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,
                           int64_t visual_rows, pfm_error *err) PFM_MUST_CHECK;

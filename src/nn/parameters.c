@@ -197,19 +197,6 @@ int64_t pfm_parameters_rows_at_once(const pfm_parameters *parameters, int id)
     return whole || item->n < rows ? item->n : rows;
 }
 
-size_t pfm_parameters_loading_bytes(const pfm_parameters *parameters)
-{
-    size_t most = 0;
-    for (size_t i = 0; i < parameters->count; i++) {
-        const pfm_parameter *item = &parameters->items[i];
-        const size_t once = (size_t)pfm_parameters_rows_at_once(parameters, (int)i) * (size_t)item->k,
-                     bytes = ((size_t)(item->n * item->k) + once) * sizeof(float);
-        if (item->initial == PFM_INITIAL_LOADED && bytes > most)
-            most = bytes;
-    }
-    return most;
-}
-
 void pfm_parameters_set_rows(pfm_parameters *parameters, int id, int64_t row0, int64_t rows, const float *values)
 {
     pfm_parameter *item = &parameters->items[id];

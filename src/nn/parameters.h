@@ -56,8 +56,6 @@ pfm_status pfm_parameters_allocate(pfm_parameters *parameters, pfm_error *err) P
 /* Sets one from f32 [n,k]: packs a frozen one (values need not live on), copies and packs a trained one. */
 void pfm_parameters_set(pfm_parameters *parameters, int id, const float *values);
 enum { PFM_ROWS_AT_ONCE = 1024 }; /* about so many of a large matrix are read and packed at a time */
-/* What loading the largest takes for a moment beside: the file's pages, at most in f32, and the rows that are set at a time. */
-size_t pfm_parameters_loading_bytes(const pfm_parameters *parameters);
 /* How many rows of one may be set at a time, so that no copy of it all is needed; all of them where gradients pass through it.
  */
 int64_t pfm_parameters_rows_at_once(const pfm_parameters *parameters, int id);

@@ -87,17 +87,20 @@ done:
     return status;
 }
 
+/* A large matrix repeats its first rows. */
 static pfm_status fill_parameters(bench_model *b, pfm_error *err)
 {
-    pfm_status status = pfm_parameters_allocate(b->model->parameters, err);
-    for (int i = 0; status == PFM_OK && i < pfm_parameters_count(b->model->parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(b->model->parameters, i);
+    pfm_parameters *parameters = b->model->parameters;
+    pfm_status status = pfm_parameters_allocate(parameters, err);
+    for (int i = 0; status == PFM_OK && i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        const int64_t once = pfm_parameters_rows_at_once(parameters, i);
         float *values = NULL;
-        status = pfm_bench_numbers(PFM_ACT_F32, (size_t)(p->n * p->k), &values, err);
-        for (int64_t j = 0; status == PFM_OK && j < p->n * p->k; j++)
+        status = pfm_bench_numbers(PFM_ACT_F32, (size_t)(once * p->k), &values, err);
+        for (int64_t j = 0; status == PFM_OK && j < once * p->k; j++)
             values[j] = p->k == 1 ? 1 : 0.03f * values[j];
-        if (status == PFM_OK)
-            pfm_parameters_set(b->model->parameters, i, values);
+        for (int64_t row = 0; status == PFM_OK && row < p->n; row += once)
+            pfm_parameters_set_rows(parameters, i, row, p->n - row < once ? p->n - row : once, values);
         free(values);
     }
     return status;

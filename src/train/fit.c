@@ -33,10 +33,11 @@ static pfm_status try_one(pfm_model *model, pfm_sizes_function sizes, void *user
     fit->graph.graph->recompute = fit->recompute;
     const pfm_op_environment env = pfm_training_environment(model, &fit->sizes);
     PFM_TRY(pfm_plan_create(fit->graph.graph, &env, fit->graph.language.loss, &plan, err));
+    size_t loading = 0;
+    PFM_TRY(pfm_model_loading_bytes(model, &loading, err));
     const size_t there = (size_t)pfm_process_memory(),
                  other = there == 0 ? other_bytes : larger(other_bytes, there + step_bytes);
-    fit->peak = pfm_parameters_bytes(model->parameters) + other +
-                larger(plan->bytes + plan->scratch, pfm_parameters_loading_bytes(model->parameters));
+    fit->peak = pfm_parameters_bytes(model->parameters) + other + larger(plan->bytes + plan->scratch, loading);
 done:
     pfm_plan_free(plan);
     return status;

@@ -51,7 +51,9 @@ static pfm_status guess_sizes(void *user, size_t token_limit, pfm_trainer_sizes 
     const size_t batch = (size_t)e->recipe->train.batch, group = e->recipe->train.pack ? (size_t)e->recipe->data.group : 1,
                  groups = (batch + group - 1) / group, visual = (size_t)e->model->visual_tokens,
                  one = visual + SHARED_TEXT + group * OWN_TEXT, step = groups * (visual + SHARED_TEXT) + batch * OWN_TEXT,
-                 within = step < token_limit ? step : token_limit, tokens = within < one ? one : within,
+                 rows = (size_t)e->recipe->train.micro_batch,
+                 limit = rows > 0 && rows / group * one < token_limit ? rows / group * one : token_limit,
+                 within = step < limit ? step : limit, tokens = within < one ? one : within,
                  at_once = (tokens + one - 1) / one < groups ? (tokens + one - 1) / one : groups;
     *out = (pfm_trainer_sizes){.tokens = tokens,
                                .answers = at_once * group * ANSWER_TOKENS,

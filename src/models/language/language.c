@@ -283,6 +283,26 @@ done:
     return status;
 }
 
+size_t pfm_language_loading_bytes(const pfm_weights *weights, const pfm_language_config *config,
+                                  const pfm_parameters *parameters)
+{
+    size_t most = 0;
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        const pfm_weight *weight = NULL;
+        int heads = 0;
+        if (!pfm_language_owns(p))
+            continue;
+        const bool known =
+            weights != NULL && find_tensor(weights, config, p->name, p->n, p->k, &weight, &heads, NULL) == PFM_OK;
+        const int64_t rows = heads > 0 ? 2 * p->n : pfm_parameters_rows_at_once(parameters, i); /* heads are put into order */
+        const size_t values = (size_t)(p->n * p->k),
+                     bytes = (known ? weight->bytes : values * sizeof(float)) + (size_t)(rows * p->k) * sizeof(float);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
 /* Blocks go from the file to the parameter as they are. */
 static pfm_status load_blocks(const pfm_weights *weights, const pfm_weight *weight, int heads, pfm_parameters *parameters,
                               int id, pfm_error *err)
