@@ -53,6 +53,7 @@ static pfm_status fill(void *user, const pfm_weight *tensor, void *out, pfm_erro
     const pfm_language_config *config = &x->session->model->language;
     PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
     PFM_TRY(pfm_language_read_tensor(x->weights, config, p->name, p->n, p->k, values, err));
+    PFM_TRY(pfm_language_round_to_blocks(x->weights, config, p, values, err));
     PFM_TRY(merge_into(x, p, values, err));
     if (x->gguf)
         PFM_TRY(pfm_language_to_gguf_order(config, p->name, p->n, p->k, values, err));

@@ -47,23 +47,12 @@ static void set_dequantised(pfm_trainer *to, const pfm_trainer *quantised, pfm_d
         if (p->quantised == NULL)
             continue;
         const pfm_dtype type = pfm_quantised_type(format, (size_t)p->k);
-        const pfm_dtype_info *info = pfm_dtype_get_info(type);
         float *values = calloc((size_t)(p->n * p->k), sizeof *values);
         assert_int_equal(p->operand.quant_format, type);
         assert_null(p->packed_forward);
         assert_null(p->packed_backward);
         assert_ok(pfm_language_read_tensor(weights, &to->session->model->language, p->name, p->n, p->k, values, &err));
-        for (int64_t row = 0; row < p->n; row++)
-            for (int64_t at = 0; at < p->k; at += (int64_t)info->block_values) {
-                unsigned char block[256];
-                float whole[256];
-                const int64_t left = p->k - at, count = left < (int64_t)info->block_values ? left : (int64_t)info->block_values;
-                const pfm_weight one = {
-                    .name = p->name, .dtype = type, .rank = 1, .shape = {(int64_t)info->block_values}, .data = block};
-                pfm_quantise_block(type, values + row * p->k + at, (size_t)count, block);
-                assert_ok(pfm_weight_expand(&one, whole, &err));
-                memcpy(values + row * p->k + at, whole, (size_t)count * sizeof *values);
-            }
+        assert_ok(pfm_language_round_to_blocks(weights, &to->session->model->language, p, values, &err));
         pfm_parameters_set(parameters, pfm_parameters_find(parameters, p->name), values);
         free(values);
         found++;

@@ -75,6 +75,10 @@ pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_conf
 pfm_status pfm_language_keep_blocks(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
                                     pfm_error *err) PFM_MUST_CHECK;
 
+/* values [n,k] as a parameter that is kept in blocks computes with them: quantised and dequantised, unless the file holds
+ * blocks. */
+pfm_status pfm_language_round_to_blocks(const pfm_weights *weights, const pfm_language_config *config,
+                                        const pfm_parameter *parameter, float *values, pfm_error *err) PFM_MUST_CHECK;
 /* What loading the largest tensor takes for a moment beside the parameters: the file's pages (f32, where weights are NULL and
  * the file is not known) and the rows that are set at a time. */
 size_t pfm_language_loading_bytes(const pfm_weights *weights, const pfm_language_config *config,
