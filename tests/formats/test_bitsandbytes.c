@@ -173,6 +173,8 @@ static void parts_that_do_not_fit_are_refused(void **state)
                    "nested");
     expect_refusal("{\"blocksize\":64,\"shape\":[2,64],\"nested_offset\":1,\"nested_blocksize\":256}", 64, 2, PFM_ERROR_FORMAT,
                    "w.absmax is not 2 values of u8");
+    expect_refusal("{\"blocksize\":64,\"shape\":[4,4611686018427387904]}", 0, 0, PFM_ERROR_FORMAT,
+                   "not two sizes"); /* wraps to 0 */
     expect_refusal("[1", 64, 2, PFM_ERROR_FORMAT, "no JSON object");
 }
 
