@@ -281,9 +281,10 @@ static pfm_status check_identity(const pfm_weights *weights, const pfm_run_ident
 {
     const struct {
         const char *key, *hash, *differs;
-    } parts[] = {{"recipe", identity->recipe, "belongs to another recipe, seed or precision"},
-                 {"train", identity->train, "was trained on other rows or images"},
-                 {"validate", identity->validate, "was validated on other rows or images"}};
+    } parts[] = {
+        {"recipe", identity->recipe, "belongs to another recipe, seed or precision, or another --memory cut its micro-batches"},
+        {"train", identity->train, "was trained on other rows or images"},
+        {"validate", identity->validate, "was validated on other rows or images"}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const char *hash = pfm_weights_meta_string(weights, parts[i].key, NULL);
         if (hash == NULL || strcmp(hash, parts[i].hash) != 0)
