@@ -10,6 +10,8 @@ extern "C" {
 
 typedef struct pfm_bench_options {
     bool profile;      /* step, vision: a row for each operator and direction too */
+    int layers;        /* base: of how many layers; 0: one */
+    const char *only;  /* base: NULL, or a part of the names of the rows wanted */
     const char *trace; /* step: NULL, or a file for the trace of one step, as chrome://tracing and Perfetto open it */
 } pfm_bench_options;
 
@@ -35,6 +37,7 @@ typedef pfm_status (*pfm_bench_function)(const pfm_context *context, const pfm_b
     X(rows, "what works on rows: norms, activation, dropout, loss, optimiser, packing")                                        \
     X(step, "a training step of the 135M model on 16 questions about four images")                                             \
     X(growth, "training steps with more images, questions, visual tokens and threads: the rate should stay")                   \
+    X(base, "a training step on layers of the shape of LLaMA-2-7B, the frozen base in bf16 and in 8 or 4 bits")                \
     X(decode, "decoding with the 135M model, one row and several: a token a row")                                              \
     X(vision, "a picture of 448 pixels through eight blocks of EVA-CLIP's ViT-g/14")
 

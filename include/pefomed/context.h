@@ -43,6 +43,7 @@ typedef struct pfm_context_options {
     uint64_t seed;                  /* the program's default is 42 */
     pfm_precision precision;        /* default bf16 */
     pfm_weight_format weights;      /* default full */
+    uint64_t memory;                /* bytes that training and answering stay within, or refuse; 0: no limit */
     const char *cpu_level;          /* NULL: $PEFOMED_CPU, else the best: "ref", "avx2", "avx512" */
     const char *home;               /* NULL: $PEFOMED_HOME, else ~/.cache/pefomed */
     pfm_log_function log;           /* NULL: silent */

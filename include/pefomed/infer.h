@@ -44,6 +44,20 @@ typedef struct pfm_export_options {
  */
 pfm_status pfm_export(pfm_context *context, const pfm_export_options *options, pfm_error *err) PFM_MUST_CHECK;
 
+/* ---- a language model in fewer bits ---- */
+
+typedef struct pfm_quantize_options {
+    const char *model; /* by name or path */
+    const char *out;   /* a GGUF file, or for nf4 a folder */
+    const char *to;    /* "q8_0", "q4_0", "q4_1", "q4_k", "nf4" */
+} pfm_quantize_options;
+
+/* Writes the model with its linear layers in blocks, all else as it is: of a GGUF a GGUF (the bytes of ggml's reference but for
+ * q4_k, whose scales are searched for), of a Hugging Face folder one that bitsandbytes reads. *json = {"output","to",
+ * "quantised","kept" (tensors),"relative_error"}; the caller calls free(). UNSUPPORTED where the kind of file cannot hold the
+ * type, or rows are not whole blocks. */
+pfm_status pfm_quantize(pfm_context *context, const pfm_quantize_options *options, char **json, pfm_error *err) PFM_MUST_CHECK;
+
 /* ---- one part of a model on tensors, to check it against another implementation ---- */
 
 typedef struct pfm_forward_options {

@@ -14,6 +14,7 @@ struct pfm_context {
     uint64_t seed;
     pfm_precision precision;
     pfm_weight_format weights;
+    uint64_t memory; /* bytes; 0: no limit */
     char *home;
     pfm_log_function log;
     pfm_progress_function progress;

@@ -9,6 +9,7 @@ const pfm_dtype_info *pfm_dtype_get_info(pfm_dtype dtype)
         [PFM_DTYPE_BOOL] = {"bool", 1, 1},     [PFM_DTYPE_Q4_0] = {"q4_0", 32, 18},   [PFM_DTYPE_Q4_1] = {"q4_1", 32, 20},
         [PFM_DTYPE_Q5_0] = {"q5_0", 32, 22},   [PFM_DTYPE_Q5_1] = {"q5_1", 32, 24},   [PFM_DTYPE_Q8_0] = {"q8_0", 32, 34},
         [PFM_DTYPE_Q4_K] = {"q4_k", 256, 144}, [PFM_DTYPE_Q5_K] = {"q5_k", 256, 176}, [PFM_DTYPE_Q6_K] = {"q6_k", 256, 210},
+        [PFM_DTYPE_NF4] = {"nf4", 64, 36},
     };
     return &table[dtype];
 }

@@ -27,6 +27,7 @@ typedef enum pfm_dtype {
     PFM_DTYPE_Q4_K,
     PFM_DTYPE_Q5_K,
     PFM_DTYPE_Q6_K,
+    PFM_DTYPE_NF4, /* bitsandbytes' (base/quantise.h) */
     PFM_DTYPE_COUNT
 } pfm_dtype;
 

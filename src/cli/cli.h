@@ -36,6 +36,11 @@ typedef struct cli_command {
 CLI_COMMANDS(CLI_DECLARE)
 extern const cli_command *const cli_commands[]; /* ended by NULL */
 
+/* For commands that compute with a language model: --memory, which the context then knows. */
+#define CLI_MEMORY_OPTION                                                                                                      \
+    {                                                                                                                          \
+        "memory", "SIZE", "stay within so much memory, such as 12GiB, or refuse", NULL                                         \
+    }
 /* For commands that answer: --weights, which the context then knows. */
 #define CLI_WEIGHTS_OPTION                                                                                                     \
     {                                                                                                                          \

@@ -45,12 +45,13 @@ static pfm_status run(cli_call *call, pfm_error *err)
 static const cli_option options[] = {
     {"max-tokens", "N", "the longest answer (default: the recipe's eval.max_tokens)", NULL},
     CLI_WEIGHTS_OPTION,
+    CLI_MEMORY_OPTION,
     {0},
 };
 
 const cli_command cmd_ask = {
     .name = "ask",
-    .arguments = "RUN IMAGE... QUESTION [--max-tokens N] [--weights FORMAT]",
+    .arguments = "RUN IMAGE... QUESTION [--max-tokens N] [--weights FORMAT] [--memory SIZE]",
     .summary = "answers one question about an image, or several",
     .details =
         "The answer appears as it is made. --json gives {\"answer\",\"prompt\",\"tokens\",\"seconds\",\"probability\"}; "

@@ -64,8 +64,15 @@ static void print_benches(const json_t *document, FILE *out)
 static pfm_status measure(cli_call *call, int index, json_t *all, pfm_error *err)
 {
     char *json = NULL;
-    const pfm_bench_options options = {.profile = cli_has(call, "profile"), .trace = cli_get(call, "trace")};
-    pfm_status status = benches[index].run(cli_context(call), &options, &json, err);
+    int64_t layers = 0;
+    pfm_status status = cli_get_integer(call, "layers", 1, 32, &layers, err);
+    if (status != PFM_OK)
+        return status;
+    const pfm_bench_options options = {.profile = cli_has(call, "profile"),
+                                       .layers = (int)layers,
+                                       .only = cli_get(call, "only"),
+                                       .trace = cli_get(call, "trace")};
+    status = benches[index].run(cli_context(call), &options, &json, err);
     if (status == PFM_OK && json_array_append_new(all, json_loads(json, 0, NULL)) != 0)
         status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not keep the figures");
     free(json);
@@ -93,6 +100,8 @@ static pfm_status run(cli_call *call, pfm_error *err)
 }
 
 static const cli_option options[] = {
+    {"layers", "N", "base: of how many layers (default 1; the whole model has 32)", NULL},
+    {"only", "TEXT", "base: only the rows whose names hold this, such as q4_0", NULL},
     {"profile", NULL, "step, vision: list its operators too", NULL},
     {"trace", "FILE", "step: write a step's operators there, for chrome://tracing or Perfetto", NULL},
     CLI_WEIGHTS_OPTION,
@@ -102,7 +111,7 @@ static const cli_option options[] = {
 #define LINE(name, summary) "  " #name ": " summary "\n"
 const cli_command cmd_bench = {
     .name = "bench",
-    .arguments = "[NAME] [--profile] [--trace FILE] [--weights FORMAT]",
+    .arguments = "[NAME] [--layers N] [--only TEXT] [--profile] [--trace FILE] [--weights FORMAT]",
     .summary = "measures speed and the share of this machine's peak",
     .details = "NAME is one of these; without it all are measured:\n" PFM_BENCH_LIST(
         LINE) "Other work on the machine makes the figures worse: measure when it is idle, and compare figures of one run.",

@@ -34,12 +34,14 @@ static const cli_option options[] = {
     {"out", "FILE", "write the predictions there, as JSON lines", NULL},
     {"max-tokens", "N", "the longest answer (default: the recipe's eval.max_tokens)", NULL},
     CLI_WEIGHTS_OPTION,
+    CLI_MEMORY_OPTION,
     {0},
 };
 
 const cli_command cmd_eval = {
     .name = "eval",
-    .arguments = "RUN [--data PATH] [--split NAME] [--limit N] [--probe KIND] [--out FILE] [--max-tokens N] [--weights FORMAT]",
+    .arguments = "RUN [--data PATH] [--split NAME] [--limit N] [--probe KIND] [--out FILE] [--max-tokens N] [--weights FORMAT] "
+                 "[--memory SIZE]",
     .summary = "answers a split of a data set and scores the answers",
     .details = "RUN may be a recipe: then the untrained model answers. A probe takes the image away or changes it; a model "
                "that looks at\n"

@@ -25,7 +25,9 @@ static void render_plan(const json_t *document, FILE *out)
 {
     fprintf(out, "trains       %.0f of %.0f parameters\n", number(document, "trainable_parameters"),
             number(document, "total_parameters"));
-    fprintf(out, "memory       %.2f GiB at its peak\n", number(document, "peak_bytes") / 1073741824.0);
+    fprintf(out, "memory       %.2f GiB at its peak, %.0f tokens at once%s\n", number(document, "peak_bytes") / 1073741824.0,
+            number(document, "micro_batch_tokens"),
+            json_is_true(json_object_get(document, "recompute")) ? ", blocks computed again in the backward" : "");
     fprintf(out, "time         about %.2f s a step on this machine\n", number(document, "seconds_per_step"));
     fprintf(out, "cache        %.1f MiB of image features on disk\n", number(document, "cache_bytes") / 1048576.0);
     const json_t *stages = json_object_get(document, "stages");
@@ -71,13 +73,14 @@ static const cli_option options[] = {
     {"out", "RUN", "the run's folder (default: runs/ and the recipe's name)", NULL},
     {"set", "KEY=VALUE", "overrides a key of the recipe; may be given several times", NULL},
     {"plan", NULL, "say what it would take (parameters, memory, time) and stop", NULL},
+    CLI_MEMORY_OPTION,
     {"fresh", NULL, "forget what RUN holds and start anew", NULL},
     {0},
 };
 
 const cli_command cmd_train = {
     .name = "train",
-    .arguments = "RECIPE [--data PATH] [--out RUN] [--set key=value]... [--plan] [--fresh]",
+    .arguments = "RECIPE [--data PATH] [--out RUN] [--set key=value]... [--plan] [--memory SIZE] [--fresh]",
     .summary = "fine-tunes a model on a data set",
     .details = "Goes on by itself where RUN holds an unfinished run of the same recipe, to the same bits as without a break.\n"
                "Ctrl-C saves the state and exits with 130.\n\n"

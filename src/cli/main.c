@@ -1,6 +1,7 @@
 #include "cli_internal.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -43,12 +44,37 @@ static pfm_weight_format weights_of(const cli_call *call)
     return PFM_WEIGHTS_FULL;
 }
 
+/* "12GiB", "800MiB", or bytes. */
+static pfm_status memory_of(const cli_call *call, uint64_t *out, pfm_error *err)
+{
+    static const struct {
+        const char *name;
+        double bytes;
+    } units[] = {{"", 1}, {"MiB", 1048576}, {"GiB", 1073741824}, {"M", 1048576}, {"G", 1073741824}, {"MB", 1e6}, {"GB", 1e9}};
+    const char *text = cli_get(call, "memory");
+    char *end = NULL;
+    const double number = text != NULL ? strtod(text, &end) : 0;
+    for (size_t i = 0; end != NULL && end != text && i < sizeof units / sizeof *units; i++) {
+        const double bytes = number * units[i].bytes;
+        if (strcmp(end, units[i].name) != 0 || !(bytes >= 1) || bytes > 1e15)
+            continue;
+        *out = (uint64_t)bytes;
+        return PFM_OK;
+    }
+    return text == NULL
+               ? PFM_OK
+               : pfm_error_set(err, PFM_ERROR_USAGE, "--memory cannot be '%s'; give a size such as 12GiB or 800MiB", text);
+}
+
 static pfm_status open_context(cli_call *call, cli_progress_state *progress, pfm_error *err)
 {
     int64_t threads = 0, seed = 42;
     pfm_status status = cli_get_integer(call, "threads", 1, 1024, &threads, err);
     if (status == PFM_OK)
         status = cli_get_integer(call, "seed", 0, INT64_MAX, &seed, err);
+    uint64_t memory = 0;
+    if (status == PFM_OK)
+        status = memory_of(call, &memory, err);
     if (status != PFM_OK || !call->command->needs_context)
         return status;
     struct sigaction action = {.sa_handler = on_signal}; /* what has no context ends at once, as programs do */
@@ -60,6 +86,7 @@ static pfm_status open_context(cli_call *call, cli_progress_state *progress, pfm
                                    .precision = precision != NULL && strcmp(precision, "f32") == 0 ? PFM_PRECISION_F32
                                                                                                    : PFM_PRECISION_BF16,
                                    .weights = weights_of(call),
+                                   .memory = memory,
                                    .log = cli_show_log,
                                    .progress = cli_show_progress,
                                    .user = progress,

@@ -3,6 +3,9 @@
  * that no compiler may fuse them. */
 #include "formats/weights.h"
 
+#include "base/quantise.h"
+#include "formats/bitsandbytes.h"
+
 typedef void (*expand_function)(const unsigned char *in, size_t blocks, float *out);
 
 static float read_f16(const unsigned char *in)
@@ -105,19 +108,6 @@ static void expand_q8_0(const unsigned char *in, size_t blocks, float *out)
     }
 }
 
-/* The six-bit scale and minimum of group g (0..7) from the 12 packed bytes of Q4_K and Q5_K: four bits of groups 4..7 lie in
- * bytes 8..11, their upper two in the upper bits of groups 0..3. */
-static void k_scale(const unsigned char *packed, int g, float *scale, float *minimum)
-{
-    if (g < 4) {
-        *scale = (float)(packed[g] & 63);
-        *minimum = (float)(packed[g + 4] & 63);
-    } else {
-        *scale = (float)((packed[g + 4] & 15) | (packed[g - 4] >> 6) << 4);
-        *minimum = (float)((packed[g + 4] >> 4) | (packed[g] >> 6) << 4);
-    }
-}
-
 /* One group of 32 values of Q4_K or Q5_K: half (0: low, 1: high) of each byte, and bit `bit` of fifth[j] where there is one. */
 static void expand_k_group(const unsigned char *nibbles, int half, const unsigned char *fifth, int bit, float scale,
                            float minimum, float *out)
@@ -138,10 +128,9 @@ static void expand_k(const unsigned char *in, size_t blocks, float *out, bool fi
         float all_scales = read_f16(in), all_minimums = read_f16(in + 2);
         const unsigned char *fifth = five ? in + 16 : NULL, *nibbles = five ? in + 48 : in + 16;
         for (int g = 0; g < 8; g++, out += 32) {
-            float scale = 0, minimum = 0;
-            k_scale(in + 4, g, &scale, &minimum);
-            scale *= all_scales;
-            minimum *= all_minimums;
+            uint8_t scale_bits, minimum_bits;
+            pfm_q4_k_scale(in + 4, g, &scale_bits, &minimum_bits);
+            const float scale = (float)scale_bits * all_scales, minimum = (float)minimum_bits * all_minimums;
             expand_k_group(nibbles + g / 2 * 32, g % 2, fifth, g, scale, minimum, out);
         }
     }
@@ -169,6 +158,18 @@ static void expand_q6_k(const unsigned char *in, size_t blocks, float *out)
     }
 }
 
+static void expand_nf4(const unsigned char *in, size_t blocks, float *out)
+{
+    for (size_t b = 0; b < blocks; b++, in += PFM_NF4_BYTES, out += PFM_NF4_VALUES) {
+        float most;
+        memcpy(&most, in, sizeof most);
+        for (int j = 0; j < PFM_NF4_VALUES / 2; j++) {
+            out[2 * j] = pfm_nf4_levels[in[4 + j] >> 4] * most;
+            out[2 * j + 1] = pfm_nf4_levels[in[4 + j] & 15] * most;
+        }
+    }
+}
+
 static const expand_function functions[PFM_DTYPE_COUNT] = {
     [PFM_DTYPE_F32] = expand_f32,   [PFM_DTYPE_F16] = expand_f16,   [PFM_DTYPE_BF16] = expand_bf16,
     [PFM_DTYPE_F64] = expand_f64,   [PFM_DTYPE_I8] = expand_i8,     [PFM_DTYPE_U8] = expand_u8,
@@ -176,11 +177,19 @@ static const expand_function functions[PFM_DTYPE_COUNT] = {
     [PFM_DTYPE_BOOL] = expand_bool, [PFM_DTYPE_Q4_0] = expand_q4_0, [PFM_DTYPE_Q4_1] = expand_q4_1,
     [PFM_DTYPE_Q5_0] = expand_q5_0, [PFM_DTYPE_Q5_1] = expand_q5_1, [PFM_DTYPE_Q8_0] = expand_q8_0,
     [PFM_DTYPE_Q4_K] = expand_q4_k, [PFM_DTYPE_Q5_K] = expand_q5_k, [PFM_DTYPE_Q6_K] = expand_q6_k,
+    [PFM_DTYPE_NF4] = expand_nf4,
 };
 
 static void expand(const pfm_weight *weight, size_t first, size_t values, float *out)
 {
     const pfm_dtype_info *info = pfm_dtype_get_info(weight->dtype);
+    for (size_t at = 0; weight->parts != NULL && at < values; at += PFM_NF4_VALUES) {
+        uint8_t block[PFM_NF4_BYTES];
+        pfm_weight_join_block(weight->parts, (first + at) / PFM_NF4_VALUES, block);
+        expand_nf4(block, 1, out + at);
+    }
+    if (weight->parts != NULL)
+        return;
     const unsigned char *in = (const unsigned char *)weight->data + first / info->block_values * info->block_bytes;
     functions[weight->dtype](in, values / info->block_values, out);
 }
@@ -202,4 +211,19 @@ pfm_status pfm_weight_expand_rows(const pfm_weight *weight, int64_t row0, int64_
     size_t row = weight->shape[0] == 0 ? 0 : pfm_weight_values(weight) / (size_t)weight->shape[0];
     expand(weight, (size_t)row0 * row, (size_t)rows * row, out);
     return PFM_OK;
+}
+
+size_t pfm_weight_row_blocks(const pfm_weight *weight)
+{
+    const pfm_dtype_info *info = pfm_dtype_get_info(weight->dtype);
+    return (size_t)weight->shape[weight->rank - 1] / info->block_values * info->block_bytes;
+}
+
+void pfm_weight_copy_blocks(const pfm_weight *weight, int64_t row0, int64_t rows, void *out)
+{
+    const size_t bytes = pfm_weight_row_blocks(weight), blocks = bytes / pfm_dtype_get_info(weight->dtype)->block_bytes;
+    for (size_t b = 0; weight->parts != NULL && b < (size_t)rows * blocks; b++)
+        pfm_weight_join_block(weight->parts, (size_t)row0 * blocks + b, (uint8_t *)out + b * PFM_NF4_BYTES);
+    if (weight->parts == NULL)
+        memcpy(out, (const char *)weight->data + (size_t)row0 * bytes, (size_t)rows * bytes);
 }

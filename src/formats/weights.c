@@ -1,4 +1,5 @@
 #include "base/try.h"
+#include "formats/bitsandbytes.h"
 #include "formats/weights_internal.h"
 #include "formats/weights_readers.h"
 
@@ -231,6 +232,7 @@ pfm_status pfm_weights_open_bytes(const void *data, size_t size, const char *pla
     PFM_TRY(pfm_allocate(1, sizeof *weights, &weights, err));
     PFM_TRY(pfm_string_copy(place, &weights->path, err));
     PFM_TRY(add_bytes(weights, data, size, place, err));
+    PFM_TRY(pfm_weights_join_nf4(weights, err));
     *out = weights;
     weights = NULL;
 done:
@@ -278,12 +280,19 @@ size_t pfm_weight_values(const pfm_weight *weight)
     return values;
 }
 
-void pfm_weights_release(const pfm_weights *weights, const pfm_weight *weight)
+static void release_range(const pfm_weights *weights, const void *begin, size_t bytes)
 {
-    uintptr_t data = (uintptr_t)weight->data;
+    uintptr_t data = (uintptr_t)begin;
     for (size_t i = 0; i < weights->mapping_count; i++) {
         const pfm_mapping *mapping = &weights->mappings[i];
         if (mapping->data != NULL && data - (uintptr_t)mapping->data < mapping->size)
-            pfm_mapping_release(mapping, weight->data, weight->bytes);
+            pfm_mapping_release(mapping, begin, bytes);
     }
+}
+
+void pfm_weights_release(const pfm_weights *weights, const pfm_weight *weight)
+{
+    release_range(weights, weight->data, weight->bytes);
+    if (weight->parts != NULL && weight->parts->absmax != NULL)
+        release_range(weights, weight->parts->absmax, weight->parts->blocks * sizeof(float));
 }

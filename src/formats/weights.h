@@ -22,6 +22,8 @@ typedef struct pfm_weight {
     pfm_dtype dtype;
     int rank; /* 0 (a scalar) .. PFM_MAX_RANK */
     int64_t shape[PFM_MAX_RANK];
+    const struct pfm_weight_parts
+        *parts;       /* nf4 from bitsandbytes, which lies in parts (bitsandbytes.h): data is the first of them */
     const void *data; /* aligned to an element of its type (blocks: to 2 bytes); never NULL */
     size_t bytes;
 } pfm_weight;
@@ -46,6 +48,10 @@ pfm_status pfm_weight_expand(const pfm_weight *weight, float *out, pfm_error *er
  * for a scalar, and for a quantised tensor of one dimension. */
 pfm_status pfm_weight_expand_rows(const pfm_weight *weight, int64_t row0, int64_t rows, float *out,
                                   pfm_error *err) PFM_MUST_CHECK;
+/* Of a tensor of two dimensions in blocks: the bytes of a row, and rows row0 .. row0+rows-1 (inside of it) as blocks one behind
+ * the other. */
+size_t pfm_weight_row_blocks(const pfm_weight *weight);
+void pfm_weight_copy_blocks(const pfm_weight *weight, int64_t row0, int64_t rows, void *out);
 /* The tensor's mapped pages will not be read again soon and stop counting as memory; reading them again still works. */
 void pfm_weights_release(const pfm_weights *weights, const pfm_weight *weight);
 

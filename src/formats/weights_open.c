@@ -1,6 +1,6 @@
 #include "base/json.h"
 #include "base/try.h"
-#include "formats/weights_internal.h"
+#include "formats/bitsandbytes.h"
 
 #include <stdlib.h>
 
@@ -136,6 +136,7 @@ pfm_status pfm_weights_open(const char *path, pfm_weights **out, pfm_error *err)
         PFM_TRY(pfm_weights_add_index(weights, found, err));
     else
         PFM_TRY(pfm_weights_add_file(weights, found, err));
+    PFM_TRY(pfm_weights_join_nf4(weights, err));
     *out = weights;
     weights = NULL;
 done:

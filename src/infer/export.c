@@ -55,6 +55,7 @@ static pfm_status fill(void *user, const pfm_weight *tensor, void *out, pfm_erro
     PFM_TRY(pfm_language_place(config, NULL, x->gguf, p->name, &place, err));
     PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
     PFM_TRY(pfm_language_read_tensor(x->weights, config, p->name, p->n, p->k, values, err));
+    PFM_TRY(pfm_language_round_to_blocks(x->weights, config, p, values, err));
     PFM_TRY(merge_into(x, p, values, err));
     PFM_TRY(pfm_language_to_file_order(&place, p->n, p->k, values, err));
     memcpy(out, values, (size_t)(p->n * p->k) * sizeof *values);

@@ -1,5 +1,6 @@
 #include "infer/generate.h"
 
+#include "base/process.h"
 #include "base/try.h"
 
 #include <math.h>
@@ -24,7 +25,8 @@ typedef struct generator {
     size_t count;
     const pfm_generate_options *options;
     pfm_answer *answers;
-    pfm_ids *prompts; /* [count], image tokens from visual row 0 */
+    pfm_ids *prompts;              /* [count], image tokens from visual row 0 */
+    size_t images, tokens_at_once; /* the most of a batch */
     pfm_model_graph graph;
     pfm_executor *executor;
     pfm_kv_store kv, image_kv;
@@ -75,7 +77,7 @@ static size_t batch_end(const generator *g, size_t begin, size_t *tokens, size_t
         }
         size_t more = pfm_group_count_tokens(&group, true);
         size_t shown = g->requests[end].question.images;
-        if (end > begin && (*tokens + more > TOKENS_AT_ONCE || *images + shown > (size_t)g->options->images))
+        if (end > begin && (*tokens + more > g->tokens_at_once || *images + shown > g->images))
             break;
         *tokens += more;
         *images += shown;
@@ -110,33 +112,114 @@ done:
     return status;
 }
 
+/* What the largest batch takes. */
+typedef struct batch_sizes {
+    size_t tokens, rows, keys, images;
+    int64_t visual;
+    pfm_op_environment env;
+} batch_sizes;
+
+static batch_sizes measure(const generator *g)
+{
+    size_t tokens, images;
+    batch_sizes most = {.tokens = 1, .rows = 1, .keys = 1, .images = 1};
+    for (size_t begin = 0, end; begin < g->count; begin = end) {
+        end = batch_end(g, begin, &tokens, &images);
+        size_t keys = tokens + (end - begin) * (size_t)g->options->max_tokens;
+        most.tokens = tokens > most.tokens ? tokens : most.tokens;
+        most.images = images > most.images ? images : most.images;
+        most.rows = end - begin > most.rows ? end - begin : most.rows;
+        most.keys = keys > most.keys ? keys : most.keys;
+    }
+    most.visual = (int64_t)most.images * g->model->visual_tokens;
+    most.env = (pfm_op_environment){.context = g->session->context,
+                                    .kernels = g->session->context->kernels,
+                                    .act = g->model->act,
+                                    .most_keys = (int32_t)most.keys};
+    return most;
+}
+
+static pfm_status build(generator *g, const batch_sizes *sizes, pfm_error *err)
+{
+    const int64_t capacity[PFM_DIM_COUNT] = {
+        [PFM_DIM_TOKENS] = (int64_t)sizes->tokens, [PFM_DIM_ANSWERS] = (int64_t)sizes->rows, [PFM_DIM_VISUAL] = sizes->visual};
+    pfm_model_graph_free(&g->graph);
+    return pfm_model_build(g->model, capacity, false, false, &g->graph, err);
+}
+
+/* Numbers in the store of visual tokens that stand beside the sequence. */
+static size_t image_keys(const generator *g, size_t visual)
+{
+    const pfm_gated_shape *gated = &g->model->shape.gated;
+    return g->model->aligner->block == NULL ? 0
+                                            : 2 * (size_t)(g->model->language.layers / gated->every) * visual *
+                                                  (size_t)gated->heads * (size_t)gated->head_dim;
+}
+
+/* Bytes resident at most with such batches: what is there already, parameters that are still to be loaded (the largest with the
+ * file's pages and rows in f32), activations, keys and values. */
+static pfm_status count_bytes(const generator *g, const batch_sizes *sizes, size_t *out, pfm_error *err)
+{
+    static const size_t answer_bytes = (size_t)16 << 20; /* texts, tokens, what a batch is put together in */
+    const pfm_language_config *c = &g->model->language;
+    const size_t size = pfm_act_size(g->model->act);
+    pfm_plan *plan = NULL;
+    pfm_status status = PFM_OK;
+    size_t loading = 0;
+    PFM_TRY(pfm_plan_create(g->graph.graph, &sizes->env, PFM_NO_VALUE, &plan, err));
+    if (!g->session->loaded)
+        PFM_TRY(pfm_model_loading_bytes(g->model, &loading, err));
+    size_t work = plan->bytes + plan->scratch +
+                  2 * (size_t)c->layers * sizes->keys * (size_t)c->kv_heads * (size_t)c->head_dim * size +
+                  image_keys(g, (size_t)sizes->visual) * size + sizes->images * pfm_model_image_bytes(g->model);
+    *out = (size_t)pfm_process_memory() + answer_bytes + (work > loading ? work : loading) +
+           (g->session->loaded ? 0 : pfm_parameters_bytes(g->model->parameters));
+done:
+    pfm_plan_free(plan);
+    return status;
+}
+
+/* Builds the graph for the largest batches that the context's memory allows, at least one image's questions. */
+static pfm_status fit_memory(generator *g, batch_sizes *sizes, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const uint64_t memory = g->session->context->memory;
+    size_t bytes = 0;
+    g->images = (size_t)g->options->images;
+    g->tokens_at_once = TOKENS_AT_ONCE;
+    for (;;) {
+        *sizes = measure(g);
+        PFM_TRY(build(g, sizes, err));
+        if (memory == 0)
+            goto done;
+        PFM_TRY(count_bytes(g, sizes, &bytes, err));
+        if (bytes <= memory)
+            goto done;
+        if (g->images == 1)
+            break;
+        g->images /= 2;
+        g->tokens_at_once /= 2;
+    }
+    PFM_FAIL(
+        PFM_ERROR_USAGE,
+        "--memory allows %.2f GiB and these answers take at least %.2f GiB; weights in fewer bits (--weights q4_1) take less",
+        (double)memory / 1073741824.0, (double)bytes / 1073741824.0 + 0.005);
+done:
+    return status;
+}
+
 /* Sizes for the largest batch, the graph, the weights, the store. */
 static pfm_status prepare(generator *g, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    size_t tokens, images, most_tokens = 1, most_images = 1, most_rows = 1, most_keys = 1;
-    for (size_t begin = 0, end; begin < g->count; begin = end) {
-        end = batch_end(g, begin, &tokens, &images);
-        size_t keys = tokens + (end - begin) * (size_t)g->options->max_tokens;
-        most_tokens = tokens > most_tokens ? tokens : most_tokens;
-        most_images = images > most_images ? images : most_images;
-        most_rows = end - begin > most_rows ? end - begin : most_rows;
-        most_keys = keys > most_keys ? keys : most_keys;
-    }
-    int64_t visual = (int64_t)most_images * g->model->visual_tokens;
-    int64_t capacity[PFM_DIM_COUNT] = {
-        [PFM_DIM_TOKENS] = (int64_t)most_tokens, [PFM_DIM_ANSWERS] = (int64_t)most_rows, [PFM_DIM_VISUAL] = visual};
-    PFM_TRY(pfm_model_build(g->model, capacity, false, false, &g->graph, err));
+    batch_sizes sizes;
+    PFM_TRY(fit_memory(g, &sizes, err));
     PFM_TRY(pfm_session_load_weights(g->session, err));
-    pfm_op_environment env = {.context = g->session->context,
-                              .kernels = g->session->context->kernels,
-                              .act = g->model->act,
-                              .most_keys = (int32_t)most_keys};
-    PFM_TRY(pfm_executor_create(g->graph.graph, &env, PFM_NO_VALUE, &g->executor, err));
-    PFM_TRY(create_kv(g, most_keys, (size_t)visual, err));
-    PFM_TRY(pfm_allocate(most_images, pfm_model_image_bytes(g->model), &g->visual, err));
-    PFM_TRY(pfm_allocate(most_rows, sizeof *g->best, &g->best, err));
-    PFM_TRY(pfm_allocate(most_rows, sizeof *g->chosen, &g->chosen, err));
+    PFM_TRY(pfm_executor_create(g->graph.graph, &sizes.env, PFM_NO_VALUE, &g->executor, err));
+    PFM_TRY(create_kv(g, sizes.keys, (size_t)sizes.visual, err));
+    PFM_TRY(pfm_allocate(sizes.images, pfm_model_image_bytes(g->model), &g->visual, err));
+    PFM_TRY(pfm_allocate(sizes.rows, sizeof *g->best, &g->best, err));
+    PFM_TRY(pfm_allocate(sizes.rows, sizeof *g->chosen, &g->chosen, err));
 done:
     return status;
 }

@@ -40,6 +40,7 @@ pfm_status pfm_context_create(const pfm_context_options *options, pfm_context **
     context->seed = options->seed;
     context->precision = options->precision;
     context->weights = options->weights;
+    context->memory = options->memory;
     context->log = options->log;
     context->progress = options->progress;
     context->user = options->user;

@@ -74,16 +74,32 @@ typedef struct pfm_gemm {
     pfm_act_type c_type;
 } pfm_gemm;
 
-/* Products with frozen weights in 8 or 4 bits. A block is PFM_QUANT_BLOCK values along k (zeros fill the last one); a column's
- * block is d u + m with d and m in f16 and u the unsigned numbers of the format: q8_0 (d = max |w| / 127, u = w / d + 128,
- * m = -128 d), q4_0 (d = -w / 8 of the largest |w|, m = -8 d), q4_1 (m the smallest, d = range / 15), all as ggml defines them.
- * Rows of the left operand become blocks of int8 with their own scale, so that the sums of a block are of integers and exact;
- * what the blocks give is added in f32, in order. A row of k values takes pfm_quant_row_bytes(k): the int8 of all blocks, then
- * for each block two floats, its scale and the scale times the sum of its int8. */
+/* Frozen weights in 8 or 4 bits: a weight [n, k] in the blocks of a file (base/quantise.h: q8_0, q4_0, q4_1, q4_k, nf4), which
+ * lie along k, packed into panels. They are multiplied in two ways. quant_unpack makes of some columns what gemm_pack would
+ * make of the dequantised weight, or of its transpose, for gemm_tile: exact but for the activations' type. quant_tile (q8_0,
+ * q4_0 and q4_1 alone: a block of 32 is d u + m with u without sign) makes activations int8 too: rows of the left operand
+ * become blocks of int8 with their own scale, so that the sums of a block are of integers and exact; what the blocks give is
+ * added in f32, in order. A row of k values takes pfm_quant_row_bytes(k): the int8 of all blocks, then for each block two
+ * floats, its scale and the scale times the sum of its int8. */
 enum { PFM_QUANT_BLOCK = 32 };
 
 static inline size_t pfm_quant_blocks(size_t k) { return (k + PFM_QUANT_BLOCK - 1) / PFM_QUANT_BLOCK; }
 static inline size_t pfm_quant_row_bytes(size_t k) { return pfm_quant_blocks(k) * (PFM_QUANT_BLOCK + 2 * sizeof(float)); }
+
+/* Blocks to pack: `blocks` is the first one asked for of the first column asked for, the next column's lies `stride` bytes
+ * behind. k: of the whole weight. */
+typedef struct pfm_quant_source {
+    pfm_dtype format;
+    const void *blocks;
+    size_t stride, k;
+} pfm_quant_source;
+
+/* A packed weight [n, k]. */
+typedef struct pfm_quant_panels {
+    pfm_dtype format;
+    const void *packed;
+    size_t n, k;
+} pfm_quant_panels;
 
 /* The counter behind one dropped element: Philox keyed by `key` (seed and step), counter {column / 8, place, token low, token
  * high}; 16 bits an element (element column % 8 takes half (e % 2) of word e / 2, low half first), dropped when below
@@ -175,11 +191,16 @@ typedef struct pfm_adamw {
                                size_t column_end, void *scratch), 1e-6)                                                                        \
     /* a row of k values in blocks of int8, to the nearest, ties to even; a block that holds an infinity or NaN becomes NaN */ \
     ACT_SLOT(quant_row, void, (const void *x, size_t k, void *row), 0)                                                         \
-    /* bytes of a packed quantised [k, n] operand; format: PFM_DTYPE_Q8_0, _Q4_0, _Q4_1 */                                     \
+    /* bytes of a packed quantised [k, n] operand */                                                                           \
     SLOT(quant_pack_size, size_t, (pfm_dtype format, size_t n, size_t k), 0)                                                   \
-    /* packs columns column_begin..column_end (multiples of gemm_columns, or n) of a weight f32 [n, k], a row a column */      \
-    SLOT(quant_pack, void, (pfm_dtype format, const float *weight, size_t n, size_t k, size_t column_begin,                    \
-                            size_t column_end, void *packed), 0)                                                               \
+    /* packs the blocks block_begin..block_end of columns column_begin..column_end; column_begin is a multiple of gemm_columns,\
+     * column_end too or n, whose panel is then filled up with zeros */                                                        \
+    SLOT(quant_pack, void, (const pfm_quant_source *source, size_t column_begin, size_t column_end, size_t block_begin,        \
+                            size_t block_end, void *packed), 0)                                                                \
+    /* columns column_begin..column_end (as above) of the dequantised W^T [k, n], or transposed of W [n, k], as gemm_pack packs\
+     * them, in the activations' type; packed begins with column_begin */                                                      \
+    ACT_SLOT(quant_unpack, void, (const pfm_quant_panels *weight, bool transposed, size_t column_begin, size_t column_end,     \
+                                  void *packed), 0)                                                                            \
     /* as gemm_tile, with a of quant_row (lda in bytes), b of quant_pack, and no scratch */                                    \
     SLOT(quant_tile, void, (pfm_dtype format, const pfm_gemm *gemm, size_t row_begin, size_t row_end, size_t column_begin,     \
                             size_t column_end), 1e-6)

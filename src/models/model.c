@@ -1,6 +1,7 @@
 #include "models/model.h"
 
 #include "base/memory.h"
+#include "base/quantise.h"
 #include "base/try.h"
 #include "models/language/tokenizer_load.h"
 
@@ -77,6 +78,7 @@ pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *optio
     PFM_TRY(pfm_allocate(1, sizeof *model, &model, err));
     model->context = context;
     model->act = options->precision == PFM_PRECISION_F32 ? PFM_ACT_F32 : PFM_ACT_BF16;
+    model->weights = options->weights;
     model->hook = options->hook;
     model->layers = options->layers;
     model->lowercase_answers = options->lowercase_answers;
@@ -115,6 +117,17 @@ void pfm_model_free(pfm_model *model)
     free(model);
 }
 
+/* A layer that the file holds in blocks stays in these, whatever blocks are asked for. */
+static pfm_status keep_blocks(pfm_model *model, pfm_error *err)
+{
+    pfm_weights *weights = NULL;
+    pfm_status status = pfm_weights_open(model->language_path, &weights, err);
+    if (status == PFM_OK)
+        status = pfm_language_keep_blocks(weights, &model->language, model->parameters, err);
+    pfm_weights_close(weights);
+    return status;
+}
+
 pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUNT], bool with_loss, bool bound_visual,
                            pfm_model_graph *out, pfm_error *err)
 {
@@ -144,10 +157,13 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
         builder.aligner = &blocks.hook;
         out->language.visual = PFM_NO_VALUE; /* none in the sequence */
     }
+    builder.blocks = model->weights;
     PFM_TRY(pfm_language_build(&builder, &model->language, with_loss, &out->language, err));
     if (beside && blocks.count == 0)
         PFM_FAIL(PFM_ERROR_USAGE, "the aligner %s found no block to act before: gated.every is %d, the language model has %d",
                  model->aligner->name, model->shape.gated.every, model->language.layers);
+    if (pfm_dtype_quantises(model->weights) && model->language_path != NULL)
+        PFM_TRY(keep_blocks(model, err));
 done:
     if (status != PFM_OK)
         pfm_model_graph_free(out);
@@ -218,6 +234,18 @@ pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, 
     if (!trained_follow)
         PFM_TRY(scale_aligner(model, weights, err));
     PFM_TRY(pfm_parameters_initialise(model->parameters, seed, !trained_follow, err));
+done:
+    pfm_weights_close(weights);
+    return status;
+}
+
+pfm_status pfm_model_loading_bytes(const pfm_model *model, size_t *out, pfm_error *err)
+{
+    pfm_weights *weights = NULL;
+    pfm_status status = PFM_OK;
+    if (model->language_path != NULL)
+        PFM_TRY(pfm_weights_open(model->language_path, &weights, err));
+    *out = pfm_language_loading_bytes(weights, &model->language, model->parameters);
 done:
     pfm_weights_close(weights);
     return status;

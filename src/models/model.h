@@ -30,12 +30,14 @@ typedef struct pfm_model_options {
     bool training;                     /* gradients and moments are kept */
     unsigned frozen;                   /* parts that do not train: 1 << PFM_PART_ALIGNER, 1 << PFM_PART_PEFT */
     pfm_precision precision;
+    pfm_dtype weights; /* the block type of the language model's frozen linear layers; anything else: as the precision says */
     const pfm_hook *hook; /* the PEFT method, or NULL */
 } pfm_model_options;
 
 typedef struct pfm_model {
     pfm_context *context; /* borrowed */
     pfm_act_type act;
+    pfm_dtype weights;
     pfm_vision_layers layers;
     const pfm_aligner *aligner;
     pfm_aligner_shape shape;
@@ -97,6 +99,9 @@ pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, 
 
 /* Whether any has been built: a graph of the language model alone declares no aligner. */
 bool pfm_model_has_aligner(const pfm_model *model);
+
+/* *out = what loading takes for a moment beside the parameters, once they are declared. */
+pfm_status pfm_model_loading_bytes(const pfm_model *model, size_t *out, pfm_error *err) PFM_MUST_CHECK;
 
 /* Binds a pack's arrays and sizes to an executor of such a graph; visual_rows: visual tokens of all images. */
 pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,

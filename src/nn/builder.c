@@ -33,7 +33,8 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                  .trainable = options->trainable,
                                  .decays = true,
                                  .initial = options->initial,
-                                 .initial_scale = options->initial_scale};
+                                 .initial_scale = options->initial_scale,
+                                 .blocks = builder->blocks};
     PFM_TRY(pfm_build_parameter(builder, &declaration, weight, err));
     *bias = -1;
     if (!options->bias)
@@ -166,3 +167,5 @@ pfm_status pfm_build_add(pfm_builder *builder, pfm_value a, pfm_value b, const c
         status = declare_vector(builder, name, "", builder->graph->values[a].shape.columns, &node.operand[0], err);
     return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, y, err);
 }
+
+pfm_status pfm_build_checkpoint(pfm_builder *builder, pfm_error *err) { return pfm_graph_checkpoint(builder->graph, err); }

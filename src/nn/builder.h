@@ -35,10 +35,14 @@ typedef struct pfm_builder {
     const pfm_hook *hook;    /* the PEFT method; NULL: the bare model */
     const pfm_hook *aligner; /* NULL: visual tokens stand in the sequence */
     pfm_value token_keys;    /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
+    pfm_dtype blocks;        /* the block type that frozen linear layers are kept in; anything else: none */
 } pfm_builder;
 
 /* The id of a parameter, declared at its first use; MISMATCH where an earlier use gave it another shape. */
 pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
+
+/* To be called where each block of a model begins, and behind the last: see pfm_graph_checkpoint. */
+pfm_status pfm_build_checkpoint(pfm_builder *builder, pfm_error *err) PFM_MUST_CHECK;
 
 typedef struct pfm_linear_options {
     int64_t n, k;

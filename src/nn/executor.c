@@ -127,15 +127,13 @@ static void note(pfm_executor *executor, const pfm_op *op, bool backward, double
     }
 }
 
-void pfm_executor_forward(pfm_executor *executor)
+static void forward_node(pfm_executor *executor, size_t n)
 {
-    for (size_t n = 0; n < executor->graph->node_count; n++) {
-        const pfm_graph_node *node = &executor->graph->nodes[n];
-        pfm_op_call call = call_of(executor, node);
-        double start = pfm_process_clock();
-        node->op->forward(&call);
-        note(executor, node->op, false, start, &call);
-    }
+    const pfm_graph_node *node = &executor->graph->nodes[n];
+    pfm_op_call call = call_of(executor, node);
+    double start = pfm_process_clock();
+    node->op->forward(&call);
+    note(executor, node->op, false, start, &call);
 }
 
 static void backward_node(pfm_executor *executor, size_t n)
@@ -164,11 +162,20 @@ static void backward_node(pfm_executor *executor, size_t n)
     note(executor, node->op, true, start, &call);
 }
 
+void pfm_executor_forward(pfm_executor *executor)
+{
+    for (size_t n = 0; n < executor->graph->node_count; n++)
+        forward_node(executor, n);
+}
+
 void pfm_executor_backward(pfm_executor *executor)
 {
-    for (size_t n = executor->graph->node_count; n > 0; n--) {
-        if (executor->plan->runs_backward[n - 1])
-            backward_node(executor, n - 1);
+    for (size_t s = executor->graph->node_count; s < executor->plan->step_count; s++) {
+        const pfm_plan_step *step = &executor->plan->steps[s];
+        if (step->backward)
+            backward_node(executor, (size_t)step->node);
+        else
+            forward_node(executor, (size_t)step->node);
     }
 }
 

@@ -22,6 +22,7 @@ void pfm_graph_free(pfm_graph *graph)
         return;
     free(graph->values);
     free(graph->nodes);
+    free(graph->checkpoints);
     free(graph);
 }
 
@@ -112,6 +113,15 @@ pfm_status pfm_graph_add(pfm_graph *graph, const pfm_graph_node *node, pfm_value
     graph->nodes[graph->node_count++] = copy;
     *out = copy.out[0];
 done:
+    return status;
+}
+
+pfm_status pfm_graph_checkpoint(pfm_graph *graph, pfm_error *err)
+{
+    pfm_status status = pfm_array_reserve(&graph->checkpoints, &graph->checkpoint_capacity, graph->checkpoint_count + 1,
+                                          sizeof *graph->checkpoints, err);
+    if (status == PFM_OK)
+        graph->checkpoints[graph->checkpoint_count++] = graph->node_count;
     return status;
 }
 

@@ -31,6 +31,9 @@ typedef struct pfm_graph {
     size_t value_count, value_capacity;
     pfm_graph_node *nodes;
     size_t node_count, node_capacity;
+    size_t *checkpoints; /* numbers of nodes; what lies between two of them may be computed again in the backward */
+    size_t checkpoint_count, checkpoint_capacity;
+    bool recompute; /* do so: less memory, the same bits */
 } pfm_graph;
 
 /* capacity[d]: the most rows that dimension d will be bound to (FIXED's is not read). Parameters are borrowed. */
@@ -43,6 +46,8 @@ pfm_status pfm_graph_input(pfm_graph *graph, pfm_dim dim, int64_t rows, int64_t 
                            bool needs_gradient, pfm_value *out, pfm_error *err) PFM_MUST_CHECK;
 /* Appends an operator; *out = its first output. The node's in and operand are read, its out is filled. */
 pfm_status pfm_graph_add(pfm_graph *graph, const pfm_graph_node *node, pfm_value *out, pfm_error *err) PFM_MUST_CHECK;
+/* A block begins, or the last one has ended: with graph->recompute only what crosses this line is kept for the backward. */
+pfm_status pfm_graph_checkpoint(pfm_graph *graph, pfm_error *err) PFM_MUST_CHECK;
 /* The value stays readable until the next run. */
 void pfm_graph_keep(pfm_graph *graph, pfm_value value);
 

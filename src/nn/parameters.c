@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/quantise.h"
 #include "base/random.h"
 #include "base/try.h"
 
@@ -113,11 +114,19 @@ static void *claim(char *base, size_t *used, size_t bytes)
 static const pfm_dtype quant_formats[] = {
     [PFM_WEIGHTS_Q8_0] = PFM_DTYPE_Q8_0, [PFM_WEIGHTS_Q4_0] = PFM_DTYPE_Q4_0, [PFM_WEIGHTS_Q4_1] = PFM_DTYPE_Q4_1};
 
-bool pfm_parameters_quantises(const pfm_parameters *parameters, int id)
+bool pfm_parameters_quantises(const pfm_parameters *parameters, int id, pfm_dtype *format, bool *quantises_rows)
 {
     const pfm_parameter *item = &parameters->items[id];
-    return parameters->env.context->weights != PFM_WEIGHTS_FULL && !parameters->training && item->part == PFM_PART_BASE &&
-           (item->uses & PFM_USE_FORWARD) != 0;
+    const pfm_weight_format asked = parameters->training ? PFM_WEIGHTS_FULL : parameters->env.context->weights;
+    const bool own = pfm_dtype_quantises(item->blocks);
+    if (item->part != PFM_PART_BASE || (item->uses & (PFM_USE_FORWARD | PFM_USE_BACKWARD)) == 0 ||
+        (!own && asked == PFM_WEIGHTS_FULL))
+        return false;
+    if (!own && (item->uses & PFM_USE_FORWARD) == 0)
+        return false;
+    *format = own ? pfm_quantised_type(item->blocks, (size_t)item->k) : quant_formats[asked];
+    *quantises_rows = asked != PFM_WEIGHTS_FULL && pfm_dtype_get_info(*format)->block_values == PFM_QUANT_BLOCK;
+    return true;
 }
 
 /* Lays all parameters out from base, or only counts where base is NULL. Returns the bytes. */
@@ -138,12 +147,13 @@ static size_t lay_out(const pfm_parameters *parameters, char *base)
         }
         if ((item->uses & PFM_USE_ROWS) != 0)
             item->rows = claim(base, &used, n * k * pfm_act_size(act));
-        const pfm_dtype format = quant_formats[parameters->env.context->weights];
-        if (pfm_parameters_quantises(parameters, (int)i))
+        pfm_dtype format = PFM_DTYPE_F32;
+        bool quantises_rows = false, quantised = pfm_parameters_quantises(parameters, (int)i, &format, &quantises_rows);
+        if (quantised)
             item->quantised = claim(base, &used, kernels->quant_pack_size(format, n, k));
-        else if ((item->uses & PFM_USE_FORWARD) != 0)
+        if (!quantised && (item->uses & PFM_USE_FORWARD) != 0)
             item->packed_forward = claim(base, &used, kernels->gemm_pack_size[act](n, k));
-        if ((item->uses & PFM_USE_BACKWARD) != 0 && parameters->training)
+        if (!quantised && (item->uses & PFM_USE_BACKWARD) != 0 && parameters->training)
             item->packed_backward = claim(base, &used, kernels->gemm_pack_size[act](k, n));
         item->operand = (pfm_operand){.n = item->n,
                                       .k = item->k,
@@ -153,6 +163,7 @@ static size_t lay_out(const pfm_parameters *parameters, char *base)
                                       .packed_backward = item->packed_backward,
                                       .quantised = item->quantised,
                                       .quant_format = format,
+                                      .quantises_rows = quantises_rows,
                                       .gradient = item->gradient};
     }
     return used;
@@ -198,7 +209,11 @@ int64_t pfm_parameters_rows_at_once(const pfm_parameters *parameters, int id)
     const pfm_parameter *item = &parameters->items[id];
     int64_t columns = (int64_t)parameters->env.kernels->gemm_columns,
             rows = (PFM_ROWS_AT_ONCE + columns - 1) / columns * columns;
-    return item->packed_backward != NULL || item->n < rows ? item->n : rows;
+    pfm_dtype format;
+    bool quantises_rows;
+    const bool whole = (item->uses & PFM_USE_BACKWARD) != 0 && parameters->training &&
+                       !pfm_parameters_quantises(parameters, id, &format, &quantises_rows); /* it has a packed_backward */
+    return whole || item->n < rows ? item->n : rows;
 }
 
 void pfm_parameters_set_rows(pfm_parameters *parameters, int id, int64_t row0, int64_t rows, const float *values)
@@ -208,6 +223,15 @@ void pfm_parameters_set_rows(pfm_parameters *parameters, int id, int64_t row0, i
     if (kept != NULL && kept != values)
         memcpy(kept, values, (size_t)(rows * item->k) * sizeof *values);
     pack(parameters, item, (size_t)row0, (size_t)rows, values);
+}
+
+void pfm_parameters_set_blocks(pfm_parameters *parameters, int id, int64_t row0, int64_t rows, const void *blocks)
+{
+    const pfm_parameter *item = &parameters->items[id];
+    const pfm_dtype format = item->operand.quant_format;
+    pfm_op_quant_pack_blocks(&parameters->env, format, blocks, (size_t)rows, (size_t)item->k,
+                             (char *)item->quantised +
+                                 parameters->env.kernels->quant_pack_size(format, (size_t)row0, (size_t)item->k));
 }
 
 void pfm_parameters_set(pfm_parameters *parameters, int id, const float *values)

@@ -33,6 +33,7 @@ typedef struct pfm_parameter {
                                weight decay applies (not to biases and norms) */
     pfm_initial initial;
     double initial_scale; /* UNIFORM: the bound; NORMAL: the standard deviation, 0: the model chooses */
+    pfm_dtype blocks;     /* the block type that a frozen matrix is kept in; anything else: as the precision says */
     pfm_operand operand;
     float *values, *gradient, *moment1, *moment2; /* of a learned part: values; while it trains, the other three too */
     void *rows, *packed_forward, *packed_backward, *quantised;
@@ -40,7 +41,8 @@ typedef struct pfm_parameter {
 
 typedef struct pfm_parameters pfm_parameters;
 
-/* training: gradients and moments are kept too. Otherwise frozen matrices may be quantised, as the context says. */
+/* training: gradients and moments are kept too. Otherwise the context may ask for products of int8, and for blocks in all
+ * frozen matrices. */
 pfm_status pfm_parameters_create(pfm_context *context, pfm_act_type act, bool training, pfm_parameters **out,
                                  pfm_error *err) PFM_MUST_CHECK;
 void pfm_parameters_free(pfm_parameters *parameters);
@@ -60,8 +62,9 @@ int pfm_parameters_find(const pfm_parameters *parameters, const char *name); /* 
 int64_t pfm_parameters_trainable(const pfm_parameters *parameters);          /* how many numbers train */
 int64_t pfm_parameters_total(const pfm_parameters *parameters);
 
-/* Whether a matrix is, or once allocated will be, kept quantised for products. */
-bool pfm_parameters_quantises(const pfm_parameters *parameters, int id);
+/* Whether a matrix is, or once allocated will be, kept quantised for products: in which block type, and
+ * whether its products are of int8. */
+bool pfm_parameters_quantises(const pfm_parameters *parameters, int id, pfm_dtype *format, bool *quantises_rows);
 
 /* Bytes that allocate will take, from the declarations alone. */
 size_t pfm_parameters_bytes(const pfm_parameters *parameters);
@@ -74,6 +77,8 @@ enum { PFM_ROWS_AT_ONCE = 1024 }; /* about so many of a large matrix are read an
 int64_t pfm_parameters_rows_at_once(const pfm_parameters *parameters, int id);
 /* The same for rows row0 .. row0 + rows - 1 alone, values f32 [rows,k]: both are multiples of rows_at_once, but at its end. */
 void pfm_parameters_set_rows(pfm_parameters *parameters, int id, int64_t row0, int64_t rows, const float *values);
+/* The same from blocks of the type that it is kept in, rows one behind the other. */
+void pfm_parameters_set_blocks(pfm_parameters *parameters, int id, int64_t row0, int64_t rows, const void *blocks);
 /* Draws the initial values of every parameter that is not LOADED, or only of those among them that are of no learned part, from
  * the seed and the parameter's name. */
 pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, bool learned_too,

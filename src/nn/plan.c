@@ -5,10 +5,16 @@
 
 #include <stdlib.h>
 
-/* Time runs 0..N-1 through the forward of the nodes and N..2N-1 through their backward, last node first. */
+/* Time counts the plan's steps: first the forward of all nodes, then the backward, last node first, in which the nodes of a
+ * segment that are needed again run forward once more before its backward. A value that is computed twice has two lives, in the
+ * same place. */
+typedef struct life {
+    int64_t begin, end; /* both ends included; begin > end: none */
+} life;
+
 typedef struct lease {
     size_t bytes;
-    int64_t begin, end; /* both ends included; begin > end: never used */
+    life lives[2];
     size_t place;
     int32_t value;
     bool gradient;
@@ -22,11 +28,13 @@ typedef struct planner {
     lease *values, *gradients; /* [values] */
     int32_t *shares;           /* [values] the value whose gradient this one's gradient is, itself unless passed on */
     bool *reached;             /* [values] a gradient has been written, walking backward */
+    bool *again;               /* [values] computed a second time, in the backward */
+    bool *runs_again;          /* [nodes] */
 } planner;
 
-static int64_t backward_time(const planner *p, int64_t node) { return 2 * p->nodes - 1 - node; }
+static const life never = {1, 0};
 
-static void extend(lease *what, int64_t time)
+static void extend(life *what, int64_t time)
 {
     if (what->begin > what->end) {
         what->begin = what->end = time;
@@ -34,6 +42,22 @@ static void extend(lease *what, int64_t time)
     }
     what->begin = time < what->begin ? time : what->begin;
     what->end = time > what->end ? time : what->end;
+}
+
+static bool lives(const lease *what)
+{
+    return what->lives[0].begin <= what->lives[0].end || what->lives[1].begin <= what->lives[1].end;
+}
+
+static bool overlap(const lease *a, const lease *b)
+{
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2; j++) {
+            const life *x = &a->lives[i], *y = &b->lives[j];
+            if (x->begin <= x->end && y->begin <= y->end && x->begin <= y->end && y->begin <= x->end)
+                return true;
+        }
+    return false;
 }
 
 static size_t value_bytes(const planner *p, int32_t value)
@@ -59,7 +83,6 @@ static pfm_status reach_input(planner *p, int64_t n, int i, pfm_error *err)
     if (node->op->passes == i && !p->reached[value]) {
         p->shares[value] = node->out[0];
         p->reached[value] = true;
-        extend(&p->gradients[gradient_owner(p, value)], backward_time(p, n));
         return PFM_OK;
     }
     bool adds = p->reached[value];
@@ -68,7 +91,6 @@ static pfm_status reach_input(planner *p, int64_t n, int i, pfm_error *err)
                              node->op->name, i);
     p->plan->gradient_adds[n * PFM_OP_MAX_INPUTS + i] = adds;
     p->reached[value] = true;
-    extend(&p->gradients[gradient_owner(p, value)], backward_time(p, n));
     return PFM_OK;
 }
 
@@ -90,10 +112,10 @@ static bool wants_input_gradient(const planner *p, const pfm_graph_node *node)
     return false;
 }
 
-static pfm_status plan_backward(planner *p, int32_t seed, pfm_error *err)
+/* Which nodes run backward, and how each gradient comes about. */
+static pfm_status reach(planner *p, int32_t seed, pfm_error *err)
 {
     p->reached[seed] = true;
-    extend(&p->gradients[seed], p->nodes); /* from the start of the backward */
     for (int64_t n = p->nodes - 1; n >= 0; n--) {
         const pfm_graph_node *node = &p->graph->nodes[n];
         if (!p->reached[node->out[0]] || !p->graph->values[node->out[0]].needs_gradient)
@@ -101,17 +123,6 @@ static pfm_status plan_backward(planner *p, int32_t seed, pfm_error *err)
         if (!trains_operand(p, node) && !wants_input_gradient(p, node))
             continue;
         p->plan->runs_backward[n] = true;
-        int64_t time = backward_time(p, n);
-        extend(&p->gradients[gradient_owner(p, node->out[0])], time);
-        unsigned reads = node->op->backward_inputs | (trains_operand(p, node) ? node->op->operand_inputs : 0u);
-        for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
-            if (node->in[i] != PFM_NO_VALUE && (reads & 1u << i) != 0)
-                extend(&p->values[node->in[i]], time);
-        }
-        for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++) {
-            if (node->out[i] != PFM_NO_VALUE && (node->op->backward_outputs & 1u << i) != 0)
-                extend(&p->values[node->out[i]], time);
-        }
         for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
             pfm_status status = reach_input(p, n, i, err);
             if (status != PFM_OK)
@@ -121,22 +132,153 @@ static pfm_status plan_backward(planner *p, int32_t seed, pfm_error *err)
     return PFM_OK;
 }
 
-static void plan_forward(planner *p)
+/* The values that the backward of a node reads; returns how many. */
+static int backward_reads(const planner *p, int64_t n, int32_t out[PFM_OP_MAX_INPUTS + PFM_OP_MAX_OUTPUTS])
+{
+    int count = 0;
+    const pfm_graph_node *node = &p->graph->nodes[n];
+    unsigned reads = node->op->backward_inputs | (trains_operand(p, node) ? node->op->operand_inputs : 0u);
+    for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
+        if (node->in[i] != PFM_NO_VALUE && (reads & 1u << i) != 0)
+            out[count++] = node->in[i];
+    }
+    for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++) {
+        if (node->out[i] != PFM_NO_VALUE && (node->op->backward_outputs & 1u << i) != 0)
+            out[count++] = node->out[i];
+    }
+    return count;
+}
+
+/* Marks as computed again what is made inside of the segment and read nowhere else; takes back what is. */
+static void find_inner(planner *p, int64_t begin, int64_t end)
 {
     for (int64_t n = 0; n < p->nodes; n++) {
         const pfm_graph_node *node = &p->graph->nodes[n];
+        for (int i = 0; n >= begin && n < end && i < PFM_OP_MAX_OUTPUTS; i++) {
+            if (node->out[i] != PFM_NO_VALUE)
+                p->again[node->out[i]] = !p->graph->values[node->out[i]].keep;
+        }
+        for (int i = 0; n >= end && i < PFM_OP_MAX_INPUTS; i++) {
+            const int32_t producer = node->in[i] != PFM_NO_VALUE ? p->graph->values[node->in[i]].producer : -1;
+            if (producer >= begin && producer < end)
+                p->again[node->in[i]] = false;
+        }
+    }
+}
+
+static void need(planner *p, int32_t value)
+{
+    if (p->again[value])
+        p->runs_again[p->graph->values[value].producer] = true;
+}
+
+/* Which nodes of a segment must run again before its backward, and so which of its values have a second life. */
+static void choose_again(planner *p, int64_t begin, int64_t end)
+{
+    int32_t reads[PFM_OP_MAX_INPUTS + PFM_OP_MAX_OUTPUTS];
+    find_inner(p, begin, end);
+    for (int64_t n = begin; n < end; n++) {
+        for (int i = p->plan->runs_backward[n] ? backward_reads(p, n, reads) : 0; i > 0; i--)
+            need(p, reads[i - 1]);
+    }
+    for (int64_t n = end - 1; n >= begin; n--) {
+        const pfm_graph_node *node = &p->graph->nodes[n];
         for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
-            if (node->in[i] != PFM_NO_VALUE)
-                extend(&p->values[node->in[i]], n);
+            if (p->runs_again[n] && node->in[i] != PFM_NO_VALUE)
+                need(p, node->in[i]);
         }
         for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++) {
             if (node->out[i] != PFM_NO_VALUE)
-                extend(&p->values[node->out[i]], n);
+                p->again[node->out[i]] = p->again[node->out[i]] && p->runs_again[n];
         }
     }
-    for (size_t v = 0; v < p->graph->value_count; v++) {
+}
+
+static void add_step(planner *p, int64_t node, bool backward)
+{
+    p->plan->steps[p->plan->step_count++] = (pfm_plan_step){.node = (int32_t)node, .backward = backward};
+}
+
+static void add_backward(planner *p, int64_t begin, int64_t end)
+{
+    for (int64_t n = end - 1; n >= begin; n--) {
+        if (p->plan->runs_backward[n])
+            add_step(p, n, true);
+    }
+}
+
+/* Segments lie between the graph's checkpoints; what lies before the first and behind the last is computed once. */
+static void schedule(planner *p)
+{
+    const pfm_graph *graph = p->graph;
+    const size_t segments = graph->recompute && graph->checkpoint_count > 1 ? graph->checkpoint_count - 1 : 0;
+    for (int64_t n = 0; n < p->nodes; n++)
+        add_step(p, n, false);
+    int64_t end = p->nodes;
+    for (size_t s = segments; s > 0; s--) {
+        const int64_t begin = (int64_t)graph->checkpoints[s - 1], next = (int64_t)graph->checkpoints[s];
+        add_backward(p, next, end);
+        choose_again(p, begin, next);
+        for (int64_t n = begin; n < next; n++) {
+            if (p->runs_again[n])
+                add_step(p, n, false);
+        }
+        add_backward(p, begin, next);
+        end = begin;
+    }
+    add_backward(p, 0, end);
+}
+
+/* A value is alive at a step that reads or writes it, and between. */
+static void use_value(planner *p, int32_t value, int64_t time)
+{
+    extend(&p->values[value].lives[p->again[value] && time >= p->nodes], time);
+}
+
+static void use_gradient(planner *p, int32_t value, int64_t time)
+{
+    extend(&p->gradients[gradient_owner(p, value)].lives[0], time);
+}
+
+static void use_backward(planner *p, int64_t n, int64_t time)
+{
+    int32_t reads[PFM_OP_MAX_INPUTS + PFM_OP_MAX_OUTPUTS];
+    const pfm_graph_node *node = &p->graph->nodes[n];
+    for (int i = backward_reads(p, n, reads); i > 0; i--)
+        use_value(p, reads[i - 1], time);
+    use_gradient(p, node->out[0], time);
+    for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
+        if (node->in[i] != PFM_NO_VALUE && p->graph->values[node->in[i]].needs_gradient)
+            use_gradient(p, node->in[i], time);
+    }
+}
+
+static void find_lives(planner *p, int32_t seed)
+{
+    const int64_t last = (int64_t)p->plan->step_count;
+    for (int64_t time = 0; time < last; time++) {
+        const pfm_plan_step *step = &p->plan->steps[time];
+        const pfm_graph_node *node = &p->graph->nodes[step->node];
+        if (step->backward) {
+            use_backward(p, step->node, time);
+            continue;
+        }
+        for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
+            if (node->in[i] != PFM_NO_VALUE)
+                use_value(p, node->in[i], time);
+        }
+        for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++) {
+            if (node->out[i] != PFM_NO_VALUE)
+                use_value(p, node->out[i], time);
+        }
+    }
+    if (seed != PFM_NO_VALUE)
+        use_gradient(p, seed, p->nodes); /* from the start of the backward */
+    for (int32_t v = 0; v < (int32_t)p->graph->value_count; v++) {
         if (p->graph->values[v].keep)
-            extend(&p->values[v], 2 * p->nodes);
+            use_value(p, v, last);
+        if (p->reached[v] && p->graph->values[v].producer < 0) /* gradients of inputs are read from outside */
+            use_gradient(p, v, last);
     }
 }
 
@@ -161,7 +303,7 @@ static void place_lease(lease **leases, size_t count, lease *what, lease **overl
 {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
-        if (leases[i]->begin <= what->end && what->begin <= leases[i]->end)
+        if (overlap(leases[i], what))
             overlapping[found++] = leases[i];
     }
     qsort(overlapping, found, sizeof *overlapping, by_place);
@@ -183,9 +325,9 @@ static pfm_status place_all(planner *p, pfm_error *err)
     PFM_TRY(pfm_allocate(2 * values, sizeof *order, &order, err));
     PFM_TRY(pfm_allocate(2 * values, sizeof *overlapping, &overlapping, err));
     for (size_t v = 0; v < values; v++) {
-        if (p->graph->values[v].producer >= 0 && p->values[v].begin <= p->values[v].end)
+        if (p->graph->values[v].producer >= 0 && lives(&p->values[v]))
             order[count++] = &p->values[v];
-        if (p->gradients[v].begin <= p->gradients[v].end)
+        if (lives(&p->gradients[v]))
             order[count++] = &p->gradients[v];
     }
     qsort(order, count, sizeof *order, larger_first);
@@ -195,10 +337,9 @@ static pfm_status place_all(planner *p, pfm_error *err)
             p->plan->bytes = order[i]->place + order[i]->bytes;
     }
     for (size_t v = 0; v < values; v++) {
-        bool placed = p->graph->values[v].producer >= 0 && p->values[v].begin <= p->values[v].end;
+        bool placed = p->graph->values[v].producer >= 0 && lives(&p->values[v]);
         p->plan->value_place[v] = placed ? p->values[v].place : PFM_NO_PLACE;
-        p->plan->gradient_place[v] =
-            p->reached != NULL && p->reached[v] ? p->gradients[gradient_owner(p, (int32_t)v)].place : PFM_NO_PLACE;
+        p->plan->gradient_place[v] = p->reached[v] ? p->gradients[gradient_owner(p, (int32_t)v)].place : PFM_NO_PLACE;
     }
 done:
     free(order);
@@ -222,10 +363,13 @@ static void plan_scratch(planner *p)
                 continue;
             const pfm_parameter *parameter = pfm_parameters_get(p->graph->parameters, node->operand[i]);
             /* only whether these are there matters here, not where */
-            const bool quantised = pfm_parameters_quantises(p->graph->parameters, node->operand[i]);
+            pfm_dtype format;
+            bool quantises_rows = false;
+            const bool quantised = pfm_parameters_quantises(p->graph->parameters, node->operand[i], &format, &quantises_rows);
             call.operand[i] = (pfm_operand){.n = parameter->n,
                                             .k = parameter->k,
                                             .quantised = quantised ? (void *)8 : NULL,
+                                            .quantises_rows = quantises_rows,
                                             .gradient = parameter->trainable ? (float *)8 : NULL};
         }
         for (int backward = 0; backward <= p->plan->runs_backward[n]; backward++) {
@@ -244,6 +388,7 @@ void pfm_plan_free(pfm_plan *plan)
     free(plan->gradient_place);
     free(plan->gradient_adds);
     free(plan->runs_backward);
+    free(plan->steps);
     free(plan);
 }
 
@@ -262,18 +407,19 @@ pfm_status pfm_plan_create(const pfm_graph *graph, const pfm_op_environment *env
     PFM_TRY(pfm_allocate(values, sizeof *p.gradients, &p.gradients, err));
     PFM_TRY(pfm_allocate(values, sizeof *p.shares, &p.shares, err));
     PFM_TRY(pfm_allocate(values, sizeof *p.reached, &p.reached, err));
+    PFM_TRY(pfm_allocate(values, sizeof *p.again, &p.again, err));
+    PFM_TRY(pfm_allocate(nodes, sizeof *p.runs_again, &p.runs_again, err));
+    PFM_TRY(pfm_allocate(3 * nodes, sizeof *p.plan->steps, &p.plan->steps, err));
     for (size_t v = 0; v < values; v++) {
-        p.values[v] = (lease){.bytes = value_bytes(&p, (int32_t)v), .begin = 1, .value = (int32_t)v};
-        p.gradients[v] = (lease){.bytes = p.values[v].bytes, .begin = 1, .value = (int32_t)v, .gradient = true};
+        p.values[v] = (lease){.bytes = value_bytes(&p, (int32_t)v), .lives = {never, never}, .value = (int32_t)v};
+        p.gradients[v] = p.values[v];
+        p.gradients[v].gradient = true;
         p.shares[v] = (int32_t)v;
     }
-    plan_forward(&p);
     if (seed != PFM_NO_VALUE)
-        PFM_TRY(plan_backward(&p, seed, err));
-    for (size_t v = 0; v < values; v++) { /* gradients of inputs are read from outside */
-        if (p.reached[v] && graph->values[v].producer < 0)
-            extend(&p.gradients[gradient_owner(&p, (int32_t)v)], 2 * p.nodes);
-    }
+        PFM_TRY(reach(&p, seed, err));
+    schedule(&p);
+    find_lives(&p, seed);
     PFM_TRY(place_all(&p, err));
     plan_scratch(&p);
     *out = p.plan;
@@ -284,5 +430,7 @@ done:
     free(p.gradients);
     free(p.shares);
     free(p.reached);
+    free(p.again);
+    free(p.runs_again);
     return status;
 }

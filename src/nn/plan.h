@@ -6,7 +6,14 @@
 
 #define PFM_NO_PLACE SIZE_MAX
 
+typedef struct pfm_plan_step {
+    int32_t node;
+    bool backward;
+} pfm_plan_step;
+
 typedef struct pfm_plan {
+    pfm_plan_step *steps; /* the forward of every node in turn, then the backward, which may run nodes forward again */
+    size_t step_count;
     size_t bytes;           /* of the arena: values and gradients */
     size_t scratch;         /* of the largest operator call */
     size_t *value_place;    /* [values] offset into the arena; PFM_NO_PLACE: bound from outside, or never needed */

@@ -1,6 +1,6 @@
 /* y = alpha x W^T + bias + addend.
  * in[0] x act [R,K]; in[1] addend [R,N] of y's storage, optional; operand[0] W [N,K]; operand[1] bias [N], optional;
- * out[0] y [R,N], f32 or act by attributes.output.
+ * out[0] y [R,N], f32 or act by attributes.output. W may be quantised: then it is dequantised a tile at a time, both ways.
  * dx = alpha dy W; dW += alpha dy^T x; dbias += column sums of dy; the addend's gradient is dy itself (passes). */
 #include "ops/op.h"
 
@@ -23,6 +23,11 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
     return status;
 }
 
+static pfm_quant_panels panels_of(const pfm_operand *w)
+{
+    return (pfm_quant_panels){.format = w->quant_format, .packed = w->quantised, .n = (size_t)w->n, .k = (size_t)w->k};
+}
+
 static void forward(const pfm_op_call *call)
 {
     const pfm_tensor *x = &call->in[0], *y = &call->out[0];
@@ -41,10 +46,13 @@ static void forward(const pfm_op_call *call)
                      .c_type = y->storage == PFM_STORAGE_F32 ? PFM_ACT_F32 : call->env->act};
     if (call->operand[0].quantised == NULL) {
         pfm_op_gemm(call->env, &gemm, call->scratch);
-        return;
+    } else if (call->operand[0].quantises_rows) {
+        gemm.b = call->operand[0].quantised;
+        pfm_op_quant_gemm(call->env, call->operand[0].quant_format, &gemm, call->scratch);
+    } else {
+        const pfm_quant_panels weight = panels_of(&call->operand[0]);
+        pfm_op_unpack_gemm(call->env, &weight, false, &gemm, call->scratch);
     }
-    gemm.b = call->operand[0].quantised;
-    pfm_op_quant_gemm(call->env, call->operand[0].quant_format, &gemm, call->scratch);
 }
 
 /* Pieces of the scratch, in this order: tiles; dy as act where it is stored in f32; for the weight's gradient dy^T and packed
@@ -59,7 +67,8 @@ static layout lay_out(const pfm_op_call *call)
     pfm_act_type act = call->env->act;
     size_t rows = (size_t)call->in[0].rows, n = (size_t)call->operand[0].n, k = (size_t)call->operand[0].k,
            size = pfm_act_size(act);
-    layout at = {.dy = pfm_op_gemm_scratch(call->env)};
+    layout at = {.dy = call->operand[0].quantised != NULL ? pfm_op_unpack_gemm_scratch(call->env, n)
+                                                          : pfm_op_gemm_scratch(call->env)};
     bool convert = call->attributes.output == PFM_STORAGE_F32 && act != PFM_ACT_F32;
     at.transposed = at.dy + (convert ? pfm_op_align(rows * n * size) : 0);
     bool trains = call->operand[0].gradient != NULL;
@@ -72,8 +81,10 @@ static size_t scratch(const pfm_op_call *call, bool backward)
 {
     if (backward)
         return lay_out(call).end;
-    return call->operand[0].quantised == NULL ? pfm_op_gemm_scratch(call->env)
-                                              : pfm_op_quant_gemm_scratch((size_t)call->in[0].rows, (size_t)call->operand[0].k);
+    const pfm_operand *w = &call->operand[0];
+    return w->quantised == NULL ? pfm_op_gemm_scratch(call->env)
+           : w->quantises_rows  ? pfm_op_quant_gemm_scratch((size_t)call->in[0].rows, (size_t)w->k)
+                                : pfm_op_unpack_gemm_scratch(call->env, (size_t)w->k);
 }
 
 static void convert_rows(const pfm_op_call *call, int64_t begin, int64_t end)
@@ -164,7 +175,12 @@ static void backward(const pfm_op_call *call)
                          .c = call->din[0].data,
                          .ldc = (size_t)w->k,
                          .c_type = call->env->act};
-        pfm_op_gemm(call->env, &gemm, call->scratch);
+        if (w->quantised != NULL) {
+            const pfm_quant_panels weight = panels_of(w);
+            pfm_op_unpack_gemm(call->env, &weight, true, &gemm, call->scratch);
+        } else {
+            pfm_op_gemm(call->env, &gemm, call->scratch);
+        }
     }
     if (w->gradient != NULL)
         weight_gradient(call, dy);

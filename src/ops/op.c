@@ -45,12 +45,11 @@ void pfm_op_for_rows(const pfm_op_call *call, int64_t rows, pfm_op_rows_body bod
     pfm_threads_run(call->env->context->threads, (int)((rows + ROWS_PER_ITEM - 1) / ROWS_PER_ITEM), run_rows, &job);
 }
 
-/* A product over its grid; with a format, both operands are quantised. */
+/* A product over its grid. */
 typedef struct gemm_job {
     const pfm_op_environment *env;
     const pfm_gemm *gemm;
     char *scratch;
-    const pfm_dtype *format;
     size_t row_tiles;
 } gemm_job;
 
@@ -65,22 +64,17 @@ static void run_tile(void *user, int item, int thread)
     const size_t row = (size_t)item % job->row_tiles * kernels->gemm_rows, row_end = smaller(row + kernels->gemm_rows, gemm->m);
     const size_t column = (size_t)item / job->row_tiles * kernels->gemm_columns,
                  column_end = smaller(column + kernels->gemm_columns, gemm->n);
-    if (job->format != NULL)
-        kernels->quant_tile(*job->format, gemm, row, row_end, column, column_end);
-    else
-        kernels->gemm_tile[job->env->act](gemm, row, row_end, column, column_end,
-                                          job->scratch + (size_t)thread * pfm_op_align(kernels->gemm_scratch));
+    kernels->gemm_tile[job->env->act](gemm, row, row_end, column, column_end,
+                                      job->scratch + (size_t)thread * pfm_op_align(kernels->gemm_scratch));
 }
 
-static void run_grid(const pfm_op_environment *env, const pfm_gemm *gemm, void *scratch, const pfm_dtype *format)
+void pfm_op_gemm(const pfm_op_environment *env, const pfm_gemm *gemm, void *scratch)
 {
     const pfm_kernels *kernels = env->kernels;
-    gemm_job job = {env, gemm, scratch, format, (gemm->m + kernels->gemm_rows - 1) / kernels->gemm_rows};
+    gemm_job job = {env, gemm, scratch, (gemm->m + kernels->gemm_rows - 1) / kernels->gemm_rows};
     size_t column_tiles = (gemm->n + kernels->gemm_columns - 1) / kernels->gemm_columns;
     pfm_threads_run(env->context->threads, (int)(job.row_tiles * column_tiles), run_tile, &job);
 }
-
-void pfm_op_gemm(const pfm_op_environment *env, const pfm_gemm *gemm, void *scratch) { run_grid(env, gemm, scratch, NULL); }
 
 size_t pfm_op_gemm_scratch(const pfm_op_environment *env)
 {
@@ -110,58 +104,4 @@ void pfm_op_pack(const pfm_op_environment *env, const void *source, pfm_act_type
     pack_job job = {env, source, type, p_stride, j_stride, n, k, packed};
     size_t columns = env->kernels->gemm_columns;
     pfm_threads_run(env->context->threads, (int)((n + columns - 1) / columns), run_pack, &job);
-}
-
-typedef struct quant_rows_job {
-    const pfm_op_environment *env;
-    const pfm_gemm *gemm; /* a is act */
-    char *rows;
-    size_t row_bytes;
-} quant_rows_job;
-
-static void quantise_rows(void *user, int item, int thread)
-{
-    (void)thread;
-    const quant_rows_job *job = user;
-    const pfm_gemm *gemm = job->gemm;
-    const size_t begin = (size_t)item * ROWS_PER_ITEM, end = smaller(begin + ROWS_PER_ITEM, gemm->m);
-    for (size_t row = begin; row < end; row++)
-        job->env->kernels->quant_row[job->env->act]((const char *)gemm->a + row * gemm->lda * pfm_act_size(job->env->act),
-                                                    gemm->k, job->rows + row * job->row_bytes);
-}
-
-size_t pfm_op_quant_gemm_scratch(size_t m, size_t k) { return pfm_op_align(m * pfm_quant_row_bytes(k)); }
-
-void pfm_op_quant_gemm(const pfm_op_environment *env, pfm_dtype format, const pfm_gemm *gemm, void *scratch)
-{
-    quant_rows_job job = {env, gemm, scratch, pfm_quant_row_bytes(gemm->k)};
-    pfm_threads_run(env->context->threads, (int)((gemm->m + ROWS_PER_ITEM - 1) / ROWS_PER_ITEM), quantise_rows, &job);
-    pfm_gemm quantised = *gemm;
-    quantised.a = scratch;
-    quantised.lda = job.row_bytes;
-    run_grid(env, &quantised, NULL, &format);
-}
-
-typedef struct quant_pack_job {
-    const pfm_op_environment *env;
-    pfm_dtype format;
-    const float *weight;
-    size_t n, k;
-    void *packed;
-} quant_pack_job;
-
-static void run_quant_pack(void *user, int item, int thread)
-{
-    (void)thread;
-    const quant_pack_job *job = user;
-    const size_t columns = job->env->kernels->gemm_columns, begin = (size_t)item * columns;
-    job->env->kernels->quant_pack(job->format, job->weight, job->n, job->k, begin, smaller(begin + columns, job->n),
-                                  job->packed);
-}
-
-void pfm_op_quant_pack(const pfm_op_environment *env, pfm_dtype format, const float *weight, size_t n, size_t k, void *packed)
-{
-    quant_pack_job job = {env, format, weight, n, k, packed};
-    const size_t columns = env->kernels->gemm_columns;
-    pfm_threads_run(env->context->threads, (int)((n + columns - 1) / columns), run_quant_pack, &job);
 }

@@ -44,9 +44,10 @@ typedef struct pfm_operand {
     const void *rows;            /* act [n,k] row-major, or NULL: for embeddings */
     const void *packed_forward;  /* for x W^T: gemm_pack of [k, n] */
     const void *packed_backward; /* for dy W: gemm_pack of [n, k] */
-    const void *quantised;       /* in place of packed_forward: quant_pack in this format */
+    const void *quantised;       /* in place of both: quant_pack in this format */
     pfm_dtype quant_format;
-    float *gradient; /* f32 [n,k], added to; NULL: frozen */
+    bool quantises_rows; /* what is multiplied with it becomes int8 (forward only) */
+    float *gradient;     /* f32 [n,k], added to; NULL: frozen */
 } pfm_operand;
 
 /* Keys and values of tokens already seen: for each layer act [capacity, columns] for keys, then the same for values. */
@@ -165,16 +166,23 @@ void pfm_op_for_rows(const pfm_op_call *call, int64_t rows, pfm_op_rows_body bod
 /* Runs one product over its grid, spread over the threads. scratch: pfm_op_gemm_scratch(env) bytes. */
 void pfm_op_gemm(const pfm_op_environment *env, const pfm_gemm *gemm, void *scratch);
 size_t pfm_op_gemm_scratch(const pfm_op_environment *env);
-/* The same with an operand of pfm_op_quant_pack: gemm's a is act [m,k], its b the packed operand. scratch:
- * pfm_op_quant_gemm_scratch(m, k) bytes. */
+/* The same with a quantised operand, with rows of int8 (quant_tile): gemm's a is act [m,k], its b comes from pfm_op_quant_pack.
+ * scratch: pfm_op_quant_gemm_scratch(m, k) bytes. */
 void pfm_op_quant_gemm(const pfm_op_environment *env, pfm_dtype format, const pfm_gemm *gemm, void *scratch);
 size_t pfm_op_quant_gemm_scratch(size_t m, size_t k);
+/* The same with a quantised weight dequantised tile by tile: x W^T, or transposed dy W. gemm's b is not read. The result has
+ * the bits of pfm_op_gemm with the dequantised weight. scratch: pfm_op_unpack_gemm_scratch(env, k of the product) bytes. */
+void pfm_op_unpack_gemm(const pfm_op_environment *env, const pfm_quant_panels *weight, bool transposed, const pfm_gemm *gemm,
+                        void *scratch);
+size_t pfm_op_unpack_gemm_scratch(const pfm_op_environment *env, size_t k);
 /* Packs a [k, n] right operand in parallel; see gemm_pack. */
 void pfm_op_pack(const pfm_op_environment *env, const void *source, pfm_act_type type, size_t p_stride, size_t j_stride,
                  size_t n, size_t k, void *packed);
 
-/* Quantises and packs a weight f32 [n,k] in parallel; see quant_pack. */
+/* Quantises and packs a weight f32 [n,k] in parallel, and packs one that is in blocks already, rows of whole blocks. */
 void pfm_op_quant_pack(const pfm_op_environment *env, pfm_dtype format, const float *weight, size_t n, size_t k, void *packed);
+void pfm_op_quant_pack_blocks(const pfm_op_environment *env, pfm_dtype format, const void *blocks, size_t n, size_t k,
+                              void *packed);
 
 /* The pointer to a row. */
 static inline void *pfm_tensor_row(const pfm_tensor *tensor, int64_t row, pfm_act_type act)

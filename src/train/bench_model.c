@@ -1,5 +1,5 @@
-/* pefomed bench step, growth, decode: the whole small model at work on random weights and tokens, so that nothing has to be
- * fetched. */
+/* pefomed bench step, growth, base, decode: the whole small model, or layers of a large one, at work on random weights and
+ * tokens, so that nothing has to be fetched. */
 #include "kernels/bench.h"
 
 #include "base/process.h"
@@ -19,9 +19,25 @@ enum { PIXELS_A_TOKEN = 64, SHARED_TEXT = 24, OWN_TEXT = 14, ANSWER = 3, STEPS =
 typedef struct bench_work {
     int images, questions; /* questions about each image */
     int image_size;        /* pixels a side; a visual token stands for PIXELS_A_TOKEN x PIXELS_A_TOKEN of them */
+    int more_text;         /* tokens beside OWN_TEXT */
+    int layers;            /* of the shape of LLaMA-2-7B; 0: the small model */
+    pfm_dtype weights;     /* of the frozen layers: a block type, or the precision */
+    bool recompute;
 } bench_work;
 
 static const bench_work slake_step = {.images = 4, .questions = 4, .image_size = 448};
+
+/* LLaMA-2-7B (Touvron et al. 2023). */
+static const pfm_language_config large_model = {.family = &pfm_language_llama,
+                                                .vocabulary = 32000,
+                                                .hidden = 4096,
+                                                .intermediate = 11008,
+                                                .context = 4096,
+                                                .heads = 32,
+                                                .kv_heads = 32,
+                                                .head_dim = 128,
+                                                .epsilon = 1e-5,
+                                                .rope_theta = 10000};
 
 typedef struct bench_model {
     pfm_context *context; /* borrowed */
@@ -51,6 +67,10 @@ static pfm_status create_model(bench_model *b, bool training, pfm_error *err)
         .method = "lora", .rank = 64, .alpha = 128, .dropout = 0.05, .targets = targets, .target_count = 2};
     PFM_TRY(pfm_peft_create(&peft, &b->peft, err));
     PFM_TRY(pfm_language_known("smollm2-135m-instruct", &config, err));
+    if (b->work.layers > 0) {
+        config = large_model;
+        config.layers = b->work.layers;
+    }
     pfm_model_options options = {.vision = "efficientnet-lite0",
                                  .image_size = b->work.image_size,
                                  .aligner = "concat-linear",
@@ -60,6 +80,7 @@ static pfm_status create_model(bench_model *b, bool training, pfm_error *err)
                                  .instruction = "{question}",
                                  .training = training,
                                  .precision = b->context->precision,
+                                 .weights = b->work.weights,
                                  .hook = pfm_peft_hook(b->peft)};
     PFM_TRY(pfm_model_create(b->context, &options, &b->model, err));
     PFM_TRY(pfm_language_rope_table(&b->model->language, b->model->language.context, &b->model->rope, err));
@@ -67,17 +88,20 @@ done:
     return status;
 }
 
+/* A large matrix repeats its first rows. */
 static pfm_status fill_parameters(bench_model *b, pfm_error *err)
 {
-    pfm_status status = pfm_parameters_allocate(b->model->parameters, err);
-    for (int i = 0; status == PFM_OK && i < pfm_parameters_count(b->model->parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(b->model->parameters, i);
+    pfm_parameters *parameters = b->model->parameters;
+    pfm_status status = pfm_parameters_allocate(parameters, err);
+    for (int i = 0; status == PFM_OK && i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        const int64_t once = pfm_parameters_rows_at_once(parameters, i);
         float *values = NULL;
-        status = pfm_bench_numbers(PFM_ACT_F32, (size_t)(p->n * p->k), &values, err);
-        for (int64_t j = 0; status == PFM_OK && j < p->n * p->k; j++)
+        status = pfm_bench_numbers(PFM_ACT_F32, (size_t)(once * p->k), &values, err);
+        for (int64_t j = 0; status == PFM_OK && j < once * p->k; j++)
             values[j] = p->k == 1 ? 1 : 0.03f * values[j];
-        if (status == PFM_OK)
-            pfm_parameters_set(b->model->parameters, i, values);
+        for (int64_t row = 0; status == PFM_OK && row < p->n; row += once)
+            pfm_parameters_set_rows(parameters, i, row, p->n - row < once ? p->n - row : once, values);
         free(values);
     }
     return status;
@@ -88,7 +112,8 @@ static pfm_status make_rows(bench_model *b, bool training, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     int32_t visual = (int32_t)b->model->visual_tokens, questions = b->work.questions, rows = b->work.images * questions;
-    size_t prompt = (size_t)visual + SHARED_TEXT + OWN_TEXT, length = prompt + (training ? ANSWER : 0);
+    size_t prompt = (size_t)visual + SHARED_TEXT + OWN_TEXT + (size_t)b->work.more_text,
+           length = prompt + (training ? ANSWER : 0);
     PFM_TRY(pfm_allocate((size_t)rows * length, sizeof *b->ids, &b->ids, err));
     PFM_TRY(pfm_allocate((size_t)rows, sizeof *b->rows, &b->rows, err));
     for (int32_t r = 0; r < rows; r++) {
@@ -116,6 +141,7 @@ static pfm_status prepare(bench_model *b, bool training, pfm_error *err)
     int64_t capacity[PFM_DIM_COUNT] = {
         [PFM_DIM_TOKENS] = (int64_t)b->pack.tokens, [PFM_DIM_ANSWERS] = (int64_t)b->pack.answers, [PFM_DIM_VISUAL] = visual};
     PFM_TRY(pfm_model_build(b->model, capacity, training, false, &b->graph, err));
+    b->graph.graph->recompute = b->work.recompute;
     PFM_TRY(fill_parameters(b, err));
     pfm_op_environment env = {.context = b->context,
                               .kernels = b->context->kernels,
@@ -203,15 +229,17 @@ static pfm_status measure_step(pfm_bench *bench, bench_model *b, const char *nam
     double flops = 0, begun;
     PFM_TRY(pfm_recipe_parse(text, sizeof text - 1, "bench", NULL, 0, &recipe, err));
     PFM_TRY(prepare(b, true, err));
-    run_step(b, recipe, 0);
+    const int steps = b->work.layers > 4 ? 1 : STEPS; /* a step of the whole large model takes a minute */
+    if (steps > 1)
+        run_step(b, recipe, 0);
     pfm_executor_profile_reset(b->executor);
     begun = pfm_process_clock();
-    for (int s = 1; s <= STEPS; s++)
+    for (int s = 1; s <= steps; s++)
         run_step(b, recipe, s);
-    double seconds = (pfm_process_clock() - begun) / STEPS;
+    double seconds = (pfm_process_clock() - begun) / steps;
     const pfm_profile *profile = pfm_executor_profile(b->executor, &count);
     for (size_t i = 0; i < count; i++)
-        flops += profile[i].operations / STEPS;
+        flops += profile[i].operations / steps;
     (void)snprintf(shape, sizeof shape, "%d rows, %zu tokens", b->work.images * b->work.questions, b->pack.tokens);
     pfm_bench_row whole = {.name = name,
                            .shape = shape,
@@ -221,7 +249,7 @@ static pfm_status measure_step(pfm_bench *bench, bench_model *b, const char *nam
                            .seconds = seconds};
     PFM_TRY(pfm_bench_add(bench, &whole, err));
     if (options->profile)
-        PFM_TRY(add_profile(bench, b, "", STEPS, err));
+        PFM_TRY(add_profile(bench, b, "", steps, err));
     if (options->trace != NULL)
         PFM_TRY(write_trace(b, recipe, options->trace, err));
 done:
@@ -284,6 +312,33 @@ pfm_status pfm_bench_growth(const pfm_context *context, const pfm_bench_options 
         status = measure_named(&bench, context, &works[i], err);
     for (int threads = 1; status == PFM_OK && threads < pfm_context_threads(context); threads *= 2)
         status = measure_threads(&bench, threads, err);
+    return pfm_bench_end(&bench, status, json_out, err);
+}
+
+/* A LoRA step on layers of the shape of LLaMA-2-7B, 1,280 tokens: in the precision, and on a base in blocks. */
+pfm_status pfm_bench_base(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
+{
+    static const struct {
+        const char *name;
+        pfm_dtype weights;
+        bool recompute;
+    } cases[] = {{"in the precision", PFM_DTYPE_BF16, false}, {"base in q8_0", PFM_DTYPE_Q8_0, false},
+                 {"base in q4_0", PFM_DTYPE_Q4_0, false},     {"base in q4_k", PFM_DTYPE_Q4_K, false},
+                 {"base in nf4", PFM_DTYPE_NF4, false},       {"q4_0, blocks again", PFM_DTYPE_Q4_0, true}};
+    pfm_bench bench;
+    pfm_status status = pfm_bench_begin(context, "base", &bench, err);
+    for (size_t i = 0; status == PFM_OK && i < sizeof cases / sizeof *cases; i++) {
+        if (options->only != NULL && strstr(cases[i].name, options->only) == NULL)
+            continue;
+        const bench_work work = {.images = 4,
+                                 .questions = 2,
+                                 .image_size = 1024,
+                                 .more_text = 4,
+                                 .layers = options->layers > 0 ? options->layers : 1,
+                                 .weights = cases[i].weights,
+                                 .recompute = cases[i].recompute};
+        status = measure_work(&bench, context, &work, cases[i].name, options, err);
+    }
     return pfm_bench_end(&bench, status, json_out, err);
 }
 

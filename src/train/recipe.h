@@ -30,6 +30,7 @@ typedef struct pfm_recipe {
         char *
             *layers; /* the encoder's hidden states that make the features, whole numbers as text or "output", [layer_count] */
         size_t layer_count;
+        char *weights;         /* of the language model's frozen linear layers: "bf16" (the precision) or a block type */
         char *class_token;     /* "drop" or "keep" */
         char *merge;           /* neighbours that the aligner joins, rows x columns: "2", "1x4"; it has a default of its own */
         int aligner_inner;     /* the width between the layers of double-linear */
@@ -83,6 +84,7 @@ typedef struct pfm_recipe {
         double clip_norm; /* 0: no clipping */
         char *mean_over;  /* "tokens" or "answers": what the loss is the mean of */
         bool pack;
+        char *recompute;      /* "auto", "true" or "false": compute blocks again in the backward */
         int checkpoint_every; /* steps */
         int validate_every;   /* steps; 0: after each epoch */
         int validate_limit;   /* rows; 0: all */

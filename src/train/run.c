@@ -237,9 +237,11 @@ pfm_status pfm_checkpoint_save(const char *folder, const pfm_run_identity *ident
     (void)snprintf(numbers[3], 40, "%.17g", state->seconds);
     (void)snprintf(numbers[4], 40, "%.17g", state->best_loss);
     (void)snprintf(numbers[5], 40, "%" PRId64, state->best_step);
-    const char *metadata[] = {"recipe",  identity->recipe, "train",     identity->train, "validate",  identity->validate,
-                              "step",    numbers[0],       "tokens",    numbers[1],      "samples",   numbers[2],
-                              "seconds", numbers[3],       "best_loss", numbers[4],      "best_step", numbers[5]};
+    const char *metadata[] = {"recipe",    identity->recipe,   "train",         identity->train,
+                              "validate",  identity->validate, "micro_batches", identity->micro_batches,
+                              "step",      numbers[0],         "tokens",        numbers[1],
+                              "samples",   numbers[2],         "seconds",       numbers[3],
+                              "best_loss", numbers[4],         "best_step",     numbers[5]};
     PFM_TRY(pfm_safetensors_write(path, list.items, list.count, metadata, sizeof metadata / sizeof *metadata / 2, err));
 done:
     tensors_free(&list);
@@ -286,7 +288,8 @@ static pfm_status check_identity(const pfm_weights *weights, const pfm_run_ident
         const char *key, *hash, *differs;
     } parts[] = {{"recipe", identity->recipe, "belongs to another recipe, seed or precision"},
                  {"train", identity->train, "was trained on other rows or images"},
-                 {"validate", identity->validate, "was validated on other rows or images"}};
+                 {"validate", identity->validate, "was validated on other rows or images"},
+                 {"micro_batches", identity->micro_batches, "was trained in other micro-batches, which another --memory cut"}};
     for (size_t i = 0; i < (data ? sizeof parts / sizeof *parts : 1); i++) {
         const char *hash = pfm_weights_meta_string(weights, parts[i].key, NULL);
         if (hash == NULL || strcmp(hash, parts[i].hash) != 0)

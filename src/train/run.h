@@ -31,6 +31,7 @@ pfm_status pfm_run_tensor_name(const pfm_parameter *parameter, char **out, pfm_e
 /* What a run is made from: hashes of the recipe with seed and precision, and of the data ("" without a validation split). */
 typedef struct pfm_run_identity {
     pfm_hash_hex recipe, train, validate;
+    char micro_batches[24]; /* the most tokens of one, which memory may have cut */
 } pfm_run_identity;
 
 /* FOLDER/checkpoint/state.safetensors: identity, statistics, values, moments and progress in one file; of a stage also

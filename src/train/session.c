@@ -27,6 +27,24 @@ pfm_status pfm_session_vision_layers(const pfm_recipe *recipe, pfm_vision_layers
     return status;
 }
 
+/* The block type of the recipe; for what names none, the precision's. */
+static pfm_status choose_weights(const pfm_recipe *recipe, const pfm_context *context, bool training, pfm_dtype *out,
+                                 pfm_error *err)
+{
+    const char *name = recipe->model.weights;
+    *out = PFM_DTYPE_BF16;
+    for (int dtype = 0; dtype < PFM_DTYPE_COUNT; dtype++) {
+        if (strcmp(pfm_dtype_get_info((pfm_dtype)dtype)->name, name) == 0)
+            *out = (pfm_dtype)dtype;
+    }
+    if (context->weights != PFM_WEIGHTS_FULL && !training && (*out == PFM_DTYPE_Q4_K || *out == PFM_DTYPE_NF4))
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "the recipe keeps its weights in %s (model.weights), which cannot be multiplied in int8; leave "
+                             "--weights out",
+                             name);
+    return PFM_OK;
+}
+
 pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context *context, const pfm_peft *peft, bool training,
                                      pfm_model_options *out, pfm_error *err)
 {
@@ -54,6 +72,9 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
                   (unsigned)!pfm_recipe_trains(recipe, "peft") << PFM_PART_PEFT,
         .precision = context->precision,
         .hook = pfm_peft_hook(peft)};
+    pfm_status status = choose_weights(recipe, context, training, &out->weights, err);
+    if (status != PFM_OK)
+        return status;
     return pfm_session_vision_layers(recipe, &out->layers, err);
 }
 

@@ -13,20 +13,17 @@
 /* What is guessed where the data are not at hand: text tokens that the rows of an image share, and a row's own. */
 enum { SHARED_TEXT = 24, OWN_TEXT = 16, ANSWER_TOKENS = 4 };
 
-/* What a process holds beside parameters and activations: program, tokenizer, data set, buffers. Measured: about 80 MiB. */
-static const size_t other_bytes = (size_t)96 << 20;
-
 typedef struct estimate {
     pfm_context *context;
     const pfm_recipe *whole, *recipe; /* recipe: of the stage */
     size_t stage;
     pfm_peft *peft;
     pfm_model *model;
-    pfm_model_graph graph;
+    pfm_session *session; /* these two where data and model are at hand */
+    pfm_trainer *trainer;
+    pfm_training_fit fit;
     pfm_plan *plan;
-    int64_t tokens, visual, answers; /* of the largest micro-batch */
-    double step_tokens;              /* of an average step */
-    size_t images;                   /* 0: unknown */
+    size_t images; /* 0: unknown */
 } estimate;
 
 static pfm_status create_model(estimate *e, const char *language_path, pfm_error *err)
@@ -47,54 +44,49 @@ done:
     return status;
 }
 
-static void guess_sizes(estimate *e)
+/* A pfm_sizes_function of an estimate that has no trainer. */
+static pfm_status guess_sizes(void *user, size_t token_limit, pfm_trainer_sizes *out, pfm_error *err)
 {
-    int64_t batch = e->recipe->train.batch, group = e->recipe->train.pack ? e->recipe->data.group : 1,
-            groups = (batch + group - 1) / group;
-    int64_t visual = e->model->sequence_tokens;
-    e->step_tokens = (double)(groups * (visual + SHARED_TEXT) + batch * OWN_TEXT);
-    e->tokens = (int64_t)e->step_tokens < 1024 ? (int64_t)e->step_tokens : 1024;
-    e->tokens = e->tokens < visual + SHARED_TEXT + group * OWN_TEXT ? visual + SHARED_TEXT + group * OWN_TEXT : e->tokens;
-    e->visual = groups * e->model->visual_tokens;
-    e->answers = batch * ANSWER_TOKENS;
+    (void)err;
+    const estimate *e = user;
+    const size_t batch = (size_t)e->recipe->train.batch, group = e->recipe->train.pack ? (size_t)e->recipe->data.group : 1,
+                 groups = (batch + group - 1) / group, visual = (size_t)e->model->sequence_tokens,
+                 one = visual + SHARED_TEXT + group * OWN_TEXT, step = groups * (visual + SHARED_TEXT) + batch * OWN_TEXT,
+                 rows = (size_t)e->recipe->train.micro_batch,
+                 limit = rows > 0 && rows / group * one < token_limit ? rows / group * one : token_limit,
+                 within = step < limit ? step : limit, tokens = within < one ? one : within,
+                 at_once = (tokens + one - 1) / one < groups ? (tokens + one - 1) / one : groups;
+    *out = (pfm_trainer_sizes){.tokens = tokens,
+                               .answers = at_once * group * ANSWER_TOKENS,
+                               .visual = at_once * (size_t)e->model->visual_tokens,
+                               .rows = at_once * group,
+                               .mean_step_tokens = (double)step};
+    return PFM_OK;
 }
 
-/* The exact sizes, from a trainer that has read the data and nothing else. */
-static pfm_status read_sizes(estimate *e, const char *data, pfm_error *err)
+/* A trainer that reads the data and nothing else, for the exact sizes. */
+static pfm_status open_data(estimate *e, const char *data, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_session *session = NULL;
-    pfm_trainer *trainer = NULL;
     pfm_recipe *copy = NULL;
     PFM_TRY(pfm_recipe_copy(e->whole, SIZE_MAX, &copy, err));
-    PFM_TRY(pfm_session_create_stage(e->context, copy, e->stage, true, &session, err));
-    PFM_TRY(pfm_trainer_create(session, data, &trainer, err));
-    pfm_trainer_sizes sizes;
-    PFM_TRY(pfm_trainer_measure(trainer, &sizes, err));
-    e->tokens = (int64_t)sizes.tokens;
-    e->visual = (int64_t)sizes.visual;
-    e->answers = (int64_t)sizes.answers;
-    e->step_tokens = sizes.mean_step_tokens;
-    e->images = trainer->train_set->image_count + (trainer->validate_set != NULL ? trainer->validate_set->image_count : 0);
+    PFM_TRY(pfm_session_create_stage(e->context, copy, e->stage, true, &e->session, err));
+    PFM_TRY(pfm_trainer_create(e->session, data, &e->trainer, err));
+    e->images =
+        e->trainer->train_set->image_count + (e->trainer->validate_set != NULL ? e->trainer->validate_set->image_count : 0);
 done:
-    pfm_trainer_free(trainer);
-    pfm_session_free(session);
     return status;
 }
 
 static pfm_status plan_memory(estimate *e, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    int64_t capacity[PFM_DIM_COUNT] = {
-        [PFM_DIM_TOKENS] = e->tokens, [PFM_DIM_ANSWERS] = e->answers, [PFM_DIM_VISUAL] = e->visual};
-    PFM_TRY(pfm_model_build(e->model, capacity, true, false, &e->graph, err));
+    const bool exact = e->trainer != NULL;
+    PFM_TRY(pfm_training_fit_memory(e->model, e->recipe, exact ? pfm_trainer_measure : guess_sizes,
+                                    exact ? (void *)e->trainer : (void *)e, &e->fit, err));
     PFM_TRY(pfm_peft_check_targets(e->peft, err));
-    pfm_op_environment env = {.context = e->context,
-                              .kernels = e->context->kernels,
-                              .act = e->model->act,
-                              .training = true,
-                              .most_keys = (int32_t)e->tokens};
-    PFM_TRY(pfm_plan_create(e->graph.graph, &env, e->graph.language.loss, &e->plan, err));
+    const pfm_op_environment env = pfm_training_environment(e->model, &e->fit.sizes);
+    PFM_TRY(pfm_plan_create(e->fit.graph.graph, &env, e->fit.graph.language.loss, &e->plan, err));
 done:
     return status;
 }
@@ -103,13 +95,14 @@ done:
 static double operations_per_token(const estimate *e)
 {
     double total = 0;
-    for (size_t n = 0; n < e->graph.graph->node_count; n++) {
-        const pfm_graph_node *node = &e->graph.graph->nodes[n];
-        if (node->op != &pfm_op_linear || e->graph.graph->values[node->out[0]].shape.dim != PFM_DIM_TOKENS)
+    const pfm_graph *graph = e->fit.graph.graph;
+    for (size_t s = 0; s < e->plan->step_count; s++) {
+        const pfm_plan_step *step = &e->plan->steps[s];
+        const pfm_graph_node *node = &graph->nodes[step->node];
+        if (node->op != &pfm_op_linear || graph->values[node->out[0]].shape.dim != PFM_DIM_TOKENS)
             continue;
         const pfm_parameter *weight = pfm_parameters_get(e->model->parameters, node->operand[0]);
-        int products = 1 + (e->plan->runs_backward[n] ? 1 + weight->trainable : 0);
-        total += 2.0 * products * (double)weight->n * (double)weight->k;
+        total += 2.0 * (step->backward ? 1 + weight->trainable : 1) * (double)weight->n * (double)weight->k;
     }
     return total;
 }
@@ -145,8 +138,9 @@ done:
 
 typedef struct figures {
     int64_t trainable, total;
-    size_t peak, cache;
+    size_t peak, cache, micro_batch_tokens;
     double seconds; /* a step */
+    bool recompute;
 } figures;
 
 static pfm_status find_figures(const estimate *e, figures *out, pfm_error *err)
@@ -156,10 +150,11 @@ static pfm_status find_figures(const estimate *e, figures *out, pfm_error *err)
     pfm_status status = measure_rate(e->context, e->model->act, &rate, err);
     *out = (figures){.trainable = pfm_parameters_trainable(e->model->parameters),
                      .total = pfm_parameters_total(e->model->parameters) + (int64_t)e->model->vision_parameters,
-                     .peak = pfm_parameters_bytes(e->model->parameters) + e->plan->bytes + e->plan->scratch +
-                             e->model->vision_bytes + other_bytes,
+                     .peak = e->fit.peak,
                      .cache = e->images * pfm_feature_file_bytes(&shape),
-                     .seconds = operations_per_token(e) * e->step_tokens / rate /
+                     .micro_batch_tokens = e->fit.sizes.tokens,
+                     .recompute = e->fit.recompute,
+                     .seconds = operations_per_token(e) * e->fit.sizes.mean_step_tokens / rate /
                                 0.7 /* products take about seven tenths of a step */};
     return status;
 }
@@ -183,14 +178,15 @@ static pfm_status plan_stage(pfm_context *context, const pfm_recipe *whole, size
     char *path = NULL;
     bool at_hand = pfm_model_path(context, e.recipe->model.language, &path, NULL) == PFM_OK;
     PFM_TRY(create_model(&e, at_hand ? path : NULL, err));
-    guess_sizes(&e);
     if (at_hand && has_path(e.recipe, pfm_trainer_data(whole, e.recipe, data)))
-        PFM_TRY(read_sizes(&e, data, err));
+        PFM_TRY(open_data(&e, data, err));
     PFM_TRY(plan_memory(&e, err));
     PFM_TRY(find_figures(&e, out, err));
 done:
     pfm_plan_free(e.plan);
-    pfm_model_graph_free(&e.graph);
+    pfm_model_graph_free(&e.fit.graph);
+    pfm_trainer_free(e.trainer);
+    pfm_session_free(e.session);
     pfm_model_free(e.model);
     pfm_peft_free(e.peft);
     free(path);
@@ -199,9 +195,10 @@ done:
 
 static json_t *pack_figures(const figures *f)
 {
-    return json_pack("{s:I, s:I, s:I, s:f, s:I}", "trainable_parameters", (json_int_t)f->trainable, "total_parameters",
-                     (json_int_t)f->total, "peak_bytes", (json_int_t)f->peak, "seconds_per_step", f->seconds, "cache_bytes",
-                     (json_int_t)f->cache);
+    return json_pack("{s:I, s:I, s:I, s:f, s:I, s:I, s:b}", "trainable_parameters", (json_int_t)f->trainable,
+                     "total_parameters", (json_int_t)f->total, "peak_bytes", (json_int_t)f->peak, "seconds_per_step",
+                     f->seconds, "cache_bytes", (json_int_t)f->cache, "micro_batch_tokens", (json_int_t)f->micro_batch_tokens,
+                     "recompute", f->recompute);
 }
 
 /* *stage = {"name", the figures}. */
@@ -235,6 +232,9 @@ static void add_stage(figures *whole, const figures *stage, bool cached)
     whole->trainable = stage->trainable > whole->trainable ? stage->trainable : whole->trainable;
     whole->total = stage->total > whole->total ? stage->total : whole->total;
     whole->peak = stage->peak > whole->peak ? stage->peak : whole->peak;
+    whole->recompute = whole->recompute || stage->recompute;
+    if (stage->micro_batch_tokens > whole->micro_batch_tokens)
+        whole->micro_batch_tokens = stage->micro_batch_tokens;
     whole->seconds = fmax(stage->seconds, whole->seconds);
     whole->cache = cached ? (stage->cache > whole->cache ? stage->cache : whole->cache) : whole->cache + stage->cache;
 }

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TOKENS_AT_ONCE = 1024 }; /* of a micro-batch: activations of the small model take about 0.6 MiB a token */
-
 const char *pfm_trainer_data(const pfm_recipe *whole, const pfm_recipe *stage, const char *data)
 {
     const pfm_recipe *last = pfm_recipe_get_stage(whole, pfm_recipe_count_stages(whole) - 1);
@@ -55,7 +53,8 @@ done:
     return status;
 }
 
-/* Everything that decides the bits of a run, the data and the kernels apart: the recipe, the seed, the precision. */
+/* Everything that decides the bits of a run, the data, the kernels and smaller micro-batches for want of memory apart: the
+ * recipe, the seed, the precision. */
 static pfm_status hash_run(const pfm_session *session, pfm_hash_hex out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -92,7 +91,7 @@ pfm_status pfm_trainer_create(pfm_session *session, const char *data, pfm_traine
     trainer->session = session;
     trainer->seed = session->stage == 0 ? seed : mix(seed, 0x73746167u, session->stage);
     trainer->log = -1;
-    trainer->token_limit = TOKENS_AT_ONCE;
+    trainer->token_limit = PFM_TOKENS_AT_ONCE;
     trainer->state.best_loss = -1;
     PFM_TRY(pfm_allocate(batch, sizeof *trainer->rows, &trainer->rows, err));
     PFM_TRY(pfm_allocate(batch, sizeof *trainer->groups, &trainer->groups, err));
@@ -206,9 +205,11 @@ static pfm_status draw_step(pfm_trainer *trainer, int64_t step, pfm_error *err)
     return status;
 }
 
-pfm_status pfm_trainer_measure(pfm_trainer *trainer, pfm_trainer_sizes *sizes, pfm_error *err)
+pfm_status pfm_trainer_measure(void *user, size_t token_limit, pfm_trainer_sizes *sizes, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    pfm_trainer *trainer = user;
+    trainer->token_limit = token_limit;
     size_t *rows = NULL;
     int *groups = NULL;
     size_t total = 0;
@@ -231,24 +232,25 @@ done:
 
 pfm_status pfm_trainer_build(pfm_trainer *trainer, pfm_error *err)
 {
-    pfm_status status = pfm_trainer_measure(trainer, &trainer->sizes, err);
-    if (status != PFM_OK)
-        return status;
-    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = (int64_t)trainer->sizes.tokens,
-                                       [PFM_DIM_ANSWERS] = (int64_t)trainer->sizes.answers,
-                                       [PFM_DIM_VISUAL] = (int64_t)trainer->sizes.visual};
-    return pfm_model_build(trainer->session->model, capacity, true, false, &trainer->graph, err);
+    pfm_status status = PFM_OK;
+    const pfm_session *session = trainer->session;
+    pfm_training_fit fit = {0};
+    PFM_TRY(pfm_training_fit_memory(session->model, session->recipe, pfm_trainer_measure, trainer, &fit, err));
+    trainer->sizes = fit.sizes;
+    trainer->graph = fit.graph;
+    (void)snprintf(trainer->identity.micro_batches, sizeof trainer->identity.micro_batches, "%zu", trainer->token_limit);
+    if (session->context->memory > 0)
+        pfm_log(session->context, PFM_LOG_INFO, "%.2f GiB at most%s%s", (double)fit.peak / 1073741824.0,
+                fit.token_limit < PFM_TOKENS_AT_ONCE ? ", in smaller micro-batches" : "",
+                fit.recompute ? ", blocks computed again in the backward" : "");
+done:
+    return status;
 }
 
 /* Comes after the weights, so that what loading them takes for a moment does not add to the peak. */
 static pfm_status create_executor(pfm_trainer *trainer, pfm_error *err)
 {
-    const pfm_model *model = trainer->session->model;
-    pfm_op_environment env = {.context = model->context,
-                              .kernels = model->context->kernels,
-                              .act = model->act,
-                              .training = true,
-                              .most_keys = (int32_t)trainer->sizes.tokens};
+    const pfm_op_environment env = pfm_training_environment(trainer->session->model, &trainer->sizes);
     return pfm_executor_create(trainer->graph.graph, &env, trainer->graph.language.loss, &trainer->executor, err);
 }
 

@@ -1,5 +1,6 @@
 /* Products with quantised weights at every level: against sums over blocks quantised here by ggml's definitions, against the
  * exact product within what the format can hold, and the same bits however the grid is cut. */
+#include "blocks.h"
 #include "guarded.h"
 #include "each_level.h"
 
@@ -69,9 +70,9 @@ static char *rows_of(const pfm_kernels *table, const quant_case *x)
 static void *multiply(const pfm_kernels *table, pfm_dtype format, const quant_case *x, size_t rows, size_t columns)
 {
     const size_t ldc = x->n + 3;
-    void *packed = guarded(table->quant_pack_size(format, x->n, x->k)), *c = guarded_random(x->c_type, x->m * ldc, 3);
-    for (size_t j = 0; j < x->n; j += columns)
-        table->quant_pack(format, weights_of(x), x->n, x->k, j, j + columns < x->n ? j + columns : x->n, packed);
+    const void *blocks = blocks_of(format, weights_of(x), x->n, x->k),
+               *packed = blocks_pack(table, format, blocks, x->n, x->k, columns);
+    void *c = guarded_random(x->c_type, x->m * ldc, 3);
     pfm_gemm gemm = {x->m,
                      x->n,
                      x->k,
@@ -174,11 +175,11 @@ static void test_extremes(void **state)
         for (size_t i = 0; i < K; i++)
             w[1][i] = (float)i - 20;
         char a[4][5 * 64];
-        void *packed = guarded(table->quant_pack_size(PFM_DTYPE_Q8_0, 2, K));
+        const void *packed =
+            blocks_pack(table, PFM_DTYPE_Q8_0, blocks_of(PFM_DTYPE_Q8_0, w[0], 2, K), 2, K, table->gemm_columns);
         assert_true(pfm_quant_row_bytes(K) <= sizeof a[0]);
         for (int i = 0; i < 4; i++)
             table->quant_row[PFM_ACT_F32](rows[i], K, a[i]);
-        table->quant_pack(PFM_DTYPE_Q8_0, w[0], 2, K, 0, 2, packed);
         pfm_gemm gemm = {4, 2, K, a, sizeof a[0], packed, 1, NULL, NULL, 0, c, 2, PFM_ACT_F32};
         table->quant_tile(PFM_DTYPE_Q8_0, &gemm, 0, 4, 0, 2);
         assert_true(c[0][0] == 0 && c[0][1] == 0 && c[1][0] == 0 && c[1][1] == 0);

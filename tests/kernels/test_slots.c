@@ -261,6 +261,7 @@ CASE(quant_row)
 #define case_quant_pack NULL /* in test_quant.c */
 #define case_quant_pack_size NULL
 #define case_quant_tile NULL
+#define case_quant_unpack NULL /* in test_unpack.c */
 
 static const struct {
     const char *name;

@@ -146,6 +146,124 @@ static void what_lives_does_not_overlap(void **state)
     release(&f);
 }
 
+typedef struct simulation {
+    const pfm_graph *graph;
+    const pfm_plan *plan;
+    int32_t *owners; /* of each 64 bytes of the arena: 1 + value, or minus that for its gradient */
+    size_t checked;
+} simulation;
+
+/* Takes the place of a value (gradient: of its gradient), or sees that nobody has taken it since. */
+static void touch(simulation *s, pfm_value value, bool gradient, bool write)
+{
+    const pfm_tensor *shape = &s->graph->values[value].shape;
+    const size_t place = (gradient ? s->plan->gradient_place : s->plan->value_place)[value],
+                 bytes = (size_t)(shape->rows * shape->columns) * 4;
+    if (place == PFM_NO_PLACE)
+        return;
+    for (size_t i = place / 64; i < (place + bytes + 63) / 64; i++) {
+        if (write)
+            s->owners[i] = gradient ? -1 - value : 1 + value;
+        else
+            assert_int_equal(s->owners[i], 1 + value);
+        s->checked += !write;
+    }
+}
+
+/* Walks through the plan: whatever a step reads of values is what was written there last. */
+static size_t simulate(const pfm_graph *graph, const pfm_plan *plan)
+{
+    simulation s = {graph, plan, calloc(plan->bytes / 64 + 1, sizeof *s.owners), 0};
+    assert_non_null(s.owners);
+    for (size_t t = 0; t < plan->step_count; t++) {
+        const pfm_graph_node *node = &graph->nodes[plan->steps[t].node];
+        const bool backward = plan->steps[t].backward;
+        bool trains = false;
+        for (int i = 0; i < PFM_OP_MAX_OPERANDS; i++)
+            trains |= node->operand[i] >= 0 && pfm_parameters_get(graph->parameters, node->operand[i])->trainable;
+        const unsigned ins = backward ? node->op->backward_inputs | (trains ? node->op->operand_inputs : 0u) : ~0u,
+                       outs = backward ? node->op->backward_outputs : 0u;
+        for (int i = 0; i < PFM_OP_MAX_INPUTS; i++)
+            if (node->in[i] != PFM_NO_VALUE && (ins & 1u << i) != 0)
+                touch(&s, node->in[i], false, false);
+        for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++)
+            if (node->out[i] != PFM_NO_VALUE && (outs & 1u << i) != 0)
+                touch(&s, node->out[i], false, false);
+        for (int i = 0; i < PFM_OP_MAX_OUTPUTS && !backward; i++)
+            if (node->out[i] != PFM_NO_VALUE)
+                touch(&s, node->out[i], false, true);
+        for (int i = 0; i < PFM_OP_MAX_INPUTS && backward; i++)
+            if (node->in[i] != PFM_NO_VALUE)
+                touch(&s, node->in[i], true, true);
+    }
+    free(s.owners);
+    return s.checked;
+}
+
+/* The arena of a model with so many layers and an update in each, with or without blocks computed again. */
+static size_t arena_of(int32_t layers, bool recompute)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    fixture f;
+    create(&f);
+    pfm_language_config config = small_model(true);
+    config.layers = layers;
+    static const char *const targets[] = {"q_proj", "v_proj"};
+    const pfm_peft_options options = {.method = "lora", .rank = 2, .alpha = 4, .targets = targets, .target_count = 2};
+    pfm_peft *peft = NULL;
+    assert_ok(pfm_peft_create(&options, &peft, &err));
+    f.builder.hook = pfm_peft_hook(peft);
+    pfm_language_values values = {.visual = PFM_NO_VALUE};
+    assert_ok(pfm_language_build(&f.builder, &config, true, &values, &err));
+    f.graph->recompute = recompute;
+    pfm_plan *plan = NULL;
+    assert_ok(pfm_plan_create(f.graph, &f.env, values.loss, &plan, &err));
+    assert_true(simulate(f.graph, plan) > 1000);
+    size_t again = 0;
+    for (size_t t = f.graph->node_count; t < plan->step_count; t++)
+        again += !plan->steps[t].backward;
+    assert_true(recompute ? again >= (size_t)layers * 8 : again == 0);
+    const size_t bytes = plan->bytes;
+    pfm_plan_free(plan);
+    pfm_peft_free(peft);
+    release(&f);
+    return bytes;
+}
+
+static void of_a_block_computed_again_only_its_input_is_kept(void **state)
+{
+    (void)state;
+    const size_t hidden = 32 * 16 * sizeof(float);
+    assert_int_equal(arena_of(6, true) - arena_of(4, true), 2 * hidden);
+    assert_true(arena_of(6, false) - arena_of(4, false) > 10 * hidden);
+}
+
+/* A value that is read inside of a block and outside of it is kept, and not computed again too late. */
+static void what_crosses_a_block_is_not_computed_again(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    fixture f;
+    create(&f);
+    pfm_value x = add_input(&f, true), a, b, c;
+    assert_ok(pfm_build_checkpoint(&f.builder, &err));
+    a = add_linear(&f, x, "a", true, PFM_STORAGE_ACT);
+    b = add_linear(&f, a, "b", true, PFM_STORAGE_ACT);
+    assert_ok(pfm_build_checkpoint(&f.builder, &err));
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_silu_mul);
+    node.in[0] = a;
+    node.in[1] = b;
+    assert_ok(pfm_graph_add(f.graph, &node, &c, &err));
+    c = add_linear(&f, c, "c", false, PFM_STORAGE_F32);
+    f.graph->recompute = true;
+    pfm_plan *plan = NULL;
+    assert_ok(pfm_plan_create(f.graph, &f.env, c, &plan, &err));
+    assert_int_equal(plan->step_count, 8); /* four forward, four backward, none again */
+    assert_true(simulate(f.graph, plan) > 100);
+    pfm_plan_free(plan);
+    release(&f);
+}
+
 /* An update in the last layer alone: the layers below have no backward, and its own weights no gradient. */
 static void frozen_layers_below_cost_no_backward(void **state)
 {
@@ -295,6 +413,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_used_again),
         cmocka_unit_test(what_lives_does_not_overlap),
+        cmocka_unit_test(of_a_block_computed_again_only_its_input_is_kept),
+        cmocka_unit_test(what_crosses_a_block_is_not_computed_again),
         cmocka_unit_test(frozen_layers_below_cost_no_backward),
         cmocka_unit_test(gradients_that_cannot_be_added_are_refused),
         cmocka_unit_test(what_has_no_derivative_does_not_train),

@@ -6,28 +6,6 @@
 /* bf16 keeps 8 bits; a tensor's gradient is a sum over many roundings. */
 #define BF16_BOUND 0.02
 
-/* B starts at zero, and A's gradient with it: give every factor values. */
-static void fill_factors(pfm_parameters *parameters)
-{
-    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (strstr(p->name, ".lora_B.") != NULL)
-            tiny_spread((uint32_t)i, (size_t)(p->n * p->k), p->values);
-    }
-    pfm_parameters_repack(parameters);
-}
-
-/* Gradients of a step with these overrides; the caller frees. *parameters stay with the trainer, which the caller closes. */
-static float *gradients_of(pfm_context *context, const char *const *sets, int set_count, int64_t step, pfm_step_result *result,
-                           pfm_trainer **trainer)
-{
-    pfm_error err = PFM_ERROR_INIT;
-    *trainer = open_trainer(context, sets, set_count);
-    fill_factors((*trainer)->session->model->parameters);
-    assert_ok(pfm_trainer_gradients(*trainer, step, result, &err));
-    return tiny_copy_gradients((*trainer)->session->model->parameters);
-}
-
 /* Every way of cutting and packing a step beside the plain one: gradients of each tensor by relative norm, loss likewise. `set`
  * holds for all of them. */
 static void cut_and_pack(pfm_precision precision, const char *set, int64_t step, double bound)
@@ -39,12 +17,12 @@ static void cut_and_pack(pfm_precision precision, const char *set, int64_t step,
     pfm_context *context = tiny_context(NULL, 2, precision);
     pfm_step_result whole, other;
     pfm_trainer *trainer = NULL;
-    float *gradients = gradients_of(context, &set, 1, step, &whole, &trainer);
+    float *gradients = training_gradients(context, &set, 1, step, &whole, &trainer);
     close_trainer(trainer);
     assert_int_equal(whole.samples, TRAINING_BATCH);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *const sets[] = {cases[i][0], cases[i][1], set};
-        float *copy = gradients_of(context, sets, 3, step, &other, &trainer);
+        float *copy = training_gradients(context, sets, 3, step, &other, &trainer);
         assert_gradients_near(trainer->session->model->parameters, gradients, bound);
         assert_true(fabs(other.loss - whole.loss) <= bound * whole.loss);
         assert_int_equal(other.answers, whole.answers);
@@ -126,7 +104,7 @@ static double loss_of(pfm_context *context, const char *const *sets, int set_cou
 {
     pfm_step_result result;
     pfm_trainer *trainer = NULL;
-    free(gradients_of(context, sets, set_count, step, &result, &trainer));
+    free(training_gradients(context, sets, set_count, step, &result, &trainer));
     close_trainer(trainer);
     return result.loss;
 }
@@ -154,7 +132,7 @@ static void gradient_of_the_mean(const char *mean_over)
     pfm_step_result result;
     pfm_trainer *trainer = NULL;
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
-    free(gradients_of(context, &mean_over, 1, 1, &result, &trainer));
+    free(training_gradients(context, &mean_over, 1, 1, &result, &trainer));
     assert_true(result.answers > result.samples); /* so that a mean over samples would be another */
     const pfm_parameters *parameters = trainer->session->model->parameters;
     const pfm_parameter *bias = pfm_parameters_get(parameters, pfm_parameters_find(parameters, "aligner.proj.bias"));
@@ -209,7 +187,7 @@ static void threads_do_not_change_a_bit(void **state)
         pfm_step_result result;
         pfm_trainer *trainer = NULL;
         pfm_context *context = tiny_context(NULL, threads, PFM_PRECISION_F32);
-        float *gradients = gradients_of(context, NULL, 0, 1, &result, &trainer);
+        float *gradients = training_gradients(context, NULL, 0, 1, &result, &trainer);
         size_t bytes = (size_t)pfm_parameters_trainable(trainer->session->model->parameters) * sizeof *gradients;
         if (first == NULL)
             first = gradients;
@@ -232,7 +210,7 @@ static void dropout_is_drawn_anew_at_every_step(void **state)
     pfm_error err = PFM_ERROR_INIT;
     pfm_trainer *trainer = NULL;
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
-    float *gradients = gradients_of(context, sets, 2, 0, &first, &trainer);
+    float *gradients = training_gradients(context, sets, 2, 0, &first, &trainer);
     const pfm_parameters *parameters = trainer->session->model->parameters;
     assert_ok(pfm_trainer_gradients(trainer, 0, &again, &err));
     float *same = tiny_copy_gradients(parameters);

@@ -73,9 +73,12 @@ static void a_checkpoint_holds_all_that_a_resume_needs(void **state)
     scramble(a.session->model);
     const pfm_progress_state saved = {
         .step = 12, .tokens = 1234567890123, .samples = 99, .seconds = 0.1, .best_loss = 1.0 / 3, .best_step = 7};
-    const pfm_run_identity identity = {"hash", "rows", "held back"},
-                           others[] = {{"other", "rows", "held back"}, {"hash", "other", "held back"}, {"hash", "rows", ""}};
-    static const char *const messages[] = {"another recipe, seed or precision", "trained on other rows", "validated on other"};
+    const pfm_run_identity identity = {"hash", "rows", "held back", "1024"}, others[] = {{"other", "rows", "held back", "1024"},
+                                                                                         {"hash", "other", "held back", "1024"},
+                                                                                         {"hash", "rows", "", "1024"},
+                                                                                         {"hash", "rows", "held back", "512"}};
+    static const char *const messages[] = {"another recipe, seed or precision", "trained on other rows", "validated on other",
+                                           "other micro-batches"};
     pfm_progress_state loaded = {0};
     bool found = true;
     assert_ok(pfm_checkpoint_load(folder, &identity, b.session->model, &loaded, NULL, 0, &found, &err));
@@ -85,7 +88,7 @@ static void a_checkpoint_holds_all_that_a_resume_needs(void **state)
     assert_true(found);
     assert_same_parameters(&a, &b, true);
     assert_memory_equal(&loaded, &saved, sizeof saved);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         assert_error(pfm_checkpoint_load(folder, &others[i], b.session->model, &loaded, NULL, 0, &found, &err),
                      PFM_ERROR_MISMATCH, messages[i]);
     tiny_system_free(&a);

@@ -286,7 +286,7 @@ static void the_plan_tells_each_stage(void **state)
     assert_true(json_integer_value(json_object_get(questions, "trainable_parameters")) >
                 json_integer_value(json_object_get(captions, "trainable_parameters")));
     assert_true(json_equal(json_object_get(plan, "trainable_parameters"), json_object_get(questions, "trainable_parameters")));
-    assert_int_equal(json_object_size(questions), 6);
+    assert_int_equal(json_object_size(questions), 8);
     json_decref(plan);
     free(text);
     pfm_context_free(context);

@@ -164,6 +164,32 @@ pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set
     return trainer;
 }
 
+/* B starts at zero, and A's gradient with it: give every factor values. */
+static void fill_factors(pfm_parameters *parameters)
+{
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        if (strstr(p->name, ".lora_B.") != NULL)
+            tiny_spread((uint32_t)i, (size_t)(p->n * p->k), p->values);
+    }
+    pfm_parameters_repack(parameters);
+}
+
+float *training_step_gradients(pfm_trainer *trainer, int64_t step, pfm_step_result *result)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    fill_factors(trainer->session->model->parameters);
+    assert_ok(pfm_trainer_gradients(trainer, step, result, &err));
+    return tiny_copy_gradients(trainer->session->model->parameters);
+}
+
+float *training_gradients(pfm_context *context, const char *const *sets, int set_count, int64_t step, pfm_step_result *result,
+                          pfm_trainer **trainer)
+{
+    *trainer = open_trainer(context, sets, set_count);
+    return training_step_gradients(*trainer, step, result);
+}
+
 void close_trainer(pfm_trainer *trainer)
 {
     pfm_session *session = trainer->session;

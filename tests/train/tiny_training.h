@@ -23,6 +23,12 @@ enum { STAGED_FIRST = 5, STAGED_STEPS = 9 };
 
 /* A trainer ready to step, in f32; sets are overrides, training_pairs() among them or not. */
 pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set_count);
+/* Opens one, gives its adapter's factors values that are not zero, and computes a step's gradients, side by side; the caller
+ * frees them and closes the trainer. */
+float *training_gradients(pfm_context *context, const char *const *sets, int set_count, int64_t step, pfm_step_result *result,
+                          pfm_trainer **trainer);
+/* The second half of that, for a trainer that is open. */
+float *training_step_gradients(pfm_trainer *trainer, int64_t step, pfm_step_result *result);
 /* Frees it and its session. */
 void close_trainer(pfm_trainer *trainer);
 

@@ -194,6 +194,23 @@ static ALWAYS_INLINE void vi_transpose(vi x[LANES])
 
 /* LANES numbers in f16. */
 static ALWAYS_INLINE vf vf_load_f16(const void *x) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)x)); }
+/* LANES bytes without sign. */
+static ALWAYS_INLINE vi vi_load_bytes(const void *x) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)x)); }
+/* (x >> shift) & mask */
+static ALWAYS_INLINE vi vi_field(vi x, int shift, int mask)
+{
+    return _mm256_and_si256(_mm256_srli_epi32(x, shift), _mm256_set1_epi32(mask));
+}
+/* 16 floats, looked up by indices of 0..15. */
+typedef struct vf_table {
+    vf low, high;
+} vf_table;
+static ALWAYS_INLINE vf_table vf_table_load(const float x[16]) { return (vf_table){vf_load(x), vf_load(x + 8)}; }
+static ALWAYS_INLINE vf vf_look_up(vf_table table, vi index)
+{
+    const vf upper = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)); /* bit 3 as the sign */
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.low, index), _mm256_permutevar8x32_ps(table.high, index), upper);
+}
 static ALWAYS_INLINE vf vf_from_int(vi x) { return _mm256_cvtepi32_ps(x); }
 static ALWAYS_INLINE vi vi_from_float(vf x) { return _mm256_cvtps_epi32(x); }
 static ALWAYS_INLINE vf vf_absolute(vf x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }

@@ -11,6 +11,7 @@
 #include "kernels/vector/moves.h"
 #include "kernels/vector/rows.h"
 #include "kernels/vector/quant_row.h"
+#include "kernels/vector/quant_unpack.h"
 
 #define GEMM_ROWS 12
 #define GEMM_EACH_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)

@@ -160,6 +160,14 @@ static ALWAYS_INLINE void vi_transpose(vi x[LANES])
 }
 
 static ALWAYS_INLINE vf vf_load_f16(const void *x) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)x)); }
+static ALWAYS_INLINE vi vi_load_bytes(const void *x) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)x)); }
+static ALWAYS_INLINE vi vi_field(vi x, int shift, int mask)
+{
+    return _mm512_and_si512(_mm512_srli_epi32(x, (unsigned)shift), _mm512_set1_epi32(mask));
+}
+typedef vf vf_table;
+static ALWAYS_INLINE vf_table vf_table_load(const float x[16]) { return _mm512_loadu_ps(x); }
+static ALWAYS_INLINE vf vf_look_up(vf_table table, vi index) { return _mm512_permutexvar_ps(index, table); }
 static ALWAYS_INLINE vf vf_from_int(vi x) { return _mm512_cvtepi32_ps(x); }
 static ALWAYS_INLINE vi vi_from_float(vf x) { return _mm512_cvtps_epi32(x); }
 static ALWAYS_INLINE vf vf_absolute(vf x) { return _mm512_abs_ps(x); }

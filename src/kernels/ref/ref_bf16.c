@@ -5,3 +5,4 @@
 #include "kernels/ref/ref_rows.h"
 #include "kernels/ref/ref_attention.h"
 #include "kernels/ref/ref_gemm.h"
+#include "kernels/ref/ref_unpack.h"

@@ -15,13 +15,10 @@ static float load_f16(const char *at)
 }
 
 /* u of value i of a column's block. */
-static int number(pfm_dtype format, const uint8_t *numbers, size_t column, size_t i)
+static int number(pfm_dtype format, const char *numbers, size_t column, size_t i)
 {
-    const size_t unit = i / 4;
-    if (format == PFM_DTYPE_Q8_0)
-        return numbers[(unit * PANEL + column) * 4 + i % 4];
-    const uint8_t both = numbers[(unit % (PANEL_UNITS / 2) * PANEL + column) * 4 + i % 4];
-    return unit < PANEL_UNITS / 2 ? both & 15 : both >> 4;
+    const uint8_t byte = *panel_number(format, (char *)(uintptr_t)numbers, column, i);
+    return format == PFM_DTYPE_Q8_0 ? byte : i < PFM_QUANT_BLOCK / 2 ? byte & 15 : byte >> 4;
 }
 
 static double multiply_column(pfm_dtype format, const pfm_gemm *gemm, const char *a, size_t column)
@@ -36,7 +33,7 @@ static double multiply_column(pfm_dtype format, const pfm_gemm *gemm, const char
         long sum = 0;
         memcpy(scales, a + blocks * PFM_QUANT_BLOCK + b * sizeof scales, sizeof scales);
         for (size_t i = 0; i < PFM_QUANT_BLOCK; i++)
-            sum += x[i] * number(format, (const uint8_t *)block + 2 * sizeof(uint16_t) * PANEL, column % PANEL, i);
+            sum += x[i] * number(format, block + PANEL_HEAD, column % PANEL, i);
         total += (double)scales[0] * load_f16(block + column % PANEL * sizeof(uint16_t)) * (double)sum +
                  (double)scales[1] * load_f16(block + (PANEL + column % PANEL) * sizeof(uint16_t));
     }

@@ -15,6 +15,7 @@
         (table)->quant_pack = pfm_##level##_quant_pack;                                                                        \
         (table)->quant_tile = pfm_##level##_quant_tile;                                                                        \
         (table)->peak_int8 = pfm_##level##_peak_int8;                                                                          \
+        PFM_OVERLAY_ACT(table, level, quant_unpack);                                                                           \
         PFM_OVERLAY_ACT(table, level, quant_row);                                                                              \
         PFM_OVERLAY_ACT(table, level, peak);                                                                                   \
         PFM_OVERLAY_ACT(table, level, rmsnorm);                                                                                \

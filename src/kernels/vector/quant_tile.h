@@ -51,7 +51,7 @@ static ALWAYS_INLINE vf load_scale(const char *at)
 
 static ALWAYS_INLINE void multiply_quantised(const quant_rows *x, const int rows, const bool halves)
 {
-    enum { SCALES = 2 * sizeof(uint16_t) * PANEL };
+    enum { SCALES = PANEL_HEAD };
     const size_t blocks = pfm_quant_blocks(x->gemm->k), stride = x->gemm->lda;
     const size_t bytes = SCALES + (halves ? PFM_QUANT_BLOCK / 2 : PFM_QUANT_BLOCK) * PANEL;
     const char *a = x->a, *scales = a + blocks * PFM_QUANT_BLOCK, *panel = x->panel;
@@ -84,13 +84,13 @@ static void (*const multiply_each[][2])(const quant_rows *x) = {{NULL, NULL}, QU
 void NAME(quant_tile)(pfm_dtype format, const pfm_gemm *gemm, size_t row_begin, size_t row_end, size_t column_begin,
                       size_t column_end)
 {
-    const size_t panel_bytes = pfm_quant_blocks(gemm->k) * panel_block_bytes(format);
+    const size_t stride = panel_bytes(format, gemm->k);
     for (size_t column = column_begin; column < column_end; column += PANEL)
         for (size_t row = row_begin; row < row_end; row += QUANT_ROWS) {
             const size_t rows = row_end - row < QUANT_ROWS ? row_end - row : QUANT_ROWS;
             const quant_rows x = {.gemm = gemm,
                                   .a = (const char *)gemm->a + row * gemm->lda,
-                                  .panel = (const char *)gemm->b + column / PANEL * panel_bytes,
+                                  .panel = (const char *)gemm->b + column / PANEL * stride,
                                   .row = row,
                                   .column = column,
                                   .columns = column_end - column};

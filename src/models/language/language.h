@@ -104,6 +104,11 @@ typedef struct pfm_tensor_place {
  * programs write it) tells which of several ways a file has. MISMATCH where the format has no place for it. */
 pfm_status pfm_language_place(const pfm_language_config *config, const pfm_weights *weights, bool gguf, const char *name,
                               pfm_tensor_place *out, pfm_error *err) PFM_MUST_CHECK;
+/* *out = the tensor of a parameter [n,k], its shape checked, and its place. MISMATCH names a missing or misshapen one. */
+pfm_status pfm_language_find_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
+                                    int64_t k, const pfm_weight **out, pfm_tensor_place *place, pfm_error *err) PFM_MUST_CHECK;
+/* Of PAIRS: to = n rows of row_bytes in our order, from those of a file. */
+void pfm_language_from_file_pairs(const pfm_tensor_place *place, int64_t n, size_t row_bytes, const void *from, void *to);
 /* values [n,k] from our order to a file's, in place. */
 pfm_status pfm_language_to_file_order(const pfm_tensor_place *place, int64_t n, int64_t k, float *values,
                                       pfm_error *err) PFM_MUST_CHECK;
@@ -123,6 +128,25 @@ bool pfm_language_owns(const pfm_parameter *parameter);
 /* Sets every parameter that the language model owns; a tensor of the file that nothing reads is MISMATCH. */
 pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
                              pfm_error *err) PFM_MUST_CHECK;
+
+/* ---- frozen matrices in blocks (language_blocks.c) ---- */
+
+/* Before the parameters are allocated: a matrix that is to be kept in blocks, and which the file holds in blocks of a type that
+ * can be multiplied, is kept in the file's. */
+pfm_status pfm_language_keep_blocks(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
+                                    pfm_error *err) PFM_MUST_CHECK;
+
+/* Blocks go from the file to the parameter as they are, where both have the same; *loaded = whether they did. */
+pfm_status pfm_language_load_blocks(const pfm_weights *weights, const pfm_language_config *config, pfm_parameters *parameters,
+                                    int id, bool *loaded, pfm_error *err) PFM_MUST_CHECK;
+/* values [n,k] as a parameter that is kept in blocks computes with them: quantised and dequantised, unless the file holds
+ * blocks. */
+pfm_status pfm_language_round_to_blocks(const pfm_weights *weights, const pfm_language_config *config,
+                                        const pfm_parameter *parameter, float *values, pfm_error *err) PFM_MUST_CHECK;
+/* What loading the largest tensor takes for a moment beside the parameters: the file's pages (f32, where weights are NULL and
+ * the file is not known) and the rows that are set at a time. */
+size_t pfm_language_loading_bytes(const pfm_weights *weights, const pfm_language_config *config,
+                                  const pfm_parameters *parameters);
 
 /* ---- rotary positions (language_rope.c) ---- */
 

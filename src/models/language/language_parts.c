@@ -134,9 +134,11 @@ pfm_status pfm_language_blocks(pfm_builder *builder, const pfm_language_config *
     pfm_block_builder b = {.builder = builder, .config = config, .values = values, .prefix = prefix};
     for (b.layer = 0; b.layer < config->layers; b.layer++) {
         (void)snprintf(b.name, sizeof b.name, "%s.%d", prefix, b.layer);
+        PFM_TRY(pfm_build_checkpoint(builder, err));
         PFM_TRY(pfm_build_block(builder, b.name, b.layer, hidden, err));
         PFM_TRY(build(&b, hidden, err));
     }
+    PFM_TRY(pfm_build_checkpoint(builder, err));
 done:
     return status;
 }

@@ -102,13 +102,14 @@ bool pfm_language_transposes(const pfm_language_family *family)
 }
 
 /* GGUF keeps the rows of a rotary head as pairs (i, i + half) side by side; Hugging Face keeps the halves apart. */
-static void reorder_pairs(const float *from, int64_t heads, int64_t head_rows, int64_t k, bool to_file, float *to)
+static void reorder_pairs(const void *from, int64_t heads, int64_t head_rows, size_t row_bytes, bool to_file, void *to)
 {
     for (int64_t h = 0; h < heads; h++) {
         for (int64_t r = 0; r < head_rows; r++) {
             int64_t paired = r < head_rows / 2 ? 2 * r : 2 * (r - head_rows / 2) + 1; /* where the file has our row r */
             int64_t source = to_file ? r : paired, target = to_file ? paired : r;
-            memcpy(to + (h * head_rows + target) * k, from + (h * head_rows + source) * k, (size_t)k * sizeof *to);
+            memcpy((char *)to + (size_t)(h * head_rows + target) * row_bytes,
+                   (const char *)from + (size_t)(h * head_rows + source) * row_bytes, row_bytes);
         }
     }
 }
@@ -126,7 +127,12 @@ static void reorder(const pfm_tensor_place *place, const float *from, int64_t n,
     if (place->order == PFM_ORDER_TRANSPOSED)
         transpose(from, to_file ? n : k, to_file ? k : n, to);
     else
-        reorder_pairs(from, place->heads, n / place->heads, k, to_file, to);
+        reorder_pairs(from, place->heads, n / place->heads, (size_t)k * sizeof *from, to_file, to);
+}
+
+void pfm_language_from_file_pairs(const pfm_tensor_place *place, int64_t n, size_t row_bytes, const void *from, void *to)
+{
+    reorder_pairs(from, place->heads, n / place->heads, row_bytes, false, to);
 }
 
 pfm_status pfm_language_to_file_order(const pfm_tensor_place *place, int64_t n, int64_t k, float *values, pfm_error *err)
@@ -154,9 +160,8 @@ static int shape_of(const pfm_tensor_place *place, int64_t n, int64_t k, int64_t
     return k == 1 && !transposed ? 1 : 2;
 }
 
-/* *out = the tensor of a parameter, its shape checked, and its place. */
-static pfm_status find_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
-                              int64_t k, const pfm_weight **out, pfm_tensor_place *place, pfm_error *err)
+pfm_status pfm_language_find_tensor(const pfm_weights *weights, const pfm_language_config *config, const char *name, int64_t n,
+                                    int64_t k, const pfm_weight **out, pfm_tensor_place *place, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     int64_t shape[2];
@@ -199,7 +204,7 @@ pfm_status pfm_language_read_tensor(const pfm_weights *weights, const pfm_langua
     const pfm_weight *weight = NULL;
     float *stored = NULL;
     pfm_status status = PFM_OK;
-    PFM_TRY(find_tensor(weights, config, name, n, k, &weight, &place, err));
+    PFM_TRY(pfm_language_find_tensor(weights, config, name, n, k, &weight, &place, err));
     if (place.order != PFM_ORDER_SAME) {
         PFM_TRY(pfm_allocate((size_t)(n * k), sizeof *stored, &stored, err));
         PFM_TRY(expand_slice(weight, &place, n, k, stored, err));
@@ -220,7 +225,7 @@ pfm_status pfm_language_visit_rows(const pfm_weights *weights, const pfm_languag
     const pfm_weight *weight = NULL;
     float *values = NULL;
     pfm_status status = PFM_OK;
-    PFM_TRY(find_tensor(weights, config, name, n, k, &weight, &place, err));
+    PFM_TRY(pfm_language_find_tensor(weights, config, name, n, k, &weight, &place, err));
     if (place.order != PFM_ORDER_SAME || k == 1) /* small ones, or such whose rows stand in another order */
         rows = n;
     rows = rows < n ? rows : n;
@@ -315,7 +320,11 @@ pfm_status pfm_language_load(const pfm_weights *weights, const pfm_language_conf
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
         loading l = {parameters, i};
-        if (pfm_language_owns(p))
+        bool as_they_are = false;
+        if (!pfm_language_owns(p))
+            continue;
+        PFM_TRY(pfm_language_load_blocks(weights, config, parameters, i, &as_they_are, err));
+        if (!as_they_are)
             PFM_TRY(pfm_language_visit_rows(weights, config, p->name, p->n, p->k, pfm_parameters_rows_at_once(parameters, i),
                                             set_rows, &l, err));
     }
