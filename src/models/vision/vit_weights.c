@@ -226,7 +226,7 @@ done:
     return status;
 }
 
-/* *out = the values of the embedding's tensor NAME, NULL where the network has none. */
+/* *out = the values of the embedding's tensor NAME; NULL where that is NULL. */
 static pfm_status read_named(const pfm_vit_config *config, const pfm_weights *weights, const pfm_vit_tensor *tensors,
                              size_t count, const char *name, float **out, pfm_error *err)
 {
@@ -241,7 +241,7 @@ static pfm_status read_named(const pfm_vit_config *config, const pfm_weights *we
         pfm_status status = pfm_allocate((size_t)(tensors[i].n * tensors[i].k), sizeof **out, out, err);
         return status != PFM_OK ? status : read_tensor(weights, &tensors[i], *out, err);
     }
-    return PFM_OK;
+    return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s: the embedding has no tensor %s", pfm_weights_path(weights), file);
 }
 
 pfm_status pfm_vit_load_embedding(const pfm_vit_config *config, const pfm_weights *weights, int grid, float **out,
@@ -254,12 +254,13 @@ pfm_status pfm_vit_load_embedding(const pfm_vit_config *config, const pfm_weight
     const size_t width = (size_t)config->width, patches = (size_t)grid * (size_t)grid;
     const size_t first = config->class_token ? 1 : 0, before = first + (size_t)config->registers;
     size_t count = 0;
-    (void)snprintf(bias_name, sizeof bias_name, "%s.bias", config->names->patch);
+    const pfm_vit_names *names = config->names;
+    (void)snprintf(bias_name, sizeof bias_name, "%s.bias", names->patch);
     PFM_TRY(pfm_vit_list_tensors(config, &tensors, &count, err));
-    PFM_TRY(read_named(config, weights, tensors, count, config->names->class_token, &class_token, err));
-    PFM_TRY(read_named(config, weights, tensors, count, config->names->registers, &registers, err));
-    PFM_TRY(read_named(config, weights, tensors, count, config->names->positions, &positions, err));
-    PFM_TRY(read_named(config, weights, tensors, count, bias_name, &bias, err));
+    PFM_TRY(read_named(config, weights, tensors, count, first > 0 ? names->class_token : NULL, &class_token, err));
+    PFM_TRY(read_named(config, weights, tensors, count, before > first ? names->registers : NULL, &registers, err));
+    PFM_TRY(read_named(config, weights, tensors, count, config->patch_bias ? bias_name : NULL, &bias, err));
+    PFM_TRY(read_named(config, weights, tensors, count, names->positions, &positions, err));
     PFM_TRY(pfm_allocate((before + patches) * width, sizeof **out, out, err));
     for (size_t j = 0; class_token != NULL && j < width; j++)
         (*out)[j] = class_token[j] + positions[j];
