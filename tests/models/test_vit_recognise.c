@@ -1,6 +1,7 @@
 /* Vision transformers told from names, tensors and the configuration beside them. */
 #include "test.h"
 
+#include "formats/safetensors.h"
 #include "models/vit_fixture.h"
 
 /* What torch counts, less what features do not pass (post_layernorm of CLIP, DINOv2's mask token, BLIP-2's biases of keys). */
@@ -62,6 +63,40 @@ static void shapes_without_files(void **state)
     layers.layer[0] = 0;
     assert_error(pfm_vision_shape_of("clip-vit-l-14", 10, &layers, &shape, NULL, &err), PFM_ERROR_USAGE, "patches of 14");
     assert_error(pfm_vision_shape_of("clip-vit-l-14", 4000, &layers, &shape, NULL, &err), PFM_ERROR_USAGE, "patches of 14");
+}
+
+/* As much of eva_vit_g.pth as shapes are told from: 40 blocks, of which 39 are used. */
+static void eva_without_its_last_block(void **state)
+{
+    (void)state;
+    enum { WIDTH = 1408, BLOCKS = 40, MLP = 6144, OTHERS = 5 };
+    static pfm_bf16 zeros[MLP * WIDTH];
+    static char names[BLOCKS][32];
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weight tensors[BLOCKS + OTHERS] = {{.name = "patch_embed.proj.weight", .rank = 4, .shape = {WIDTH, 3, 14, 14}},
+                                           {.name = "pos_embed", .rank = 3, .shape = {1, 257, WIDTH}},
+                                           {.name = "cls_token", .rank = 3, .shape = {1, 1, WIDTH}},
+                                           {.name = "blocks.0.attn.q_bias", .rank = 1, .shape = {WIDTH}},
+                                           {.name = "blocks.0.mlp.fc1.weight", .rank = 2, .shape = {MLP, WIDTH}}};
+    for (int i = 0; i < BLOCKS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "blocks.%d.norm1.weight", i);
+        tensors[OTHERS + i] = (pfm_weight){.name = names[i], .rank = 1, .shape = {WIDTH}};
+    }
+    for (int i = 0; i < BLOCKS + OTHERS; i++) {
+        tensors[i].dtype = PFM_DTYPE_BF16;
+        tensors[i].data = zeros;
+        tensors[i].bytes = pfm_weight_values(&tensors[i]) * sizeof *zeros;
+    }
+    const char *path = test_path(test_scratch_folder(), "eva.safetensors");
+    assert_ok(pfm_safetensors_write(path, tensors, BLOCKS + OTHERS, NULL, 0, &err));
+    pfm_vision_shape shape;
+    pfm_vision_layers layers = {.count = 1, .layer = {39}};
+    uint64_t parameters;
+    assert_ok(pfm_vision_shape_of(path, 448, &layers, &shape, &parameters, &err));
+    assert_int_equal(shape.grid, 32);
+    assert_int_equal(parameters, 985897344 - 2 * WIDTH); /* ln_vision is not in that file */
+    layers.layer[0] = 40;
+    assert_error(pfm_vision_shape_of(path, 448, &layers, &shape, NULL, &err), PFM_ERROR_USAGE, "0 to 39");
 }
 
 static void pixels_as_the_files_say(void **state)
@@ -160,7 +195,8 @@ static void configurations_that_cannot_be(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes_without_files), cmocka_unit_test(pixels_as_the_files_say),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes_without_files), cmocka_unit_test(eva_without_its_last_block),
+                                       cmocka_unit_test(pixels_as_the_files_say),
                                        cmocka_unit_test(configurations_that_cannot_be)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
