@@ -66,9 +66,10 @@ typedef struct pfm_forward_options {
     const char *output;  /* safetensors: logits [T,V], or features [N,C] */
     const char *adapter; /* NULL, or a folder in PEFT's format */
     bool has_layer;
-    int layer;        /* of a vision encoder: which hidden state; negative counts from the end */
-    bool class_token; /* of a vision encoder: features begin with the class token */
-    bool grad;        /* input also holds grad_out of the output's shape; output gains grad_in and NAME.grad of what trains */
+    int layer;    /* of a vision encoder: which hidden state; negative counts from the end */
+    bool patches; /* of a vision encoder: without the class token, which else comes first where there is one (of a run: as its
+                     recipe says) */
+    bool grad;    /* input also holds grad_out of the output's shape; output gains grad_in and NAME.grad of what trains */
 } pfm_forward_options;
 
 /* Text alone, no dropout, rows in one sequence from position 0. USAGE where the input names no part, or the part cannot. */

@@ -10,7 +10,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
                                    .adapter = cli_get(call, "adapter"),
                                    .has_layer = cli_has(call, "layer"),
                                    .layer = (int)layer,
-                                   .class_token = cli_has(call, "class-token"),
+                                   .patches = cli_has(call, "patches"),
                                    .grad = cli_has(call, "grad")};
     if (status == PFM_OK)
         status = pfm_forward(cli_context(call), &options, err);
@@ -25,14 +25,14 @@ static pfm_status run(cli_call *call, pfm_error *err)
 static const cli_option options[] = {
     {"adapter", "DIR", "a PEFT adapter on the language model", NULL},
     {"layer", "L", "a vision encoder's hidden state L; negative counts from the end", NULL},
-    {"class-token", NULL, "a vision encoder's class token too, before the patches", NULL},
+    {"patches", NULL, "a vision encoder's patches alone, without the class token before them", NULL},
     {"grad", NULL, "also the gradients, from grad_out in IN", NULL},
     {0},
 };
 
 const cli_command cmd_forward = {
     .name = "forward",
-    .arguments = "MODEL IN.safetensors OUT.safetensors [--adapter DIR] [--layer L] [--class-token] [--grad]",
+    .arguments = "MODEL IN.safetensors OUT.safetensors [--adapter DIR] [--layer L] [--patches] [--grad]",
     .summary = "runs one part of a model on tensors, to check it against another implementation",
     .details =
         "IN holds input_ids [T] or inputs_embeds [T,D]: OUT holds logits [T,V]; pixel_values [3,H,W] or image_features [N,C]:\n"

@@ -308,9 +308,11 @@ static pfm_status load_vision(part *p, int image_size, pfm_vision **vision, pfm_
         options.kind = recipe->model.vision;
     } else {
         PFM_TRY(pfm_model_path(p->context, p->options->model, &path, err));
+        options.layers.whole = true;
     }
     options.path = path;
-    options.layers.class_token = options.layers.class_token || p->options->class_token;
+    if (p->options->patches)
+        options.layers.class_token = options.layers.whole = false;
     if (p->options->has_layer) {
         options.layers.count = 1;
         options.layers.layer[0] = p->options->layer;
@@ -368,8 +370,8 @@ static pfm_status choose_part(part *p, pfm_error *err)
     if (!aligner && !language)
         PFM_FAIL(PFM_ERROR_USAGE, "%s names no part of a model: give input_ids, inputs_embeds, pixel_values or image_features",
                  p->options->input);
-    if (p->options->has_layer || p->options->class_token)
-        PFM_FAIL(PFM_ERROR_USAGE, "--layer and --class-token are for a vision encoder");
+    if (p->options->has_layer || p->options->patches)
+        PFM_FAIL(PFM_ERROR_USAGE, "--layer and --patches are for a vision encoder");
     PFM_TRY(open_session(p, err));
     status = aligner ? run_aligner(p, err) : run_language(p, err);
 done:

@@ -27,8 +27,8 @@ typedef struct pfm_recipe {
     struct {
         char *vision, *aligner, *language; /* names that fetch knows, or paths; the aligner's kind */
         int image_size;                    /* pixels a side */
-        char *
-            *layers; /* the encoder's hidden states that make the features, whole numbers as text or "output", [layer_count] */
+        char **layers; /* the encoder's hidden states that make the features, whole numbers as text, "output" or "normed",
+                          [layer_count] */
         size_t layer_count;
         char *weights;         /* of the language model's frozen linear layers: "bf16" (the precision) or a block type */
         char *class_token;     /* "drop" or "keep" */

@@ -449,6 +449,8 @@ static pfm_status parse_text(recipe_loader *state, const char *text, size_t leng
     } else {
         state->document = &document;
         status = parse(state, &parser, sets, set_count, err);
+        state->document = NULL;
+        state->stages = NULL;
         yaml_document_delete(&document);
     }
     yaml_parser_delete(&parser);

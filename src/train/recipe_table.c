@@ -47,7 +47,7 @@ const recipe_key pfm_recipe_keys[] = {
     STRING("model.language", model.language, "smollm2-135m-instruct", "the language model: a name that fetch knows or a path"),
     INTEGER("model.image_size", model.image_size, "448", 32, 4096, "pixels a side; the encoder's grid (a position for 32 pixels, or for a patch) is a multiple of merge"),
     {.name = "model.layers", .type = RECIPE_LIST, .offset = PLACE(model.layers), .count_offset = PLACE(model.layer_count),
-     .initial = "output", .help = "the encoder's hidden states that make the features, side by side: output, or numbers, negative from the end"},
+     .initial = "output", .help = "the encoder's hidden states that make the features, side by side: output, normed, or numbers, negative from the end"},
     CHOICE("model.weights", model.weights, "bf16", "bf16|q8_0|q4_0|q4_1|q4_k|nf4",
            "what the language model's frozen linear layers are kept in; bf16 is the precision"),
     CHOICE("model.class_token", model.class_token, "drop", "drop|keep", "whether the class token is among the features"),

@@ -42,9 +42,9 @@ pfm_status pfm_trainer_create(pfm_session *session, const char *data, pfm_traine
 pfm_status pfm_trainer_place(pfm_trainer *trainer, int64_t first, int64_t total, const char *folder,
                              pfm_error *err) PFM_MUST_CHECK;
 void pfm_trainer_free(pfm_trainer *trainer);
-/* The sizes for micro-batches of up to token_limit tokens, which the trainer then keeps to. A pfm_sizes_function of a trainer.
- */
-pfm_status pfm_trainer_measure(void *trainer, size_t token_limit, pfm_trainer_sizes *sizes, pfm_error *err) PFM_MUST_CHECK;
+/* The sizes for micro-batches of up to token_limit tokens, which the trainer then keeps to. A pfm_sizes_function whose user is
+ * a trainer. */
+pfm_status pfm_trainer_measure(void *user, size_t token_limit, pfm_trainer_sizes *sizes, pfm_error *err) PFM_MUST_CHECK;
 /* Builds the graph for the largest micro-batch, as the context's memory allows it. */
 pfm_status pfm_trainer_build(pfm_trainer *trainer, pfm_error *err) PFM_MUST_CHECK;
 /* Vision features, their statistics, weights, and the memory for activations. */

@@ -115,6 +115,38 @@ static void in_plain_c(void **state)
     check_golden("ref");
 }
 
+/* CLIP has no last norm for all tokens: `normed` is its output, each row with mean 0 and deviation 1. */
+static void normed_is_a_norm_without_weights(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_context *context = vit_context(2, NULL, PFM_PRECISION_F32);
+    pfm_vision *vision = NULL;
+    assert_ok(vit_load(context, vit_network("clip"), 28, PFM_VISION_OUTPUT, true, false, &vision, &err));
+    const pfm_vision_shape shape = pfm_vision_get_shape(vision);
+    float *plain = vit_encode(vision, true), *normed;
+    pfm_vision_free(vision);
+    assert_ok(vit_load(context, vit_network("clip"), 28, PFM_VISION_NORMED, true, false, &vision, &err));
+    normed = vit_encode(vision, true);
+    pfm_vision_free(vision);
+    for (int row = 0; row < (int)pfm_vision_shape_tokens(&shape); row++) {
+        const float *x = plain + row * shape.channels, *y = normed + row * shape.channels;
+        double mean = 0, squares = 0;
+        for (int c = 0; c < shape.channels; c++)
+            mean += (double)x[c] / shape.channels;
+        for (int c = 0; c < shape.channels; c++)
+            squares += (x[c] - mean) * (x[c] - mean) / shape.channels;
+        for (int c = 0; c < shape.channels; c++)
+            assert_true(fabs(y[c] - (x[c] - mean) / sqrt(squares + 1e-5)) < 1e-4);
+    }
+    assert_error(vit_load(context, vit_network("blip2"), 28, PFM_VISION_NORMED, true, false, &vision, &err), PFM_ERROR_USAGE,
+                 "normed is for a vision transformer without a last norm");
+    assert_error(vit_load(context, vit_network("clip"), 28, 3, true, false, &vision, &err), PFM_ERROR_USAGE, "no layer 3");
+    free(plain);
+    free(normed);
+    pfm_context_free(context);
+}
+
 /* features [PICTURES, values] of different pictures by `threads` threads: spread over them, or each by all or by one of them.
  */
 static float *encode_pictures(int threads, pfm_precision precision, char how, size_t *values)
@@ -284,6 +316,7 @@ static void layers_side_by_side(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(as_their_own_implementations),
+                                       cmocka_unit_test(normed_is_a_norm_without_weights),
                                        cmocka_unit_test(in_plain_c),
                                        cmocka_unit_test(any_number_of_threads),
                                        cmocka_unit_test(precisions),

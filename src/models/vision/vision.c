@@ -43,13 +43,32 @@ pfm_status pfm_vision_layers_parse(char *const *texts, size_t count, pfm_vision_
                              PFM_VISION_MOST_LAYERS);
     for (size_t i = 0; i < count; i++) {
         char *end = NULL;
-        const bool output = strcmp(texts[i], "output") == 0;
-        long value = output ? PFM_VISION_OUTPUT : strtol(texts[i], &end, 10);
-        if (!output && (end == texts[i] || *end != '\0' || value < -100000 || value > 100000))
+        const bool output = strcmp(texts[i], "output") == 0, normed = strcmp(texts[i], "normed") == 0;
+        long value = output ? PFM_VISION_OUTPUT : normed ? PFM_VISION_NORMED : strtol(texts[i], &end, 10);
+        if (!output && !normed && (end == texts[i] || *end != '\0' || value < -100000 || value > 100000))
             return pfm_error_set(err, PFM_ERROR_USAGE,
-                                 "a vision encoder's layer cannot be '%s'; it is a whole number, or output", texts[i]);
+                                 "a vision encoder's layer cannot be '%s'; it is a whole number, output or normed", texts[i]);
         out->layer[out->count++] = (int)value;
     }
+    return PFM_OK;
+}
+
+/* *layer becomes the number from the first. */
+static pfm_status count_layer(const pfm_vision_config *config, int *layer, pfm_error *err)
+{
+    const pfm_vision_kind *kind = config->kind;
+    const int count = kind->layer_count(config), normed = kind->normed_layer != NULL ? kind->normed_layer(config) : -1;
+    if (*layer == PFM_VISION_NORMED && normed < 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "model.layers: normed is for a vision transformer without a last norm; of %s take output",
+                             config->name);
+    if (*layer != PFM_VISION_NORMED && *layer != PFM_VISION_OUTPUT && (*layer < -count || *layer >= count))
+        return pfm_error_set(err, PFM_ERROR_USAGE, "there is no layer %d; this encoder has 0 to %d, or -1 to -%d from the end",
+                             *layer, count - 1, count);
+    *layer = *layer == PFM_VISION_NORMED   ? normed
+             : *layer == PFM_VISION_OUTPUT ? kind->output_layer(config)
+             : *layer < 0                  ? *layer + count
+                                           : *layer;
     return PFM_OK;
 }
 
@@ -63,13 +82,14 @@ static pfm_status find_layers(const pfm_vision_config *config, int image_size, c
         out->layers.count = 1;
         out->layers.layer[0] = PFM_VISION_OUTPUT;
     }
+    if (wanted->whole)
+        out->layers.class_token = config->kind->shape_of(config, image_size, config->kind->output_layer(config), true,
+                                                         &out->shapes[0], &out->parameters, NULL) == PFM_OK;
     for (int i = 0; i < out->layers.count; i++) {
         int *layer = &out->layers.layer[i];
-        if (*layer == PFM_VISION_OUTPUT)
-            *layer = config->kind->output_layer(config);
-        PFM_TRY(
-            config->kind->shape_of(config, image_size, *layer, wanted->class_token, &out->shapes[i], &out->parameters, err));
-        *layer += *layer < 0 ? config->kind->layer_count(config) : 0;
+        PFM_TRY(count_layer(config, layer, err));
+        PFM_TRY(config->kind->shape_of(config, image_size, *layer, out->layers.class_token, &out->shapes[i], &out->parameters,
+                                       err));
         if (i > 0 && *layer <= layer[-1])
             PFM_FAIL(PFM_ERROR_USAGE, "layer %d of the vision encoder stands behind layer %d; name them in their order", *layer,
                      layer[-1]);

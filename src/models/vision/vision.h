@@ -35,6 +35,7 @@ static inline size_t pfm_vision_shape_values(const pfm_vision_shape *shape)
 enum {
     PFM_VISION_MOST_LAYERS = 8,
     PFM_VISION_OUTPUT = 1000000, /* in place of a layer's number: the encoder's own result, its last norm included */
+    PFM_VISION_NORMED,           /* the same of an encoder without a last norm, behind a layer norm without weights */
     PFM_VISION_ALL_THREADS = -1  /* a slot, see vision_kind.h */
 };
 
@@ -44,9 +45,10 @@ enum {
 typedef struct pfm_vision_layers {
     int count, layer[PFM_VISION_MOST_LAYERS];
     bool class_token; /* kept, before the grid's rows; register tokens never are */
+    bool whole;       /* the class token is kept where the encoder has one */
 } pfm_vision_layers;
 
-/* From whole numbers as text ("-7", "-1"), or "output". USAGE for other text or too many. */
+/* From whole numbers as text ("-7", "-1"), "output" or "normed". USAGE for other text or too many. */
 pfm_status pfm_vision_layers_parse(char *const *texts, size_t count, pfm_vision_layers *out, pfm_error *err) PFM_MUST_CHECK;
 
 /* In both of the following `kind` may also be the path of a checkpoint or its folder, as a recipe may name one: its tensors and

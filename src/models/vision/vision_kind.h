@@ -35,7 +35,8 @@ typedef struct pfm_vision_kind {
     pfm_status (*recognise)(const pfm_weights *weights, bool *found, pfm_vision_config *config, pfm_error *err);
     int (*layer_count)(const pfm_vision_config *config);  /* from which negative layers count */
     int (*output_layer)(const pfm_vision_config *config); /* the encoder's own result */
-    /* The shape of a layer (negative counts from the end) and how many weights and biases the encoder computes with. */
+    int (*normed_layer)(const pfm_vision_config *config); /* behind a norm without weights; -1, or NULL: there is none */
+    /* The shape of a layer and how many weights and biases the encoder computes with. */
     pfm_status (*shape_of)(const pfm_vision_config *config, int image_size, int layer, bool class_token,
                            pfm_vision_shape *shape, uint64_t *parameters, pfm_error *err);
     /* NULL: next to nothing. The bytes of the weights up to a layer. */

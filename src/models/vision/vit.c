@@ -53,24 +53,14 @@ static pfm_status find_grid(const pfm_vit_config *config, int image_size, int *g
     return PFM_OK;
 }
 
-static pfm_status find_layer(const pfm_vit_config *config, int layer, int *out, pfm_error *err)
-{
-    *out = layer < 0 ? layer + config->layers + 1 : layer;
-    if (*out >= 0 && *out <= pfm_vit_output_layer(config))
-        return PFM_OK;
-    return pfm_error_set(err, PFM_ERROR_USAGE, "there is no layer %d; this encoder has 0 to %d, or -1 to -%d from the end",
-                         layer, config->layers, config->layers + 1);
-}
-
-pfm_status pfm_vit_shape(const pfm_vit_config *config, int image_size, int layer, bool class_token, pfm_vision_shape *shape,
+pfm_status pfm_vit_shape(const pfm_vit_config *config, int image_size, bool class_token, pfm_vision_shape *shape,
                          uint64_t *parameters, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_vit_tensor *tensors = NULL;
     size_t count = 0;
-    int grid, index;
+    int grid;
     PFM_TRY(find_grid(config, image_size, &grid, err));
-    PFM_TRY(find_layer(config, layer, &index, err));
     if (class_token && !config->class_token)
         PFM_FAIL(PFM_ERROR_USAGE, "%s has no class token that could be kept; set model.class_token to drop", config->family);
     if (shape != NULL)
@@ -177,6 +167,18 @@ done:
     return status;
 }
 
+/* The encoder's own, or where it has none one without weights, as torch's LayerNorm begins: PeFoMed's ln_vision. */
+static pfm_status build_last_norm(block *b, pfm_error *err)
+{
+    if (b->config->final_norm)
+        return pfm_build_layernorm_as(b->builder, b->hidden, "vision_model.post_layernorm", b->config->epsilon, 0,
+                                      PFM_STORAGE_F32, &b->hidden, err);
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_layernorm);
+    node.in[0] = b->hidden;
+    node.attributes = (pfm_op_attributes){.epsilon = 1e-5f, .output = PFM_STORAGE_F32};
+    return pfm_graph_add(b->builder->graph, &node, &b->hidden, err);
+}
+
 /* Keeps the hidden state where a layer is asked for. */
 static void keep_layer(pfm_vit *vit, int layer, pfm_value hidden)
 {
@@ -213,8 +215,7 @@ static pfm_status build(pfm_vit *vit, pfm_error *err)
         keep_layer(vit, b.layer + 1, b.hidden);
     }
     if (last > c->layers) {
-        PFM_TRY(pfm_build_layernorm_as(&builder, b.hidden, "vision_model.post_layernorm", c->epsilon, 0, PFM_STORAGE_F32,
-                                       &b.hidden, err));
+        PFM_TRY(build_last_norm(&b, err));
         keep_layer(vit, last, b.hidden);
     }
 done:

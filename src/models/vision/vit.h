@@ -45,12 +45,13 @@ typedef struct pfm_vit_config {
 
 typedef struct pfm_vit pfm_vit;
 
-/* Layers are transformers' hidden_states: 0 is what enters the first block, i what block i gives. Where there is a final norm,
- * layer `layers` + 1 is what it makes of the last one; pfm_vit_output_layer is that one, or else the last. */
+/* Layers are transformers' hidden_states: 0 is what enters the first block, i what block i gives. Layer
+ * `layers` + 1 is what a norm makes of the last one: the final norm, where there is one, or else one without weights.
+ * pfm_vit_output_layer is the final norm's, or else the last. */
 int pfm_vit_output_layer(const pfm_vit_config *config);
 
-/* USAGE for an image size or layer that cannot be. *parameters counts what the output is computed with. */
-pfm_status pfm_vit_shape(const pfm_vit_config *config, int image_size, int layer, bool class_token, pfm_vision_shape *shape,
+/* USAGE for an image size that cannot be. *parameters counts what the output is computed with. */
+pfm_status pfm_vit_shape(const pfm_vit_config *config, int image_size, bool class_token, pfm_vision_shape *shape,
                          uint64_t *parameters, pfm_error *err) PFM_MUST_CHECK;
 
 /* The bytes that the parameters of the blocks up to a layer take. */

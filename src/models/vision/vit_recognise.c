@@ -336,10 +336,16 @@ static int layer_count(const pfm_vision_config *config) { return config->of.vit.
 
 static int output_layer(const pfm_vision_config *config) { return pfm_vit_output_layer(&config->of.vit); }
 
+static int normed_layer(const pfm_vision_config *config)
+{
+    return config->of.vit.final_norm ? -1 : pfm_vit_output_layer(&config->of.vit) + 1;
+}
+
 static pfm_status shape_of(const pfm_vision_config *config, int image_size, int layer, bool class_token,
                            pfm_vision_shape *shape, uint64_t *parameters, pfm_error *err)
 {
-    return pfm_vit_shape(&config->of.vit, image_size, layer, class_token, shape, parameters, err);
+    (void)layer; /* all have one shape */
+    return pfm_vit_shape(&config->of.vit, image_size, class_token, shape, parameters, err);
 }
 
 static pfm_status bytes_of(const pfm_vision_config *config, int layer, pfm_precision precision, size_t *bytes, pfm_error *err)
@@ -398,6 +404,7 @@ const pfm_vision_kind pfm_vision_vit = {
     .recognise = recognise,
     .layer_count = layer_count,
     .output_layer = output_layer,
+    .normed_layer = normed_layer,
     .shape_of = shape_of,
     .bytes_of = bytes_of,
     .describe = describe,
