@@ -52,6 +52,8 @@ static pfm_part part_of(const pfm_parameter *declaration)
     static const char aligner[] = "aligner.";
     if (!declaration->trainable)
         return PFM_PART_BASE;
+    if (declaration->part != PFM_PART_BASE)
+        return declaration->part;
     return strncmp(declaration->name, aligner, sizeof aligner - 1) == 0 ? PFM_PART_ALIGNER : PFM_PART_PEFT;
 }
 

@@ -58,6 +58,7 @@ static pfm_status create_model(bench_model *b, bool training, pfm_error *err)
                                  .normalise = true,
                                  .config = &config,
                                  .instruction = "{question}",
+                                 .image_text = "<image>\n",
                                  .training = training,
                                  .precision = b->context->precision,
                                  .hook = pfm_peft_hook(b->peft)};

@@ -54,9 +54,11 @@ static void guess_sizes(estimate *e)
     int64_t visual = e->model->sequence_tokens;
     e->step_tokens = (double)(groups * (visual + SHARED_TEXT) + batch * OWN_TEXT);
     e->tokens = (int64_t)e->step_tokens < 1024 ? (int64_t)e->step_tokens : 1024;
-    e->tokens = e->tokens < visual + SHARED_TEXT + group * OWN_TEXT ? visual + SHARED_TEXT + group * OWN_TEXT : e->tokens;
-    e->visual = groups * e->model->visual_tokens;
-    e->answers = batch * ANSWER_TOKENS;
+    const int64_t one = visual + SHARED_TEXT + group * OWN_TEXT; /* of a group, which is never cut */
+    e->tokens = e->tokens < one ? one : e->tokens;
+    const int64_t at_once = e->tokens / one < groups ? e->tokens / one : groups;
+    e->visual = at_once * e->model->visual_tokens;
+    e->answers = (at_once * group < batch ? at_once * group : batch) * ANSWER_TOKENS;
 }
 
 /* The exact sizes, from a trainer that has read the data and nothing else. */
@@ -223,7 +225,8 @@ static bool finds_images(const pfm_recipe *recipe, size_t stage)
 {
     const pfm_recipe *here = pfm_recipe_get_stage(recipe, stage);
     for (size_t i = 0; i < stage && here->data.mixture_count == 0; i++) {
-        if (strcmp(recipe->stages[i]->data.dataset, here->data.dataset) == 0)
+        const pfm_recipe *before = recipe->stages[i];
+        if (strcmp(before->data.dataset, here->data.dataset) == 0 && before->model.image_size == here->model.image_size)
             return true;
     }
     return false;
