@@ -2,6 +2,7 @@
 #include "models/tiny.h"
 
 #include "base/file.h"
+#include "formats/adapter.h"
 #include "formats/safetensors.h"
 #include "train/run.h"
 
@@ -43,14 +44,13 @@ static void assert_same_parameters(const tiny_system *a, const tiny_system *b, b
     }
 }
 
-static void what_is_saved_is_loaded(void **state)
+static void check_saved(const char *set, const char *name)
 {
-    (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    const char *folder = test_path(test_scratch_folder(), "run");
+    const char *folder = test_path(test_scratch_folder(), name);
     tiny_system a, b;
-    create(NULL, &a);
-    create(NULL, &b);
+    create(set, &a);
+    create(set, &b);
     scramble(a.session->model);
     a.session->model->mean[7] = 3;
     a.session->model->std[9] = 5;
@@ -60,6 +60,52 @@ static void what_is_saved_is_loaded(void **state)
     assert_true(b.session->model->mean[7] == 3 && b.session->model->std[9] == 5);
     tiny_system_free(&a);
     tiny_system_free(&b);
+}
+
+static void what_is_saved_is_loaded(void **state)
+{
+    (void)state;
+    check_saved(NULL, "run");
+    check_saved("trainable=[aligner, peft, norms]", "run_norms");
+    check_saved("trainable=[norms]", "run_norms_alone");
+}
+
+/* Norms lie in the adapter as modules that PEFT saves whole; where nothing else does, it adapts nothing. */
+static void norms_are_saved_as_peft_saves_modules(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set, *targets;
+        int tensors;
+    } cases[] = {{"trainable=[aligner, peft, norms]",
+                  "[\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\", \"down_proj\"]", 2 * 7 * 2 + 5},
+                 {"trainable=[norms]", "\"dummy-target-modules\"", 5}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pfm_error err = PFM_ERROR_INIT;
+        tiny_system a;
+        pfm_adapter_config config;
+        pfm_weights *weights = NULL;
+        char folder[256], adapter[300];
+        (void)snprintf(folder, sizeof folder, "%s/modules%zu", test_scratch_folder(), i);
+        (void)snprintf(adapter, sizeof adapter, "%s/adapter", folder);
+        create(cases[i].set, &a);
+        assert_ok(pfm_run_save(folder, "base", a.session->model, a.session->peft, &err));
+        assert_ok(pfm_adapter_config_load(adapter, &config, &err));
+        json_t *targets = json_loads(cases[i].targets, JSON_DECODE_ANY, NULL),
+               *modules = json_loads("[\"input_layernorm\", \"post_attention_layernorm\", \"norm\"]", 0, NULL);
+        assert_true(json_equal(json_object_get(config.document, "target_modules"), targets));
+        assert_true(json_equal(json_object_get(config.document, "modules_to_save"), modules));
+        assert_error(pfm_adapter_config_check_plain(&config, &err), PFM_ERROR_UNSUPPORTED, "modules_to_save");
+        assert_ok(pfm_weights_open(adapter, &weights, &err));
+        assert_int_equal(pfm_weights_count(weights), cases[i].tensors);
+        assert_non_null(pfm_weights_find(weights, "base_model.model.model.layers.1.post_attention_layernorm.weight"));
+        assert_non_null(pfm_weights_find(weights, "base_model.model.model.norm.weight"));
+        pfm_weights_close(weights);
+        json_decref(targets);
+        json_decref(modules);
+        pfm_adapter_config_free(&config);
+        tiny_system_free(&a);
+    }
 }
 
 static void a_checkpoint_holds_all_that_a_resume_needs(void **state)
@@ -139,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_saved_is_loaded),
+        cmocka_unit_test(norms_are_saved_as_peft_saves_modules),
         cmocka_unit_test(a_checkpoint_holds_all_that_a_resume_needs),
         cmocka_unit_test(files_of_another_recipe_are_refused),
         cmocka_unit_test(names_are_those_of_the_files),
