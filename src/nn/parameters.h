@@ -21,7 +21,7 @@ typedef enum pfm_initial {
 } pfm_initial;
 
 /* What a parameter is part of: the base, or one of the parts that are learned and saved: the aligner (its names begin with
- * "aligner."), what a PEFT method adds, the weights of the language model's norms. */
+ * "aligner."), what a PEFT method adds, the language model's norms. */
 typedef enum pfm_part { PFM_PART_BASE, PFM_PART_ALIGNER, PFM_PART_PEFT, PFM_PART_NORMS } pfm_part;
 
 typedef struct pfm_parameter {
