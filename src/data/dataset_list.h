@@ -4,5 +4,7 @@
     X(vqa_rad)                                                                                                                 \
     X(pathvqa)                                                                                                                 \
     X(medpix)                                                                                                                  \
+    X(iu_xray)                                                                                                                 \
+    X(mimic_cxr)                                                                                                               \
     X(phantom)                                                                                                                 \
     X(table)

@@ -212,6 +212,8 @@ static pfm_status read_images(const json_t *object, const pfm_columns *columns, 
     pfm_status status = PFM_OK;
     char *name = NULL;
     const json_t *list = get(object, columns->images);
+    if (list == NULL && columns->image == NULL)
+        return refuse(place, columns->images, "is missing; every row needs it", err);
     if (list == NULL) {
         PFM_TRY(copy_required(object, columns->image, place, &name, err));
         return take_image(row, name, columns->image, place, err);
@@ -255,7 +257,7 @@ static pfm_status read_question_and_answer(const json_t *object, const pfm_colum
                                            pfm_row *row, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    bool report = get(object, columns->report) != NULL && get(object, columns->answer) == NULL;
+    bool report = columns->answer == NULL || (get(object, columns->report) != NULL && get(object, columns->answer) == NULL);
     PFM_TRY(copy_required(object, report ? columns->report : columns->answer, place, &row->answer, err));
     if (columns->question == NULL || (report && get(object, columns->question) == NULL))
         PFM_TRY(pfm_string_copy("", &row->question, err));
@@ -294,8 +296,10 @@ pfm_status pfm_row_read(const json_t *object, const pfm_columns *columns, const 
     pfm_status status = PFM_OK;
     pfm_row row = {0};
     if (!json_is_object(object))
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s %s %zu: must be a JSON object with the columns \"%s\", \"%s\", \"%s\"", place->file,
-                 place->unit, place->number, columns->image, columns->question, columns->answer);
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s %s %zu: must be a JSON object with the columns \"%s\", %s%s%s\"%s\"", place->file,
+                 place->unit, place->number, columns->image != NULL ? columns->image : columns->images,
+                 columns->question != NULL ? "\"" : "", columns->question != NULL ? columns->question : "",
+                 columns->question != NULL ? "\", " : "", columns->answer != NULL ? columns->answer : columns->report);
     PFM_TRY(copy_scalar(object, columns->id, place, &row.id, err));
     if (row.id == NULL)
         PFM_TRY(pfm_string_format(&row.id, err, "%s-%zu", place->split, place->number));

@@ -137,6 +137,7 @@ void pfm_adapter_config_free(pfm_adapter_config *config)
     free(config->base_model);
     free(config->bias);
     free(config->target_pattern);
+    json_decref(config->whole_modules);
     json_decref(config->document);
     *config = (pfm_adapter_config){0};
 }
@@ -236,6 +237,8 @@ static pfm_status config_to_json(const pfm_adapter_config *config, json_t **out,
     PFM_TRY(pfm_json_take(document, "task_type", text_or_null(config->task_type), err));
     PFM_TRY(pfm_json_take(document, "base_model_name_or_path", text_or_null(config->base_model), err));
     PFM_TRY(pfm_json_take(document, "target_modules", targets_to_json(config), err));
+    if (config->whole_modules != NULL)
+        PFM_TRY(pfm_json_take(document, "modules_to_save", json_incref(config->whole_modules), err));
     if (strcmp(config->peft_type, "LORA") == 0) {
         PFM_TRY(pfm_json_take(document, "bias", json_string(config->bias == NULL ? "none" : config->bias), err));
         PFM_TRY(pfm_json_take(document, "r", json_integer(config->r), err));

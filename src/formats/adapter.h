@@ -22,13 +22,17 @@ typedef struct pfm_adapter_config {
     char **targets;     /* target_modules, where it is a list */
     size_t target_count;
     char *target_pattern; /* target_modules, where it is a text: a regular expression or "all-linear"; else NULL */
-    json_t *document;     /* all keys as read; NULL for a fresh one */
+    json_t
+        *whole_modules; /* modules_to_save of a fresh one: names of modules whose own tensors the adapter holds; NULL: none */
+    json_t *document;   /* all keys as read; NULL for a fresh one */
 } pfm_adapter_config;
 
 /* Reads adapter_config.json of a folder into *out (released with pfm_adapter_config_free). IO: it is missing. FORMAT names the
  * key that is missing or wrong. */
 pfm_status pfm_adapter_config_load(const char *folder, pfm_adapter_config *out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_adapter_config_free(pfm_adapter_config *config); /* zeroes it; NULL and {0} are fine */
+/* The target_modules with which PEFT adapts nothing, and takes what modules_to_save names. */
+#define PFM_ADAPTER_NO_TARGETS "dummy-target-modules"
 /* Sets target_modules to a list, copied. */
 pfm_status pfm_adapter_config_set_targets(pfm_adapter_config *config, const char *const *targets, size_t count,
                                           pfm_error *err) PFM_MUST_CHECK;

@@ -80,9 +80,11 @@ pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *optio
     model->act = options->precision == PFM_PRECISION_F32 ? PFM_ACT_F32 : PFM_ACT_BF16;
     model->weights = options->weights;
     model->hook = options->hook;
+    model->learns_norms = options->learns_norms;
     model->layers = options->layers;
     model->lowercase_answers = options->lowercase_answers;
     PFM_TRY(pfm_string_copy(options->instruction, &model->instruction, err));
+    PFM_TRY(pfm_string_copy(options->image_text, &model->image_text, err));
     if (options->system_text != NULL)
         PFM_TRY(pfm_string_copy(options->system_text, &model->system_text, err));
     if (options->language_path != NULL) {
@@ -113,6 +115,7 @@ void pfm_model_free(pfm_model *model)
     free(model->language_path);
     free(model->aligner_weights);
     free(model->instruction);
+    free(model->image_text);
     free(model->system_text);
     free(model);
 }
@@ -132,7 +135,7 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
                            pfm_model_graph *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_builder builder = {.hook = model->hook};
+    pfm_builder builder = {.hook = model->hook, .learns_norms = model->learns_norms};
     pfm_aligner_blocks blocks;
     int64_t room[PFM_DIM_COUNT];
     memcpy(room, capacity, sizeof room);

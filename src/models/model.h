@@ -24,11 +24,13 @@ typedef struct pfm_model_options {
     const char *language_path;         /* weights of the language model, a file or folder; NULL: shapes alone, by config */
     const pfm_language_config *config; /* where there is no path: neither tokenizer nor weights are to be had */
     const char *instruction;           /* {question} is where the question goes */
+    const char *image_text;            /* with one <image>: how each image stands before the instruction */
     const char *system_text;           /* the system message, or NULL: none */
     bool lowercase_answers;            /* answers are learned in lower case */
     bool tensors_only;                 /* ids and vectors are all that will be read: no tokenizer is needed */
     bool training;                     /* gradients and moments are kept */
-    unsigned frozen;                   /* parts that do not train: 1 << PFM_PART_ALIGNER, 1 << PFM_PART_PEFT */
+    bool learns_norms;                 /* weights of the language model's norms are a learned part */
+    unsigned frozen;                   /* learned parts that do not train: 1 << PFM_PART_ALIGNER, ... */
     pfm_precision precision;
     pfm_dtype weights; /* the block type of the language model's frozen linear layers; anything else: as the precision says */
     const pfm_hook *hook; /* the PEFT method, or NULL */
@@ -48,10 +50,11 @@ typedef struct pfm_model {
     pfm_tokenizer *tokenizer; /* NULL: tensors only */
     pfm_parameters *parameters;
     const pfm_hook *hook;
+    bool learns_norms;
     bool normalise;
     float *mean, *std; /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
     float *rope;       /* [context, rotary], or NULL */
-    char *language_path, *aligner_weights, *instruction, *system_text;
+    char *language_path, *aligner_weights, *instruction, *image_text, *system_text;
     bool lowercase_answers;
     uint64_t vision_parameters; /* of the frozen encoder */
     size_t vision_bytes;        /* that it keeps beside the parameters here */
@@ -122,7 +125,7 @@ void pfm_feature_statistics_finish(pfm_feature_statistics *statistics, pfm_model
 void pfm_feature_statistics_free(pfm_feature_statistics *statistics);
 
 /* What a person gives: a text and so many images. The images stand where the instruction or the question says <image>, one a
- * mark, in order; without marks they stand at the head of the user's turn, a line each. */
+ * mark, in order; without marks they stand at the head of the user's turn, each as the model's image_text has it. */
 typedef struct pfm_question {
     const char *text; /* "" where nothing is asked */
     size_t images;    /* at least one */

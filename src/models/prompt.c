@@ -59,7 +59,8 @@ done:
 }
 
 /* Appends the user's turn, with as many marks as there are images. */
-static pfm_status write_content(const char *instruction, const pfm_question *question, pfm_buffer *out, pfm_error *err)
+static pfm_status write_content(const pfm_model *model, const char *instruction, const pfm_question *question, pfm_buffer *out,
+                                pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
@@ -72,10 +73,8 @@ static pfm_status write_content(const char *instruction, const pfm_question *que
         PFM_FAIL(PFM_ERROR_USAGE,
                  "there are %zu images and %zu marks <image> in the text \"%.60s\"; write one mark an image, or none",
                  question->images, marks, text.data);
-    for (size_t i = 0; marks == 0 && i < question->images; i++) {
-        PFM_TRY(pfm_buffer_append_string(out, image_mark, err));
-        PFM_TRY(pfm_buffer_append_string(out, "\n", err));
-    }
+    for (size_t i = 0; marks == 0 && i < question->images; i++)
+        PFM_TRY(pfm_buffer_append_string(out, model->image_text, err));
     PFM_TRY(pfm_buffer_append(out, text.data, text.size, err));
 done:
     pfm_buffer_free(&text);
@@ -88,7 +87,7 @@ static pfm_status render(const pfm_model *model, const char *instruction, const 
 {
     pfm_status status = PFM_OK;
     pfm_buffer content = {0};
-    PFM_TRY(write_content(instruction, question, &content, err));
+    PFM_TRY(write_content(model, instruction, question, &content, err));
     PFM_TRY(render_chat(model, content.data, out, err));
     const char *at = strstr(out->data, content.data);
     if (at == NULL)

@@ -97,16 +97,26 @@ pfm_status pfm_build_block(pfm_builder *builder, const char *name, int32_t block
 }
 
 /* A vector PREFIX + SUFFIX that operators read in f32. */
-static pfm_status declare_vector(pfm_builder *builder, const char *prefix, const char *suffix, int64_t length, int *id,
-                                 pfm_error *err)
+static pfm_status declare_vector(pfm_builder *builder, const char *prefix, const char *suffix, int64_t length, pfm_part part,
+                                 bool trainable, int *id, pfm_error *err)
 {
     char *full = NULL;
     pfm_status status = pfm_string_format(&full, err, "%s%s", prefix, suffix);
-    pfm_parameter declaration = {.name = full, .n = length, .k = 1, .uses = PFM_USE_VALUES};
+    pfm_parameter declaration = {
+        .name = full, .n = length, .k = 1, .uses = PFM_USE_VALUES, .part = part, .trainable = trainable};
     if (status == PFM_OK)
         status = pfm_build_parameter(builder, &declaration, id, err);
     free(full);
     return status;
+}
+
+/* Of a norm that is learned the weight trains; a bias belongs to it, for a norm is saved whole. */
+static pfm_status declare_norm(pfm_builder *builder, const char *name, int64_t length, int *weight, int *bias, pfm_error *err)
+{
+    const bool learned = builder->learns_norms;
+    const pfm_part part = learned ? PFM_PART_NORMS : PFM_PART_BASE;
+    pfm_status status = declare_vector(builder, name, ".weight", length, part, learned, weight, err);
+    return status != PFM_OK || bias == NULL ? status : declare_vector(builder, name, ".bias", length, part, false, bias, err);
 }
 
 pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y, pfm_error *err)
@@ -114,8 +124,7 @@ pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_rmsnorm);
     node.in[0] = x;
     node.attributes.epsilon = (float)epsilon;
-    pfm_status status =
-        declare_vector(builder, name, ".weight", builder->graph->values[x].shape.columns, &node.operand[0], err);
+    pfm_status status = declare_norm(builder, name, builder->graph->values[x].shape.columns, &node.operand[0], NULL, err);
     return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, y, err);
 }
 
@@ -133,8 +142,7 @@ pfm_status pfm_build_layernorm_as(pfm_builder *builder, pfm_value x, const char 
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_layernorm);
     node.in[0] = x;
     node.attributes = (pfm_op_attributes){.epsilon = (float)epsilon, .head_dim = group, .output = output};
-    PFM_TRY(declare_vector(builder, name, ".weight", length, &node.operand[0], err));
-    PFM_TRY(declare_vector(builder, name, ".bias", length, &node.operand[1], err));
+    PFM_TRY(declare_norm(builder, name, length, &node.operand[0], &node.operand[1], err));
     PFM_TRY(pfm_graph_add(builder->graph, &node, y, err));
 done:
     return status;
@@ -164,7 +172,8 @@ pfm_status pfm_build_add(pfm_builder *builder, pfm_value a, pfm_value b, const c
     node.in[0] = a;
     node.in[1] = b;
     if (name != NULL)
-        status = declare_vector(builder, name, "", builder->graph->values[a].shape.columns, &node.operand[0], err);
+        status = declare_vector(builder, name, "", builder->graph->values[a].shape.columns, PFM_PART_BASE, false,
+                                &node.operand[0], err);
     return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, y, err);
 }
 

@@ -34,6 +34,7 @@ typedef struct pfm_builder {
     pfm_graph *graph;
     const pfm_hook *hook;    /* the PEFT method; NULL: the bare model */
     const pfm_hook *aligner; /* NULL: visual tokens stand in the sequence */
+    bool learns_norms;       /* the weights of the language model's norms are a learned part */
     pfm_value token_keys;    /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
     pfm_dtype blocks;        /* the block type that frozen linear layers are kept in; anything else: none */
 } pfm_builder;

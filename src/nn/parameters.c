@@ -51,8 +51,8 @@ bool pfm_parameters_trains(const pfm_parameters *parameters, pfm_part part)
 static pfm_part part_of(const pfm_parameter *declaration)
 {
     static const char aligner[] = "aligner.";
-    if (!declaration->trainable)
-        return PFM_PART_BASE;
+    if (declaration->part != PFM_PART_BASE || !declaration->trainable)
+        return declaration->part;
     return strncmp(declaration->name, aligner, sizeof aligner - 1) == 0 ? PFM_PART_ALIGNER : PFM_PART_PEFT;
 }
 
@@ -70,7 +70,7 @@ pfm_status pfm_parameters_declare(pfm_parameters *parameters, const pfm_paramete
     pfm_parameter *item = &parameters->items[parameters->count];
     *item = *declaration;
     item->part = part_of(declaration);
-    item->trainable = pfm_parameters_trains(parameters, item->part);
+    item->trainable = declaration->trainable && pfm_parameters_trains(parameters, item->part);
     status = pfm_string_copy(declaration->name, &item->name, err);
     if (status != PFM_OK)
         return status;

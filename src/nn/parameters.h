@@ -20,15 +20,15 @@ typedef enum pfm_initial {
     PFM_INITIAL_NORMAL
 } pfm_initial;
 
-/* What a parameter is part of: the base, or one of the parts that are learned and saved, the aligner (its names begin with
- * "aligner.") and what a PEFT method adds. */
-typedef enum pfm_part { PFM_PART_BASE, PFM_PART_ALIGNER, PFM_PART_PEFT } pfm_part;
+/* What a parameter is part of: the base, or one of the parts that are learned and saved: the aligner (its names begin with
+ * "aligner."), what a PEFT method adds, the language model's norms. */
+typedef enum pfm_part { PFM_PART_BASE, PFM_PART_ALIGNER, PFM_PART_PEFT, PFM_PART_NORMS } pfm_part;
 
 typedef struct pfm_parameter {
     char *name; /* the Hugging Face name, "model.layers.0.self_attn.q_proj.weight" */
     int64_t n, k;
     unsigned uses;
-    pfm_part part;          /* set by the store */
+    pfm_part part;          /* declared for a norm that is learned; else set by the store */
     bool trainable, decays; /* trainable: declared for all of a learned part, false in the store where that is frozen; decays:
                                weight decay applies (not to biases and norms) */
     pfm_initial initial;

@@ -78,6 +78,7 @@ static pfm_status create_model(bench_model *b, bool training, pfm_error *err)
                                  .normalise = true,
                                  .config = &config,
                                  .instruction = "{question}",
+                                 .image_text = "<image>\n",
                                  .training = training,
                                  .precision = b->context->precision,
                                  .weights = b->work.weights,

@@ -6,7 +6,9 @@
 
 double pfm_learning_rate(const pfm_recipe *recipe, int64_t step, int64_t steps)
 {
-    int64_t warm = recipe->train.warmup_steps < steps / 3 + 1 ? recipe->train.warmup_steps : steps / 3 + 1;
+    double share_of = recipe->train.warmup_share;
+    int64_t wanted = share_of > 0 ? (int64_t)ceil(share_of * (double)steps) : recipe->train.warmup_steps;
+    int64_t warm = wanted < steps / 3 + 1 ? wanted : steps / 3 + 1;
     double high = recipe->train.learning_rate, low = recipe->train.minimum_learning_rate;
     double begin = recipe->train.warmup_learning_rate;
     if (step < warm)

@@ -6,8 +6,8 @@
 #include "nn/parameters.h"
 #include "train/recipe.h"
 
-/* The rate of step 0..steps-1: rises linearly from warmup_learning_rate over warmup_steps (at most a third of the steps and
- * one), then falls by a half cosine to the minimum. */
+/* The rate of step 0..steps-1: rises linearly from warmup_learning_rate over warmup_steps or warmup_share (at most a third of
+ * the steps and one), then falls by a half cosine to the minimum. */
 double pfm_learning_rate(const pfm_recipe *recipe, int64_t step, int64_t steps);
 
 /* The Euclidean norm of all gradients, summed in the parameters' order. */

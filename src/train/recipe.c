@@ -45,6 +45,7 @@ pfm_status pfm_recipe_copy(const pfm_recipe *recipe, size_t stages, pfm_recipe *
     for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++)
         PFM_TRY(pfm_recipe_copy_value(copy, recipe, key, err));
     copy->adapts = recipe->adapts;
+    copy->adapts_norms = recipe->adapts_norms;
     PFM_TRY(pfm_allocate(recipe->stage_count, sizeof(pfm_recipe *), &copy->stages, err));
     for (size_t i = 0; i < recipe->stage_count && i < stages; i++) {
         PFM_TRY(pfm_recipe_copy(recipe->stages[i], 0, &copy->stages[i], err));

@@ -70,6 +70,7 @@ typedef struct pfm_recipe {
         char **instruction; /* [instruction_count], at least one; {question} is where the question goes, none is needed where
                                nothing is asked. Learning draws one each time a row is seen, everything else takes the first */
         size_t instruction_count;
+        char *image;  /* holds one <image>: how each image is written where instruction and question do not say <image> */
         char *system; /* NULL: no system message */
     } prompt;
     struct {
@@ -79,6 +80,7 @@ typedef struct pfm_recipe {
         int micro_batch;                             /* samples computed at once; 0: chosen by itself */
         double learning_rate, minimum_learning_rate; /* both set after loading: the minimum is 0.05 times the rate by default */
         int warmup_steps;
+        double warmup_share;         /* of the steps, in place of warmup_steps; 0: those */
         double warmup_learning_rate; /* where the warm-up begins */
         double weight_decay, beta1, beta2, epsilon;
         double clip_norm; /* 0: no clipping */
@@ -94,14 +96,15 @@ typedef struct pfm_recipe {
         int max_tokens; /* the longest answer */
         int batch;      /* images answered at once */
     } eval;
-    char **trainable; /* [trainable_count] "aligner", "peft" */
+    char **trainable; /* [trainable_count] "aligner", "peft", "norms" */
     size_t trainable_count;
     struct pfm_recipe **stages; /* [stage_count] in their order; none: this is the only one */
     size_t stage_count;
-    bool adapts; /* set after loading: this stage or one before it trains what peft adds; until then it is left out */
+    /* Set after loading: this stage or one before it trains what peft adds, or the norms; until then they are left out. */
+    bool adapts, adapts_norms;
 } pfm_recipe;
 
-/* true where a part ("aligner" or "peft") trains. */
+/* true where a part ("aligner", "peft" or "norms") trains. */
 bool pfm_recipe_trains(const pfm_recipe *recipe, const char *part);
 /* How many stages there are, at least 1, and one of them; borrowed. */
 size_t pfm_recipe_count_stages(const pfm_recipe *recipe);

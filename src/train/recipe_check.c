@@ -49,11 +49,16 @@ pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err)
         recipe->train.steps = 0; /* a stage says its own length */
     if (epochs->line > 0 && steps->line > 0 && recipe->train.steps > 0)
         return pfm_recipe_refuse(steps, KEY("train.steps"), err, "and train.epochs both say how long to train; keep one");
+    const recipe_place *share = own_place(state, KEY("train.warmup_share")),
+                       *warm = own_place(state, KEY("train.warmup_steps"));
+    if (warm->file != NULL && (share->file == NULL || (warm->line == 0 && share->line > 0)))
+        recipe->train.warmup_share = 0; /* a stage, or --set, says its own */
     if (recipe->train.steps > 0)
         recipe->train.epochs = strtod(KEY("train.epochs")->initial, NULL);
     if (pfm_recipe_find_place(state, KEY("train.minimum_learning_rate"))->file == NULL)
         recipe->train.minimum_learning_rate = 0.05 * recipe->train.learning_rate;
     recipe->adapts = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
+    recipe->adapts_norms = pfm_recipe_trains(recipe, "norms");
     return derive_merge(state, err);
 }
 
@@ -66,6 +71,16 @@ static pfm_status check_dataset(const recipe_loader *state, const recipe_key *ke
         return PFM_OK;
     (void)snprintf(reason, sizeof reason, "cannot be '%.60s'; there are %s", name, pfm_dataset_names());
     return refuse_key(state, key, reason, err);
+}
+
+/* Each image is written with this text, and stands where it says <image>. */
+static pfm_status check_image_text(const recipe_loader *state, pfm_error *err)
+{
+    static const char mark[] = "<image>";
+    const char *at = strstr(state->recipe->prompt.image, mark);
+    if (at == NULL || strstr(at + sizeof mark - 1, mark) != NULL)
+        return refuse_key(state, KEY("prompt.image"), "must hold <image> once, where an image stands, as in \"<image> \"", err);
+    return PFM_OK;
 }
 
 static pfm_status check_data(const recipe_loader *state, pfm_error *err)
@@ -84,6 +99,8 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
 {
     const pfm_recipe *recipe = state->recipe;
     pfm_status status = check_data(state, err);
+    if (status == PFM_OK)
+        status = check_image_text(state, err);
     if (status != PFM_OK)
         return status;
     int rows, columns;
@@ -95,13 +112,18 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
                           "must name at least one layer; peft.method: none trains the aligner alone", err);
     if (recipe->train.minimum_learning_rate > recipe->train.learning_rate)
         return refuse_key(state, KEY("train.minimum_learning_rate"), "must not be above train.learning_rate", err);
+    const recipe_place *share = own_place(state, KEY("train.warmup_share"));
+    if (share->line > 0 && own_place(state, KEY("train.warmup_steps"))->line > 0 && recipe->train.warmup_share > 0)
+        return pfm_recipe_refuse(share, KEY("train.warmup_share"), err,
+                                 "and train.warmup_steps both say how long to warm up; keep one");
     if (recipe->train.warmup_learning_rate > recipe->train.learning_rate)
         return refuse_key(state, KEY("train.warmup_learning_rate"), "must not be above train.learning_rate", err);
     if (recipe->train.micro_batch > recipe->train.batch)
         return refuse_key(state, KEY("train.micro_batch"), "must not be above train.batch", err);
     bool peft = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
-    if (!peft && !pfm_recipe_trains(recipe, "aligner"))
-        return refuse_key(state, KEY("trainable"), "leaves nothing that trains; name aligner, or peft with a peft.method", err);
+    if (!peft && !pfm_recipe_trains(recipe, "aligner") && !pfm_recipe_trains(recipe, "norms"))
+        return refuse_key(state, KEY("trainable"),
+                          "leaves nothing that trains; name aligner, norms, or peft with a peft.method", err);
     return PFM_OK;
 }
 

@@ -396,8 +396,8 @@ static pfm_status read_stage(const recipe_loader *whole, const yaml_node_t *node
     PFM_TRY(pfm_recipe_derive(&state, err));
     PFM_TRY(pfm_recipe_check_name(&state, err));
     PFM_TRY(pfm_recipe_check(&state, err));
-    if (number > 0 && recipe->stages[number - 1]->adapts)
-        state.recipe->adapts = true;
+    state.recipe->adapts |= number > 0 && recipe->stages[number - 1]->adapts;
+    state.recipe->adapts_norms |= number > 0 && recipe->stages[number - 1]->adapts_norms;
 done:
     return status;
 }

@@ -93,6 +93,8 @@ const recipe_key pfm_recipe_keys[] = {
     {.name = "prompt.instruction", .type = RECIPE_TEXTS, COUNTED(prompt.instruction),
      .initial = "[vqa] Based on the image, respond to this question with a short answer: {question}",
      .help = "the user's turn: {question} and <image> have their places there; of several, learning draws one"},
+    STRING("prompt.image", prompt.image, "<image>\n",
+           "how each image stands before the instruction, where <image> has no place there: a text with one <image>"),
     OPTIONAL("prompt.system", prompt.system, "the system message"),
 
     ABOVE("train.epochs", train.epochs, "3", 0, 1e5, "how often each row is seen; fractions are allowed"),
@@ -104,6 +106,7 @@ const recipe_key pfm_recipe_keys[] = {
     ABOVE("train.learning_rate", train.learning_rate, "3e-4", 0, 10, "the highest rate"),
     NUMBER("train.minimum_learning_rate", train.minimum_learning_rate, "-1", 0, 10, "the last rate; 0.05 times the highest by default"),
     INTEGER("train.warmup_steps", train.warmup_steps, "100", 0, 100000000, "steps of linear warm-up"),
+    NUMBER("train.warmup_share", train.warmup_share, "0", 0, 1, "the share of the steps that warm up; 0 counts by warmup_steps"),
     NUMBER("train.warmup_learning_rate", train.warmup_learning_rate, "0", 0, 10, "the rate that the warm-up rises from"),
     NUMBER("train.weight_decay", train.weight_decay, "0.05", 0, 10, "decoupled; none on biases and norms"),
     NUMBER("train.beta1", train.beta1, "0.9", 0, 0.99999, "AdamW's memory of the gradient"),
@@ -121,8 +124,8 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("eval.max_tokens", eval.max_tokens, "24", 1, 65536, "the most tokens of an answer"),
     INTEGER("eval.batch", eval.batch, "8", 1, 4096, "images answered at once"),
 
-    {.name = "trainable", .type = RECIPE_LIST, COUNTED(trainable), .initial = "aligner,peft", .choices = "aligner|peft",
-     .help = "the parts that train"},
+    {.name = "trainable", .type = RECIPE_LIST, COUNTED(trainable), .initial = "aligner,peft", .choices = "aligner|peft|norms",
+     .help = "the parts that train; norms: the weights of the language model's norms"},
     {.name = "stages", .type = RECIPE_STAGES, .offset = PLACE(stages), .count_offset = PLACE(stage_count),
      .help = "trainings one after the other"},
     {0},
@@ -156,7 +159,8 @@ const recipe_key *pfm_recipe_find_key(const recipe_key *keys, const char *name, 
 
 bool pfm_recipe_is_shared(const recipe_key *key)
 {
-    return strncmp(key->name, "model.", 6) == 0 || strncmp(key->name, "peft.", 5) == 0 || key->type == RECIPE_STAGES;
+    return (strncmp(key->name, "model.", 6) == 0 && key->offset != PLACE(model.image_size)) ||
+           strncmp(key->name, "peft.", 5) == 0 || key->type == RECIPE_STAGES;
 }
 
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key)
@@ -165,7 +169,9 @@ bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key)
         return false;
     bool by_steps = recipe->train.steps > 0, lacks = key->type == RECIPE_STRING && key->initial == NULL &&
                                                      *(char *const *)(const void *)((const char *)recipe + key->offset) == NULL;
-    return !lacks && !(by_steps && key->offset == PLACE(train.epochs));
+    bool by_share = recipe->train.warmup_share > 0;
+    return !lacks && !(by_steps && key->offset == PLACE(train.epochs)) &&
+           !(by_share && key->offset == PLACE(train.warmup_steps));
 }
 
 bool pfm_recipe_is_section(const char *name, size_t length)

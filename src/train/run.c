@@ -73,6 +73,31 @@ done:
     return status;
 }
 
+/* Adds the last part of the name of a norm's module, once. */
+static pfm_status add_norm(json_t **list, const pfm_parameter *norm, pfm_error *err)
+{
+    const char *end = strrchr(norm->name, '.'), *begin = end; /* before ".weight" */
+    while (begin > norm->name && begin[-1] != '.')
+        begin--;
+    const size_t length = (size_t)(end - begin);
+    for (size_t i = 0; i < json_array_size(*list); i++) {
+        const char *known = json_string_value(json_array_get(*list, i));
+        if (strlen(known) == length && memcmp(known, begin, length) == 0)
+            return PFM_OK;
+    }
+    *list = pfm_json_add(*list == NULL ? json_array() : *list, json_stringn(begin, length));
+    return *list != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not save %s", norm->name);
+}
+
+/* What the method adapts, or that it adapts nothing beside the norms. */
+static pfm_status set_targets(pfm_adapter_config *config, const pfm_peft *peft, pfm_error *err)
+{
+    const pfm_peft_options *options = pfm_peft_get_options(peft);
+    if (pfm_peft_hook(peft) == NULL)
+        return pfm_string_copy(PFM_ADAPTER_NO_TARGETS, &config->target_pattern, err);
+    return pfm_adapter_config_set_targets(config, options->targets, options->target_count, err);
+}
+
 static pfm_status save_adapter(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft,
                                pfm_error *err)
 {
@@ -88,8 +113,10 @@ static pfm_status save_adapter(const char *folder, const char *base, const pfm_m
                                      model->language.family != NULL && pfm_language_transposes(model->language.family)};
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (p->part == PFM_PART_PEFT)
+        if (p->part == PFM_PART_PEFT || p->part == PFM_PART_NORMS)
             PFM_TRY(add_tensor(&list, adapter_prefix, p->name, "", p->values, p->n, p->k, err));
+        if (p->part == PFM_PART_NORMS)
+            PFM_TRY(add_norm(&config.whole_modules, p, err));
     }
     if (list.count == 0)
         goto done; /* nothing was adapted: the aligner alone trained */
@@ -97,7 +124,7 @@ static pfm_status save_adapter(const char *folder, const char *base, const pfm_m
     PFM_TRY(pfm_string_copy("CAUSAL_LM", &config.task_type, err));
     PFM_TRY(pfm_string_copy("none", &config.bias, err));
     PFM_TRY(pfm_string_copy(base, &config.base_model, err));
-    PFM_TRY(pfm_adapter_config_set_targets(&config, options->targets, options->target_count, err));
+    PFM_TRY(set_targets(&config, peft, err));
     PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
     PFM_TRY(pfm_adapter_write(adapter, &config, list.items, list.count, NULL, NULL, err));
 done:
@@ -201,7 +228,7 @@ pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err)
     if (pfm_model_has_aligner(model))
         PFM_TRY(load_file(aligner, "", true, model, err));
     PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
-    if (model->hook != NULL)
+    if (model->hook != NULL || model->learns_norms)
         PFM_TRY(pfm_run_load_adapter(adapter, model, err));
 done:
     free(aligner);
@@ -380,7 +407,7 @@ done:
     return status;
 }
 
-pfm_status pfm_checkpoint_begin_stage(const char *folder, const pfm_run_identity *identity, bool adapted, pfm_model *model,
+pfm_status pfm_checkpoint_begin_stage(const char *folder, const pfm_run_identity *identity, unsigned known, pfm_model *model,
                                       pfm_progress_state *state, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -394,7 +421,7 @@ pfm_status pfm_checkpoint_begin_stage(const char *folder, const pfm_run_identity
     PFM_TRY(read_statistics(weights, model, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (is_saved(p) && (adapted || pfm_aligner_owns(p)))
+        if (is_saved(p) && (pfm_aligner_owns(p) || (known >> p->part & 1) != 0))
             PFM_TRY(read_parameter(weights, model, i, false, err));
     }
 done:

@@ -47,9 +47,9 @@ pfm_status pfm_checkpoint_load(const char *folder, const pfm_run_identity *ident
                                pfm_progress_state *state, float *before, size_t before_count, bool *found,
                                pfm_error *err) PFM_MUST_CHECK;
 /* From the checkpoint in which a stage ended, what the next begins with: values, statistics and the count of all that was done,
- * neither moments nor the best. adapted: the former stage knew the PEFT method's parameters; else they keep their initial
- * values. */
-pfm_status pfm_checkpoint_begin_stage(const char *folder, const pfm_run_identity *identity, bool adapted, pfm_model *model,
+ * neither moments nor the best. known: learned parts (1 << pfm_part) that the former stage had beside the aligner; others
+ * keep the values that they have. */
+pfm_status pfm_checkpoint_begin_stage(const char *folder, const pfm_run_identity *identity, unsigned known, pfm_model *model,
                                       pfm_progress_state *state, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -65,11 +65,14 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
         .aligner_weights = recipe->model.aligner_weights,
         .normalise = recipe->model.normalise,
         .instruction = recipe->prompt.instruction[0],
+        .image_text = recipe->prompt.image,
         .system_text = recipe->prompt.system,
         .lowercase_answers = recipe->data.lowercase_answers,
         .training = training,
+        .learns_norms = recipe->adapts_norms,
         .frozen = (unsigned)!pfm_recipe_trains(recipe, "aligner") << PFM_PART_ALIGNER |
-                  (unsigned)!pfm_recipe_trains(recipe, "peft") << PFM_PART_PEFT,
+                  (unsigned)!pfm_recipe_trains(recipe, "peft") << PFM_PART_PEFT |
+                  (unsigned)!pfm_recipe_trains(recipe, "norms") << PFM_PART_NORMS,
         .precision = context->precision,
         .hook = pfm_peft_hook(peft)};
     pfm_status status = choose_weights(recipe, context, training, &out->weights, err);

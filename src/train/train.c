@@ -185,6 +185,12 @@ done:
     return status;
 }
 
+/* The learned parts beside the aligner that a stage has, as bits. */
+static unsigned parts_of(const pfm_recipe *stage)
+{
+    return (unsigned)stage->adapts << PFM_PART_PEFT | (unsigned)stage->adapts_norms << PFM_PART_NORMS;
+}
+
 /* What the stage begins or goes on with. */
 static pfm_status load_state(const course *c, pfm_trainer *trainer, bool *found, pfm_error *err)
 {
@@ -197,7 +203,7 @@ static pfm_status load_state(const course *c, pfm_trainer *trainer, bool *found,
         PFM_TRY(pfm_checkpoint_find(c->folder, &trainer->identity, &done, err));
     if (staged && done <= c->first) {
         if (stage > 0)
-            PFM_TRY(pfm_checkpoint_begin_stage(c->folder, &trainer->identity, c->recipe->stages[stage - 1]->adapts,
+            PFM_TRY(pfm_checkpoint_begin_stage(c->folder, &trainer->identity, parts_of(c->recipe->stages[stage - 1]),
                                                session->model, &trainer->state, err));
         PFM_TRY(pfm_trainer_probe(trainer, &trainer->before, &count, err));
         *found = stage > 0;

@@ -55,11 +55,12 @@ static pfm_status guess_sizes(void *user, size_t token_limit, pfm_trainer_sizes 
                  rows = (size_t)e->recipe->train.micro_batch,
                  limit = rows > 0 && rows / group * one < token_limit ? rows / group * one : token_limit,
                  within = step < limit ? step : limit, tokens = within < one ? one : within,
-                 at_once = (tokens + one - 1) / one < groups ? (tokens + one - 1) / one : groups;
+                 at_once = (tokens + one - 1) / one < groups ? (tokens + one - 1) / one : groups,
+                 together = at_once * group < batch ? at_once * group : batch;
     *out = (pfm_trainer_sizes){.tokens = tokens,
-                               .answers = at_once * group * ANSWER_TOKENS,
+                               .answers = together * ANSWER_TOKENS,
                                .visual = at_once * (size_t)e->model->visual_tokens,
-                               .rows = at_once * group,
+                               .rows = together,
                                .mean_step_tokens = (double)step};
     return PFM_OK;
 }
@@ -220,7 +221,8 @@ static bool finds_images(const pfm_recipe *recipe, size_t stage)
 {
     const pfm_recipe *here = pfm_recipe_get_stage(recipe, stage);
     for (size_t i = 0; i < stage && here->data.mixture_count == 0; i++) {
-        if (strcmp(recipe->stages[i]->data.dataset, here->data.dataset) == 0)
+        const pfm_recipe *before = recipe->stages[i];
+        if (strcmp(before->data.dataset, here->data.dataset) == 0 && before->model.image_size == here->model.image_size)
             return true;
     }
     return false;

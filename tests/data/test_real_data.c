@@ -20,6 +20,18 @@ static void check(const char *name, const char *split, const char *language, dou
     pfm_dataset_free(data);
 }
 
+/* IU X-Ray's images are not at hand. */
+static void check_reports(const char *split, size_t rows, size_t images)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_dataset *data = NULL;
+    const pfm_dataset_options options = {0};
+    assert_ok(pfm_dataset_load("iu_xray", test_path(test_data_folder(), "iu_xray"), split, &options, &data, &err));
+    assert_int_equal(data->count, rows);
+    assert_int_equal(data->image_count, images);
+    pfm_dataset_free(data);
+}
+
 static void test_counts(void **state)
 {
     (void)state;
@@ -31,6 +43,8 @@ static void test_counts(void **state)
     check("pathvqa", "train", NULL, 0, 4640, 600, 2253);
     check("medpix", "train", NULL, 0, 1653, 1653, 0);
     check("medpix", "validate", NULL, 0, 197, 197, 0);
+    check_reports("train", 2069, 4138);
+    check_reports("validate", 296, 592);
 }
 
 int main(void)

@@ -13,7 +13,7 @@ static void open_model(const char *path, const char *template, pfm_model *out)
 {
     pfm_error err = PFM_ERROR_INIT;
     static const char *const files[] = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "added_tokens.json"};
-    static char instruction[] = "{question}", name[] = "MODEL";
+    static char instruction[] = "{question}", image[] = "<image>\n", name[] = "MODEL";
     const char *source = test_path(PFM_SOURCE_DIR "/tests/text/golden/families", path);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char from[512], to[512];
@@ -28,7 +28,8 @@ static void open_model(const char *path, const char *template, pfm_model *out)
         pfm_buffer_free(&bytes);
     }
     assert_ok(pfm_file_write(test_path(test_scratch_folder(), "chat_template.jinja"), template, strlen(template), &err));
-    *out = (pfm_model){.instruction = instruction, .language_path = name, .visual_tokens = 2, .sequence_tokens = 2};
+    *out = (pfm_model){
+        .instruction = instruction, .image_text = image, .language_path = name, .visual_tokens = 2, .sequence_tokens = 2};
     assert_ok(pfm_tokenizer_load(test_scratch_folder(), &out->tokenizer, &err));
 }
 
@@ -120,10 +121,36 @@ static void a_question_holds_no_control_tokens(void **state)
     pfm_tokenizer_free(model.tokenizer);
 }
 
+/* Each image is written as the recipe says, unless the question gives it a place. */
+static void an_image_stands_in_its_own_text(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *question;
+        size_t images;
+        const char *wanted;
+    } cases[] = {{"Why?", 1, "<s>[INST] <Img><image></Img> Why? [/INST]"},
+                 {"Why?", 2, "<s>[INST] <Img><image></Img> <Img><image></Img> Why? [/INST]"},
+                 {"Is <image> larger?", 1, "<s>[INST] Is <image> larger? [/INST]"}};
+    static char image[] = "<Img><image></Img> ";
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_model model;
+    open_model("llama2/prepend", "{% for m in messages %}{{ bos_token + '[INST] ' + m.content + ' [/INST]' }}{% endfor %}",
+               &model);
+    model.image_text = image;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pfm_buffer text = {0};
+        assert_ok(pfm_model_prompt(&model, &(pfm_question){cases[i].question, cases[i].images}, &text, &err));
+        assert_string_equal(text.data, cases[i].wanted);
+        pfm_buffer_free(&text);
+    }
+    pfm_tokenizer_free(model.tokenizer);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_ids_are_those_of_transformers),
-                                       cmocka_unit_test(the_begin_token_stays),
-                                       cmocka_unit_test(a_question_holds_no_control_tokens)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_ids_are_those_of_transformers), cmocka_unit_test(the_begin_token_stays),
+        cmocka_unit_test(a_question_holds_no_control_tokens), cmocka_unit_test(an_image_stands_in_its_own_text)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

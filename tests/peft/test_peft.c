@@ -167,13 +167,13 @@ static size_t parameter_bytes(const pfm_context *context, const pfm_parameter *p
     return used;
 }
 
-static void what_trains_changes_and_nothing_else(void **state)
+/* A training of two steps; trained: how many parameters change. */
+static void check_what_changes(const char *set, int trained)
 {
-    (void)state;
     tiny_system system;
     pfm_sequence rows[TINY_ROWS];
     const pfm_pack_options options = {.share = true};
-    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), true, NULL, 0, &system);
+    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), true, &set, 1, &system);
     pfm_parameters *parameters = system.session->model->parameters;
     int count = pfm_parameters_count(parameters), changed = 0;
     unsigned char **before = calloc((size_t)count, sizeof *before);
@@ -203,8 +203,63 @@ static void what_trains_changes_and_nothing_else(void **state)
         free(before[i]);
         free(after);
     }
-    assert_int_equal(changed, 2 * 7 * 2 + 2);
+    assert_int_equal(changed, trained);
     free(before);
+    tiny_rows_free(rows);
+    tiny_system_free(&system);
+}
+
+static void what_trains_changes_and_nothing_else(void **state)
+{
+    (void)state;
+    const int factors = 2 * 7 * 2, aligner = 2, norms = 2 * 2 + 1;
+    check_what_changes("trainable=[aligner, peft]", factors + aligner);
+    check_what_changes("trainable=[aligner, peft, norms]", factors + aligner + norms);
+    check_what_changes("trainable=[norms]", norms);
+}
+
+/* ---- norms ---- */
+
+static bool is_norm(const pfm_parameter *p) { return p->part == PFM_PART_NORMS; }
+
+/* Moves every norm's weights along a fixed direction; returns what their gradients say that this does. */
+static double move_norms(pfm_parameters *parameters, float by)
+{
+    double slope = 0;
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        pfm_parameter *p = pfm_parameters_get(parameters, i);
+        float direction[TINY_HIDDEN];
+        if (!is_norm(p))
+            continue;
+        assert_int_equal(p->n * p->k, TINY_HIDDEN);
+        tiny_spread(50 + (uint32_t)i, TINY_HIDDEN, direction);
+        for (int j = 0; j < TINY_HIDDEN; j++) {
+            p->values[j] += by * direction[j];
+            slope += (double)p->gradient[j] * direction[j];
+        }
+    }
+    return slope;
+}
+
+static void the_gradient_of_norms_is_the_slope_of_the_loss(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"trainable=[aligner, norms]"};
+    const pfm_pack_options options = {.share = true};
+    const float step = 4e-3f;
+    tiny_system system;
+    pfm_sequence rows[TINY_ROWS];
+    tiny_system_create(tiny_context(NULL, 1, PFM_PRECISION_F32), true, sets, 1, &system);
+    pfm_parameters *parameters = system.session->model->parameters;
+    tiny_rows(rows);
+    pfm_parameters_zero_gradients(parameters);
+    (void)tiny_run(&system, rows, TINY_ROWS, &options, 1);
+    const double slope = move_norms(parameters, step);
+    const double high = tiny_run(&system, rows, TINY_ROWS, &options, 0);
+    (void)move_norms(parameters, -2 * step);
+    const double low = tiny_run(&system, rows, TINY_ROWS, &options, 0), measured = (high - low) / (2 * (double)step);
+    if (!(fabs(slope) > 1e-2 && fabs(measured - slope) <= 1e-2 * fabs(slope)))
+        fail_msg("the slope is %g, the gradients say %g", measured, slope);
     tiny_rows_free(rows);
     tiny_system_free(&system);
 }
@@ -334,6 +389,7 @@ int main(void)
         cmocka_unit_test(a_target_that_matches_nothing_is_named),
         cmocka_unit_test(factors_start_as_hugging_face_draws_them),
         cmocka_unit_test(what_trains_changes_and_nothing_else),
+        cmocka_unit_test(the_gradient_of_norms_is_the_slope_of_the_loss),
         cmocka_unit_test(merged_weights_compute_the_same),
         cmocka_unit_test(a_module_without_factors_cannot_be_merged),
     };

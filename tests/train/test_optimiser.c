@@ -45,6 +45,11 @@ static void the_rate_rises_and_falls(void **state)
     assert_rate(recipe, 0, 104, 0.07);
     assert_rate(recipe, 3, 104, 0.1);
     pfm_recipe_free(recipe);
+    static const char *const share[] = {"train.learning_rate=0.1", "train.warmup_share=0.035"};
+    recipe = recipe_of(share, 2);
+    assert_rate(recipe, 0, 104, 0.025); /* 3.64 steps are 4 */
+    assert_rate(recipe, 3, 104, 0.1);
+    pfm_recipe_free(recipe);
 }
 
 typedef struct store {

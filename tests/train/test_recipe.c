@@ -179,6 +179,10 @@ static const struct {
     {"train: \x01\n", NULL, "r.yaml byte 7: not a YAML text", PFM_ERROR_FORMAT},
     {"train: \xff\xff\n", NULL, "not a YAML text", PFM_ERROR_FORMAT},
     {"train: {steps: 5, epochs: 2}\ndata: {dataset: slake}\n", NULL, "train.steps and train.epochs both say", PFM_ERROR_USAGE},
+    {smallest, "prompt.image=<Img></Img>", "prompt.image must hold <image> once", PFM_ERROR_USAGE},
+    {smallest, "prompt.image=<image> and <image>", "prompt.image must hold <image> once", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\ntrain:\n  warmup_steps: 5\n  warmup_share: 0.1\n", NULL,
+     "line 4: train.warmup_share and train.warmup_steps both say", PFM_ERROR_USAGE},
     {smallest, "train.warmup_learning_rate=1", "train.warmup_learning_rate must not be above", PFM_ERROR_USAGE},
     {smallest, "trainable=[aligner, lora]", "trainable cannot be 'lora'; it is one of aligner|peft", PFM_ERROR_USAGE},
     {"data: {dataset: slake}\npeft: {method: none}\ntrainable: [peft]\n", NULL, "line 3: trainable leaves nothing that trains",
@@ -287,6 +291,10 @@ static void test_stages(void **state)
     assert_int_equal(captions->prompt.instruction_count, 2);
     assert_int_equal(questions->data.mixture_count + members[1].instruction_count, 0);
     pfm_recipe_free(recipe);
+    const char *warm[] = {"train.warmup_share=0.03", "stages.1.train.warmup_steps=7"};
+    assert_ok(pfm_recipe_parse(staged, strlen(staged), "r.yaml", warm, 2, &recipe, &err)); /* a stage says its own */
+    assert_true(recipe->stages[0]->train.warmup_share == 0.03 && recipe->stages[1]->train.warmup_share == 0);
+    pfm_recipe_free(recipe);
     assert_ok(parse_with(smallest, NULL, &recipe, &err)); /* without stages a recipe is its own only one */
     assert_true(pfm_recipe_count_stages(recipe) == 1 && pfm_recipe_get_stage(recipe, 0) == recipe && recipe->adapts);
     pfm_recipe_free(recipe);
@@ -300,7 +308,8 @@ static void test_stages_written_and_read_again(void **state)
     pfm_recipe *first = NULL, *second = NULL, *part = NULL;
     pfm_buffer text = {0}, difference = {0};
     pfm_hash_hex a, b;
-    assert_ok(parse_with(staged, "stages.1.data.language=", &first, &err));
+    const char *sets[] = {"stages.1.data.language=", "stages.0.train.warmup_share=0.25", "prompt.image=<Img><image></Img> "};
+    assert_ok(pfm_recipe_parse(staged, strlen(staged), "r.yaml", sets, 3, &first, &err));
     assert_ok(pfm_recipe_write(first, &text, &err));
     assert_non_null(strstr(text.data, "stages:\n  - name: captions"));
     assert_ok(pfm_recipe_parse(text.data, text.size, "again", NULL, 0, &second, &err));

@@ -1,7 +1,8 @@
 /* A run's folder: what is saved is read again, and files of another recipe are refused by name. */
-#include "models/tiny.h"
+#include "models/grid.h"
 
 #include "base/file.h"
+#include "formats/adapter.h"
 #include "formats/safetensors.h"
 #include "train/run.h"
 
@@ -43,14 +44,13 @@ static void assert_same_parameters(const tiny_system *a, const tiny_system *b, b
     }
 }
 
-static void what_is_saved_is_loaded(void **state)
+static void check_saved(const char *set, const char *name)
 {
-    (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    const char *folder = test_path(test_scratch_folder(), "run");
+    const char *folder = test_path(test_scratch_folder(), name);
     tiny_system a, b;
-    create(NULL, &a);
-    create(NULL, &b);
+    create(set, &a);
+    create(set, &b);
     scramble(a.session->model);
     a.session->model->mean[7] = 3;
     a.session->model->std[9] = 5;
@@ -60,6 +60,114 @@ static void what_is_saved_is_loaded(void **state)
     assert_true(b.session->model->mean[7] == 3 && b.session->model->std[9] == 5);
     tiny_system_free(&a);
     tiny_system_free(&b);
+}
+
+static void what_is_saved_is_loaded(void **state)
+{
+    (void)state;
+    check_saved(NULL, "run");
+    check_saved("trainable=[aligner, peft, norms]", "run_norms");
+    check_saved("trainable=[norms]", "run_norms_alone");
+}
+
+/* Norms lie in the adapter as modules that PEFT saves whole; where nothing else does, it adapts nothing. */
+static void norms_are_saved_as_peft_saves_modules(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set, *targets;
+        int tensors;
+    } cases[] = {{"trainable=[aligner, peft, norms]",
+                  "[\"q_proj\", \"k_proj\", \"v_proj\", \"o_proj\", \"gate_proj\", \"up_proj\", \"down_proj\"]", 2 * 7 * 2 + 5},
+                 {"trainable=[norms]", "\"dummy-target-modules\"", 5}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pfm_error err = PFM_ERROR_INIT;
+        tiny_system a;
+        pfm_adapter_config config;
+        pfm_weights *weights = NULL;
+        char folder[256], adapter[300];
+        (void)snprintf(folder, sizeof folder, "%s/modules%zu", test_scratch_folder(), i);
+        (void)snprintf(adapter, sizeof adapter, "%s/adapter", folder);
+        create(cases[i].set, &a);
+        assert_ok(pfm_run_save(folder, "base", a.session->model, a.session->peft, &err));
+        assert_ok(pfm_adapter_config_load(adapter, &config, &err));
+        json_t *targets = json_loads(cases[i].targets, JSON_DECODE_ANY, NULL),
+               *modules = json_loads("[\"input_layernorm\", \"post_attention_layernorm\", \"norm\"]", 0, NULL);
+        assert_true(json_equal(json_object_get(config.document, "target_modules"), targets));
+        assert_true(json_equal(json_object_get(config.document, "modules_to_save"), modules));
+        assert_error(pfm_adapter_config_check_plain(&config, &err), PFM_ERROR_UNSUPPORTED, "modules_to_save");
+        assert_ok(pfm_weights_open(adapter, &weights, &err));
+        assert_int_equal(pfm_weights_count(weights), cases[i].tensors);
+        assert_non_null(pfm_weights_find(weights, "base_model.model.model.layers.1.post_attention_layernorm.weight"));
+        assert_non_null(pfm_weights_find(weights, "base_model.model.model.norm.weight"));
+        pfm_weights_close(weights);
+        json_decref(targets);
+        json_decref(modules);
+        pfm_adapter_config_free(&config);
+        tiny_system_free(&a);
+    }
+}
+
+/* The tinygptv of the grid, of which the norms alone are learned. */
+static pfm_session *open_norms(pfm_context *context, const char *folder, pfm_model_graph *graph)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL;
+    pfm_session *session = NULL;
+    char text[1024];
+    const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 8, [PFM_DIM_ANSWERS] = 8, [PFM_DIM_VISUAL] = 4};
+    (void)snprintf(text, sizeof text,
+                   "model: {vision: efficientnet-lite0, image_size: 128, language: '%s'}\ndata: {dataset: phantom}\n"
+                   "peft: {method: none}\ntrainable: [norms]\n",
+                   folder);
+    assert_ok(pfm_recipe_parse(text, strlen(text), "norms.yaml", NULL, 0, &recipe, &err));
+    assert_ok(pfm_session_create_for_tensors(context, recipe, true, &session, &err));
+    assert_ok(pfm_model_build(session->model, capacity, true, false, graph, &err));
+    assert_ok(pfm_session_load_weights(session, &err));
+    return session;
+}
+
+/* The weights of every LayerNorm and RMSNorm train and no bias does; the run has both, for PEFT wants a module whole. */
+static void biases_of_norms_stay_and_are_saved(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    json_t *list = grid_load();
+    grid_model model;
+    pfm_weights *weights = NULL;
+    pfm_model_graph graph;
+    size_t i = 0;
+    const char *run = test_path(test_scratch_folder(), "layernorms");
+    while (strcmp(json_string_value(json_object_get(json_array_get(list, i), "name")), "tinygptv") != 0)
+        i++;
+    grid_model_create(list, i, GRID_NONE, &model);
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    pfm_session *session = open_norms(context, grid_write(&model, "language", 0, 0, 1), &graph);
+    const pfm_parameters *parameters = session->model->parameters;
+    assert_int_equal(pfm_parameters_trainable(parameters), 2 * (40 + 40 + 10 + 10) + 40);
+    assert_ok(pfm_run_save(run, "base", session->model, session->peft, &err));
+    assert_ok(pfm_weights_open(test_path(run, "adapter"), &weights, &err));
+    size_t saved = 0;
+    for (int id = 0; id < pfm_parameters_count(parameters); id++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, id);
+        char name[160];
+        (void)snprintf(name, sizeof name, "base_model.model.%s", p->name);
+        if (strstr(p->name, "layernorm.") == NULL)
+            continue;
+        assert_int_equal(p->trainable, strstr(p->name, ".weight") != NULL);
+        assert_int_equal(p->gradient != NULL, p->trainable);
+        assert_non_null(pfm_weights_find(weights, name));
+        saved++;
+    }
+    assert_int_equal(saved, 2 * (2 + 1 + 2 + 2) + 2);
+    assert_int_equal(pfm_weights_count(weights), saved);
+    assert_ok(pfm_run_load(run, session->model, &err));
+    pfm_weights_close(weights);
+    pfm_model_graph_free(&graph);
+    pfm_session_free(session);
+    pfm_context_free(context);
+    grid_model_free(&model);
+    json_decref(list);
 }
 
 static void a_checkpoint_holds_all_that_a_resume_needs(void **state)
@@ -142,6 +250,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_saved_is_loaded),
+        cmocka_unit_test(norms_are_saved_as_peft_saves_modules),
+        cmocka_unit_test(biases_of_norms_stay_and_are_saved),
         cmocka_unit_test(a_checkpoint_holds_all_that_a_resume_needs),
         cmocka_unit_test(files_of_another_recipe_are_refused),
         cmocka_unit_test(names_are_those_of_the_files),

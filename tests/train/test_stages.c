@@ -164,6 +164,64 @@ static void a_stopped_run_goes_on_to_the_same_bits(void **state)
     }
 }
 
+/* The weights of a norm in a file. */
+static void read_norm(const char *path, const char *prefix, float out[TINY_HIDDEN])
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *weights = NULL;
+    char name[128];
+    (void)snprintf(name, sizeof name, "%smodel.layers.1.input_layernorm.weight", prefix);
+    assert_ok(pfm_weights_open(path, &weights, &err));
+    assert_non_null(pfm_weights_find(weights, name));
+    assert_ok(pfm_weight_expand(pfm_weights_find(weights, name), out, &err));
+    pfm_weights_close(weights);
+}
+
+static const char norms_first[] = "stages/captions/adapter/adapter_model.safetensors",
+                  norms_last[] = "adapter/adapter_model.safetensors", norms_prefix[] = "base_model.model.";
+
+/* Stopped in the first stage, and within the second. */
+static void norms_go_on_after_a_stop(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const sets[] = {"stages.0.trainable=[aligner, norms]", "stages.1.trainable=[peft, norms]"};
+    static const int stops[] = {3, STAGED_FIRST - 1, STOP_NEVER};
+    const char *whole = folder_of("norms"), *stopped = folder_of("norms_stopped");
+    stopper s = {.left = STOP_NEVER};
+    assert_ok(train_staged(whole, 2, &s, sets, 2, &err));
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
+        s = (stopper){.left = stops[i]};
+        pfm_error stop = PFM_ERROR_INIT;
+        assert_int_equal(train_staged(stopped, 1 + (int)i % 2, &s, sets, 2, &stop),
+                         stops[i] == STOP_NEVER ? PFM_OK : PFM_ERROR_INTERRUPTED);
+    }
+    assert_same_file(whole, stopped, norms_last);
+    assert_same_file(whole, stopped, norms_first);
+    assert_same_tensors(whole, stopped, "checkpoint/state.safetensors");
+    float first[TINY_HIDDEN], last[TINY_HIDDEN];
+    read_norm(test_path(whole, norms_first), norms_prefix, first);
+    read_norm(test_path(whole, norms_last), norms_prefix, last);
+    assert_true(tiny_distance(last, first, TINY_HIDDEN) > 1e-3);
+}
+
+/* What one stage made of the norms is what the next computes with, and keeps where it trains something else. */
+static void norms_stay_what_a_stage_made_them(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const sets[] = {"stages.0.trainable=[norms]", "stages.1.trainable=[peft]"};
+    const char *run = folder_of("norms_kept");
+    stopper s = {.left = STOP_NEVER};
+    float base[TINY_HIDDEN], first[TINY_HIDDEN], last[TINY_HIDDEN];
+    assert_ok(train_staged(run, 2, &s, sets, 2, &err));
+    read_norm(tiny_path("llama/model.safetensors"), "", base);
+    read_norm(test_path(run, norms_first), norms_prefix, first);
+    read_norm(test_path(run, norms_last), norms_prefix, last);
+    assert_true(tiny_distance(first, base, TINY_HIDDEN) > 1e-3);
+    assert_memory_equal(first, last, sizeof first);
+}
+
 /* Before any checkpoint; past the end of the first stage, twice before the second has a checkpoint; past that. */
 static void a_killed_run_goes_on_to_the_same_bits(void **state)
 {
@@ -324,6 +382,8 @@ int main(void)
         cmocka_unit_test(threads_do_not_change_a_run),
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_bits),
         cmocka_unit_test(a_killed_run_goes_on_to_the_same_bits),
+        cmocka_unit_test(norms_go_on_after_a_stop),
+        cmocka_unit_test(norms_stay_what_a_stage_made_them),
         cmocka_unit_test(a_stage_that_changes_nothing_is_an_error),
         cmocka_unit_test(the_audit_tells_what_each_stage_changed),
         cmocka_unit_test(instructions_are_drawn_row_by_row),
