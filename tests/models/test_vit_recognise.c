@@ -13,6 +13,7 @@ static void shapes_without_files(void **state)
         int size, grid, channels;
         uint64_t parameters;
     } known[] = {{"eva-clip-g-14", 448, 32, 1408, 985897344},
+                 {"eva-vit-g-14", 448, 32, 1408, 985897344 - 2 * 1408},
                  {"clip-vit-l-14-336", 336, 24, 1024, 303505408},
                  {"clip-vit-b-32", 224, 7, 768, 87454464},
                  {"biomedclip", 224, 14, 768, 85798656},

@@ -283,9 +283,10 @@ static const struct {
     const char *name;
     const pfm_vit_family *family;
     int32_t width, layers, heads, mlp, patch, position_grid;
-    bool scaled;
+    bool scaled, bare; /* bare: without the last norm */
 } known[] = {
-    {"eva-clip-g-14", &eva, 1408, 39, 16, 6144, 14, 16, false},
+    {"eva-clip-g-14", &eva, 1408, 39, 16, 6144, 14, 16, false, false}, /* with the ln_vision that BLIP-2 put behind it */
+    {"eva-vit-g-14", &eva, 1408, 39, 16, 6144, 14, 16, false, true},   /* as in eva_vit_g.pth */
     {"clip-vit-l-14-336", &clip, 1024, 24, 16, 4096, 14, 24, false},
     {"clip-vit-l-14", &clip, 1024, 24, 16, 4096, 14, 16, false},
     {"clip-vit-b-16", &clip, 768, 12, 12, 3072, 16, 14, false},
@@ -300,7 +301,7 @@ static const struct {
 };
 
 const char pfm_vit_known_names[] =
-    "eva-clip-g-14, clip-vit-l-14-336, clip-vit-l-14, clip-vit-b-16, clip-vit-b-32, biomedclip, "
+    "eva-clip-g-14, eva-vit-g-14, clip-vit-l-14-336, clip-vit-l-14, clip-vit-b-16, clip-vit-b-32, biomedclip, "
     "biomedclip-cxr, siglip-base-224, siglip-so400m-384, dinov2-small, dinov2-base, dinov2-large";
 
 bool pfm_vit_known(const char *name, pfm_vision_config *config)
@@ -317,7 +318,7 @@ bool pfm_vit_known(const char *name, pfm_vision_config *config)
         vit->patch = known[i].patch;
         vit->position_grid = known[i].position_grid;
         vit->scaled = known[i].scaled;
-        vit->final_norm = vit->names->final_norm != NULL; /* of EVA-CLIP the one that BLIP-2 and PeFoMed put behind it */
+        vit->final_norm = vit->names->final_norm != NULL && !known[i].bare;
         memcpy(config->mean, known[i].family->mean, sizeof config->mean);
         memcpy(config->deviation, known[i].family->deviation, sizeof config->deviation);
         return true;

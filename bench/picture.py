@@ -2,7 +2,7 @@
 """One picture through eight blocks of the shape of EVA-CLIP's ViT-g/14 at 448 pixels (1,025 tokens) in torch, bf16: what
 `pefomed bench vision` stands beside. Prints the fastest of some passes.
 
-usage: bench/vision.py [PASSES]       (needs torch)
+usage: bench/picture.py [PASSES]       (needs torch)
 """
 import sys
 import time
