@@ -41,49 +41,13 @@ static void find_id(const json_t *tokenizer, int64_t *id, bool *added)
         *id = json_is_integer(value) ? json_integer_value(value) : most + 1;
 }
 
-static json_t *describe_token(void)
-{
-    return json_pack("{s:s, s:b, s:b, s:b, s:b, s:b}", "content", image_text, "single_word", 0, "lstrip", 0, "rstrip", 0,
-                     "normalized", 0, "special", 1);
-}
-
 static pfm_status add_to_tokenizer(const pfm_llava *llava, json_t *tokenizer, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
-    json_t *list = json_object_get(tokenizer, "added_tokens"), *token = describe_token();
-    if (!json_is_array(list)) {
-        list = json_array();
-        PFM_TRY(pfm_json_take(tokenizer, "added_tokens", list, err));
-    }
-    if (token == NULL || json_object_set_new(token, "id", json_integer(llava->image_token)) != 0 ||
-        json_array_append(list, token) != 0)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not add %s to the tokenizer", image_text);
-done:
-    json_decref(token);
-    return status;
-}
-
-/* tokenizer_config.json lists added tokens once more. */
-static pfm_status add_to_config(const pfm_llava *llava, const char *folder, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    char *path = NULL;
-    char key[24];
-    json_t *config = NULL;
-    PFM_TRY(pfm_path_join(folder, "tokenizer_config.json", &path, err));
-    if (!pfm_path_exists(path))
-        goto done;
-    PFM_TRY(pfm_json_load(path, &config, err));
-    PFM_TRY(pfm_json_take(config, "processor_class", json_string("LlavaProcessor"), err));
-    json_t *added = json_object_get(config, "added_tokens_decoder");
-    (void)snprintf(key, sizeof key, "%lld", (long long)llava->image_token);
-    if (json_is_object(added))
-        PFM_TRY(pfm_json_take(added, key, describe_token(), err));
-    PFM_TRY(pfm_json_save(path, config, err));
-done:
-    json_decref(config);
-    free(path);
-    return status;
+    json_t *token = json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)llava->image_token, "content",
+                              image_text, "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1);
+    json_t *list = json_object_get(tokenizer, "added_tokens");
+    list = json_is_array(list) ? json_incref(list) : json_array();
+    return pfm_json_take(tokenizer, "added_tokens", pfm_json_add(list, token), err);
 }
 
 pfm_status pfm_llava_add_image_token(pfm_llava *llava, const char *folder, pfm_error *err)
@@ -109,7 +73,6 @@ pfm_status pfm_llava_add_image_token(pfm_llava *llava, const char *folder, pfm_e
         PFM_TRY(add_to_tokenizer(llava, tokenizer, err));
         PFM_TRY(pfm_json_save(path, tokenizer, err));
     }
-    PFM_TRY(add_to_config(llava, folder, err));
 done:
     json_decref(tokenizer);
     free(path);
