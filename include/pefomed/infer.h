@@ -35,13 +35,13 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
 typedef struct pfm_export_options {
     const char *run; /* a run's folder; with base a recipe file will do */
     const char *out; /* a folder, or for gguf a file */
-    bool merge;      /* the language model with the adapter merged in */
-    bool base;       /* the language model as it is computed with, in f32 */
+    bool merge; /* the language model with the adapter merged in; with a CLIP, mlp2x_gelu and a LLaMA all of it, as a LLaVA */
+    bool base;  /* the language model as it is computed with, in f32 */
     const char *to; /* "peft" (the adapter alone), "safetensors", "gguf" (F32); NULL: peft, or with merge or base safetensors */
 } pfm_export_options;
 
-/* Writes what Hugging Face's from_pretrained (peft, safetensors: with tokenizer and configuration) or llama.cpp (gguf) reads.
- */
+/* Writes what Hugging Face's from_pretrained (peft, safetensors: with tokenizer and configuration) or llama.cpp (gguf) reads. A
+ * LLaVA's vision encoder and aligner are, for llama.cpp, in a second file: beside m.gguf m-mmproj.gguf. */
 pfm_status pfm_export(pfm_context *context, const pfm_export_options *options, pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- a language model in fewer bits ---- */

@@ -22,7 +22,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
 }
 
 static const cli_option options[] = {
-    {"merge", NULL, "the language model with the adapter merged in", NULL},
+    {"merge", NULL, "the language model with the adapter merged in; a LLaVA whole", NULL},
     {"base", NULL, "the language model as it is computed with, without the adapter", NULL},
     {"to", "FORMAT", "peft (default: the adapter alone), safetensors (default with --merge or --base), gguf (F32)",
      "peft|safetensors|gguf"},
@@ -33,12 +33,15 @@ const cli_command cmd_export = {
     .name = "export",
     .arguments = "RUN OUT [--merge | --base] [--to peft|safetensors|gguf]",
     .summary = "leaves a run for other programs: Hugging Face PEFT, transformers, llama.cpp",
-    .details = "OUT is a folder that from_pretrained reads, with tokenizer and configuration, or with --to gguf a file for "
-               "llama.cpp.\n\n"
-               "  pefomed export runs/slake adapter            the adapter (and the aligner) for PEFT\n"
-               "  pefomed export runs/slake base --base        what the adapter belongs on, in f32\n"
-               "  pefomed export runs/slake merged --merge     one model, for transformers\n"
-               "  pefomed export runs/slake m.gguf --merge --to gguf",
+    .details =
+        "OUT is a folder that from_pretrained reads, with tokenizer and configuration, or with --to gguf a file for "
+        "llama.cpp.\n"
+        "With --merge a CLIP, mlp2x_gelu and a LLaMA leave together as a LLaVA: the folder is one for\n"
+        "LlavaForConditionalGeneration, and beside m.gguf comes m-mmproj.gguf. Other parts leave the language model alone.\n\n"
+        "  pefomed export runs/slake adapter            the adapter (and the aligner) for PEFT\n"
+        "  pefomed export runs/slake base --base        what the adapter belongs on, in f32\n"
+        "  pefomed export runs/slake merged --merge     one model, for transformers\n"
+        "  pefomed export runs/slake m.gguf --merge --to gguf",
     .options = options,
     .min_operands = 2,
     .max_operands = 2,

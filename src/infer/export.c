@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/try.h"
 #include "formats/gguf.h"
+#include "infer/llava.h"
 #include "models/language/tokenizer_save.h"
 #include "train/run.h"
 #include "train/session.h"
@@ -21,6 +22,7 @@ typedef struct exporting {
     pfm_tensor_place *places; /* [count] and where it is written */
     size_t count;
     bool gguf;
+    pfm_llava *llava; /* NULL: the language model alone is written */
 } exporting;
 
 /* What the run made of a tensor of the base: another norm, or "model.layers.0.self_attn.q_proj" of "....weight" with its
@@ -49,11 +51,14 @@ static pfm_status fill(void *user, const pfm_weight *tensor, void *out, pfm_erro
     const exporting *x = user;
     pfm_status status = PFM_OK;
     float *values = NULL;
-    size_t i = (size_t)(tensor - x->tensors);
-    if (tensor < x->tensors || i >= x->count) { /* a writer may hand over its own copy */
-        for (i = 0; i < x->count && strcmp(x->tensors[i].name, tensor->name) != 0; i++)
-            ;
-    }
+    bool found = false;
+    if (x->llava != NULL)
+        PFM_TRY(pfm_llava_fill(x->llava, tensor, out, &found, err));
+    if (found)
+        goto done;
+    size_t i = 0;
+    while (strcmp(x->tensors[i].name, tensor->name) != 0)
+        i++;
     const pfm_parameter *p = pfm_parameters_get(x->session->model->parameters, x->parameters[i]);
     const pfm_language_config *config = &x->session->model->language;
     pfm_tensor_place place;
@@ -63,34 +68,59 @@ static pfm_status fill(void *user, const pfm_weight *tensor, void *out, pfm_erro
     PFM_TRY(pfm_language_round_to_blocks(x->weights, config, p, values, err));
     PFM_TRY(merge_into(x, p, values, err));
     PFM_TRY(pfm_language_to_file_order(&place, p->n, p->k, values, err));
+    memset(out, 0, tensor->bytes); /* rows that the embedding grew by */
     memcpy(out, values, (size_t)(p->n * p->k) * sizeof *values);
 done:
     free(values);
     return status;
 }
 
-static pfm_status list_tensors(exporting *x, pfm_error *err)
+/* A tensor with a row for each token, where transformers' LLaVA has tokens more. */
+static int64_t extra_rows(const exporting *x, const pfm_parameter *p)
+{
+    const pfm_language_family *family = x->session->model->language.family;
+    bool has_rows = strcmp(p->name, family->embedding) == 0 || strcmp(p->name, "lm_head.weight") == 0;
+    return x->llava != NULL && has_rows ? x->llava->extra_rows : 0;
+}
+
+static pfm_status list_language(exporting *x, const char *prefix, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_parameters *parameters = x->session->model->parameters;
-    size_t most = (size_t)pfm_parameters_count(parameters);
-    PFM_TRY(pfm_allocate(most, sizeof *x->tensors, &x->tensors, err));
-    PFM_TRY(pfm_allocate(most, sizeof *x->parameters, &x->parameters, err));
-    PFM_TRY(pfm_allocate(most, sizeof *x->places, &x->places, err));
-    for (int i = 0; i < (int)most; i++) {
+    char name[sizeof x->places->name];
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
         if (!pfm_language_owns(p))
             continue;
         pfm_tensor_place *place = &x->places[x->count];
         PFM_TRY(pfm_language_place(&x->session->model->language, NULL, x->gguf, p->name, place, err));
+        (void)snprintf(name, sizeof name, "%s%.100s", prefix, place->name); /* one of a family's table */
+        memcpy(place->name, name, sizeof name);
         bool transposed = place->order == PFM_ORDER_TRANSPOSED;
+        const int64_t n = p->n + extra_rows(x, p);
         x->tensors[x->count] = (pfm_weight){.name = place->name,
                                             .dtype = PFM_DTYPE_F32,
                                             .rank = p->k == 1 ? 1 : 2,
-                                            .shape = {transposed ? p->k : p->n, transposed ? p->n : p->k},
-                                            .bytes = (size_t)(p->n * p->k) * sizeof(float)};
+                                            .shape = {transposed ? p->k : n, transposed ? n : p->k},
+                                            .bytes = (size_t)(n * p->k) * sizeof(float)};
         x->parameters[x->count++] = i;
     }
+done:
+    return status;
+}
+
+/* What the language model's file holds; in transformers' LLaVA that is one file with the other parts. */
+static pfm_status list_tensors(exporting *x, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const bool together = x->llava != NULL && !x->gguf;
+    size_t most = (size_t)pfm_parameters_count(x->session->model->parameters) + (together ? x->llava->count : 0);
+    PFM_TRY(pfm_allocate(most, sizeof *x->tensors, &x->tensors, err));
+    PFM_TRY(pfm_allocate(most, sizeof *x->parameters, &x->parameters, err));
+    PFM_TRY(pfm_allocate(most, sizeof *x->places, &x->places, err));
+    PFM_TRY(list_language(x, together ? "language_model." : "", err));
+    for (size_t i = 0; together && i < x->llava->count; i++)
+        x->tensors[x->count++] = x->llava->tensors[i];
 done:
     return status;
 }
@@ -99,18 +129,26 @@ static pfm_status write_gguf(exporting *x, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_gguf_writer *writer = NULL;
+    char *mmproj = NULL;
     static const char *const except[] = {"general.file_type", "general.quantization_version", NULL};
     if (strcmp(pfm_weights_format(x->weights), "gguf") != 0)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED,
                  "the base %s is no GGUF, and its key-values cannot be made up; export --to safetensors and convert that",
                  pfm_weights_path(x->weights));
+    PFM_TRY(list_tensors(x, err));
     PFM_TRY(pfm_gguf_writer_create(&writer, err));
     PFM_TRY(pfm_gguf_copy_meta(writer, x->weights, except, err));
     PFM_TRY(pfm_gguf_set_u32(writer, "general.file_type", 0, err)); /* all F32 */
     for (size_t i = 0; i < x->count; i++)
         PFM_TRY(pfm_gguf_add_tensor(writer, &x->tensors[i], err));
+    if (x->llava != NULL) {
+        PFM_TRY(pfm_llava_mmproj_path(x->options->out, &mmproj, err));
+        PFM_TRY(pfm_llava_write_mmproj(x->llava, mmproj, err));
+        pfm_log(x->session->context, PFM_LOG_INFO, "the vision encoder and the aligner are in %s", mmproj);
+    }
     PFM_TRY(pfm_gguf_write(writer, x->options->out, fill, x, err));
 done:
+    free(mmproj);
     pfm_gguf_writer_free(writer);
     return status;
 }
@@ -132,56 +170,64 @@ static pfm_status add_id(const pfm_weights *weights, json_t *document, const cha
 }
 
 /* config.json and generation_config.json as transformers reads them, from a GGUF's metadata. */
-static pfm_status make_configs(const exporting *x, pfm_error *err)
+static pfm_status make_configs(const exporting *x, json_t **config, json_t *generation, pfm_error *err)
 {
     static const char *const ids[][2] = {{"bos_token_id", "tokenizer.ggml.bos_token_id"},
                                          {"eos_token_id", "tokenizer.ggml.eos_token_id"},
                                          {"pad_token_id", "tokenizer.ggml.padding_token_id"}};
     pfm_status status = PFM_OK;
     const pfm_language_config *c = &x->session->model->language;
-    json_t *generation = json_object(), *config = c->family->write_config_json != NULL ? c->family->write_config_json(c) : NULL;
-    if (config == NULL)
+    *config = c->family->write_config_json != NULL ? c->family->write_config_json(c) : NULL;
+    if (*config == NULL)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: no config.json can be made of this GGUF of the family %s; export --to gguf",
                  pfm_weights_path(x->weights), c->family->architecture);
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
-        PFM_TRY(add_id(x->weights, config, ids[i][0], ids[i][1], err));
+        PFM_TRY(add_id(x->weights, *config, ids[i][0], ids[i][1], err));
         PFM_TRY(add_id(x->weights, generation, ids[i][0], ids[i][1], err));
     }
-    PFM_TRY(save_in(x->options->out, "config.json", config, err));
-    PFM_TRY(save_in(x->options->out, "generation_config.json", generation, err));
 done:
-    json_decref(config);
-    json_decref(generation);
     return status;
 }
 
-/* The base's own file, where there is one, its weights' type now f32. */
-static pfm_status copy_config(const exporting *x, const char *name, bool needed, pfm_error *err)
+/* The base's own file, its weights' type now f32; *out stays as it is where there is none. */
+static pfm_status load_config(const exporting *x, const char *name, bool needed, json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *path = NULL;
-    json_t *document = NULL;
     PFM_TRY(pfm_path_beside(pfm_weights_path(x->weights), name, &path, err));
     if (!needed && !pfm_path_exists(path))
         goto done;
-    PFM_TRY(pfm_json_load(path, &document, err));
-    if (json_object_get(document, "dtype") != NULL) /* transformers 5's name for it */
-        PFM_TRY(pfm_json_take(document, "dtype", json_string("float32"), err));
+    json_decref(*out);
+    *out = NULL;
+    PFM_TRY(pfm_json_load(path, out, err));
+    if (json_object_get(*out, "dtype") != NULL) /* transformers 5's name for it */
+        PFM_TRY(pfm_json_take(*out, "dtype", json_string("float32"), err));
     else if (needed)
-        PFM_TRY(pfm_json_take(document, "torch_dtype", json_string("float32"), err));
-    PFM_TRY(save_in(x->options->out, name, document, err));
+        PFM_TRY(pfm_json_take(*out, "torch_dtype", json_string("float32"), err));
 done:
-    json_decref(document);
     free(path);
     return status;
 }
 
 static pfm_status write_configs(const exporting *x, pfm_error *err)
 {
-    if (strcmp(pfm_weights_format(x->weights), "gguf") == 0)
-        return make_configs(x, err);
-    pfm_status status = copy_config(x, "config.json", true, err);
-    return status == PFM_OK ? copy_config(x, "generation_config.json", false, err) : status;
+    pfm_status status = PFM_OK;
+    json_t *config = NULL, *generation = json_object();
+    if (strcmp(pfm_weights_format(x->weights), "gguf") == 0) {
+        PFM_TRY(make_configs(x, &config, generation, err));
+    } else {
+        PFM_TRY(load_config(x, "config.json", true, &config, err));
+        PFM_TRY(load_config(x, "generation_config.json", false, &generation, err));
+    }
+    if (x->llava != NULL)
+        PFM_TRY(pfm_llava_wrap_configs(x->llava, &config, generation, err));
+    PFM_TRY(save_in(x->options->out, "config.json", config, err));
+    if (json_object_size(generation) > 0)
+        PFM_TRY(save_in(x->options->out, "generation_config.json", generation, err));
+done:
+    json_decref(config);
+    json_decref(generation);
+    return status;
 }
 
 static pfm_status write_folder(exporting *x, pfm_error *err)
@@ -190,10 +236,15 @@ static pfm_status write_folder(exporting *x, pfm_error *err)
     char *path = NULL;
     static const char *const metadata[] = {"format", "pt"};
     PFM_TRY(pfm_folder_create(x->options->out, err));
+    PFM_TRY(pfm_tokenizer_save(x->weights, x->options->out, err));
+    if (x->llava != NULL) {
+        PFM_TRY(pfm_llava_add_image_token(x->llava, x->options->out, err));
+        PFM_TRY(pfm_llava_write_processor(x->llava, x->options->out, err));
+    }
+    PFM_TRY(list_tensors(x, err));
     PFM_TRY(pfm_path_join(x->options->out, "model.safetensors", &path, err));
     PFM_TRY(pfm_safetensors_write_from(path, x->tensors, x->count, metadata, 1, fill, x, err));
     PFM_TRY(write_configs(x, err));
-    PFM_TRY(pfm_tokenizer_save(x->weights, x->options->out, err));
 done:
     free(path);
     return status;
@@ -243,6 +294,22 @@ done:
     return status;
 }
 
+/* Whether all parts leave together. */
+static pfm_status find_form(exporting *x, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const char *why = NULL;
+    PFM_TRY(pfm_llava_unfit(x->session, x->gguf, &why, err));
+    if (why == NULL)
+        PFM_TRY(pfm_llava_create(x->session, x->gguf, &x->llava, err));
+    else
+        pfm_log(x->session->context, PFM_LOG_WARNING,
+                "%s holds the language model alone, since %s; with a CLIP, mlp2x_gelu and a LLaMA it would be a LLaVA",
+                x->options->out, why);
+done:
+    return status;
+}
+
 static pfm_status check(const pfm_export_options *options, const char **to, pfm_error *err)
 {
     bool whole = options->merge || options->base;
@@ -275,10 +342,12 @@ pfm_status pfm_export(pfm_context *context, const pfm_export_options *options, p
         PFM_TRY(write_peft(&x, err));
     } else {
         PFM_TRY(load_run(&x, err));
-        PFM_TRY(list_tensors(&x, err));
+        if (options->merge)
+            PFM_TRY(find_form(&x, err));
         PFM_TRY(x.gguf ? write_gguf(&x, err) : write_folder(&x, err));
     }
 done:
+    pfm_llava_free(x.llava);
     pfm_weights_close(x.weights);
     pfm_session_free(x.session);
     free(x.tensors);

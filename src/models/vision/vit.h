@@ -81,6 +81,16 @@ pfm_status pfm_vit_load_parameters(const pfm_vit_config *config, const pfm_weigh
 pfm_status pfm_vit_load_embedding(const pfm_vit_config *config, const pfm_weights *weights, int grid, float **out,
                                   pfm_error *err) PFM_MUST_CHECK;
 
+/* out f32 [n,k] of one tensor of the list. FORMAT for values that are not finite. */
+pfm_status pfm_vit_read_tensor(const pfm_weights *weights, const pfm_vit_tensor *tensor, float *out,
+                               pfm_error *err) PFM_MUST_CHECK;
+/* out f32 [width], of a family that has one. */
+pfm_status pfm_vit_read_class_token(const pfm_vit_config *config, const pfm_weights *weights, float *out,
+                                    pfm_error *err) PFM_MUST_CHECK;
+/* out f32 [class token and grid * grid, width]: those of the grid resized to `grid` a side. */
+pfm_status pfm_vit_read_positions(const pfm_vit_config *config, const pfm_weights *weights, int grid, float *out,
+                                  pfm_error *err) PFM_MUST_CHECK;
+
 /* Loads the weights of the blocks that `layers` (ascending, counted from 0) need; weights NULL: numbers without a meaning, to
  * measure with. gradients: what pfm_vit_gradient needs is kept too. The caller frees it before the context. */
 pfm_status pfm_vit_create(const pfm_context *context, const pfm_vit_config *config, const pfm_weights *weights, int image_size,

@@ -181,7 +181,7 @@ done:
     return status;
 }
 
-static pfm_status read_tensor(const pfm_weights *weights, const pfm_vit_tensor *t, float *out, pfm_error *err)
+pfm_status pfm_vit_read_tensor(const pfm_weights *weights, const pfm_vit_tensor *t, float *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_weight *weight = pfm_weights_find(weights, t->file);
@@ -213,7 +213,7 @@ pfm_status pfm_vit_load_parameters(const pfm_vit_config *config, const pfm_weigh
         if (id < 0) /* of the embedding, or behind the last layer that is asked for */
             continue;
         PFM_TRY(pfm_allocate((size_t)(t->n * t->k), sizeof *values, &values, err));
-        PFM_TRY(read_tensor(weights, t, values, err));
+        PFM_TRY(pfm_vit_read_tensor(weights, t, values, err));
         pfm_parameters_set(parameters, id, values);
         if (t->part == t->parts - 1)
             pfm_weights_release(weights, pfm_weights_find(weights, t->file));
@@ -239,7 +239,7 @@ static pfm_status read_named(const pfm_vit_config *config, const pfm_weights *we
         if (tensors[i].ours[0] != '\0' || strcmp(tensors[i].file, file) != 0)
             continue;
         pfm_status status = pfm_allocate((size_t)(tensors[i].n * tensors[i].k), sizeof **out, out, err);
-        return status != PFM_OK ? status : read_tensor(weights, &tensors[i], *out, err);
+        return status != PFM_OK ? status : pfm_vit_read_tensor(weights, &tensors[i], *out, err);
     }
     return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s: the embedding has no tensor %s", pfm_weights_path(weights), file);
 }
@@ -276,5 +276,43 @@ done:
     free(registers);
     free(positions);
     free(bias);
+    return status;
+}
+
+/* The same for one tensor of the embedding alone. */
+static pfm_status read_alone(const pfm_vit_config *config, const pfm_weights *weights, const char *name, float **out,
+                             pfm_error *err)
+{
+    pfm_vit_tensor *tensors = NULL;
+    size_t count = 0;
+    pfm_status status = pfm_vit_list_tensors(config, &tensors, &count, err);
+    if (status == PFM_OK)
+        status = read_named(config, weights, tensors, count, name, out, err);
+    free(tensors);
+    return status;
+}
+
+pfm_status pfm_vit_read_class_token(const pfm_vit_config *config, const pfm_weights *weights, float *out, pfm_error *err)
+{
+    float *values = NULL;
+    pfm_status status = read_alone(config, weights, config->names->class_token, &values, err);
+    if (status == PFM_OK)
+        memcpy(out, values, (size_t)config->width * sizeof *out);
+    free(values);
+    return status;
+}
+
+pfm_status pfm_vit_read_positions(const pfm_vit_config *config, const pfm_weights *weights, int grid, float *out,
+                                  pfm_error *err)
+{
+    const int32_t first = config->class_token ? config->width : 0;
+    float *values = NULL;
+    pfm_status status = read_alone(config, weights, config->names->positions, &values, err);
+    if (status == PFM_OK) {
+        memcpy(out, values, (size_t)first * sizeof *out);
+        status = pfm_vit_resize_positions(values + first, config->position_grid, grid, config->width, config->antialias,
+                                          out + first, err);
+    }
+    free(values);
     return status;
 }

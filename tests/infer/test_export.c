@@ -1,0 +1,357 @@
+/* A run with a CLIP, an MLP and a LLaMA leaves as a LLaVA: names, shapes, configurations and values of what transformers and
+ * llama.cpp read. script/check-llava asks those programs themselves. */
+#include "train/whole_training.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "formats/gguf.h"
+#include "formats/safetensors.h"
+#include "pefomed/infer.h"
+
+#include <math.h>
+
+enum { WIDTH = 24, PATCHES = 16, BLOCKS = 2, EXPORTED_VISION = 7 + 16 * BLOCKS };
+
+/* A run on the golden CLIP; `set` changes the recipe once more. */
+static const char *make_run(const char *name, const char *language, const char *set)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static char vision[300], text[300];
+    (void)snprintf(text, sizeof text, "model.language=%s", language);
+    (void)snprintf(vision, sizeof vision, "model.vision=%s", tiny_path("vit_clip"));
+    make_training();
+    const char *const sets[] = {vision,
+                                text,
+                                "model.image_size=33",
+                                "model.aligner=mlp2x_gelu",
+                                "model.layers=[-2]",
+                                "train.epochs=0.5",
+                                "prompt.instruction={question}",
+                                set};
+    stopper never = {.left = STOP_NEVER};
+    const char *run = folder_of(name);
+    assert_ok(train_recipe(training_recipe(), run, 2, &never, sets, set != NULL ? 8 : 7, false, &err));
+    return run;
+}
+
+static pfm_status export_to(const char *run, const char *out, const char *to, pfm_error *err)
+{
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    const pfm_export_options options = {.run = run, .out = out, .merge = true, .to = to};
+    pfm_status status = pfm_export(context, &options, err);
+    pfm_context_free(context);
+    return status;
+}
+
+static const pfm_weight *assert_tensor(const pfm_weights *weights, const char *name, int rank, const int64_t *shape)
+{
+    const pfm_weight *tensor = pfm_weights_find(weights, name);
+    if (tensor == NULL || tensor->rank != rank || tensor->dtype != PFM_DTYPE_F32 ||
+        memcmp(tensor->shape, shape, (size_t)rank * sizeof *shape) != 0)
+        fail_msg("%s is missing or has another shape", name);
+    return tensor;
+}
+
+static json_t *load_json(const char *folder, const char *name)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    json_t *document = NULL;
+    assert_ok(pfm_json_load(test_path(folder, name), &document, &err));
+    return document;
+}
+
+static void assert_integer(const json_t *document, const char *key, int64_t wanted)
+{
+    const json_t *value = json_object_get(document, key);
+    if (!json_is_integer(value) || json_integer_value(value) != wanted)
+        fail_msg("%s is %lld, not %lld", key, (long long)json_integer_value(value), (long long)wanted);
+}
+
+static void assert_text(const json_t *document, const char *key, const char *wanted)
+{
+    assert_non_null(json_object_get(document, key));
+    assert_string_equal(json_string_value(json_object_get(document, key)), wanted);
+}
+
+/* y = linear_2(gelu(linear_1(x))) of an exported file. */
+static void project(const pfm_weights *weights, const float *x, float *y)
+{
+    static const char *const names[] = {"multi_modal_projector.linear_1.weight", "multi_modal_projector.linear_1.bias",
+                                        "multi_modal_projector.linear_2.weight", "multi_modal_projector.linear_2.bias"};
+    const float *w[4];
+    double inner[TINY_HIDDEN];
+    for (int i = 0; i < 4; i++)
+        w[i] = pfm_weights_find(weights, names[i])->data;
+    for (int row = 0; row < TINY_HIDDEN; row++) {
+        double sum = (double)w[1][row];
+        for (int j = 0; j < WIDTH; j++)
+            sum += (double)w[0][row * WIDTH + j] * (double)x[j];
+        inner[row] = sum * 0.5 * (1 + erf(sum / sqrt(2)));
+    }
+    for (int row = 0; row < TINY_HIDDEN; row++) {
+        double sum = (double)w[3][row];
+        for (int j = 0; j < TINY_HIDDEN; j++)
+            sum += (double)w[2][row * TINY_HIDDEN + j] * inner[j];
+        y[row] = (float)sum;
+    }
+}
+
+/* What the run's aligner, normalisation included, makes of features is what the exported projector alone makes of them. */
+static void assert_same_projection(const char *run, const pfm_weights *weights)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static float features[PATCHES * WIDTH], wanted[PATCHES * TINY_HIDDEN];
+    char input[256], output[256];
+    pfm_weights *made = NULL;
+    (void)snprintf(input, sizeof input, "%s/features.in", test_scratch_folder());
+    (void)snprintf(output, sizeof output, "%s/features.out", test_scratch_folder());
+    tiny_spread(3, PATCHES * WIDTH, features);
+    const pfm_weight tensor = {
+        .name = "image_features", .dtype = PFM_DTYPE_F32, .rank = 2, .shape = {PATCHES, WIDTH}, .data = features};
+    assert_ok(pfm_safetensors_write(input, &tensor, 1, NULL, 0, &err));
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    const pfm_forward_options options = {.model = run, .input = input, .output = output};
+    assert_ok(pfm_forward(context, &options, &err));
+    pfm_context_free(context);
+    assert_ok(pfm_weights_open(output, &made, &err));
+    for (int i = 0; i < PATCHES; i++)
+        project(weights, features + (ptrdiff_t)i * WIDTH, wanted + (ptrdiff_t)i * TINY_HIDDEN);
+    assert_near("visual tokens", wanted, pfm_weights_find(made, "features")->data, PATCHES * TINY_HIDDEN, 1e-5);
+    pfm_weights_close(made);
+}
+
+static void assert_folder_tensors(const char *out, int64_t tokens, int64_t positions)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *weights = NULL, *source = NULL;
+    assert_ok(pfm_weights_open(test_path(out, "model.safetensors"), &weights, &err));
+    assert_tensor(weights, "language_model.model.embed_tokens.weight", 2, (int64_t[]){tokens, TINY_HIDDEN});
+    assert_tensor(weights, "language_model.model.layers.1.self_attn.k_proj.weight", 2, (int64_t[]){16, TINY_HIDDEN});
+    assert_null(pfm_weights_find(weights, "language_model.lm_head.weight")); /* tied */
+    assert_tensor(weights, "vision_tower.vision_model.embeddings.position_embedding.weight", 2, (int64_t[]){positions, WIDTH});
+    assert_tensor(weights, "vision_tower.vision_model.embeddings.patch_embedding.weight", 4, (int64_t[]){WIDTH, 3, 7, 7});
+    assert_tensor(weights, "vision_tower.vision_model.post_layernorm.weight", 1, (int64_t[]){WIDTH});
+    assert_tensor(weights, "vision_tower.vision_model.encoder.layers.1.mlp.fc1.weight", 2, (int64_t[]){40, WIDTH});
+    assert_tensor(weights, "multi_modal_projector.linear_1.weight", 2, (int64_t[]){TINY_HIDDEN, WIDTH});
+    size_t vision = 0;
+    for (size_t i = 0; i < pfm_weights_count(weights); i++)
+        vision += strncmp(pfm_weights_at(weights, i)->name, "vision_tower.", strlen("vision_tower.")) == 0;
+    assert_int_equal(vision, EXPORTED_VISION);
+    /* the frozen encoder is the file's, number by number */
+    assert_ok(pfm_weights_open(tiny_path("vit_clip"), &source, &err));
+    static const char *const same[] = {"embeddings.class_embedding", "pre_layrnorm.bias",
+                                       "encoder.layers.0.self_attn.v_proj.weight", "encoder.layers.1.layer_norm2.weight"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        char a[128], b[128];
+        (void)snprintf(a, sizeof a, "vision_tower.vision_model.%s", same[i]);
+        (void)snprintf(b, sizeof b, "vision_model.%s", same[i]);
+        const pfm_weight *x = pfm_weights_find(weights, a), *y = pfm_weights_find(source, b);
+        assert_non_null(x);
+        assert_non_null(y);
+        static float values[WIDTH * WIDTH];
+        assert_true(pfm_weight_values(y) <= WIDTH * WIDTH);
+        assert_ok(pfm_weight_expand(y, values, &err));
+        assert_int_equal(x->bytes, pfm_weight_values(y) * sizeof *values);
+        assert_memory_equal(x->data, values, x->bytes);
+    }
+    pfm_weights_close(source);
+    pfm_weights_close(weights);
+}
+
+static void a_llava_leaves_for_transformers(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *weights = NULL;
+    const char *run = make_run("clip_run", tiny_path("llama"), NULL), *out = folder_of("llava");
+    assert_ok(export_to(run, out, NULL, &err));
+    json_t *config = load_json(out, "config.json"), *pictures = load_json(out, "preprocessor_config.json"),
+           *processor = load_json(out, "processor_config.json"), *generation = load_json(out, "generation_config.json"),
+           *tokenizer = load_json(out, "tokenizer.json");
+    const json_t *vision = json_object_get(config, "vision_config"), *text = json_object_get(config, "text_config");
+    assert_text(json_object_get(config, "architectures") != NULL ? config : NULL, "model_type", "llava");
+    assert_text(config, "projector_hidden_act", "gelu");
+    assert_text(config, "vision_feature_select_strategy", "default");
+    assert_integer(config, "vision_feature_layer", -2);
+    assert_integer(config, "image_seq_length", PATCHES);
+    assert_text(vision, "model_type", "clip_vision_model");
+    assert_text(vision, "hidden_act", "gelu");
+    assert_integer(vision, "image_size", 33);
+    assert_integer(vision, "num_hidden_layers", BLOCKS);
+    assert_text(text, "model_type", "llama");
+    assert_true(json_is_true(json_object_get(config, "tie_word_embeddings")));
+    /* a token <image>, behind those that the tokenizer has, and a row for it that no answer takes */
+    const int64_t image = json_integer_value(json_object_get(config, "image_token_index"));
+    const int64_t tokens = json_integer_value(json_object_get(text, "vocab_size"));
+    assert_int_equal(image, TINY_VOCABULARY);
+    assert_int_equal(tokens, TINY_VOCABULARY + 1);
+    const json_t *added = json_object_get(tokenizer, "added_tokens");
+    const json_t *last = json_array_get(added, json_array_size(added) - 1);
+    assert_text(last, "content", "<image>");
+    assert_integer(last, "id", image);
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(generation, "suppress_tokens"), 0)), image);
+    assert_true(json_is_false(json_object_get(pictures, "do_center_crop")));
+    assert_integer(json_object_get(pictures, "size"), "width", 33);
+    assert_integer(pictures, "resample", 3);
+    assert_integer(processor, "num_additional_image_tokens", 1);
+    assert_folder_tensors(out, tokens, PATCHES + 1);
+    assert_ok(pfm_weights_open(test_path(out, "model.safetensors"), &weights, &err));
+    assert_same_projection(run, weights);
+    pfm_weights_close(weights);
+    json_t *const all[] = {config, pictures, processor, generation, tokenizer};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        json_decref(all[i]);
+}
+
+static void positions_leave_at_the_size_in_use(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *out = folder_of("llava_large");
+    assert_ok(export_to(make_run("large_run", tiny_path("llama"), "model.image_size=42"), out, NULL, &err));
+    assert_folder_tensors(out, TINY_VOCABULARY + 1, 6 * 6 + 1);
+    json_t *config = load_json(out, "config.json");
+    assert_integer(json_object_get(config, "vision_config"), "image_size", 42);
+    json_decref(config);
+}
+
+/* A LLaMA of one block in GGUF, with the golden vocabulary and numbers without a meaning. */
+static const char *make_gguf(void)
+{
+    enum { TOKENS = 423, INNER = 48 };
+    pfm_error err = PFM_ERROR_INIT;
+    static float values[TOKENS * TINY_HIDDEN];
+    static const char *const sizes[] = {"context_length", "embedding_length",     "feed_forward_length",
+                                        "block_count",    "attention.head_count", "rope.dimension_count"};
+    static const uint32_t numbers[] = {128, TINY_HIDDEN, INNER, 1, 4, 8};
+    static const struct {
+        const char *name;
+        int64_t n, k;
+    } tensors[] = {{"token_embd.weight", TOKENS, TINY_HIDDEN},        {"output_norm.weight", TINY_HIDDEN, 1},
+                   {"blk.0.attn_norm.weight", TINY_HIDDEN, 1},        {"blk.0.ffn_norm.weight", TINY_HIDDEN, 1},
+                   {"blk.0.attn_q.weight", TINY_HIDDEN, TINY_HIDDEN}, {"blk.0.attn_k.weight", TINY_HIDDEN, TINY_HIDDEN},
+                   {"blk.0.attn_v.weight", TINY_HIDDEN, TINY_HIDDEN}, {"blk.0.attn_output.weight", TINY_HIDDEN, TINY_HIDDEN},
+                   {"blk.0.ffn_gate.weight", INNER, TINY_HIDDEN},     {"blk.0.ffn_up.weight", INNER, TINY_HIDDEN},
+                   {"blk.0.ffn_down.weight", TINY_HIDDEN, INNER}};
+    pfm_gguf_writer *writer = NULL;
+    pfm_weights *vocabulary = NULL;
+    static char path[256];
+    char key[64];
+    (void)snprintf(path, sizeof path, "%s/language.gguf", test_scratch_folder());
+    assert_ok(pfm_weights_open(PFM_SOURCE_DIR "/tests/text/golden/families/smollm/smollm.gguf", &vocabulary, &err));
+    assert_ok(pfm_gguf_writer_create(&writer, &err));
+    assert_ok(pfm_gguf_copy_meta(writer, vocabulary, NULL, &err));
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        (void)snprintf(key, sizeof key, "llama.%s", sizes[i]);
+        assert_ok(pfm_gguf_set_u32(writer, key, numbers[i], &err));
+    }
+    assert_ok(
+        pfm_gguf_set_text(writer, "tokenizer.chat_template", "{% for m in messages %}{{ m['content'] }}{% endfor %}:", &err));
+    tiny_spread(7, TOKENS * TINY_HIDDEN, values);
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
+        const pfm_weight tensor = {.name = tensors[i].name,
+                                   .dtype = PFM_DTYPE_F32,
+                                   .rank = tensors[i].k == 1 ? 1 : 2,
+                                   .shape = {tensors[i].n, tensors[i].k},
+                                   .data = values};
+        assert_ok(pfm_gguf_add_tensor(writer, &tensor, &err));
+    }
+    assert_ok(pfm_gguf_write(writer, path, NULL, NULL, &err));
+    pfm_gguf_writer_free(writer);
+    pfm_weights_close(vocabulary);
+    return path;
+}
+
+static void a_llava_leaves_for_llama_cpp(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *run = make_run("gguf_run", make_gguf(), NULL), *folder = folder_of("llava_of_gguf");
+    pfm_weights *mmproj = NULL, *language = NULL, *whole = NULL;
+    assert_ok(export_to(run, folder_of("m.gguf"), "gguf", &err));
+    assert_ok(export_to(run, folder, NULL, &err));
+    assert_ok(pfm_weights_open(test_path(test_scratch_folder(), "m.gguf"), &language, &err));
+    assert_ok(pfm_weights_open(test_path(test_scratch_folder(), "m-mmproj.gguf"), &mmproj, &err));
+    assert_ok(pfm_weights_open(test_path(folder, "model.safetensors"), &whole, &err));
+    assert_int_equal(pfm_weights_count(language), 11); /* the language model alone, its vocabulary as it was */
+    assert_tensor(language, "token_embd.weight", 2, (int64_t[]){423, TINY_HIDDEN});
+    assert_string_equal(pfm_weights_meta_string(mmproj, "general.architecture", NULL), "clip");
+    assert_string_equal(pfm_weights_meta_string(mmproj, "clip.projector_type", NULL), "mlp");
+    static const struct {
+        const char *key;
+        int64_t value;
+    } numbers[] = {{"clip.vision.image_size", 33},
+                   {"clip.vision.patch_size", 7},
+                   {"clip.vision.embedding_length", 24},
+                   {"clip.vision.feed_forward_length", 40},
+                   {"clip.vision.block_count", BLOCKS},
+                   {"clip.vision.attention.head_count", 3},
+                   {"clip.vision.projection_dim", 32},
+                   {"clip.has_vision_encoder", 1},
+                   {"clip.use_gelu", 1},
+                   {"clip.use_silu", 0}};
+    int64_t value = -1;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        assert_true(pfm_weights_meta_integer(mmproj, numbers[i].key, &value));
+        assert_int_equal(value, numbers[i].value);
+    }
+    assert_int_equal(pfm_weights_meta_array_count(mmproj, "clip.vision.feature_layer"), 1);
+    assert_true(pfm_weights_meta_array_integer(mmproj, "clip.vision.feature_layer", 0, &value));
+    assert_int_equal(value, 1); /* -2 of two blocks */
+    static const char *const same[][2] = {
+        {"v.class_embd", "vision_tower.vision_model.embeddings.class_embedding"},
+        {"v.position_embd.weight", "vision_tower.vision_model.embeddings.position_embedding.weight"},
+        {"v.patch_embd.weight", "vision_tower.vision_model.embeddings.patch_embedding.weight"},
+        {"v.pre_ln.bias", "vision_tower.vision_model.pre_layrnorm.bias"},
+        {"v.blk.1.attn_out.weight", "vision_tower.vision_model.encoder.layers.1.self_attn.out_proj.weight"},
+        {"v.blk.0.ln2.weight", "vision_tower.vision_model.encoder.layers.0.layer_norm2.weight"},
+        {"v.blk.0.ffn_up.weight", "vision_tower.vision_model.encoder.layers.0.mlp.fc1.weight"},
+        {"v.blk.0.ffn_down.bias", "vision_tower.vision_model.encoder.layers.0.mlp.fc2.bias"},
+        {"mm.0.weight", "multi_modal_projector.linear_1.weight"},
+        {"mm.2.bias", "multi_modal_projector.linear_2.bias"}};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        const pfm_weight *x = pfm_weights_find(mmproj, same[i][0]), *y = pfm_weights_find(whole, same[i][1]);
+        assert_non_null(x);
+        assert_non_null(y);
+        assert_int_equal(x->bytes, y->bytes);
+        assert_memory_equal(x->data, y->data, y->bytes);
+    }
+    assert_int_equal(pfm_weights_count(mmproj), EXPORTED_VISION - 2 + 4); /* no norm of the pooled token */
+    pfm_weights_close(mmproj);
+    pfm_weights_close(language);
+    pfm_weights_close(whole);
+}
+
+/* What is no LLaVA leaves as its language model, under the names that it had. */
+static void other_parts_leave_the_language_model_alone(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const sets[] = {"model.merge=2", "model.aligner=linear", "model.layers=[-2, -1]"};
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        char name[32];
+        pfm_weights *weights = NULL;
+        (void)snprintf(name, sizeof name, "other%zu", i);
+        const char *run = make_run(name, tiny_path("llama"), sets[i]);
+        (void)snprintf(name, sizeof name, "other_out%zu", i);
+        const char *out = folder_of(name);
+        assert_ok(export_to(run, out, NULL, &err));
+        assert_ok(pfm_weights_open(test_path(out, "model.safetensors"), &weights, &err));
+        assert_tensor(weights, "model.embed_tokens.weight", 2, (int64_t[]){TINY_VOCABULARY, TINY_HIDDEN});
+        json_t *config = load_json(out, "config.json");
+        assert_text(config, "model_type", "llama");
+        json_decref(config);
+        pfm_weights_close(weights);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_llava_leaves_for_transformers),
+        cmocka_unit_test(positions_leave_at_the_size_in_use),
+        cmocka_unit_test(a_llava_leaves_for_llama_cpp),
+        cmocka_unit_test(other_parts_leave_the_language_model_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
