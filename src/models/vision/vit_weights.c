@@ -308,7 +308,7 @@ pfm_status pfm_vit_read_positions(const pfm_vit_config *config, const pfm_weight
     const int32_t first = config->class_token ? config->width : 0;
     float *values = NULL;
     pfm_status status = read_alone(config, weights, config->names->positions, &values, err);
-    if (status == PFM_OK) {
+    if (status == PFM_OK && values != NULL) { /* every family names its positions */
         memcpy(out, values, (size_t)first * sizeof *out);
         status = pfm_vit_resize_positions(values + first, config->position_grid, grid, config->width, config->antialias,
                                           out + first, err);
