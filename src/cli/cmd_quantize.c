@@ -7,6 +7,11 @@ static double number(const json_t *document, const char *key) { return json_numb
 static void render(const json_t *document, FILE *out)
 {
     fprintf(out, "wrote        %s\n", json_string_value(json_object_get(document, "output")));
+    if (number(document, "quantised") == 0) {
+        fprintf(out, "tensors      all %.0f as they were: the linear layers are in 8 or 4 bits already\n",
+                number(document, "kept"));
+        return;
+    }
     fprintf(out, "tensors      %.0f in %s, %.0f as they were\n", number(document, "quantised"),
             json_string_value(json_object_get(document, "to")), number(document, "kept"));
     fprintf(out, "lost         %.2f%% of the size of what was quantised\n", 100 * number(document, "relative_error"));
