@@ -154,15 +154,6 @@ static pfm_status check_image_size(int image_size, pfm_error *err)
                          image_size, SMALLEST_IMAGE, LARGEST_IMAGE);
 }
 
-static pfm_status find_layer(int layer, int count, int *out, pfm_error *err)
-{
-    *out = layer < 0 ? layer + count : layer;
-    if (*out >= 0 && *out < count)
-        return PFM_OK;
-    return pfm_error_set(err, PFM_ERROR_USAGE, "there is no layer %d; this encoder has 0 to %d, or -1 to -%d from the end",
-                         layer, count - 1, count);
-}
-
 int pfm_efficientnet_layer_count(const pfm_efficientnet_config *config)
 {
     int count = 2; /* the stem's and the head's */
@@ -180,7 +171,7 @@ pfm_status pfm_efficientnet_shape(const pfm_efficientnet_config *config, int ima
     PFM_TRY(check_image_size(image_size, err));
     PFM_TRY(pfm_allocate(1, sizeof *plan, &plan, err));
     lay_out(config, image_size, plan);
-    PFM_TRY(find_layer(layer, plan->layer_count, &index, err));
+    PFM_TRY(pfm_vision_count_layer(layer, plan->layer_count, &index, err));
     const pfm_conv_step *step = &plan->units[plan->layers[index]].step;
     if (shape != NULL)
         *shape = (pfm_vision_shape){.grid = step->size_out[0], .channels = step->channels_out};
@@ -330,7 +321,7 @@ pfm_status pfm_efficientnet_encode(pfm_efficientnet *net, int slot, const int *l
     pfm_conv_result results[PFM_VISION_MOST_LAYERS];
     for (int i = 0; i < count; i++) {
         int index;
-        PFM_TRY(find_layer(layers[i], net->layer_count, &index, err));
+        PFM_TRY(pfm_vision_count_layer(layers[i], net->layer_count, &index, err));
         results[i] = (pfm_conv_result){.step = net->layers[index], .output = features[i]};
     }
     PFM_TRY(pfm_conv_chain_run(net->chain, slot, pixels, results, (size_t)count, err));

@@ -53,22 +53,29 @@ pfm_status pfm_vision_layers_parse(char *const *texts, size_t count, pfm_vision_
     return PFM_OK;
 }
 
+pfm_status pfm_vision_count_layer(int layer, int count, int *out, pfm_error *err)
+{
+    *out = layer < 0 ? layer + count : layer;
+    if (*out >= 0 && *out < count)
+        return PFM_OK;
+    return pfm_error_set(err, PFM_ERROR_USAGE, "there is no layer %d; this encoder has 0 to %d, or -1 to -%d from the end",
+                         layer, count - 1, count);
+}
+
 /* *layer becomes the number from the first. */
-static pfm_status count_layer(const pfm_vision_config *config, int *layer, pfm_error *err)
+static pfm_status find_layer(const pfm_vision_config *config, int *layer, pfm_error *err)
 {
     const pfm_vision_kind *kind = config->kind;
-    const int count = kind->layer_count(config), normed = kind->normed_layer != NULL ? kind->normed_layer(config) : -1;
-    if (*layer == PFM_VISION_NORMED && normed < 0)
+    if (*layer == PFM_VISION_OUTPUT)
+        *layer = kind->output_layer(config);
+    else if (*layer != PFM_VISION_NORMED)
+        return pfm_vision_count_layer(*layer, kind->layer_count(config), layer, err);
+    else
+        *layer = kind->normed_layer != NULL ? kind->normed_layer(config) : -1;
+    if (*layer < 0)
         return pfm_error_set(err, PFM_ERROR_USAGE,
                              "model.layers: normed is for a vision transformer without a last norm; of %s take output",
                              config->name);
-    if (*layer != PFM_VISION_NORMED && *layer != PFM_VISION_OUTPUT && (*layer < -count || *layer >= count))
-        return pfm_error_set(err, PFM_ERROR_USAGE, "there is no layer %d; this encoder has 0 to %d, or -1 to -%d from the end",
-                             *layer, count - 1, count);
-    *layer = *layer == PFM_VISION_NORMED   ? normed
-             : *layer == PFM_VISION_OUTPUT ? kind->output_layer(config)
-             : *layer < 0                  ? *layer + count
-                                           : *layer;
     return PFM_OK;
 }
 
@@ -87,7 +94,7 @@ static pfm_status find_layers(const pfm_vision_config *config, int image_size, c
                                                          &out->shapes[0], &out->parameters, NULL) == PFM_OK;
     for (int i = 0; i < out->layers.count; i++) {
         int *layer = &out->layers.layer[i];
-        PFM_TRY(count_layer(config, layer, err));
+        PFM_TRY(find_layer(config, layer, err));
         PFM_TRY(config->kind->shape_of(config, image_size, *layer, out->layers.class_token, &out->shapes[i], &out->parameters,
                                        err));
         if (i > 0 && *layer <= layer[-1])

@@ -72,6 +72,8 @@ pfm_status pfm_vision_find(const char *name_or_path, pfm_vision_config *config, 
 
 /* Reads mean, deviation and scale where a preprocessor_config.json lies beside the weights. */
 pfm_status pfm_vision_read_preprocessor(const char *path, pfm_vision_config *config, pfm_error *err) PFM_MUST_CHECK;
+/* *out = a layer's number from the first of `count`; negative ones count from the end. USAGE where there is no such layer. */
+pfm_status pfm_vision_count_layer(int layer, int count, int *out, pfm_error *err) PFM_MUST_CHECK;
 /* Three numbers of a JSON list into out; FORMAT where they are not. */
 pfm_status pfm_vision_read_channels(const json_t *list, const char *place, const char *key, float out[3],
                                     pfm_error *err) PFM_MUST_CHECK;
