@@ -99,20 +99,6 @@ done:
     return status;
 }
 
-static pfm_status build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
-                        pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    pfm_value hidden, x;
-    PFM_TRY(embed(builder, config, values, &hidden, err));
-    PFM_TRY(pfm_language_blocks(builder, config, values, "transformer.h", build_block, &hidden, err));
-    PFM_TRY(pfm_language_choose(builder, values, hidden, &x, err));
-    PFM_TRY(pfm_build_layernorm(builder, x, "transformer.ln_f", config->epsilon, 0, &x, err));
-    PFM_TRY(pfm_language_head(builder, config, with_loss, x, values, err));
-done:
-    return status;
-}
-
 static const pfm_language_name names[] = {
     {.name = "transformer.wte", .gguf = "token_embd"},
     {.name = "transformer.wpe", .gguf = "position_embd"},
@@ -136,4 +122,8 @@ const pfm_language_family pfm_language_gpt2 = {.model_types = {"gpt2"},
                                                .ignored = ignored,
                                                .read_config = read_config,
                                                .read_config_json = read_config_json,
-                                               .build = build};
+                                               .embed = embed,
+                                               .blocks = "transformer.h",
+                                               .build_block = build_block,
+                                               .last_norm = "transformer.ln_f",
+                                               .last_centres = true};

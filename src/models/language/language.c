@@ -1,4 +1,4 @@
-#include "models/language/language.h"
+#include "models/language/language_parts.h"
 
 #include "base/file.h"
 #include "base/try.h"
@@ -87,6 +87,23 @@ done:
     return status;
 }
 
+/* From ids, visual tokens and positions to the loss or the logits. */
+static pfm_status build_network(pfm_builder *builder, const pfm_language_config *config, bool with_loss,
+                                pfm_language_values *values, pfm_error *err)
+{
+    const pfm_language_family *f = config->family;
+    pfm_status status = PFM_OK;
+    pfm_value hidden, x;
+    PFM_TRY((f->embed != NULL ? f->embed : pfm_language_embed)(builder, config, values, &hidden, err));
+    PFM_TRY(pfm_language_blocks(builder, config, values, &hidden, err));
+    PFM_TRY(pfm_language_choose(builder, values, hidden, &x, err));
+    PFM_TRY(f->last_centres ? pfm_build_layernorm(builder, x, f->last_norm, config->epsilon, 0, &x, err)
+                            : pfm_build_rmsnorm(builder, x, f->last_norm, config->epsilon, &x, err));
+    PFM_TRY(pfm_language_head(builder, config, with_loss, x, values, err));
+done:
+    return status;
+}
+
 pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *config, bool with_loss,
                               pfm_language_values *values, pfm_error *err)
 {
@@ -101,7 +118,7 @@ pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *c
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_ANSWERS, 0, 1, PFM_STORAGE_I32, false, &values->index, err));
     if (with_loss)
         PFM_TRY(pfm_graph_input(graph, PFM_DIM_ANSWERS, 0, 1, PFM_STORAGE_I32, false, &values->targets, err));
-    PFM_TRY(config->family->build(builder, config, with_loss, values, err));
+    PFM_TRY(build_network(builder, config, with_loss, values, err));
 done:
     return status;
 }

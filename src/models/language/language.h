@@ -60,6 +60,10 @@ typedef struct pfm_language_name {
     pfm_tensor_part part;
 } pfm_language_name;
 
+/* One block (language_parts.h): *hidden f32 [tokens, hidden] becomes what leaves it. */
+struct pfm_block_builder;
+typedef pfm_status pfm_block_build(struct pfm_block_builder *b, pfm_value *hidden, pfm_error *err);
+
 typedef struct pfm_language_family {
     const char *model_types[3];     /* config.json's model_type, as many as there are */
     const char *architecture;       /* GGUF's general.architecture */
@@ -70,9 +74,13 @@ typedef struct pfm_language_family {
     pfm_status (*read_config)(const pfm_weights *weights, pfm_language_config *config, pfm_error *err);
     /* From the config.json beside the weights, which tell of variants that it does not know. */
     pfm_status (*read_config_json)(const json_t *json, const pfm_weights *weights, pfm_language_config *config, pfm_error *err);
-    /* Fills values from ids, visual and positions on; with_loss: a loss, else logits. */
-    pfm_status (*build)(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
-                        pfm_error *err);
+    /* *hidden f32 [tokens, hidden], what enters the first block; NULL: pfm_language_embed. */
+    pfm_status (*embed)(pfm_builder *builder, const pfm_language_config *config, const pfm_language_values *values,
+                        pfm_value *hidden, pfm_error *err);
+    const char *blocks; /* what names of blocks begin with, "model.layers" */
+    pfm_block_build *build_block;
+    const char *last_norm; /* behind them, "model.norm": an RMSNorm, */
+    bool last_centres;     /* or a LayerNorm */
     /* config.json as transformers reads it, a new reference; NULL where a GGUF of the family is not exported as a folder. */
     json_t *(*write_config_json)(const pfm_language_config *config);
 } pfm_language_family;

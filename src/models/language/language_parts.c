@@ -6,7 +6,7 @@
 
 const char *pfm_block_name(pfm_block_builder *b, const char *name)
 {
-    (void)snprintf(b->name, sizeof b->name, "%s.%d.%s", b->prefix, (int)b->layer, name);
+    (void)snprintf(b->name, sizeof b->name, "%s.%d.%s", b->config->family->blocks, (int)b->layer, name);
     return b->name;
 }
 
@@ -128,15 +128,15 @@ done:
 }
 
 pfm_status pfm_language_blocks(pfm_builder *builder, const pfm_language_config *config, const pfm_language_values *values,
-                               const char *prefix, pfm_block_build *build, pfm_value *hidden, pfm_error *err)
+                               pfm_value *hidden, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_block_builder b = {.builder = builder, .config = config, .values = values, .prefix = prefix};
+    pfm_block_builder b = {.builder = builder, .config = config, .values = values};
     for (b.layer = 0; b.layer < config->layers; b.layer++) {
-        (void)snprintf(b.name, sizeof b.name, "%s.%d", prefix, b.layer);
+        (void)snprintf(b.name, sizeof b.name, "%s.%d", config->family->blocks, b.layer);
         PFM_TRY(pfm_build_checkpoint(builder, err));
         PFM_TRY(pfm_build_block(builder, b.name, b.layer, hidden, err));
-        PFM_TRY(build(&b, hidden, err));
+        PFM_TRY(config->family->build_block(&b, hidden, err));
     }
     PFM_TRY(pfm_build_checkpoint(builder, err));
 done:

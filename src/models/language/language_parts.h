@@ -8,18 +8,15 @@ typedef struct pfm_block_builder {
     pfm_builder *builder;
     const pfm_language_config *config;
     const pfm_language_values *values;
-    const char *prefix; /* of the blocks, "model.layers" */
     int32_t layer;
     char name[128];
 } pfm_block_builder;
 
-/* One block: *hidden f32 [tokens, hidden] becomes what leaves it. */
-typedef pfm_status pfm_block_build(pfm_block_builder *b, pfm_value *hidden, pfm_error *err);
-/* All blocks one after the other, each behind what else acts before it (pfm_build_block). */
+/* All blocks of the family one after the other, each behind what else acts before it (pfm_build_block). */
 pfm_status pfm_language_blocks(pfm_builder *builder, const pfm_language_config *config, const pfm_language_values *values,
-                               const char *prefix, pfm_block_build *build, pfm_value *hidden, pfm_error *err) PFM_MUST_CHECK;
+                               pfm_value *hidden, pfm_error *err) PFM_MUST_CHECK;
 
-/* PREFIX.LAYER.NAME, until the next call. */
+/* BLOCKS.LAYER.NAME, until the next call. */
 const char *pfm_block_name(pfm_block_builder *b, const char *name);
 
 /* *hidden f32 [tokens, hidden] = the embedding's rows, visual tokens among them. */

@@ -45,7 +45,7 @@ done:
     return status;
 }
 
-static pfm_status build_block(pfm_block_builder *b, pfm_value *hidden, pfm_error *err)
+pfm_status pfm_llama_block(pfm_block_builder *b, pfm_value *hidden, pfm_error *err)
 {
     const pfm_language_config *c = b->config;
     pfm_value x, qkv[3], mixed;
@@ -57,20 +57,6 @@ static pfm_status build_block(pfm_block_builder *b, pfm_value *hidden, pfm_error
                              PFM_STORAGE_F32, hidden, err));
     PFM_TRY(pfm_build_rmsnorm(b->builder, *hidden, pfm_block_name(b, "post_attention_layernorm"), c->epsilon, &x, err));
     PFM_TRY(pfm_block_gated_mlp(b, x, *hidden, hidden, err));
-done:
-    return status;
-}
-
-pfm_status pfm_llama_build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
-                           pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    pfm_value hidden, x;
-    PFM_TRY(pfm_language_embed(builder, config, values, &hidden, err));
-    PFM_TRY(pfm_language_blocks(builder, config, values, "model.layers", build_block, &hidden, err));
-    PFM_TRY(pfm_language_choose(builder, values, hidden, &x, err));
-    PFM_TRY(pfm_build_rmsnorm(builder, x, "model.norm", config->epsilon, &x, err));
-    PFM_TRY(pfm_language_head(builder, config, with_loss, x, values, err));
 done:
     return status;
 }
@@ -113,11 +99,28 @@ static const pfm_language_name names[] = {
     {.name = "model.layers.*.mlp.down_proj", .gguf = "blk.*.ffn_down"},
     {0}};
 
+const pfm_language_name pfm_llama_names_as_they_are[] = {
+    {.name = "model.embed_tokens", .gguf = "token_embd"},
+    {.name = "model.norm", .gguf = "output_norm"},
+    {.name = "lm_head", .gguf = "output"},
+    {.name = "model.layers.*.input_layernorm", .gguf = "blk.*.attn_norm"},
+    {.name = "model.layers.*.self_attn.q_proj", .gguf = "blk.*.attn_q"},
+    {.name = "model.layers.*.self_attn.k_proj", .gguf = "blk.*.attn_k"},
+    {.name = "model.layers.*.self_attn.v_proj", .gguf = "blk.*.attn_v"},
+    {.name = "model.layers.*.self_attn.o_proj", .gguf = "blk.*.attn_output"},
+    {.name = "model.layers.*.post_attention_layernorm", .gguf = "blk.*.ffn_norm"},
+    {.name = "model.layers.*.mlp.gate_proj", .gguf = "blk.*.ffn_gate"},
+    {.name = "model.layers.*.mlp.up_proj", .gguf = "blk.*.ffn_up"},
+    {.name = "model.layers.*.mlp.down_proj", .gguf = "blk.*.ffn_down"},
+    {0}};
+
 const pfm_language_family pfm_language_llama = {.model_types = {"llama", "mistral"},
                                                 .architecture = "llama",
                                                 .embedding = "model.embed_tokens.weight",
                                                 .names = names,
                                                 .read_config = read_config,
                                                 .read_config_json = read_config_json,
-                                                .build = pfm_llama_build,
+                                                .blocks = "model.layers",
+                                                .build_block = pfm_llama_block,
+                                                .last_norm = "model.norm",
                                                 .write_config_json = write_config_json};

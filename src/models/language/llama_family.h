@@ -4,9 +4,10 @@
 
 #include "models/language/language.h"
 
-/* Blocks of RMSNorms, separate projections and a gated MLP, as the configuration says. */
-pfm_status pfm_llama_build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
-                           pfm_error *err) PFM_MUST_CHECK;
+/* A block of RMSNorms, separate projections and a gated MLP, as the configuration says. */
+pfm_block_build pfm_llama_block;
+/* The modules under LLaMA's names, whose queries and keys a GGUF keeps as they are. */
+extern const pfm_language_name pfm_llama_names_as_they_are[];
 /* config.json's fields that they share; NULL without memory. */
 json_t *pfm_llama_config_json(const pfm_language_config *config, const char *architecture);
 

@@ -101,20 +101,6 @@ done:
     return status;
 }
 
-static pfm_status build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
-                        pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    pfm_value hidden, x;
-    PFM_TRY(pfm_language_embed(builder, config, values, &hidden, err));
-    PFM_TRY(pfm_language_blocks(builder, config, values, "model.layers", build_block, &hidden, err));
-    PFM_TRY(pfm_language_choose(builder, values, hidden, &x, err));
-    PFM_TRY(pfm_build_layernorm(builder, x, "model.final_layernorm", config->epsilon, 0, &x, err));
-    PFM_TRY(pfm_language_head(builder, config, with_loss, x, values, err));
-done:
-    return status;
-}
-
 #define FUSED "blk.*.attn_qkv"
 static const pfm_language_name names[] = {
     {.name = "model.embed_tokens", .gguf = "token_embd"},
@@ -139,4 +125,7 @@ const pfm_language_family pfm_language_phi = {.model_types = {"phi"},
                                               .names = names,
                                               .read_config = read_config,
                                               .read_config_json = read_config_json,
-                                              .build = build};
+                                              .blocks = "model.layers",
+                                              .build_block = build_block,
+                                              .last_norm = "model.final_layernorm",
+                                              .last_centres = true};

@@ -61,25 +61,13 @@ static json_t *write_config_json(const pfm_language_config *c)
     return c->scaled_rope || c->rotary != c->head_dim ? NULL : pfm_llama_config_json(c, "Qwen2ForCausalLM");
 }
 
-static const pfm_language_name names[] = {{.name = "model.embed_tokens", .gguf = "token_embd"},
-                                          {.name = "model.norm", .gguf = "output_norm"},
-                                          {.name = "lm_head", .gguf = "output"},
-                                          {.name = "model.layers.*.input_layernorm", .gguf = "blk.*.attn_norm"},
-                                          {.name = "model.layers.*.self_attn.q_proj", .gguf = "blk.*.attn_q"},
-                                          {.name = "model.layers.*.self_attn.k_proj", .gguf = "blk.*.attn_k"},
-                                          {.name = "model.layers.*.self_attn.v_proj", .gguf = "blk.*.attn_v"},
-                                          {.name = "model.layers.*.self_attn.o_proj", .gguf = "blk.*.attn_output"},
-                                          {.name = "model.layers.*.post_attention_layernorm", .gguf = "blk.*.ffn_norm"},
-                                          {.name = "model.layers.*.mlp.gate_proj", .gguf = "blk.*.ffn_gate"},
-                                          {.name = "model.layers.*.mlp.up_proj", .gguf = "blk.*.ffn_up"},
-                                          {.name = "model.layers.*.mlp.down_proj", .gguf = "blk.*.ffn_down"},
-                                          {0}};
-
 const pfm_language_family pfm_language_qwen2 = {.model_types = {"qwen2"},
                                                 .architecture = "qwen2",
                                                 .embedding = "model.embed_tokens.weight",
-                                                .names = names,
+                                                .names = pfm_llama_names_as_they_are,
                                                 .read_config = read_config,
                                                 .read_config_json = read_config_json,
-                                                .build = pfm_llama_build,
+                                                .blocks = "model.layers",
+                                                .build_block = pfm_llama_block,
+                                                .last_norm = "model.norm",
                                                 .write_config_json = write_config_json};

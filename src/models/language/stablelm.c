@@ -2,6 +2,7 @@
  * rotary positions on a part of each head; attention and MLP one after the other or side by side. */
 #include "models/language/language_config.h"
 #include "models/language/language_parts.h"
+#include "models/language/llama_family.h"
 
 #include "base/try.h"
 
@@ -52,38 +53,13 @@ done:
     return status;
 }
 
-static pfm_status build(pfm_builder *builder, const pfm_language_config *config, bool with_loss, pfm_language_values *values,
-                        pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    pfm_value hidden, x;
-    PFM_TRY(pfm_language_embed(builder, config, values, &hidden, err));
-    PFM_TRY(pfm_language_blocks(builder, config, values, "model.layers", build_block, &hidden, err));
-    PFM_TRY(pfm_language_choose(builder, values, hidden, &x, err));
-    PFM_TRY(pfm_build_layernorm(builder, x, "model.norm", config->epsilon, 0, &x, err));
-    PFM_TRY(pfm_language_head(builder, config, with_loss, x, values, err));
-done:
-    return status;
-}
-
-static const pfm_language_name names[] = {{.name = "model.embed_tokens", .gguf = "token_embd"},
-                                          {.name = "model.norm", .gguf = "output_norm"},
-                                          {.name = "lm_head", .gguf = "output"},
-                                          {.name = "model.layers.*.input_layernorm", .gguf = "blk.*.attn_norm"},
-                                          {.name = "model.layers.*.self_attn.q_proj", .gguf = "blk.*.attn_q"},
-                                          {.name = "model.layers.*.self_attn.k_proj", .gguf = "blk.*.attn_k"},
-                                          {.name = "model.layers.*.self_attn.v_proj", .gguf = "blk.*.attn_v"},
-                                          {.name = "model.layers.*.self_attn.o_proj", .gguf = "blk.*.attn_output"},
-                                          {.name = "model.layers.*.post_attention_layernorm", .gguf = "blk.*.ffn_norm"},
-                                          {.name = "model.layers.*.mlp.gate_proj", .gguf = "blk.*.ffn_gate"},
-                                          {.name = "model.layers.*.mlp.up_proj", .gguf = "blk.*.ffn_up"},
-                                          {.name = "model.layers.*.mlp.down_proj", .gguf = "blk.*.ffn_down"},
-                                          {0}};
-
 const pfm_language_family pfm_language_stablelm = {.model_types = {"stablelm"},
                                                    .architecture = "stablelm",
                                                    .embedding = "model.embed_tokens.weight",
-                                                   .names = names,
+                                                   .names = pfm_llama_names_as_they_are,
                                                    .read_config = read_config,
                                                    .read_config_json = read_config_json,
-                                                   .build = build};
+                                                   .blocks = "model.layers",
+                                                   .build_block = build_block,
+                                                   .last_norm = "model.norm",
+                                                   .last_centres = true};
