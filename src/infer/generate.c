@@ -86,29 +86,43 @@ static size_t batch_end(const generator *g, size_t begin, size_t *tokens, size_t
     return end;
 }
 
-static pfm_status create_store(const generator *g, int32_t layers, size_t columns, size_t rows, pfm_kv_store *kv,
-                               pfm_block *memory, pfm_error *err)
-{
-    size_t stride = rows * columns, size = pfm_act_size(g->model->act);
-    pfm_status status = pfm_block_create(2 * (size_t)layers * stride * size, memory, err);
-    *kv = (pfm_kv_store){.keys = memory->data,
-                         .values = (char *)memory->data + (size_t)layers * stride * size,
-                         .layer_stride = stride,
-                         .columns = columns};
-    return status;
-}
+/* The layers of a store of keys and values, and what each keeps of a row; no layers: there is none. */
+typedef struct store_shape {
+    int32_t layers;
+    size_t columns;
+} store_shape;
 
-/* For the tokens, and for visual tokens that stand beside them. */
-static pfm_status create_kv(generator *g, size_t rows, size_t visual, pfm_error *err)
+static store_shape token_store(const generator *g)
 {
     const pfm_language_config *c = &g->model->language;
+    return (store_shape){c->layers, (size_t)c->kv_heads * (size_t)c->head_dim};
+}
+
+/* Of visual tokens that stand beside the sequence. */
+static store_shape image_store(const generator *g)
+{
     const pfm_gated_shape *gated = &g->model->shape.gated;
-    pfm_status status = PFM_OK;
-    PFM_TRY(create_store(g, c->layers, (size_t)c->kv_heads * (size_t)c->head_dim, rows, &g->kv, &g->kv_memory, err));
-    if (g->model->aligner->block != NULL)
-        PFM_TRY(create_store(g, c->layers / gated->every, (size_t)gated->heads * (size_t)gated->head_dim, visual, &g->image_kv,
-                             &g->image_kv_memory, err));
-done:
+    if (g->model->aligner->block == NULL)
+        return (store_shape){0};
+    return (store_shape){g->model->language.layers / gated->every, (size_t)gated->heads * (size_t)gated->head_dim};
+}
+
+static size_t store_bytes(const generator *g, store_shape shape, size_t rows)
+{
+    return 2 * (size_t)shape.layers * rows * shape.columns * pfm_act_size(g->model->act);
+}
+
+static pfm_status create_store(const generator *g, store_shape shape, size_t rows, pfm_kv_store *kv, pfm_block *memory,
+                               pfm_error *err)
+{
+    const size_t bytes = store_bytes(g, shape, rows);
+    if (shape.layers == 0)
+        return PFM_OK;
+    pfm_status status = pfm_block_create(bytes, memory, err);
+    *kv = (pfm_kv_store){.keys = memory->data,
+                         .values = (char *)memory->data + bytes / 2,
+                         .layer_stride = rows * shape.columns,
+                         .columns = shape.columns};
     return status;
 }
 
@@ -147,31 +161,19 @@ static pfm_status build(generator *g, const batch_sizes *sizes, pfm_error *err)
     return pfm_model_build(g->model, capacity, false, false, &g->graph, err);
 }
 
-/* Numbers in the store of visual tokens that stand beside the sequence. */
-static size_t image_keys(const generator *g, size_t visual)
-{
-    const pfm_gated_shape *gated = &g->model->shape.gated;
-    return g->model->aligner->block == NULL ? 0
-                                            : 2 * (size_t)(g->model->language.layers / gated->every) * visual *
-                                                  (size_t)gated->heads * (size_t)gated->head_dim;
-}
-
 /* Bytes resident at most with such batches: what is there already, parameters that are still to be loaded (the largest with the
  * file's pages and rows in f32), activations, keys and values. */
 static pfm_status count_bytes(const generator *g, const batch_sizes *sizes, size_t *out, pfm_error *err)
 {
     static const size_t answer_bytes = (size_t)16 << 20; /* texts, tokens, what a batch is put together in */
-    const pfm_language_config *c = &g->model->language;
-    const size_t size = pfm_act_size(g->model->act);
     pfm_plan *plan = NULL;
     pfm_status status = PFM_OK;
     size_t loading = 0;
     PFM_TRY(pfm_plan_create(g->graph.graph, &sizes->env, PFM_NO_VALUE, &plan, err));
     if (!g->session->loaded)
         PFM_TRY(pfm_model_loading_bytes(g->model, &loading, err));
-    size_t work = plan->bytes + plan->scratch +
-                  2 * (size_t)c->layers * sizes->keys * (size_t)c->kv_heads * (size_t)c->head_dim * size +
-                  image_keys(g, (size_t)sizes->visual) * size + sizes->images * pfm_model_image_bytes(g->model);
+    size_t work = plan->bytes + plan->scratch + store_bytes(g, token_store(g), sizes->keys) +
+                  store_bytes(g, image_store(g), (size_t)sizes->visual) + sizes->images * pfm_model_image_bytes(g->model);
     *out = (size_t)pfm_process_memory() + answer_bytes + (work > loading ? work : loading) +
            (g->session->loaded ? 0 : pfm_parameters_bytes(g->model->parameters));
 done:
@@ -216,7 +218,8 @@ static pfm_status prepare(generator *g, pfm_error *err)
     PFM_TRY(fit_memory(g, &sizes, err));
     PFM_TRY(pfm_session_load_weights(g->session, err));
     PFM_TRY(pfm_executor_create(g->graph.graph, &sizes.env, PFM_NO_VALUE, &g->executor, err));
-    PFM_TRY(create_kv(g, sizes.keys, (size_t)sizes.visual, err));
+    PFM_TRY(create_store(g, token_store(g), sizes.keys, &g->kv, &g->kv_memory, err));
+    PFM_TRY(create_store(g, image_store(g), (size_t)sizes.visual, &g->image_kv, &g->image_kv_memory, err));
     PFM_TRY(pfm_allocate(sizes.images, pfm_model_image_bytes(g->model), &g->visual, err));
     PFM_TRY(pfm_allocate(sizes.rows, sizeof *g->best, &g->best, err));
     PFM_TRY(pfm_allocate(sizes.rows, sizeof *g->chosen, &g->chosen, err));
