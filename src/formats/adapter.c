@@ -138,6 +138,7 @@ void pfm_adapter_config_free(pfm_adapter_config *config)
     free(config->bias);
     free(config->target_pattern);
     json_decref(config->whole_modules);
+    json_decref(config->method);
     json_decref(config->document);
     *config = (pfm_adapter_config){0};
 }
@@ -228,18 +229,18 @@ static json_t *alpha_to_json(double alpha)
 static pfm_status config_to_json(const pfm_adapter_config *config, json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    json_t *document = config->document == NULL
-                           ? json_pack("{s:n, s:b, s:b, s:n, s:{}, s:{}, s:n, s:n, s:n}", "auto_mapping", "inference_mode", 1,
-                                       "init_lora_weights", 1, "modules_to_save", "rank_pattern", "alpha_pattern",
-                                       "layers_to_transform", "layers_pattern", "revision")
-                           : json_copy(config->document);
+    json_t *document = config->document == NULL ? json_pack("{s:n, s:b, s:n}", "auto_mapping", "inference_mode", 1, "revision")
+                                                : json_copy(config->document);
+    if (config->method != NULL && json_object_update(document, config->method) != 0)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the adapter's settings");
     PFM_TRY(pfm_json_take(document, "peft_type", json_string(config->peft_type), err));
     PFM_TRY(pfm_json_take(document, "task_type", text_or_null(config->task_type), err));
     PFM_TRY(pfm_json_take(document, "base_model_name_or_path", text_or_null(config->base_model), err));
-    PFM_TRY(pfm_json_take(document, "target_modules", targets_to_json(config), err));
+    if (config->target_count > 0 || config->target_pattern != NULL)
+        PFM_TRY(pfm_json_take(document, "target_modules", targets_to_json(config), err));
     if (config->whole_modules != NULL)
         PFM_TRY(pfm_json_take(document, "modules_to_save", json_incref(config->whole_modules), err));
-    if (strcmp(config->peft_type, "LORA") == 0) {
+    if (config->method == NULL && strcmp(config->peft_type, "LORA") == 0) {
         PFM_TRY(pfm_json_take(document, "bias", json_string(config->bias == NULL ? "none" : config->bias), err));
         PFM_TRY(pfm_json_take(document, "r", json_integer(config->r), err));
         PFM_TRY(pfm_json_take(document, "lora_alpha", alpha_to_json(config->lora_alpha), err));

@@ -24,7 +24,8 @@ typedef struct pfm_adapter_config {
     char *target_pattern; /* target_modules, where it is a text: a regular expression or "all-linear"; else NULL */
     json_t
         *whole_modules; /* modules_to_save of a fresh one: names of modules whose own tensors the adapter holds; NULL: none */
-    json_t *document;   /* all keys as read; NULL for a fresh one */
+    json_t *method;   /* of a fresh one: the keys that speak of its method, in place of the fields above; NULL: those of LORA */
+    json_t *document; /* all keys as read; NULL for a fresh one */
 } pfm_adapter_config;
 
 /* Reads adapter_config.json of a folder into *out (released with pfm_adapter_config_free). IO: it is missing. FORMAT names the

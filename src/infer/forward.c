@@ -119,7 +119,7 @@ static pfm_status put_parameter_gradients(part *p, bool aligner, pfm_error *err)
         char *name = NULL, *full = NULL;
         if (parameter->gradient == NULL || pfm_aligner_owns(parameter) != aligner)
             continue;
-        pfm_status status = pfm_run_tensor_name(parameter, &name, err);
+        pfm_status status = pfm_run_tensor_name(p->session->peft, parameter, &name, err);
         if (status == PFM_OK)
             status = pfm_string_format(&full, err, "%s.grad", name);
         if (status == PFM_OK)
@@ -193,7 +193,7 @@ static pfm_status run_language(part *p, pfm_error *err)
     PFM_TRY(pfm_model_build(model, capacity, false, true, &graph, err));
     PFM_TRY(pfm_session_load_weights(p->session, err));
     if (p->options->adapter != NULL)
-        PFM_TRY(pfm_run_load_adapter(p->options->adapter, model, err));
+        PFM_TRY(pfm_run_load_adapter(p->options->adapter, model, p->session->peft, err));
     pfm_op_environment env = {
         .context = p->context, .kernels = p->context->kernels, .act = model->act, .most_keys = (int32_t)count};
     PFM_TRY(pfm_executor_create(graph.graph, &env, p->options->grad ? graph.language.logits : PFM_NO_VALUE, &executor, err));

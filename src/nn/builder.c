@@ -20,6 +20,22 @@ pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declar
     return PFM_OK;
 }
 
+/* Whether a frozen parameter of the base at a place becomes one that the hook trains. */
+static bool hook_trains(const pfm_builder *builder, pfm_place_kind kind, const char *name, int64_t n, int64_t k,
+                        const char *parameter)
+{
+    const pfm_hook *hook = builder->hook;
+    const pfm_model_place place = {.kind = kind,
+                                   .name = name,
+                                   .input = PFM_NO_VALUE,
+                                   .output = PFM_NO_VALUE,
+                                   .weight = -1,
+                                   .n = n,
+                                   .k = k,
+                                   .block = builder->block};
+    return hook != NULL && hook->trains != NULL && hook->trains(hook->user, &place, parameter);
+}
+
 static pfm_status declare_linear(pfm_builder *builder, const char *name, const pfm_linear_options *options, int *weight,
                                  int *bias, pfm_error *err)
 {
@@ -35,6 +51,7 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                  .initial = options->initial,
                                  .initial_scale = options->initial_scale,
                                  .blocks = builder->blocks};
+    declaration.trainable |= hook_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "weight");
     PFM_TRY(pfm_build_parameter(builder, &declaration, weight, err));
     *bias = -1;
     if (!options->bias)
@@ -48,52 +65,101 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                   .uses = PFM_USE_VALUES,
                                   .trainable = options->trainable,
                                   .initial = options->initial == PFM_INITIAL_LOADED ? PFM_INITIAL_LOADED : PFM_INITIAL_ZERO};
+    declaration.trainable |= hook_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "bias");
     PFM_TRY(pfm_build_parameter(builder, &declaration, bias, err));
 done:
     free(full);
     return status;
 }
 
+static pfm_touch touches(const pfm_hook *hook, const pfm_model_place *place)
+{
+    if (hook == NULL)
+        return PFM_TOUCH_NOTHING;
+    return hook->touches == NULL ? PFM_TOUCH_ADDS : hook->touches(hook->user, place);
+}
+
+static pfm_status apply_hook(pfm_builder *builder, const pfm_hook *hook, const pfm_model_place *place, pfm_value *output,
+                             pfm_error *err)
+{
+    pfm_model_place built = *place;
+    if (touches(hook, place) == PFM_TOUCH_NOTHING)
+        return PFM_OK;
+    built.output = *output;
+    return hook->apply(hook->user, builder, &built, output, err);
+}
+
 pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name, const pfm_linear_options *options,
                             pfm_value *y, pfm_error *err)
 {
+    pfm_status status = PFM_OK;
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_linear);
+    const pfm_hook *hook = builder->hook;
+    pfm_model_place place = {.kind = PFM_PLACE_INPUT,
+                             .name = name,
+                             .input = PFM_NO_VALUE,
+                             .output = PFM_NO_VALUE,
+                             .weight = -1,
+                             .n = options->k,
+                             .k = options->k,
+                             .block = builder->block},
+                    sublayer = place;
+    PFM_TRY(apply_hook(builder, hook, &place, &x, err));
+    PFM_TRY(declare_linear(builder, name, options, &node.operand[0], &node.operand[1], err));
+    place.kind = PFM_PLACE_LINEAR;
+    place.input = x;
+    place.weight = node.operand[0];
+    place.n = options->n;
+    sublayer = (pfm_model_place){.kind = PFM_PLACE_SUBLAYER,
+                                 .name = options->sublayer,
+                                 .input = options->sublayer_input,
+                                 .output = PFM_NO_VALUE,
+                                 .weight = -1,
+                                 .n = options->n,
+                                 .k = options->n,
+                                 .block = builder->block};
+    const bool ends = options->sublayer != NULL,
+               apart = options->addend != PFM_NO_VALUE && (touches(hook, &place) == PFM_TOUCH_REPLACES ||
+                                                           (ends && touches(hook, &sublayer) == PFM_TOUCH_REPLACES));
     node.attributes = (pfm_op_attributes){.alpha = 1, .output = options->output};
     node.in[0] = x;
-    node.in[1] = options->addend;
-    pfm_status status = declare_linear(builder, name, options, &node.operand[0], &node.operand[1], err);
-    if (status == PFM_OK)
-        status = pfm_graph_add(builder->graph, &node, y, err);
-    if (status != PFM_OK || builder->hook == NULL)
-        return status;
-    pfm_model_place place = {.kind = PFM_PLACE_LINEAR,
+    node.in[1] = apart ? PFM_NO_VALUE : options->addend;
+    PFM_TRY(pfm_graph_add(builder->graph, &node, y, err));
+    PFM_TRY(apply_hook(builder, hook, &place, y, err));
+    if (ends)
+        PFM_TRY(apply_hook(builder, hook, &sublayer, y, err));
+    if (apart)
+        PFM_TRY(pfm_build_add(builder, options->addend, *y, NULL, y, err));
+done:
+    return status;
+}
+
+static pfm_model_place lone_place(const pfm_builder *builder, pfm_place_kind kind, const char *name, pfm_value value)
+{
+    const int64_t width = builder->graph->values[value].shape.columns;
+    return (pfm_model_place){.kind = kind,
                              .name = name,
-                             .input = x,
-                             .output = *y,
-                             .weight = node.operand[0],
-                             .n = options->n,
-                             .k = options->k};
-    return builder->hook->apply(builder->hook->user, builder, &place, y, err);
+                             .input = value,
+                             .output = value,
+                             .weight = -1,
+                             .n = width,
+                             .k = width,
+                             .block = builder->block};
+}
+
+pfm_status pfm_build_place(pfm_builder *builder, pfm_place_kind kind, const char *name, pfm_value *output, pfm_error *err)
+{
+    const pfm_model_place place = lone_place(builder, kind, name, *output);
+    return apply_hook(builder, builder->hook, &place, output, err);
 }
 
 pfm_status pfm_build_block(pfm_builder *builder, const char *name, int32_t block, pfm_value *hidden, pfm_error *err)
 {
-    const pfm_hook *const hooks[] = {builder->aligner, builder->hook};
-    pfm_status status = PFM_OK;
-    for (int i = 0; i < 2 && status == PFM_OK; i++) {
-        const int64_t width = builder->graph->values[*hidden].shape.columns;
-        const pfm_model_place place = {.kind = PFM_PLACE_BLOCK,
-                                       .name = name,
-                                       .input = *hidden,
-                                       .output = *hidden,
-                                       .weight = -1,
-                                       .n = width,
-                                       .k = width,
-                                       .block = block};
-        if (hooks[i] != NULL)
-            status = hooks[i]->apply(hooks[i]->user, builder, &place, hidden, err);
-    }
-    return status;
+    builder->block = block;
+    pfm_model_place place = lone_place(builder, PFM_PLACE_BLOCK, name, *hidden);
+    pfm_status status = apply_hook(builder, builder->aligner, &place, hidden, err);
+    place.input = *hidden;
+    return status != PFM_OK ? status : apply_hook(builder, builder->hook, &place, hidden, err);
 }
 
 /* A vector PREFIX + SUFFIX that operators read in f32. */
@@ -110,13 +176,16 @@ static pfm_status declare_vector(pfm_builder *builder, const char *prefix, const
     return status;
 }
 
-/* Of a norm that is learned the weight trains; a bias belongs to it, for a norm is saved whole. */
+/* A norm is learned as a part of its own, its weight training and its bias saved beside it, or by the hook. */
 static pfm_status declare_norm(pfm_builder *builder, const char *name, int64_t length, int *weight, int *bias, pfm_error *err)
 {
     const bool learned = builder->learns_norms;
     const pfm_part part = learned ? PFM_PART_NORMS : PFM_PART_BASE;
-    pfm_status status = declare_vector(builder, name, ".weight", length, part, learned, weight, err);
-    return status != PFM_OK || bias == NULL ? status : declare_vector(builder, name, ".bias", length, part, false, bias, err);
+    const bool trains = learned || hook_trains(builder, PFM_PLACE_NORM, name, length, 1, "weight"),
+               bias_trains = !learned && hook_trains(builder, PFM_PLACE_NORM, name, length, 1, "bias");
+    pfm_status status = declare_vector(builder, name, ".weight", length, part, trains, weight, err);
+    return status != PFM_OK || bias == NULL ? status
+                                            : declare_vector(builder, name, ".bias", length, part, bias_trains, bias, err);
 }
 
 pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y, pfm_error *err)
@@ -153,6 +222,17 @@ pfm_status pfm_build_activation(pfm_builder *builder, pfm_activation kind, pfm_v
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_activate);
     node.in[0] = x;
     node.attributes.activation = kind;
+    return pfm_graph_add(builder->graph, &node, y, err);
+}
+
+pfm_status pfm_build_act(pfm_builder *builder, pfm_value x, pfm_value *y, pfm_error *err)
+{
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_convert);
+    *y = x;
+    if (builder->graph->values[x].shape.storage == PFM_STORAGE_ACT)
+        return PFM_OK;
+    node.in[0] = x;
+    node.attributes.output = PFM_STORAGE_ACT;
     return pfm_graph_add(builder->graph, &node, y, err);
 }
 

@@ -5,29 +5,43 @@
 
 #include "nn/graph.h"
 
-typedef enum pfm_model_place_kind {
-    PFM_PLACE_LINEAR, /* output = linear(input, weight) + whatever was added: the hook may replace the output */
-    PFM_PLACE_BLOCK   /* the hidden state before a block of the language model, input and output: the hook may replace it */
-} pfm_model_place_kind;
+typedef enum pfm_place_kind {
+    PFM_PLACE_INPUT,    /* what a linear layer reads, act [rows, k]; there is no input beside it */
+    PFM_PLACE_LINEAR,   /* what a linear layer makes of its input: [rows, n], f32 or act */
+    PFM_PLACE_SUBLAYER, /* what an attention or an MLP adds to the hidden state, [rows, hidden], of its input act [rows, hidden]
+                         */
+    PFM_PLACE_BLOCK,    /* the hidden state f32 [tokens, hidden] before a block of the language model */
+    PFM_PLACE_EMBEDDING, /* the language model's first hidden state f32 [tokens, hidden], before positions are added */
+    PFM_PLACE_KEYS,      /* what an attention of the language model reads as keys, rotated: act [tokens, kv heads * head_dim] */
+    PFM_PLACE_VALUES,    /* and as values */
+    PFM_PLACE_NORM       /* a norm's weight and bias: asked of hooks that train what is frozen, never built upon */
+} pfm_place_kind;
 
 typedef struct pfm_model_place {
-    pfm_model_place_kind kind;
-    const char *name; /* the module's, "model.layers.3.self_attn.q_proj" */
-    pfm_value input;  /* act [rows, k]; of a block f32 [tokens, hidden] */
-    pfm_value output; /* [rows, n], f32 or act */
-    int weight;       /* parameter id of [n, k] */
-    int64_t n, k;
-    int32_t block; /* which block, from 0 */
+    pfm_place_kind kind;
+    const char *name; /* the module's, "model.layers.3.self_attn.q_proj"; of a sublayer, keys and values "....self_attn" */
+    pfm_value input;  /* PFM_NO_VALUE where there is none, or nothing is built yet */
+    pfm_value output; /* what the hook may replace by a value of the same shape */
+    int weight;       /* of a linear layer: the parameter's id [n, k]; else -1 */
+    int64_t n, k;     /* columns of output and input */
+    int32_t block;    /* which block of its network, from 0; -1: outside of them */
 } pfm_model_place;
 
 struct pfm_builder;
 
-/* A method at work on this model, or an aligner that acts within the language model. apply is called once a place and graph and
- * may set *output to a value of the same shape. */
+/* What a hook does at a place. What only adds may be given an output to which the hidden state is added already. */
+typedef enum pfm_touch { PFM_TOUCH_NOTHING, PFM_TOUCH_ADDS, PFM_TOUCH_REPLACES } pfm_touch;
+
+/* A method at work on this model, or an aligner that acts within the language model. */
 typedef struct pfm_hook {
     void *user;
+    /* Asked before a place is built: input and output are not there yet. NULL: everything is touched, by adding. */
+    pfm_touch (*touches)(void *user, const pfm_model_place *place);
+    /* Called once a place that is touched and graph; may set *output to a value of the same shape. */
     pfm_status (*apply)(void *user, struct pfm_builder *builder, const pfm_model_place *place, pfm_value *output,
                         pfm_error *err);
+    /* Whether a parameter of the base trains: "weight" or "bias" of a linear layer or a norm. NULL: none does. */
+    bool (*trains)(void *user, const pfm_model_place *place, const char *parameter);
 } pfm_hook;
 
 typedef struct pfm_builder {
@@ -36,7 +50,9 @@ typedef struct pfm_builder {
     const pfm_hook *aligner; /* NULL: visual tokens stand in the sequence */
     bool learns_norms;       /* the weights of the language model's norms are a learned part */
     pfm_value token_keys;    /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
+    pfm_value ids;           /* i32 [tokens,1] of the language model, see pfm_id_is_virtual; PFM_NO_VALUE outside of it */
     pfm_dtype blocks;        /* the block type that frozen linear layers are kept in; anything else: none */
+    int32_t block;           /* which block of its network is being built, -1: none; for the places' sake */
 } pfm_builder;
 
 /* The id of a parameter, declared at its first use; MISMATCH where an earlier use gave it another shape. */
@@ -47,17 +63,23 @@ pfm_status pfm_build_checkpoint(pfm_builder *builder, pfm_error *err) PFM_MUST_C
 
 typedef struct pfm_linear_options {
     int64_t n, k;
-    bool bias;        /* a parameter NAME.bias [n] */
-    pfm_value addend; /* PFM_NO_VALUE: none */
+    bool bias;                /* a parameter NAME.bias [n] */
+    pfm_value addend;         /* PFM_NO_VALUE: none; else output is f32 */
+    const char *sublayer;     /* NULL, or the attention or MLP whose last layer this is, */
+    pfm_value sublayer_input; /* which read this, act [rows, hidden] */
     pfm_storage output;
     bool trainable;      /* the weight and the bias train */
     pfm_initial initial; /* of the weight; a bias that is not loaded starts at zero */
     double initial_scale;
 } pfm_linear_options;
 
-/* *y = x NAME.weight^T (+ NAME.bias) (+ addend), and then what the hook makes of it. x act [rows, k]. */
+/* *y = x NAME.weight^T (+ NAME.bias) (+ addend), with what the hook makes of x, of the layer and of the sublayer that it ends.
+ * x act [rows, k]. */
 pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name, const pfm_linear_options *options,
                             pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
+/* At a place that has a value and no layer of its own: *output becomes what the hook makes of it. */
+pfm_status pfm_build_place(pfm_builder *builder, pfm_place_kind kind, const char *name, pfm_value *output,
+                           pfm_error *err) PFM_MUST_CHECK;
 /* Before each block of a language model, with the block's name and number: *hidden f32 [tokens, hidden] becomes what the hooks
  * make of it. */
 pfm_status pfm_build_block(pfm_builder *builder, const char *name, int32_t block, pfm_value *hidden,
@@ -75,6 +97,8 @@ pfm_status pfm_build_layernorm_as(pfm_builder *builder, pfm_value x, const char 
 /* *y act = the activation of x act. */
 pfm_status pfm_build_activation(pfm_builder *builder, pfm_activation kind, pfm_value x, pfm_value *y,
                                 pfm_error *err) PFM_MUST_CHECK;
+/* *y act = x f32 or act. */
+pfm_status pfm_build_act(pfm_builder *builder, pfm_value x, pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
 /* *y = of every `stride` columns of x act the `run` that begin at `first`, side by side, in `output`. */
 pfm_status pfm_build_columns(pfm_builder *builder, pfm_value x, int32_t first, int32_t run, int32_t stride, pfm_storage output,
                              pfm_value *y, pfm_error *err) PFM_MUST_CHECK;

@@ -31,6 +31,7 @@ typedef struct pfm_parameter {
     pfm_part part;          /* declared for a norm that is learned; else set by the store */
     bool trainable, decays; /* trainable: declared for all of a learned part, false in the store where that is frozen; decays:
                                weight decay applies (not to biases and norms) */
+    double rate;            /* its learning rate beside the others'; 0: the same */
     pfm_initial initial;
     double initial_scale; /* UNIFORM: the bound; NORMAL: the standard deviation, 0: the model chooses */
     pfm_dtype blocks;     /* the block type that a frozen matrix is kept in; anything else: as the precision says */

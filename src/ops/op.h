@@ -140,6 +140,11 @@ typedef struct pfm_op {
 /* Marks an operator that has no derivative; the graph refuses to train through it. */
 void PFM_NOT_DIFFERENTIABLE(const pfm_op_call *call);
 
+/* What an id of a token means: text is 0 and up, row r of the visual tokens -1 - r, and token v of those that a PEFT method
+ * puts before every input PFM_FIRST_VIRTUAL - v. */
+enum { PFM_FIRST_VIRTUAL = -(1 << 30) };
+static inline bool pfm_id_is_virtual(int32_t id) { return id <= PFM_FIRST_VIRTUAL; }
+
 /* A case of the generic test: shapes and attributes; data are random. */
 typedef struct pfm_op_case {
     const char *label;

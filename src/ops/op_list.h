@@ -7,6 +7,7 @@
     X(add)                                                                                                                     \
     X(attention)                                                                                                               \
     X(columns)                                                                                                                 \
+    X(convert)                                                                                                                 \
     X(cross_entropy)                                                                                                           \
     X(dropout)                                                                                                                 \
     X(embed)                                                                                                                   \

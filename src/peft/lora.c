@@ -1,8 +1,8 @@
 /* LoRA (Hu et al. 2021, arXiv 2106.09685) as Hugging Face PEFT computes it: y = W x + scale * B A dropout(x), A [rank,k] drawn
  * uniformly from +-1/sqrt(k) (Kaiming with a = sqrt 5), B [n,rank] zero. */
-#include "peft/peft.h"
+#include "peft/peft_methods.h"
 
-#include "base/map.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/try.h"
 
@@ -10,75 +10,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t place_number(const char *name)
+static pfm_touch touches(const pfm_peft *peft, const pfm_model_place *place)
 {
-    uint64_t number = pfm_name_number(name, strlen(name));
-    return (uint32_t)(number ^ number >> 32);
-}
-
-static pfm_status add_dropout(pfm_builder *builder, const pfm_model_place *place, double probability, pfm_value *x,
-                              pfm_error *err)
-{
-    if (probability == 0 || !pfm_parameters_trains(builder->graph->parameters, PFM_PART_PEFT))
-        return PFM_OK; /* what does not train is computed as in answering */
-    pfm_graph_node node = pfm_graph_node_of(&pfm_op_dropout);
-    node.in[0] = place->input;
-    node.in[1] = builder->token_keys;
-    node.attributes = (pfm_op_attributes){.probability = (float)probability, .place = place_number(place->name)};
-    return pfm_graph_add(builder->graph, &node, x, err);
-}
-
-static pfm_status add_factor(pfm_builder *builder, const pfm_model_place *place, const char *factor, pfm_parameter declaration,
-                             pfm_graph_node *node, pfm_value *y, pfm_error *err)
-{
-    char *name = NULL;
-    pfm_status status = PFM_OK;
-    PFM_TRY(pfm_string_format(&name, err, "%s.%s.weight", place->name, factor));
-    declaration.name = name;
-    declaration.uses = PFM_USE_FORWARD | PFM_USE_BACKWARD;
-    declaration.trainable = declaration.decays = true;
-    PFM_TRY(pfm_build_parameter(builder, &declaration, &node->operand[0], err));
-    PFM_TRY(pfm_graph_add(builder->graph, node, y, err));
-done:
-    free(name);
-    return status;
+    (void)peft;
+    return place->kind == PFM_PLACE_LINEAR ? PFM_TOUCH_ADDS : PFM_TOUCH_NOTHING;
 }
 
 static pfm_status apply(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err)
 {
     const pfm_peft_options *options = pfm_peft_get_options(peft);
     pfm_status status = PFM_OK;
-    pfm_value x = place->input, u;
-    PFM_TRY(add_dropout(builder, place, options->dropout, &x, err));
+    pfm_value u;
     pfm_graph_node down = pfm_graph_node_of(&pfm_op_linear), up = down;
-    down.in[0] = x;
+    const pfm_parameter a = {.n = options->rank,
+                             .k = place->k,
+                             .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
+                             .decays = true,
+                             .initial = PFM_INITIAL_UNIFORM,
+                             .initial_scale = 1.0 / sqrt((double)place->k)},
+                        b = {.n = place->n,
+                             .k = options->rank,
+                             .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
+                             .decays = true,
+                             .initial = PFM_INITIAL_ZERO};
+    PFM_TRY(pfm_peft_dropout(peft, builder, place->name, place->input, &down.in[0], err));
     down.attributes = (pfm_op_attributes){.alpha = 1, .output = PFM_STORAGE_ACT};
-    pfm_parameter a = {
-        .n = options->rank, .k = place->k, .initial = PFM_INITIAL_UNIFORM, .initial_scale = 1.0 / sqrt((double)place->k)};
-    PFM_TRY(add_factor(builder, place, "lora_A", a, &down, &u, err));
+    PFM_TRY(pfm_peft_declare(peft, builder, place->name, "lora_A.weight", &a, &down.operand[0], err));
+    PFM_TRY(pfm_graph_add(builder->graph, &down, &u, err));
     up.in[0] = u;
     up.in[1] = *output;
     up.attributes =
         (pfm_op_attributes){.alpha = (float)pfm_peft_scale(peft), .output = builder->graph->values[*output].shape.storage};
-    pfm_parameter b = {.n = place->n, .k = options->rank, .initial = PFM_INITIAL_ZERO};
-    PFM_TRY(add_factor(builder, place, "lora_B", b, &up, output, err));
+    PFM_TRY(pfm_peft_declare(peft, builder, place->name, "lora_B.weight", &b, &up.operand[0], err));
+    PFM_TRY(pfm_graph_add(builder->graph, &up, output, err));
 done:
-    return status;
-}
-
-static pfm_status find_factor(const pfm_parameters *parameters, const char *module, const char *factor,
-                              const pfm_parameter **out, pfm_error *err)
-{
-    char *name = NULL;
-    pfm_status status = pfm_string_format(&name, err, "%s.%s.weight", module, factor);
-    if (status != PFM_OK)
-        return status;
-    int id = pfm_parameters_find(parameters, name);
-    if (id < 0)
-        status = pfm_error_set(err, PFM_ERROR_MISMATCH, "there is no parameter %s to merge", name);
-    else
-        *out = pfm_parameters_get(parameters, id);
-    free(name);
     return status;
 }
 
@@ -88,8 +53,8 @@ static pfm_status merge(const pfm_peft *peft, const pfm_parameters *parameters, 
     const pfm_parameter *a = NULL, *b = NULL;
     double *row = NULL; /* of the product, summed in double */
     pfm_status status = PFM_OK;
-    PFM_TRY(find_factor(parameters, module, "lora_A", &a, err));
-    PFM_TRY(find_factor(parameters, module, "lora_B", &b, err));
+    PFM_TRY(pfm_peft_find(peft, parameters, module, "lora_A.weight", &a, err));
+    PFM_TRY(pfm_peft_find(peft, parameters, module, "lora_B.weight", &b, err));
     if (a->k != k || b->n != n || a->n != b->k)
         PFM_FAIL(PFM_ERROR_MISMATCH, "the factors of %s do not fit its weight of %lld x %lld", module, (long long)n,
                  (long long)k);
@@ -110,4 +75,31 @@ done:
     return status;
 }
 
-const pfm_peft_method pfm_peft_lora = {.name = "lora", .apply = apply, .merge = merge};
+static pfm_status write_config(const pfm_peft *peft, json_t *config, pfm_error *err)
+{
+    static const char *const unused[] = {"modules_to_save", "layers_to_transform", "layers_pattern"};
+    const pfm_peft_options *options = pfm_peft_get_options(peft);
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_json_take(config, "r", json_integer(options->rank), err));
+    PFM_TRY(pfm_json_take(config, "lora_alpha", pfm_peft_number(options->alpha), err));
+    PFM_TRY(pfm_json_take(config, "lora_dropout", json_real(options->dropout), err));
+    PFM_TRY(pfm_json_take(config, "use_rslora", json_boolean(options->rslora), err));
+    PFM_TRY(pfm_json_take(config, "fan_in_fan_out", json_false(), err));
+    PFM_TRY(pfm_json_take(config, "bias", json_string("none"), err));
+    PFM_TRY(pfm_json_take(config, "init_lora_weights", json_true(), err));
+    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++)
+        PFM_TRY(pfm_json_take(config, unused[i], json_null(), err));
+    PFM_TRY(pfm_json_take(config, "rank_pattern", json_object(), err));
+    PFM_TRY(pfm_json_take(config, "alpha_pattern", json_object(), err));
+done:
+    return status;
+}
+
+const pfm_peft_method pfm_peft_lora = {.name = "lora",
+                                       .targets = "q_proj,v_proj",
+                                       .check = pfm_peft_check_low_rank,
+                                       .touches = touches,
+                                       .apply = apply,
+                                       .merge = merge,
+                                       .type = "LORA",
+                                       .write_config = write_config};

@@ -1,14 +1,14 @@
-#include "peft/peft.h"
+#include "peft/peft_methods.h"
 
 #include "base/memory.h"
 #include "base/try.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Every method, a line each. */
-static const pfm_peft_method *const methods[] = {&pfm_peft_lora};
+#define METHOD_ADDRESS(name) &pfm_peft_##name,
+static const pfm_peft_method *const methods[] = {PFM_PEFT_METHOD_LIST(METHOD_ADDRESS)};
+enum { METHODS = sizeof methods / sizeof *methods };
 
 struct pfm_peft {
     pfm_peft_options options;
@@ -25,20 +25,6 @@ static bool names(const char *target, const char *module)
     return whole >= part && strcmp(module + whole - part, target) == 0 && (whole == part || module[whole - part - 1] == '.');
 }
 
-static pfm_status apply(void *user, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err)
-{
-    pfm_peft *peft = user;
-    bool wanted = false;
-    if (place->kind != PFM_PLACE_LINEAR)
-        return PFM_OK;
-    for (size_t i = 0; i < peft->options.target_count; i++) {
-        bool matches = names(peft->targets[i], place->name);
-        peft->matched[i] |= matches;
-        wanted |= matches;
-    }
-    return wanted ? peft->method->apply(peft, builder, place, output, err) : PFM_OK;
-}
-
 bool pfm_peft_targets(const pfm_peft *peft, const char *module)
 {
     for (size_t i = 0; peft->method != NULL && i < peft->options.target_count; i++) {
@@ -48,23 +34,71 @@ bool pfm_peft_targets(const pfm_peft *peft, const char *module)
     return false;
 }
 
-static pfm_status choose_method(pfm_peft *peft, const pfm_peft_options *options, pfm_error *err)
+static void mark_targets(pfm_peft *peft, const char *module)
 {
-    if (strcmp(options->method, "none") == 0)
+    for (size_t i = 0; i < peft->options.target_count; i++)
+        peft->matched[i] |= names(peft->targets[i], module);
+}
+
+static pfm_touch touches(void *user, const pfm_model_place *place)
+{
+    pfm_peft *peft = user;
+    if (place->kind == PFM_PLACE_LINEAR)
+        mark_targets(peft, place->name);
+    if (peft->method->touches == NULL)
+        return PFM_TOUCH_NOTHING;
+    const bool of_linear = place->kind == PFM_PLACE_LINEAR || place->kind == PFM_PLACE_INPUT;
+    if (of_linear && peft->method->targets != NULL && !pfm_peft_targets(peft, place->name))
+        return PFM_TOUCH_NOTHING;
+    return peft->method->touches(peft, place);
+}
+
+static pfm_status apply(void *user, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err)
+{
+    pfm_peft *peft = user;
+    return peft->method->apply(peft, builder, place, output, err);
+}
+
+static bool trains(void *user, const pfm_model_place *place, const char *parameter)
+{
+    const pfm_peft *peft = user;
+    return peft->method->trains != NULL && peft->method->trains(peft, place, parameter);
+}
+
+/* "a, b and c". */
+static pfm_status list_methods(pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; i < METHODS && status == PFM_OK; i++)
+        status = pfm_buffer_append_format(out, err, "%s%s", i == 0 ? "" : ", ", methods[i]->name);
+    return status != PFM_OK ? status : pfm_buffer_append_string(out, " and none", err);
+}
+
+pfm_status pfm_peft_find_method(const char *name, const pfm_peft_method **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer known = {0};
+    *out = NULL;
+    if (strcmp(name, "none") == 0)
         return PFM_OK;
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
-        if (strcmp(methods[i]->name, options->method) == 0)
-            peft->method = methods[i];
+    for (size_t i = 0; i < METHODS; i++) {
+        if (strcmp(methods[i]->name, name) == 0) {
+            *out = methods[i];
+            return PFM_OK;
+        }
     }
-    if (peft->method == NULL)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "there is no PEFT method '%s'; known are lora and none", options->method);
-    if (options->rank < 1)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.rank cannot be %d; it is at least 1", options->rank);
-    if (!(options->dropout >= 0 && options->dropout < 1))
-        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.dropout cannot be %g; it is at least 0 and below 1", options->dropout);
-    if (options->target_count == 0)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets is empty; name layers, such as [q_proj, v_proj]");
-    return PFM_OK;
+    PFM_TRY(list_methods(&known, err));
+    PFM_FAIL(PFM_ERROR_USAGE, PFM_PEFT_METHOD_KEY "cannot be '%.60s'; there are %s", name, known.data);
+done:
+    pfm_buffer_free(&known);
+    return status;
+}
+
+static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *options, pfm_error *err)
+{
+    if (method != NULL && method->targets != NULL && options->target_count == 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets is empty; name layers, such as [%s]", method->targets);
+    return method == NULL || method->check == NULL ? PFM_OK : method->check(options, err);
 }
 
 pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_error *err)
@@ -72,18 +106,20 @@ pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_
     pfm_status status = PFM_OK;
     pfm_peft *peft = NULL;
     PFM_TRY(pfm_allocate(1, sizeof *peft, &peft, err));
-    PFM_TRY(choose_method(peft, options, err));
+    PFM_TRY(pfm_peft_find_method(options->method, &peft->method, err));
+    PFM_TRY(check(peft->method, options, err));
     peft->options = *options;
-    peft->options.method = peft->method == NULL ? "none" : peft->method->name;
+    peft->options.method = NULL;
     peft->options.target_count = 0;
+    PFM_TRY(pfm_string_copy(options->method, &peft->options.method, err));
     PFM_TRY(pfm_allocate(options->target_count, sizeof *peft->targets, &peft->targets, err));
     PFM_TRY(pfm_allocate(options->target_count, sizeof *peft->matched, &peft->matched, err));
     for (size_t i = 0; i < options->target_count; i++) {
         PFM_TRY(pfm_string_copy(options->targets[i], &peft->targets[i], err));
         peft->options.target_count++;
     }
-    peft->options.targets = (const char *const *)peft->targets;
-    peft->hook = (pfm_hook){.user = peft, .apply = apply};
+    peft->options.targets = peft->targets;
+    peft->hook = (pfm_hook){.user = peft, .touches = touches, .apply = apply, .trains = trains};
     *out = peft;
     peft = NULL;
 done:
@@ -95,20 +131,25 @@ void pfm_peft_free(pfm_peft *peft)
 {
     if (peft == NULL)
         return;
-    for (size_t i = 0; i < peft->options.target_count; i++)
+    for (size_t i = 0; peft->targets != NULL && i < peft->options.target_count; i++)
         free(peft->targets[i]);
     free(peft->targets);
     free(peft->matched);
+    free(peft->options.method);
     free(peft);
 }
 
 const pfm_peft_options *pfm_peft_get_options(const pfm_peft *peft) { return &peft->options; }
 
+const pfm_peft_method *pfm_peft_get_method(const pfm_peft *peft) { return peft->method; }
+
 const pfm_hook *pfm_peft_hook(const pfm_peft *peft) { return peft->method == NULL ? NULL : &peft->hook; }
 
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err)
 {
-    for (size_t i = 0; peft->method != NULL && i < peft->options.target_count; i++) {
+    if (peft->method == NULL || peft->method->targets == NULL)
+        return PFM_OK;
+    for (size_t i = 0; i < peft->options.target_count; i++) {
         if (!peft->matched[i])
             return pfm_error_set(err, PFM_ERROR_USAGE,
                                  "peft.targets: '%s' matches no layer of this model; its layers are called "
@@ -118,14 +159,21 @@ pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err)
     return PFM_OK;
 }
 
+int pfm_peft_virtual_tokens(const pfm_peft *peft)
+{
+    const pfm_peft_method *method = peft->method;
+    return method == NULL || method->virtual_tokens == NULL ? 0 : method->virtual_tokens(&peft->options);
+}
+
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err)
 {
-    return pfm_peft_targets(peft, module) ? peft->method->merge(peft, parameters, module, n, k, values, err) : PFM_OK;
-}
-
-double pfm_peft_scale(const pfm_peft *peft)
-{
-    double rank = peft->options.rank;
-    return peft->options.alpha / (peft->options.rslora ? sqrt(rank) : rank);
+    const pfm_peft_method *method = peft->method;
+    if (method == NULL || (method->targets != NULL && !pfm_peft_targets(peft, module)))
+        return PFM_OK;
+    if (method->merge == NULL)
+        return pfm_error_set(
+            err, PFM_ERROR_UNSUPPORTED,
+            "what %s learns cannot be merged into the base's weights; export the adapter beside it (--to peft)", method->name);
+    return method->merge(peft, parameters, module, n, k, values, err);
 }

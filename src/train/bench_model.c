@@ -60,11 +60,10 @@ static bench_model begin(const pfm_context *context, const bench_work *work)
 
 static pfm_status create_model(bench_model *b, bool training, pfm_error *err)
 {
-    static const char *const targets[] = {"q_proj", "v_proj"};
+    char lora[] = "lora", q_proj[] = "q_proj", v_proj[] = "v_proj", *targets[] = {q_proj, v_proj};
     pfm_status status = PFM_OK;
     pfm_language_config config;
-    pfm_peft_options peft = {
-        .method = "lora", .rank = 64, .alpha = 128, .dropout = 0.05, .targets = targets, .target_count = 2};
+    pfm_peft_options peft = {.method = lora, .rank = 64, .alpha = 128, .dropout = 0.05, .targets = targets, .target_count = 2};
     PFM_TRY(pfm_peft_create(&peft, &b->peft, err));
     PFM_TRY(pfm_language_known("smollm2-135m-instruct", &config, err));
     if (b->work.layers > 0) {

@@ -61,6 +61,7 @@ void pfm_adamw_step(pfm_parameters *parameters, const pfm_context *context, cons
         job.parameter = pfm_parameters_get(parameters, i);
         if (job.parameter->gradient == NULL)
             continue;
+        job.settings.learning_rate = (float)(learning_rate * (job.parameter->rate > 0 ? job.parameter->rate : 1));
         job.settings.weight_decay = job.parameter->decays ? (float)recipe->train.weight_decay : 0;
         int64_t values = job.parameter->n * job.parameter->k;
         pfm_threads_run(context->threads, (int)((values + VALUES_PER_ITEM - 1) / VALUES_PER_ITEM), update_part, &job);

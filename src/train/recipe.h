@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "data/dataset.h"
+#include "peft/peft.h"
 
 #include <stdbool.h>
 
@@ -45,14 +46,7 @@ typedef struct pfm_recipe {
     struct {
         int every, heads, head_dim;
     } gated; /* sizes of gated-cross-attention */
-    struct {
-        char *method; /* "lora" or "none" */
-        int rank;
-        double alpha, dropout;
-        char **targets; /* Hugging Face names of the linear layers, [target_count] */
-        size_t target_count;
-        bool rslora; /* scale by alpha / sqrt(rank) in place of alpha / rank */
-    } peft;
+    pfm_peft_options peft;
     struct {
         char *dataset;
         char *path;     /* NULL, or where the data lies when the command line does not say */

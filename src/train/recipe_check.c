@@ -41,6 +41,26 @@ static pfm_status derive_merge(const recipe_loader *state, pfm_error *err)
     return pfm_string_copy(aligner->merge, &recipe->model.merge, err);
 }
 
+/* Which layers are changed when the recipe does not say depends on the method. */
+static pfm_status derive_targets(const recipe_loader *state, pfm_error *err)
+{
+    pfm_recipe *recipe = state->recipe;
+    const pfm_peft_method *method = NULL;
+    if (pfm_recipe_find_place(state, KEY("peft.targets"))->file != NULL ||
+        pfm_peft_find_method(recipe->peft.method, &method, NULL) != PFM_OK)
+        return PFM_OK;
+    pfm_status status = PFM_OK;
+    const recipe_key *key = KEY("peft.targets");
+    const char *next = method == NULL ? NULL : method->targets;
+    pfm_recipe_clear(recipe, key);
+    while (status == PFM_OK && next != NULL) {
+        const size_t length = strcspn(next, ",");
+        status = pfm_recipe_add_text(recipe, key, next, length, pfm_recipe_find_place(state, key), err);
+        next = next[length] == ',' ? next + length + 1 : NULL;
+    }
+    return status;
+}
+
 pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err)
 {
     pfm_recipe *recipe = state->recipe;
@@ -59,7 +79,8 @@ pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err)
         recipe->train.minimum_learning_rate = 0.05 * recipe->train.learning_rate;
     recipe->adapts = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
     recipe->adapts_norms = pfm_recipe_trains(recipe, "norms");
-    return derive_merge(state, err);
+    pfm_status status = derive_targets(state, err);
+    return status != PFM_OK ? status : derive_merge(state, err);
 }
 
 static pfm_status check_dataset(const recipe_loader *state, const recipe_key *key, const char *name, pfm_error *err)
@@ -103,13 +124,20 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
         status = check_image_text(state, err);
     if (status != PFM_OK)
         return status;
+    pfm_error unknown = PFM_ERROR_INIT;
     int rows, columns;
     if (pfm_aligner_parse_merge(recipe->model.merge, &rows, &columns, NULL) != PFM_OK)
         return refuse_key(state, KEY("model.merge"),
                           "is rows x columns of neighbours: 2 for 2 x 2, 1x4 for four of a row, at most 16", err);
-    if (recipe->peft.target_count == 0)
+    const pfm_peft_method *method = NULL;
+    if (pfm_peft_find_method(recipe->peft.method, &method, &unknown) != PFM_OK)
+        return refuse_key(state, KEY("peft.method"), unknown.message + sizeof PFM_PEFT_METHOD_KEY - 1, err);
+    if (recipe->peft.target_count == 0 && method != NULL && method->targets != NULL)
         return refuse_key(state, KEY("peft.targets"),
                           "must name at least one layer; peft.method: none trains the aligner alone", err);
+    if (recipe->peft.target_count > 0 && method != NULL && method->targets == NULL)
+        return refuse_key(state, KEY("peft.targets"), "is not of this peft.method, which has places of its own; leave it out",
+                          err);
     if (recipe->train.minimum_learning_rate > recipe->train.learning_rate)
         return refuse_key(state, KEY("train.minimum_learning_rate"), "must not be above train.learning_rate", err);
     const recipe_place *share = own_place(state, KEY("train.warmup_share"));

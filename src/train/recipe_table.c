@@ -68,12 +68,12 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("gated.heads", gated.heads, "8", 1, 4096, "its attention heads"),
     INTEGER("gated.head_dim", gated.head_dim, "64", 1, 4096, "the width of each"),
 
-    CHOICE("peft.method", peft.method, "lora", "lora|none", "what is trained beside the aligner"),
+    STRING("peft.method", peft.method, "lora", "what is trained beside the aligner; none: nothing"),
     INTEGER("peft.rank", peft.rank, "64", 1, 4096, "the rank of each update"),
     ABOVE("peft.alpha", peft.alpha, "128", 0, 1e6, "the update is scaled by alpha / rank"),
     NUMBER("peft.dropout", peft.dropout, "0.05", 0, 0.95, "share of an update's inputs left out while training"),
     {.name = "peft.targets", .type = RECIPE_LIST, .offset = PLACE(peft.targets), .count_offset = PLACE(peft.target_count),
-     .initial = "q_proj,v_proj", .help = "the linear layers that get an update, by their Hugging Face names"},
+     .help = "the linear layers that it changes, by their Hugging Face names; by default the method's"},
     BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
@@ -170,7 +170,9 @@ bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key)
     bool by_steps = recipe->train.steps > 0, lacks = key->type == RECIPE_STRING && key->initial == NULL &&
                                                      *(char *const *)(const void *)((const char *)recipe + key->offset) == NULL;
     bool by_share = recipe->train.warmup_share > 0;
-    return !lacks && !(by_steps && key->offset == PLACE(train.epochs)) &&
+    const bool empty =
+        key->type == RECIPE_LIST && *(const size_t *)(const void *)((const char *)recipe + key->count_offset) == 0;
+    return !lacks && !empty && !(by_steps && key->offset == PLACE(train.epochs)) &&
            !(by_share && key->offset == PLACE(train.warmup_steps));
 }
 

@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char adapter_prefix[] = "base_model.model.", norm_mean[] = "norm.mean", norm_std[] = "norm.std",
-                  before_name[] = "stage.before";
+static const char norm_mean[] = "norm.mean", norm_std[] = "norm.std", before_name[] = "stage.before";
 
 /* A list of tensors whose names are owned. */
 typedef struct tensors {
@@ -89,45 +88,59 @@ static pfm_status add_norm(json_t **list, const pfm_parameter *norm, pfm_error *
     return *list != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not save %s", norm->name);
 }
 
-/* What the method adapts, or that it adapts nothing beside the norms. */
-static pfm_status set_targets(pfm_adapter_config *config, const pfm_peft *peft, pfm_error *err)
+/* What the method adapts, or that it adapts nothing beside the norms, for which PEFT has LORA. */
+static pfm_status describe_adapter(pfm_adapter_config *config, const char *base, const pfm_model *model, const pfm_peft *peft,
+                                   pfm_error *err)
 {
     const pfm_peft_options *options = pfm_peft_get_options(peft);
-    if (pfm_peft_hook(peft) == NULL)
-        return pfm_string_copy(PFM_ADAPTER_NO_TARGETS, &config->target_pattern, err);
-    return pfm_adapter_config_set_targets(config, options->targets, options->target_count, err);
+    const pfm_peft_method *method = pfm_peft_get_method(peft);
+    const bool transposed = model->language.family != NULL && pfm_language_transposes(model->language.family);
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_string_copy(method == NULL ? "LORA" : method->type, &config->peft_type, err));
+    PFM_TRY(pfm_string_copy("CAUSAL_LM", &config->task_type, err));
+    PFM_TRY(pfm_string_copy(base, &config->base_model, err));
+    if (method == NULL) {
+        config->r = options->rank;
+        config->lora_alpha = options->alpha;
+        config->fan_in_fan_out = transposed;
+        PFM_TRY(pfm_string_copy(PFM_ADAPTER_NO_TARGETS, &config->target_pattern, err));
+        goto done;
+    }
+    if (method->targets != NULL)
+        PFM_TRY(pfm_adapter_config_set_targets(config, (const char *const *)options->targets, options->target_count, err));
+    config->method = json_object();
+    if (config->method == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe the adapter");
+    PFM_TRY(method->write_config(peft, config->method, err));
+    if (json_object_get(config->method, "fan_in_fan_out") != NULL)
+        PFM_TRY(pfm_json_take(config->method, "fan_in_fan_out", json_boolean(transposed), err));
+done:
+    return status;
 }
 
 static pfm_status save_adapter(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft,
                                pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    pfm_peft_tensors kept = {0};
     tensors list = {0};
     char *adapter = NULL;
-    const pfm_peft_options *options = pfm_peft_get_options(peft);
-    pfm_adapter_config config = {.r = options->rank,
-                                 .lora_alpha = options->alpha,
-                                 .lora_dropout = options->dropout,
-                                 .use_rslora = options->rslora,
-                                 .fan_in_fan_out =
-                                     model->language.family != NULL && pfm_language_transposes(model->language.family)};
+    pfm_adapter_config config = {0};
+    PFM_TRY(pfm_peft_save(peft, model->parameters, &kept, err));
+    for (size_t i = 0; i < kept.count; i++)
+        PFM_TRY(add_tensor(&list, "", kept.items[i].name, "", kept.items[i].values, kept.items[i].n, kept.items[i].k, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (p->part == PFM_PART_PEFT || p->part == PFM_PART_NORMS)
-            PFM_TRY(add_tensor(&list, adapter_prefix, p->name, "", p->values, p->n, p->k, err));
         if (p->part == PFM_PART_NORMS)
             PFM_TRY(add_norm(&config.whole_modules, p, err));
     }
     if (list.count == 0)
         goto done; /* nothing was adapted: the aligner alone trained */
-    PFM_TRY(pfm_string_copy("LORA", &config.peft_type, err));
-    PFM_TRY(pfm_string_copy("CAUSAL_LM", &config.task_type, err));
-    PFM_TRY(pfm_string_copy("none", &config.bias, err));
-    PFM_TRY(pfm_string_copy(base, &config.base_model, err));
-    PFM_TRY(set_targets(&config, peft, err));
+    PFM_TRY(describe_adapter(&config, base, model, peft, err));
     PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
     PFM_TRY(pfm_adapter_write(adapter, &config, list.items, list.count, NULL, NULL, err));
 done:
+    pfm_peft_tensors_free(&kept);
     tensors_free(&list);
     pfm_adapter_config_free(&config);
     free(adapter);
@@ -144,49 +157,27 @@ pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *m
     return status;
 }
 
-/* Reads a tensor into values f32 [n,k]. */
-static pfm_status read_into(const pfm_weights *weights, const char *name, int64_t n, int64_t k, float *values, pfm_error *err)
-{
-    const pfm_weight *weight = pfm_weights_find(weights, name);
-    if (weight == NULL)
-        return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s lacks the tensor %s; it belongs to another recipe",
-                             pfm_weights_path(weights), name);
-    bool fits = k == 1 ? weight->rank == 1 && weight->shape[0] == n
-                       : weight->rank == 2 && weight->shape[0] == n && weight->shape[1] == k;
-    if (k == 1 && weight->rank == 2 && weight->shape[0] == n && weight->shape[1] == 1)
-        fits = true;
-    if (!fits)
-        return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s: the tensor %s is not %lld x %lld; it belongs to another recipe",
-                             pfm_weights_path(weights), name, (long long)n, (long long)k);
-    return pfm_weight_expand(weight, values, err);
-}
-
-/* Sets every saved parameter of one file: those of the aligner, or the others under `prefix`. */
-static pfm_status load_file(const char *path, const char *prefix, bool aligner, pfm_model *model, pfm_error *err)
+static pfm_status load_aligner(const char *path, pfm_model *model, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_weights *weights = NULL;
     float *values = NULL;
-    char *name = NULL;
     size_t read = 0;
     PFM_TRY(pfm_weights_open(path, &weights, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (!is_saved(p) || pfm_aligner_owns(p) != aligner)
+        if (!is_saved(p) || !pfm_aligner_owns(p))
             continue;
         free(values);
-        free(name);
         values = NULL;
-        name = NULL;
         PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
-        PFM_TRY(pfm_string_format(&name, err, "%s%s", prefix, aligner ? pfm_aligner_name_of(p) : p->name));
-        PFM_TRY(read_into(weights, name, p->n, p->k, values, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, pfm_aligner_name_of(p), p->n, p->k, values, err));
         pfm_parameters_set(model->parameters, i, values);
         read++;
     }
-    if (aligner && model->normalise) {
-        PFM_TRY(read_into(weights, norm_mean, model->visual_width, 1, model->mean, err));
-        PFM_TRY(read_into(weights, norm_std, model->visual_width, 1, model->std, err));
+    if (model->normalise) {
+        PFM_TRY(pfm_peft_read_tensor(weights, norm_mean, model->visual_width, 1, model->mean, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, norm_std, model->visual_width, 1, model->std, err));
         read += 2;
     }
     if (pfm_weights_count(weights) != read)
@@ -195,28 +186,31 @@ static pfm_status load_file(const char *path, const char *prefix, bool aligner, 
 done:
     pfm_weights_close(weights);
     free(values);
-    free(name);
     return status;
 }
 
-pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, pfm_error *err)
+pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     char *path = NULL;
-    pfm_status status = pfm_path_join(adapter_folder, "adapter_model.safetensors", &path, err);
-    if (status == PFM_OK)
-        status = load_file(path, adapter_prefix, false, model, err);
+    pfm_weights *weights = NULL;
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_path_join(adapter_folder, "adapter_model.safetensors", &path, err));
+    PFM_TRY(pfm_weights_open(path, &weights, err));
+    PFM_TRY(pfm_peft_load(peft, weights, model->parameters, err));
+done:
+    pfm_weights_close(weights);
     free(path);
     return status;
 }
 
-pfm_status pfm_run_tensor_name(const pfm_parameter *parameter, char **out, pfm_error *err)
+pfm_status pfm_run_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out, pfm_error *err)
 {
     if (pfm_aligner_owns(parameter))
         return pfm_string_copy(pfm_aligner_name_of(parameter), out, err);
-    return pfm_string_format(out, err, "%s%s", adapter_prefix, parameter->name);
+    return pfm_peft_tensor_name(peft, parameter, out, err);
 }
 
-pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err)
+pfm_status pfm_run_load(const char *folder, pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *aligner = NULL, *adapter = NULL;
@@ -226,10 +220,10 @@ pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err)
                  "%s holds no finished model (no aligner.safetensors); run the same pefomed train again to go on with it",
                  folder);
     if (pfm_model_has_aligner(model))
-        PFM_TRY(load_file(aligner, "", true, model, err));
+        PFM_TRY(load_aligner(aligner, model, err));
     PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
     if (model->hook != NULL || model->learns_norms)
-        PFM_TRY(pfm_run_load_adapter(adapter, model, err));
+        PFM_TRY(pfm_run_load_adapter(adapter, model, peft, err));
 done:
     free(aligner);
     free(adapter);
@@ -371,7 +365,7 @@ static pfm_status read_parameter(const pfm_weights *weights, pfm_model *model, i
         free(name);
         name = NULL;
         PFM_TRY(pfm_string_format(&name, err, "%s%s", p->name, suffix[part]));
-        PFM_TRY(read_into(weights, name, p->n, p->k, into[part], err));
+        PFM_TRY(pfm_peft_read_tensor(weights, name, p->n, p->k, into[part], err));
     }
     pfm_parameters_set(model->parameters, id, p->values);
 done:
@@ -381,8 +375,8 @@ done:
 
 static pfm_status read_statistics(const pfm_weights *weights, pfm_model *model, pfm_error *err)
 {
-    pfm_status status = read_into(weights, norm_mean, model->visual_width, 1, model->mean, err);
-    return status == PFM_OK ? read_into(weights, norm_std, model->visual_width, 1, model->std, err) : status;
+    pfm_status status = pfm_peft_read_tensor(weights, norm_mean, model->visual_width, 1, model->mean, err);
+    return status == PFM_OK ? pfm_peft_read_tensor(weights, norm_std, model->visual_width, 1, model->std, err) : status;
 }
 
 pfm_status pfm_checkpoint_load(const char *folder, const pfm_run_identity *identity, pfm_model *model,
@@ -401,7 +395,7 @@ pfm_status pfm_checkpoint_load(const char *folder, const pfm_run_identity *ident
             PFM_TRY(read_parameter(weights, model, i, true, err));
     }
     if (before != NULL)
-        PFM_TRY(read_into(weights, before_name, (int64_t)before_count, 1, before, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, before_name, (int64_t)before_count, 1, before, err));
 done:
     pfm_weights_close(weights);
     return status;

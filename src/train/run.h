@@ -21,12 +21,13 @@ typedef struct pfm_progress_state {
 pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft,
                         pfm_error *err) PFM_MUST_CHECK;
 /* Sets what was trained from such a folder. MISMATCH names what is missing, misshapen or too much. */
-pfm_status pfm_run_load(const char *folder, pfm_model *model, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_run_load(const char *folder, pfm_model *model, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 
 /* The adapter's parameters alone, from a folder in PEFT's format. */
-pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, const pfm_peft *peft,
+                                pfm_error *err) PFM_MUST_CHECK;
 /* What a trained parameter is called in the files: "base_model.model.X.lora_A.weight" or "proj.weight"; release with free(). */
-pfm_status pfm_run_tensor_name(const pfm_parameter *parameter, char **out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_run_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out, pfm_error *err) PFM_MUST_CHECK;
 
 /* What a run is made from: hashes of the recipe with seed and precision, and of the data ("" without a validation split). */
 typedef struct pfm_run_identity {

@@ -10,13 +10,10 @@
 
 pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_error *err)
 {
-    pfm_peft_options options = {.method = r->adapts ? r->peft.method : "none",
-                                .rank = r->peft.rank,
-                                .alpha = r->peft.alpha,
-                                .dropout = r->peft.dropout,
-                                .targets = (const char *const *)r->peft.targets,
-                                .target_count = r->peft.target_count,
-                                .rslora = r->peft.rslora};
+    char none[] = "none";
+    pfm_peft_options options = r->peft;
+    if (!r->adapts)
+        options.method = none;
     return pfm_peft_create(&options, out, err);
 }
 
@@ -207,7 +204,7 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
     PFM_TRY(find_aligner_weights(session, err));
     PFM_TRY(pfm_model_load(session->model, session->context->seed, session->run != NULL, err));
     if (session->run != NULL)
-        PFM_TRY(pfm_run_load(session->run, session->model, err));
+        PFM_TRY(pfm_run_load(session->run, session->model, session->peft, err));
     session->loaded = true;
 done:
     return status;

@@ -177,7 +177,7 @@ void tiny_set_weights(pfm_session *session, bool with_adapter)
     pfm_error err = PFM_ERROR_INIT;
     set_aligner(session->model);
     if (with_adapter)
-        assert_ok(pfm_run_load_adapter(tiny_path("llama/adapter"), session->model, &err));
+        assert_ok(pfm_run_load_adapter(tiny_path("llama/adapter"), session->model, session->peft, &err));
 }
 
 void tiny_features(int image, float *out) { tiny_spread(100 + (uint32_t)image, 16 * 1280, out); }

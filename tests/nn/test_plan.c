@@ -208,8 +208,8 @@ static size_t arena_of(int32_t layers, bool recompute)
     create(&f);
     pfm_language_config config = small_model(true);
     config.layers = layers;
-    static const char *const targets[] = {"q_proj", "v_proj"};
-    const pfm_peft_options options = {.method = "lora", .rank = 2, .alpha = 4, .targets = targets, .target_count = 2};
+    char *targets[] = {(char[]){"q_proj"}, (char[]){"v_proj"}};
+    const pfm_peft_options options = {.method = (char[]){"lora"}, .rank = 2, .alpha = 4, .targets = targets, .target_count = 2};
     pfm_peft *peft = NULL;
     assert_ok(pfm_peft_create(&options, &peft, &err));
     f.builder.hook = pfm_peft_hook(peft);
@@ -272,8 +272,8 @@ static void frozen_layers_below_cost_no_backward(void **state)
     fixture f;
     create(&f);
     const pfm_language_config config = small_model(true);
-    static const char *const targets[] = {"layers.2.self_attn.q_proj"};
-    const pfm_peft_options options = {.method = "lora", .rank = 2, .alpha = 4, .targets = targets, .target_count = 1};
+    char *targets[] = {(char[]){"layers.2.self_attn.q_proj"}};
+    const pfm_peft_options options = {.method = (char[]){"lora"}, .rank = 2, .alpha = 4, .targets = targets, .target_count = 1};
     pfm_peft *peft = NULL;
     assert_ok(pfm_peft_create(&options, &peft, &err));
     f.builder.hook = pfm_peft_hook(peft);

@@ -11,7 +11,7 @@
 
 static pfm_status create(pfm_peft_options options, pfm_peft **out, pfm_error *err)
 {
-    static const char *const targets[] = {"q_proj", "layers.1.mlp.up_proj"};
+    char *targets[] = {(char[]){"q_proj"}, (char[]){"layers.1.mlp.up_proj"}};
     if (options.target_count == 0) {
         options.targets = targets;
         options.target_count = 2;
@@ -24,15 +24,16 @@ static void options_are_checked(void **state)
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
     pfm_peft *peft = NULL;
-    const pfm_peft_options none = {.method = "lora", .rank = 4, .alpha = 8};
-    assert_error(create((pfm_peft_options){.method = "ia4", .rank = 4, .alpha = 8}, &peft, &err), PFM_ERROR_USAGE, "'ia4'");
-    assert_error(create((pfm_peft_options){.method = "lora", .rank = 0, .alpha = 8}, &peft, &err), PFM_ERROR_USAGE,
+    const pfm_peft_options none = {.method = (char[]){"lora"}, .rank = 4, .alpha = 8};
+    assert_error(create((pfm_peft_options){.method = (char[]){"ia4"}, .rank = 4, .alpha = 8}, &peft, &err), PFM_ERROR_USAGE,
+                 "'ia4'");
+    assert_error(create((pfm_peft_options){.method = (char[]){"lora"}, .rank = 0, .alpha = 8}, &peft, &err), PFM_ERROR_USAGE,
                  "peft.rank cannot be 0");
-    assert_error(create((pfm_peft_options){.method = "lora", .rank = -3, .alpha = 8}, &peft, &err), PFM_ERROR_USAGE,
+    assert_error(create((pfm_peft_options){.method = (char[]){"lora"}, .rank = -3, .alpha = 8}, &peft, &err), PFM_ERROR_USAGE,
                  "peft.rank");
-    assert_error(create((pfm_peft_options){.method = "lora", .rank = 4, .alpha = 8, .dropout = 1}, &peft, &err),
+    assert_error(create((pfm_peft_options){.method = (char[]){"lora"}, .rank = 4, .alpha = 8, .dropout = 1}, &peft, &err),
                  PFM_ERROR_USAGE, "peft.dropout");
-    assert_error(create((pfm_peft_options){.method = "lora", .rank = 4, .alpha = 8, .dropout = NAN}, &peft, &err),
+    assert_error(create((pfm_peft_options){.method = (char[]){"lora"}, .rank = 4, .alpha = 8, .dropout = NAN}, &peft, &err),
                  PFM_ERROR_USAGE, "peft.dropout");
     assert_error(pfm_peft_create(&none, &peft, &err), PFM_ERROR_USAGE, "peft.targets is empty");
     assert_null(peft);
@@ -43,7 +44,7 @@ static void targets_are_whole_parts_of_names(void **state)
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
     pfm_peft *peft = NULL;
-    assert_ok(create((pfm_peft_options){.method = "lora", .rank = 4, .alpha = 8}, &peft, &err));
+    assert_ok(create((pfm_peft_options){.method = (char[]){"lora"}, .rank = 4, .alpha = 8}, &peft, &err));
     assert_true(pfm_peft_targets(peft, "model.layers.0.self_attn.q_proj"));
     assert_true(pfm_peft_targets(peft, "q_proj"));
     assert_true(pfm_peft_targets(peft, "model.layers.1.mlp.up_proj"));
@@ -61,10 +62,10 @@ static void the_scale_is_alpha_over_rank_or_its_root(void **state)
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
     pfm_peft *peft = NULL;
-    assert_ok(create((pfm_peft_options){.method = "lora", .rank = 16, .alpha = 8}, &peft, &err));
+    assert_ok(create((pfm_peft_options){.method = (char[]){"lora"}, .rank = 16, .alpha = 8}, &peft, &err));
     assert_true(pfm_peft_scale(peft) == 0.5);
     pfm_peft_free(peft);
-    assert_ok(create((pfm_peft_options){.method = "lora", .rank = 16, .alpha = 8, .rslora = true}, &peft, &err));
+    assert_ok(create((pfm_peft_options){.method = (char[]){"lora"}, .rank = 16, .alpha = 8, .rslora = true}, &peft, &err));
     assert_true(pfm_peft_scale(peft) == 2);
     pfm_peft_free(peft);
 }
@@ -317,7 +318,7 @@ static void compare_merged(const merging *m)
     assert_ok(pfm_model_build(session->model, capacity, false, false, &graph, &err));
     assert_ok(pfm_session_load_weights(session, &err));
     (void)snprintf(file, sizeof file, "%s/adapter", m->name);
-    assert_ok(pfm_run_load_adapter(tiny_path(file), session->model, &err));
+    assert_ok(pfm_run_load_adapter(tiny_path(file), session->model, session->peft, &err));
     tiny_copy_model(m->name, folder);
     write_merged(m, session, folder);
     float embeds[18 * TINY_HIDDEN], *logits;

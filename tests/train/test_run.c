@@ -55,7 +55,7 @@ static void check_saved(const char *set, const char *name)
     a.session->model->mean[7] = 3;
     a.session->model->std[9] = 5;
     assert_ok(pfm_run_save(folder, "base", a.session->model, a.session->peft, &err));
-    assert_ok(pfm_run_load(folder, b.session->model, &err));
+    assert_ok(pfm_run_load(folder, b.session->model, b.session->peft, &err));
     assert_same_parameters(&a, &b, false);
     assert_true(b.session->model->mean[7] == 3 && b.session->model->std[9] == 5);
     tiny_system_free(&a);
@@ -161,7 +161,7 @@ static void biases_of_norms_stay_and_are_saved(void **state)
     }
     assert_int_equal(saved, 2 * (2 + 1 + 2 + 2) + 2);
     assert_int_equal(pfm_weights_count(weights), saved);
-    assert_ok(pfm_run_load(run, session->model, &err));
+    assert_ok(pfm_run_load(run, session->model, session->peft, &err));
     pfm_weights_close(weights);
     pfm_model_graph_free(&graph);
     pfm_session_free(session);
@@ -211,23 +211,25 @@ static void files_of_another_recipe_are_refused(void **state)
     static const char *const sets[] = {"peft.rank=4", "peft.targets=[q_proj]"};
     tiny_system a;
     create(NULL, &a);
-    assert_error(pfm_run_load(folder, a.session->model, &err), PFM_ERROR_IO, "holds no finished model");
+    assert_error(pfm_run_load(folder, a.session->model, a.session->peft, &err), PFM_ERROR_IO, "holds no finished model");
     assert_ok(pfm_run_save(folder, "base", a.session->model, a.session->peft, &err));
     pfm_session *session = tiny_session(a.context, false, sets, 2);
     pfm_model_graph graph;
     const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 8, [PFM_DIM_ANSWERS] = 8, [PFM_DIM_VISUAL] = 4};
     assert_ok(pfm_model_build(session->model, capacity, false, false, &graph, &err));
     assert_ok(pfm_session_load_weights(session, &err));
-    assert_error(pfm_run_load(folder, session->model, &err), PFM_ERROR_MISMATCH,
+    assert_error(pfm_run_load(folder, session->model, session->peft, &err), PFM_ERROR_MISMATCH,
                  "28 tensors, the recipe knows 4"); /* too many */
     pfm_model_graph_free(&graph);
     assert_ok(pfm_run_save(folder, "base", session->model, session->peft, &err));
-    assert_error(pfm_run_load(folder, a.session->model, &err), PFM_ERROR_MISMATCH, "k_proj.lora_A.weight"); /* too few */
+    assert_error(pfm_run_load(folder, a.session->model, a.session->peft, &err), PFM_ERROR_MISMATCH,
+                 "k_proj.lora_A.weight"); /* too few */
     pfm_session_free(session);
     const float one = 1; /* misshapen */
     pfm_weight weight = {.name = "proj.weight", .dtype = PFM_DTYPE_F32, .rank = 2, .shape = {1, 1}, .data = &one};
     assert_ok(pfm_safetensors_write(test_path(folder, "aligner.safetensors"), &weight, 1, NULL, 0, &err));
-    assert_error(pfm_run_load(folder, a.session->model, &err), PFM_ERROR_MISMATCH, "proj.weight is not 32 x 5120");
+    assert_error(pfm_run_load(folder, a.session->model, a.session->peft, &err), PFM_ERROR_MISMATCH,
+                 "proj.weight is not 32 x 5120");
     tiny_system_free(&a);
 }
 
@@ -238,12 +240,17 @@ static void names_are_those_of_the_files(void **state)
     char *name = NULL;
     const pfm_parameter aligner = {.name = (char *)(uintptr_t) "aligner.proj.weight"},
                         factor = {.name = (char *)(uintptr_t) "model.x.lora_A.weight"};
-    assert_ok(pfm_run_tensor_name(&aligner, &name, &err));
+    char lora[] = "lora", q_proj[] = "q_proj", *targets[] = {q_proj};
+    const pfm_peft_options options = {.method = lora, .rank = 1, .targets = targets, .target_count = 1};
+    pfm_peft *peft = NULL;
+    assert_ok(pfm_peft_create(&options, &peft, &err));
+    assert_ok(pfm_run_tensor_name(peft, &aligner, &name, &err));
     assert_string_equal(name, "proj.weight");
     free(name);
-    assert_ok(pfm_run_tensor_name(&factor, &name, &err));
+    assert_ok(pfm_run_tensor_name(peft, &factor, &name, &err));
     assert_string_equal(name, "base_model.model.model.x.lora_A.weight");
     free(name);
+    pfm_peft_free(peft);
 }
 
 int main(void)

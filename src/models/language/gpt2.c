@@ -91,8 +91,8 @@ static pfm_status build_block(pfm_block_builder *b, pfm_value *hidden, pfm_error
                              &all, err));
     for (int i = 0; i < 3; i++)
         PFM_TRY(pfm_build_columns(b->builder, all, i * width, width, 3 * width, PFM_STORAGE_ACT, &qkv[i], err));
-    PFM_TRY(pfm_block_attend(b, qkv, &mixed, err));
-    PFM_TRY(pfm_block_linear(b, mixed, "attn.c_proj", c->hidden, width, c->output_bias, *hidden, PFM_STORAGE_F32, hidden, err));
+    PFM_TRY(pfm_block_attend(b, "attn", qkv, &mixed, err));
+    PFM_TRY(pfm_block_end(b, "attn", x, mixed, "attn.c_proj", width, c->output_bias, *hidden, hidden, err));
     PFM_TRY(pfm_build_layernorm(b->builder, *hidden, pfm_block_name(b, "ln_2"), c->epsilon, 0, &x, err));
     PFM_TRY(pfm_block_plain_mlp(b, x, "mlp.c_fc", "mlp.c_proj", *hidden, hidden, err));
 done:

@@ -111,6 +111,8 @@ pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *c
     pfm_graph *graph = builder->graph;
     values->rope = values->targets = values->loss = values->logits = PFM_NO_VALUE;
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &values->ids, err));
+    builder->ids = values->ids;
+    builder->block = -1;
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &values->positions, err));
     if (config->rotary > 0)
         PFM_TRY(

@@ -21,7 +21,9 @@ pfm_status pfm_language_embed(pfm_builder *builder, const pfm_language_config *c
     node.in[0] = values->ids;
     node.in[1] = values->visual;
     pfm_status status = pfm_build_parameter(builder, &embedding, &node.operand[0], err);
-    return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, hidden, err);
+    if (status == PFM_OK)
+        status = pfm_graph_add(builder->graph, &node, hidden, err);
+    return status != PFM_OK ? status : pfm_build_place(builder, PFM_PLACE_EMBEDDING, "", hidden, err);
 }
 
 pfm_status pfm_block_linear(pfm_block_builder *b, pfm_value x, const char *name, int64_t n, int64_t k, bool bias,
@@ -30,6 +32,25 @@ pfm_status pfm_block_linear(pfm_block_builder *b, pfm_value x, const char *name,
     pfm_linear_options options = {
         .n = n, .k = k, .bias = bias, .addend = addend, .output = addend == PFM_NO_VALUE ? output : PFM_STORAGE_F32};
     return pfm_build_linear(b->builder, x, pfm_block_name(b, name), &options, y, err);
+}
+
+static const char *sublayer_name(pfm_block_builder *b, const char *sublayer)
+{
+    (void)snprintf(b->sublayer, sizeof b->sublayer, "%s.%d.%s", b->config->family->blocks, (int)b->layer, sublayer);
+    return b->sublayer;
+}
+
+pfm_status pfm_block_end(pfm_block_builder *b, const char *sublayer, pfm_value x, pfm_value inner, const char *name, int64_t k,
+                         bool bias, pfm_value addend, pfm_value *y, pfm_error *err)
+{
+    pfm_linear_options options = {.n = b->config->hidden,
+                                  .k = k,
+                                  .bias = bias,
+                                  .addend = addend,
+                                  .output = PFM_STORAGE_F32,
+                                  .sublayer = sublayer_name(b, sublayer),
+                                  .sublayer_input = x};
+    return pfm_build_linear(b->builder, inner, pfm_block_name(b, name), &options, y, err);
 }
 
 static pfm_status rotate(pfm_block_builder *b, pfm_value *x, pfm_error *err)
@@ -72,15 +93,21 @@ done:
     return status;
 }
 
-pfm_status pfm_block_attend(pfm_block_builder *b, const pfm_value qkv[3], pfm_value *mixed, pfm_error *err)
+pfm_status pfm_block_attend(pfm_block_builder *b, const char *sublayer, const pfm_value qkv[3], pfm_value *mixed,
+                            pfm_error *err)
 {
     const pfm_language_config *c = b->config;
+    pfm_status status = PFM_OK;
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_attention);
     for (int i = 0; i < 3; i++)
         node.in[i] = qkv[i];
+    PFM_TRY(pfm_build_place(b->builder, PFM_PLACE_KEYS, sublayer_name(b, sublayer), &node.in[1], err));
+    PFM_TRY(pfm_build_place(b->builder, PFM_PLACE_VALUES, sublayer_name(b, sublayer), &node.in[2], err));
     node.attributes =
         (pfm_op_attributes){.layer = b->layer, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim};
-    return pfm_graph_add(b->builder->graph, &node, mixed, err);
+    PFM_TRY(pfm_graph_add(b->builder->graph, &node, mixed, err));
+done:
+    return status;
 }
 
 /* *y = activation(gate) * up. */
@@ -108,8 +135,7 @@ pfm_status pfm_block_gated_mlp(pfm_block_builder *b, pfm_value x, pfm_value adde
     PFM_TRY(pfm_block_linear(b, x, "mlp.up_proj", c->intermediate, c->hidden, c->mlp_bias, PFM_NO_VALUE, PFM_STORAGE_ACT, &up,
                              err));
     PFM_TRY(open_gate(b, gate, up, &product, err));
-    PFM_TRY(pfm_block_linear(b, product, "mlp.down_proj", c->hidden, c->intermediate, c->mlp_bias, addend, PFM_STORAGE_F32, y,
-                             err));
+    PFM_TRY(pfm_block_end(b, "mlp", x, product, "mlp.down_proj", c->intermediate, c->mlp_bias, addend, y, err));
 done:
     return status;
 }
@@ -122,7 +148,7 @@ pfm_status pfm_block_plain_mlp(pfm_block_builder *b, pfm_value x, const char *up
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_block_linear(b, x, up, c->intermediate, c->hidden, c->mlp_bias, PFM_NO_VALUE, PFM_STORAGE_ACT, &wide, err));
     PFM_TRY(pfm_build_activation(b->builder, c->activation, wide, &wide, err));
-    PFM_TRY(pfm_block_linear(b, wide, down, c->hidden, c->intermediate, c->mlp_bias, addend, PFM_STORAGE_F32, y, err));
+    PFM_TRY(pfm_block_end(b, "mlp", x, wide, down, c->intermediate, c->mlp_bias, addend, y, err));
 done:
     return status;
 }
@@ -138,6 +164,7 @@ pfm_status pfm_language_blocks(pfm_builder *builder, const pfm_language_config *
         PFM_TRY(pfm_build_block(builder, b.name, b.layer, hidden, err));
         PFM_TRY(config->family->build_block(&b, hidden, err));
     }
+    builder->block = -1;
     PFM_TRY(pfm_build_checkpoint(builder, err));
 done:
     return status;

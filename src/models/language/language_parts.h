@@ -9,7 +9,7 @@ typedef struct pfm_block_builder {
     const pfm_language_config *config;
     const pfm_language_values *values;
     int32_t layer;
-    char name[128];
+    char name[128], sublayer[128];
 } pfm_block_builder;
 
 /* All blocks of the family one after the other, each behind what else acts before it (pfm_build_block). */
@@ -28,12 +28,20 @@ pfm_status pfm_language_embed(pfm_builder *builder, const pfm_language_config *c
 pfm_status pfm_block_linear(pfm_block_builder *b, pfm_value x, const char *name, int64_t n, int64_t k, bool bias,
                             pfm_value addend, pfm_storage output, pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
 
+/* The last layer of an attention or an MLP, SUBLAYER relative to the block, that read x act: y f32 [tokens, hidden] =
+ * NAME(inner)
+ * (+ addend). inner act [tokens, k]. */
+pfm_status pfm_block_end(pfm_block_builder *b, const char *sublayer, pfm_value x, pfm_value inner, const char *name, int64_t k,
+                         bool bias, pfm_value addend, pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
+
 /* Queries, keys and values by self_attn.q_proj, k_proj, v_proj from x act, the first two rotated; with head_norms they pass
  * self_attn.q_layernorm and k_layernorm before. */
 pfm_status pfm_block_project(pfm_block_builder *b, pfm_value x, pfm_value qkv[3], pfm_error *err) PFM_MUST_CHECK;
 /* Normed, where the configuration says so, and rotated. */
 pfm_status pfm_block_prepare_queries(pfm_block_builder *b, pfm_value qkv[3], pfm_error *err) PFM_MUST_CHECK;
-pfm_status pfm_block_attend(pfm_block_builder *b, const pfm_value qkv[3], pfm_value *mixed, pfm_error *err) PFM_MUST_CHECK;
+/* Of the attention SUBLAYER; a hook may put its own keys and values first. */
+pfm_status pfm_block_attend(pfm_block_builder *b, const char *sublayer, const pfm_value qkv[3], pfm_value *mixed,
+                            pfm_error *err) PFM_MUST_CHECK;
 
 /* *y f32 = addend + mlp.down_proj(activation(mlp.gate_proj(x)) * mlp.up_proj(x)). */
 pfm_status pfm_block_gated_mlp(pfm_block_builder *b, pfm_value x, pfm_value addend, pfm_value *y,

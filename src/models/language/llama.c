@@ -52,9 +52,9 @@ pfm_status pfm_llama_block(pfm_block_builder *b, pfm_value *hidden, pfm_error *e
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_build_rmsnorm(b->builder, *hidden, pfm_block_name(b, "input_layernorm"), c->epsilon, &x, err));
     PFM_TRY(pfm_block_project(b, x, qkv, err));
-    PFM_TRY(pfm_block_attend(b, qkv, &mixed, err));
-    PFM_TRY(pfm_block_linear(b, mixed, "self_attn.o_proj", c->hidden, (int64_t)c->heads * c->head_dim, c->output_bias, *hidden,
-                             PFM_STORAGE_F32, hidden, err));
+    PFM_TRY(pfm_block_attend(b, "self_attn", qkv, &mixed, err));
+    PFM_TRY(pfm_block_end(b, "self_attn", x, mixed, "self_attn.o_proj", (int64_t)c->heads * c->head_dim, c->output_bias,
+                          *hidden, hidden, err));
     PFM_TRY(pfm_build_rmsnorm(b->builder, *hidden, pfm_block_name(b, "post_attention_layernorm"), c->epsilon, &x, err));
     PFM_TRY(pfm_block_gated_mlp(b, x, *hidden, hidden, err));
 done:

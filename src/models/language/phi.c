@@ -89,9 +89,9 @@ static pfm_status build_block(pfm_block_builder *b, pfm_value *hidden, pfm_error
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_build_layernorm(b->builder, *hidden, pfm_block_name(b, "input_layernorm"), c->epsilon, 0, &x, err));
     PFM_TRY(c->fused ? project_fused(b, x, qkv, err) : pfm_block_project(b, x, qkv, err));
-    PFM_TRY(pfm_block_attend(b, qkv, &mixed, err));
-    PFM_TRY(pfm_block_linear(b, mixed, "self_attn.dense", c->hidden, width, c->output_bias,
-                             c->branch_norm ? PFM_NO_VALUE : *hidden, PFM_STORAGE_F32, &attended, err));
+    PFM_TRY(pfm_block_attend(b, "self_attn", qkv, &mixed, err));
+    PFM_TRY(pfm_block_end(b, "self_attn", x, mixed, "self_attn.dense", width, c->output_bias,
+                          c->branch_norm ? PFM_NO_VALUE : *hidden, &attended, err));
     if (c->branch_norm) {
         PFM_TRY(pfm_build_rmsnorm(b->builder, attended, pfm_block_name(b, "post_layernorm"), BRANCH_EPSILON, &attended, err));
         PFM_TRY(pfm_build_add(b->builder, *hidden, attended, NULL, &attended, err));

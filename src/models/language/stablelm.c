@@ -42,9 +42,9 @@ static pfm_status build_block(pfm_block_builder *b, pfm_value *hidden, pfm_error
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_build_layernorm(b->builder, *hidden, pfm_block_name(b, "input_layernorm"), c->epsilon, 0, &x, err));
     PFM_TRY(pfm_block_project(b, x, qkv, err));
-    PFM_TRY(pfm_block_attend(b, qkv, &mixed, err));
-    PFM_TRY(pfm_block_linear(b, mixed, "self_attn.o_proj", c->hidden, (int64_t)c->heads * c->head_dim, false, *hidden,
-                             PFM_STORAGE_F32, hidden, err));
+    PFM_TRY(pfm_block_attend(b, "self_attn", qkv, &mixed, err));
+    PFM_TRY(pfm_block_end(b, "self_attn", x, mixed, "self_attn.o_proj", (int64_t)c->heads * c->head_dim, false, *hidden, hidden,
+                          err));
     if (!c->parallel)
         PFM_TRY(
             pfm_build_layernorm(b->builder, *hidden, pfm_block_name(b, "post_attention_layernorm"), c->epsilon, 0, &x, err));

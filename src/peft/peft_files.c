@@ -1,0 +1,133 @@
+/* The tensors of an adapter's file, as Hugging Face PEFT names them. */
+#include "peft/peft.h"
+
+#include "base/memory.h"
+#include "base/try.h"
+
+#include <stdlib.h>
+
+static const char prefix[] = "base_model.model.";
+
+void pfm_peft_tensors_free(pfm_peft_tensors *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->items[i].name);
+        if (list->items[i].owned)
+            free(list->items[i].values);
+    }
+    free(list->items);
+    *list = (pfm_peft_tensors){0};
+}
+
+pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *begin, const char *name, int64_t n, int64_t k,
+                                float *values, bool owned, pfm_error *err)
+{
+    char *full = NULL;
+    pfm_status status = pfm_array_reserve(&list->items, &list->capacity, list->count + 1, sizeof *list->items, err);
+    if (status == PFM_OK)
+        status = pfm_string_format(&full, err, "%s%s", begin, name);
+    if (status == PFM_OK)
+        list->items[list->count++] = (pfm_peft_tensor){.name = full, .n = n, .k = k, .values = values, .owned = owned};
+    else if (owned)
+        free(values);
+    return status;
+}
+
+pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, int64_t n, int64_t k, float *values,
+                                pfm_error *err)
+{
+    const pfm_weight *weight = pfm_weights_find(weights, name);
+    if (weight == NULL)
+        return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s lacks the tensor %s; it belongs to another recipe",
+                             pfm_weights_path(weights), name);
+    const bool vector = k == 1 && weight->rank == 1 && weight->shape[0] == n,
+               matrix = weight->rank == 2 && weight->shape[0] == n && weight->shape[1] == k;
+    if (!vector && !matrix)
+        return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s: the tensor %s is not %lld x %lld; it belongs to another recipe",
+                             pfm_weights_path(weights), name, (long long)n, (long long)k);
+    return pfm_weight_expand(weight, values, err);
+}
+
+/* Whether a parameter is the method's, and the file holds it as it stands; or else a norm that is learned beside it. */
+static bool is_listed(const pfm_peft_method *method, const pfm_parameter *parameter, bool saves)
+{
+    const bool own = method != NULL && (saves ? method->save != NULL : method->load != NULL);
+    return parameter->part == PFM_PART_NORMS || (parameter->part == PFM_PART_PEFT && !own);
+}
+
+static pfm_status file_name(const pfm_peft_method *method, const pfm_parameter *parameter, char **out, pfm_error *err)
+{
+    if (parameter->part == PFM_PART_PEFT && method != NULL && method->file_name != NULL)
+        return method->file_name(parameter, out, err);
+    return pfm_string_copy(parameter->name, out, err);
+}
+
+pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_parameters *parameters, pfm_peft_tensors *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_peft_method *method = pfm_peft_get_method(peft);
+    char *name = NULL;
+    if (method != NULL && method->save != NULL)
+        PFM_TRY(method->save(peft, parameters, out, err));
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        if (!is_listed(method, p, true))
+            continue;
+        free(name);
+        name = NULL;
+        PFM_TRY(file_name(method, p, &name, err));
+        PFM_TRY(pfm_peft_tensors_add(out, prefix, name, p->n, p->k, p->values, false, err));
+    }
+done:
+    free(name);
+    return status;
+}
+
+static pfm_status load_one(const pfm_peft_method *method, const pfm_weights *weights, pfm_parameters *parameters, int id,
+                           pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_parameter *p = pfm_parameters_get(parameters, id);
+    char *name = NULL, *full = NULL;
+    float *values = NULL;
+    PFM_TRY(file_name(method, p, &name, err));
+    PFM_TRY(pfm_string_format(&full, err, "%s%s", prefix, name));
+    PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
+    PFM_TRY(pfm_peft_read_tensor(weights, full, p->n, p->k, values, err));
+    pfm_parameters_set(parameters, id, values);
+done:
+    free(name);
+    free(full);
+    free(values);
+    return status;
+}
+
+pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_peft_method *method = pfm_peft_get_method(peft);
+    size_t read = 0;
+    if (method != NULL && method->load != NULL)
+        PFM_TRY(method->load(peft, weights, parameters, &read, err));
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        if (!is_listed(method, pfm_parameters_get(parameters, i), false))
+            continue;
+        PFM_TRY(load_one(method, weights, parameters, i, err));
+        read++;
+    }
+    if (pfm_weights_count(weights) != read)
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s holds %zu tensors, the recipe knows %zu; it belongs to another recipe",
+                 pfm_weights_path(weights), pfm_weights_count(weights), read);
+done:
+    return status;
+}
+
+pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out, pfm_error *err)
+{
+    char *name = NULL;
+    pfm_status status = file_name(pfm_peft_get_method(peft), parameter, &name, err);
+    if (status == PFM_OK)
+        status = pfm_string_format(out, err, "%s%s", prefix, name);
+    free(name);
+    return status;
+}

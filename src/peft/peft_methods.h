@@ -1,0 +1,12 @@
+/* Every method, a line each; inside this folder. */
+#ifndef PFM_PEFT_PEFT_METHODS_H
+#define PFM_PEFT_PEFT_METHODS_H
+
+#include "peft/peft.h"
+
+#define PFM_PEFT_METHOD_LIST(X) X(lora)
+
+#define PFM_PEFT_DECLARE(name) extern const pfm_peft_method pfm_peft_##name;
+PFM_PEFT_METHOD_LIST(PFM_PEFT_DECLARE)
+
+#endif
