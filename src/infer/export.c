@@ -6,6 +6,7 @@
 #include "base/try.h"
 #include "formats/gguf.h"
 #include "infer/llava.h"
+#include "models/language/language_wrapped.h"
 #include "models/language/tokenizer_save.h"
 #include "train/run.h"
 #include "train/session.h"
@@ -212,11 +213,13 @@ done:
 static pfm_status write_configs(const exporting *x, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    json_t *config = NULL, *generation = json_object();
+    json_t *whole = NULL, *config = NULL, *generation = json_object();
+    bool wrapped = false;
     if (strcmp(pfm_weights_format(x->weights), "gguf") == 0) {
         PFM_TRY(make_configs(x, &config, generation, err));
     } else {
-        PFM_TRY(load_config(x, "config.json", true, &config, err));
+        PFM_TRY(load_config(x, "config.json", true, &whole, err));
+        PFM_TRY(pfm_wrapped_config(whole, &config, &wrapped, err));
         PFM_TRY(load_config(x, "generation_config.json", false, &generation, err));
     }
     if (x->llava != NULL)
@@ -225,6 +228,7 @@ static pfm_status write_configs(const exporting *x, pfm_error *err)
     if (json_object_size(generation) > 0)
         PFM_TRY(save_in(x->options->out, "generation_config.json", generation, err));
 done:
+    json_decref(whole);
     json_decref(config);
     json_decref(generation);
     return status;

@@ -203,6 +203,47 @@ static void a_llava_leaves_for_transformers(void **state)
         json_decref(all[i]);
 }
 
+/* *answer and *probability of a question about the first picture. */
+static void ask(const char *run_or_recipe, char answer[64], double *probability)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    char *json = NULL;
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    const char *image = test_path(test_scratch_folder(), "p1.png");
+    const pfm_ask_options options = {
+        .run = run_or_recipe, .images = &image, .image_count = 1, .question = "Is the lung normal?", .max_tokens = 8};
+    assert_ok(pfm_ask(context, &options, &json, &err));
+    json_t *document = json_loads(json, 0, NULL);
+    (void)snprintf(answer, 64, "%s", json_string_value(json_object_get(document, "answer")));
+    *probability = json_number_value(json_object_get(document, "probability"));
+    json_decref(document);
+    free(json);
+    pfm_context_free(context);
+}
+
+/* A folder of transformers' LLaVA is a vision encoder, an aligner and a language model at once. */
+static void a_llava_comes_back(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    char text[2000], answers[2][64];
+    double probabilities[2];
+    const char *out = folder_of("llava_again"), *run = make_run("again_run", tiny_path("llama"), NULL),
+               *recipe = test_path(out, "recipe.yaml");
+    assert_ok(export_to(run, out, NULL, &err));
+    (void)snprintf(text, sizeof text,
+                   "model: {vision: %s, image_size: 33, layers: [-2], aligner: mlp2x_gelu, aligner_weights: %s, "
+                   "normalise: false, language: %s}\n"
+                   "peft: {method: none}\ndata: {dataset: table}\nprompt: {instruction: '{question}'}\n",
+                   out, out, out);
+    assert_ok(pfm_file_write(recipe, text, strlen(text), &err));
+    ask(run, answers[0], &probabilities[0]);
+    ask(recipe, answers[1], &probabilities[1]);
+    assert_string_equal(answers[0], answers[1]);
+    if (!(fabs(probabilities[0] - probabilities[1]) < 1e-3 * probabilities[0]))
+        fail_msg("the probability is %.9g, not %.9g", probabilities[1], probabilities[0]);
+}
+
 static void positions_leave_at_the_size_in_use(void **state)
 {
     (void)state;
@@ -349,6 +390,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_llava_leaves_for_transformers),
+        cmocka_unit_test(a_llava_comes_back),
         cmocka_unit_test(positions_leave_at_the_size_in_use),
         cmocka_unit_test(a_llava_leaves_for_llama_cpp),
         cmocka_unit_test(other_parts_leave_the_language_model_alone),

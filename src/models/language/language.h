@@ -26,6 +26,7 @@ typedef struct pfm_language_config {
     bool fused;       /* one linear makes queries, keys and values, head by head */
     bool head_norms;  /* queries and keys are normed head by head */
     bool branch_norm; /* what leaves attention is normed */
+    bool wrapped;     /* its file is a multimodal model's, with other parts beside it */
     bool scaled_rope; /* frequency i is divided by rope_factors[i] */
     float rope_factors[PFM_ROPE_FACTORS];
 } pfm_language_config;
