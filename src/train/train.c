@@ -81,8 +81,8 @@ static pfm_status compare_content(const pfm_recipe *here, const pfm_recipe *ther
     pfm_recipe *copies[2] = {NULL, NULL};
     PFM_TRY(pfm_recipe_copy(here, SIZE_MAX, &copies[0], err));
     PFM_TRY(pfm_recipe_copy(there, SIZE_MAX, &copies[1], err));
-    pfm_recipe_forget_paths(copies[0]);
-    pfm_recipe_forget_paths(copies[1]);
+    pfm_recipe_forget_asides(copies[0]);
+    pfm_recipe_forget_asides(copies[1]);
     PFM_TRY(pfm_recipe_compare(copies[0], copies[1], out, err));
 done:
     pfm_recipe_free(copies[0]);
