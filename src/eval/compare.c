@@ -145,6 +145,9 @@ static pfm_status find_splits(pfm_comparison *c, pfm_error *err)
 {
     c->choice_split = pfm_contender_stage(&c->contenders[c->baseline])->data.validate;
     c->split = c->options->split != NULL ? c->options->split : c->choice_split;
+    if (strchr(c->split, '/') != NULL || strchr(c->choice_split, '/') != NULL) /* answers lie in files of their names */
+        return pfm_error_set(err, PFM_ERROR_USAGE, "a split with a slash in its name (%s) cannot be compared",
+                             strchr(c->split, '/') != NULL ? c->split : c->choice_split);
     for (size_t i = 0; i < c->count; i++) {
         const char *other = pfm_contender_stage(&c->contenders[i])->data.validate;
         if (strcmp(other, c->choice_split) != 0)
