@@ -107,8 +107,7 @@ static const json_t *find_answers(const pfm_compared_run *run, const json_t *not
 {
     const pfm_comparison *c = run->comparison;
     const json_t *answers = json_object_get(json_object_get(notes, "answers"), run->split);
-    bool same = says(answers, "rows", run->rows) && says_number(answers, "limit", c->options->limit) &&
-                says_number(answers, "weights", (int64_t)c->context->weights);
+    bool same = says(answers, "rows", run->rows) && says_number(answers, "weights", (int64_t)c->context->weights);
     return same ? json_object_get(answers, "scores") : NULL;
 }
 
@@ -168,7 +167,7 @@ static pfm_status answer(pfm_context *context, const pfm_compared_run *run, json
     pfm_status status = PFM_OK;
     const pfm_compare_options *options = run->comparison->options;
     char *folder = NULL, *out = NULL, *recipe = NULL, *json = NULL;
-    json_t *entry = json_pack("{s:s,s:i,s:i}", "rows", run->rows, "limit", options->limit, "weights", (int)context->weights);
+    json_t *entry = json_pack("{s:s,s:i}", "rows", run->rows, "weights", (int)context->weights);
     if (run->rate == NULL)
         PFM_TRY(write_recipe(run, &recipe, err));
     PFM_TRY(pfm_path_join(run->folder, "answers", &folder, err));
