@@ -13,6 +13,7 @@
     X(forward)                                                                                                                 \
     X(image)                                                                                                                   \
     X(score)                                                                                                                   \
+    X(compare)                                                                                                                 \
     X(inspect)                                                                                                                 \
     X(bench)                                                                                                                   \
     X(completion)

@@ -75,7 +75,7 @@ static pfm_status add_recipe(const gathering *g, pfm_error *err)
     pfm_buffer text = {0};
     PFM_TRY(pfm_path_join(g->run, "recipe.yaml", &path, err));
     PFM_TRY(pfm_recipe_load(path, NULL, 0, &recipe, err));
-    pfm_recipe_forget_paths(recipe); /* where the data lie is nobody else's business */
+    pfm_recipe_forget_asides(recipe); /* where the data lie is nobody else's business */
     PFM_TRY(pfm_recipe_write(recipe, &text, err));
     PFM_TRY(pfm_json_take(g->facts, "recipe", json_string(text.data), err));
     PFM_TRY(pfm_json_take(g->facts, "base_models", json_pack("[s]", recipe->model.language), err));

@@ -58,21 +58,21 @@ done:
     return status;
 }
 
-static void forget_paths(void *object, const recipe_key *keys)
+static void forget_asides(void *object, const recipe_key *keys)
 {
     for (const recipe_key *key = keys; key->name != NULL; key++) {
-        if (key->where)
+        if (key->aside)
             pfm_recipe_clear(object, key);
     }
 }
 
-void pfm_recipe_forget_paths(pfm_recipe *recipe)
+void pfm_recipe_forget_asides(pfm_recipe *recipe)
 {
-    forget_paths(recipe, pfm_recipe_keys);
+    forget_asides(recipe, pfm_recipe_keys);
     for (size_t i = 0; i < recipe->data.mixture_count; i++)
-        forget_paths(&recipe->data.mixture[i], pfm_member_keys);
+        forget_asides(&recipe->data.mixture[i], pfm_member_keys);
     for (size_t i = 0; i < recipe->stage_count; i++)
-        pfm_recipe_forget_paths(recipe->stages[i]);
+        pfm_recipe_forget_asides(recipe->stages[i]);
 }
 
 /* How a recipe is written: each line behind `margin`, the first behind `first`; of a stage only what differs from `base`. */

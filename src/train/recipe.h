@@ -90,6 +90,10 @@ typedef struct pfm_recipe {
         int max_tokens; /* the longest answer */
         int batch;      /* images answered at once */
     } eval;
+    struct {
+        char **learning_rates; /* [learning_rate_count] numbers as text, among which `compare` chooses; none: the one above */
+        size_t learning_rate_count;
+    } compare;
     char **trainable; /* [trainable_count] "aligner", "peft", "norms" */
     size_t trainable_count;
     struct pfm_recipe **stages; /* [stage_count] in their order; none: this is the only one */
@@ -115,8 +119,8 @@ pfm_status pfm_recipe_parse(const char *text, size_t length, const char *name, c
 void pfm_recipe_free(pfm_recipe *recipe);
 /* *out = a copy that owns all that it holds, of the first `stages` stages where there are any. */
 pfm_status pfm_recipe_copy(const pfm_recipe *recipe, size_t stages, pfm_recipe **out, pfm_error *err) PFM_MUST_CHECK;
-/* Forgets where data lie, in every stage and mixture: that decides nothing of what is computed. */
-void pfm_recipe_forget_paths(pfm_recipe *recipe);
+/* Forgets what decides nothing of what is computed, in every stage and mixture: where data lie, what `compare` tries. */
+void pfm_recipe_forget_asides(pfm_recipe *recipe);
 
 /* Appends the complete recipe as YAML that loads to the same recipe, each key with its line of help. */
 pfm_status pfm_recipe_write(const pfm_recipe *recipe, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;

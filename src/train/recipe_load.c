@@ -287,13 +287,12 @@ static pfm_status set_list(void *object, const recipe_key *key, const char *text
 static pfm_status set_from_text(void *object, const recipe_key *key, const char *text, const recipe_place *place,
                                 pfm_error *err)
 {
+    if (pfm_recipe_is_optional(key) && (text[0] == '\0' || strcmp(text, "null") == 0))
+        return pfm_recipe_set_null(object, key, place, err);
     if (key->type == RECIPE_LIST)
         return set_list(object, key, text, place, err);
     if (key->type == RECIPE_MEMBERS || key->type == RECIPE_STAGES)
         return pfm_recipe_refuse(place, key, err, "is a list; set what its first holds as %s.0.KEY=VALUE", key->name);
-    bool optional = key->type == RECIPE_OPTIONAL || (key->type == RECIPE_TEXTS && key->initial == NULL);
-    if (optional && (text[0] == '\0' || strcmp(text, "null") == 0))
-        return pfm_recipe_set_null(object, key, place, err);
     return pfm_recipe_set_text(object, key, text, strlen(text), place, err);
 }
 

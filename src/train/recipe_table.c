@@ -77,7 +77,7 @@ const recipe_key pfm_recipe_keys[] = {
     BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
-    {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .where = true,
+    {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .aside = true,
      .help = "where it lies, unless --data says"},
     OPTIONAL("data.language", data.language, "the language to take, where the data set holds several"),
     STRING("data.train", data.train, "train", "the split to learn from"),
@@ -124,6 +124,10 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("eval.max_tokens", eval.max_tokens, "24", 1, 65536, "the most tokens of an answer"),
     INTEGER("eval.batch", eval.batch, "8", 1, 4096, "images answered at once"),
 
+    {.name = "compare.learning_rates", .type = RECIPE_LIST, .offset = PLACE(compare.learning_rates),
+     .count_offset = PLACE(compare.learning_rate_count), .low = 0, .high = 10, .above = true, .aside = true,
+     .help = "the rates among which compare chooses; none: train.learning_rate"},
+
     {.name = "trainable", .type = RECIPE_LIST, COUNTED(trainable), .initial = "aligner,peft", .choices = "aligner|peft|norms",
      .help = "the parts that train; norms: the weights of the language model's norms"},
     {.name = "stages", .type = RECIPE_STAGES, .offset = PLACE(stages), .count_offset = PLACE(stage_count),
@@ -135,7 +139,7 @@ const recipe_key pfm_recipe_keys[] = {
 #define OWNER pfm_member
 const recipe_key pfm_member_keys[] = {
     STRING("data.mixture.dataset", dataset, NULL, "the data set's kind"),
-    {.name = "data.mixture.path", .type = RECIPE_OPTIONAL, .offset = PLACE(path), .where = true, .help = "where it lies"},
+    {.name = "data.mixture.path", .type = RECIPE_OPTIONAL, .offset = PLACE(path), .aside = true, .help = "where it lies"},
     OPTIONAL("data.mixture.language", language, "the language to take, where the data set holds several"),
     STRING("data.mixture.train", train, "train", "the split to learn from"),
     ABOVE("data.mixture.ratio", ratio, "1", 0, 1e9, "its share of the rows seen, beside those of the others"),
@@ -160,7 +164,13 @@ const recipe_key *pfm_recipe_find_key(const recipe_key *keys, const char *name, 
 bool pfm_recipe_is_shared(const recipe_key *key)
 {
     return (strncmp(key->name, "model.", 6) == 0 && key->offset != PLACE(model.image_size)) ||
-           strncmp(key->name, "peft.", 5) == 0 || key->type == RECIPE_STAGES;
+           strncmp(key->name, "peft.", 5) == 0 || strncmp(key->name, "compare.", 8) == 0 || key->type == RECIPE_STAGES;
+}
+
+bool pfm_recipe_is_optional(const recipe_key *key)
+{
+    bool list = key->type == RECIPE_LIST || key->type == RECIPE_TEXTS;
+    return key->type == RECIPE_OPTIONAL || (list && key->initial == NULL);
 }
 
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key)

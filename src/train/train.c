@@ -30,9 +30,10 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
     return remove(path);
 }
 
-/* What a training leaves in its folder; nothing else there is touched. */
-static const char *const traces[] = {"recipe.yaml", "adapter",    "aligner.safetensors", "log.jsonl", "checkpoint",
-                                     "best",        "audit.json", "README.md",           "scores",    "stages"};
+/* What a training leaves in its folder, and what eval and compare add of it; nothing else there is touched. */
+static const char *const traces[] = {"recipe.yaml", "adapter",     "aligner.safetensors", "log.jsonl", "checkpoint",
+                                     "best",        "audit.json",  "README.md",           "scores",    "stages",
+                                     "answers",     "compare.json"};
 
 static pfm_status forget(const char *folder, pfm_error *err)
 {
@@ -82,8 +83,8 @@ static pfm_status compare_content(const pfm_recipe *here, const pfm_recipe *ther
     pfm_recipe *copies[2] = {NULL, NULL};
     PFM_TRY(pfm_recipe_copy(here, SIZE_MAX, &copies[0], err));
     PFM_TRY(pfm_recipe_copy(there, SIZE_MAX, &copies[1], err));
-    pfm_recipe_forget_paths(copies[0]);
-    pfm_recipe_forget_paths(copies[1]);
+    pfm_recipe_forget_asides(copies[0]);
+    pfm_recipe_forget_asides(copies[1]);
     PFM_TRY(pfm_recipe_compare(copies[0], copies[1], out, err));
 done:
     pfm_recipe_free(copies[0]);

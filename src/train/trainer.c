@@ -62,7 +62,7 @@ static pfm_status hash_run(const pfm_session *session, pfm_hash_hex out, pfm_err
     char *text = NULL;
     pfm_recipe *recipe = NULL;
     PFM_TRY(pfm_recipe_copy(session->whole, SIZE_MAX, &recipe, err));
-    pfm_recipe_forget_paths(recipe); /* data may lie elsewhere the next time */
+    pfm_recipe_forget_asides(recipe); /* data may lie elsewhere the next time */
     PFM_TRY(pfm_recipe_hash(recipe, hash, err));
     PFM_TRY(pfm_string_format(&text, err, "%s seed %llu precision %d", hash, (unsigned long long)session->context->seed,
                               (int)session->context->precision));

@@ -217,6 +217,13 @@ static const struct {
     {"data: {dataset: slake, mixture: [{dataset: slake, dataset: slake}]}\n", NULL,
      "data.mixture.dataset is given a second time", PFM_ERROR_USAGE},
     {"data: {dataset: slake, mixture: slake}\n", NULL, "data.mixture must be a list", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\ncompare: {learning_rates: [1e-3, 0]}\n", NULL,
+     "line 2: compare.learning_rates cannot be '0'; it is a number above 0 and at most 10", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\n", "compare.learning_rates=1e-3,fast", "compare.learning_rates cannot be 'fast'",
+     PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\ncompare: {learning_rates: 1e-3}\n", NULL, "must be a list", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: [{name: one, compare: {learning_rates: [1e-3]}}]\n", NULL, "cannot stand in a stage",
+     PFM_ERROR_USAGE},
     {"data: {dataset: slake, mixture: [slake]}\n", NULL, "data.mixture must hold data sets", PFM_ERROR_USAGE},
 };
 
@@ -327,7 +334,7 @@ static void test_stages_written_and_read_again(void **state)
     assert_non_null(strstr(difference.data, "stages.1.data.language: null, not en"));
     pfm_recipe_free(second);
     assert_ok(pfm_recipe_copy(first, SIZE_MAX, &second, &err));
-    pfm_recipe_forget_paths(second);
+    pfm_recipe_forget_asides(second);
     assert_null(second->stages[0]->data.mixture[0].path);
     assert_string_equal(first->stages[0]->data.mixture[0].path, "/rad");
     assert_ok(pfm_recipe_copy(first, 1, &part, &err));
@@ -367,9 +374,41 @@ static void test_the_length_of_a_stage(void **state)
     }
 }
 
+/* The rates that compare tries decide nothing of what one training computes. */
+static void test_rates_to_compare(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *with = NULL, *without = NULL, *again = NULL;
+    pfm_buffer text = {0};
+    pfm_hash_hex a, b;
+    static const char list[] = "data: {dataset: slake}\ncompare: {learning_rates: [3e-4, 0.001]}\n";
+    assert_ok(parse_with(list, NULL, &with, &err));
+    assert_int_equal(with->compare.learning_rate_count, 2);
+    assert_string_equal(with->compare.learning_rates[1], "0.001");
+    assert_true(with->train.learning_rate == 3e-4);
+    assert_ok(pfm_recipe_write(with, &text, &err));
+    assert_ok(pfm_recipe_parse(text.data, text.size, "again", NULL, 0, &again, &err));
+    assert_int_equal(again->compare.learning_rate_count, 2);
+    assert_ok(parse_with(list, "compare.learning_rates=", &without, &err));
+    assert_int_equal(without->compare.learning_rate_count, 0);
+    pfm_recipe_forget_asides(with);
+    assert_ok(pfm_recipe_hash(with, a, &err));
+    assert_ok(pfm_recipe_hash(without, b, &err));
+    assert_string_equal(a, b);
+    pfm_recipe_free(again);
+    assert_ok(parse_with(list, "compare.learning_rates=[1e-2]", &again, &err));
+    assert_int_equal(again->compare.learning_rate_count, 1);
+    pfm_recipe_free(with);
+    pfm_recipe_free(without);
+    pfm_recipe_free(again);
+    pfm_buffer_free(&text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_smallest),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rates_to_compare),
+                                       cmocka_unit_test(test_the_smallest),
                                        cmocka_unit_test(test_the_recipes_of_this_repository),
                                        cmocka_unit_test(test_written_and_read_again),
                                        cmocka_unit_test(test_a_comma_locale_changes_nothing),
