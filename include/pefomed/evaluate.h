@@ -18,9 +18,9 @@ typedef struct pfm_eval_options {
     int max_tokens;    /* of an answer; 0: the recipe's eval.max_tokens */
 } pfm_eval_options;
 
-/* *json = the score as one JSON document, the caller calls free(): the profile `vqa`, or for a split that asks nothing what
- * pfm_score gives for the metrics of captions (bleu1, bleu4, rouge_l, cider, f1_token) and "dataset", "split", "probe". The
- * scores of a whole split are also kept in RUN/scores/SPLIT-PROBE.json and shown by the model card. */
+/* *json = the score as one JSON document, the caller calls free(): the data set's profile, or for a split that asks nothing
+ * what pfm_score gives for the metrics of captions (bleu1, bleu4, rouge_l, cider, f1_token) and "dataset", "split", "probe".
+ * The scores of a whole split are also kept in RUN/scores/SPLIT-PROBE.json and shown by the model card. */
 pfm_status pfm_eval(pfm_context *context, const pfm_eval_options *options, char **json, pfm_error *err) PFM_MUST_CHECK;
 
 /* Writes RUN/README.md, the model card, from what the run's folder holds: recipe, audit, log, scores. */

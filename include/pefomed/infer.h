@@ -18,7 +18,7 @@ typedef void (*pfm_text_function)(void *user, const char *text, size_t length);
 
 typedef struct pfm_ask_options {
     const char *run;           /* a run's folder, or a recipe file: the untrained model */
-    const char *const *images; /* [image_count] picture files, at least one */
+    const char *const *images; /* [image_count] picture files, at least one; none where the model sees nothing */
     size_t image_count;
     const char *question;    /* may say with <image>, once for each in order, where the images stand; else they come first */
     int max_tokens;          /* of the answer; 0: the recipe's eval.max_tokens */

@@ -21,7 +21,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
     int64_t max_tokens = 0;
     char *json = NULL;
     int last = cli_operand_count(call) - 1;
-    const char **images = calloc((size_t)last, sizeof *images);
+    const char **images = calloc((size_t)last, sizeof *images); /* one too many, so that there is always something */
     pfm_status status = cli_get_integer(call, "max-tokens", 1, 65536, &max_tokens, err);
     if (images == NULL)
         status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not list the images");
@@ -58,11 +58,12 @@ const cli_command cmd_ask = {
         "the prompt is the\n"
         "exact text given to the model, with <image> where the visual tokens of an image stand. Several images come in their "
         "order before\n"
-        "the question, or where it says <image>, once for each.\n\n"
+        "the question, or where it says <image>, once for each. A model of text alone (model.vision: none) is asked without "
+        "an image.\n\n"
         "  pefomed ask runs/slake scan.jpg \"Which organ is abnormal?\"\n"
         "  pefomed ask runs/mine before.jpg after.jpg \"Before: <image> After: <image> What has changed?\"",
     .options = options,
-    .min_operands = 3,
+    .min_operands = 2,
     .max_operands = -1,
     .needs_context = true,
     .run = run,

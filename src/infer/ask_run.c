@@ -14,7 +14,7 @@ typedef struct asking {
     const pfm_ask_options *options;
     pfm_text_stream *stream;
     pfm_image *images; /* [options->image_count] */
-    double started;    /* when the loaded model was first given something to do */
+    double started;    /* when everything was loaded */
 } asking;
 
 static pfm_status load_images(asking *a, pfm_error *err)
@@ -27,12 +27,12 @@ done:
     return status;
 }
 
+static void start(void *user) { ((asking *)user)->started = pfm_process_clock(); }
+
 static pfm_status give_features(void *user, size_t request, size_t image, float *features, pfm_error *err)
 {
     (void)request;
     asking *a = user;
-    if (image == 0)
-        a->started = pfm_process_clock();
     return pfm_features_of_image(a->session->vision, &a->images[image], features, err);
 }
 
@@ -88,16 +88,19 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     pfm_status status = PFM_OK;
     asking a = {.options = options};
     pfm_answer answer = {0};
-    if (options->image_count == 0)
-        PFM_FAIL(PFM_ERROR_USAGE, "name at least one image to ask about");
     PFM_TRY(load_images(&a, err)); /* before anything that takes time */
     PFM_TRY(pfm_session_open(context, options->run, false, &a.session, err));
+    if (options->image_count == 0 && pfm_model_sees(a.session->model))
+        PFM_FAIL(
+            PFM_ERROR_USAGE,
+            "name at least one image to ask about (RUN IMAGE... QUESTION); only a model with model.vision: none does without");
     PFM_TRY(pfm_session_load_vision(a.session, err));
     PFM_TRY(pfm_text_stream_create(a.session->model->tokenizer, true, &a.stream, err));
     pfm_request request = {.question = {options->question, options->image_count}};
     pfm_generate_options generate = {.max_tokens =
                                          options->max_tokens > 0 ? options->max_tokens : a.session->recipe->eval.max_tokens,
-                                     .images = (int32_t)options->image_count,
+                                     .images = options->image_count > 0 ? (int32_t)options->image_count : 1,
+                                     .ready = start,
                                      .features = give_features,
                                      .on_token = show_token,
                                      .user = &a};

@@ -254,7 +254,7 @@ done:
     return status;
 }
 
-/* The adapter's own two files, and the aligner's, in one folder with the tokenizer. */
+/* The adapter's own two files, and the aligner's where there is one, in one folder with the tokenizer. */
 static pfm_status write_peft(exporting *x, pfm_error *err)
 {
     static const char *const files[] = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors",
@@ -263,7 +263,8 @@ static pfm_status write_peft(exporting *x, pfm_error *err)
     char *from = NULL, *to = NULL;
     pfm_buffer text = {0};
     PFM_TRY(pfm_folder_create(x->options->out, err));
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    const size_t count = sizeof files / sizeof *files - !pfm_model_sees(x->session->model);
+    for (size_t i = 0; i < count; i++) {
         free(from);
         free(to);
         from = to = NULL;
@@ -303,6 +304,8 @@ static pfm_status find_form(exporting *x, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const char *why = NULL;
+    if (!pfm_model_sees(x->session->model))
+        return PFM_OK; /* the language model is all there is */
     PFM_TRY(pfm_llava_unfit(x->session, x->gguf, &why, err));
     if (why == NULL)
         PFM_TRY(pfm_llava_create(x->session, x->gguf, &x->llava, err));

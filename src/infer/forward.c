@@ -264,6 +264,8 @@ static pfm_status run_aligner(part *p, pfm_error *err)
                                         [PFM_DIM_ANSWERS] = 1,
                                         [PFM_DIM_VISUAL] = model->visual_tokens,
                                         [PFM_DIM_FEATURES] = model->feature_rows};
+    if (!pfm_model_sees(model))
+        PFM_FAIL(PFM_ERROR_USAGE, "%s has no aligner (model.vision: none); give input_ids or inputs_embeds", p->options->model);
     PFM_TRY(get(p, "image_features", 2, shape, &features, NULL, err));
     PFM_TRY(pfm_model_build(model, one, false, false, &whole, err)); /* declares every parameter, as loading a run expects */
     PFM_TRY(pfm_graph_create(model->parameters, one, &graph, err));
@@ -303,6 +305,9 @@ static pfm_status load_vision(part *p, int image_size, pfm_vision **vision, pfm_
     PFM_TRY(pfm_path_join(p->options->model, "recipe.yaml", &recipe_file, err));
     if (pfm_path_exists(recipe_file)) {
         PFM_TRY(pfm_recipe_load(recipe_file, NULL, 0, &recipe, err));
+        if (!pfm_recipe_sees(recipe))
+            PFM_FAIL(PFM_ERROR_USAGE, "%s has no vision encoder (model.vision: none); give input_ids or inputs_embeds",
+                     p->options->model);
         PFM_TRY(pfm_model_path(p->context, recipe->model.vision, &path, err));
         PFM_TRY(pfm_session_vision_layers(recipe, &options.layers, err));
         options.kind = recipe->model.vision;

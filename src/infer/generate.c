@@ -66,7 +66,7 @@ static bool begins_group(const generator *g, size_t begin, size_t request)
  * *images = what they take. */
 static size_t batch_end(const generator *g, size_t begin, size_t *tokens, size_t *images)
 {
-    size_t end = begin;
+    size_t end = begin, units = 0;
     *tokens = *images = 0;
     while (end < g->count) {
         pfm_group_count group = {0};
@@ -76,11 +76,12 @@ static size_t batch_end(const generator *g, size_t begin, size_t *tokens, size_t
             pfm_group_count_add(&group, &(pfm_sequence){.ids = prompt->data, .count = prompt->count, .answer = prompt->count});
         }
         size_t more = pfm_group_count_tokens(&group, true);
-        size_t shown = g->requests[end].question.images;
-        if (end > begin && (*tokens + more > g->tokens_at_once || *images + shown > g->images))
+        size_t shown = g->requests[end].question.images, unit = shown > 0 ? shown : 1;
+        if (end > begin && (*tokens + more > g->tokens_at_once || units + unit > g->images))
             break;
         *tokens += more;
         *images += shown;
+        units += unit;
         end = next;
     }
     return end;
@@ -102,7 +103,7 @@ static store_shape token_store(const generator *g)
 static store_shape image_store(const generator *g)
 {
     const pfm_gated_shape *gated = &g->model->shape.gated;
-    if (g->model->aligner->block == NULL)
+    if (!pfm_model_sees(g->model) || g->model->aligner->block == NULL)
         return (store_shape){0};
     return (store_shape){g->model->language.layers / gated->every, (size_t)gated->heads * (size_t)gated->head_dim};
 }
@@ -236,7 +237,8 @@ static pfm_status read_images(generator *g, size_t begin, size_t end, int64_t *v
     for (size_t i = begin; i < end; i++) {
         for (size_t k = 0; begins_group(g, begin, i) && k < g->requests[i].question.images; k++) {
             PFM_TRY(g->options->features(g->options->user, i, k, features, err));
-            char *to = (char *)g->visual + (size_t)(*visual_rows / g->model->visual_tokens) * pfm_model_image_bytes(g->model);
+            char *to =
+                (char *)g->visual + (size_t)pfm_model_count_images(g->model, *visual_rows) * pfm_model_image_bytes(g->model);
             PFM_TRY(pfm_model_arrange(g->model, features, to, err));
             *visual_rows += g->model->visual_tokens;
         }
@@ -294,7 +296,7 @@ static pfm_status run_graph(generator *g, int64_t visual_rows, pfm_error *err)
     g->kv.rows = g->pack.key_rows;
     pfm_executor_environment(g->executor)->kv = &g->kv;
     pfm_executor_environment(g->executor)->image_kv = &g->image_kv;
-    pfm_executor_bind(g->executor, g->graph.features, g->visual);
+    pfm_model_bind_features(&g->graph, g->executor, g->visual);
     pfm_executor_forward(g->executor);
     pfm_threads_run(g->session->context->threads, (int)g->pack.answers, choose_row, g);
     return PFM_OK;
@@ -430,6 +432,8 @@ pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_
     memset(answers, 0, count * sizeof *answers);
     PFM_TRY(encode_prompts(&g, err));
     PFM_TRY(prepare(&g, err));
+    if (options->ready != NULL)
+        options->ready(options->user);
     for (size_t begin = 0, end, tokens, images; begin < count; begin = end) {
         end = batch_end(&g, begin, &tokens, &images);
         PFM_TRY(answer_batch(&g, begin, end, err));

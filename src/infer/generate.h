@@ -18,9 +18,11 @@ typedef struct pfm_answer {
 
 typedef struct pfm_generate_options {
     int32_t max_tokens; /* of an answer, the end of turn included */
-    int32_t images;     /* read and answered at once; a group with more is alone */
+    int32_t images;     /* read and answered at once, a group without any as one; a group with more is alone */
     /* features f32 [positions, channels] of an image of a request (from 0), asked once a group, in order */
     pfm_status (*features)(void *user, size_t request, size_t image, float *features, pfm_error *err);
+    /* NULL, or told once everything is loaded, before the first question */
+    void (*ready)(void *user);
     /* NULL, or told each token as it is chosen */
     pfm_status (*on_token)(void *user, size_t request, int32_t id, pfm_error *err);
     void *user;

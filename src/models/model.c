@@ -40,6 +40,8 @@ static pfm_status shape_images(pfm_model *model, const pfm_model_options *option
 {
     pfm_status status = PFM_OK;
     pfm_vision_shape vision;
+    if (options->vision == NULL)
+        return PFM_OK;
     PFM_TRY(pfm_vision_shape_of(options->vision, options->image_size, &model->layers, &vision, &model->vision_parameters, err));
     PFM_TRY(pfm_vision_bytes_of(options->vision, options->image_size, &model->layers, options->precision, &model->vision_bytes,
                                 err));
@@ -139,8 +141,8 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
     pfm_aligner_blocks blocks;
     int64_t room[PFM_DIM_COUNT];
     memcpy(room, capacity, sizeof room);
-    room[PFM_DIM_FEATURES] = capacity[PFM_DIM_VISUAL] / model->visual_tokens * model->feature_rows;
-    *out = (pfm_model_graph){.features = PFM_NO_VALUE};
+    room[PFM_DIM_FEATURES] = pfm_model_count_images(model, capacity[PFM_DIM_VISUAL]) * model->feature_rows;
+    *out = (pfm_model_graph){.features = PFM_NO_VALUE, .language = {.visual = PFM_NO_VALUE}};
     PFM_TRY(pfm_graph_create(model->parameters, room, &out->graph, err));
     builder.graph = out->graph;
     PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I64, false, &out->keys, err));
@@ -148,13 +150,13 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
     if (bound_visual) {
         PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->language.hidden, PFM_STORAGE_F32, true,
                                 &out->language.visual, err));
-    } else {
+    } else if (pfm_model_sees(model)) {
         PFM_TRY(
             pfm_graph_input(out->graph, PFM_DIM_FEATURES, 0, model->visual_width, PFM_STORAGE_ACT, false, &out->features, err));
         PFM_TRY(pfm_aligner_build(model->aligner, &builder, &model->shape, out->features, &out->aligner, &out->language.visual,
                                   err));
     }
-    const bool beside = !bound_visual && model->aligner->block != NULL;
+    const bool beside = out->features != PFM_NO_VALUE && model->aligner->block != NULL;
     pfm_aligner_blocks_start(&blocks, model->aligner, &model->shape, out->language.visual);
     if (beside) {
         builder.aligner = &blocks.hook;
@@ -262,7 +264,7 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
     PFM_TRY(pfm_executor_resize(executor, PFM_DIM_ANSWERS, (int64_t)pack->answers, err));
     PFM_TRY(pfm_executor_resize(executor, PFM_DIM_VISUAL, visual_rows, err));
     if (graph->features != PFM_NO_VALUE) {
-        const int64_t images = visual_rows / model->visual_tokens;
+        const int64_t images = pfm_model_count_images(model, visual_rows);
         PFM_TRY(pfm_executor_resize(executor, PFM_DIM_FEATURES, images * model->feature_rows, err));
         pfm_aligner_bind(&graph->aligner, executor, images);
     }
@@ -286,6 +288,12 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
     env->most_keys = pack->most_keys;
 done:
     return status;
+}
+
+void pfm_model_bind_features(const pfm_model_graph *graph, pfm_executor *executor, const void *rows)
+{
+    if (graph->features != PFM_NO_VALUE)
+        pfm_executor_bind(executor, graph->features, rows);
 }
 
 pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err)

@@ -21,6 +21,8 @@ void pfm_recipe_free(pfm_recipe *recipe)
     free(recipe);
 }
 
+bool pfm_recipe_sees(const pfm_recipe *recipe) { return strcmp(recipe->model.vision, "none") != 0; }
+
 bool pfm_recipe_trains(const pfm_recipe *recipe, const char *part)
 {
     for (size_t i = 0; i < recipe->trainable_count; i++) {

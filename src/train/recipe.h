@@ -26,7 +26,7 @@ typedef struct pfm_member {
 typedef struct pfm_recipe {
     char *name; /* of a stage; NULL for a recipe that is none */
     struct {
-        char *vision, *aligner, *language; /* names that fetch knows, or paths; the aligner's kind */
+        char *vision, *aligner, *language; /* names that fetch knows, or paths, vision also "none"; the aligner's kind */
         int image_size;                    /* pixels a side */
         char **layers; /* the encoder's hidden states that make the features, whole numbers as text, "output" or "normed",
                           [layer_count] */
@@ -102,6 +102,8 @@ typedef struct pfm_recipe {
     bool adapts, adapts_norms;
 } pfm_recipe;
 
+/* Whether its model has a vision encoder, and with it an aligner; without, no other key of images says anything. */
+bool pfm_recipe_sees(const pfm_recipe *recipe);
 /* true where a part ("aligner", "peft" or "norms") trains. */
 bool pfm_recipe_trains(const pfm_recipe *recipe, const char *part);
 /* How many stages there are, at least 1, and one of them; borrowed. */

@@ -1,6 +1,7 @@
 /* What several keys of a recipe must fulfil together, and the values that follow from others. */
 #include "train/recipe_loader.h"
 
+#include "base/try.h"
 #include "data/dataset.h"
 #include "models/aligner/aligner.h"
 
@@ -61,6 +62,28 @@ static pfm_status derive_targets(const recipe_loader *state, pfm_error *err)
     return status;
 }
 
+/* What a model that sees nothing trains and is told, where the recipe does not say. */
+static pfm_status derive_blind(const recipe_loader *state, pfm_error *err)
+{
+    static const char question[] = "{question}";
+    pfm_recipe *recipe = state->recipe;
+    pfm_status status = PFM_OK;
+    const recipe_key *parts = KEY("trainable"), *instruction = KEY("prompt.instruction");
+    if (pfm_recipe_sees(recipe))
+        return PFM_OK;
+    if (pfm_recipe_find_place(state, parts)->file == NULL) {
+        pfm_recipe_clear(recipe, parts);
+        PFM_TRY(pfm_recipe_add_text(recipe, parts, "peft", 4, pfm_recipe_find_place(state, parts), err));
+    }
+    if (pfm_recipe_find_place(state, instruction)->file == NULL) {
+        pfm_recipe_clear(recipe, instruction);
+        PFM_TRY(pfm_recipe_add_text(recipe, instruction, question, sizeof question - 1,
+                                    pfm_recipe_find_place(state, instruction), err));
+    }
+done:
+    return status;
+}
+
 pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err)
 {
     pfm_recipe *recipe = state->recipe;
@@ -77,9 +100,12 @@ pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err)
         recipe->train.epochs = strtod(KEY("train.epochs")->initial, NULL);
     if (pfm_recipe_find_place(state, KEY("train.minimum_learning_rate"))->file == NULL)
         recipe->train.minimum_learning_rate = 0.05 * recipe->train.learning_rate;
+    pfm_status status = derive_blind(state, err);
+    if (status != PFM_OK)
+        return status;
     recipe->adapts = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
     recipe->adapts_norms = pfm_recipe_trains(recipe, "norms");
-    pfm_status status = derive_targets(state, err);
+    status = derive_targets(state, err);
     return status != PFM_OK ? status : derive_merge(state, err);
 }
 
@@ -116,10 +142,28 @@ static pfm_status check_data(const recipe_loader *state, pfm_error *err)
     return status;
 }
 
+/* Nothing of images is said to a model that sees none. */
+static pfm_status check_blind(const recipe_loader *state, pfm_error *err)
+{
+    if (pfm_recipe_sees(state->recipe))
+        return PFM_OK;
+    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
+        if (pfm_recipe_is_of_images(key) && pfm_recipe_find_place(state, key)->file != NULL)
+            return refuse_key(state, key, "says how images are seen, and with model.vision: none nothing is; leave it out",
+                              err);
+    }
+    if (pfm_recipe_trains(state->recipe, "aligner"))
+        return refuse_key(state, KEY("trainable"),
+                          "names the aligner, which there is none of with model.vision: none; leave it out", err);
+    return PFM_OK;
+}
+
 pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
 {
     const pfm_recipe *recipe = state->recipe;
     pfm_status status = check_data(state, err);
+    if (status == PFM_OK)
+        status = check_blind(state, err);
     if (status == PFM_OK)
         status = check_image_text(state, err);
     if (status != PFM_OK)
@@ -151,7 +195,10 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
     bool peft = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
     if (!peft && !pfm_recipe_trains(recipe, "aligner") && !pfm_recipe_trains(recipe, "norms"))
         return refuse_key(state, KEY("trainable"),
-                          "leaves nothing that trains; name aligner, norms, or peft with a peft.method", err);
+                          pfm_recipe_sees(recipe)
+                              ? "leaves nothing that trains; name aligner, norms, or peft with a peft.method"
+                              : "leaves nothing that trains; name norms, or peft with a peft.method",
+                          err);
     return PFM_OK;
 }
 

@@ -42,7 +42,7 @@
 /* clang-format off */
 const recipe_key pfm_recipe_keys[] = {
     {.name = "name", .type = RECIPE_STRING, .of_stage = true, .offset = PLACE(name), .help = "what the stage is called"},
-    STRING("model.vision", model.vision, "efficientnet-lite0", "the vision encoder: a name that fetch knows or a path"),
+    STRING("model.vision", model.vision, "efficientnet-lite0", "the vision encoder: a name that fetch knows, a path, or none: text alone"),
     STRING("model.aligner", model.aligner, "concat-linear", "what turns its features into visual tokens"),
     STRING("model.language", model.language, "smollm2-135m-instruct", "the language model: a name that fetch knows or a path"),
     INTEGER("model.image_size", model.image_size, "448", 32, 4096, "pixels a side; the encoder's grid (a position for 32 pixels, or for a patch) is a multiple of merge"),
@@ -173,9 +173,18 @@ bool pfm_recipe_is_optional(const recipe_key *key)
     return key->type == RECIPE_OPTIONAL || (list && key->initial == NULL);
 }
 
+bool pfm_recipe_is_of_images(const recipe_key *key)
+{
+    const bool model = strncmp(key->name, "model.", 6) == 0 && key->offset != PLACE(model.vision) &&
+                       key->offset != PLACE(model.language) && key->offset != PLACE(model.weights);
+    return model || strncmp(key->name, "qformer.", 8) == 0 || strncmp(key->name, "gated.", 6) == 0 ||
+           key->offset == PLACE(prompt.image);
+}
+
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key)
 {
-    if (key->type == RECIPE_STAGES || (key->of_stage && recipe->name == NULL))
+    if (key->type == RECIPE_STAGES || (key->of_stage && recipe->name == NULL) ||
+        (pfm_recipe_is_of_images(key) && !pfm_recipe_sees(recipe)))
         return false;
     bool by_steps = recipe->train.steps > 0, lacks = key->type == RECIPE_STRING && key->initial == NULL &&
                                                      *(char *const *)(const void *)((const char *)recipe + key->offset) == NULL;

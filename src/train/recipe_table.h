@@ -40,6 +40,8 @@ const recipe_key *pfm_recipe_find_key(const recipe_key *keys, const char *name, 
 bool pfm_recipe_is_shared(const recipe_key *key);
 /* true where it may be null: it holds nothing then. */
 bool pfm_recipe_is_optional(const recipe_key *key);
+/* true where the key says how images are seen, which a model without a vision encoder does not. */
+bool pfm_recipe_is_of_images(const recipe_key *key);
 /* true where some key's name begins with `name` and a dot. */
 bool pfm_recipe_is_section(const char *name, size_t length);
 /* The key or section of a table whose name is nearest to `name` (edit distance, a wrong or missing section counting little). */
@@ -73,7 +75,8 @@ void pfm_recipe_clear(void *object, const recipe_key *key);
 pfm_status pfm_recipe_copy_value(void *to, const void *from, const recipe_key *key, pfm_error *err) PFM_MUST_CHECK;
 /* Appends the field's value as YAML, on one line. */
 pfm_status pfm_recipe_append_value(const void *object, const recipe_key *key, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
-/* false where the key says nothing: outside of a stage one of a stage's, or where another key stands in its place. */
+/* false where the key says nothing: outside of a stage one of a stage's, where another key stands in its place, or of images
+ * where none are seen. */
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key);
 
 #endif

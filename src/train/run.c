@@ -55,6 +55,8 @@ static pfm_status save_aligner(const char *folder, const pfm_model *model, pfm_e
     pfm_status status = PFM_OK;
     tensors list = {0};
     char *path = NULL;
+    if (!pfm_model_sees(model))
+        return PFM_OK;
     PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &path, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
@@ -214,14 +216,14 @@ pfm_status pfm_run_load(const char *folder, pfm_model *model, const pfm_peft *pe
 {
     pfm_status status = PFM_OK;
     char *aligner = NULL, *adapter = NULL;
+    const bool sees = pfm_model_sees(model); /* what is written last tells that the run has finished */
     PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &aligner, err));
-    if (!pfm_path_exists(aligner))
-        PFM_FAIL(PFM_ERROR_IO,
-                 "%s holds no finished model (no aligner.safetensors); run the same pefomed train again to go on with it",
-                 folder);
+    PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
+    if (!pfm_path_exists(sees ? aligner : adapter))
+        PFM_FAIL(PFM_ERROR_IO, "%s holds no finished model (no %s); run the same pefomed train again to go on with it", folder,
+                 pfm_path_name(sees ? aligner : adapter));
     if (pfm_model_has_aligner(model))
         PFM_TRY(load_aligner(aligner, model, err));
-    PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
     if (model->hook != NULL || model->learns_norms)
         PFM_TRY(pfm_run_load_adapter(adapter, model, peft, err));
 done:
@@ -248,8 +250,10 @@ pfm_status pfm_checkpoint_save(const char *folder, const pfm_run_identity *ident
         PFM_TRY(add_tensor(&list, "", p->name, ".moment1", p->moment1, p->n, p->k, err));
         PFM_TRY(add_tensor(&list, "", p->name, ".moment2", p->moment2, p->n, p->k, err));
     }
-    PFM_TRY(add_tensor(&list, "", norm_mean, "", model->mean, model->visual_width, 1, err));
-    PFM_TRY(add_tensor(&list, "", norm_std, "", model->std, model->visual_width, 1, err));
+    if (pfm_model_sees(model)) {
+        PFM_TRY(add_tensor(&list, "", norm_mean, "", model->mean, model->visual_width, 1, err));
+        PFM_TRY(add_tensor(&list, "", norm_std, "", model->std, model->visual_width, 1, err));
+    }
     if (before != NULL)
         PFM_TRY(add_tensor(&list, "", before_name, "", before, (int64_t)before_count, 1, err));
     (void)snprintf(numbers[0], 40, "%" PRId64, state->step);
@@ -375,6 +379,8 @@ done:
 
 static pfm_status read_statistics(const pfm_weights *weights, pfm_model *model, pfm_error *err)
 {
+    if (!pfm_model_sees(model))
+        return PFM_OK;
     pfm_status status = pfm_peft_read_tensor(weights, norm_mean, model->visual_width, 1, model->mean, err);
     return status == PFM_OK ? pfm_peft_read_tensor(weights, norm_std, model->visual_width, 1, model->std, err) : status;
 }

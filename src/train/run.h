@@ -1,5 +1,5 @@
-/* A run's folder: recipe.yaml, adapter/ (PEFT's format), aligner.safetensors, log.jsonl, checkpoint/, best/. Every file appears
- * whole or not at all. */
+/* A run's folder: recipe.yaml, adapter/ (PEFT's format), aligner.safetensors (where the model sees images), log.jsonl,
+ * checkpoint/, best/. Every file appears whole or not at all. */
 #ifndef PFM_TRAIN_RUN_H
 #define PFM_TRAIN_RUN_H
 

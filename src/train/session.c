@@ -46,7 +46,7 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
                                      pfm_model_options *out, pfm_error *err)
 {
     *out = (pfm_model_options){
-        .vision = recipe->model.vision,
+        .vision = pfm_recipe_sees(recipe) ? recipe->model.vision : NULL,
         .image_size = recipe->model.image_size,
         .aligner = recipe->model.aligner,
         .merge = recipe->model.merge,
@@ -179,7 +179,7 @@ static pfm_status find_aligner_weights(pfm_session *session, pfm_error *err)
 
 pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err)
 {
-    if (session->vision != NULL)
+    if (session->vision != NULL || !pfm_model_sees(session->model))
         return PFM_OK;
     const pfm_recipe *recipe = session->recipe;
     pfm_status status = PFM_OK;

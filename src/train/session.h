@@ -15,7 +15,7 @@ typedef struct pfm_session {
     size_t stage;             /* its number */
     pfm_peft *peft;
     pfm_model *model;
-    pfm_vision *vision; /* NULL until pfm_session_load_vision */
+    pfm_vision *vision; /* NULL until pfm_session_load_vision, and where the model sees nothing */
     bool loaded;        /* the weights are there */
     char *run;          /* the run's folder, or NULL for a bare recipe */
     char *language_path, *vision_path, *aligner_path;
@@ -37,12 +37,13 @@ pfm_status pfm_session_create_stage(pfm_context *context, pfm_recipe *recipe, si
 /* The same for tensors alone: no text can be read or written, and the language model may lack a tokenizer. */
 pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out,
                                           pfm_error *err) PFM_MUST_CHECK;
-/* From a run's folder (recipe.yaml, adapter/, aligner.safetensors) or a recipe file (the untrained model). training: gradients
+/* From a run's folder (run.h) or a recipe file (the untrained model). training: gradients
  * can be computed. */
 pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out,
                             pfm_error *err) PFM_MUST_CHECK;
 void pfm_session_free(pfm_session *session);
 
+/* Does nothing for a model that sees nothing. */
 pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err) PFM_MUST_CHECK;
 /* After a graph has been built, once: the frozen weights, the initial values and, for a run, the trained ones; checks the
  * targets. */

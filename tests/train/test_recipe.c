@@ -46,8 +46,8 @@ static void test_the_recipes_of_this_repository(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    const char *names[] = {"slake", "vqa-rad", "pathvqa", "phantom"};
-    for (int i = 0; i < 4; i++) {
+    const char *names[] = {"slake", "vqa-rad", "pathvqa", "phantom", "medexpqa"};
+    for (int i = 0; i < 5; i++) {
         char path[4096];
         (void)snprintf(path, sizeof path, "%s/recipes/%s.yaml", PFM_SOURCE_DIR, names[i]);
         pfm_recipe *recipe = NULL;
@@ -225,6 +225,21 @@ static const struct {
     {"data: {dataset: slake}\nstages: [{name: one, compare: {learning_rates: [1e-3]}}]\n", NULL, "cannot stand in a stage",
      PFM_ERROR_USAGE},
     {"data: {dataset: slake, mixture: [slake]}\n", NULL, "data.mixture must hold data sets", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel:\n  vision: none\n  aligner: linear\n", NULL,
+     "line 4: model.aligner says how images are seen, and with model.vision: none nothing is", PFM_ERROR_USAGE},
+    {smallest, "model.vision=none", "r.yaml line 1: model.aligner says how images are seen", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\n", "qformer.queries=3",
+     "--set: qformer.queries says how images are seen", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\n", "prompt.image=<image>",
+     "--set: prompt.image says how images are seen", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\ntrainable: [aligner, peft]\n", NULL,
+     "line 3: trainable names the aligner, which there is none of with model.vision: none", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\nstages: [{name: x, trainable: [aligner]}]\n", NULL,
+     "line 3: trainable names the aligner", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\nstages: [{name: x, model: {image_size: 64}}]\n", NULL,
+     "line 3: model.image_size says how images are seen", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\npeft: {method: none}\n", NULL,
+     "trainable leaves nothing that trains; name norms, or peft with a peft.method", PFM_ERROR_USAGE},
 };
 
 static void test_refusals(void **state)
@@ -405,6 +420,53 @@ static void test_rates_to_compare(void **state)
     pfm_buffer_free(&text);
 }
 
+/* A model that sees nothing trains what peft adds, is given the question as it is, and says nothing of images. */
+static void test_a_model_that_sees_nothing(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *first = NULL, *second = NULL;
+    pfm_buffer text = {0}, difference = {0};
+    static const char blind[] = "data: {dataset: medexpqa}\nmodel: {vision: none}\n",
+                      with_stages[] =
+                          "data: {dataset: medexpqa}\nmodel: {vision: none}\n"
+                          "stages: [{name: a}, {name: b, trainable: [norms], prompt: {instruction: 'Say: {question}'}}]\n";
+    assert_ok(parse_with(blind, NULL, &first, &err));
+    assert_false(pfm_recipe_sees(first));
+    assert_int_equal(first->trainable_count, 1);
+    assert_true(pfm_recipe_trains(first, "peft") && first->adapts);
+    assert_string_equal(first->prompt.instruction[0], "{question}");
+    assert_ok(pfm_recipe_write(first, &text, &err));
+    static const char *const absent[] = {
+        "aligner:", "image_size:", "layers:", "class_token:", "merge:", "normalise:", "qformer:", "gated:", "  image:"};
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
+        if (strstr(text.data, absent[i]) != NULL)
+            fail_msg("the recipe says %s: %s", absent[i], text.data);
+    }
+    assert_non_null(strstr(text.data, "vision: none"));
+    assert_ok(pfm_recipe_parse(text.data, text.size, "again", NULL, 0, &second, &err));
+    assert_ok(pfm_recipe_compare(first, second, &difference, &err));
+    assert_int_equal(difference.size, 0);
+    pfm_recipe_free(second);
+    pfm_recipe_free(first);
+    assert_ok(parse_with(blind, "trainable=[peft, norms]", &first, &err)); /* what is said holds */
+    assert_true(first->trainable_count == 2 && first->adapts_norms);
+    pfm_recipe_free(first);
+    assert_ok(parse_with(with_stages, NULL, &first, &err));
+    assert_true(pfm_recipe_trains(first->stages[0], "peft") && pfm_recipe_trains(first->stages[1], "norms"));
+    assert_string_equal(first->stages[0]->prompt.instruction[0], "{question}");
+    assert_string_equal(first->stages[1]->prompt.instruction[0], "Say: {question}");
+    pfm_buffer_clear(&text);
+    assert_ok(pfm_recipe_write(first, &text, &err));
+    assert_ok(pfm_recipe_parse(text.data, text.size, "again", NULL, 0, &second, &err));
+    assert_ok(pfm_recipe_compare(first, second, &difference, &err));
+    assert_int_equal(difference.size, 0);
+    pfm_recipe_free(first);
+    pfm_recipe_free(second);
+    pfm_buffer_free(&text);
+    pfm_buffer_free(&difference);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rates_to_compare),
@@ -416,6 +478,7 @@ int main(void)
                                        cmocka_unit_test(test_overrides_win_and_the_last_of_them),
                                        cmocka_unit_test(test_stages),
                                        cmocka_unit_test(test_stages_written_and_read_again),
-                                       cmocka_unit_test(test_the_length_of_a_stage)};
+                                       cmocka_unit_test(test_the_length_of_a_stage),
+                                       cmocka_unit_test(test_a_model_that_sees_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
