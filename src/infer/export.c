@@ -343,6 +343,8 @@ pfm_status pfm_export(pfm_context *context, const pfm_export_options *options, p
     PFM_TRY(pfm_session_open(context, options->run, false, &x.session, err));
     if (!options->base && x.session->run == NULL)
         PFM_FAIL(PFM_ERROR_USAGE, "%s is a recipe: only its --base can be exported", options->run);
+    if (options->merge)
+        PFM_TRY(pfm_peft_check_merge(x.session->peft, err));
     PFM_TRY(pfm_weights_open(x.session->language_path, &x.weights, err));
     x.gguf = strcmp(to, "gguf") == 0;
     if (strcmp(to, "peft") == 0) {

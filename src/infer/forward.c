@@ -177,27 +177,29 @@ static pfm_status run_language(part *p, pfm_error *err)
     PFM_TRY(get(p, "inputs_embeds", 2, embeds_shape, &embeds, &tensor, err));
     if (embeds == NULL)
         PFM_TRY(get(p, "input_ids", 1, ids_shape, &ids, &tensor, err));
-    int64_t count = tensor->shape[0];
-    if (count > model->language.context)
+    const int64_t count = tensor->shape[0], before = model->virtual_tokens, all = before + count;
+    if (all > model->language.context)
         PFM_FAIL(PFM_ERROR_USAGE, "%s: %lld tokens are more than the model's context of %lld", p->options->input,
-                 (long long)count, (long long)model->language.context);
+                 (long long)all, (long long)model->language.context);
     if (ids != NULL)
         PFM_TRY(check_ids(p, ids, count, model->language.vocabulary, err));
-    PFM_TRY(pfm_allocate((size_t)count, sizeof *sequence, &sequence, err));
+    PFM_TRY(pfm_allocate((size_t)all, sizeof *sequence, &sequence, err));
     PFM_TRY(pfm_allocate((size_t)count, sizeof *index, &index, err));
+    for (int64_t t = 0; t < before; t++)
+        sequence[t] = PFM_FIRST_VIRTUAL - (int32_t)t;
     for (int64_t t = 0; t < count; t++) {
-        sequence[t] = ids != NULL ? (int32_t)ids[t] : -1 - (int32_t)t;
-        index[t] = (int32_t)t;
+        sequence[before + t] = ids != NULL ? (int32_t)ids[t] : -1 - (int32_t)t;
+        index[t] = (int32_t)(before + t);
     }
-    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = count, [PFM_DIM_ANSWERS] = count, [PFM_DIM_VISUAL] = count};
+    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = all, [PFM_DIM_ANSWERS] = count, [PFM_DIM_VISUAL] = count};
     PFM_TRY(pfm_model_build(model, capacity, false, true, &graph, err));
     PFM_TRY(pfm_session_load_weights(p->session, err));
     if (p->options->adapter != NULL)
         PFM_TRY(pfm_run_load_adapter(p->options->adapter, model, p->session->peft, err));
     pfm_op_environment env = {
-        .context = p->context, .kernels = p->context->kernels, .act = model->act, .most_keys = (int32_t)count};
+        .context = p->context, .kernels = p->context->kernels, .act = model->act, .most_keys = (int32_t)all};
     PFM_TRY(pfm_executor_create(graph.graph, &env, p->options->grad ? graph.language.logits : PFM_NO_VALUE, &executor, err));
-    pfm_sequence row = {.ids = sequence, .count = (size_t)count, .answer = (size_t)count};
+    pfm_sequence row = {.ids = sequence, .count = (size_t)all, .answer = (size_t)all};
     pfm_pack_options pack_options = {.share = true, .inference = true};
     PFM_TRY(pfm_pack_rows(&pack, &row, 1, &pack_options, err));
     PFM_TRY(pfm_model_bind(model, &graph, executor, &pack, embeds != NULL ? count : 0, err));

@@ -270,7 +270,7 @@ static pfm_status pack_prompts(generator *g, size_t begin, size_t end, pfm_error
                                                  .visual_begin = base,
                                                  .visual_end = visual};
         for (size_t t = 0; t < count; t++)
-            *next++ = g->prompts[i].data[t] < 0 ? g->prompts[i].data[t] - base : g->prompts[i].data[t];
+            *next++ = pfm_id_behind(g->prompts[i].data[t], base);
     }
     pfm_pack_options options = {.share = true, .inference = true, .reserve = g->options->max_tokens};
     PFM_TRY(pfm_pack_rows(&g->pack, g->sequences, end - begin, &options, err));

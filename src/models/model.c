@@ -82,6 +82,7 @@ pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *optio
     model->act = options->precision == PFM_PRECISION_F32 ? PFM_ACT_F32 : PFM_ACT_BF16;
     model->weights = options->weights;
     model->hook = options->hook;
+    model->virtual_tokens = options->virtual_tokens;
     model->learns_norms = options->learns_norms;
     model->layers = options->layers;
     model->lowercase_answers = options->lowercase_answers;
@@ -215,6 +216,34 @@ static pfm_status scale_aligner(pfm_model *model, const pfm_weights *weights, pf
             parameter->initial_scale = deviation / sqrt((double)parameter->k);
     }
 done:
+    return status;
+}
+
+typedef struct chosen_rows {
+    const int32_t *ids;
+    size_t count, width;
+    float *rows;
+} chosen_rows;
+
+static void copy_chosen(void *user, int64_t row0, int64_t rows, const float *values)
+{
+    chosen_rows *c = user;
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->ids[i] >= row0 && c->ids[i] < row0 + rows)
+            memcpy(c->rows + i * c->width, values + (size_t)(c->ids[i] - row0) * c->width, c->width * sizeof *values);
+    }
+}
+
+pfm_status pfm_model_embed(const pfm_model *model, const int32_t *ids, size_t count, float *rows, pfm_error *err)
+{
+    const pfm_language_config *language = &model->language;
+    pfm_weights *weights = NULL;
+    chosen_rows chosen = {.ids = ids, .count = count, .width = (size_t)language->hidden, .rows = rows};
+    pfm_status status = pfm_weights_open(model->language_path, &weights, err);
+    if (status == PFM_OK)
+        status = pfm_language_visit_rows(weights, language, language->family->embedding, language->vocabulary, language->hidden,
+                                         PFM_ROWS_AT_ONCE, copy_chosen, &chosen, err);
+    pfm_weights_close(weights);
     return status;
 }
 

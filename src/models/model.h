@@ -35,6 +35,7 @@ typedef struct pfm_model_options {
     pfm_precision precision;
     pfm_dtype weights; /* the block type of the language model's frozen linear layers; anything else: as the precision says */
     const pfm_hook *hook; /* the PEFT method, or NULL */
+    int virtual_tokens;   /* that it puts before every input */
 } pfm_model_options;
 
 typedef struct pfm_model {
@@ -51,6 +52,7 @@ typedef struct pfm_model {
     pfm_tokenizer *tokenizer; /* NULL: tensors only */
     pfm_parameters *parameters;
     const pfm_hook *hook;
+    int virtual_tokens; /* before every input, see pfm_id_is_virtual */
     bool learns_norms;
     bool normalise;
     float *mean, *std; /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
@@ -110,6 +112,10 @@ void pfm_model_graph_free(pfm_model_graph *graph);
  * that train stay zero, the caller sets every one of them. */
 pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, pfm_error *err) PFM_MUST_CHECK;
 
+/* rows f32 [count, hidden] = the embedding's own of these tokens, from the language model's file. */
+pfm_status pfm_model_embed(const pfm_model *model, const int32_t *ids, size_t count, float *rows,
+                           pfm_error *err) PFM_MUST_CHECK;
+
 /* Whether any has been built: a graph of the language model alone declares no aligner. */
 bool pfm_model_has_aligner(const pfm_model *model);
 
@@ -143,10 +149,10 @@ typedef struct pfm_question {
     size_t images;
 } pfm_question;
 
-/* Appends the ids of one row: the chat around images and question, and with an answer its ids and the end of turn. The visual
- * tokens of the images, image after image, are -1 - (first_visual + i). *answer_begin (NULL allowed) = where the answer begins.
- * answer NULL: a prompt alone. USAGE: there are marks, but not one an image; a question, but the instruction has no place for
- * it; images, but the model sees nothing. */
+/* Appends the ids of one row: virtual tokens, then the chat around images and question, and with an answer its ids and the end
+ * of turn. The visual tokens of the images, image after image, are -1 - (first_visual + i). *answer_begin (NULL allowed) =
+ * where the answer begins. answer NULL: a prompt alone. USAGE: there are marks, but not one an image; a question, but the
+ * instruction has no place for it; images, but the model sees nothing. */
 pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question, const char *answer, int32_t first_visual,
                             pfm_ids *ids, size_t *answer_begin, pfm_error *err) PFM_MUST_CHECK;
 /* The same behind another instruction than the model's. */

@@ -178,6 +178,8 @@ pfm_status pfm_model_encode_as(const pfm_model *model, const char *instruction, 
     char *prepared = NULL;
     size_t begin, end;
     PFM_TRY(render(model, instruction, question, &text, &begin, &end, err));
+    for (int32_t v = 0; v < model->virtual_tokens; v++)
+        PFM_TRY(pfm_ids_append(ids, PFM_FIRST_VIRTUAL - v, err));
     PFM_TRY(encode_turns(model, &text, begin, end, first_visual, ids, err));
     if (answer_begin != NULL)
         *answer_begin = ids->count;

@@ -53,6 +53,8 @@ typedef struct pfm_builder {
     pfm_value ids;           /* i32 [tokens,1] of the language model, see pfm_id_is_virtual; PFM_NO_VALUE outside of it */
     pfm_dtype blocks;        /* the block type that frozen linear layers are kept in; anything else: none */
     int32_t block;           /* which block of its network is being built, -1: none; for the places' sake */
+    int32_t block_count;     /* of the language model */
+    pfm_value made;          /* of the language model: what the hook made at its first place for all of them, or PFM_NO_VALUE */
 } pfm_builder;
 
 /* The id of a parameter, declared at its first use; MISMATCH where an earlier use gave it another shape. */

@@ -48,6 +48,10 @@ bool pfm_parameters_trains(const pfm_parameters *parameters, pfm_part part)
     return part != PFM_PART_BASE && (parameters->frozen >> part & 1) == 0;
 }
 
+bool pfm_parameters_keep_gradients(const pfm_parameters *parameters) { return parameters->training; }
+
+const pfm_op_environment *pfm_parameters_environment(const pfm_parameters *parameters) { return &parameters->env; }
+
 static pfm_part part_of(const pfm_parameter *declaration)
 {
     static const char aligner[] = "aligner.";

@@ -51,6 +51,10 @@ void pfm_parameters_free(pfm_parameters *parameters);
 /* Before anything is declared: parts (1 << pfm_part, or'ed) that are learned but do not train now. */
 void pfm_parameters_freeze(pfm_parameters *parameters, unsigned parts);
 bool pfm_parameters_trains(const pfm_parameters *parameters, pfm_part part);
+/* Whether gradients and moments are kept. */
+bool pfm_parameters_keep_gradients(const pfm_parameters *parameters);
+/* What a graph of these parameters is run in: context, kernels and act; borrowed. */
+const pfm_op_environment *pfm_parameters_environment(const pfm_parameters *parameters);
 
 /* Declares one; MISMATCH when the name is taken. *id counts from 0. The name is copied. */
 pfm_status pfm_parameters_declare(pfm_parameters *parameters, const pfm_parameter *declaration, int *id,

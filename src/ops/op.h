@@ -134,7 +134,7 @@ typedef struct pfm_op {
     unsigned operand_gradients;   /* bit i: backward adds to the gradient of operand[i] */
     unsigned accumulates;         /* bit i: backward honours accumulate[i]; the graph refuses to add elsewhere */
     int passes;                   /* the input whose gradient is dout[0] itself and which backward leaves to the graph, or -1 */
-    const struct pfm_op_case *cases; /* for the generic test; ended by one without inputs */
+    const struct pfm_op_case *cases; /* for the generic test; ended by one without a label */
 } pfm_op;
 
 /* Marks an operator that has no derivative; the graph refuses to train through it. */
@@ -144,6 +144,8 @@ void PFM_NOT_DIFFERENTIABLE(const pfm_op_call *call);
  * puts before every input PFM_FIRST_VIRTUAL - v. */
 enum { PFM_FIRST_VIRTUAL = -(1 << 30) };
 static inline bool pfm_id_is_virtual(int32_t id) { return id <= PFM_FIRST_VIRTUAL; }
+/* The same token where the visual tokens of its row do not begin at row 0 but at `base`. */
+static inline int32_t pfm_id_behind(int32_t id, int32_t base) { return id < 0 && !pfm_id_is_virtual(id) ? id - base : id; }
 
 /* A case of the generic test: shapes and attributes; data are random. */
 typedef struct pfm_op_case {
@@ -151,7 +153,8 @@ typedef struct pfm_op_case {
     struct {
         int64_t rows, columns;
         pfm_storage storage;
-        int64_t below; /* integers are drawn from 0..below-1 */
+        int64_t
+            below; /* integers are drawn from 0..below-1; from PFM_FIRST_VIRTUAL - n: ids of n virtual tokens among 0..n-1 */
     } in[PFM_OP_MAX_INPUTS];
     struct {
         int64_t n, k;

@@ -16,8 +16,11 @@
     X(layernorm)                                                                                                               \
     X(linear)                                                                                                                  \
     X(multiply)                                                                                                                \
+    X(parameter)                                                                                                               \
     X(rmsnorm)                                                                                                                 \
     X(rope)                                                                                                                    \
-    X(silu_mul)
+    X(silu_mul)                                                                                                                \
+    X(tanh)                                                                                                                    \
+    X(virtual_rows)
 
 #endif

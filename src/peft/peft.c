@@ -16,6 +16,7 @@ struct pfm_peft {
     pfm_hook hook;
     char **targets;
     bool *matched;
+    void *state; /* the method's own */
 };
 
 /* A target names a whole dotted suffix of a module's name. */
@@ -109,9 +110,13 @@ pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_
     PFM_TRY(pfm_peft_find_method(options->method, &peft->method, err));
     PFM_TRY(check(peft->method, options, err));
     peft->options = *options;
-    peft->options.method = NULL;
+    peft->options.method = peft->options.prompt_text = NULL;
     peft->options.target_count = 0;
     PFM_TRY(pfm_string_copy(options->method, &peft->options.method, err));
+    if (options->prompt_text != NULL)
+        PFM_TRY(pfm_string_copy(options->prompt_text, &peft->options.prompt_text, err));
+    if (peft->method != NULL && peft->method->state_bytes > 0)
+        PFM_TRY(pfm_allocate(1, peft->method->state_bytes, &peft->state, err));
     PFM_TRY(pfm_allocate(options->target_count, sizeof *peft->targets, &peft->targets, err));
     PFM_TRY(pfm_allocate(options->target_count, sizeof *peft->matched, &peft->matched, err));
     for (size_t i = 0; i < options->target_count; i++) {
@@ -136,12 +141,16 @@ void pfm_peft_free(pfm_peft *peft)
     free(peft->targets);
     free(peft->matched);
     free(peft->options.method);
+    free(peft->options.prompt_text);
+    free(peft->state);
     free(peft);
 }
 
 const pfm_peft_options *pfm_peft_get_options(const pfm_peft *peft) { return &peft->options; }
 
 const pfm_peft_method *pfm_peft_get_method(const pfm_peft *peft) { return peft->method; }
+
+void *pfm_peft_get_state(const pfm_peft *peft) { return peft->state; }
 
 const pfm_hook *pfm_peft_hook(const pfm_peft *peft) { return peft->method == NULL ? NULL : &peft->hook; }
 
@@ -165,15 +174,28 @@ int pfm_peft_virtual_tokens(const pfm_peft *peft)
     return method == NULL || method->virtual_tokens == NULL ? 0 : method->virtual_tokens(&peft->options);
 }
 
+pfm_status pfm_peft_start(const pfm_peft *peft, const pfm_peft_text *text, pfm_parameters *parameters, pfm_error *err)
+{
+    const pfm_peft_method *method = peft->method;
+    return method == NULL || method->start == NULL ? PFM_OK : method->start(peft, text, parameters, err);
+}
+
+pfm_status pfm_peft_check_merge(const pfm_peft *peft, pfm_error *err)
+{
+    const pfm_peft_method *method = peft->method;
+    if (method == NULL || method->merge != NULL)
+        return PFM_OK;
+    return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                         "what %s learns cannot be merged into the base's weights; export the adapter beside it (--to peft)",
+                         method->name);
+}
+
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err)
 {
     const pfm_peft_method *method = peft->method;
     if (method == NULL || (method->targets != NULL && !pfm_peft_targets(peft, module)))
         return PFM_OK;
-    if (method->merge == NULL)
-        return pfm_error_set(
-            err, PFM_ERROR_UNSUPPORTED,
-            "what %s learns cannot be merged into the base's weights; export the adapter beside it (--to peft)", method->name);
-    return method->merge(peft, parameters, module, n, k, values, err);
+    pfm_status status = pfm_peft_check_merge(peft, err);
+    return status != PFM_OK ? status : method->merge(peft, parameters, module, n, k, values, err);
 }

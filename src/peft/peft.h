@@ -18,10 +18,21 @@ typedef struct pfm_peft_options {
     double alpha, dropout;
     char **targets; /* module names, each matching a whole dotted suffix: "q_proj" matches "....self_attn.q_proj" */
     size_t target_count;
-    bool rslora; /* alpha / sqrt(rank) (Kalajdzievski 2023) in place of alpha / rank */
+    bool rslora;        /* alpha / sqrt(rank) (Kalajdzievski 2023) in place of alpha / rank */
+    int virtual_tokens; /* how many stand before every input */
+    int encoder_hidden; /* the width of the MLP that makes what they mean; 0: none; PFM_ENCODER_DEFAULT: as the method does */
+    char *prompt_text;  /* NULL, or what they start as */
 } pfm_peft_options;
 
+enum { PFM_ENCODER_DEFAULT = -1, PFM_MOST_VIRTUAL_TOKENS = 4096 };
+
 typedef struct pfm_peft pfm_peft;
+
+/* Rows f32 [count, width] of the base's embedding, what options.prompt_text consists of; count 0: there is none. */
+typedef struct pfm_peft_text {
+    const float *rows;
+    int64_t count, width;
+} pfm_peft_text;
 
 /* A tensor of an adapter's file. */
 typedef struct pfm_peft_tensor {
@@ -42,6 +53,7 @@ typedef struct pfm_peft_method {
                             places of its own, and peft.targets is not its */
     /* USAGE for options that it cannot take. NULL: any will do. */
     pfm_status (*check)(const pfm_peft_options *options, pfm_error *err);
+    size_t state_bytes; /* of what it remembers from building on, see pfm_peft_get_state */
     /* Of linear layers and their inputs it is asked of those alone that a target names, where it has targets. */
     pfm_touch (*touches)(const pfm_peft *peft, const pfm_model_place *place);
     pfm_status (*apply)(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err);
@@ -49,6 +61,8 @@ typedef struct pfm_peft_method {
     bool (*trains)(const pfm_peft *peft, const pfm_model_place *place, const char *parameter);
     /* How many tokens it puts before every input, see pfm_id_is_virtual. NULL: none. */
     int (*virtual_tokens)(const pfm_peft_options *options);
+    /* Behind the drawing of what is new: sets what starts otherwise. NULL: nothing does. */
+    pfm_status (*start)(const pfm_peft *peft, const pfm_peft_text *text, pfm_parameters *parameters, pfm_error *err);
     /* values f32 [n,k], the frozen weight of a module, becomes what the module computes with the method merged in. NULL: it
      * cannot be merged. */
     pfm_status (*merge)(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
@@ -59,7 +73,8 @@ typedef struct pfm_peft_method {
     /* Sets the keys of adapter_config.json that speak of the method, and reads them (NULL: this cannot be read). */
     pfm_status (*write_config)(const pfm_peft *peft, json_t *config, pfm_error *err);
     pfm_status (*read_config)(const json_t *config, pfm_peft_options *options, pfm_error *err);
-    /* What a parameter is called in the file, behind "base_model.model.". NULL: its own name. */
+    /* What a parameter is called in the file, behind "base_model.model." where the method has no virtual tokens. NULL: its own
+     * name. */
     pfm_status (*file_name)(const pfm_parameter *parameter, char **out, pfm_error *err);
     /* What the file holds, and the parameters from it. NULL: every parameter of the method, each under its file_name. */
     pfm_status (*save)(const pfm_peft *peft, const pfm_parameters *parameters, pfm_peft_tensors *out, pfm_error *err);
@@ -85,7 +100,11 @@ pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) PFM_MUST
 bool pfm_peft_targets(const pfm_peft *peft, const char *module);
 /* Tokens before every input. */
 int pfm_peft_virtual_tokens(const pfm_peft *peft);
+/* To be called once new values were drawn, before any are loaded. */
+pfm_status pfm_peft_start(const pfm_peft *peft, const pfm_peft_text *text, pfm_parameters *parameters,
+                          pfm_error *err) PFM_MUST_CHECK;
 /* UNSUPPORTED where the method cannot be merged. */
+pfm_status pfm_peft_check_merge(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err) PFM_MUST_CHECK;
 /* What a low-rank product is scaled by. */
@@ -110,6 +129,8 @@ pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, in
 
 /* ---- for methods ---- */
 
+/* state_bytes of the method's own, zero at first. */
+void *pfm_peft_get_state(const pfm_peft *peft);
 /* *id = a parameter of the method, MODULE.NAME, that trains. */
 pfm_status pfm_peft_declare(pfm_peft *peft, pfm_builder *builder, const char *module, const char *name,
                             const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;

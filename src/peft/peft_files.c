@@ -55,6 +55,13 @@ static bool is_listed(const pfm_peft_method *method, const pfm_parameter *parame
     return parameter->part == PFM_PART_NORMS || (parameter->part == PFM_PART_PEFT && !own);
 }
 
+/* PEFT keeps virtual tokens beside the base and not within. */
+static const char *prefix_of(const pfm_peft_method *method, const pfm_parameter *parameter)
+{
+    const bool beside = parameter->part == PFM_PART_PEFT && method != NULL && method->virtual_tokens != NULL;
+    return beside ? "" : prefix;
+}
+
 static pfm_status file_name(const pfm_peft_method *method, const pfm_parameter *parameter, char **out, pfm_error *err)
 {
     if (parameter->part == PFM_PART_PEFT && method != NULL && method->file_name != NULL)
@@ -76,7 +83,7 @@ pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_parameters *parameters,
         free(name);
         name = NULL;
         PFM_TRY(file_name(method, p, &name, err));
-        PFM_TRY(pfm_peft_tensors_add(out, prefix, name, p->n, p->k, p->values, false, err));
+        PFM_TRY(pfm_peft_tensors_add(out, prefix_of(method, p), name, p->n, p->k, p->values, false, err));
     }
 done:
     free(name);
@@ -91,7 +98,7 @@ static pfm_status load_one(const pfm_peft_method *method, const pfm_weights *wei
     char *name = NULL, *full = NULL;
     float *values = NULL;
     PFM_TRY(file_name(method, p, &name, err));
-    PFM_TRY(pfm_string_format(&full, err, "%s%s", prefix, name));
+    PFM_TRY(pfm_string_format(&full, err, "%s%s", prefix_of(method, p), name));
     PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
     PFM_TRY(pfm_peft_read_tensor(weights, full, p->n, p->k, values, err));
     pfm_parameters_set(parameters, id, values);
@@ -124,10 +131,11 @@ done:
 
 pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out, pfm_error *err)
 {
+    const pfm_peft_method *method = pfm_peft_get_method(peft);
     char *name = NULL;
-    pfm_status status = file_name(pfm_peft_get_method(peft), parameter, &name, err);
+    pfm_status status = file_name(method, parameter, &name, err);
     if (status == PFM_OK)
-        status = pfm_string_format(out, err, "%s%s", prefix, name);
+        status = pfm_string_format(out, err, "%s%s", prefix_of(method, parameter), name);
     free(name);
     return status;
 }

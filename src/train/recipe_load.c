@@ -261,16 +261,20 @@ static pfm_status read_root(recipe_loader *state, yaml_parser_t *parser, pfm_err
 
 /* ---- overrides and defaults ---- */
 
-/* A list as text: "a,b" or "[a, b]". */
+/* A list as text: "a,b" or "[a, b]"; "[]" is empty. */
 static pfm_status set_list(void *object, const recipe_key *key, const char *text, const recipe_place *place, pfm_error *err)
 {
     size_t length = strlen(text);
+    bool empty = false;
     if (length >= 2 && text[0] == '[' && text[length - 1] == ']') {
         text++;
         length -= 2;
+        empty = strspn(text, " ") >= length;
     }
     pfm_recipe_clear(object, key);
     pfm_status status = PFM_OK;
+    if (empty)
+        return PFM_OK;
     for (const char *item = text, *end = text + length; status == PFM_OK && item <= end;) {
         const char *comma = memchr(item, ',', (size_t)(end - item));
         const char *stop = comma == NULL ? end : comma, *first = item, *last = stop;

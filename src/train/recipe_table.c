@@ -75,6 +75,9 @@ const recipe_key pfm_recipe_keys[] = {
     {.name = "peft.targets", .type = RECIPE_LIST, .offset = PLACE(peft.targets), .count_offset = PLACE(peft.target_count),
      .help = "the linear layers that it changes, by their Hugging Face names; by default the method's"},
     BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
+    INTEGER("peft.virtual_tokens", peft.virtual_tokens, "20", 1, 4096, "of prompt_tuning, p_tuning and prefix_tuning: how many tokens they put before every input"),
+    INTEGER("peft.encoder_hidden", peft.encoder_hidden, "-1", -1, 65536, "the width of the MLP that makes them; 0: none; -1: p_tuning's is as wide as the model, prefix_tuning has none"),
+    OPTIONAL("peft.prompt_text", peft.prompt_text, "of prompt_tuning: the text that they start as, repeated; drawn at random without"),
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
     {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .aside = true,
@@ -119,7 +122,7 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("train.checkpoint_every", train.checkpoint_every, "100", 1, 100000000, "steps between checkpoints"),
     INTEGER("train.validate_every", train.validate_every, "0", 0, 100000000, "steps between validations; 0 is each epoch"),
     INTEGER("train.validate_limit", train.validate_limit, "0", 0, 100000000, "rows to validate on; 0 is all"),
-    INTEGER("train.max_tokens", train.max_tokens, "1024", 16, 1048576, "the most tokens of a row, the image's included"),
+    INTEGER("train.max_tokens", train.max_tokens, "1024", 16, 1048576, "the most tokens of a row, the image's and virtual ones included"),
 
     INTEGER("eval.max_tokens", eval.max_tokens, "24", 1, 65536, "the most tokens of an answer"),
     INTEGER("eval.batch", eval.batch, "8", 1, 4096, "images answered at once"),

@@ -240,10 +240,8 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
                                              .visual_begin = base,
                                              .visual_end = (int32_t)batch->visual_rows,
                                              .number = (int32_t)(first_number + i)};
-        for (size_t t = 0; t < text.count; t++) {
-            int32_t id = pfm_sequence_id(&text, t);
-            *next++ = id < 0 ? id - base : id;
-        }
+        for (size_t t = 0; t < text.count; t++)
+            *next++ = pfm_id_behind(pfm_sequence_id(&text, t), base);
     }
     pfm_pack_options options = {.share = share};
     PFM_TRY(pfm_pack_rows(&batch->pack, batch->sequences, count, &options, err));

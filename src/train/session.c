@@ -71,6 +71,7 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
                   (unsigned)!pfm_recipe_trains(recipe, "peft") << PFM_PART_PEFT |
                   (unsigned)!pfm_recipe_trains(recipe, "norms") << PFM_PART_NORMS,
         .precision = context->precision,
+        .virtual_tokens = pfm_peft_virtual_tokens(peft),
         .hook = pfm_peft_hook(peft)};
     pfm_status status = choose_weights(recipe, context, training, &out->weights, err);
     if (status != PFM_OK)
@@ -195,6 +196,33 @@ done:
     return status;
 }
 
+/* What is new in the PEFT method, and is not drawn from the seed alone. */
+static pfm_status start_peft(pfm_session *session, pfm_error *err)
+{
+    const pfm_peft_options *options = pfm_peft_get_options(session->peft);
+    const pfm_model *model = session->model;
+    pfm_status status = PFM_OK;
+    pfm_ids ids = {0};
+    float *rows = NULL;
+    pfm_peft_text text = {.width = model->language.hidden};
+    if (options->prompt_text != NULL) {
+        PFM_TRY(pfm_tokenizer_encode(model->tokenizer, options->prompt_text, strlen(options->prompt_text), false, &ids, err));
+        if (ids.count == 0)
+            PFM_FAIL(PFM_ERROR_USAGE, "peft.prompt_text '%.60s' has no tokens; leave it out to start at random",
+                     options->prompt_text);
+        const size_t most = (size_t)options->virtual_tokens;
+        text.count = (int64_t)(ids.count < most ? ids.count : most);
+        PFM_TRY(pfm_allocate((size_t)(text.count * text.width), sizeof *rows, &rows, err));
+        PFM_TRY(pfm_model_embed(model, ids.data, (size_t)text.count, rows, err));
+        text.rows = rows;
+    }
+    PFM_TRY(pfm_peft_start(session->peft, &text, model->parameters, err));
+done:
+    pfm_ids_free(&ids);
+    free(rows);
+    return status;
+}
+
 pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -203,7 +231,9 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
     PFM_TRY(pfm_peft_check_targets(session->peft, err));
     PFM_TRY(find_aligner_weights(session, err));
     PFM_TRY(pfm_model_load(session->model, session->context->seed, session->run != NULL, err));
-    if (session->run != NULL)
+    if (session->run == NULL)
+        PFM_TRY(start_peft(session, err));
+    else
         PFM_TRY(pfm_run_load(session->run, session->model, session->peft, err));
     session->loaded = true;
 done:

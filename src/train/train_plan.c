@@ -70,8 +70,9 @@ static pfm_status guess_sizes(void *user, size_t token_limit, pfm_trainer_sizes 
         return PFM_OK;
     }
     const size_t batch = (size_t)e->recipe->train.batch, group = e->recipe->train.pack ? (size_t)e->recipe->data.group : 1,
-                 groups = (batch + group - 1) / group, visual = (size_t)e->model->sequence_tokens,
-                 one = visual + SHARED_TEXT + group * OWN_TEXT, step = groups * (visual + SHARED_TEXT) + batch * OWN_TEXT,
+                 groups = (batch + group - 1) / group,
+                 shared = (size_t)(e->model->sequence_tokens + e->model->virtual_tokens) + SHARED_TEXT,
+                 one = shared + group * OWN_TEXT, step = groups * shared + batch * OWN_TEXT,
                  rows = (size_t)e->recipe->train.micro_batch,
                  limit = rows > 0 && rows / group * one < token_limit ? rows / group * one : token_limit,
                  within = step < limit ? step : limit, tokens = within < one ? one : within,

@@ -58,6 +58,16 @@ static void make_operands(harness *h, const pfm_op *op, const pfm_op_case *c, pf
     }
 }
 
+/* An integer of the sort that a case asks for. */
+static int64_t draw_integer(int64_t below, const pfm_op_case *c, pfm_random *random)
+{
+    const int64_t tokens = PFM_FIRST_VIRTUAL - below, low = below < 0 ? below : 0, high = below < 0 ? c->operand[0].n : below;
+    if (tokens < 0)
+        return low + (int64_t)pfm_random_below(random, (uint64_t)(high - low));
+    const int64_t drawn = (int64_t)pfm_random_below(random, (uint64_t)(2 * tokens));
+    return drawn < tokens ? drawn : PFM_FIRST_VIRTUAL - (drawn - tokens);
+}
+
 static void make_inputs(harness *h, const pfm_op *op, const pfm_op_case *c, pfm_random *random)
 {
     for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
@@ -65,14 +75,13 @@ static void make_inputs(harness *h, const pfm_op *op, const pfm_op_case *c, pfm_
         if (t.columns == 0)
             continue;
         t.data = fresh(values_of(&t) * sizeof(int64_t));
-        int64_t low = c->in[i].below < 0 ? c->in[i].below : 0, high = c->in[i].below < 0 ? c->operand[0].n : c->in[i].below;
         for (size_t j = 0; j < values_of(&t); j++) {
             if (is_real(&t))
                 ((float *)t.data)[j] = (float)pfm_random_normal(random);
             else if (t.storage == PFM_STORAGE_I32)
-                ((int32_t *)t.data)[j] = (int32_t)(low + (int64_t)pfm_random_below(random, (uint64_t)(high - low)));
+                ((int32_t *)t.data)[j] = (int32_t)draw_integer(c->in[i].below, c, random);
             else
-                ((int64_t *)t.data)[j] = low + (int64_t)pfm_random_below(random, (uint64_t)(high - low));
+                ((int64_t *)t.data)[j] = draw_integer(c->in[i].below, c, random);
         }
         h->call.in[i] = t;
         if ((op->gradients & 1u << i) != 0) {

@@ -169,12 +169,12 @@ static size_t parameter_bytes(const pfm_context *context, const pfm_parameter *p
 }
 
 /* A training of two steps; trained: how many parameters change. */
-static void check_what_changes(const char *set, int trained)
+static void check_what_changes(const char *const *sets, int set_count, int trained)
 {
     tiny_system system;
     pfm_sequence rows[TINY_ROWS];
     const pfm_pack_options options = {.share = true};
-    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), true, &set, 1, &system);
+    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), true, sets, set_count, &system);
     pfm_parameters *parameters = system.session->model->parameters;
     int count = pfm_parameters_count(parameters), changed = 0;
     unsigned char **before = calloc((size_t)count, sizeof *before);
@@ -186,6 +186,7 @@ static void check_what_changes(const char *set, int trained)
         (void)parameter_bytes(system.context, p, before[i]);
     }
     tiny_rows(rows);
+    tiny_rows_add_virtual(rows, system.session->model->virtual_tokens);
     for (int step = 0; step < 2; step++) {
         pfm_parameters_zero_gradients(parameters);
         (void)tiny_run(&system, rows, TINY_ROWS, &options, 0.1f);
@@ -214,9 +215,25 @@ static void what_trains_changes_and_nothing_else(void **state)
 {
     (void)state;
     const int factors = 2 * 7 * 2, aligner = 2, norms = 2 * 2 + 1;
-    check_what_changes("trainable=[aligner, peft]", factors + aligner);
-    check_what_changes("trainable=[aligner, peft, norms]", factors + aligner + norms);
-    check_what_changes("trainable=[norms]", norms);
+    static const char *const parts[] = {"trainable=[aligner, peft]", "trainable=[aligner, peft, norms]", "trainable=[norms]"};
+    check_what_changes(&parts[0], 1, factors + aligner);
+    check_what_changes(&parts[1], 1, factors + aligner + norms);
+    check_what_changes(&parts[2], 1, norms);
+}
+
+static void of_virtual_tokens_the_table_or_its_encoder_changes(void **state)
+{
+    (void)state;
+    const int aligner = 2, embedding = 1;
+    static const char *const sets[][4] = {
+        {"peft.method=prompt_tuning", "peft.targets=[]", "peft.virtual_tokens=3", "trainable=[peft]"},
+        {"peft.method=p_tuning", "peft.targets=[]", "peft.virtual_tokens=3", "trainable=[peft]"},
+        {"peft.method=prefix_tuning", "peft.targets=[]", "peft.virtual_tokens=3", "trainable=[aligner, peft]"},
+        {"peft.method=prefix_tuning", "peft.targets=[]", "peft.virtual_tokens=3", "peft.encoder_hidden=9"}};
+    check_what_changes(sets[0], 4, 1);
+    check_what_changes(sets[1], 4, embedding + 3 * 2);
+    check_what_changes(sets[2], 4, 1 + aligner);
+    check_what_changes(sets[3], 4, embedding + 2 * 2 + aligner);
 }
 
 /* ---- norms ---- */
@@ -390,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_target_that_matches_nothing_is_named),
         cmocka_unit_test(factors_start_as_hugging_face_draws_them),
         cmocka_unit_test(what_trains_changes_and_nothing_else),
+        cmocka_unit_test(of_virtual_tokens_the_table_or_its_encoder_changes),
         cmocka_unit_test(the_gradient_of_norms_is_the_slope_of_the_loss),
         cmocka_unit_test(merged_weights_compute_the_same),
         cmocka_unit_test(a_module_without_factors_cannot_be_merged),

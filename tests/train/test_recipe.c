@@ -149,6 +149,7 @@ static const struct {
     {smallest, "peft.method=", "peft.method must not be empty", PFM_ERROR_USAGE},
     {smallest, "peft.targets=[q_proj,q_proj]", "peft.targets names 'q_proj' twice", PFM_ERROR_USAGE},
     {smallest, "peft.targets=q_proj,", "peft.targets must not be empty", PFM_ERROR_USAGE},
+    {smallest, "peft.targets=[]", "peft.targets must name at least one", PFM_ERROR_USAGE},
     {smallest, "data.train=", "data.train must not be empty", PFM_ERROR_USAGE},
     {smallest, "data.train=\xff", "data.train must be UTF-8", PFM_ERROR_USAGE},
     {smallest, "model.merge=0", "model.merge is rows x columns", PFM_ERROR_USAGE},

@@ -116,6 +116,8 @@ pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *c
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &values->ids, err));
     builder->ids = values->ids;
     builder->block = -1;
+    builder->block_count = config->layers;
+    builder->made = PFM_NO_VALUE;
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &values->positions, err));
     if (config->rotary > 0)
         PFM_TRY(
