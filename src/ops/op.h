@@ -92,7 +92,8 @@ typedef struct pfm_op_environment {
 enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };
 
 typedef struct pfm_op_attributes {
-    float alpha;                       /* linear: scale of the product */
+    float alpha;                       /* linear: scale of the product, */
+    bool scales_bias;                  /* and of the bias */
     float epsilon;                     /* rmsnorm, layernorm */
     float probability;                 /* dropout */
     uint32_t place;                    /* dropout: which place of the model draws */

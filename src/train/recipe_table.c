@@ -39,6 +39,11 @@
         .name = key, .type = RECIPE_BOOLEAN, .offset = PLACE(field), .initial = value, .help = text                            \
     }
 
+#define NAMES(key, items, count, text)                                                                                         \
+    {                                                                                                                          \
+        .name = key, .type = RECIPE_LIST, .offset = PLACE(items), .count_offset = PLACE(count), .lone = true, .help = text     \
+    }
+
 /* clang-format off */
 const recipe_key pfm_recipe_keys[] = {
     {.name = "name", .type = RECIPE_STRING, .of_stage = true, .offset = PLACE(name), .help = "what the stage is called"},
@@ -72,9 +77,19 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("peft.rank", peft.rank, "64", 1, 4096, "the rank of each update"),
     ABOVE("peft.alpha", peft.alpha, "128", 0, 1e6, "the update is scaled by alpha / rank"),
     NUMBER("peft.dropout", peft.dropout, "0.05", 0, 0.95, "share of an update's inputs left out while training"),
-    {.name = "peft.targets", .type = RECIPE_LIST, .offset = PLACE(peft.targets), .count_offset = PLACE(peft.target_count),
-     .help = "the linear layers that it changes, by their Hugging Face names; by default the method's"},
+    NAMES("peft.targets", peft.targets, peft.target_count,
+          "the linear layers that it changes: ends of their Hugging Face names, re:EXPRESSION, all-linear; by default the method's"),
     BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
+    NAMES("peft.exclude", peft.exclude, peft.exclude_count, "of those not these, named in the same way"),
+    NAMES("peft.layers", peft.layers, peft.layer_count, "in these blocks alone, by their numbers from 0"),
+    NAMES("peft.layers_pattern", peft.layers_pattern, peft.layers_pattern_count, "what stands before a block's number in names"),
+    NAMES("peft.rank_pattern", peft.rank_pattern, peft.rank_pattern_count, "NAME=RANK for layers whose names end so"),
+    NAMES("peft.alpha_pattern", peft.alpha_pattern, peft.alpha_pattern_count, "NAME=ALPHA for layers whose names end so"),
+    NAMES("peft.modules_to_save", peft.modules_to_save, peft.module_to_save_count,
+          "modules that train whole, such as lm_head, by the ends of their names"),
+    CHOICE("peft.bias", peft.bias, "none", "none|all|lora_only", "which of the base's biases train; lora_only: those of the targets"),
+    BOOLEAN("peft.lora_bias", peft.lora_bias, "false", "the second factor has a bias"),
+    OPTIONAL("peft.start", peft.start, "the folder of an adapter in PEFT's format that training goes on with; it says what peft is"),
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
     {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .where = true,
@@ -161,6 +176,11 @@ bool pfm_recipe_is_shared(const recipe_key *key)
 {
     return (strncmp(key->name, "model.", 6) == 0 && key->offset != PLACE(model.image_size)) ||
            strncmp(key->name, "peft.", 5) == 0 || key->type == RECIPE_STAGES;
+}
+
+bool pfm_recipe_adds(const pfm_recipe *recipe)
+{
+    return strcmp(recipe->peft.method, "none") != 0 || recipe->peft.module_to_save_count > 0 || recipe->peft.start != NULL;
 }
 
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key)

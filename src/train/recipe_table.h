@@ -25,6 +25,7 @@ typedef struct recipe_key {
     double low, high;            /* of numbers */
     bool above;                  /* low itself is not allowed */
     const char *choices;         /* words separated by '|' */
+    bool lone;                   /* of a list: one text may stand for it */
     bool of_stage;               /* stands in a stage alone */
     bool where;                  /* says where something lies, which decides nothing of what is computed */
     const char *help;
@@ -38,6 +39,8 @@ extern const recipe_key pfm_member_keys[];             /* of a pfm_member, "data
 const recipe_key *pfm_recipe_find_key(const recipe_key *keys, const char *name, size_t length);
 /* true where all stages share the key's value: there is one model. */
 bool pfm_recipe_is_shared(const recipe_key *key);
+/* true where something under peft trains, or will where peft.start says what. */
+bool pfm_recipe_adds(const pfm_recipe *recipe);
 /* true where some key's name begins with `name` and a dot. */
 bool pfm_recipe_is_section(const char *name, size_t length);
 /* The key or section of a table whose name is nearest to `name` (edit distance, a wrong or missing section counting little). */
