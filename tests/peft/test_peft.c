@@ -169,12 +169,13 @@ static size_t parameter_bytes(const pfm_context *context, const pfm_parameter *p
 }
 
 /* A training of two steps; trained: how many parameters change. */
-static void check_what_changes(const char *set, int trained)
+static void check_what_changes(const char *first, const char *second, int trained)
 {
+    const char *const sets[] = {first, second};
     tiny_system system;
     pfm_sequence rows[TINY_ROWS];
     const pfm_pack_options options = {.share = true};
-    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), true, &set, 1, &system);
+    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), true, sets, second == NULL ? 1 : 2, &system);
     pfm_parameters *parameters = system.session->model->parameters;
     int count = pfm_parameters_count(parameters), changed = 0;
     unsigned char **before = calloc((size_t)count, sizeof *before);
@@ -214,9 +215,21 @@ static void what_trains_changes_and_nothing_else(void **state)
 {
     (void)state;
     const int factors = 2 * 7 * 2, aligner = 2, norms = 2 * 2 + 1;
-    check_what_changes("trainable=[aligner, peft]", factors + aligner);
-    check_what_changes("trainable=[aligner, peft, norms]", factors + aligner + norms);
-    check_what_changes("trainable=[norms]", norms);
+    check_what_changes("trainable=[aligner, peft]", NULL, factors + aligner);
+    check_what_changes("trainable=[aligner, peft, norms]", NULL, factors + aligner + norms);
+    check_what_changes("trainable=[norms]", NULL, norms);
+    check_what_changes("peft.lora_bias=true", NULL, factors / 2 * 3 + aligner);
+}
+
+/* Modules kept whole train beside the method's factors, or alone; the head, which is the embedding, becomes one of its own. */
+static void modules_kept_whole_train(void **state)
+{
+    (void)state;
+    const int factors = 2 * 7 * 2, aligner = 2;
+    check_what_changes("peft.modules_to_save=[lm_head]", NULL, factors + aligner + 1);
+    check_what_changes("peft.modules_to_save=[embed_tokens, model.norm]", NULL, factors + aligner + 2);
+    check_what_changes("peft.modules_to_save=[layers.1.mlp, input_layernorm]", NULL, factors + aligner - 6 + 3 + 2);
+    check_what_changes("peft.method=none", "peft.modules_to_save=[self_attn.q_proj, lm_head]", aligner + 2 + 1);
 }
 
 /* ---- norms ---- */
@@ -389,6 +402,7 @@ int main(void)
         cmocka_unit_test(a_target_that_matches_nothing_is_named),
         cmocka_unit_test(factors_start_as_hugging_face_draws_them),
         cmocka_unit_test(what_trains_changes_and_nothing_else),
+        cmocka_unit_test(modules_kept_whole_train),
         cmocka_unit_test(the_gradient_of_norms_is_the_slope_of_the_loss),
         cmocka_unit_test(merged_weights_compute_the_same),
         cmocka_unit_test(what_has_no_factors_that_fit_cannot_be_merged),
