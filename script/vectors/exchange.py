@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Makes adapters as Hugging Face PEFT writes them, with its users' odd targets and older versions' files, and what PEFT computes
-with them on small models of tests/models/golden/families.json: logits, and gradients of all that trains.
+with them on small models of tests/models/golden/families.json: logits, and gradients of all that trains. And what its
+add_weighted_adapter makes of some of them.
 
 usage: script/vectors/exchange.py [OUT]       (needs numpy, safetensors, torch, transformers, peft from PyPI)
 
-exchange.json lists the cases: folder, base model, whether ids or embeddings go in. exchange.safetensors holds what was computed.
+exchange.json lists the cases: folder, base model, whether ids or embeddings go in. exchange.safetensors holds what was computed,
+combined.safetensors the factors that were combined, of svd, whose signs are free, what they add to the weights.
 """
 import json
 import os
@@ -14,7 +16,7 @@ import sys
 import numpy as np
 import torch
 import transformers
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.numpy import load_file, save_file
 
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '../../tests/peft/golden')
@@ -38,8 +40,18 @@ CASES = {
     'biases': ('gpt2', dict(r=2, lora_alpha=3, target_modules=['c_attn', 'mlp.c_proj'], fan_in_fan_out=True, bias='all'), 'grad'),
     'own_biases': ('phi', dict(r=2, lora_alpha=3, target_modules=['q_proj', 'dense'], bias='lora_only'), 'grad'),
     'factor_bias': ('llama', dict(r=2, lora_alpha=3, target_modules=['q_proj', 'o_proj'], lora_bias=True), 'grad'),
+    'first': ('llama', dict(r=4, lora_alpha=6, target_modules=['q_proj', 'v_proj']), ''),
+    'second': ('llama', dict(r=4, lora_alpha=2, target_modules=['v_proj', 'up_proj']), ''),
+    'third': ('llama', dict(r=2, lora_alpha=5, use_rslora=True, target_modules=['q_proj', 'up_proj'], rank_pattern={'up_proj': 3}), ''),
     'old': ('llama', dict(r=2, lora_alpha=3, target_modules=['q_proj', 'v_proj']), 'old'),
     'old_bin': ('gpt2', dict(r=2, lora_alpha=4, target_modules=['c_attn'], fan_in_fan_out=True, bias='lora_only'), 'old bin'),
+}
+# name: adapters, their weights, how
+COMBINATIONS = {
+    'linear': (['first', 'second'], [0.7, -0.4], dict(combination_type='linear')),
+    'cat': (['first', 'second', 'third'], [1.0, 0.5, -1.5], dict(combination_type='cat')),
+    'svd': (['first', 'second', 'third'], [0.5, 1.0, -1.0], dict(combination_type='svd')),
+    'svd_rank': (['second', 'third'], [1.0, 1.0], dict(combination_type='svd', svd_rank=2)),
 }
 
 
@@ -109,6 +121,23 @@ def make_old(folder, special):
         save_file({n.replace('.weight', '.default.weight'): t for n, t in tensors.items()}, model, metadata={'format': 'pt'})
 
 
+def combine(folder, base, names, weights, how):
+    """The factors of the combination; of svd what they add."""
+    model = PeftModel.from_pretrained(base, os.path.join(folder, names[0]), adapter_name=names[0])
+    for name in names[1:]:
+        model.load_adapter(os.path.join(folder, name), adapter_name=name)
+    model.add_weighted_adapter(names, weights, 'new', **how)
+    out = {}
+    for name, module in model.base_model.model.named_modules():
+        if 'new' in getattr(module, 'lora_A', {}):
+            if how['combination_type'] == 'svd':
+                scale = module.scaling['new']  # of rank-stabilised ones PEFT forgets that the new scale is not 1
+                out[f'{name}.delta'] = module.get_delta_weight('new') / scale
+            else:
+                out.update({f'{name}.lora_{which}.weight': getattr(module, f'lora_{which}')['new'].weight for which in 'AB'})
+    return {n: t.detach().numpy() for n, t in out.items()}
+
+
 def main():
     torch.set_num_threads(1)
     with open(FAMILIES) as file:
@@ -130,6 +159,11 @@ def main():
     with open(os.path.join(OUT, 'exchange.json'), 'w') as file:
         file.write('[\n' + ',\n'.join(json.dumps(case) for case in index) + '\n]\n')
     save_file(computed, os.path.join(OUT, 'exchange.safetensors'))
+    combined = {}
+    for name, (names, weights, how) in COMBINATIONS.items():
+        made = combine(folder, make_base(families['llama']), names, weights, how)
+        combined.update({f'{name}.{key}': np.ascontiguousarray(t) for key, t in made.items()})
+    save_file(combined, os.path.join(OUT, 'combined.safetensors'))
 
 
 main()

@@ -110,7 +110,7 @@ done:
 static pfm_status read_config(const json_t *config, pfm_peft_options *options, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_peft_read_integer(config, "r", 8, 1, 4096, &options->rank, err));
+    PFM_TRY(pfm_peft_read_integer(config, "r", 8, 1, PFM_PEFT_MOST_RANK, &options->rank, err));
     PFM_TRY(pfm_peft_read_number(config, "lora_alpha", 8, 0, 1e6, &options->alpha, err));
     PFM_TRY(pfm_peft_read_number(config, "lora_dropout", 0, 0, 0.99, &options->dropout, err));
     PFM_TRY(pfm_peft_read_flag(config, "use_rslora", false, &options->rslora, err));

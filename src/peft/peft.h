@@ -12,6 +12,8 @@
 
 #include <jansson.h>
 
+enum { PFM_PEFT_MOST_RANK = 4096 };
+
 /* What a recipe says under peft; each method reads its own part. Strings and lists are borrowed where one is given. */
 typedef struct pfm_peft_options {
     char *method; /* "lora", ..., or "none" */
@@ -148,6 +150,8 @@ pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_parameter *param
 pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *prefix, const char *name, int64_t n, int64_t k,
                                 float *values, bool owned, pfm_error *err) PFM_MUST_CHECK;
 void pfm_peft_tensors_free(pfm_peft_tensors *list);
+/* The tensor of that name, or of one that other versions and programs gave it; NULL where there is none. */
+const pfm_weight *pfm_peft_find_tensor(const pfm_weights *weights, const char *name);
 /* values f32 [n,k] = the tensor of that name. MISMATCH where it is missing or has another shape. */
 pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, int64_t n, int64_t k, float *values,
                                 pfm_error *err) PFM_MUST_CHECK;

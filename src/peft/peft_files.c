@@ -37,7 +37,7 @@ pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *begin, const
 
 /* A tensor by its name, or by one of those that other versions and other programs gave it: with the adapter's own name before
  * its last part or at its end, without the prefix, a trained bias without saying that it is the base's. */
-static const pfm_weight *find_tensor(const pfm_weights *weights, const char *name)
+const pfm_weight *pfm_peft_find_tensor(const pfm_weights *weights, const char *name)
 {
     enum { NAMED = 1, BARE = 2, PLAIN = 4, VARIANTS = 8 };
     static const char adapter[] = ".default", base[] = ".base_layer";
@@ -62,7 +62,7 @@ static const pfm_weight *find_tensor(const pfm_weights *weights, const char *nam
 pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, int64_t n, int64_t k, float *values,
                                 pfm_error *err)
 {
-    const pfm_weight *weight = find_tensor(weights, name);
+    const pfm_weight *weight = pfm_peft_find_tensor(weights, name);
     if (weight == NULL)
         return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s lacks the tensor %s; it belongs to another recipe",
                              pfm_weights_path(weights), name);
@@ -165,7 +165,7 @@ static pfm_status refuse_rest(const pfm_peft *peft, const pfm_weights *weights, 
         free(name);
         name = NULL;
         PFM_TRY(pfm_peft_tensor_name(peft, p, &name, err));
-        const pfm_weight *weight = find_tensor(weights, name);
+        const pfm_weight *weight = pfm_peft_find_tensor(weights, name);
         if (weight != NULL)
             known[weight - pfm_weights_at(weights, 0)] = true;
     }

@@ -131,7 +131,6 @@ done:
 
 pfm_status pfm_targets_create(const pfm_peft_options *o, pfm_targets **out, pfm_error *err)
 {
-    enum { MOST_RANK = 4096 };
     pfm_status status = PFM_OK;
     pfm_targets *t = NULL;
     PFM_TRY(pfm_allocate(1, sizeof *t, &t, err));
@@ -140,7 +139,8 @@ pfm_status pfm_targets_create(const pfm_peft_options *o, pfm_targets **out, pfm_
     PFM_TRY(make_names(&t->targets, "peft.targets", o->targets, o->target_count, err));
     PFM_TRY(make_names(&t->exclude, "peft.exclude", o->exclude, o->exclude_count, err));
     PFM_TRY(make_layers(t, o, err));
-    PFM_TRY(make_patterns(&t->ranks, "peft.rank_pattern", o->rank_pattern, o->rank_pattern_count, MOST_RANK, true, err));
+    PFM_TRY(
+        make_patterns(&t->ranks, "peft.rank_pattern", o->rank_pattern, o->rank_pattern_count, PFM_PEFT_MOST_RANK, true, err));
     PFM_TRY(make_patterns(&t->alphas, "peft.alpha_pattern", o->alpha_pattern, o->alpha_pattern_count, 1e6, false, err));
     PFM_TRY(begin_list(&t->whole, o->modules_to_save, o->module_to_save_count, err));
     *out = t;

@@ -74,7 +74,7 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("gated.head_dim", gated.head_dim, "64", 1, 4096, "the width of each"),
 
     STRING("peft.method", peft.method, "lora", "what is trained beside the aligner; none: nothing"),
-    INTEGER("peft.rank", peft.rank, "64", 1, 4096, "the rank of each update"),
+    INTEGER("peft.rank", peft.rank, "64", 1, PFM_PEFT_MOST_RANK, "the rank of each update"),
     ABOVE("peft.alpha", peft.alpha, "128", 0, 1e6, "the update is scaled by alpha / rank"),
     NUMBER("peft.dropout", peft.dropout, "0.05", 0, 0.95, "share of an update's inputs left out while training"),
     NAMES("peft.targets", peft.targets, peft.target_count,
