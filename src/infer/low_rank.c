@@ -38,7 +38,6 @@ static void orthogonalise(matrix *q, matrix *r)
 {
     for (int64_t j = 0; j < q->columns; j++) {
         double *v = column(q, j);
-        const double before = sqrt(dot(v, v, q->rows));
         for (int pass = 0; pass < 2; pass++) {
             for (int64_t i = 0; i < j; i++) {
                 const double *u = column(q, i), share = dot(u, v, q->rows);
@@ -47,9 +46,7 @@ static void orthogonalise(matrix *q, matrix *r)
                     v[t] -= share * u[t];
             }
         }
-        double length = sqrt(dot(v, v, q->rows));
-        if (!(length > 1e-13 * before))
-            length = 0;
+        const double length = sqrt(dot(v, v, q->rows));
         column(r, j)[j] = length;
         for (int64_t t = 0; t < q->rows; t++)
             v[t] = length > 0 ? v[t] / length : 0;
