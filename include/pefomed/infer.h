@@ -44,6 +44,24 @@ typedef struct pfm_export_options {
  * LLaVA's vision encoder and aligner are, for llama.cpp, in a second file: beside m.gguf m-mmproj.gguf. */
 pfm_status pfm_export(pfm_context *context, const pfm_export_options *options, pfm_error *err) PFM_MUST_CHECK;
 
+/* ---- adapters added, subtracted, merged into one ---- */
+
+typedef struct pfm_combine_options {
+    const char *out;             /* a folder */
+    const char *const *adapters; /* [count] folders in Hugging Face PEFT's format, or runs; LoRA alone */
+    const double *factors;       /* [count] what each is multiplied by, negative to subtract; NULL: 1 each */
+    size_t count;
+    const char *by; /* "cat": exact, ranks add up; "svd": the nearest sum of a rank; "linear": sums of factors of one rank, each
+                       times the root of its weight */
+    int rank;       /* of svd; 0: the largest of the adapters' */
+} pfm_combine_options;
+
+/* Writes the adapter that PEFT's add_weighted_adapter makes of these, with scale 1, and beside it their aligner where all have
+ * the same. *json = {"output","by","rank","layers","parameters"} and of svd "relative_error", the part of the sum's size that
+ * is lost; the caller calls free(). UNSUPPORTED where an adapter is more than LoRA's factors. */
+pfm_status pfm_combine_adapters(pfm_context *context, const pfm_combine_options *options, char **json,
+                                pfm_error *err) PFM_MUST_CHECK;
+
 /* ---- a language model in fewer bits ---- */
 
 typedef struct pfm_quantize_options {

@@ -9,6 +9,7 @@
     X(eval)                                                                                                                    \
     X(ask)                                                                                                                     \
     X(export)                                                                                                                  \
+    X(combine)                                                                                                                 \
     X(quantize)                                                                                                                \
     X(forward)                                                                                                                 \
     X(image)                                                                                                                   \

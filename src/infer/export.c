@@ -26,19 +26,16 @@ typedef struct exporting {
     pfm_llava *llava; /* NULL: the language model alone is written */
 } exporting;
 
-/* What the run made of a tensor of the base: another norm, or "model.layers.0.self_attn.q_proj" of "....weight" with its
- * update. */
+/* What the run made of a tensor of the base: another, or "model.layers.0.self_attn.q_proj" of "....weight" with its update. */
 static pfm_status merge_into(const exporting *x, const pfm_parameter *parameter, float *values, pfm_error *err)
 {
     char *module = NULL;
     static const char end[] = ".weight";
     size_t length = strlen(parameter->name) - (sizeof end - 1);
+    if (x->options->merge && parameter->part != PFM_PART_BASE)
+        memcpy(values, parameter->values, (size_t)(parameter->n * parameter->k) * sizeof *values);
     if (!x->options->merge || strcmp(parameter->name + length, end) != 0)
         return PFM_OK;
-    if (parameter->part == PFM_PART_NORMS) {
-        memcpy(values, parameter->values, (size_t)(parameter->n * parameter->k) * sizeof *values);
-        return PFM_OK;
-    }
     pfm_status status = pfm_string_copy_n(parameter->name, length, &module, err);
     if (status == PFM_OK)
         status =
@@ -80,7 +77,7 @@ done:
 static int64_t extra_rows(const exporting *x, const pfm_parameter *p)
 {
     const pfm_language_family *family = x->session->model->language.family;
-    bool has_rows = strcmp(p->name, family->embedding) == 0 || strcmp(p->name, "lm_head.weight") == 0;
+    bool has_rows = strcmp(p->name, family->embedding) == 0 || strcmp(p->name, PFM_LANGUAGE_HEAD) == 0;
     return x->llava != NULL && has_rows ? x->llava->extra_rows : 0;
 }
 
@@ -222,6 +219,8 @@ static pfm_status write_configs(const exporting *x, pfm_error *err)
         PFM_TRY(pfm_wrapped_config(whole, &config, &wrapped, err));
         PFM_TRY(load_config(x, "generation_config.json", false, &generation, err));
     }
+    if (x->options->merge && pfm_parameters_find(x->session->model->parameters, PFM_LANGUAGE_HEAD) >= 0)
+        PFM_TRY(pfm_json_take(config, "tie_word_embeddings", json_false(), err)); /* it may have become one of its own */
     if (x->llava != NULL)
         PFM_TRY(pfm_llava_wrap_configs(x->llava, &config, generation, err));
     PFM_TRY(save_in(x->options->out, "config.json", config, err));

@@ -3,7 +3,6 @@
 
 #include "base/file.h"
 #include "base/try.h"
-#include "formats/adapter.h"
 #include "pefomed/weights.h"
 #include "train/run.h"
 #include "train/session.h"
@@ -71,44 +70,40 @@ static pfm_status make_recipe(const part *p, pfm_recipe **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
-    pfm_adapter_config config = {0};
     PFM_TRY(pfm_buffer_append_format(
         &text, err,
         "model: {vision: efficientnet-lite0, image_size: 448, aligner: concat-linear, language: '%s'}\n"
-        "data: {dataset: phantom}\n",
+        "data: {dataset: phantom}\n"
+        "peft: {method: none}\n",
         p->options->model));
-    if (p->options->adapter == NULL) {
-        PFM_TRY(pfm_buffer_append_string(&text, "peft: {method: none}\n", err));
-    } else {
-        PFM_TRY(pfm_adapter_config_load(p->options->adapter, &config, err));
-        PFM_TRY(pfm_adapter_config_check_plain(&config, err));
-        PFM_TRY(pfm_buffer_append_format(&text, err,
-                                         "peft: {method: lora, rank: %lld, alpha: %.17g, rslora: %s, dropout: 0, targets: [",
-                                         (long long)config.r, config.lora_alpha, config.use_rslora ? "true" : "false"));
-        for (size_t i = 0; i < config.target_count; i++)
-            PFM_TRY(pfm_buffer_append_format(&text, err, "%s'%s'", i > 0 ? ", " : "", config.targets[i]));
-        PFM_TRY(pfm_buffer_append_string(&text, "]}\n", err));
-    }
     PFM_TRY(pfm_recipe_parse(text.data, text.size, "the model's settings", NULL, 0, out, err));
+    if (p->options->adapter != NULL)
+        PFM_TRY(pfm_session_replace_adapter(*out, p->options->adapter, err));
 done:
     pfm_buffer_free(&text);
-    pfm_adapter_config_free(&config);
     return status;
 }
 
 static pfm_status open_session(part *p, pfm_error *err)
 {
+    pfm_status status = PFM_OK;
     char *recipe_file = NULL;
     pfm_recipe *recipe = NULL;
-    pfm_status status = pfm_path_join(p->options->model, "recipe.yaml", &recipe_file, err);
-    bool is_run = status == PFM_OK && pfm_path_exists(recipe_file);
+    const char *adapter = p->options->adapter;
+    PFM_TRY(pfm_path_join(p->options->model, "recipe.yaml", &recipe_file, err));
+    if (pfm_path_exists(recipe_file)) {
+        PFM_TRY(pfm_session_open_with(p->context, p->options->model, adapter, p->options->grad, &p->session, err));
+        goto done;
+    }
+    PFM_TRY(make_recipe(p, &recipe, err));
+    status = pfm_session_create_for_tensors(p->context, recipe, p->options->grad, &p->session, err);
+    recipe = NULL; /* taken */
+    if (status == PFM_OK && adapter != NULL)
+        PFM_TRY(pfm_string_copy(adapter, &p->session->adapter, err));
+done:
+    pfm_recipe_free(recipe);
     free(recipe_file);
-    if (status != PFM_OK)
-        return status;
-    if (is_run)
-        return pfm_session_open(p->context, p->options->model, p->options->grad, &p->session, err);
-    status = make_recipe(p, &recipe, err);
-    return status == PFM_OK ? pfm_session_create_for_tensors(p->context, recipe, p->options->grad, &p->session, err) : status;
+    return status;
 }
 
 static pfm_status put_parameter_gradients(part *p, bool aligner, pfm_error *err)
@@ -194,8 +189,6 @@ static pfm_status run_language(part *p, pfm_error *err)
     int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = all, [PFM_DIM_ANSWERS] = count, [PFM_DIM_VISUAL] = count};
     PFM_TRY(pfm_model_build(model, capacity, false, true, &graph, err));
     PFM_TRY(pfm_session_load_weights(p->session, err));
-    if (p->options->adapter != NULL)
-        PFM_TRY(pfm_run_load_adapter(p->options->adapter, model, p->session->peft, err));
     pfm_op_environment env = {
         .context = p->context, .kernels = p->context->kernels, .act = model->act, .most_keys = (int32_t)all};
     PFM_TRY(pfm_executor_create(graph.graph, &env, p->options->grad ? graph.language.logits : PFM_NO_VALUE, &executor, err));

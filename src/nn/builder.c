@@ -20,9 +20,8 @@ pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declar
     return PFM_OK;
 }
 
-/* Whether a frozen parameter of the base at a place becomes one that the hook trains. */
-static bool hook_trains(const pfm_builder *builder, pfm_place_kind kind, const char *name, int64_t n, int64_t k,
-                        const char *parameter)
+bool pfm_build_trains(const pfm_builder *builder, pfm_place_kind kind, const char *name, int64_t n, int64_t k,
+                      const char *parameter)
 {
     const pfm_hook *hook = builder->hook;
     const pfm_model_place place = {.kind = kind,
@@ -51,7 +50,7 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                  .initial = options->initial,
                                  .initial_scale = options->initial_scale,
                                  .blocks = builder->blocks};
-    declaration.trainable |= hook_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "weight");
+    declaration.trainable |= pfm_build_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "weight");
     PFM_TRY(pfm_build_parameter(builder, &declaration, weight, err));
     *bias = -1;
     if (!options->bias)
@@ -65,7 +64,7 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                   .uses = PFM_USE_VALUES,
                                   .trainable = options->trainable,
                                   .initial = options->initial == PFM_INITIAL_LOADED ? PFM_INITIAL_LOADED : PFM_INITIAL_ZERO};
-    declaration.trainable |= hook_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "bias");
+    declaration.trainable |= pfm_build_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "bias");
     PFM_TRY(pfm_build_parameter(builder, &declaration, bias, err));
 done:
     free(full);
@@ -181,8 +180,8 @@ static pfm_status declare_norm(pfm_builder *builder, const char *name, int64_t l
 {
     const bool learned = builder->learns_norms;
     const pfm_part part = learned ? PFM_PART_NORMS : PFM_PART_BASE;
-    const bool trains = learned || hook_trains(builder, PFM_PLACE_NORM, name, length, 1, "weight"),
-               bias_trains = !learned && hook_trains(builder, PFM_PLACE_NORM, name, length, 1, "bias");
+    const bool trains = learned || pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "weight"),
+               bias_trains = !learned && pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "bias");
     pfm_status status = declare_vector(builder, name, ".weight", length, part, trains, weight, err);
     return status != PFM_OK || bias == NULL ? status
                                             : declare_vector(builder, name, ".bias", length, part, bias_trains, bias, err);

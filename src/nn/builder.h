@@ -60,6 +60,10 @@ typedef struct pfm_builder {
 /* The id of a parameter, declared at its first use; MISMATCH where an earlier use gave it another shape. */
 pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
 
+/* Whether the hook trains a parameter of the base at a place: what is not built by the functions below must ask itself. */
+bool pfm_build_trains(const pfm_builder *builder, pfm_place_kind kind, const char *name, int64_t n, int64_t k,
+                      const char *parameter);
+
 /* To be called where each block of a model begins, and behind the last: see pfm_graph_checkpoint. */
 pfm_status pfm_build_checkpoint(pfm_builder *builder, pfm_error *err) PFM_MUST_CHECK;
 

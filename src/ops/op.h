@@ -92,7 +92,8 @@ typedef struct pfm_op_environment {
 enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };
 
 typedef struct pfm_op_attributes {
-    float alpha;                       /* linear: scale of the product */
+    float alpha;                       /* linear: scale of the product, */
+    bool scales_bias;                  /* and of the bias */
     float epsilon;                     /* rmsnorm, layernorm */
     float probability;                 /* dropout */
     uint32_t place;                    /* dropout: which place of the model draws */
@@ -129,6 +130,7 @@ typedef struct pfm_op {
         const pfm_op_call *call); /* NULL: as many as the forward; din and gradients tell what is made */
     unsigned backward_inputs;     /* bit i: backward reads in[i] */
     unsigned operand_inputs;      /* bit i: backward reads in[i] where an operand trains */
+    unsigned modest_operands;     /* bit i: operand[i] alone may train without that */
     unsigned backward_outputs;    /* bit i: backward reads out[i] */
     unsigned gradients;           /* bit i: backward makes din[i] */
     unsigned operand_gradients;   /* bit i: backward adds to the gradient of operand[i] */

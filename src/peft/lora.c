@@ -1,5 +1,6 @@
 /* LoRA (Hu et al. 2021, arXiv 2106.09685) as Hugging Face PEFT computes it: y = W x + scale * B A dropout(x), A [rank,k] drawn
- * uniformly from +-1/sqrt(k) (Kaiming with a = sqrt 5), B [n,rank] zero. */
+ * uniformly from +-1/sqrt(k) (Kaiming with a = sqrt 5), B [n,rank] zero; with lora_bias scale * (B A dropout(x) + b), b zero.
+ */
 #include "peft/peft_methods.h"
 
 #include "base/json.h"
@@ -18,18 +19,18 @@ static pfm_touch touches(const pfm_peft *peft, const pfm_model_place *place)
 
 static pfm_status apply(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err)
 {
-    const pfm_peft_options *options = pfm_peft_get_options(peft);
+    const int rank = pfm_peft_rank(peft, place->name);
     pfm_status status = PFM_OK;
     pfm_value u;
     pfm_graph_node down = pfm_graph_node_of(&pfm_op_linear), up = down;
-    const pfm_parameter a = {.n = options->rank,
+    const pfm_parameter a = {.n = rank,
                              .k = place->k,
                              .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
                              .decays = true,
                              .initial = PFM_INITIAL_UNIFORM,
                              .initial_scale = 1.0 / sqrt((double)place->k)},
                         b = {.n = place->n,
-                             .k = options->rank,
+                             .k = rank,
                              .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
                              .decays = true,
                              .initial = PFM_INITIAL_ZERO};
@@ -39,9 +40,14 @@ static pfm_status apply(pfm_peft *peft, pfm_builder *builder, const pfm_model_pl
     PFM_TRY(pfm_graph_add(builder->graph, &down, &u, err));
     up.in[0] = u;
     up.in[1] = *output;
-    up.attributes =
-        (pfm_op_attributes){.alpha = (float)pfm_peft_scale(peft), .output = builder->graph->values[*output].shape.storage};
+    up.attributes = (pfm_op_attributes){.alpha = (float)pfm_peft_scale(peft, place->name),
+                                        .output = builder->graph->values[*output].shape.storage};
     PFM_TRY(pfm_peft_declare(peft, builder, place->name, "lora_B.weight", &b, &up.operand[0], err));
+    if (pfm_peft_get_options(peft)->lora_bias) {
+        const pfm_parameter bias = {.n = place->n, .k = 1, .uses = PFM_USE_VALUES, .initial = PFM_INITIAL_ZERO};
+        PFM_TRY(pfm_peft_declare(peft, builder, place->name, "lora_B.bias", &bias, &up.operand[1], err));
+        up.attributes.scales_bias = true;
+    }
     PFM_TRY(pfm_graph_add(builder->graph, &up, output, err));
 done:
     return status;
@@ -53,12 +59,17 @@ static pfm_status merge(const pfm_peft *peft, const pfm_parameters *parameters, 
     const pfm_parameter *a = NULL, *b = NULL;
     double *row = NULL; /* of the product, summed in double */
     pfm_status status = PFM_OK;
+    if (pfm_peft_get_options(peft)->lora_bias)
+        PFM_FAIL(
+            PFM_ERROR_UNSUPPORTED,
+            "peft.lora_bias: the bias of the second factor cannot be merged into a weight; export the adapter beside the base "
+            "(--to peft)");
     PFM_TRY(pfm_peft_find(peft, parameters, module, "lora_A.weight", &a, err));
     PFM_TRY(pfm_peft_find(peft, parameters, module, "lora_B.weight", &b, err));
     if (a->k != k || b->n != n || a->n != b->k)
         PFM_FAIL(PFM_ERROR_MISMATCH, "the factors of %s do not fit its weight of %lld x %lld", module, (long long)n,
                  (long long)k);
-    double scale = pfm_peft_scale(peft);
+    double scale = pfm_peft_scale(peft, module);
     PFM_TRY(pfm_allocate((size_t)k, sizeof *row, &row, err));
     for (int64_t i = 0; i < n; i++) {
         memset(row, 0, (size_t)k * sizeof *row);
@@ -85,21 +96,37 @@ static pfm_status write_config(const pfm_peft *peft, json_t *config, pfm_error *
     PFM_TRY(pfm_json_take(config, "lora_dropout", json_real(options->dropout), err));
     PFM_TRY(pfm_json_take(config, "use_rslora", json_boolean(options->rslora), err));
     PFM_TRY(pfm_json_take(config, "fan_in_fan_out", json_false(), err));
-    PFM_TRY(pfm_json_take(config, "bias", json_string("none"), err));
+    PFM_TRY(pfm_json_take(config, "bias", json_string(options->bias == NULL ? "none" : options->bias), err));
+    if (options->lora_bias) /* older versions of PEFT do not know the key */
+        PFM_TRY(pfm_json_take(config, "lora_bias", json_true(), err));
     PFM_TRY(pfm_json_take(config, "init_lora_weights", json_true(), err));
     for (size_t i = 0; i < sizeof unused / sizeof *unused; i++)
         PFM_TRY(pfm_json_take(config, unused[i], json_null(), err));
-    PFM_TRY(pfm_json_take(config, "rank_pattern", json_object(), err));
-    PFM_TRY(pfm_json_take(config, "alpha_pattern", json_object(), err));
+done:
+    return status;
+}
+
+/* The defaults are those of PEFT's LoraConfig. */
+static pfm_status read_config(const json_t *config, pfm_peft_options *options, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_peft_read_integer(config, "r", 8, 1, PFM_PEFT_MOST_RANK, &options->rank, err));
+    PFM_TRY(pfm_peft_read_number(config, "lora_alpha", 8, 0, 1e6, &options->alpha, err));
+    PFM_TRY(pfm_peft_read_number(config, "lora_dropout", 0, 0, 0.99, &options->dropout, err));
+    PFM_TRY(pfm_peft_read_flag(config, "use_rslora", false, &options->rslora, err));
+    PFM_TRY(pfm_peft_read_text(config, "bias", "none", &options->bias, err));
+    PFM_TRY(pfm_peft_read_flag(config, "lora_bias", false, &options->lora_bias, err));
 done:
     return status;
 }
 
 const pfm_peft_method pfm_peft_lora = {.name = "lora",
                                        .targets = "q_proj,v_proj",
+                                       .honours = PFM_PEFT_PATTERNS | PFM_PEFT_BIAS | PFM_PEFT_FACTOR_BIAS,
                                        .check = pfm_peft_check_low_rank,
                                        .touches = touches,
                                        .apply = apply,
                                        .merge = merge,
                                        .type = "LORA",
-                                       .write_config = write_config};
+                                       .write_config = write_config,
+                                       .read_config = read_config};

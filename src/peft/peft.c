@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/try.h"
+#include "peft/targets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,44 +12,30 @@ static const pfm_peft_method *const methods[] = {PFM_PEFT_METHOD_LIST(METHOD_ADD
 enum { METHODS = sizeof methods / sizeof *methods };
 
 struct pfm_peft {
-    pfm_peft_options options;
+    pfm_peft_options options;      /* owned */
     const pfm_peft_method *method; /* NULL: none */
+    pfm_targets *targets;
     pfm_hook hook;
-    char **targets;
-    bool *matched;
     void *state; /* the method's own */
 };
 
-/* A target names a whole dotted suffix of a module's name. */
-static bool names(const char *target, const char *module)
-{
-    size_t whole = strlen(module), part = strlen(target);
-    return whole >= part && strcmp(module + whole - part, target) == 0 && (whole == part || module[whole - part - 1] == '.');
-}
-
 bool pfm_peft_targets(const pfm_peft *peft, const char *module)
 {
-    for (size_t i = 0; peft->method != NULL && i < peft->options.target_count; i++) {
-        if (names(peft->targets[i], module))
-            return true;
-    }
-    return false;
+    return peft->method != NULL && peft->method->targets != NULL && pfm_targets_match(peft->targets, module);
 }
 
-static void mark_targets(pfm_peft *peft, const char *module)
-{
-    for (size_t i = 0; i < peft->options.target_count; i++)
-        peft->matched[i] |= names(peft->targets[i], module);
-}
+int pfm_peft_rank(const pfm_peft *peft, const char *module) { return pfm_targets_rank(peft->targets, module); }
+
+double pfm_peft_alpha(const pfm_peft *peft, const char *module) { return pfm_targets_alpha(peft->targets, module); }
 
 static pfm_touch touches(void *user, const pfm_model_place *place)
 {
     pfm_peft *peft = user;
-    if (place->kind == PFM_PLACE_LINEAR)
-        mark_targets(peft, place->name);
-    if (peft->method->touches == NULL)
-        return PFM_TOUCH_NOTHING;
     const bool of_linear = place->kind == PFM_PLACE_LINEAR || place->kind == PFM_PLACE_INPUT;
+    if (of_linear)
+        pfm_targets_see(peft->targets, place->name);
+    if (peft->method == NULL || peft->method->touches == NULL)
+        return PFM_TOUCH_NOTHING;
     if (of_linear && peft->method->targets != NULL && !pfm_peft_targets(peft, place->name))
         return PFM_TOUCH_NOTHING;
     return peft->method->touches(peft, place);
@@ -60,10 +47,21 @@ static pfm_status apply(void *user, pfm_builder *builder, const pfm_model_place 
     return peft->method->apply(peft, builder, place, output, err);
 }
 
+/* A bias of the base that peft.bias names. */
+static bool trains_bias(const pfm_peft *peft, const pfm_model_place *place, const char *parameter)
+{
+    const char *bias = peft->options.bias;
+    if (bias == NULL || strcmp(parameter, "bias") != 0 || strcmp(bias, "none") == 0)
+        return false;
+    return strcmp(bias, "all") == 0 || (place->kind == PFM_PLACE_LINEAR && pfm_targets_saw(peft->targets, place->name) &&
+                                        pfm_peft_targets(peft, place->name));
+}
+
 static bool trains(void *user, const pfm_model_place *place, const char *parameter)
 {
     const pfm_peft *peft = user;
-    return peft->method->trains != NULL && peft->method->trains(peft, place, parameter);
+    return (peft->method != NULL && peft->method->trains != NULL && peft->method->trains(peft, place, parameter)) ||
+           trains_bias(peft, place, parameter) || pfm_targets_keep_whole(peft->targets, place->name);
 }
 
 /* "a, b and c". */
@@ -74,6 +72,8 @@ static pfm_status list_methods(pfm_buffer *out, pfm_error *err)
         status = pfm_buffer_append_format(out, err, "%s%s", i == 0 ? "" : ", ", methods[i]->name);
     return status != PFM_OK ? status : pfm_buffer_append_string(out, " and none", err);
 }
+
+const pfm_peft_method *pfm_peft_method_at(size_t i) { return i < METHODS ? methods[i] : NULL; }
 
 pfm_status pfm_peft_find_method(const char *name, const pfm_peft_method **out, pfm_error *err)
 {
@@ -95,11 +95,31 @@ done:
     return status;
 }
 
-static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *options, pfm_error *err)
+/* What is set must be something that the method honours. */
+static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *o, pfm_error *err)
 {
-    if (method != NULL && method->targets != NULL && options->target_count == 0)
+    const unsigned honours = method == NULL ? 0 : method->honours;
+    const bool targets = method != NULL && method->targets != NULL, biases = o->bias != NULL && strcmp(o->bias, "none") != 0;
+    const struct {
+        const char *key;
+        bool set, honoured;
+    } keys[] = {{"peft.exclude", o->exclude_count > 0, targets},
+                {"peft.layers", o->layer_count > 0, targets},
+                {"peft.layers_pattern", o->layers_pattern_count > 0, targets},
+                {"peft.rank_pattern", o->rank_pattern_count > 0, (honours & PFM_PEFT_PATTERNS) != 0},
+                {"peft.alpha_pattern", o->alpha_pattern_count > 0, (honours & PFM_PEFT_PATTERNS) != 0},
+                {"peft.bias", biases, (honours & PFM_PEFT_BIAS) != 0},
+                {"peft.lora_bias", o->lora_bias, (honours & PFM_PEFT_FACTOR_BIAS) != 0}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (keys[i].set && !keys[i].honoured)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "%s is not of peft.method: %s; leave it out", keys[i].key,
+                                 method == NULL ? "none" : method->name);
+    }
+    if (biases && strcmp(o->bias, "all") != 0 && strcmp(o->bias, "lora_only") != 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.bias cannot be '%.60s'; it is none, all or lora_only", o->bias);
+    if (targets && o->target_count == 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets is empty; name layers, such as [%s]", method->targets);
-    return method == NULL || method->check == NULL ? PFM_OK : method->check(options, err);
+    return method == NULL || method->check == NULL ? PFM_OK : method->check(o, err);
 }
 
 pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_error *err)
@@ -109,21 +129,10 @@ pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_
     PFM_TRY(pfm_allocate(1, sizeof *peft, &peft, err));
     PFM_TRY(pfm_peft_find_method(options->method, &peft->method, err));
     PFM_TRY(check(peft->method, options, err));
-    peft->options = *options;
-    peft->options.method = peft->options.prompt_text = NULL;
-    peft->options.target_count = 0;
-    PFM_TRY(pfm_string_copy(options->method, &peft->options.method, err));
-    if (options->prompt_text != NULL)
-        PFM_TRY(pfm_string_copy(options->prompt_text, &peft->options.prompt_text, err));
+    PFM_TRY(pfm_peft_options_copy(options, &peft->options, err));
+    PFM_TRY(pfm_targets_create(&peft->options, &peft->targets, err));
     if (peft->method != NULL && peft->method->state_bytes > 0)
         PFM_TRY(pfm_allocate(1, peft->method->state_bytes, &peft->state, err));
-    PFM_TRY(pfm_allocate(options->target_count, sizeof *peft->targets, &peft->targets, err));
-    PFM_TRY(pfm_allocate(options->target_count, sizeof *peft->matched, &peft->matched, err));
-    for (size_t i = 0; i < options->target_count; i++) {
-        PFM_TRY(pfm_string_copy(options->targets[i], &peft->targets[i], err));
-        peft->options.target_count++;
-    }
-    peft->options.targets = peft->targets;
     peft->hook = (pfm_hook){.user = peft, .touches = touches, .apply = apply, .trains = trains};
     *out = peft;
     peft = NULL;
@@ -136,12 +145,8 @@ void pfm_peft_free(pfm_peft *peft)
 {
     if (peft == NULL)
         return;
-    for (size_t i = 0; peft->targets != NULL && i < peft->options.target_count; i++)
-        free(peft->targets[i]);
-    free(peft->targets);
-    free(peft->matched);
-    free(peft->options.method);
-    free(peft->options.prompt_text);
+    pfm_targets_free(peft->targets);
+    pfm_peft_options_free(&peft->options);
     free(peft->state);
     free(peft);
 }
@@ -152,21 +157,12 @@ const pfm_peft_method *pfm_peft_get_method(const pfm_peft *peft) { return peft->
 
 void *pfm_peft_get_state(const pfm_peft *peft) { return peft->state; }
 
-const pfm_hook *pfm_peft_hook(const pfm_peft *peft) { return peft->method == NULL ? NULL : &peft->hook; }
-
-pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err)
+const pfm_hook *pfm_peft_hook(const pfm_peft *peft)
 {
-    if (peft->method == NULL || peft->method->targets == NULL)
-        return PFM_OK;
-    for (size_t i = 0; i < peft->options.target_count; i++) {
-        if (!peft->matched[i])
-            return pfm_error_set(err, PFM_ERROR_USAGE,
-                                 "peft.targets: '%s' matches no layer of this model; its layers are called "
-                                 "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
-                                 peft->targets[i]);
-    }
-    return PFM_OK;
+    return peft->method == NULL && peft->options.module_to_save_count == 0 ? NULL : &peft->hook;
 }
+
+pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) { return pfm_targets_check(peft->targets, err); }
 
 int pfm_peft_virtual_tokens(const pfm_peft *peft)
 {
@@ -194,7 +190,8 @@ pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters
                           float *values, pfm_error *err)
 {
     const pfm_peft_method *method = peft->method;
-    if (method == NULL || (method->targets != NULL && !pfm_peft_targets(peft, module)))
+    const bool targets = method != NULL && method->targets != NULL;
+    if (method == NULL || (targets && !(pfm_targets_saw(peft->targets, module) && pfm_peft_targets(peft, module))))
         return PFM_OK;
     pfm_status status = pfm_peft_check_merge(peft, err);
     return status != PFM_OK ? status : method->merge(peft, parameters, module, n, k, values, err);

@@ -6,25 +6,51 @@
 #ifndef PFM_PEFT_PEFT_H
 #define PFM_PEFT_PEFT_H
 
+#include "formats/adapter.h"
 #include "formats/weights.h"
 #include "nn/builder.h"
 
 #include <jansson.h>
+
+enum { PFM_PEFT_MOST_RANK = 4096 };
 
 /* What a recipe says under peft; each method reads its own part. Strings and lists are borrowed where one is given. */
 typedef struct pfm_peft_options {
     char *method; /* "lora", ..., or "none" */
     int rank;
     double alpha, dropout;
-    char **targets; /* module names, each matching a whole dotted suffix: "q_proj" matches "....self_attn.q_proj" */
+    char **targets; /* the linear layers, see peft/targets.h: "q_proj" is the end of a module's name */
     size_t target_count;
-    bool rslora;        /* alpha / sqrt(rank) (Kalajdzievski 2023) in place of alpha / rank */
+    bool rslora; /* alpha / sqrt(rank) (Kalajdzievski 2023) in place of alpha / rank */
+
+    char **exclude; /* of the targets, as those are named */
+    size_t exclude_count;
+    char **layers; /* numbers of blocks, from 0; none: all */
+    size_t layer_count;
+    char **layers_pattern; /* what stands before the number in a module's name; none: anything */
+    size_t layers_pattern_count;
+    char **rank_pattern, **alpha_pattern; /* "NAME=NUMBER", for targets whose names end so */
+    size_t rank_pattern_count, alpha_pattern_count;
+    char **modules_to_save; /* ends of names of modules of which the adapter holds its own copy, which trains */
+    size_t module_to_save_count;
+    char *bias;     /* which biases of the base train: "none", "all" or, of the targets, "lora_only"; NULL: none */
+    bool lora_bias; /* the second factor has a bias */
+    char *start;    /* the folder of an adapter that it goes on with, or NULL */
+
     int virtual_tokens; /* how many stand before every input */
     int encoder_hidden; /* the width of the MLP that makes what they mean; 0: none; PFM_ENCODER_DEFAULT: as the method does */
     char *prompt_text;  /* NULL, or what they start as */
 } pfm_peft_options;
 
 enum { PFM_ENCODER_DEFAULT = -1, PFM_MOST_VIRTUAL_TOKENS = 4096 };
+
+/* Releases what options own that were copied or read; zeroes them. {0} is fine. */
+void pfm_peft_options_free(pfm_peft_options *options);
+/* *out = a copy that owns all that it holds, also on error fit to be released. */
+pfm_status pfm_peft_options_copy(const pfm_peft_options *options, pfm_peft_options *out, pfm_error *err) PFM_MUST_CHECK;
+/* The same of one list; *out and *out_count are empty. */
+pfm_status pfm_peft_texts_copy(char *const *items, size_t count, char ***out, size_t *out_count, pfm_error *err) PFM_MUST_CHECK;
+void pfm_peft_texts_free(char ***items, size_t *count);
 
 typedef struct pfm_peft pfm_peft;
 
@@ -47,10 +73,18 @@ typedef struct pfm_peft_tensors {
     size_t count, capacity;
 } pfm_peft_tensors;
 
+/* Options that not every method has; where they are set, one without the bit is refused. */
+enum {
+    PFM_PEFT_PATTERNS = 1,   /* rank_pattern, alpha_pattern */
+    PFM_PEFT_BIAS = 2,       /* bias */
+    PFM_PEFT_FACTOR_BIAS = 4 /* lora_bias */
+};
+
 typedef struct pfm_peft_method {
     const char *name;
     const char *targets; /* the linear layers that it changes where the recipe does not say, "q_proj,v_proj"; NULL: it has
                             places of its own, and peft.targets is not its */
+    unsigned honours;    /* PFM_PEFT_PATTERNS, ... */
     /* USAGE for options that it cannot take. NULL: any will do. */
     pfm_status (*check)(const pfm_peft_options *options, pfm_error *err);
     size_t state_bytes; /* of what it remembers from building on, see pfm_peft_get_state */
@@ -73,10 +107,13 @@ typedef struct pfm_peft_method {
     /* Sets the keys of adapter_config.json that speak of the method, and reads them (NULL: this cannot be read). */
     pfm_status (*write_config)(const pfm_peft *peft, json_t *config, pfm_error *err);
     pfm_status (*read_config)(const json_t *config, pfm_peft_options *options, pfm_error *err);
+    /* Of several methods of one type: whether a configuration is this one's. NULL: it is where no other says so. */
+    bool (*is_config)(const json_t *config);
     /* What a parameter is called in the file, behind "base_model.model." where the method has no virtual tokens. NULL: its own
      * name. */
     pfm_status (*file_name)(const pfm_parameter *parameter, char **out, pfm_error *err);
-    /* What the file holds, and the parameters from it. NULL: every parameter of the method, each under its file_name. */
+    /* What the file holds of the method's own parameters, and these from it. NULL: each under its file_name. What trains of the
+     * base is kept beside them. */
     pfm_status (*save)(const pfm_peft *peft, const pfm_parameters *parameters, pfm_peft_tensors *out, pfm_error *err);
     pfm_status (*load)(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, size_t *read,
                        pfm_error *err); /* *read = how many tensors of the file these are */
@@ -88,15 +125,17 @@ void pfm_peft_free(pfm_peft *peft);
 const pfm_peft_options *pfm_peft_get_options(const pfm_peft *peft);
 /* NULL for "none". */
 const pfm_peft_method *pfm_peft_get_method(const pfm_peft *peft);
+/* The methods in the order of their list; NULL behind the last. */
+const pfm_peft_method *pfm_peft_method_at(size_t i);
 /* *out = the method of that name, NULL for "none". USAGE names the known ones, behind the recipe's key. */
 #define PFM_PEFT_METHOD_KEY "peft.method "
 pfm_status pfm_peft_find_method(const char *name, const pfm_peft_method **out, pfm_error *err) PFM_MUST_CHECK;
 
-/* The hook for a builder; borrowed from peft. NULL for "none". */
+/* The hook for a builder; borrowed from peft. NULL for "none" that trains nothing of the base either. */
 const pfm_hook *pfm_peft_hook(const pfm_peft *peft);
-/* After building: USAGE names each target that matched no layer. */
+/* After building: USAGE names the target, or what else names modules, that matched nothing. */
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
-/* true where a target names this module. */
+/* true where it acts on this linear layer, see peft/targets.h. */
 bool pfm_peft_targets(const pfm_peft *peft, const char *module);
 /* Tokens before every input. */
 int pfm_peft_virtual_tokens(const pfm_peft *peft);
@@ -107,8 +146,16 @@ pfm_status pfm_peft_start(const pfm_peft *peft, const pfm_peft_text *text, pfm_p
 pfm_status pfm_peft_check_merge(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err) PFM_MUST_CHECK;
-/* What a low-rank product is scaled by. */
-double pfm_peft_scale(const pfm_peft *peft);
+
+/* ---- adapter_config.json (peft_config.c) ---- */
+
+/* Sets what an adapter's configuration says of its method in options that own what they hold; what it does not speak of stays.
+ * UNSUPPORTED names a setting that would be written otherwise than it was read, and so is not understood here; FORMAT a value
+ * that cannot be. */
+pfm_status pfm_peft_read_config(const pfm_adapter_config *config, pfm_peft_options *options, pfm_error *err) PFM_MUST_CHECK;
+/* Describes the method, where it acts and what of the base it keeps; base: what base_model_name_or_path says, or NULL. */
+pfm_status pfm_peft_write_config(const pfm_peft *peft, const char *base, pfm_adapter_config *out,
+                                 pfm_error *err) PFM_MUST_CHECK;
 
 /* What adapters' files hold: tensors of the method in order, and parameters set from them. MISMATCH names what is missing, does
  * not fit, or is not known. */
@@ -123,6 +170,8 @@ pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_parameter *param
 pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *prefix, const char *name, int64_t n, int64_t k,
                                 float *values, bool owned, pfm_error *err) PFM_MUST_CHECK;
 void pfm_peft_tensors_free(pfm_peft_tensors *list);
+/* The tensor of that name, or of one that other versions and programs gave it; NULL where there is none. */
+const pfm_weight *pfm_peft_find_tensor(const pfm_weights *weights, const char *name);
 /* values f32 [n,k] = the tensor of that name. MISMATCH where it is missing or has another shape. */
 pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, int64_t n, int64_t k, float *values,
                                 pfm_error *err) PFM_MUST_CHECK;
@@ -140,8 +189,26 @@ pfm_status pfm_peft_find(const pfm_peft *peft, const pfm_parameters *parameters,
 /* *y = x with a share of its columns left out while training, drawn by token and place; x itself where nothing is drawn. */
 pfm_status pfm_peft_dropout(const pfm_peft *peft, pfm_builder *builder, const char *place, pfm_value x, pfm_value *y,
                             pfm_error *err) PFM_MUST_CHECK;
+/* The rank of a low-rank product at a module, its alpha, and what it is scaled by. */
+int pfm_peft_rank(const pfm_peft *peft, const char *module);
+double pfm_peft_alpha(const pfm_peft *peft, const char *module);
+double pfm_peft_scale(const pfm_peft *peft, const char *module);
 /* A number for adapter_config.json: whole where it is whole, as PEFT's types are. */
 json_t *pfm_peft_number(double value);
+/* A list of texts for it; null where there are none. */
+json_t *pfm_peft_texts(char *const *items, size_t count);
+/* *out = what a key of it says; fallback where it is absent or null. FORMAT names the key and what it must be. */
+pfm_status pfm_peft_read_integer(const json_t *config, const char *key, int fallback, int low, int high, int *out,
+                                 pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_peft_read_number(const json_t *config, const char *key, double fallback, double low, double high, double *out,
+                                pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_peft_read_flag(const json_t *config, const char *key, bool fallback, bool *out, pfm_error *err) PFM_MUST_CHECK;
+/* In place of what *out owns; fallback may be NULL. */
+pfm_status pfm_peft_read_text(const json_t *config, const char *key, const char *fallback, char **out,
+                              pfm_error *err) PFM_MUST_CHECK;
+/* A list of texts or whole numbers, or a lone one, in place of what the list owns; none where it is absent or null. */
+pfm_status pfm_peft_read_texts(const json_t *config, const char *key, char ***items, size_t *count,
+                               pfm_error *err) PFM_MUST_CHECK;
 /* USAGE for a rank below 1, a dropout outside [0,1). */
 pfm_status pfm_peft_check_low_rank(const pfm_peft_options *options, pfm_error *err) PFM_MUST_CHECK;
 

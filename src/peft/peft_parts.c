@@ -18,16 +18,10 @@ pfm_status pfm_peft_check_low_rank(const pfm_peft_options *options, pfm_error *e
     return PFM_OK;
 }
 
-json_t *pfm_peft_number(double value)
+double pfm_peft_scale(const pfm_peft *peft, const char *module)
 {
-    return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value) : json_real(value);
-}
-
-double pfm_peft_scale(const pfm_peft *peft)
-{
-    const pfm_peft_options *options = pfm_peft_get_options(peft);
-    const double rank = options->rank;
-    return options->alpha / (options->rslora ? sqrt(rank) : rank);
+    const double rank = pfm_peft_rank(peft, module);
+    return pfm_peft_alpha(peft, module) / (pfm_peft_get_options(peft)->rslora ? sqrt(rank) : rank);
 }
 
 static uint32_t place_number(const char *name)

@@ -103,7 +103,12 @@ pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err)
     pfm_status status = derive_blind(state, err);
     if (status != PFM_OK)
         return status;
-    recipe->adapts = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
+    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
+        const size_t i = (size_t)(key - pfm_recipe_keys);
+        if (own_place(state, key)->file != NULL)
+            recipe->given[i / 64] |= (uint64_t)1 << i % 64;
+    }
+    recipe->adapts = pfm_recipe_adds(recipe) && pfm_recipe_trains(recipe, "peft");
     recipe->adapts_norms = pfm_recipe_trains(recipe, "norms");
     status = derive_targets(state, err);
     return status != PFM_OK ? status : derive_merge(state, err);
@@ -192,7 +197,7 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
         return refuse_key(state, KEY("train.warmup_learning_rate"), "must not be above train.learning_rate", err);
     if (recipe->train.micro_batch > recipe->train.batch)
         return refuse_key(state, KEY("train.micro_batch"), "must not be above train.batch", err);
-    bool peft = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
+    bool peft = pfm_recipe_adds(recipe) && pfm_recipe_trains(recipe, "peft");
     if (!peft && !pfm_recipe_trains(recipe, "aligner") && !pfm_recipe_trains(recipe, "norms"))
         return refuse_key(state, KEY("trainable"),
                           pfm_recipe_sees(recipe)

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/try.h"
+#include "peft/targets.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -73,6 +74,10 @@ static pfm_status read_field(const recipe_loader *state, void *object, const rec
         return pfm_recipe_set_null(object, key, place, err);
     if (key->type == RECIPE_MEMBERS)
         return read_members(state, key, node, place, err);
+    if (key->lone && node->type == YAML_SCALAR_NODE) {
+        pfm_recipe_clear(object, key);
+        return pfm_recipe_add_text(object, key, (const char *)node->data.scalar.value, node->data.scalar.length, place, err);
+    }
     if (key->type == RECIPE_LIST || (key->type == RECIPE_TEXTS && node->type == YAML_SEQUENCE_NODE))
         return read_list(state, object, key, node, place, err);
     if (node->type != YAML_SCALAR_NODE)
@@ -261,11 +266,15 @@ static pfm_status read_root(recipe_loader *state, yaml_parser_t *parser, pfm_err
 
 /* ---- overrides and defaults ---- */
 
-/* A list as text: "a,b" or "[a, b]"; "[]" is empty. */
+/* A list as text: "a,b" or "[a, b]", "[]" is empty; a regular expression stands alone, with its commas. */
 static pfm_status set_list(void *object, const recipe_key *key, const char *text, const recipe_place *place, pfm_error *err)
 {
     size_t length = strlen(text);
     bool empty = false;
+    if (key->lone && strncmp(text, PFM_TARGET_EXPRESSION, sizeof PFM_TARGET_EXPRESSION - 1) == 0) {
+        pfm_recipe_clear(object, key);
+        return pfm_recipe_add_text(object, key, text, length, place, err);
+    }
     if (length >= 2 && text[0] == '[' && text[length - 1] == ']') {
         text++;
         length -= 2;

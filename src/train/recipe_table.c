@@ -39,6 +39,11 @@
         .name = key, .type = RECIPE_BOOLEAN, .offset = PLACE(field), .initial = value, .help = text                            \
     }
 
+#define NAMES(key, items, count, text)                                                                                         \
+    {                                                                                                                          \
+        .name = key, .type = RECIPE_LIST, .offset = PLACE(items), .count_offset = PLACE(count), .lone = true, .help = text     \
+    }
+
 /* clang-format off */
 const recipe_key pfm_recipe_keys[] = {
     {.name = "name", .type = RECIPE_STRING, .of_stage = true, .offset = PLACE(name), .help = "what the stage is called"},
@@ -69,12 +74,22 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("gated.head_dim", gated.head_dim, "64", 1, 4096, "the width of each"),
 
     STRING("peft.method", peft.method, "lora", "what is trained beside the aligner; none: nothing"),
-    INTEGER("peft.rank", peft.rank, "64", 1, 4096, "the rank of each update"),
+    INTEGER("peft.rank", peft.rank, "64", 1, PFM_PEFT_MOST_RANK, "the rank of each update"),
     ABOVE("peft.alpha", peft.alpha, "128", 0, 1e6, "the update is scaled by alpha / rank"),
     NUMBER("peft.dropout", peft.dropout, "0.05", 0, 0.95, "share of an update's inputs left out while training"),
-    {.name = "peft.targets", .type = RECIPE_LIST, .offset = PLACE(peft.targets), .count_offset = PLACE(peft.target_count),
-     .help = "the linear layers that it changes, by their Hugging Face names; by default the method's"},
+    NAMES("peft.targets", peft.targets, peft.target_count,
+          "the linear layers that it changes: ends of their Hugging Face names, re:EXPRESSION, all-linear; by default the method's"),
     BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
+    NAMES("peft.exclude", peft.exclude, peft.exclude_count, "of those not these, named in the same way"),
+    NAMES("peft.layers", peft.layers, peft.layer_count, "in these blocks alone, by their numbers from 0"),
+    NAMES("peft.layers_pattern", peft.layers_pattern, peft.layers_pattern_count, "what stands before a block's number in names"),
+    NAMES("peft.rank_pattern", peft.rank_pattern, peft.rank_pattern_count, "NAME=RANK for layers whose names end so"),
+    NAMES("peft.alpha_pattern", peft.alpha_pattern, peft.alpha_pattern_count, "NAME=ALPHA for layers whose names end so"),
+    NAMES("peft.modules_to_save", peft.modules_to_save, peft.module_to_save_count,
+          "modules that train whole, such as lm_head, by the ends of their names"),
+    CHOICE("peft.bias", peft.bias, "none", "none|all|lora_only", "which of the base's biases train; lora_only: those of the targets"),
+    BOOLEAN("peft.lora_bias", peft.lora_bias, "false", "the second factor has a bias"),
+    OPTIONAL("peft.start", peft.start, "the folder of an adapter in PEFT's format that training goes on with; it says what peft is"),
     INTEGER("peft.virtual_tokens", peft.virtual_tokens, "20", 1, 4096, "of prompt_tuning, p_tuning and prefix_tuning: how many tokens they put before every input"),
     INTEGER("peft.encoder_hidden", peft.encoder_hidden, "-1", -1, 65536, "the width of the MLP that makes them; 0: none; -1: p_tuning's is as wide as the model, prefix_tuning has none"),
     OPTIONAL("peft.prompt_text", peft.prompt_text, "of prompt_tuning: the text that they start as, repeated; drawn at random without"),
@@ -182,6 +197,11 @@ bool pfm_recipe_is_of_images(const recipe_key *key)
                        key->offset != PLACE(model.language) && key->offset != PLACE(model.weights);
     return model || strncmp(key->name, "qformer.", 8) == 0 || strncmp(key->name, "gated.", 6) == 0 ||
            key->offset == PLACE(prompt.image);
+}
+
+bool pfm_recipe_adds(const pfm_recipe *recipe)
+{
+    return strcmp(recipe->peft.method, "none") != 0 || recipe->peft.module_to_save_count > 0 || recipe->peft.start != NULL;
 }
 
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key)

@@ -25,6 +25,7 @@ typedef struct recipe_key {
     double low, high;            /* of numbers, and of a list of them */
     bool above;                  /* low itself is not allowed */
     const char *choices;         /* words separated by '|' */
+    bool lone;                   /* of a list: one text may stand for it */
     bool of_stage;               /* stands in a stage alone */
     bool aside;                  /* decides nothing of what is computed: where something lies, what compare tries */
     const char *help;
@@ -42,6 +43,8 @@ bool pfm_recipe_is_shared(const recipe_key *key);
 bool pfm_recipe_is_optional(const recipe_key *key);
 /* true where the key says how images are seen, which a model without a vision encoder does not. */
 bool pfm_recipe_is_of_images(const recipe_key *key);
+/* true where something under peft trains, or will where peft.start says what. */
+bool pfm_recipe_adds(const pfm_recipe *recipe);
 /* true where some key's name begins with `name` and a dot. */
 bool pfm_recipe_is_section(const char *name, size_t length);
 /* The key or section of a table whose name is nearest to `name` (edit distance, a wrong or missing section counting little). */

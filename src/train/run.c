@@ -90,33 +90,27 @@ static pfm_status add_norm(json_t **list, const pfm_parameter *norm, pfm_error *
     return *list != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not save %s", norm->name);
 }
 
-/* What the method adapts, or that it adapts nothing beside the norms, for which PEFT has LORA. */
-static pfm_status describe_adapter(pfm_adapter_config *config, const char *base, const pfm_model *model, const pfm_peft *peft,
+/* What the method says of itself, what else the adapter holds whole, and how the base keeps its weights. */
+static pfm_status describe_adapter(const char *base, const pfm_model *model, const pfm_peft *peft, pfm_adapter_config *config,
                                    pfm_error *err)
 {
-    const pfm_peft_options *options = pfm_peft_get_options(peft);
-    const pfm_peft_method *method = pfm_peft_get_method(peft);
     const bool transposed = model->language.family != NULL && pfm_language_transposes(model->language.family);
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_string_copy(method == NULL ? "LORA" : method->type, &config->peft_type, err));
-    PFM_TRY(pfm_string_copy("CAUSAL_LM", &config->task_type, err));
-    PFM_TRY(pfm_string_copy(base, &config->base_model, err));
-    if (method == NULL) {
-        config->r = options->rank;
-        config->lora_alpha = options->alpha;
-        config->fan_in_fan_out = transposed;
-        PFM_TRY(pfm_string_copy(PFM_ADAPTER_NO_TARGETS, &config->target_pattern, err));
-        goto done;
+    json_t *whole = NULL;
+    PFM_TRY(pfm_peft_write_config(peft, base, config, err));
+    if (json_object_get(config->document, "fan_in_fan_out") != NULL)
+        PFM_TRY(pfm_json_take(config->document, "fan_in_fan_out", json_boolean(transposed), err));
+    if (json_is_array(json_object_get(config->document, "modules_to_save")))
+        whole = json_incref(json_object_get(config->document, "modules_to_save"));
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        if (p->part == PFM_PART_NORMS)
+            PFM_TRY(add_norm(&whole, p, err));
     }
-    if (method->targets != NULL)
-        PFM_TRY(pfm_adapter_config_set_targets(config, (const char *const *)options->targets, options->target_count, err));
-    config->method = json_object();
-    if (config->method == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe the adapter");
-    PFM_TRY(method->write_config(peft, config->method, err));
-    if (json_object_get(config->method, "fan_in_fan_out") != NULL)
-        PFM_TRY(pfm_json_take(config->method, "fan_in_fan_out", json_boolean(transposed), err));
+    if (whole != NULL)
+        PFM_TRY(pfm_json_take(config->document, "modules_to_save", json_incref(whole), err));
 done:
+    json_decref(whole);
     return status;
 }
 
@@ -131,14 +125,9 @@ static pfm_status save_adapter(const char *folder, const char *base, const pfm_m
     PFM_TRY(pfm_peft_save(peft, model->parameters, &kept, err));
     for (size_t i = 0; i < kept.count; i++)
         PFM_TRY(add_tensor(&list, "", kept.items[i].name, "", kept.items[i].values, kept.items[i].n, kept.items[i].k, err));
-    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (p->part == PFM_PART_NORMS)
-            PFM_TRY(add_norm(&config.whole_modules, p, err));
-    }
     if (list.count == 0)
         goto done; /* nothing was adapted: the aligner alone trained */
-    PFM_TRY(describe_adapter(&config, base, model, peft, err));
+    PFM_TRY(describe_adapter(base, model, peft, &config, err));
     PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
     PFM_TRY(pfm_adapter_write(adapter, &config, list.items, list.count, NULL, NULL, err));
 done:
@@ -193,14 +182,16 @@ done:
 
 pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
-    char *path = NULL;
+    char *folder = NULL, *path = NULL;
     pfm_weights *weights = NULL;
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_path_join(adapter_folder, "adapter_model.safetensors", &path, err));
+    PFM_TRY(pfm_adapter_find(adapter_folder, &folder, err));
+    PFM_TRY(pfm_adapter_tensors_path(folder, &path, err));
     PFM_TRY(pfm_weights_open(path, &weights, err));
     PFM_TRY(pfm_peft_load(peft, weights, model->parameters, err));
 done:
     pfm_weights_close(weights);
+    free(folder);
     free(path);
     return status;
 }
@@ -212,23 +203,23 @@ pfm_status pfm_run_tensor_name(const pfm_peft *peft, const pfm_parameter *parame
     return pfm_peft_tensor_name(peft, parameter, out, err);
 }
 
-pfm_status pfm_run_load(const char *folder, pfm_model *model, const pfm_peft *peft, pfm_error *err)
+pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    char *aligner = NULL, *adapter = NULL;
+    char *aligner = NULL, *own = NULL;
     const bool sees = pfm_model_sees(model); /* what is written last tells that the run has finished */
     PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &aligner, err));
-    PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
-    if (!pfm_path_exists(sees ? aligner : adapter))
+    PFM_TRY(pfm_path_join(folder, "adapter", &own, err));
+    if (!pfm_path_exists(sees ? aligner : own))
         PFM_FAIL(PFM_ERROR_IO, "%s holds no finished model (no %s); run the same pefomed train again to go on with it", folder,
-                 pfm_path_name(sees ? aligner : adapter));
+                 pfm_path_name(sees ? aligner : own));
     if (pfm_model_has_aligner(model))
         PFM_TRY(load_aligner(aligner, model, err));
     if (model->hook != NULL || model->learns_norms)
-        PFM_TRY(pfm_run_load_adapter(adapter, model, peft, err));
+        PFM_TRY(pfm_run_load_adapter(adapter != NULL ? adapter : folder, model, peft, err));
 done:
     free(aligner);
-    free(adapter);
+    free(own);
     return status;
 }
 

@@ -20,8 +20,10 @@ typedef struct pfm_progress_state {
  * adapter's base_model_name_or_path says. */
 pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft,
                         pfm_error *err) PFM_MUST_CHECK;
-/* Sets what was trained from such a folder. MISMATCH names what is missing, misshapen or too much. */
-pfm_status pfm_run_load(const char *folder, pfm_model *model, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
+/* Sets what was trained from such a folder; adapter: the folder that holds it, NULL: the run's own. MISMATCH names what is
+ * missing, misshapen or too much. */
+pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *model, const pfm_peft *peft,
+                        pfm_error *err) PFM_MUST_CHECK;
 
 /* The adapter's parameters alone, from a folder in PEFT's format. */
 pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, const pfm_peft *peft,

@@ -11,10 +11,8 @@
 pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_error *err)
 {
     char none[] = "none";
-    pfm_peft_options options = r->peft;
-    if (!r->adapts)
-        options.method = none;
-    return pfm_peft_create(&options, out, err);
+    const pfm_peft_options nothing = {.method = none, .rank = r->peft.rank, .alpha = r->peft.alpha};
+    return pfm_peft_create(r->adapts ? &r->peft : &nothing, out, err);
 }
 
 pfm_status pfm_session_vision_layers(const pfm_recipe *recipe, pfm_vision_layers *out, pfm_error *err)
@@ -124,10 +122,22 @@ pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *reci
     return create(context, recipe, pfm_recipe_count_stages(recipe) - 1, training, true, out, err);
 }
 
-pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out, pfm_error *err)
+pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err)
+{
+    const size_t last = pfm_recipe_count_stages(recipe) - 1;
+    pfm_status status = pfm_recipe_take_adapter(recipe, adapter, false, err);
+    pfm_recipe *stage = recipe->stage_count > 0 ? recipe->stages[last] : recipe;
+    stage->adapts = true;
+    stage->adapts_norms = false; /* those that the adapter holds are its own modules */
+    return status;
+}
+
+pfm_status pfm_session_open_with(pfm_context *context, const char *run_or_recipe, const char *adapter, bool training,
+                                 pfm_session **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_recipe *recipe = NULL;
+    pfm_session *session = NULL;
     char *file = NULL;
     bool is_run = pfm_path_is_folder(run_or_recipe);
     if (is_run) {
@@ -136,17 +146,30 @@ pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, boo
             PFM_FAIL(PFM_ERROR_IO, "%s is not a run: it holds no recipe.yaml; pefomed train makes one", run_or_recipe);
     }
     PFM_TRY(pfm_recipe_load(is_run ? file : run_or_recipe, NULL, 0, &recipe, err));
-    PFM_TRY(pfm_session_create(context, recipe, training, out, err));
-    if (is_run) {
-        status = pfm_string_copy(run_or_recipe, &(*out)->run, err);
-        if (status != PFM_OK) {
-            pfm_session_free(*out);
-            *out = NULL;
-        }
-    }
+    if (adapter != NULL)
+        PFM_TRY(pfm_session_replace_adapter(recipe, adapter, err));
+    else if (!is_run) /* a run's recipe says it all */
+        PFM_TRY(pfm_recipe_take_start(recipe, err));
+    status = pfm_session_create(context, recipe, training, &session, err);
+    recipe = NULL; /* taken */
+    if (status == PFM_OK && is_run)
+        status = pfm_string_copy(run_or_recipe, &session->run, err);
+    if (status == PFM_OK && adapter != NULL)
+        status = pfm_string_copy(adapter, &session->adapter, err);
+    if (status != PFM_OK)
+        goto done;
+    *out = session;
+    session = NULL;
 done:
+    pfm_session_free(session);
+    pfm_recipe_free(recipe);
     free(file);
     return status;
+}
+
+pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out, pfm_error *err)
+{
+    return pfm_session_open_with(context, run_or_recipe, NULL, training, out, err);
 }
 
 void pfm_session_free(pfm_session *session)
@@ -158,6 +181,7 @@ void pfm_session_free(pfm_session *session)
     pfm_peft_free(session->peft);
     pfm_recipe_free(session->whole);
     free(session->run);
+    free(session->adapter);
     free(session->language_path);
     free(session->vision_path);
     free(session->aligner_path);
@@ -231,10 +255,14 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
     PFM_TRY(pfm_peft_check_targets(session->peft, err));
     PFM_TRY(find_aligner_weights(session, err));
     PFM_TRY(pfm_model_load(session->model, session->context->seed, session->run != NULL, err));
-    if (session->run == NULL)
-        PFM_TRY(start_peft(session, err));
+    if (session->run != NULL)
+        PFM_TRY(pfm_run_load(session->run, session->adapter, session->model, session->peft, err));
+    else if (session->adapter != NULL)
+        PFM_TRY(pfm_run_load_adapter(session->adapter, session->model, session->peft, err));
+    else if (session->recipe->adapts && session->recipe->peft.start != NULL)
+        PFM_TRY(pfm_run_load_adapter(session->recipe->peft.start, session->model, session->peft, err));
     else
-        PFM_TRY(pfm_run_load(session->run, session->model, session->peft, err));
+        PFM_TRY(start_peft(session, err));
     session->loaded = true;
 done:
     return status;

@@ -18,6 +18,7 @@ typedef struct pfm_session {
     pfm_vision *vision; /* NULL until pfm_session_load_vision, and where the model sees nothing */
     bool loaded;        /* the weights are there */
     char *run;          /* the run's folder, or NULL for a bare recipe */
+    char *adapter;      /* the folder of the adapter, where neither the run nor the recipe says which; or NULL */
     char *language_path, *vision_path, *aligner_path;
 } pfm_session;
 
@@ -41,6 +42,11 @@ pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *reci
  * can be computed. */
 pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out,
                             pfm_error *err) PFM_MUST_CHECK;
+/* The same with an adapter's folder, whose method and tensors take the place of the run's or the recipe's. */
+pfm_status pfm_session_open_with(pfm_context *context, const char *run_or_recipe, const char *adapter, bool training,
+                                 pfm_session **out, pfm_error *err) PFM_MUST_CHECK;
+/* Takes an adapter's folder in place of what the recipe of a session to be says of peft and norms. */
+pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err) PFM_MUST_CHECK;
 void pfm_session_free(pfm_session *session);
 
 /* Does nothing for a model that sees nothing. */

@@ -63,10 +63,10 @@ static void the_scale_is_alpha_over_rank_or_its_root(void **state)
     pfm_error err = PFM_ERROR_INIT;
     pfm_peft *peft = NULL;
     assert_ok(create((pfm_peft_options){.method = (char[]){"lora"}, .rank = 16, .alpha = 8}, &peft, &err));
-    assert_true(pfm_peft_scale(peft) == 0.5);
+    assert_true(pfm_peft_scale(peft, "q_proj") == 0.5);
     pfm_peft_free(peft);
     assert_ok(create((pfm_peft_options){.method = (char[]){"lora"}, .rank = 16, .alpha = 8, .rslora = true}, &peft, &err));
-    assert_true(pfm_peft_scale(peft) == 2);
+    assert_true(pfm_peft_scale(peft, "q_proj") == 2);
     pfm_peft_free(peft);
 }
 
@@ -219,6 +219,7 @@ static void what_trains_changes_and_nothing_else(void **state)
     check_what_changes(&parts[0], 1, factors + aligner);
     check_what_changes(&parts[1], 1, factors + aligner + norms);
     check_what_changes(&parts[2], 1, norms);
+    check_what_changes((const char *const[]){"peft.lora_bias=true"}, 1, factors / 2 * 3 + aligner);
 }
 
 static void of_virtual_tokens_the_table_or_its_encoder_changes(void **state)
@@ -234,6 +235,19 @@ static void of_virtual_tokens_the_table_or_its_encoder_changes(void **state)
     check_what_changes(sets[1], 4, embedding + 3 * 2);
     check_what_changes(sets[2], 4, 1 + aligner);
     check_what_changes(sets[3], 4, embedding + 2 * 2 + aligner);
+}
+
+/* Modules kept whole train beside the method's factors, or alone; the head, which is the embedding, becomes one of its own. */
+static void modules_kept_whole_train(void **state)
+{
+    (void)state;
+    const int factors = 2 * 7 * 2, aligner = 2;
+    check_what_changes((const char *const[]){"peft.modules_to_save=[lm_head]"}, 1, factors + aligner + 1);
+    check_what_changes((const char *const[]){"peft.modules_to_save=[embed_tokens, model.norm]"}, 1, factors + aligner + 2);
+    check_what_changes((const char *const[]){"peft.modules_to_save=[layers.1.mlp, input_layernorm]"}, 1,
+                       factors + aligner - 6 + 3 + 2);
+    check_what_changes((const char *const[]){"peft.method=none", "peft.modules_to_save=[self_attn.q_proj, lm_head]"}, 2,
+                       aligner + 2 + 1);
 }
 
 /* ---- norms ---- */
@@ -378,7 +392,7 @@ static void merged_weights_compute_the_same(void **state)
     compare_merged(&untied);
 }
 
-static void a_module_without_factors_cannot_be_merged(void **state)
+static void what_has_no_factors_that_fit_cannot_be_merged(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
@@ -388,8 +402,7 @@ static void a_module_without_factors_cannot_be_merged(void **state)
     float values[48 * 32] = {0};
     const pfm_parameters *parameters = session->model->parameters;
     assert_ok(pfm_peft_merge(session->peft, parameters, "model.layers.0.mlp.up_proj", 48, 32, values, &err)); /* not a target */
-    assert_error(pfm_peft_merge(session->peft, parameters, "other.q_proj", 32, 32, values, &err), PFM_ERROR_MISMATCH,
-                 "other.q_proj.lora_A.weight");
+    assert_ok(pfm_peft_merge(session->peft, parameters, "other.q_proj", 32, 32, values, &err)); /* no layer of the model */
     assert_error(pfm_peft_merge(session->peft, parameters, "model.layers.0.self_attn.q_proj", 48, 32, values, &err),
                  PFM_ERROR_MISMATCH, "do not fit");
     pfm_model_graph_free(&graph);
@@ -408,9 +421,10 @@ int main(void)
         cmocka_unit_test(factors_start_as_hugging_face_draws_them),
         cmocka_unit_test(what_trains_changes_and_nothing_else),
         cmocka_unit_test(of_virtual_tokens_the_table_or_its_encoder_changes),
+        cmocka_unit_test(modules_kept_whole_train),
         cmocka_unit_test(the_gradient_of_norms_is_the_slope_of_the_loss),
         cmocka_unit_test(merged_weights_compute_the_same),
-        cmocka_unit_test(a_module_without_factors_cannot_be_merged),
+        cmocka_unit_test(what_has_no_factors_that_fit_cannot_be_merged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

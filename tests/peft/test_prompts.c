@@ -273,6 +273,8 @@ static pfm_status load_tensors(network *n, const pfm_weight *tensors, size_t cou
     const char *folder = test_path(test_scratch_folder(), "other");
     pfm_status status = pfm_folder_create(folder, err);
     if (status == PFM_OK)
+        status = pfm_file_write(test_path(folder, "adapter_config.json"), "{}", 2, err);
+    if (status == PFM_OK)
         status = pfm_safetensors_write(test_path(folder, "adapter_model.safetensors"), tensors, count, NULL, 0, err);
     return status == PFM_OK ? pfm_run_load_adapter(folder, n->session->model, n->session->peft, err) : status;
 }

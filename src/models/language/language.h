@@ -7,6 +7,8 @@
 #include "formats/weights.h"
 #include "nn/builder.h"
 
+#define PFM_LANGUAGE_HEAD "lm_head.weight" /* the parameter of a head that is not the embedding */
+
 enum { PFM_ROPE_FACTORS = 256 }; /* so many frequencies of a head may be scaled */
 
 /* What differs between models of the families. A family leaves alone what it has not. */

@@ -79,6 +79,8 @@ pfm_status pfm_language_place(const pfm_language_config *config, const pfm_weigh
                               pfm_tensor_place *out, pfm_error *err)
 {
     *out = (pfm_tensor_place){.order = PFM_ORDER_SAME};
+    if (weights != NULL && config->tied && strcmp(name, PFM_LANGUAGE_HEAD) == 0)
+        name = config->family->embedding; /* a head that became one of its own */
     if (gguf)
         return place_in_gguf(config, weights, name, out, err);
     long layer = 0;
@@ -268,7 +270,7 @@ static void list_ignored(const pfm_language_config *config, const char *ignored[
     if (config->rotary > 0)
         ignored[count++] = "rope_freqs.weight";
     if (config->tied)
-        ignored[count++] = config->wrapped ? "*lm_head.weight" : "lm_head.weight";
+        ignored[count++] = config->wrapped ? "*" PFM_LANGUAGE_HEAD : PFM_LANGUAGE_HEAD;
     for (int i = 0; config->family->ignored != NULL && config->family->ignored[i] != NULL && count < MOST_IGNORED - 1; i++)
         ignored[count++] = config->family->ignored[i];
     for (int i = 0; config->wrapped && pfm_wrapped_ignored[i] != NULL && count < MOST_IGNORED - 1; i++)
