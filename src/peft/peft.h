@@ -1,4 +1,4 @@
-/* PEFT methods. A method is a file and a line in peft_methods.c: it says which places of a model it touches, what it adds
+/* PEFT methods. A method is a file and a line in peft_methods.h: it says which places of a model it touches, what it adds
  * there, which parameters are its own, how they merge into the frozen weights, and how Hugging Face PEFT keeps them, where that
  * has it.
  *
@@ -18,7 +18,10 @@ typedef struct pfm_peft_options {
     double alpha, dropout;
     char **targets; /* module names, each matching a whole dotted suffix: "q_proj" matches "....self_attn.q_proj" */
     size_t target_count;
-    bool rslora; /* alpha / sqrt(rank) (Kalajdzievski 2023) in place of alpha / rank */
+    bool rslora;        /* alpha / sqrt(rank) (Kalajdzievski 2023) in place of alpha / rank */
+    double rate_ratio;  /* LoRA+: the second factor's learning rate beside the first's; 0: 1 */
+    char **feedforward; /* of ia3: those of the targets whose inputs are scaled, not their outputs */
+    size_t feedforward_count;
 } pfm_peft_options;
 
 typedef struct pfm_peft pfm_peft;
@@ -26,7 +29,8 @@ typedef struct pfm_peft pfm_peft;
 /* A tensor of an adapter's file. */
 typedef struct pfm_peft_tensor {
     char *name;    /* as the file has it, "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight" */
-    int64_t n, k;  /* k == 1: a vector */
+    int64_t n, k;  /* k == 1: a vector, */
+    bool column;   /* or a matrix [n,1] */
     float *values; /* owned where `owned` */
     bool owned;
 } pfm_peft_tensor;
@@ -36,10 +40,19 @@ typedef struct pfm_peft_tensors {
     size_t count, capacity;
 } pfm_peft_tensors;
 
+/* What a method changes in a family of language models whose layers have names of their own. */
+typedef struct pfm_peft_family {
+    const char *model_type; /* as config.json has it */
+    const char *targets, *feedforward;
+} pfm_peft_family;
+
 typedef struct pfm_peft_method {
     const char *name;
-    const char *targets; /* the linear layers that it changes where the recipe does not say, "q_proj,v_proj"; NULL: it has
-                            places of its own, and peft.targets is not its */
+    const char *targets;     /* the linear layers that it changes where the recipe does not say, "q_proj,v_proj"; NULL: it has
+                                places of its own, and peft.targets is not its */
+    const char *feedforward; /* likewise peft.feedforward; NULL: it is not its */
+    const pfm_peft_family *families; /* where both are other ones, ended by one without a type; NULL: nowhere */
+    bool has_rates;                  /* peft.rate_ratio is its */
     /* USAGE for options that it cannot take. NULL: any will do. */
     pfm_status (*check)(const pfm_peft_options *options, pfm_error *err);
     /* Of linear layers and their inputs it is asked of those alone that a target names, where it has targets. */
@@ -53,10 +66,14 @@ typedef struct pfm_peft_method {
      * cannot be merged. */
     pfm_status (*merge)(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                         float *values, pfm_error *err);
+    /* The same for the module's bias [n]. NULL: it stays as it is. */
+    pfm_status (*merge_bias)(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
+                             float *values, pfm_error *err);
 
     /* What adapter_config.json calls it, "LORA"; a method that Hugging Face PEFT does not have has a name of its own. */
     const char *type;
-    /* Sets the keys of adapter_config.json that speak of the method, and reads them (NULL: this cannot be read). */
+    /* Sets the keys of adapter_config.json that speak of the method, and reads them (NULL: this cannot be read); lists that it
+     * reads are the caller's. */
     pfm_status (*write_config)(const pfm_peft *peft, json_t *config, pfm_error *err);
     pfm_status (*read_config)(const json_t *config, pfm_peft_options *options, pfm_error *err);
     /* What a parameter is called in the file, behind "base_model.model.". NULL: its own name. */
@@ -79,15 +96,24 @@ pfm_status pfm_peft_find_method(const char *name, const pfm_peft_method **out, p
 
 /* The hook for a builder; borrowed from peft. NULL for "none". */
 const pfm_hook *pfm_peft_hook(const pfm_peft *peft);
-/* After building: USAGE names each target that matched no layer. */
+/* What the method changes in a family where the recipe does not say: "a,b", borrowed; NULL: it has no targets. A family that
+ * PEFT does not know has LLaMA's. */
+const char *pfm_peft_default_targets(const pfm_peft_method *method, const char *model_type);
+const char *pfm_peft_default_feedforward(const pfm_peft_method *method, const char *model_type);
+/* After building: USAGE names a target that matched no layer, and what this model's layers are called. */
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* true where a target names this module. */
 bool pfm_peft_targets(const pfm_peft *peft, const char *module);
+/* true where peft.feedforward names this module. */
+bool pfm_peft_is_feedforward(const pfm_peft *peft, const char *module);
 /* Tokens before every input. */
 int pfm_peft_virtual_tokens(const pfm_peft *peft);
 /* UNSUPPORTED where the method cannot be merged. */
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err) PFM_MUST_CHECK;
+/* The same for the module's bias f32 [n]. */
+pfm_status pfm_peft_merge_bias(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
+                               float *values, pfm_error *err) PFM_MUST_CHECK;
 /* What a low-rank product is scaled by. */
 double pfm_peft_scale(const pfm_peft *peft);
 

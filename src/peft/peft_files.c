@@ -77,6 +77,7 @@ pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_parameters *parameters,
         name = NULL;
         PFM_TRY(file_name(method, p, &name, err));
         PFM_TRY(pfm_peft_tensors_add(out, prefix, name, p->n, p->k, p->values, false, err));
+        out->items[out->count - 1].column = p->column;
     }
 done:
     free(name);

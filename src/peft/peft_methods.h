@@ -4,7 +4,10 @@
 
 #include "peft/peft.h"
 
-#define PFM_PEFT_METHOD_LIST(X) X(lora)
+#define PFM_PEFT_METHOD_LIST(X)                                                                                                \
+    X(lora)                                                                                                                    \
+    X(dora)                                                                                                                    \
+    X(ia3)
 
 #define PFM_PEFT_DECLARE(name) extern const pfm_peft_method pfm_peft_##name;
 PFM_PEFT_METHOD_LIST(PFM_PEFT_DECLARE)

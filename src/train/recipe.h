@@ -94,6 +94,8 @@ typedef struct pfm_recipe {
     size_t trainable_count;
     struct pfm_recipe **stages; /* [stage_count] in their order; none: this is the only one */
     size_t stage_count;
+    /* Set after loading: the recipe does not say which layers it changes, so that the language model's family does. */
+    bool default_targets, default_feedforward;
     /* Set after loading: this stage or one before it trains what peft adds, or the norms; until then they are left out. */
     bool adapts, adapts_norms;
 } pfm_recipe;
@@ -115,6 +117,9 @@ pfm_status pfm_recipe_parse(const char *text, size_t length, const char *name, c
 void pfm_recipe_free(pfm_recipe *recipe);
 /* *out = a copy that owns all that it holds, of the first `stages` stages where there are any. */
 pfm_status pfm_recipe_copy(const pfm_recipe *recipe, size_t stages, pfm_recipe **out, pfm_error *err) PFM_MUST_CHECK;
+/* Once the language model's family is known, by config.json's model_type: what the recipe does not say of the layers that it
+ * changes becomes the method's choice for that family, in every stage. */
+pfm_status pfm_recipe_choose_layers(pfm_recipe *recipe, const char *model_type, pfm_error *err) PFM_MUST_CHECK;
 /* Forgets where data lie, in every stage and mixture: that decides nothing of what is computed. */
 void pfm_recipe_forget_paths(pfm_recipe *recipe);
 

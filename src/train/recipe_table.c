@@ -75,6 +75,9 @@ const recipe_key pfm_recipe_keys[] = {
     {.name = "peft.targets", .type = RECIPE_LIST, .offset = PLACE(peft.targets), .count_offset = PLACE(peft.target_count),
      .help = "the linear layers that it changes, by their Hugging Face names; by default the method's"},
     BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
+    ABOVE("peft.rate_ratio", peft.rate_ratio, "1", 0, 1e4, "LoRA+: the second factor learns so many times as fast as the first"),
+    {.name = "peft.feedforward", .type = RECIPE_LIST, COUNTED(peft.feedforward),
+     .help = "ia3: those of the targets whose inputs are scaled, not their outputs; by default the model's feedforward layers"},
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
     {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .where = true,

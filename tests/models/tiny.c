@@ -191,7 +191,9 @@ void tiny_system_create(pfm_context *context, bool training, const char *const *
         [PFM_DIM_TOKENS] = 512, [PFM_DIM_ANSWERS] = 64, [PFM_DIM_VISUAL] = TINY_IMAGES * model->visual_tokens};
     assert_ok(pfm_model_build(model, capacity, training, false, &out->graph, &err));
     assert_ok(pfm_session_load_weights(out->session, &err));
-    tiny_set_weights(out->session, model->hook != NULL && !model->learns_norms); /* whose golden adapter has none */
+    const pfm_peft_method *method = pfm_peft_get_method(out->session->peft);
+    const bool golden = model->hook != NULL && !model->learns_norms && strcmp(method->name, "lora") == 0;
+    tiny_set_weights(out->session, golden); /* whose adapter has no norms */
     pfm_op_environment env = {.context = context, .kernels = context->kernels, .act = model->act, .most_keys = 512};
     assert_ok(
         pfm_executor_create(out->graph.graph, &env, training ? out->graph.language.loss : PFM_NO_VALUE, &out->executor, &err));
