@@ -90,6 +90,11 @@ static void it_starts_at_the_base(void **state)
         peft_model_create(tiny_context(NULL, 2, PFM_PRECISION_F32), &bare, true, NULL, &b);
         const float *logits = peft_model_run(&b);
         assert_near(weights[i], peft_model_run(&a), logits, peft_model_logits(&b), 1e-5);
+        const pfm_parameters *parameters = a.session->model->parameters;
+        for (int p = 0; p < pfm_parameters_count(parameters); p++) { /* a length that decays would take the base with it */
+            const pfm_parameter *parameter = pfm_parameters_get(parameters, p);
+            assert_false(parameter->initial == PFM_INITIAL_NORMS && parameter->decays);
+        }
         peft_model_free(&a);
         peft_model_free(&b);
     }
