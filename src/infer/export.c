@@ -26,20 +26,23 @@ typedef struct exporting {
     pfm_llava *llava; /* NULL: the language model alone is written */
 } exporting;
 
-/* What the run made of a tensor of the base: another, or "model.layers.0.self_attn.q_proj" of "....weight" with its update. */
+/* What the run made of a tensor of the base: another, or "model.layers.0.self_attn.q_proj" of "....weight" or "....bias"
+ * with its update. */
 static pfm_status merge_into(const exporting *x, const pfm_parameter *parameter, float *values, pfm_error *err)
 {
     char *module = NULL;
-    static const char end[] = ".weight";
-    size_t length = strlen(parameter->name) - (sizeof end - 1);
+    const char *end = strrchr(parameter->name, '.');
+    const bool weight = end != NULL && strcmp(end, ".weight") == 0, bias = end != NULL && strcmp(end, ".bias") == 0;
     if (x->options->merge && parameter->part != PFM_PART_BASE)
         memcpy(values, parameter->values, (size_t)(parameter->n * parameter->k) * sizeof *values);
-    if (!x->options->merge || strcmp(parameter->name + length, end) != 0)
+    if (!x->options->merge || (!weight && !bias))
         return PFM_OK;
-    pfm_status status = pfm_string_copy_n(parameter->name, length, &module, err);
+    const pfm_peft *peft = x->session->peft;
+    const pfm_parameters *parameters = x->session->model->parameters;
+    pfm_status status = pfm_string_copy_n(parameter->name, (size_t)(end - parameter->name), &module, err);
     if (status == PFM_OK)
-        status =
-            pfm_peft_merge(x->session->peft, x->session->model->parameters, module, parameter->n, parameter->k, values, err);
+        status = weight ? pfm_peft_merge(peft, parameters, module, parameter->n, parameter->k, values, err)
+                        : pfm_peft_merge_bias(peft, parameters, module, parameter->n, values, err);
     free(module);
     return status;
 }

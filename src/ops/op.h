@@ -46,8 +46,9 @@ typedef struct pfm_operand {
     const void *packed_backward; /* for dy W: gemm_pack of [n, k] */
     const void *quantised;       /* in place of both: quant_pack in this format */
     pfm_dtype quant_format;
-    bool quantises_rows; /* what is multiplied with it becomes int8 (forward only) */
-    float *gradient;     /* f32 [n,k], added to; NULL: frozen */
+    bool quantises_rows;    /* what is multiplied with it becomes int8 (forward only) */
+    const float *row_norms; /* f32 [n]: the lengths of its rows as they are multiplied; NULL: nobody asked */
+    float *gradient;        /* f32 [n,k], added to; NULL: frozen */
 } pfm_operand;
 
 /* Keys and values of tokens already seen: for each layer act [capacity, columns] for keys, then the same for values. */
@@ -93,7 +94,7 @@ enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };
 
 typedef struct pfm_op_attributes {
     float alpha;                       /* linear: scale of the product, */
-    bool scales_bias;                  /* and of the bias */
+    bool scales_bias;                  /* and of the bias; row_norms: alpha of the update */
     float epsilon;                     /* rmsnorm, layernorm */
     float probability;                 /* dropout */
     uint32_t place;                    /* dropout: which place of the model draws */
@@ -136,6 +137,7 @@ typedef struct pfm_op {
     unsigned operand_gradients;   /* bit i: backward adds to the gradient of operand[i] */
     unsigned accumulates;         /* bit i: backward honours accumulate[i]; the graph refuses to add elsewhere */
     int passes;                   /* the input whose gradient is dout[0] itself and which backward leaves to the graph, or -1 */
+    bool constant; /* what it makes counts as a constant: no gradient goes back, though what it reads may train */
     const struct pfm_op_case *cases; /* for the generic test; ended by one without a label */
 } pfm_op;
 
@@ -156,7 +158,8 @@ typedef struct pfm_op_case {
         int64_t rows, columns;
         pfm_storage storage;
         int64_t
-            below; /* integers are drawn from 0..below-1; from PFM_FIRST_VIRTUAL - n: ids of n virtual tokens among 0..n-1 */
+            below;  /* integers are drawn from 0..below-1; from PFM_FIRST_VIRTUAL - n: ids of n virtual tokens among 0..n-1 */
+        bool fixed; /* its rows are part of the graph */
     } in[PFM_OP_MAX_INPUTS];
     struct {
         int64_t n, k;

@@ -15,10 +15,13 @@
     X(gather)                                                                                                                  \
     X(layernorm)                                                                                                               \
     X(linear)                                                                                                                  \
+    X(magnitude)                                                                                                               \
     X(multiply)                                                                                                                \
     X(parameter)                                                                                                               \
     X(rmsnorm)                                                                                                                 \
     X(rope)                                                                                                                    \
+    X(row_norms)                                                                                                               \
+    X(scale)                                                                                                                   \
     X(silu_mul)                                                                                                                \
     X(tanh)                                                                                                                    \
     X(virtual_rows)

@@ -28,6 +28,22 @@ int pfm_peft_rank(const pfm_peft *peft, const char *module) { return pfm_targets
 
 double pfm_peft_alpha(const pfm_peft *peft, const char *module) { return pfm_targets_alpha(peft->targets, module); }
 
+/* A target names a whole dotted suffix of a module's name. */
+static bool names(const char *target, const char *module)
+{
+    size_t whole = strlen(module), part = strlen(target);
+    return whole >= part && strcmp(module + whole - part, target) == 0 && (whole == part || module[whole - part - 1] == '.');
+}
+
+bool pfm_peft_is_feedforward(const pfm_peft *peft, const char *module)
+{
+    for (size_t i = 0; i < peft->options.feedforward_count; i++) {
+        if (names(peft->options.feedforward[i], module))
+            return true;
+    }
+    return false;
+}
+
 static pfm_touch touches(void *user, const pfm_model_place *place)
 {
     pfm_peft *peft = user;
@@ -95,6 +111,15 @@ done:
     return status;
 }
 
+static bool has_text(char *const *list, size_t count, const char *text)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(list[i], text) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* What is set must be something that the method honours. */
 static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *o, pfm_error *err)
 {
@@ -119,6 +144,11 @@ static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *o
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.bias cannot be '%.60s'; it is none, all or lora_only", o->bias);
     if (targets && o->target_count == 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets is empty; name layers, such as [%s]", method->targets);
+    for (size_t i = 0; i < o->feedforward_count; i++) {
+        if (!has_text(o->targets, o->target_count, o->feedforward[i]))
+            return pfm_error_set(err, PFM_ERROR_USAGE, "peft.feedforward: '%s' is not one of peft.targets; name it there too",
+                                 o->feedforward[i]);
+    }
     return method == NULL || method->check == NULL ? PFM_OK : method->check(o, err);
 }
 
@@ -156,6 +186,27 @@ const pfm_peft_options *pfm_peft_get_options(const pfm_peft *peft) { return &pef
 const pfm_peft_method *pfm_peft_get_method(const pfm_peft *peft) { return peft->method; }
 
 void *pfm_peft_get_state(const pfm_peft *peft) { return peft->state; }
+
+static const pfm_peft_family *find_family(const pfm_peft_method *method, const char *model_type)
+{
+    for (const pfm_peft_family *f = method->families; f != NULL && f->model_type != NULL; f++) {
+        if (strcmp(f->model_type, model_type) == 0)
+            return f;
+    }
+    return NULL;
+}
+
+const char *pfm_peft_default_targets(const pfm_peft_method *method, const char *model_type)
+{
+    const pfm_peft_family *family = find_family(method, model_type);
+    return family != NULL ? family->targets : method->targets;
+}
+
+const char *pfm_peft_default_feedforward(const pfm_peft_method *method, const char *model_type)
+{
+    const pfm_peft_family *family = find_family(method, model_type);
+    return family != NULL ? family->feedforward : method->feedforward;
+}
 
 const pfm_hook *pfm_peft_hook(const pfm_peft *peft)
 {
@@ -195,4 +246,13 @@ pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters
         return PFM_OK;
     pfm_status status = pfm_peft_check_merge(peft, err);
     return status != PFM_OK ? status : method->merge(peft, parameters, module, n, k, values, err);
+}
+
+pfm_status pfm_peft_merge_bias(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
+                               float *values, pfm_error *err)
+{
+    const pfm_peft_method *method = peft->method;
+    if (method == NULL || method->merge_bias == NULL || (method->targets != NULL && !pfm_peft_targets(peft, module)))
+        return PFM_OK;
+    return method->merge_bias(peft, parameters, module, n, values, err);
 }

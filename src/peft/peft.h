@@ -1,4 +1,4 @@
-/* PEFT methods. A method is a file and a line in peft_methods.c: it says which places of a model it touches, what it adds
+/* PEFT methods. A method is a file and a line in peft_methods.h: it says which places of a model it touches, what it adds
  * there, which parameters are its own, how they merge into the frozen weights, and how Hugging Face PEFT keeps them, where that
  * has it.
  *
@@ -40,6 +40,10 @@ typedef struct pfm_peft_options {
     int virtual_tokens; /* how many stand before every input */
     int encoder_hidden; /* the width of the MLP that makes what they mean; 0: none; PFM_ENCODER_DEFAULT: as the method does */
     char *prompt_text;  /* NULL, or what they start as */
+
+    double rate_ratio;  /* LoRA+: the second factor's learning rate beside the first's; 0: 1 */
+    char **feedforward; /* of ia3: those of the targets whose inputs are scaled, not their outputs */
+    size_t feedforward_count;
 } pfm_peft_options;
 
 enum { PFM_ENCODER_DEFAULT = -1, PFM_MOST_VIRTUAL_TOKENS = 4096 };
@@ -63,7 +67,8 @@ typedef struct pfm_peft_text {
 /* A tensor of an adapter's file. */
 typedef struct pfm_peft_tensor {
     char *name;    /* as the file has it, "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight" */
-    int64_t n, k;  /* k == 1: a vector */
+    int64_t n, k;  /* k == 1: a vector, */
+    bool column;   /* or a matrix [n,1] */
     float *values; /* owned where `owned` */
     bool owned;
 } pfm_peft_tensor;
@@ -80,11 +85,20 @@ enum {
     PFM_PEFT_FACTOR_BIAS = 4 /* lora_bias */
 };
 
+/* What a method changes in a family of language models whose layers have names of their own. */
+typedef struct pfm_peft_family {
+    const char *model_type; /* as config.json has it */
+    const char *targets, *feedforward;
+} pfm_peft_family;
+
 typedef struct pfm_peft_method {
     const char *name;
-    const char *targets; /* the linear layers that it changes where the recipe does not say, "q_proj,v_proj"; NULL: it has
-                            places of its own, and peft.targets is not its */
-    unsigned honours;    /* PFM_PEFT_PATTERNS, ... */
+    const char *targets;     /* the linear layers that it changes where the recipe does not say, "q_proj,v_proj"; NULL: it has
+                                places of its own, and peft.targets is not its */
+    const char *feedforward; /* likewise peft.feedforward; NULL: it is not its */
+    const pfm_peft_family *families; /* where both are other ones, ended by one without a type; NULL: nowhere */
+    bool has_rates;                  /* peft.rate_ratio is its */
+    unsigned honours;                /* PFM_PEFT_PATTERNS, ... */
     /* USAGE for options that it cannot take. NULL: any will do. */
     pfm_status (*check)(const pfm_peft_options *options, pfm_error *err);
     size_t state_bytes; /* of what it remembers from building on, see pfm_peft_get_state */
@@ -101,10 +115,14 @@ typedef struct pfm_peft_method {
      * cannot be merged. */
     pfm_status (*merge)(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                         float *values, pfm_error *err);
+    /* The same for the module's bias [n]. NULL: it stays as it is. */
+    pfm_status (*merge_bias)(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
+                             float *values, pfm_error *err);
 
     /* What adapter_config.json calls it, "LORA"; a method that Hugging Face PEFT does not have has a name of its own. */
     const char *type;
-    /* Sets the keys of adapter_config.json that speak of the method, and reads them (NULL: this cannot be read). */
+    /* Sets the keys of adapter_config.json that speak of the method, and reads them (NULL: this cannot be read); lists that it
+     * reads are the caller's. */
     pfm_status (*write_config)(const pfm_peft *peft, json_t *config, pfm_error *err);
     pfm_status (*read_config)(const json_t *config, pfm_peft_options *options, pfm_error *err);
     /* Of several methods of one type: whether a configuration is this one's. NULL: it is where no other says so. */
@@ -133,10 +151,16 @@ pfm_status pfm_peft_find_method(const char *name, const pfm_peft_method **out, p
 
 /* The hook for a builder; borrowed from peft. NULL for "none" that trains nothing of the base either. */
 const pfm_hook *pfm_peft_hook(const pfm_peft *peft);
+/* What the method changes in a family where the recipe does not say: "a,b", borrowed; NULL: it has no targets. A family that
+ * PEFT does not know has LLaMA's. */
+const char *pfm_peft_default_targets(const pfm_peft_method *method, const char *model_type);
+const char *pfm_peft_default_feedforward(const pfm_peft_method *method, const char *model_type);
 /* After building: USAGE names the target, or what else names modules, that matched nothing. */
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* true where it acts on this linear layer, see peft/targets.h. */
 bool pfm_peft_targets(const pfm_peft *peft, const char *module);
+/* true where peft.feedforward names this module. */
+bool pfm_peft_is_feedforward(const pfm_peft *peft, const char *module);
 /* Tokens before every input. */
 int pfm_peft_virtual_tokens(const pfm_peft *peft);
 /* To be called once new values were drawn, before any are loaded. */
@@ -146,6 +170,9 @@ pfm_status pfm_peft_start(const pfm_peft *peft, const pfm_peft_text *text, pfm_p
 pfm_status pfm_peft_check_merge(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err) PFM_MUST_CHECK;
+/* The same for the module's bias f32 [n]. */
+pfm_status pfm_peft_merge_bias(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
+                               float *values, pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- adapter_config.json (peft_config.c) ---- */
 

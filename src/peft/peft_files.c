@@ -129,6 +129,7 @@ pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_parameters *parameters,
         name = NULL;
         PFM_TRY(file_name(peft, p, &name, err));
         PFM_TRY(pfm_peft_tensors_add(out, prefix_of(method, p), name, p->n, p->k, p->values, false, err));
+        out->items[out->count - 1].column = p->column;
     }
 done:
     free(name);

@@ -4,7 +4,13 @@
 
 #include "peft/peft.h"
 
-#define PFM_PEFT_METHOD_LIST(X) X(lora) X(prompt_tuning) X(p_tuning) X(prefix_tuning)
+#define PFM_PEFT_METHOD_LIST(X)                                                                                                \
+    X(lora)                                                                                                                    \
+    X(dora)                                                                                                                    \
+    X(ia3)                                                                                                                     \
+    X(prompt_tuning)                                                                                                           \
+    X(p_tuning)                                                                                                                \
+    X(prefix_tuning)
 
 #define PFM_PEFT_DECLARE(name) extern const pfm_peft_method pfm_peft_##name;
 PFM_PEFT_METHOD_LIST(PFM_PEFT_DECLARE)

@@ -48,6 +48,8 @@ pfm_status pfm_recipe_copy(const pfm_recipe *recipe, size_t stages, pfm_recipe *
         PFM_TRY(pfm_recipe_copy_value(copy, recipe, key, err));
     copy->adapts = recipe->adapts;
     copy->adapts_norms = recipe->adapts_norms;
+    copy->default_targets = recipe->default_targets;
+    copy->default_feedforward = recipe->default_feedforward;
     PFM_TRY(pfm_allocate(recipe->stage_count, sizeof(pfm_recipe *), &copy->stages, err));
     for (size_t i = 0; i < recipe->stage_count && i < stages; i++) {
         PFM_TRY(pfm_recipe_copy(recipe->stages[i], 0, &copy->stages[i], err));

@@ -99,6 +99,8 @@ typedef struct pfm_recipe {
     struct pfm_recipe **stages; /* [stage_count] in their order; none: this is the only one */
     size_t stage_count;
     uint64_t given[2]; /* keys that the file or an override gave: bit i of these is key i of the table */
+    /* Set after loading: the recipe does not say which layers it changes, so that the language model's family does. */
+    bool default_targets, default_feedforward;
     /* Set after loading: this stage or one before it trains what peft adds, or the norms; until then they are left out. */
     bool adapts, adapts_norms;
 } pfm_recipe;
@@ -122,6 +124,9 @@ pfm_status pfm_recipe_parse(const char *text, size_t length, const char *name, c
 void pfm_recipe_free(pfm_recipe *recipe);
 /* *out = a copy that owns all that it holds, of the first `stages` stages where there are any. */
 pfm_status pfm_recipe_copy(const pfm_recipe *recipe, size_t stages, pfm_recipe **out, pfm_error *err) PFM_MUST_CHECK;
+/* Once the language model's family is known, by config.json's model_type: what the recipe does not say of the layers that it
+ * changes becomes the method's choice for that family, in every stage. */
+pfm_status pfm_recipe_choose_layers(pfm_recipe *recipe, const char *model_type, pfm_error *err) PFM_MUST_CHECK;
 /* What an adapter's folder (or a run's) says of its method takes the place of what stands under peft, in every stage; the
  * recipe's own dropout stays where it was given. must_agree: USAGE names a key with which the recipe says otherwise. */
 pfm_status pfm_recipe_take_adapter(pfm_recipe *recipe, const char *folder, bool must_agree, pfm_error *err) PFM_MUST_CHECK;

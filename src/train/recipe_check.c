@@ -42,23 +42,66 @@ static pfm_status derive_merge(const recipe_loader *state, pfm_error *err)
     return pfm_string_copy(aligner->merge, &recipe->model.merge, err);
 }
 
-/* Which layers are changed when the recipe does not say depends on the method. */
-static pfm_status derive_targets(const recipe_loader *state, pfm_error *err)
+/* The next name of "a,b", or false. */
+static bool next_name(const char **list, const char **name, size_t *length)
 {
-    pfm_recipe *recipe = state->recipe;
-    const pfm_peft_method *method = NULL;
-    if (pfm_recipe_find_place(state, KEY("peft.targets"))->file != NULL ||
-        pfm_peft_find_method(recipe->peft.method, &method, NULL) != PFM_OK)
-        return PFM_OK;
-    pfm_status status = PFM_OK;
-    const recipe_key *key = KEY("peft.targets");
-    const char *next = method == NULL ? NULL : method->targets;
-    pfm_recipe_clear(recipe, key);
-    while (status == PFM_OK && next != NULL) {
-        const size_t length = strcspn(next, ",");
-        status = pfm_recipe_add_text(recipe, key, next, length, pfm_recipe_find_place(state, key), err);
-        next = next[length] == ',' ? next + length + 1 : NULL;
+    if (*list == NULL)
+        return false;
+    *name = *list;
+    *length = strcspn(*list, ",");
+    *list = (*list)[*length] == ',' ? *list + *length + 1 : NULL;
+    return true;
+}
+
+/* Whether a target is one of a list's names, or such a name behind a dot. */
+static bool is_of(const char *target, const char *list)
+{
+    const char *name;
+    size_t length;
+    const size_t whole = strlen(target);
+    while (next_name(&list, &name, &length)) {
+        if (whole >= length && memcmp(target + whole - length, name, length) == 0 &&
+            (whole == length || target[whole - length - 1] == '.'))
+            return true;
     }
+    return false;
+}
+
+/* Which layers are changed when the recipe does not say depends on the method, and on the family of the language model; which
+ * of them read what is scaled likewise. */
+static pfm_status choose_layers(pfm_recipe *recipe, const char *model_type, pfm_error *err)
+{
+    static const recipe_place place = {.file = "the method"};
+    const recipe_key *targets = KEY("peft.targets"), *feedforward = KEY("peft.feedforward");
+    const pfm_peft_method *method = NULL;
+    pfm_status status = PFM_OK;
+    const char *name;
+    size_t length;
+    if (pfm_peft_find_method(recipe->peft.method, &method, NULL) != PFM_OK)
+        return PFM_OK; /* which is refused elsewhere */
+    const char *list = method == NULL ? NULL : pfm_peft_default_targets(method, model_type);
+    if (recipe->default_targets)
+        pfm_recipe_clear(recipe, targets);
+    while (recipe->default_targets && next_name(&list, &name, &length))
+        PFM_TRY(pfm_recipe_add_text(recipe, targets, name, length, &place, err));
+    if (!recipe->default_feedforward)
+        goto done;
+    pfm_recipe_clear(recipe, feedforward);
+    list = method == NULL ? NULL : pfm_peft_default_feedforward(method, model_type);
+    for (size_t i = 0; list != NULL && i < recipe->peft.target_count; i++) {
+        name = recipe->peft.targets[i];
+        if (is_of(name, list))
+            PFM_TRY(pfm_recipe_add_text(recipe, feedforward, name, strlen(name), &place, err));
+    }
+done:
+    return status;
+}
+
+pfm_status pfm_recipe_choose_layers(pfm_recipe *recipe, const char *model_type, pfm_error *err)
+{
+    pfm_status status = choose_layers(recipe, model_type, err);
+    for (size_t i = 0; status == PFM_OK && i < recipe->stage_count; i++)
+        status = choose_layers(recipe->stages[i], model_type, err);
     return status;
 }
 
@@ -110,7 +153,9 @@ pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err)
     }
     recipe->adapts = pfm_recipe_adds(recipe) && pfm_recipe_trains(recipe, "peft");
     recipe->adapts_norms = pfm_recipe_trains(recipe, "norms");
-    status = derive_targets(state, err);
+    recipe->default_targets = pfm_recipe_find_place(state, KEY("peft.targets"))->file == NULL;
+    recipe->default_feedforward = pfm_recipe_find_place(state, KEY("peft.feedforward"))->file == NULL;
+    status = choose_layers(recipe, "", err); /* until the family is known */
     return status != PFM_OK ? status : derive_merge(state, err);
 }
 
@@ -186,6 +231,11 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
                           "must name at least one layer; peft.method: none trains the aligner alone", err);
     if (recipe->peft.target_count > 0 && method != NULL && method->targets == NULL)
         return refuse_key(state, KEY("peft.targets"), "is not of this peft.method, which has places of its own; leave it out",
+                          err);
+    if (recipe->peft.feedforward_count > 0 && (method == NULL || method->feedforward == NULL))
+        return refuse_key(state, KEY("peft.feedforward"), "is not of this peft.method; leave it out", err);
+    if (recipe->peft.rate_ratio != 1 && (method == NULL || !method->has_rates))
+        return refuse_key(state, KEY("peft.rate_ratio"), "is not of this peft.method, which has no two factors; leave it out",
                           err);
     if (recipe->train.minimum_learning_rate > recipe->train.learning_rate)
         return refuse_key(state, KEY("train.minimum_learning_rate"), "must not be above train.learning_rate", err);

@@ -123,8 +123,12 @@ static pfm_status save_adapter(const char *folder, const char *base, const pfm_m
     char *adapter = NULL;
     pfm_adapter_config config = {0};
     PFM_TRY(pfm_peft_save(peft, model->parameters, &kept, err));
-    for (size_t i = 0; i < kept.count; i++)
-        PFM_TRY(add_tensor(&list, "", kept.items[i].name, "", kept.items[i].values, kept.items[i].n, kept.items[i].k, err));
+    for (size_t i = 0; i < kept.count; i++) {
+        const pfm_peft_tensor *t = &kept.items[i];
+        PFM_TRY(add_tensor(&list, "", t->name, "", t->values, t->n, t->k, err));
+        if (t->column)
+            list.items[list.count - 1].rank = 2;
+    }
     if (list.count == 0)
         goto done; /* nothing was adapted: the aligner alone trained */
     PFM_TRY(describe_adapter(base, model, peft, &config, err));

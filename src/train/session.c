@@ -8,6 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The language model's family, NULL where that cannot be known. */
+static const pfm_language_family *find_family(const pfm_context *context, const char *language)
+{
+    pfm_language_config config = {0};
+    pfm_weights *weights = NULL;
+    char *path = NULL;
+    if (pfm_model_path(context, language, &path, NULL) != PFM_OK)
+        return pfm_language_known(language, &config, NULL) == PFM_OK ? config.family : NULL;
+    const bool read =
+        pfm_weights_open(path, &weights, NULL) == PFM_OK && pfm_language_read_config(weights, &config, NULL) == PFM_OK;
+    pfm_weights_close(weights);
+    free(path);
+    return read ? config.family : NULL;
+}
+
+pfm_status pfm_session_choose_layers(const pfm_context *context, pfm_recipe *recipe, pfm_error *err)
+{
+    const pfm_language_family *family = NULL;
+    if (recipe->default_targets || recipe->default_feedforward)
+        family = find_family(context, recipe->model.language);
+    return family == NULL ? PFM_OK : pfm_recipe_choose_layers(recipe, family->model_types[0], err);
+}
+
 pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_error *err)
 {
     char none[] = "none";
@@ -92,6 +115,7 @@ static pfm_status create(pfm_context *context, pfm_recipe *whole, size_t stage, 
     session->whole = whole;
     session->recipe = recipe;
     session->stage = stage;
+    PFM_TRY(pfm_session_choose_layers(context, whole, err));
     PFM_TRY(pfm_session_create_peft(recipe, &session->peft, err));
     PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
     PFM_TRY(pfm_session_model_options(recipe, context, session->peft, training, &options, err));

@@ -22,6 +22,9 @@ typedef struct pfm_session {
     char *language_path, *vision_path, *aligner_path;
 } pfm_session;
 
+/* Asks the language model of which family it is, where that decides which layers the recipe changes; a model that is not at
+ * hand and not known by name decides nothing. Sessions do it by themselves. */
+pfm_status pfm_session_choose_layers(const pfm_context *context, pfm_recipe *recipe, pfm_error *err) PFM_MUST_CHECK;
 /* The PEFT method of a recipe of one stage: none where nothing of it is learned yet. */
 pfm_status pfm_session_create_peft(const pfm_recipe *recipe, pfm_peft **out, pfm_error *err) PFM_MUST_CHECK;
 /* The layers of its vision encoder, and whether the class token stays. */

@@ -287,6 +287,7 @@ pfm_status pfm_train(pfm_context *context, const pfm_train_options *options, cha
     course c = {.context = context, .data = options->data, .held = -1};
     PFM_TRY(pfm_recipe_load(options->recipe, options->sets, options->set_count, &recipe, err));
     PFM_TRY(pfm_recipe_take_start(recipe, err));
+    PFM_TRY(pfm_session_choose_layers(context, recipe, err));
     if (options->plan) {
         status = pfm_train_plan(context, recipe, options->data, json, err);
         goto done;

@@ -405,6 +405,98 @@ static void a_run_may_be_smaller_than_planned(void **state)
     release(&f);
 }
 
+static int add_matrix(fixture *f, const char *name, int64_t n, int64_t k)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    const pfm_parameter declaration = {.name = (char *)(uintptr_t)name,
+                                       .n = n,
+                                       .k = k,
+                                       .uses = PFM_USE_VALUES,
+                                       .part = PFM_PART_PEFT,
+                                       .trainable = true,
+                                       .initial = PFM_INITIAL_UNIFORM,
+                                       .initial_scale = 0.3};
+    int id;
+    assert_ok(pfm_build_parameter(&f->builder, &declaration, &id, &err));
+    return id;
+}
+
+/* y = W3 W2 h, h = twice W1 x scaled by g / the lengths of W + B A's rows, within a block. */
+static pfm_value build_with_constants(fixture *f, pfm_value x)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_value rows, norms, y;
+    pfm_graph_node parameter = pfm_graph_node_of(&pfm_op_parameter), lengths = pfm_graph_node_of(&pfm_op_row_norms),
+                   scale = pfm_graph_node_of(&pfm_op_magnitude);
+    scale.in[0] = add_linear(f, x, "one", true, PFM_STORAGE_ACT);
+    assert_ok(pfm_build_checkpoint(&f->builder, &err));
+    parameter.operand[0] = add_matrix(f, "a", 2, 16);
+    assert_ok(pfm_graph_add(f->graph, &parameter, &rows, &err));
+    lengths.in[0] = add_linear(f, rows, "w", false, PFM_STORAGE_F32);
+    lengths.operand[0] = pfm_parameters_find(f->parameters, "w.weight");
+    lengths.operand[1] = add_matrix(f, "b", 16, 2);
+    lengths.attributes.alpha = 0.1f;
+    pfm_parameters_use(f->parameters, lengths.operand[0], PFM_USE_NORMS);
+    assert_ok(pfm_graph_add(f->graph, &lengths, &norms, &err));
+    scale.in[1] = norms;
+    scale.in[2] = scale.in[0];
+    scale.operand[0] = add_matrix(f, "g", 16, 1);
+    assert_ok(pfm_graph_add(f->graph, &scale, &y, &err));
+    y = add_linear(f, y, "two", false, PFM_STORAGE_ACT);
+    assert_ok(pfm_build_checkpoint(&f->builder, &err));
+    return add_linear(f, y, "three", false, PFM_STORAGE_F32);
+}
+
+static int64_t forward_calls(const pfm_executor *executor, const char *op)
+{
+    size_t count;
+    int64_t calls = -1;
+    const pfm_profile *profile = pfm_executor_profile(executor, &count);
+    for (size_t i = 0; i < count; i++)
+        calls = strcmp(profile[i].op, op) == 0 && !profile[i].backward ? profile[i].calls : calls;
+    return calls;
+}
+
+/* What follows from parameters alone is computed once and stays, until one of them is set or packed again. */
+static void constants_stay_from_run_to_run(void **state)
+{
+    (void)state;
+    for (int recompute = 0; recompute < 2; recompute++) {
+        pfm_error err = PFM_ERROR_INIT;
+        fixture f;
+        float in[32 * 16], first[32 * 16];
+        create(&f);
+        const pfm_value x = add_input(&f, true), y = build_with_constants(&f, x);
+        pfm_graph_keep(f.graph, y);
+        f.graph->recompute = recompute != 0;
+        assert_ok(pfm_parameters_allocate(f.parameters, &err));
+        assert_ok(pfm_parameters_initialise(f.parameters, 1, true, &err));
+        pfm_executor *executor = NULL;
+        assert_ok(pfm_executor_create(f.graph, &f.env, y, &executor, &err));
+        for (int i = 0; i < 32 * 16; i++)
+            in[i] = (float)((i * 7) % 23) - 11;
+        pfm_executor_bind(executor, x, in);
+        for (int run = 0; run < 3; run++) {
+            pfm_executor_forward(executor);
+            if (run == 0)
+                memcpy(first, pfm_executor_data(executor, y), sizeof first);
+            assert_memory_equal(pfm_executor_data(executor, y), first, sizeof first);
+            memcpy(pfm_executor_gradient(executor, y), in, sizeof in);
+            pfm_executor_backward(executor);
+        }
+        assert_int_equal(forward_calls(executor, "parameter"), 1);
+        assert_int_equal(forward_calls(executor, "row_norms"), 1);
+        pfm_parameter *b = pfm_parameters_get(f.parameters, pfm_parameters_find(f.parameters, "b"));
+        b->values[3] += 5;
+        pfm_parameters_repack(f.parameters);
+        pfm_executor_forward(executor);
+        assert_memory_not_equal(pfm_executor_data(executor, y), first, sizeof first);
+        assert_int_equal(forward_calls(executor, "row_norms"), 2);
+        pfm_executor_free(executor);
+        release(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +506,7 @@ int main(void)
         cmocka_unit_test(what_crosses_a_block_is_not_computed_again),
         cmocka_unit_test(frozen_layers_below_cost_no_backward),
         cmocka_unit_test(gradients_that_cannot_be_added_are_refused),
+        cmocka_unit_test(constants_stay_from_run_to_run),
         cmocka_unit_test(what_has_no_derivative_does_not_train),
         cmocka_unit_test(a_parameter_has_one_shape),
         cmocka_unit_test(a_run_may_be_smaller_than_planned),

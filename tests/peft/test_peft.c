@@ -93,7 +93,8 @@ static void a_target_that_matches_nothing_is_named(void **state)
     pfm_model_graph graph;
     const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 8, [PFM_DIM_ANSWERS] = 8, [PFM_DIM_VISUAL] = 4};
     assert_ok(pfm_model_build(session->model, capacity, true, false, &graph, &err));
-    assert_error(pfm_session_load_weights(session, &err), PFM_ERROR_USAGE, "'q_prj' matches no layer");
+    assert_error(pfm_session_load_weights(session, &err), PFM_ERROR_USAGE,
+                 "'q_prj' matches no layer of this model; its layers are called q_proj, k_proj, v_proj, o_proj, gate_proj");
     pfm_model_graph_free(&graph);
     pfm_session_free(session);
     pfm_context_free(context);

@@ -233,8 +233,11 @@ static void fill_factors(pfm_parameters *parameters)
 {
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (strstr(p->name, ".lora_B.") != NULL)
-            tiny_spread((uint32_t)i, (size_t)(p->n * p->k), p->values);
+        if (p->part != PFM_PART_PEFT || p->initial == PFM_INITIAL_UNIFORM)
+            continue;
+        tiny_spread((uint32_t)i, (size_t)(p->n * p->k), p->values);
+        for (int64_t j = 0; j < p->n * p->k && p->initial != PFM_INITIAL_ZERO; j++)
+            p->values[j] = 1 + 0.3f * p->values[j];
     }
     pfm_parameters_repack(parameters);
 }
