@@ -428,6 +428,7 @@ static pfm_value build_with_constants(fixture *f, pfm_value x)
     pfm_value rows, norms, y;
     pfm_graph_node parameter = pfm_graph_node_of(&pfm_op_parameter), lengths = pfm_graph_node_of(&pfm_op_row_norms),
                    scale = pfm_graph_node_of(&pfm_op_magnitude);
+    parameter.attributes.output = PFM_STORAGE_ACT;
     scale.in[0] = add_linear(f, x, "one", true, PFM_STORAGE_ACT);
     assert_ok(pfm_build_checkpoint(&f->builder, &err));
     parameter.operand[0] = add_matrix(f, "a", 2, 16);

@@ -172,13 +172,6 @@ static void a_target_that_matches_nothing_is_told_what_there_is(void **state)
 
 /* ---- adapter_config.json ---- */
 
-static void free_list(char **list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(list[i]);
-    free(list);
-}
-
 static pfm_status read_config(const char *method, const char *text, pfm_peft_options *options, pfm_error *error)
 {
     pfm_error err = PFM_ERROR_INIT;
@@ -199,21 +192,40 @@ static void settings_of_peft_are_read(void **state)
     assert_ok(read_config("ia3", "{\"feedforward_modules\": [\"fc2\", \"x.y\"]}", &o, &err));
     assert_int_equal(o.feedforward_count, 2);
     assert_string_equal(o.feedforward[1], "x.y");
-    free_list(o.feedforward, o.feedforward_count);
-    assert_int_equal(read_config("ia3", "{\"feedforward_modules\": \".*fc2\"}", &o, &err), PFM_ERROR_UNSUPPORTED);
-    assert_int_equal(read_config("ia3", "{}", &o, &err), PFM_ERROR_UNSUPPORTED);
-    assert_int_equal(read_config("ia3", "{\"feedforward_modules\": [\"fc2\", 3]}", &o, &err), PFM_ERROR_FORMAT);
-    free_list(o.feedforward, o.feedforward_count);
+    pfm_peft_options_free(&o);
     assert_ok(read_config(
         "dora", "{\"r\": 4, \"lora_alpha\": 6.5, \"lora_dropout\": 0.1, \"use_dora\": true, \"use_rslora\": true}", &o, &err));
     assert_true(o.rank == 4 && o.alpha == 6.5 && o.dropout == 0.1 && o.rslora);
+    pfm_peft_options_free(&o);
     assert_ok(read_config("lora", "{\"r\": 4}", &o, &err));
     assert_true(o.rank == 4 && o.alpha == 8 && o.dropout == 0 && !o.rslora);
-    assert_int_equal(read_config("lora", "{\"r\": 4, \"use_dora\": true}", &o, &err), PFM_ERROR_UNSUPPORTED);
-    assert_int_equal(read_config("dora", "{\"r\": 4}", &o, &err), PFM_ERROR_UNSUPPORTED);
-    assert_int_equal(read_config("dora", "{\"r\": 1.5, \"use_dora\": true}", &o, &err), PFM_ERROR_FORMAT);
-    assert_int_equal(read_config("dora", "{\"r\": 1e9, \"use_dora\": true}", &o, &err), PFM_ERROR_FORMAT);
-    assert_int_equal(read_config("dora", "{\"lora_alpha\": \"8\", \"use_dora\": true}", &o, &err), PFM_ERROR_FORMAT);
+    pfm_peft_options_free(&o);
+    static const struct {
+        const char *method, *text;
+        pfm_status wanted;
+    } refused[] = {{"ia3", "{\"feedforward_modules\": \".*fc2\"}", PFM_ERROR_UNSUPPORTED},
+                   {"ia3", "{}", PFM_ERROR_UNSUPPORTED},
+                   {"ia3", "{\"feedforward_modules\": [\"fc2\", 3]}", PFM_ERROR_FORMAT},
+                   {"dora", "{\"r\": 1.5, \"use_dora\": true}", PFM_ERROR_FORMAT},
+                   {"dora", "{\"r\": 1e9, \"use_dora\": true}", PFM_ERROR_FORMAT},
+                   {"dora", "{\"lora_alpha\": \"8\", \"use_dora\": true}", PFM_ERROR_FORMAT}};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        assert_int_equal(read_config(refused[i].method, refused[i].text, &o, &err), refused[i].wanted);
+        pfm_peft_options_free(&o);
+    }
+}
+
+static void a_configuration_is_of_one_method(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const pfm_peft_method *dora = NULL;
+    assert_ok(pfm_peft_find_method("dora", &dora, &err));
+    json_t *plain = json_pack("{s:i}", "r", 4), *with = json_pack("{s:i, s:b}", "r", 4, "use_dora", 1);
+    assert_false(dora->is_config(plain));
+    assert_true(dora->is_config(with));
+    json_decref(plain);
+    json_decref(with);
 }
 
 int main(void)
@@ -229,6 +241,7 @@ int main(void)
         cmocka_unit_test(the_family_decides_what_the_recipe_does_not_say),
         cmocka_unit_test(a_target_that_matches_nothing_is_told_what_there_is),
         cmocka_unit_test(settings_of_peft_are_read),
+        cmocka_unit_test(a_configuration_is_of_one_method),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
