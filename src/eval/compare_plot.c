@@ -150,7 +150,7 @@ static pfm_status draw_line(const plot *p, double x1, double y1, double x2, doub
                                     attributes);
 }
 
-/* "20 k", "1 M", "7 G" of a whole number of 1, 2 or 5 times a power of ten. */
+/* "20 k", "1 M", "7 G" of a digit times a power of ten. */
 static void format_parameters(double count, char out[32])
 {
     static const char *const units[] = {"", " k", " M", " G", " T"};
@@ -160,19 +160,22 @@ static void format_parameters(double count, char out[32])
     (void)snprintf(out, 32, "%.0f%s", count, units[unit]);
 }
 
+/* Whether a digit times a power of ten has a line: all within a decade, else 1, 2 and 5; and a name: beyond three decades 1
+ * alone. */
+static bool has_line(const plot *p, int digit) { return digit == 1 || digit == 2 || digit == 5 || p->x_high - p->x_low < 1; }
+static bool has_name(const plot *p, int digit) { return digit == 1 || p->x_high - p->x_low <= 3; }
+
 static pfm_status draw_x_axis(const plot *p, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    static const int steps[] = {1, 2, 5};
-    bool wide = p->x_high - p->x_low > 3; /* decades: then only they are named */
     for (int power = (int)floor(p->x_low); power <= (int)ceil(p->x_high); power++) {
-        for (int s = 0; s < 3; s++) {
+        for (int digit = 1; digit <= 9; digit++) {
             char text[32];
-            double count = steps[s] * pow(10, power), x = x_of(p, count);
-            if (count < 1 || x < LEFT || x > RIGHT)
+            double count = digit * pow(10, power), x = x_of(p, count);
+            if (!has_line(p, digit) || count < 1 || x < LEFT || x > RIGHT)
                 continue;
-            PFM_TRY(draw_line(p, x, TOP, x, BOTTOM, s == 0 ? "stroke=\"#d8d8d8\"" : "stroke=\"#efefef\"", err));
-            if (wide && s > 0)
+            PFM_TRY(draw_line(p, x, TOP, x, BOTTOM, digit == 1 ? "stroke=\"#d8d8d8\"" : "stroke=\"#efefef\"", err));
+            if (!has_name(p, digit))
                 continue;
             format_parameters(count, text);
             PFM_TRY(draw_text(p, x, BOTTOM + 20, " text-anchor=\"middle\"", text, err));
@@ -196,14 +199,15 @@ static pfm_status draw_y_axis(const plot *p, pfm_error *err)
     pfm_status status = PFM_OK;
     double step = choose_step(p->y_high - p->y_low);
     int decimals = step >= 1 ? 0 : (int)ceil(-log10(step) - 1e-9);
-    char text[80];
-    for (double k = ceil(p->y_low / step); k * step <= p->y_high; k++) {
-        (void)snprintf(text, sizeof text, "%.*f", decimals, k * step);
-        PFM_TRY(draw_line(p, LEFT, y_of(p, k * step), RIGHT, y_of(p, k * step), "stroke=\"#e4e4e4\"", err));
-        PFM_TRY(draw_text(p, LEFT - 8, y_of(p, k * step) + 4.5, " text-anchor=\"end\"", text, err));
+    char text[80], name[80];
+    for (long k = lround(ceil(p->y_low / step)); (double)k * step <= p->y_high; k++) {
+        (void)snprintf(text, sizeof text, "%.*f", decimals, (double)k * step);
+        PFM_TRY(draw_line(p, LEFT, y_of(p, (double)k * step), RIGHT, y_of(p, (double)k * step), "stroke=\"#e4e4e4\"", err));
+        PFM_TRY(draw_text(p, LEFT - 8, y_of(p, (double)k * step) + 4.5, " text-anchor=\"end\"", text, err));
     }
     (void)snprintf(text, sizeof text, " text-anchor=\"middle\" transform=\"rotate(-90 22 %d)\"", (TOP + BOTTOM) / 2);
-    PFM_TRY(draw_text(p, 22, (TOP + BOTTOM) / 2.0, text, p->figure, err));
+    (void)snprintf(name, sizeof name, "%s%s", p->figure, p->decimals == 1 ? ", %" : "");
+    PFM_TRY(draw_text(p, 22, (TOP + BOTTOM) / 2.0, text, name, err));
 done:
     return status;
 }

@@ -84,6 +84,7 @@ static void test_one_point(void **state)
     json_object_set_new(result, "prior", json_null());
     char *svg = draw(result, "one.svg");
     assert_int_equal(count(svg, "width=\"10\""), 1);
+    assert_int_equal(count(svg, ">8 M</text>"), 1); /* however narrow, the axis names its numbers */
     assert_null(strstr(svg, "nan"));
     assert_null(strstr(svg, "inf"));
     free(svg);
