@@ -273,6 +273,8 @@ pfm_status pfm_prompts_read_config(const json_t *config, pfm_peft_options *optio
             err, PFM_ERROR_UNSUPPORTED,
             "the adapter is of a model with an encoder and a decoder (\"num_transformer_submodules\"), which is "
             "not read here");
+    free(options->prompt_text); /* what is learned does not start */
+    options->prompt_text = NULL;
     options->virtual_tokens = (int)tokens;
     options->encoder_hidden = 0;
     return PFM_OK;

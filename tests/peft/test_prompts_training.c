@@ -184,6 +184,37 @@ static void a_stage_that_does_not_train_them_leaves_them(void **state)
     }
 }
 
+/* What PEFT wrote of an encoder is a table to learn on from. */
+static void learning_goes_on_from_pefts_adapter(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const names[] = {"prompt_tuning", "p_tuning", "prefix_tuning"};
+    make_training();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char start[300], name[64], out_name[64];
+        (void)snprintf(name, sizeof name, "prompts/%s", names[i]);
+        (void)snprintf(start, sizeof start, "peft.start=%s", tiny_path(name));
+        (void)snprintf(out_name, sizeof out_name, "on_from_%s", names[i]);
+        char method[64];
+        (void)snprintf(method, sizeof method, "peft.method=%s", names[i]);
+        const char *const sets[] = {method,          "peft.targets=[]",          start,
+                                    "train.steps=1", "train.learning_rate=1e-9", "train.weight_decay=0"};
+        stopper s = {.left = STOP_NEVER};
+        const char *out = folder_of(out_name);
+        assert_ok(train_recipe(training_recipe(), out, 2, &s, sets, 6, false, &err));
+        pfm_weights *before = NULL, *after = NULL;
+        (void)snprintf(start, sizeof start, "%s/adapter_model.safetensors", tiny_path(name));
+        assert_ok(pfm_weights_open(start, &before, &err));
+        assert_ok(pfm_weights_open(test_path(out, "adapter/adapter_model.safetensors"), &after, &err));
+        const pfm_weight *a = pfm_weights_find(before, "prompt_embeddings"), *b = pfm_weights_find(after, "prompt_embeddings");
+        assert_true(pfm_weights_count(after) == 1 && a != NULL && b != NULL && a->bytes == b->bytes);
+        assert_near(names[i], b->data, a->data, a->bytes / sizeof(float), 1e-6);
+        pfm_weights_close(before);
+        pfm_weights_close(after);
+    }
+}
+
 /* ---- plan and export ---- */
 
 static json_t *plan(pfm_context *context, const char *method)
@@ -256,6 +287,7 @@ int main(void)
         cmocka_unit_test(virtual_tokens_are_tokens),
         cmocka_unit_test(a_killed_run_goes_on_to_the_same_bits),
         cmocka_unit_test(a_stage_that_does_not_train_them_leaves_them),
+        cmocka_unit_test(learning_goes_on_from_pefts_adapter),
         cmocka_unit_test(the_plan_counts_what_trains_and_what_stands_before),
         cmocka_unit_test(the_adapter_is_exported_and_not_merged),
     };
