@@ -149,6 +149,9 @@ const pfm_peft_method *pfm_peft_method_at(size_t i);
 #define PFM_PEFT_METHOD_KEY "peft.method "
 pfm_status pfm_peft_find_method(const char *name, const pfm_peft_method **out, pfm_error *err) PFM_MUST_CHECK;
 
+/* Before building: what the names of its parameters begin with where it stands beside others, "adapter1/"; "" else. */
+pfm_status pfm_peft_set_slot(pfm_peft *peft, const char *slot, pfm_error *err) PFM_MUST_CHECK;
+const char *pfm_peft_get_slot(const pfm_peft *peft);
 /* The hook for a builder; borrowed from peft. NULL for "none" that trains nothing of the base either. */
 const pfm_hook *pfm_peft_hook(const pfm_peft *peft);
 /* What the method changes in a family where the recipe does not say: "a,b", borrowed; NULL: it has no targets. A family that
