@@ -60,7 +60,8 @@ static pfm_status encode_prompts(generator *g, pfm_error *err)
 {
     pfm_status status = pfm_allocate(g->count, sizeof *g->prompts, &g->prompts, err);
     for (size_t i = 0; status == PFM_OK && i < g->count; i++) {
-        status = pfm_model_encode(g->model, &g->requests[i].question, NULL, 0, &g->prompts[i], NULL, err);
+        status = pfm_model_encode_prompt(g->model, pfm_session_virtual_tokens(g->session, g->requests[i].adapter),
+                                         &g->requests[i].question, &g->prompts[i], err);
         size_t whole = g->prompts[i].count + (size_t)g->options->max_tokens;
         if (status == PFM_OK && whole > (size_t)g->model->language.context)
             status = pfm_error_set(err, PFM_ERROR_MISMATCH,

@@ -181,6 +181,9 @@ pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question
 pfm_status pfm_model_encode_as(const pfm_model *model, const char *instruction, const pfm_question *question,
                                const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin,
                                pfm_error *err) PFM_MUST_CHECK;
+/* A prompt alone, behind so many virtual tokens in place of the model's. */
+pfm_status pfm_model_encode_prompt(const pfm_model *model, int virtual_tokens, const pfm_question *question, pfm_ids *ids,
+                                   pfm_error *err) PFM_MUST_CHECK;
 /* Appends the prompt's text with <image> where the visual tokens of an image stand. */
 pfm_status pfm_model_prompt(const pfm_model *model, const pfm_question *question, pfm_buffer *out,
                             pfm_error *err) PFM_MUST_CHECK;

@@ -74,14 +74,21 @@ pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, in
     return pfm_weight_expand(weight, values, err);
 }
 
+const char *pfm_peft_own_name(const pfm_peft *peft, const pfm_parameter *parameter)
+{
+    const char *slot = pfm_peft_get_slot(peft);
+    if (slot[0] == '\0')
+        return strchr(parameter->name, '/') == NULL ? parameter->name : NULL;
+    return strncmp(parameter->name, slot, strlen(slot)) == 0 ? parameter->name + strlen(slot) : NULL;
+}
+
 /* Whether the file holds a parameter as it stands: what trains of the base, a norm that is learned beside the method, and the
  * method's own where that does not keep them in another way. */
 static bool is_listed(const pfm_peft *peft, const pfm_parameter *parameter, bool saves)
 {
     const pfm_peft_method *method = pfm_peft_get_method(peft);
-    const char *slot = pfm_peft_get_slot(peft);
-    if (slot[0] == '\0' ? strchr(parameter->name, '/') != NULL : strncmp(parameter->name, slot, strlen(slot)) != 0)
-        return false; /* of an adapter beside this one */
+    if (pfm_peft_own_name(peft, parameter) == NULL)
+        return false;
     const bool own = method != NULL && (saves ? method->save != NULL : method->load != NULL);
     return parameter->part == PFM_PART_NORMS ||
            (parameter->part == PFM_PART_PEFT && (!own || parameter->initial == PFM_INITIAL_LOADED));

@@ -44,7 +44,7 @@ static pfm_status add_aligner(pfm_session *session, pfm_session_adapter *other, 
     bool same = false;
     pfm_model_slot *slot = NULL;
     PFM_TRY(find_aligner(other->folder, &its, err));
-    if (its == NULL)
+    if (its == NULL || !pfm_model_sees(session->model))
         goto done;
     if (session->adapter != NULL)
         PFM_TRY(find_aligner(session->adapter, &own, err));
@@ -121,16 +121,17 @@ pfm_status pfm_session_add_adapter(pfm_session *session, const char *name, const
     const int32_t its = (int32_t)session->other_count;
     *other = (pfm_session_adapter){0};
     PFM_TRY(open_adapter(name, folder, its, other, err));
-    if (pfm_peft_virtual_tokens(other->peft) != pfm_peft_virtual_tokens(session->peft))
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
-                 "%s puts %d tokens before every input and the run's own adapter %d; such adapters cannot stand side by side",
-                 name, pfm_peft_virtual_tokens(other->peft), pfm_peft_virtual_tokens(session->peft));
     PFM_TRY(pfm_peft_set_add(session->set, other->peft, name, err));
     PFM_TRY(add_aligner(session, other, its, err));
     if (number != NULL)
         *number = its;
 done:
     return status;
+}
+
+int pfm_session_virtual_tokens(const pfm_session *session, int32_t adapter)
+{
+    return adapter < 0 ? 0 : pfm_peft_virtual_tokens(adapter == 0 ? session->peft : session->others[adapter - 1].peft);
 }
 
 pfm_status pfm_session_load_adapters(pfm_session *session, pfm_error *err)
