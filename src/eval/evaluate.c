@@ -178,7 +178,7 @@ static pfm_status keep_scores(const evaluation *e, const json_t *scores, pfm_err
 {
     pfm_status status = PFM_OK;
     char *folder = NULL, *name = NULL, *path = NULL;
-    if (e->session->run == NULL || e->options->limit > 0)
+    if (e->session->run == NULL || e->options->limit > 0 || e->options->adapter != NULL)
         return PFM_OK;
     PFM_TRY(pfm_path_join(e->session->run, "scores", &folder, err));
     PFM_TRY(pfm_folder_create(folder, err));
@@ -239,7 +239,7 @@ pfm_status pfm_eval(pfm_context *context, const pfm_eval_options *options, char 
     evaluation e = {.context = context, .options = options};
     json_t *predictions = NULL;
     PFM_TRY(pfm_probe_parse(options->probe, &e.probe, err));
-    PFM_TRY(pfm_session_open(context, options->run, false, &e.session, err));
+    PFM_TRY(pfm_session_open_with(context, options->run, options->adapter, false, &e.session, err));
     e.split = options->split != NULL ? options->split : e.session->recipe->data.validate;
     PFM_TRY(pfm_score_profile_find(pfm_dataset_profile(e.session->recipe->data.dataset), &e.profile, err));
     PFM_TRY(load_data(&e, err));
@@ -252,7 +252,7 @@ pfm_status pfm_eval(pfm_context *context, const pfm_eval_options *options, char 
     if (options->out != NULL)
         PFM_TRY(pfm_predictions_save(options->out, predictions, err));
     PFM_TRY(score(&e, predictions, json, err));
-    if (e.session->run != NULL && options->limit == 0)
+    if (e.session->run != NULL && options->limit == 0 && options->adapter == NULL)
         PFM_TRY(pfm_card(context, e.session->run, err));
 done:
     json_decref(predictions);

@@ -1,5 +1,6 @@
 /* Answers: greedy decoding with a key-value store. Questions on the same images share their prefix, several groups are read at
- * once and all rows of a batch are decoded together. The same graph, packing and prompt as in training. */
+ * once and all rows of a batch are decoded together, also those of different adapters, which share nothing. The same graph,
+ * packing and prompt as in training. */
 #ifndef PFM_INFER_GENERATE_H
 #define PFM_INFER_GENERATE_H
 
@@ -7,7 +8,8 @@
 
 typedef struct pfm_request {
     pfm_question question;
-    int32_t group; /* requests on the same images stand together and share them */
+    int32_t group;   /* requests on the same images stand together and share them */
+    int32_t adapter; /* which of the session's it goes through (pfm_session_add_adapter): 0 its own, -1 the base */
 } pfm_request;
 
 typedef struct pfm_answer {

@@ -6,6 +6,7 @@
 #include "models/language/tokenizer_load.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,6 +116,11 @@ void pfm_model_free(pfm_model *model)
     free(model->mean);
     free(model->std);
     free(model->rope);
+    for (size_t i = 0; i < model->slot_count; i++) {
+        free(model->slots[i].mean);
+        free(model->slots[i].std);
+    }
+    free(model->slots);
     free(model->language_path);
     free(model->aligner_weights);
     free(model->instruction);
@@ -134,6 +140,49 @@ static pfm_status keep_blocks(pfm_model *model, pfm_error *err)
     return status;
 }
 
+pfm_status pfm_model_add_slot(pfm_model *model, int32_t number, const char *prefix, pfm_model_slot **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const size_t width = (size_t)model->visual_width;
+    if (model->aligner->block != NULL || model->aligner_weights != NULL)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
+                 "adapters with different aligners cannot stand side by side where %s; answer with one at a time",
+                 model->aligner->block != NULL ? "an aligner acts within the language model"
+                                               : "the aligner starts from a file of its own (model.aligner_weights)");
+    PFM_TRY(pfm_array_reserve(&model->slots, &model->slot_capacity, model->slot_count + 1, sizeof *model->slots, err));
+    pfm_model_slot *slot = &model->slots[model->slot_count++];
+    *slot = (pfm_model_slot){.number = number};
+    (void)snprintf(slot->prefix, sizeof slot->prefix, "%s", prefix);
+    PFM_TRY(pfm_allocate(width, sizeof *slot->mean, &slot->mean, err));
+    PFM_TRY(pfm_allocate(width, sizeof *slot->std, &slot->std, err));
+    for (size_t j = 0; j < width; j++)
+        slot->std[j] = 1;
+    *out = slot;
+done:
+    return status;
+}
+
+/* The visual tokens of the adapters that have aligners of their own take the place of the model's. */
+static pfm_status build_slots(pfm_model *model, const pfm_builder *builder, pfm_model_graph *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_builder own = *builder;
+    const pfm_dim rows = out->graph->values[out->language.visual].shape.dim; /* the features', or those of learned queries */
+    PFM_TRY(pfm_graph_input(out->graph, rows, 0, 1, PFM_STORAGE_I32, false, &out->visual_adapters, err));
+    PFM_TRY(pfm_allocate(model->slot_count, sizeof *out->slots, &out->slots, err));
+    for (; out->slot_count < model->slot_count; out->slot_count++) {
+        const pfm_model_slot *slot = &model->slots[out->slot_count];
+        pfm_value visual;
+        own.slot = slot->prefix;
+        PFM_TRY(
+            pfm_aligner_build(model->aligner, &own, &model->shape, out->features, &out->slots[out->slot_count], &visual, err));
+        PFM_TRY(pfm_build_choose(&own, out->language.visual, visual, out->visual_adapters, slot->number, &out->language.visual,
+                                 err));
+    }
+done:
+    return status;
+}
+
 pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUNT], bool with_loss, bool bound_visual,
                            pfm_model_graph *out, pfm_error *err)
 {
@@ -143,11 +192,17 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
     int64_t room[PFM_DIM_COUNT];
     memcpy(room, capacity, sizeof room);
     room[PFM_DIM_FEATURES] = pfm_model_count_images(model, capacity[PFM_DIM_VISUAL]) * model->feature_rows;
-    *out = (pfm_model_graph){.features = PFM_NO_VALUE, .language = {.visual = PFM_NO_VALUE}};
+    *out = (pfm_model_graph){.features = PFM_NO_VALUE,
+                             .adapters = PFM_NO_VALUE,
+                             .visual_adapters = PFM_NO_VALUE,
+                             .language = {.visual = PFM_NO_VALUE}};
     PFM_TRY(pfm_graph_create(model->parameters, room, &out->graph, err));
     builder.graph = out->graph;
     PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I64, false, &out->keys, err));
     builder.token_keys = out->keys;
+    if (model->several)
+        PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &out->adapters, err));
+    builder.adapters = out->adapters;
     if (bound_visual) {
         PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->language.hidden, PFM_STORAGE_F32, true,
                                 &out->language.visual, err));
@@ -156,6 +211,8 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
             pfm_graph_input(out->graph, PFM_DIM_FEATURES, 0, model->visual_width, PFM_STORAGE_ACT, false, &out->features, err));
         PFM_TRY(pfm_aligner_build(model->aligner, &builder, &model->shape, out->features, &out->aligner, &out->language.visual,
                                   err));
+        if (model->slot_count > 0)
+            PFM_TRY(build_slots(model, &builder, out, err));
     }
     const bool beside = out->features != PFM_NO_VALUE && model->aligner->block != NULL;
     pfm_aligner_blocks_start(&blocks, model->aligner, &model->shape, out->language.visual);
@@ -182,6 +239,9 @@ void pfm_model_graph_free(pfm_model_graph *graph)
         return;
     pfm_graph_free(graph->graph);
     pfm_aligner_inputs_free(&graph->aligner);
+    for (size_t i = 0; i < graph->slot_count; i++)
+        pfm_aligner_inputs_free(&graph->slots[i]);
+    free(graph->slots);
     *graph = (pfm_model_graph){0};
 }
 
@@ -296,7 +356,11 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
         const int64_t images = pfm_model_count_images(model, visual_rows);
         PFM_TRY(pfm_executor_resize(executor, PFM_DIM_FEATURES, images * model->feature_rows, err));
         pfm_aligner_bind(&graph->aligner, executor, images);
+        for (size_t i = 0; i < graph->slot_count; i++)
+            pfm_aligner_bind(&graph->slots[i], executor, images);
     }
+    if (graph->adapters != PFM_NO_VALUE)
+        pfm_executor_bind(executor, graph->adapters, pack->adapters);
     pfm_executor_bind(executor, graph->keys, pack->keys);
     pfm_executor_bind(executor, graph->language.ids, pack->ids);
     pfm_executor_bind(executor, graph->language.positions, pack->positions);
@@ -325,22 +389,32 @@ void pfm_model_bind_features(const pfm_model_graph *graph, pfm_executor *executo
         pfm_executor_bind(executor, graph->features, rows);
 }
 
-pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err)
+pfm_status pfm_model_arrange_for(const pfm_model *model, int32_t adapter, const float *features, void *rows, pfm_error *err)
 {
     size_t width = (size_t)model->visual_width, count = pfm_model_image_values(model);
+    const float *mean = model->mean, *std = model->std;
     float *arranged = NULL;
     pfm_status status = pfm_allocate(count, sizeof *arranged, &arranged, err);
     if (status != PFM_OK)
         return status;
+    for (size_t i = 0; i < model->slot_count; i++) {
+        mean = model->slots[i].number == adapter ? model->slots[i].mean : mean;
+        std = model->slots[i].number == adapter ? model->slots[i].std : std;
+    }
     pfm_aligner_arrange(&model->shape, features, arranged);
     for (size_t i = 0; i < count && model->normalise; i++)
-        arranged[i] = (arranged[i] - model->mean[i % width]) / model->std[i % width];
+        arranged[i] = (arranged[i] - mean[i % width]) / std[i % width];
     if (model->act == PFM_ACT_F32)
         memcpy(rows, arranged, count * sizeof *arranged);
     else
         model->context->kernels->bf16_from_f32(arranged, rows, count);
     free(arranged);
     return PFM_OK;
+}
+
+pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err)
+{
+    return pfm_model_arrange_for(model, -1, features, rows, err);
 }
 
 pfm_status pfm_feature_statistics_add(const pfm_model *model, pfm_feature_statistics *statistics, const float *features,

@@ -38,6 +38,13 @@ typedef struct pfm_model_options {
     int virtual_tokens;   /* that it puts before every input */
 } pfm_model_options;
 
+/* An adapter that stands beside others with an aligner of its own. */
+typedef struct pfm_model_slot {
+    int32_t number;    /* the adapter's, see pfm_sequence */
+    char prefix[24];   /* what the names of its parameters begin with */
+    float *mean, *std; /* [visual_width] of its training features */
+} pfm_model_slot;
+
 typedef struct pfm_model {
     pfm_context *context; /* borrowed */
     pfm_act_type act;
@@ -55,8 +62,11 @@ typedef struct pfm_model {
     int virtual_tokens; /* before every input, see pfm_id_is_virtual */
     bool learns_norms;
     bool normalise;
-    float *mean, *std; /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
-    float *rope;       /* [context, rotary], or NULL */
+    float *mean, *std;     /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
+    float *rope;           /* [context, rotary], or NULL */
+    bool several;          /* the hook is that of several adapters: tokens say which they go through */
+    pfm_model_slot *slots; /* [slot_count] adapters with aligners of their own; the others have the model's */
+    size_t slot_count, slot_capacity;
     char *language_path, *aligner_weights, *instruction, *image_text, *system_text;
     bool lowercase_answers;
     uint64_t vision_parameters; /* of the frozen encoder */
@@ -82,7 +92,10 @@ typedef struct pfm_model_graph {
     pfm_graph *graph;
     pfm_value features; /* act [features, visual_width]: bound at each run; PFM_NO_VALUE where it sees nothing */
     pfm_aligner_inputs aligner;
-    pfm_value keys; /* i64 [tokens,1] */
+    pfm_value keys;                      /* i64 [tokens,1] */
+    pfm_value adapters, visual_adapters; /* i32 [tokens,1] and [visual,1], of several; PFM_NO_VALUE */
+    pfm_aligner_inputs *slots;           /* [slot_count] of the model's */
+    size_t slot_count;
     pfm_language_values language;
 } pfm_model_graph;
 
@@ -131,6 +144,15 @@ void pfm_model_bind_features(const pfm_model_graph *graph, pfm_executor *executo
 /* rows act [feature_rows, visual_width] = the encoder's features f32 [positions, channels], arranged and normalised. */
 pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err) PFM_MUST_CHECK;
 
+/* The same by the statistics of an adapter of that number. */
+pfm_status pfm_model_arrange_for(const pfm_model *model, int32_t adapter, const float *features, void *rows,
+                                 pfm_error *err) PFM_MUST_CHECK;
+
+/* Before building: the adapter of that number has an aligner of its own, its parameters' names beginning with the prefix;
+ * *out = its slot, borrowed until the next. UNSUPPORTED for aligners that cannot be there twice. */
+pfm_status pfm_model_add_slot(pfm_model *model, int32_t number, const char *prefix, pfm_model_slot **out,
+                              pfm_error *err) PFM_MUST_CHECK;
+
 /* Statistics of training features: add each image once, in any fixed order, then finish: mean and std + 0.001 per column,
  * the variance with n - 1. */
 typedef struct pfm_feature_statistics {
@@ -159,6 +181,9 @@ pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question
 pfm_status pfm_model_encode_as(const pfm_model *model, const char *instruction, const pfm_question *question,
                                const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin,
                                pfm_error *err) PFM_MUST_CHECK;
+/* A prompt alone, behind so many virtual tokens in place of the model's. */
+pfm_status pfm_model_encode_prompt(const pfm_model *model, int virtual_tokens, const pfm_question *question, pfm_ids *ids,
+                                   pfm_error *err) PFM_MUST_CHECK;
 /* Appends the prompt's text with <image> where the visual tokens of an image stand. */
 pfm_status pfm_model_prompt(const pfm_model *model, const pfm_question *question, pfm_buffer *out,
                             pfm_error *err) PFM_MUST_CHECK;

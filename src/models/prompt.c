@@ -164,21 +164,15 @@ done:
     return status;
 }
 
-pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question, const char *answer, int32_t first_visual,
-                            pfm_ids *ids, size_t *answer_begin, pfm_error *err)
-{
-    return pfm_model_encode_as(model, model->instruction, question, answer, first_visual, ids, answer_begin, err);
-}
-
-pfm_status pfm_model_encode_as(const pfm_model *model, const char *instruction, const pfm_question *question,
-                               const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin, pfm_error *err)
+static pfm_status encode_row(const pfm_model *model, int virtual_tokens, const char *instruction, const pfm_question *question,
+                             const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
     char *prepared = NULL;
     size_t begin, end;
     PFM_TRY(render(model, instruction, question, &text, &begin, &end, err));
-    for (int32_t v = 0; v < model->virtual_tokens; v++)
+    for (int32_t v = 0; v < virtual_tokens; v++)
         PFM_TRY(pfm_ids_append(ids, PFM_FIRST_VIRTUAL - v, err));
     PFM_TRY(encode_turns(model, &text, begin, end, first_visual, ids, err));
     if (answer_begin != NULL)
@@ -192,4 +186,22 @@ done:
     pfm_buffer_free(&text);
     free(prepared);
     return status;
+}
+
+pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question, const char *answer, int32_t first_visual,
+                            pfm_ids *ids, size_t *answer_begin, pfm_error *err)
+{
+    return pfm_model_encode_as(model, model->instruction, question, answer, first_visual, ids, answer_begin, err);
+}
+
+pfm_status pfm_model_encode_as(const pfm_model *model, const char *instruction, const pfm_question *question,
+                               const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin, pfm_error *err)
+{
+    return encode_row(model, model->virtual_tokens, instruction, question, answer, first_visual, ids, answer_begin, err);
+}
+
+pfm_status pfm_model_encode_prompt(const pfm_model *model, int virtual_tokens, const pfm_question *question, pfm_ids *ids,
+                                   pfm_error *err)
+{
+    return encode_row(model, virtual_tokens, model->instruction, question, NULL, 0, ids, NULL, err);
 }

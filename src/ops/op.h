@@ -103,6 +103,7 @@ typedef struct pfm_op_attributes {
     int32_t most_keys;                 /* attention: that one query sees; the sequence's are the environment's */
     int32_t heads, kv_heads, head_dim; /* attention, rope; layernorm: head_dim columns are normed together, 0: the row */
     int32_t first, run, stride;        /* columns */
+    int32_t chosen;                    /* choose: the number whose rows the second value gives */
     pfm_activation activation;         /* activate */
     pfm_storage output;                /* linear, layernorm, columns */
 } pfm_op_attributes;

@@ -6,6 +6,7 @@
     X(activate)                                                                                                                \
     X(add)                                                                                                                     \
     X(attention)                                                                                                               \
+    X(choose)                                                                                                                  \
     X(columns)                                                                                                                 \
     X(convert)                                                                                                                 \
     X(cross_entropy)                                                                                                           \

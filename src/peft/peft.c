@@ -15,6 +15,7 @@ struct pfm_peft {
     pfm_peft_options options;      /* owned */
     const pfm_peft_method *method; /* NULL: none */
     pfm_targets *targets;
+    char *slot; /* NULL: none */
     pfm_hook hook;
     void *state; /* the method's own */
 };
@@ -176,6 +177,7 @@ void pfm_peft_free(pfm_peft *peft)
     if (peft == NULL)
         return;
     pfm_targets_free(peft->targets);
+    free(peft->slot);
     pfm_peft_options_free(&peft->options);
     free(peft->state);
     free(peft);
@@ -207,6 +209,15 @@ const char *pfm_peft_default_feedforward(const pfm_peft_method *method, const ch
     const pfm_peft_family *family = find_family(method, model_type);
     return family != NULL ? family->feedforward : method->feedforward;
 }
+
+pfm_status pfm_peft_set_slot(pfm_peft *peft, const char *slot, pfm_error *err)
+{
+    free(peft->slot);
+    peft->slot = NULL;
+    return pfm_string_copy(slot, &peft->slot, err);
+}
+
+const char *pfm_peft_get_slot(const pfm_peft *peft) { return peft->slot == NULL ? "" : peft->slot; }
 
 const pfm_hook *pfm_peft_hook(const pfm_peft *peft)
 {

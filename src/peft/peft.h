@@ -149,6 +149,11 @@ const pfm_peft_method *pfm_peft_method_at(size_t i);
 #define PFM_PEFT_METHOD_KEY "peft.method "
 pfm_status pfm_peft_find_method(const char *name, const pfm_peft_method **out, pfm_error *err) PFM_MUST_CHECK;
 
+/* Before building: what the names of its parameters begin with where it stands beside others, "adapter1/"; "" else. */
+pfm_status pfm_peft_set_slot(pfm_peft *peft, const char *slot, pfm_error *err) PFM_MUST_CHECK;
+const char *pfm_peft_get_slot(const pfm_peft *peft);
+/* The name of a learned parameter without that; NULL where it is another adapter's. */
+const char *pfm_peft_own_name(const pfm_peft *peft, const pfm_parameter *parameter);
 /* The hook for a builder; borrowed from peft. NULL for "none" that trains nothing of the base either. */
 const pfm_hook *pfm_peft_hook(const pfm_peft *peft);
 /* What the method changes in a family where the recipe does not say: "a,b", borrowed; NULL: it has no targets. A family that
@@ -207,10 +212,10 @@ pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, in
 
 /* state_bytes of the method's own, zero at first. */
 void *pfm_peft_get_state(const pfm_peft *peft);
-/* *id = a parameter of the method, MODULE.NAME, that trains. */
+/* *id = a parameter of the method, MODULE.NAME (NAME where module is ""), that trains. */
 pfm_status pfm_peft_declare(pfm_peft *peft, pfm_builder *builder, const char *module, const char *name,
                             const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
-/* The method's parameter MODULE.NAME. MISMATCH where there is none. */
+/* The method's parameter of such a name. MISMATCH where there is none. */
 pfm_status pfm_peft_find(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, const char *name,
                          const pfm_parameter **out, pfm_error *err) PFM_MUST_CHECK;
 /* *y = x with a share of its columns left out while training, drawn by token and place; x itself where nothing is drawn. */

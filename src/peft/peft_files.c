@@ -74,10 +74,21 @@ pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, in
     return pfm_weight_expand(weight, values, err);
 }
 
+const char *pfm_peft_own_name(const pfm_peft *peft, const pfm_parameter *parameter)
+{
+    const char *slot = pfm_peft_get_slot(peft);
+    if (slot[0] == '\0')
+        return strchr(parameter->name, '/') == NULL ? parameter->name : NULL;
+    return strncmp(parameter->name, slot, strlen(slot)) == 0 ? parameter->name + strlen(slot) : NULL;
+}
+
 /* Whether the file holds a parameter as it stands: what trains of the base, a norm that is learned beside the method, and the
  * method's own where that does not keep them in another way. */
-static bool is_listed(const pfm_peft_method *method, const pfm_parameter *parameter, bool saves)
+static bool is_listed(const pfm_peft *peft, const pfm_parameter *parameter, bool saves)
 {
+    const pfm_peft_method *method = pfm_peft_get_method(peft);
+    if (pfm_peft_own_name(peft, parameter) == NULL)
+        return false;
     const bool own = method != NULL && (saves ? method->save != NULL : method->load != NULL);
     return parameter->part == PFM_PART_NORMS ||
            (parameter->part == PFM_PART_PEFT && (!own || parameter->initial == PFM_INITIAL_LOADED));
@@ -103,9 +114,11 @@ static bool is_inner_bias(const pfm_peft *peft, const pfm_parameter *parameter)
     return pfm_peft_targets(peft, module);
 }
 
-static pfm_status file_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out, pfm_error *err)
+static pfm_status file_name(const pfm_peft *peft, const pfm_parameter *slotted, char **out, pfm_error *err)
 {
     const pfm_peft_method *method = pfm_peft_get_method(peft);
+    pfm_parameter bare = *slotted, *parameter = &bare;
+    bare.name += strlen(pfm_peft_get_slot(peft));
     if (parameter->part == PFM_PART_PEFT && method != NULL && method->file_name != NULL)
         return method->file_name(parameter, out, err);
     if (parameter->part == PFM_PART_PEFT && is_inner_bias(peft, parameter))
@@ -123,7 +136,7 @@ pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_parameters *parameters,
         PFM_TRY(method->save(peft, parameters, out, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (!is_listed(method, p, true))
+        if (!is_listed(peft, p, true))
             continue;
         free(name);
         name = NULL;
@@ -168,7 +181,7 @@ static pfm_status refuse_rest(const pfm_peft *peft, const pfm_weights *weights, 
     PFM_TRY(pfm_allocate(count, sizeof *known, &known, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (!is_listed(pfm_peft_get_method(peft), p, false))
+        if (!is_listed(peft, p, false))
             continue;
         free(name);
         name = NULL;
@@ -197,7 +210,7 @@ pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_weights *weights, pfm_p
     if (method != NULL && method->load != NULL)
         PFM_TRY(method->load(peft, weights, parameters, &read, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
-        if (!is_listed(method, pfm_parameters_get(parameters, i), false))
+        if (!is_listed(peft, pfm_parameters_get(parameters, i), false))
             continue;
         PFM_TRY(load_one(peft, weights, parameters, i, err));
         read++;

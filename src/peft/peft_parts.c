@@ -47,10 +47,10 @@ pfm_status pfm_peft_dropout(const pfm_peft *peft, pfm_builder *builder, const ch
 pfm_status pfm_peft_declare(pfm_peft *peft, pfm_builder *builder, const char *module, const char *name,
                             const pfm_parameter *declaration, int *id, pfm_error *err)
 {
-    (void)peft;
     char *full = NULL;
     pfm_parameter named = *declaration;
-    pfm_status status = pfm_string_format(&full, err, "%s.%s", module, name);
+    pfm_status status =
+        pfm_string_format(&full, err, "%s%s%s%s", pfm_peft_get_slot(peft), module, module[0] == '\0' ? "" : ".", name);
     named.name = full;
     named.trainable = true;
     named.part = PFM_PART_PEFT;
@@ -63,9 +63,9 @@ pfm_status pfm_peft_declare(pfm_peft *peft, pfm_builder *builder, const char *mo
 pfm_status pfm_peft_find(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, const char *name,
                          const pfm_parameter **out, pfm_error *err)
 {
-    (void)peft;
     char *full = NULL;
-    pfm_status status = pfm_string_format(&full, err, "%s.%s", module, name);
+    pfm_status status =
+        pfm_string_format(&full, err, "%s%s%s%s", pfm_peft_get_slot(peft), module, module[0] == '\0' ? "" : ".", name);
     if (status != PFM_OK)
         return status;
     int id = pfm_parameters_find(parameters, full);

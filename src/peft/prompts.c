@@ -25,32 +25,31 @@ int pfm_prompts_count(const pfm_peft_options *options) { return options->virtual
 
 /* ---- the graph ---- */
 
-static pfm_status declare(pfm_builder *builder, const char *name, int64_t n, int64_t k, unsigned uses, pfm_initial initial,
-                          double scale, int *id, pfm_error *err)
+static pfm_status declare(pfm_peft *peft, pfm_builder *builder, const char *name, int64_t n, int64_t k, unsigned uses,
+                          pfm_initial initial, double scale, int *id, pfm_error *err)
 {
-    const pfm_parameter parameter = {.name = (char *)(uintptr_t)name,
-                                     .n = n,
-                                     .k = k,
-                                     .uses = uses,
-                                     .part = PFM_PART_PEFT,
-                                     .trainable = true,
-                                     .decays = k > 1,
-                                     .initial = initial,
-                                     .initial_scale = scale};
-    return pfm_build_parameter(builder, &parameter, id, err);
+    const pfm_parameter parameter = {.n = n, .k = k, .uses = uses, .decays = k > 1, .initial = initial, .initial_scale = scale};
+    return pfm_peft_declare(peft, builder, "", name, &parameter, id, err);
+}
+
+/* NULL where it is not there. */
+static const pfm_parameter *find_table(const pfm_peft *peft, const pfm_parameters *parameters)
+{
+    const pfm_parameter *found = NULL;
+    return pfm_peft_find(peft, parameters, "", table_name, &found, NULL) == PFM_OK ? found : NULL;
 }
 
 /* *y = a parameter, drawn as PEFT draws embeddings: from the normal distribution. */
-static pfm_status add_table(pfm_builder *builder, const char *name, int64_t n, int64_t k, pfm_initial initial, pfm_value *y,
-                            pfm_error *err)
+static pfm_status add_table(pfm_peft *peft, pfm_builder *builder, const char *name, int64_t n, int64_t k, pfm_initial initial,
+                            pfm_value *y, pfm_error *err)
 {
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_parameter);
-    pfm_status status = declare(builder, name, n, k, PFM_USE_VALUES, initial, 1, &node.operand[0], err);
+    pfm_status status = declare(peft, builder, name, n, k, PFM_USE_VALUES, initial, 1, &node.operand[0], err);
     return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, y, err);
 }
 
 /* Layer i of the encoder; weight and bias are drawn from +-1/sqrt(k), as torch draws those of a linear layer. */
-static pfm_status add_layer(pfm_builder *builder, const pfm_prompts *shape, int i, pfm_value *x, pfm_error *err)
+static pfm_status add_layer(pfm_peft *peft, pfm_builder *builder, const pfm_prompts *shape, int i, pfm_value *x, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char name[64];
@@ -59,10 +58,10 @@ static pfm_status add_layer(pfm_builder *builder, const pfm_prompts *shape, int 
     const double bound = 1 / sqrt((double)k);
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_linear);
     (void)snprintf(name, sizeof name, "%s%s.%d.weight", encoder_begin, shape->encoder->layers, 2 * i);
-    PFM_TRY(
-        declare(builder, name, n, k, PFM_USE_FORWARD | PFM_USE_BACKWARD, PFM_INITIAL_UNIFORM, bound, &node.operand[0], err));
+    PFM_TRY(declare(peft, builder, name, n, k, PFM_USE_FORWARD | PFM_USE_BACKWARD, PFM_INITIAL_UNIFORM, bound, &node.operand[0],
+                    err));
     (void)snprintf(name, sizeof name, "%s%s.%d.bias", encoder_begin, shape->encoder->layers, 2 * i);
-    PFM_TRY(declare(builder, name, n, 1, PFM_USE_VALUES, PFM_INITIAL_UNIFORM, bound, &node.operand[1], err));
+    PFM_TRY(declare(peft, builder, name, n, 1, PFM_USE_VALUES, PFM_INITIAL_UNIFORM, bound, &node.operand[1], err));
     node.in[0] = *x;
     node.attributes = (pfm_op_attributes){.alpha = 1, .output = last ? PFM_STORAGE_F32 : PFM_STORAGE_ACT};
     PFM_TRY(pfm_graph_add(builder->graph, &node, x, err));
@@ -79,16 +78,16 @@ static pfm_status bend(pfm_builder *builder, const pfm_prompt_encoder *encoder, 
     return pfm_graph_add(builder->graph, &node, x, err);
 }
 
-static pfm_status encode(pfm_builder *builder, const pfm_prompts *shape, pfm_value *table, pfm_error *err)
+static pfm_status encode(pfm_peft *peft, pfm_builder *builder, const pfm_prompts *shape, pfm_value *table, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_value x;
-    PFM_TRY(add_table(builder, embedding_name, shape->tokens, shape->embedded, PFM_INITIAL_NORMAL, &x, err));
+    PFM_TRY(add_table(peft, builder, embedding_name, shape->tokens, shape->embedded, PFM_INITIAL_NORMAL, &x, err));
     PFM_TRY(pfm_build_act(builder, x, &x, err));
     for (int i = 0; i < shape->encoder->depth; i++) {
         if (i > 0)
             PFM_TRY(bend(builder, shape->encoder, &x, err));
-        PFM_TRY(add_layer(builder, shape, i, &x, err));
+        PFM_TRY(add_layer(peft, builder, shape, i, &x, err));
     }
     *table = x;
 done:
@@ -99,9 +98,9 @@ pfm_status pfm_prompts_table(pfm_peft *peft, pfm_builder *builder, const pfm_pro
 {
     *(pfm_prompts *)pfm_peft_get_state(peft) = *shape;
     if (shape->encoder != NULL && pfm_parameters_keep_gradients(builder->graph->parameters))
-        return encode(builder, shape, table, err);
+        return encode(peft, builder, shape, table, err);
     const pfm_initial initial = shape->encoder != NULL ? PFM_INITIAL_ZERO : PFM_INITIAL_NORMAL;
-    return add_table(builder, table_name, shape->tokens, shape->width, initial, table, err);
+    return add_table(peft, builder, table_name, shape->tokens, shape->width, initial, table, err);
 }
 
 pfm_status pfm_prompts_replace(pfm_builder *builder, pfm_value table, int64_t first, pfm_value *output, pfm_error *err)
@@ -118,7 +117,8 @@ pfm_status pfm_prompts_replace(pfm_builder *builder, pfm_value table, int64_t fi
 
 /* out f32 [tokens, width] = what the encoder among the parameters makes; draws: they are declared, allocated and drawn first.
  */
-static pfm_status compute(const pfm_prompts *shape, pfm_parameters *parameters, bool draws, float *out, pfm_error *err)
+static pfm_status compute(pfm_peft *peft, const pfm_prompts *shape, pfm_parameters *parameters, bool draws, float *out,
+                          pfm_error *err)
 {
     const int64_t none[PFM_DIM_COUNT] = {0};
     const pfm_op_environment *env = pfm_parameters_environment(parameters);
@@ -127,7 +127,7 @@ static pfm_status compute(const pfm_prompts *shape, pfm_parameters *parameters, 
     pfm_executor *executor = NULL;
     pfm_value table;
     PFM_TRY(pfm_graph_create(parameters, none, &builder.graph, err));
-    PFM_TRY(encode(&builder, shape, &table, err));
+    PFM_TRY(encode(peft, &builder, shape, &table, err));
     pfm_graph_keep(builder.graph, table);
     if (draws) {
         PFM_TRY(pfm_parameters_allocate(parameters, err));
@@ -143,13 +143,13 @@ done:
 }
 
 /* The same of an encoder that is not among the parameters: as learning would draw it. */
-static pfm_status draw(const pfm_prompts *shape, const pfm_parameters *parameters, float *out, pfm_error *err)
+static pfm_status draw(pfm_peft *peft, const pfm_prompts *shape, const pfm_parameters *parameters, float *out, pfm_error *err)
 {
     const pfm_op_environment *env = pfm_parameters_environment(parameters);
     pfm_parameters *own = NULL;
     pfm_status status = pfm_parameters_create(env->context, env->act, false, &own, err);
     if (status == PFM_OK)
-        status = compute(shape, own, true, out, err);
+        status = compute(peft, shape, own, true, out, err);
     pfm_parameters_free(own);
     return status;
 }
@@ -163,17 +163,17 @@ static void repeat_text(const pfm_peft_text *text, const pfm_prompts *shape, flo
 pfm_status pfm_prompts_start(const pfm_peft *peft, const pfm_peft_text *text, pfm_parameters *parameters, pfm_error *err)
 {
     const pfm_prompts *shape = pfm_peft_get_state(peft);
-    const int id = pfm_parameters_find(parameters, table_name);
+    const pfm_parameter *table = find_table(peft, parameters);
     pfm_status status = PFM_OK;
     float *values = NULL;
-    if (id < 0 || (shape->encoder == NULL && text->count == 0))
+    if (table == NULL || (shape->encoder == NULL && text->count == 0))
         return PFM_OK;
     PFM_TRY(pfm_allocate((size_t)(shape->tokens * shape->width), sizeof *values, &values, err));
     if (shape->encoder != NULL)
-        PFM_TRY(draw(shape, parameters, values, err));
+        PFM_TRY(draw((pfm_peft *)(uintptr_t)peft, shape, parameters, values, err)); /* it is read alone */
     else
         repeat_text(text, shape, values);
-    pfm_parameters_set(parameters, id, values);
+    pfm_parameters_set(parameters, pfm_parameters_find(parameters, table->name), values);
 done:
     free(values);
     return status;
@@ -186,30 +186,32 @@ pfm_status pfm_prompts_save(const pfm_peft *peft, const pfm_parameters *paramete
     const pfm_prompts *shape = pfm_peft_get_state(peft);
     pfm_status status = PFM_OK;
     float *values = NULL;
-    if (pfm_parameters_find(parameters, table_name) < 0) {
+    if (find_table(peft, parameters) == NULL) {
         PFM_TRY(pfm_allocate((size_t)(shape->tokens * shape->width), sizeof *values, &values, err));
-        PFM_TRY(compute(shape, (pfm_parameters *)(uintptr_t)parameters, false, values, err)); /* they are read alone */
+        PFM_TRY(compute((pfm_peft *)(uintptr_t)peft, shape, (pfm_parameters *)(uintptr_t)parameters, false, values,
+                        err)); /* they are read alone */
         float *given = values;
         values = NULL; /* the list owns it now */
         PFM_TRY(pfm_peft_tensors_add(out, "", table_name, shape->tokens, shape->width, given, true, err));
     }
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (p->part == PFM_PART_PEFT)
-            PFM_TRY(pfm_peft_tensors_add(out, "", p->name, p->n, p->k, p->values, false, err));
+        const char *name = pfm_peft_own_name(peft, p);
+        if (p->part == PFM_PART_PEFT && name != NULL)
+            PFM_TRY(pfm_peft_tensors_add(out, "", name, p->n, p->k, p->values, false, err));
     }
 done:
     free(values);
     return status;
 }
 
-static pfm_status load_one(const pfm_weights *weights, pfm_parameters *parameters, int id, pfm_error *err)
+static pfm_status load_one(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, int id, pfm_error *err)
 {
     const pfm_parameter *p = pfm_parameters_get(parameters, id);
     float *values = NULL;
     pfm_status status = pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err);
     if (status == PFM_OK)
-        status = pfm_peft_read_tensor(weights, p->name, p->n, p->k, values, err);
+        status = pfm_peft_read_tensor(weights, pfm_peft_own_name(peft, p), p->n, p->k, values, err);
     if (status == PFM_OK)
         pfm_parameters_set(parameters, id, values);
     free(values);
@@ -227,9 +229,8 @@ static size_t count_encoder(const pfm_weights *weights)
 pfm_status pfm_prompts_load(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, size_t *read,
                             pfm_error *err)
 {
-    (void)peft;
     pfm_status status = PFM_OK;
-    const bool encodes = pfm_parameters_find(parameters, table_name) < 0;
+    const bool encodes = find_table(peft, parameters) == NULL;
     if (encodes && count_encoder(weights) == 0)
         PFM_FAIL(PFM_ERROR_MISMATCH,
                  "%s holds what an encoder made of virtual tokens and not the encoder, as PEFT writes it; with "
@@ -237,9 +238,10 @@ pfm_status pfm_prompts_load(const pfm_peft *peft, const pfm_weights *weights, pf
                  pfm_weights_path(weights));
     *read = encodes ? pfm_weights_find(weights, table_name) != NULL : count_encoder(weights);
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
-        if (pfm_parameters_get(parameters, i)->part != PFM_PART_PEFT)
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        if (p->part != PFM_PART_PEFT || pfm_peft_own_name(peft, p) == NULL)
             continue;
-        PFM_TRY(load_one(weights, parameters, i, err));
+        PFM_TRY(load_one(peft, weights, parameters, i, err));
         (*read)++;
     }
 done:

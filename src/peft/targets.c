@@ -191,20 +191,11 @@ static bool is_suffix(const char *end, const char *module)
     return whole >= part && strcmp(module + whole - part, end) == 0 && (whole == part || module[whole - part - 1] == '.');
 }
 
-/* The aligner's layers are no language model's: only their own names name them. */
-static bool is_elsewhere(const char *module)
-{
-    static const char aligner[] = "aligner.";
-    return strncmp(module, aligner, sizeof aligner - 1) == 0;
-}
-
 static bool names(pfm_targets *t, const naming *target, const char *module)
 {
     if (strcmp(target->text, PFM_TARGET_ALL_LINEAR) == 0)
-        return !is_elsewhere(module);
-    if (target->expression == NULL)
-        return is_suffix(target->text, module);
-    return !is_elsewhere(module) && fits(t, target->expression, module);
+        return true;
+    return target->expression == NULL ? is_suffix(target->text, module) : fits(t, target->expression, module);
 }
 
 static naming *find(pfm_targets *t, const target_list *list, const char *module)
@@ -265,7 +256,7 @@ static bool keeps_whole(const pfm_targets *t, const char *module, naming **out)
 bool pfm_targets_keep_whole(pfm_targets *t, const char *module)
 {
     naming *found = NULL;
-    const bool kept = !is_elsewhere(module) && keeps_whole(t, module, &found);
+    const bool kept = keeps_whole(t, module, &found);
     if (kept)
         found->matched = true;
     return kept;
@@ -348,7 +339,7 @@ static pfm_status list_layers(const pfm_targets *t, pfm_buffer *out, pfm_error *
     pfm_status status = PFM_OK;
     for (size_t i = 0; i < t->seen_count && out->size < LONGEST_LIST; i++) {
         const char *part = last_part(t->seen[i]);
-        bool known = is_elsewhere(t->seen[i]);
+        bool known = false;
         for (size_t j = 0; j < i && !known; j++)
             known = strcmp(part, last_part(t->seen[j])) == 0;
         if (!known)

@@ -152,7 +152,17 @@ pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *m
     return status;
 }
 
-static pfm_status load_aligner(const char *path, pfm_model *model, pfm_error *err)
+/* The name within the aligner of a parameter whose name begins with the prefix; NULL where it is another's. */
+static const char *aligner_name(const pfm_parameter *parameter, const char *prefix)
+{
+    pfm_parameter bare = *parameter;
+    if (strncmp(parameter->name, prefix, strlen(prefix)) != 0)
+        return NULL;
+    bare.name += strlen(prefix);
+    return is_saved(parameter) && pfm_aligner_owns(&bare) ? pfm_aligner_name_of(&bare) : NULL;
+}
+
+static pfm_status load_aligner(const char *path, pfm_model *model, const char *prefix, float *mean, float *std, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_weights *weights = NULL;
@@ -161,18 +171,19 @@ static pfm_status load_aligner(const char *path, pfm_model *model, pfm_error *er
     PFM_TRY(pfm_weights_open(path, &weights, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (!is_saved(p) || !pfm_aligner_owns(p))
+        const char *name = aligner_name(p, prefix);
+        if (name == NULL)
             continue;
         free(values);
         values = NULL;
         PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
-        PFM_TRY(pfm_peft_read_tensor(weights, pfm_aligner_name_of(p), p->n, p->k, values, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, name, p->n, p->k, values, err));
         pfm_parameters_set(model->parameters, i, values);
         read++;
     }
     if (model->normalise) {
-        PFM_TRY(pfm_peft_read_tensor(weights, norm_mean, model->visual_width, 1, model->mean, err));
-        PFM_TRY(pfm_peft_read_tensor(weights, norm_std, model->visual_width, 1, model->std, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, norm_mean, model->visual_width, 1, mean, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, norm_std, model->visual_width, 1, std, err));
         read += 2;
     }
     if (pfm_weights_count(weights) != read)
@@ -182,6 +193,11 @@ done:
     pfm_weights_close(weights);
     free(values);
     return status;
+}
+
+pfm_status pfm_run_load_slot(const char *path, pfm_model *model, const pfm_model_slot *slot, pfm_error *err)
+{
+    return load_aligner(path, model, slot->prefix, slot->mean, slot->std, err);
 }
 
 pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, const pfm_peft *peft, pfm_error *err)
@@ -207,23 +223,48 @@ pfm_status pfm_run_tensor_name(const pfm_peft *peft, const pfm_parameter *parame
     return pfm_peft_tensor_name(peft, parameter, out, err);
 }
 
+/* What is written last tells that the run has finished. */
+static pfm_status check_finished(const char *folder, const pfm_model *model, pfm_error *err)
+{
+    const char *last = pfm_model_sees(model) ? "aligner.safetensors" : "adapter";
+    char *path = NULL;
+    pfm_status status = pfm_path_join(folder, last, &path, err);
+    if (status == PFM_OK && !pfm_path_exists(path))
+        status = pfm_error_set(err, PFM_ERROR_IO,
+                               "%s holds no finished model (no %s); run the same pefomed train again to go on with it", folder,
+                               last);
+    free(path);
+    return status;
+}
+
+/* *out = the aligner's file in a folder; NULL where there is none. */
+static pfm_status find_aligner(const char *folder, char **out, pfm_error *err)
+{
+    *out = NULL;
+    pfm_status status = pfm_path_join(folder, "aligner.safetensors", out, err);
+    if (status == PFM_OK && !pfm_path_exists(*out)) {
+        free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
 pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    char *aligner = NULL, *own = NULL;
-    const bool sees = pfm_model_sees(model); /* what is written last tells that the run has finished */
-    PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &aligner, err));
-    PFM_TRY(pfm_path_join(folder, "adapter", &own, err));
-    if (!pfm_path_exists(sees ? aligner : own))
-        PFM_FAIL(PFM_ERROR_IO, "%s holds no finished model (no %s); run the same pefomed train again to go on with it", folder,
-                 pfm_path_name(sees ? aligner : own));
-    if (pfm_model_has_aligner(model))
-        PFM_TRY(load_aligner(aligner, model, err));
-    if (model->hook != NULL || model->learns_norms)
+    char *aligner = NULL;
+    if (folder != NULL)
+        PFM_TRY(check_finished(folder, model, err));
+    if (adapter != NULL)
+        PFM_TRY(find_aligner(adapter, &aligner, err));
+    if (aligner == NULL && folder != NULL)
+        PFM_TRY(find_aligner(folder, &aligner, err));
+    if (aligner != NULL && pfm_model_has_aligner(model))
+        PFM_TRY(load_aligner(aligner, model, "", model->mean, model->std, err));
+    if (pfm_peft_hook(peft) != NULL || model->learns_norms)
         PFM_TRY(pfm_run_load_adapter(adapter != NULL ? adapter : folder, model, peft, err));
 done:
     free(aligner);
-    free(own);
     return status;
 }
 

@@ -149,9 +149,10 @@ pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *reci
 pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err)
 {
     const size_t last = pfm_recipe_count_stages(recipe) - 1;
-    pfm_status status = pfm_recipe_take_adapter(recipe, adapter, false, err);
+    const bool none = strcmp(adapter, PFM_SESSION_NO_ADAPTER) == 0;
+    pfm_status status = none ? PFM_OK : pfm_recipe_take_adapter(recipe, adapter, false, err);
     pfm_recipe *stage = recipe->stage_count > 0 ? recipe->stages[last] : recipe;
-    stage->adapts = true;
+    stage->adapts = !none;
     stage->adapts_norms = false; /* those that the adapter holds are its own modules */
     return status;
 }
@@ -178,7 +179,7 @@ pfm_status pfm_session_open_with(pfm_context *context, const char *run_or_recipe
     recipe = NULL; /* taken */
     if (status == PFM_OK && is_run)
         status = pfm_string_copy(run_or_recipe, &session->run, err);
-    if (status == PFM_OK && adapter != NULL)
+    if (status == PFM_OK && adapter != NULL && strcmp(adapter, PFM_SESSION_NO_ADAPTER) != 0)
         status = pfm_string_copy(adapter, &session->adapter, err);
     if (status != PFM_OK)
         goto done;
@@ -202,6 +203,7 @@ void pfm_session_free(pfm_session *session)
         return;
     pfm_vision_free(session->vision);
     pfm_model_free(session->model);
+    pfm_session_free_adapters(session);
     pfm_peft_free(session->peft);
     pfm_recipe_free(session->whole);
     free(session->run);
@@ -279,14 +281,13 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
     PFM_TRY(pfm_peft_check_targets(session->peft, err));
     PFM_TRY(find_aligner_weights(session, err));
     PFM_TRY(pfm_model_load(session->model, session->context->seed, session->run != NULL, err));
-    if (session->run != NULL)
+    if (session->run != NULL || session->adapter != NULL)
         PFM_TRY(pfm_run_load(session->run, session->adapter, session->model, session->peft, err));
-    else if (session->adapter != NULL)
-        PFM_TRY(pfm_run_load_adapter(session->adapter, session->model, session->peft, err));
     else if (session->recipe->adapts && session->recipe->peft.start != NULL)
         PFM_TRY(pfm_run_load_adapter(session->recipe->peft.start, session->model, session->peft, err));
     else
         PFM_TRY(start_peft(session, err));
+    PFM_TRY(pfm_session_load_adapters(session, err));
     session->loaded = true;
 done:
     return status;

@@ -4,10 +4,10 @@
 
 #include "test.h"
 
-static const char *const llama[] = {"model.layers.0.self_attn.q_proj",  "model.layers.0.self_attn.v_proj",
-                                    "model.layers.0.mlp.up_proj",       "model.layers.1.self_attn.q_proj",
-                                    "model.layers.1.self_attn.v_proj",  "model.layers.1.mlp.up_proj",
-                                    "model.layers.11.self_attn.q_proj", "aligner.proj"};
+static const char *const llama[] = {"model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.v_proj",
+                                    "model.layers.0.mlp.up_proj",      "model.layers.1.self_attn.q_proj",
+                                    "model.layers.1.self_attn.v_proj", "model.layers.1.mlp.up_proj",
+                                    "model.layers.11.self_attn.q_proj"};
 enum { MODULES = sizeof llama / sizeof *llama, MOST = 3 };
 
 /* Which of the modules above are chosen, a bit each. */
@@ -32,7 +32,7 @@ static void names_and_expressions_choose(void **state)
     } cases[] = {
         {{"q_proj"}, {0}, {0}, {0}, {0}, 0x49},
         {{"layers.1.self_attn.q_proj"}, {0}, {0}, {0}, {0}, 0x08},
-        {{"proj"}, {0}, {0}, {0}, {0}, 0x80}, /* a name of the aligner's own */
+        {{"proj"}, {0}, {0}, {0}, {0}, 0x00},
         {{"re:.*proj"}, {0}, {0}, {0}, {0}, 0x7f},
         {{"re:q_proj"}, {0}, {0}, {0}, {0}, 0x00},
         {{"re:model\\.layers\\.1\\..*"}, {0}, {0}, {0}, {0}, 0x38},
@@ -104,7 +104,6 @@ static void modules_are_kept_whole(void **state)
     assert_true(pfm_targets_keep_whole(targets, "model.layers.1.mlp.up_proj"));
     assert_false(pfm_targets_keep_whole(targets, "model.layers.11.mlp.up_proj"));
     assert_false(pfm_targets_keep_whole(targets, "model.norm_x"));
-    assert_false(pfm_targets_keep_whole(targets, "aligner.norm"));
     assert_ok(pfm_targets_check(targets, &err));
     pfm_targets_free(targets);
 }
