@@ -33,6 +33,8 @@ TOKENS = 18
 ADAPTERS = {
     'dora_llama': ('llama', LoraConfig(r=3, lora_alpha=5, target_modules=ALL, use_dora=True)),
     'dora_gpt2': ('gpt2', LoraConfig(r=2, lora_alpha=3, target_modules=['c_attn', 'mlp.c_proj'], use_dora=True, use_rslora=True, fan_in_fan_out=True)),
+    'dora_bias': ('gpt2', LoraConfig(r=2, lora_alpha=3, target_modules=['c_attn'], use_dora=True, fan_in_fan_out=True, bias='all',
+                                     rank_pattern={'h.1.attn.c_attn': 3})),
     'ia3_llama': ('llama', IA3Config()),
     'ia3_gpt2': ('gpt2', IA3Config(fan_in_fan_out=True)),
     'ia3_qwen2': ('qwen2', IA3Config()),
@@ -87,6 +89,8 @@ def randomise(peft):
             p.data = p.data * (1 + 0.3 * torch.randn(p.shape))
         elif 'ia3_l' in name:
             p.data = 1 + 0.3 * torch.randn(p.shape)
+        elif p.requires_grad:  # a bias of the base
+            p.data = p.data + 0.1 * torch.randn(p.shape)
 
 
 def name_of(name):

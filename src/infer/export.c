@@ -26,10 +26,12 @@ typedef struct exporting {
     pfm_llava *llava; /* NULL: the language model alone is written */
 } exporting;
 
-/* What the run made of a tensor of the base: another, or "model.layers.0.self_attn.q_proj" of "....weight" or "....bias"
- * with its update. */
+/* What the run made of a tensor of the base: another, or "model.layers.0.self_attn.q_proj" of "....weight" or "....bias" with
+ * its update. */
 static pfm_status merge_into(const exporting *x, const pfm_parameter *parameter, float *values, pfm_error *err)
 {
+    const pfm_peft *peft = x->session->peft;
+    const pfm_parameters *parameters = x->session->model->parameters;
     char *module = NULL;
     const char *end = strrchr(parameter->name, '.');
     const bool weight = end != NULL && strcmp(end, ".weight") == 0, bias = end != NULL && strcmp(end, ".bias") == 0;
@@ -37,8 +39,6 @@ static pfm_status merge_into(const exporting *x, const pfm_parameter *parameter,
         memcpy(values, parameter->values, (size_t)(parameter->n * parameter->k) * sizeof *values);
     if (!x->options->merge || (!weight && !bias))
         return PFM_OK;
-    const pfm_peft *peft = x->session->peft;
-    const pfm_parameters *parameters = x->session->model->parameters;
     pfm_status status = pfm_string_copy_n(parameter->name, (size_t)(end - parameter->name), &module, err);
     if (status == PFM_OK)
         status = weight ? pfm_peft_merge(peft, parameters, module, parameter->n, parameter->k, values, err)

@@ -93,8 +93,8 @@ typedef struct pfm_op_environment {
 enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };
 
 typedef struct pfm_op_attributes {
-    float alpha;                       /* linear: scale of the product, */
-    bool scales_bias;                  /* and of the bias; row_norms: alpha of the update */
+    float alpha;                       /* linear: scale of the product; row_norms: of the update */
+    bool scales_bias;                  /* linear: alpha scales the bias too */
     float epsilon;                     /* rmsnorm, layernorm */
     float probability;                 /* dropout */
     uint32_t place;                    /* dropout: which place of the model draws */

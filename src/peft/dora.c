@@ -8,6 +8,7 @@
  * not decay, as norms do not: decay would pull the base's own weights to nothing. */
 #include "peft/lora.h"
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/try.h"
 #include "peft/peft_methods.h"
@@ -36,17 +37,16 @@ static pfm_status build_product(pfm_builder *builder, pfm_value x, int weight, d
 }
 
 /* *norms f32 [1,n] = |W + scale B A| row by row. */
-static pfm_status build_norms(const pfm_peft *peft, pfm_builder *builder, const char *module, int weight, const int factors[2],
-                              pfm_value *norms, pfm_error *err)
+static pfm_status build_norms(pfm_builder *builder, int weight, const int factors[2], double scale, pfm_value *norms,
+                              pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const double scale = pfm_peft_scale(peft, module);
     pfm_value a, products, inner;
     pfm_graph_node rows = pfm_graph_node_of(&pfm_op_parameter), lengths = pfm_graph_node_of(&pfm_op_row_norms);
     pfm_parameters_use(builder->graph->parameters, weight, PFM_USE_NORMS);
     rows.operand[0] = factors[0];
-    rows.attributes.output = PFM_STORAGE_ACT;
     PFM_TRY(pfm_graph_add(builder->graph, &rows, &a, err));
+    PFM_TRY(pfm_build_act(builder, a, &a, err));
     PFM_TRY(build_product(builder, a, weight, 2, PFM_NO_VALUE, PFM_STORAGE_F32, &products, err));
     PFM_TRY(build_product(builder, a, factors[0], 1, PFM_NO_VALUE, PFM_STORAGE_ACT, &inner, err));
     PFM_TRY(build_product(builder, inner, factors[1], scale, products, PFM_STORAGE_F32, &lengths.in[0], err));
@@ -91,7 +91,7 @@ static pfm_status apply(pfm_peft *peft, pfm_builder *builder, const pfm_model_pl
         PFM_TRY(build_product(builder, x, place->weight, 1, PFM_NO_VALUE, storage, &node.in[0], err));
     }
     PFM_TRY(pfm_lora_build(peft, builder, place, x, PFM_NO_VALUE, storage, factors, &node.in[2], err));
-    PFM_TRY(build_norms(peft, builder, place->name, place->weight, factors, &node.in[1], err));
+    PFM_TRY(build_norms(builder, place->weight, factors, pfm_peft_scale(peft, place->name), &node.in[1], err));
     PFM_TRY(pfm_peft_declare(peft, builder, place->name, magnitude_name, &magnitude, &node.operand[0], err));
     PFM_TRY(pfm_graph_add(builder->graph, &node, output, err));
 done:
@@ -119,7 +119,8 @@ done:
 
 static pfm_status write_config(const pfm_peft *peft, json_t *config, pfm_error *err)
 {
-    return pfm_lora_write_config(peft, true, config, err);
+    pfm_status status = pfm_lora_write_config(peft, config, err);
+    return status != PFM_OK ? status : pfm_json_take(config, "use_dora", json_true(), err);
 }
 
 static bool is_config(const json_t *config) { return json_is_true(json_object_get(config, "use_dora")); }
@@ -127,8 +128,7 @@ static bool is_config(const json_t *config) { return json_is_true(json_object_ge
 const pfm_peft_method pfm_peft_dora = {.name = "dora",
                                        .targets = "q_proj,v_proj",
                                        .families = pfm_lora_families,
-                                       .has_rates = true,
-                                       .honours = PFM_PEFT_PATTERNS | PFM_PEFT_BIAS,
+                                       .honours = PFM_PEFT_PATTERNS | PFM_PEFT_BIAS | PFM_PEFT_RATES,
                                        .check = pfm_peft_check_low_rank,
                                        .touches = touches,
                                        .apply = apply,

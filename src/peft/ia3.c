@@ -5,10 +5,10 @@
 #include "peft/peft_methods.h"
 
 #include "base/json.h"
-#include "base/memory.h"
 #include "base/try.h"
+#include "peft/targets.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 static const char vector_name[] = "ia3_l";
 
@@ -72,12 +72,8 @@ static pfm_status merge_bias(const pfm_peft *peft, const pfm_parameters *paramet
 
 static pfm_status write_config(const pfm_peft *peft, json_t *config, pfm_error *err)
 {
-    const pfm_peft_options *options = pfm_peft_get_options(peft);
+    (void)peft;
     pfm_status status = PFM_OK;
-    json_t *list = json_array();
-    for (size_t i = 0; i < options->feedforward_count; i++)
-        list = pfm_json_add(list, json_string(options->feedforward[i]));
-    PFM_TRY(pfm_json_take(config, "feedforward_modules", list, err));
     PFM_TRY(pfm_json_take(config, "fan_in_fan_out", json_false(), err));
     PFM_TRY(pfm_json_take(config, "init_ia3_weights", json_true(), err));
     PFM_TRY(pfm_json_take(config, "modules_to_save", json_null(), err));
@@ -85,23 +81,37 @@ done:
     return status;
 }
 
+/* What names layers is read with the targets; older versions of PEFT left the rest to the model. */
 static pfm_status read_config(const json_t *config, pfm_peft_options *options, pfm_error *err)
 {
-    const json_t *list = json_object_get(config, "feedforward_modules");
-    pfm_status status = PFM_OK;
-    if (!json_is_array(list))
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
-                 "adapter_config.json: \"feedforward_modules\" is no list of names, which is not read here");
-    PFM_TRY(pfm_allocate(json_array_size(list), sizeof *options->feedforward, &options->feedforward, err));
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *name = json_string_value(json_array_get(list, i));
-        if (name == NULL)
-            PFM_FAIL(PFM_ERROR_FORMAT, "adapter_config.json: \"feedforward_modules\" must be a list of names");
-        PFM_TRY(pfm_string_copy(name, &options->feedforward[i], err));
-        options->feedforward_count++;
+    (void)options;
+    const json_t *names = json_object_get(config, "feedforward_modules");
+    if (names == NULL || json_is_null(names))
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                             "the adapter's \"feedforward_modules\" does not say which layers' inputs it scales; write them "
+                             "there, as in [\"down_proj\"], or [] for none");
+    return PFM_OK;
+}
+
+/* As PEFT has it, a list names its feedforward layers among the targets; and it knows no numbers of blocks here. */
+static pfm_status check(const pfm_peft_options *o, pfm_error *err)
+{
+    bool plain = true;
+    for (size_t t = 0; t < o->target_count; t++)
+        plain &= pfm_targets_is_plain(o->targets[t]);
+    if (o->layer_count > 0)
+        return pfm_error_set(
+            err, PFM_ERROR_USAGE,
+            "peft.layers is not of peft.method: ia3; name blocks in peft.targets, as in layers.0.mlp.down_proj");
+    for (size_t i = 0; plain && i < o->feedforward_count; i++) {
+        bool found = !pfm_targets_is_plain(o->feedforward[i]);
+        for (size_t t = 0; t < o->target_count; t++)
+            found |= strcmp(o->targets[t], o->feedforward[i]) == 0;
+        if (!found)
+            return pfm_error_set(err, PFM_ERROR_USAGE,
+                                 "peft.feedforward: '%.100s' is not one of peft.targets; name it there too", o->feedforward[i]);
     }
-done:
-    return status;
+    return PFM_OK;
 }
 
 static const pfm_peft_family families[] = {
@@ -114,6 +124,7 @@ const pfm_peft_method pfm_peft_ia3 = {.name = "ia3",
                                       .targets = "k_proj,v_proj,down_proj",
                                       .feedforward = "down_proj",
                                       .families = families,
+                                      .check = check,
                                       .touches = touches,
                                       .apply = apply,
                                       .merge = merge,

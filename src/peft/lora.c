@@ -1,8 +1,8 @@
 /* LoRA (Hu et al. 2021, arXiv 2106.09685) as Hugging Face PEFT computes it: y = W x + scale * B A dropout(x), A [rank,k] drawn
  * uniformly from +-1/sqrt(k) (Kaiming with a = sqrt 5), B [n,rank] zero; with lora_bias scale * (B A dropout(x) + b), b zero.
- * What is its for more than it alone (lora.h): scale = alpha / rank, or rsLoRA's alpha / sqrt(rank) (Kalajdzievski 2023, arXiv
- * 2312.03732); and LoRA+ (Hayou et al. 2024, arXiv 2402.12354): B learns rate_ratio times as fast as A, with as much decay a
- * step as its own rate gives it. */
+ * scale = alpha / rank, or rsLoRA's alpha / sqrt(rank) (Kalajdzievski 2023, arXiv 2312.03732). LoRA+ (Hayou et al. 2024, arXiv
+ * 2402.12354): B learns rate_ratio times as fast as A, and decays as its own rate says, as in PEFT's optimizer.
+ * What other methods build on is in lora.h. */
 #include "peft/lora.h"
 
 #include "base/json.h"
@@ -26,7 +26,6 @@ static pfm_touch touches(const pfm_peft *peft, const pfm_model_place *place)
 static pfm_status declare_factors(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, int factors[2],
                                   pfm_error *err)
 {
-    const pfm_peft_options *options = pfm_peft_get_options(peft);
     const int rank = pfm_peft_rank(peft, place->name);
     pfm_status status = PFM_OK;
     const pfm_parameter a = {.n = rank,
@@ -39,7 +38,7 @@ static pfm_status declare_factors(pfm_peft *peft, pfm_builder *builder, const pf
                              .k = rank,
                              .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
                              .decays = true,
-                             .rate = options->rate_ratio,
+                             .rate = pfm_peft_get_options(peft)->rate_ratio,
                              .column = true,
                              .initial = PFM_INITIAL_ZERO};
     PFM_TRY(pfm_peft_declare(peft, builder, place->name, "lora_A.weight", &a, &factors[0], err));
@@ -62,7 +61,11 @@ pfm_status pfm_lora_build(pfm_peft *peft, pfm_builder *builder, const pfm_model_
     up.operand[0] = factors[1];
     up.attributes = (pfm_op_attributes){.alpha = (float)pfm_peft_scale(peft, place->name), .output = output};
     if (pfm_peft_get_options(peft)->lora_bias) {
-        const pfm_parameter bias = {.n = place->n, .k = 1, .uses = PFM_USE_VALUES, .initial = PFM_INITIAL_ZERO};
+        const pfm_parameter bias = {.n = place->n,
+                                    .k = 1,
+                                    .uses = PFM_USE_VALUES,
+                                    .rate = pfm_peft_get_options(peft)->rate_ratio,
+                                    .initial = PFM_INITIAL_ZERO};
         PFM_TRY(pfm_peft_declare(peft, builder, place->name, "lora_B.bias", &bias, &up.operand[1], err));
         up.attributes.scales_bias = true;
     }
@@ -113,7 +116,7 @@ done:
     return status;
 }
 
-pfm_status pfm_lora_write_config(const pfm_peft *peft, bool dora, json_t *config, pfm_error *err)
+pfm_status pfm_lora_write_config(const pfm_peft *peft, json_t *config, pfm_error *err)
 {
     static const char *const unused[] = {"modules_to_save", "layers_to_transform", "layers_pattern"};
     const pfm_peft_options *options = pfm_peft_get_options(peft);
@@ -122,7 +125,6 @@ pfm_status pfm_lora_write_config(const pfm_peft *peft, bool dora, json_t *config
     PFM_TRY(pfm_json_take(config, "lora_alpha", pfm_peft_number(options->alpha), err));
     PFM_TRY(pfm_json_take(config, "lora_dropout", json_real(options->dropout), err));
     PFM_TRY(pfm_json_take(config, "use_rslora", json_boolean(options->rslora), err));
-    PFM_TRY(pfm_json_take(config, "use_dora", json_boolean(dora), err));
     PFM_TRY(pfm_json_take(config, "fan_in_fan_out", json_false(), err));
     PFM_TRY(pfm_json_take(config, "bias", json_string(options->bias == NULL ? "none" : options->bias), err));
     if (options->lora_bias) /* older versions of PEFT do not know the key */
@@ -148,20 +150,14 @@ done:
     return status;
 }
 
-static pfm_status write_config(const pfm_peft *peft, json_t *config, pfm_error *err)
-{
-    return pfm_lora_write_config(peft, false, config, err);
-}
-
 const pfm_peft_method pfm_peft_lora = {.name = "lora",
                                        .targets = "q_proj,v_proj",
-                                       .honours = PFM_PEFT_PATTERNS | PFM_PEFT_BIAS | PFM_PEFT_FACTOR_BIAS,
                                        .families = pfm_lora_families,
-                                       .has_rates = true,
+                                       .honours = PFM_PEFT_PATTERNS | PFM_PEFT_BIAS | PFM_PEFT_FACTOR_BIAS | PFM_PEFT_RATES,
                                        .check = pfm_peft_check_low_rank,
                                        .touches = touches,
                                        .apply = apply,
                                        .merge = pfm_lora_merge,
                                        .type = "LORA",
-                                       .write_config = write_config,
+                                       .write_config = pfm_lora_write_config,
                                        .read_config = pfm_lora_read_config};

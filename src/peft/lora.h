@@ -11,8 +11,8 @@ pfm_status pfm_lora_build(pfm_peft *peft, pfm_builder *builder, const pfm_model_
 /* values [n,k] += scale B A. */
 pfm_status pfm_lora_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err) PFM_MUST_CHECK;
-/* The keys of adapter_config.json; dora: "use_dora". */
-pfm_status pfm_lora_write_config(const pfm_peft *peft, bool dora, json_t *config, pfm_error *err) PFM_MUST_CHECK;
+/* The keys of adapter_config.json. */
+pfm_status pfm_lora_write_config(const pfm_peft *peft, json_t *config, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_lora_read_config(const json_t *config, pfm_peft_options *options, pfm_error *err) PFM_MUST_CHECK;
 
 /* The layers that PEFT changes in the families that name them otherwise. */

@@ -25,25 +25,14 @@ bool pfm_peft_targets(const pfm_peft *peft, const char *module)
     return peft->method != NULL && peft->method->targets != NULL && pfm_targets_match(peft->targets, module);
 }
 
+bool pfm_peft_is_feedforward(const pfm_peft *peft, const char *module)
+{
+    return pfm_targets_is_feedforward(peft->targets, module);
+}
+
 int pfm_peft_rank(const pfm_peft *peft, const char *module) { return pfm_targets_rank(peft->targets, module); }
 
 double pfm_peft_alpha(const pfm_peft *peft, const char *module) { return pfm_targets_alpha(peft->targets, module); }
-
-/* A target names a whole dotted suffix of a module's name. */
-static bool names(const char *target, const char *module)
-{
-    size_t whole = strlen(module), part = strlen(target);
-    return whole >= part && strcmp(module + whole - part, target) == 0 && (whole == part || module[whole - part - 1] == '.');
-}
-
-bool pfm_peft_is_feedforward(const pfm_peft *peft, const char *module)
-{
-    for (size_t i = 0; i < peft->options.feedforward_count; i++) {
-        if (names(peft->options.feedforward[i], module))
-            return true;
-    }
-    return false;
-}
 
 static pfm_touch touches(void *user, const pfm_model_place *place)
 {
@@ -112,15 +101,6 @@ done:
     return status;
 }
 
-static bool has_text(char *const *list, size_t count, const char *text)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(list[i], text) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* What is set must be something that the method honours. */
 static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *o, pfm_error *err)
 {
@@ -132,6 +112,8 @@ static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *o
     } keys[] = {{"peft.exclude", o->exclude_count > 0, targets},
                 {"peft.layers", o->layer_count > 0, targets},
                 {"peft.layers_pattern", o->layers_pattern_count > 0, targets},
+                {"peft.feedforward", o->feedforward_count > 0, method != NULL && method->feedforward != NULL},
+                {"peft.rate_ratio", o->rate_ratio != 0 && o->rate_ratio != 1, (honours & PFM_PEFT_RATES) != 0},
                 {"peft.rank_pattern", o->rank_pattern_count > 0, (honours & PFM_PEFT_PATTERNS) != 0},
                 {"peft.alpha_pattern", o->alpha_pattern_count > 0, (honours & PFM_PEFT_PATTERNS) != 0},
                 {"peft.bias", biases, (honours & PFM_PEFT_BIAS) != 0},
@@ -145,11 +127,6 @@ static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *o
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.bias cannot be '%.60s'; it is none, all or lora_only", o->bias);
     if (targets && o->target_count == 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets is empty; name layers, such as [%s]", method->targets);
-    for (size_t i = 0; i < o->feedforward_count; i++) {
-        if (!has_text(o->targets, o->target_count, o->feedforward[i]))
-            return pfm_error_set(err, PFM_ERROR_USAGE, "peft.feedforward: '%s' is not one of peft.targets; name it there too",
-                                 o->feedforward[i]);
-    }
     return method == NULL || method->check == NULL ? PFM_OK : method->check(o, err);
 }
 
@@ -189,6 +166,11 @@ const pfm_peft_method *pfm_peft_get_method(const pfm_peft *peft) { return peft->
 
 void *pfm_peft_get_state(const pfm_peft *peft) { return peft->state; }
 
+const pfm_hook *pfm_peft_hook(const pfm_peft *peft)
+{
+    return peft->method == NULL && peft->options.module_to_save_count == 0 ? NULL : &peft->hook;
+}
+
 static const pfm_peft_family *find_family(const pfm_peft_method *method, const char *model_type)
 {
     for (const pfm_peft_family *f = method->families; f != NULL && f->model_type != NULL; f++) {
@@ -219,11 +201,6 @@ pfm_status pfm_peft_set_slot(pfm_peft *peft, const char *slot, pfm_error *err)
 
 const char *pfm_peft_get_slot(const pfm_peft *peft) { return peft->slot == NULL ? "" : peft->slot; }
 
-const pfm_hook *pfm_peft_hook(const pfm_peft *peft)
-{
-    return peft->method == NULL && peft->options.module_to_save_count == 0 ? NULL : &peft->hook;
-}
-
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) { return pfm_targets_check(peft->targets, err); }
 
 int pfm_peft_virtual_tokens(const pfm_peft *peft)
@@ -248,22 +225,27 @@ pfm_status pfm_peft_check_merge(const pfm_peft *peft, pfm_error *err)
                          method->name);
 }
 
+/* A layer of this model on which the method acts, or any where it has no targets. */
+static bool acts_on(const pfm_peft *peft, const char *module)
+{
+    const pfm_peft_method *method = peft->method;
+    return method != NULL &&
+           (method->targets == NULL || (pfm_targets_saw(peft->targets, module) && pfm_peft_targets(peft, module)));
+}
+
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err)
 {
-    const pfm_peft_method *method = peft->method;
-    const bool targets = method != NULL && method->targets != NULL;
-    if (method == NULL || (targets && !(pfm_targets_saw(peft->targets, module) && pfm_peft_targets(peft, module))))
+    if (!acts_on(peft, module))
         return PFM_OK;
     pfm_status status = pfm_peft_check_merge(peft, err);
-    return status != PFM_OK ? status : method->merge(peft, parameters, module, n, k, values, err);
+    return status != PFM_OK ? status : peft->method->merge(peft, parameters, module, n, k, values, err);
 }
 
 pfm_status pfm_peft_merge_bias(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
                                float *values, pfm_error *err)
 {
-    const pfm_peft_method *method = peft->method;
-    if (method == NULL || method->merge_bias == NULL || (method->targets != NULL && !pfm_peft_targets(peft, module)))
+    if (!acts_on(peft, module) || peft->method->merge_bias == NULL)
         return PFM_OK;
-    return method->merge_bias(peft, parameters, module, n, values, err);
+    return peft->method->merge_bias(peft, parameters, module, n, values, err);
 }

@@ -21,7 +21,10 @@ typedef struct pfm_peft_options {
     double alpha, dropout;
     char **targets; /* the linear layers, see peft/targets.h: "q_proj" is the end of a module's name */
     size_t target_count;
-    bool rslora; /* alpha / sqrt(rank) (Kalajdzievski 2023) in place of alpha / rank */
+    bool rslora;        /* alpha / sqrt(rank) (Kalajdzievski 2023) in place of alpha / rank */
+    double rate_ratio;  /* LoRA+: the second factor's learning rate beside the first's; 0: 1 */
+    char **feedforward; /* of ia3: those of the targets whose inputs are scaled, not their outputs; named as targets are */
+    size_t feedforward_count;
 
     char **exclude; /* of the targets, as those are named */
     size_t exclude_count;
@@ -40,10 +43,6 @@ typedef struct pfm_peft_options {
     int virtual_tokens; /* how many stand before every input */
     int encoder_hidden; /* the width of the MLP that makes what they mean; 0: none; PFM_ENCODER_DEFAULT: as the method does */
     char *prompt_text;  /* NULL, or what they start as */
-
-    double rate_ratio;  /* LoRA+: the second factor's learning rate beside the first's; 0: 1 */
-    char **feedforward; /* of ia3: those of the targets whose inputs are scaled, not their outputs */
-    size_t feedforward_count;
 } pfm_peft_options;
 
 enum { PFM_ENCODER_DEFAULT = -1, PFM_MOST_VIRTUAL_TOKENS = 4096 };
@@ -80,9 +79,10 @@ typedef struct pfm_peft_tensors {
 
 /* Options that not every method has; where they are set, one without the bit is refused. */
 enum {
-    PFM_PEFT_PATTERNS = 1,   /* rank_pattern, alpha_pattern */
-    PFM_PEFT_BIAS = 2,       /* bias */
-    PFM_PEFT_FACTOR_BIAS = 4 /* lora_bias */
+    PFM_PEFT_PATTERNS = 1,    /* rank_pattern, alpha_pattern */
+    PFM_PEFT_BIAS = 2,        /* bias */
+    PFM_PEFT_FACTOR_BIAS = 4, /* lora_bias */
+    PFM_PEFT_RATES = 8        /* rate_ratio */
 };
 
 /* What a method changes in a family of language models whose layers have names of their own. */
@@ -97,7 +97,6 @@ typedef struct pfm_peft_method {
                                 places of its own, and peft.targets is not its */
     const char *feedforward; /* likewise peft.feedforward; NULL: it is not its */
     const pfm_peft_family *families; /* where both are other ones, ended by one without a type; NULL: nowhere */
-    bool has_rates;                  /* peft.rate_ratio is its */
     unsigned honours;                /* PFM_PEFT_PATTERNS, ... */
     /* USAGE for options that it cannot take. NULL: any will do. */
     pfm_status (*check)(const pfm_peft_options *options, pfm_error *err);
@@ -121,8 +120,7 @@ typedef struct pfm_peft_method {
 
     /* What adapter_config.json calls it, "LORA"; a method that Hugging Face PEFT does not have has a name of its own. */
     const char *type;
-    /* Sets the keys of adapter_config.json that speak of the method, and reads them (NULL: this cannot be read); lists that it
-     * reads are the caller's. */
+    /* Sets the keys of adapter_config.json that speak of the method, and reads them (NULL: this cannot be read). */
     pfm_status (*write_config)(const pfm_peft *peft, json_t *config, pfm_error *err);
     pfm_status (*read_config)(const json_t *config, pfm_peft_options *options, pfm_error *err);
     /* Of several methods of one type: whether a configuration is this one's. NULL: it is where no other says so. */
@@ -164,7 +162,7 @@ const char *pfm_peft_default_feedforward(const pfm_peft_method *method, const ch
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* true where it acts on this linear layer, see peft/targets.h. */
 bool pfm_peft_targets(const pfm_peft *peft, const char *module);
-/* true where peft.feedforward names this module. */
+/* true where peft.feedforward names it. */
 bool pfm_peft_is_feedforward(const pfm_peft *peft, const char *module);
 /* Tokens before every input. */
 int pfm_peft_virtual_tokens(const pfm_peft *peft);

@@ -269,6 +269,8 @@ static pfm_status read_places(const json_t *config, const pfm_peft_method *metho
         goto done;
     PFM_TRY(read_names(config, "target_modules", &o->targets, &o->target_count, err));
     PFM_TRY(read_names(config, "exclude_modules", &o->exclude, &o->exclude_count, err));
+    if (method->feedforward != NULL)
+        PFM_TRY(read_names(config, "feedforward_modules", &o->feedforward, &o->feedforward_count, err));
     PFM_TRY(pfm_peft_read_texts(config, "layers_to_transform", &o->layers, &o->layer_count, err));
     PFM_TRY(pfm_peft_read_texts(config, "layers_pattern", &o->layers_pattern, &o->layers_pattern_count, err));
     PFM_TRY(read_pattern(config, "rank_pattern", &o->rank_pattern, &o->rank_pattern_count, err));
@@ -452,6 +454,10 @@ static pfm_status write_places(const pfm_peft_method *method, const pfm_peft_opt
     PFM_TRY(pfm_json_take(config, "target_modules", names, err));
     PFM_TRY(write_names(o->exclude, o->exclude_count, &names, err));
     PFM_TRY(pfm_json_take(config, "exclude_modules", names, err));
+    if (method->feedforward != NULL) {
+        PFM_TRY(write_names(o->feedforward, o->feedforward_count, &names, err));
+        PFM_TRY(pfm_json_take(config, "feedforward_modules", o->feedforward_count > 0 ? names : json_array(), err));
+    }
     if (o->layer_count > 0)
         PFM_TRY(pfm_json_take(config, "layers_to_transform", write_layers(o->layers, o->layer_count), err));
     if (o->layers_pattern_count > 0)

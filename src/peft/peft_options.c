@@ -15,13 +15,13 @@
 static const struct {
     size_t items, count;
 } lists[] = {LIST(targets, target_count),
+             LIST(feedforward, feedforward_count),
              LIST(exclude, exclude_count),
              LIST(layers, layer_count),
              LIST(layers_pattern, layers_pattern_count),
              LIST(rank_pattern, rank_pattern_count),
              LIST(alpha_pattern, alpha_pattern_count),
-             LIST(modules_to_save, module_to_save_count),
-             LIST(feedforward, feedforward_count)};
+             LIST(modules_to_save, module_to_save_count)};
 static const size_t texts[] = {offsetof(pfm_peft_options, method), offsetof(pfm_peft_options, bias),
                                offsetof(pfm_peft_options, start), offsetof(pfm_peft_options, prompt_text)};
 enum { LISTS = sizeof lists / sizeof *lists, TEXTS = sizeof texts / sizeof *texts };

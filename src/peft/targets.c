@@ -26,13 +26,19 @@ typedef struct target_list {
 
 struct pfm_targets {
     const pfm_peft_options *options;
-    target_list targets, exclude, layers_pattern, layers, ranks, alphas, whole;
+    target_list targets, exclude, feedforward, layers_pattern, layers, ranks, alphas, whole;
     char **seen; /* names of the layers that went by */
     size_t seen_count, seen_capacity;
     pfm_map seen_names;
     pfm_error failure; /* the first that went wrong while names were looked at */
     bool failed;
 };
+
+bool pfm_targets_is_plain(const char *name)
+{
+    return strncmp(name, PFM_TARGET_EXPRESSION, sizeof PFM_TARGET_EXPRESSION - 1) != 0 &&
+           strcmp(name, PFM_TARGET_ALL_LINEAR) != 0;
+}
 
 /* ---- making ---- */
 
@@ -138,6 +144,7 @@ pfm_status pfm_targets_create(const pfm_peft_options *o, pfm_targets **out, pfm_
     t->failure = (pfm_error)PFM_ERROR_INIT;
     PFM_TRY(make_names(&t->targets, "peft.targets", o->targets, o->target_count, err));
     PFM_TRY(make_names(&t->exclude, "peft.exclude", o->exclude, o->exclude_count, err));
+    PFM_TRY(make_names(&t->feedforward, "peft.feedforward", o->feedforward, o->feedforward_count, err));
     PFM_TRY(make_layers(t, o, err));
     PFM_TRY(
         make_patterns(&t->ranks, "peft.rank_pattern", o->rank_pattern, o->rank_pattern_count, PFM_PEFT_MOST_RANK, true, err));
@@ -163,6 +170,7 @@ void pfm_targets_free(pfm_targets *t)
         return;
     free_list(&t->targets);
     free_list(&t->exclude);
+    free_list(&t->feedforward);
     free_list(&t->layers_pattern);
     free_list(&t->layers);
     free_list(&t->ranks);
@@ -269,6 +277,8 @@ bool pfm_targets_match(pfm_targets *t, const char *module)
         return false;
     return t->layers.count == 0 || find_layer(t, module) != NULL;
 }
+
+bool pfm_targets_is_feedforward(pfm_targets *t, const char *module) { return find(t, &t->feedforward, module) != NULL; }
 
 static naming *find_pattern(pfm_targets *t, const target_list *list, const char *module)
 {

@@ -12,6 +12,9 @@
 
 typedef struct pfm_targets pfm_targets;
 
+/* true for the end of a name, false for what names in another way. */
+bool pfm_targets_is_plain(const char *name);
+
 /* Options are borrowed. USAGE or UNSUPPORTED names the key whose value cannot be used. */
 pfm_status pfm_targets_create(const pfm_peft_options *options, pfm_targets **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_targets_free(pfm_targets *targets);
@@ -20,6 +23,7 @@ void pfm_targets_free(pfm_targets *targets);
  * name that cannot be looked at matches nothing, and pfm_targets_check says so. */
 bool pfm_targets_match(pfm_targets *targets, const char *module);
 bool pfm_targets_keep_whole(pfm_targets *targets, const char *module);
+bool pfm_targets_is_feedforward(pfm_targets *targets, const char *module);
 /* The rank and alpha of a layer: those of the first pattern that its name matches, else the method's. */
 int pfm_targets_rank(pfm_targets *targets, const char *module);
 double pfm_targets_alpha(pfm_targets *targets, const char *module);

@@ -63,13 +63,13 @@ done:
 /* The stage's options become those, in a copy. */
 static pfm_status set_options(pfm_recipe *recipe, const pfm_peft_options *options, pfm_error *err)
 {
-    recipe->default_targets = recipe->default_feedforward = false; /* the adapter says them */
     pfm_peft_options copy;
     pfm_status status = pfm_peft_options_copy(options, &copy, err);
     if (status != PFM_OK)
         return status;
     pfm_peft_options_free(&recipe->peft);
     recipe->peft = copy;
+    recipe->default_targets = recipe->default_feedforward = false;
     recipe->adapts = pfm_recipe_adds(recipe) && pfm_recipe_trains(recipe, "peft");
     return PFM_OK;
 }

@@ -4,6 +4,7 @@
 #include "base/try.h"
 #include "data/dataset.h"
 #include "models/aligner/aligner.h"
+#include "peft/targets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,7 @@ static pfm_status choose_layers(pfm_recipe *recipe, const char *model_type, pfm_
     pfm_status status = PFM_OK;
     const char *name;
     size_t length;
+    bool plain = true;
     if (pfm_peft_find_method(recipe->peft.method, &method, NULL) != PFM_OK)
         return PFM_OK; /* which is refused elsewhere */
     const char *list = method == NULL ? NULL : pfm_peft_default_targets(method, model_type);
@@ -89,10 +91,13 @@ static pfm_status choose_layers(pfm_recipe *recipe, const char *model_type, pfm_
     pfm_recipe_clear(recipe, feedforward);
     list = method == NULL ? NULL : pfm_peft_default_feedforward(method, model_type);
     for (size_t i = 0; list != NULL && i < recipe->peft.target_count; i++) {
-        name = recipe->peft.targets[i];
-        if (is_of(name, list))
-            PFM_TRY(pfm_recipe_add_text(recipe, feedforward, name, strlen(name), &place, err));
+        const char *target = recipe->peft.targets[i];
+        plain &= pfm_targets_is_plain(target);
+        if (is_of(target, list))
+            PFM_TRY(pfm_recipe_add_text(recipe, feedforward, target, strlen(target), &place, err));
     }
+    while (!plain && next_name(&list, &name, &length)) /* targets do not tell which of them these are */
+        PFM_TRY(pfm_recipe_add_text(recipe, feedforward, name, length, &place, err));
 done:
     return status;
 }
@@ -231,11 +236,6 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
                           "must name at least one layer; peft.method: none trains the aligner alone", err);
     if (recipe->peft.target_count > 0 && method != NULL && method->targets == NULL)
         return refuse_key(state, KEY("peft.targets"), "is not of this peft.method, which has places of its own; leave it out",
-                          err);
-    if (recipe->peft.feedforward_count > 0 && (method == NULL || method->feedforward == NULL))
-        return refuse_key(state, KEY("peft.feedforward"), "is not of this peft.method; leave it out", err);
-    if (recipe->peft.rate_ratio != 1 && (method == NULL || !method->has_rates))
-        return refuse_key(state, KEY("peft.rate_ratio"), "is not of this peft.method, which has no two factors; leave it out",
                           err);
     if (recipe->train.minimum_learning_rate > recipe->train.learning_rate)
         return refuse_key(state, KEY("train.minimum_learning_rate"), "must not be above train.learning_rate", err);

@@ -421,31 +421,41 @@ static int add_matrix(fixture *f, const char *name, int64_t n, int64_t k)
     return id;
 }
 
-/* y = W3 W2 h, h = twice W1 x scaled by g / the lengths of W + B A's rows, within a block. */
+/* *x becomes W2 h, h = twice W1 x scaled by g / the lengths of W + B A's rows, within a block. */
+static void build_constants(fixture *f, const char *block, pfm_value *x)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    char names[6][16];
+    static const char *const parts[] = {"one", "a", "w", "b", "g", "two"};
+    pfm_value rows;
+    pfm_graph_node parameter = pfm_graph_node_of(&pfm_op_parameter), lengths = pfm_graph_node_of(&pfm_op_row_norms),
+                   scale = pfm_graph_node_of(&pfm_op_magnitude);
+    for (int i = 0; i < 6; i++)
+        (void)snprintf(names[i], sizeof names[i], "%s.%s", block, parts[i]);
+    assert_ok(pfm_build_checkpoint(&f->builder, &err));
+    scale.in[0] = scale.in[2] = add_linear(f, *x, names[0], true, PFM_STORAGE_ACT);
+    parameter.operand[0] = add_matrix(f, names[1], 2, 16);
+    assert_ok(pfm_graph_add(f->graph, &parameter, &rows, &err));
+    assert_ok(pfm_build_act(&f->builder, rows, &rows, &err));
+    lengths.in[0] = add_linear(f, rows, names[2], false, PFM_STORAGE_F32);
+    lengths.operand[0] = f->graph->nodes[f->graph->node_count - 1].operand[0];
+    lengths.operand[1] = add_matrix(f, names[3], 16, 2);
+    lengths.attributes.alpha = 0.1f;
+    pfm_parameters_use(f->parameters, lengths.operand[0], PFM_USE_NORMS);
+    assert_ok(pfm_graph_add(f->graph, &lengths, &scale.in[1], &err));
+    scale.operand[0] = add_matrix(f, names[4], 16, 1);
+    assert_ok(pfm_graph_add(f->graph, &scale, x, &err));
+    *x = add_linear(f, *x, names[5], false, PFM_STORAGE_ACT);
+}
+
+/* Two such blocks, one behind the other. */
 static pfm_value build_with_constants(fixture *f, pfm_value x)
 {
     pfm_error err = PFM_ERROR_INIT;
-    pfm_value rows, norms, y;
-    pfm_graph_node parameter = pfm_graph_node_of(&pfm_op_parameter), lengths = pfm_graph_node_of(&pfm_op_row_norms),
-                   scale = pfm_graph_node_of(&pfm_op_magnitude);
-    parameter.attributes.output = PFM_STORAGE_ACT;
-    scale.in[0] = add_linear(f, x, "one", true, PFM_STORAGE_ACT);
+    build_constants(f, "0", &x);
+    build_constants(f, "1", &x);
     assert_ok(pfm_build_checkpoint(&f->builder, &err));
-    parameter.operand[0] = add_matrix(f, "a", 2, 16);
-    assert_ok(pfm_graph_add(f->graph, &parameter, &rows, &err));
-    lengths.in[0] = add_linear(f, rows, "w", false, PFM_STORAGE_F32);
-    lengths.operand[0] = pfm_parameters_find(f->parameters, "w.weight");
-    lengths.operand[1] = add_matrix(f, "b", 16, 2);
-    lengths.attributes.alpha = 0.1f;
-    pfm_parameters_use(f->parameters, lengths.operand[0], PFM_USE_NORMS);
-    assert_ok(pfm_graph_add(f->graph, &lengths, &norms, &err));
-    scale.in[1] = norms;
-    scale.in[2] = scale.in[0];
-    scale.operand[0] = add_matrix(f, "g", 16, 1);
-    assert_ok(pfm_graph_add(f->graph, &scale, &y, &err));
-    y = add_linear(f, y, "two", false, PFM_STORAGE_ACT);
-    assert_ok(pfm_build_checkpoint(&f->builder, &err));
-    return add_linear(f, y, "three", false, PFM_STORAGE_F32);
+    return add_linear(f, x, "last", false, PFM_STORAGE_F32);
 }
 
 static int64_t forward_calls(const pfm_executor *executor, const char *op)
@@ -456,6 +466,38 @@ static int64_t forward_calls(const pfm_executor *executor, const char *op)
     for (size_t i = 0; i < count; i++)
         calls = strcmp(profile[i].op, op) == 0 && !profile[i].backward ? profile[i].calls : calls;
     return calls;
+}
+
+static bool are_apart(size_t place, size_t bytes, size_t other, size_t other_bytes)
+{
+    return other == PFM_NO_PLACE || place + bytes <= other || other + other_bytes <= place;
+}
+
+/* Nothing else ever lies where a constant does that others read; there are `wanted` of them. */
+static void assert_constants_lie_apart(const fixture *f, const pfm_value seed, int wanted)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_plan *plan = NULL;
+    int found = 0;
+    assert_ok(pfm_plan_create(f->graph, &f->env, seed, &plan, &err));
+    for (size_t n = 0; n < f->graph->node_count; n++)
+        for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
+            const pfm_value value = f->graph->nodes[n].in[i];
+            if (value == PFM_NO_VALUE || plan->constants[n] || f->graph->values[value].producer < 0 ||
+                !plan->constants[f->graph->values[value].producer])
+                continue;
+            const pfm_tensor *shape = &f->graph->values[value].shape;
+            for (size_t v = 0; v < f->graph->value_count; v++) {
+                const pfm_tensor *other = &f->graph->values[v].shape;
+                const size_t bytes = (size_t)(shape->rows * shape->columns) * 4,
+                             others = (size_t)(other->rows * other->columns) * 4;
+                assert_true((pfm_value)v == value || are_apart(plan->value_place[value], bytes, plan->value_place[v], others));
+                assert_true(are_apart(plan->value_place[value], bytes, plan->gradient_place[v], others));
+            }
+            found++;
+        }
+    assert_int_equal(found, wanted);
+    pfm_plan_free(plan);
 }
 
 /* What follows from parameters alone is computed once and stays, until one of them is set or packed again. */
@@ -470,6 +512,8 @@ static void constants_stay_from_run_to_run(void **state)
         const pfm_value x = add_input(&f, true), y = build_with_constants(&f, x);
         pfm_graph_keep(f.graph, y);
         f.graph->recompute = recompute != 0;
+        assert_constants_lie_apart(&f, PFM_NO_VALUE, 2);
+        assert_constants_lie_apart(&f, y, 2);
         assert_ok(pfm_parameters_allocate(f.parameters, &err));
         assert_ok(pfm_parameters_initialise(f.parameters, 1, true, &err));
         pfm_executor *executor = NULL;
@@ -485,14 +529,14 @@ static void constants_stay_from_run_to_run(void **state)
             memcpy(pfm_executor_gradient(executor, y), in, sizeof in);
             pfm_executor_backward(executor);
         }
-        assert_int_equal(forward_calls(executor, "parameter"), 1);
-        assert_int_equal(forward_calls(executor, "row_norms"), 1);
-        pfm_parameter *b = pfm_parameters_get(f.parameters, pfm_parameters_find(f.parameters, "b"));
+        assert_int_equal(forward_calls(executor, "parameter"), 2);
+        assert_int_equal(forward_calls(executor, "row_norms"), 2);
+        pfm_parameter *b = pfm_parameters_get(f.parameters, pfm_parameters_find(f.parameters, "0.b"));
         b->values[3] += 5;
         pfm_parameters_repack(f.parameters);
         pfm_executor_forward(executor);
         assert_memory_not_equal(pfm_executor_data(executor, y), first, sizeof first);
-        assert_int_equal(forward_calls(executor, "row_norms"), 2);
+        assert_int_equal(forward_calls(executor, "row_norms"), 4);
         pfm_executor_free(executor);
         release(&f);
     }

@@ -1,7 +1,8 @@
 #include "peft_case.h"
 
 #include "base/file.h"
-#include "formats/adapter.h"
+#include "formats/safetensors.h"
+#include "pefomed/infer.h"
 #include "train/optimiser.h"
 #include "train/run.h"
 
@@ -203,6 +204,8 @@ static pfm_weight merge_parameter(const peft_model *m, const pfm_weights *base, 
     assert_non_null(values);
     assert_ok(pfm_language_place(config, NULL, false, p->name, place, &err));
     assert_ok(pfm_language_read_tensor(base, config, p->name, p->n, p->k, values, &err));
+    if (p->part != PFM_PART_BASE)
+        memcpy(values, p->values, count * sizeof *values);
     const char *end = strrchr(p->name, '.');
     (void)snprintf(module, sizeof module, "%.*s", (int)(end - p->name), p->name);
     if (strcmp(end, ".weight") == 0)
@@ -340,6 +343,36 @@ void peft_case_save(const peft_case *c)
     assert_memory_equal(peft_model_run(&again), logits, peft_model_logits(&m) * sizeof *logits);
     peft_model_free(&m);
     peft_model_free(&again);
+}
+
+void peft_case_forward(const peft_case *c)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    peft_model m;
+    pfm_weights *made = NULL;
+    char in[256], out[256], name[64];
+    size_t count;
+    peft_model_create(tiny_context(NULL, 1, PFM_PRECISION_F32), c, false, NULL, &m);
+    (void)snprintf(in, sizeof in, "%s/in.safetensors", test_scratch_folder());
+    (void)snprintf(out, sizeof out, "%s/out.safetensors", test_scratch_folder());
+    (void)snprintf(name, sizeof name, "%s.logits", c->name);
+    const pfm_weight tensor = {.name = "inputs_embeds",
+                               .dtype = PFM_DTYPE_F32,
+                               .rank = 2,
+                               .shape = {PEFT_TOKENS, m.session->model->language.hidden},
+                               .data = m.embeds};
+    assert_ok(pfm_safetensors_write(in, &tensor, 1, NULL, 0, &err));
+    const pfm_forward_options options = {.model = c->language, .input = in, .output = out, .adapter = peft_path(c->name)};
+    assert_ok(pfm_forward(m.context, &options, &err));
+    assert_ok(pfm_weights_open(out, &made, &err));
+    float *golden = peft_golden(name, &count), *logits = calloc(count, sizeof *logits);
+    assert_non_null(logits);
+    assert_ok(pfm_weight_expand(pfm_weights_find(made, "logits"), logits, &err));
+    assert_near(name, logits, golden, count, 1e-4);
+    free(golden);
+    free(logits);
+    pfm_weights_close(made);
+    peft_model_free(&m);
 }
 
 /* ---- training ---- */

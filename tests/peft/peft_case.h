@@ -47,6 +47,8 @@ void peft_case_compare(const peft_case *c, const char *level, pfm_precision prec
 void peft_case_merge(const peft_case *c);
 /* What is saved is loaded to the same bits, and described as PEFT described the golden adapter. */
 void peft_case_save(const peft_case *c);
+/* `pefomed forward --adapter` makes PEFT's logits of the golden adapter, from what its configuration says alone. */
+void peft_case_forward(const peft_case *c);
 
 /* Values of what a method adds that are neither zero nor one, made from `seed`. */
 void peft_randomise(pfm_parameters *parameters, uint32_t seed);

@@ -2,6 +2,8 @@
  * settings of what is here. */
 #include "peft_case.h"
 
+#include "base/expand_blocks.h"
+#include "formats/safetensors.h"
 #include "train/optimiser.h"
 
 #include <math.h>
@@ -25,14 +27,26 @@ static peft_case case_gpt2(void)
         .set_count = 5};
 }
 
+/* The base's biases train beside it, and one layer has another rank. */
+static peft_case case_bias(void)
+{
+    return (peft_case){.name = "dora_bias",
+                       .language = peft_write_model(NULL, "gpt2"),
+                       .sets = {"peft.method=dora", "peft.rank=2", "peft.alpha=3", "peft.bias=all",
+                                "peft.rank_pattern=h.1.attn.c_attn=3", "peft.targets=[c_attn]"},
+                       .set_count = 6};
+}
+
 static pfm_precision precision_at_hand;
 
 static void compare_both(const char *level)
 {
-    const peft_case llama_case = case_llama(), gpt2 = case_gpt2();
+    const peft_case llama_case = case_llama(), gpt2 = case_gpt2(), bias = case_bias();
     peft_case_compare(&llama_case, level, precision_at_hand, 2 + 3 * 7 * 2);
-    if (precision_at_hand == PFM_PRECISION_F32)
+    if (precision_at_hand == PFM_PRECISION_F32) {
         peft_case_compare(&gpt2, level, precision_at_hand, 2 + 3 * 2 * 2);
+        peft_case_compare(&bias, level, precision_at_hand, 2 + 3 * 2 + 6 * 2 + 1);
+    }
 }
 
 static void f32_is_what_peft_computes(void **state)
@@ -52,17 +66,20 @@ static void bf16_is_as_near_as_autocast(void **state)
 static void merged_weights_compute_the_same(void **state)
 {
     (void)state;
-    const peft_case llama_case = case_llama(), gpt2 = case_gpt2();
+    const peft_case llama_case = case_llama(), gpt2 = case_gpt2(), bias = case_bias();
     peft_case_merge(&llama_case);
     peft_case_merge(&gpt2);
+    peft_case_merge(&bias);
 }
 
 static void what_is_saved_is_loaded_and_is_pefts(void **state)
 {
     (void)state;
-    const peft_case llama_case = case_llama(), gpt2 = case_gpt2();
-    peft_case_save(&llama_case);
-    peft_case_save(&gpt2);
+    const peft_case cases[] = {case_llama(), case_gpt2(), case_bias()};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        peft_case_save(&cases[i]);
+        peft_case_forward(&cases[i]);
+    }
 }
 
 static void what_trains_changes_and_nothing_else(void **state)
@@ -95,6 +112,59 @@ static void it_starts_at_the_base(void **state)
             const pfm_parameter *parameter = pfm_parameters_get(parameters, p);
             assert_false(parameter->initial == PFM_INITIAL_NORMS && parameter->decays);
         }
+        peft_model_free(&a);
+        peft_model_free(&b);
+    }
+}
+
+/* The golden LLaMA with its linear layers rounded to blocks and written in f32. */
+static const char *make_rounded(pfm_dtype type)
+{
+    static char folder[256];
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *weights = NULL;
+    pfm_weight tensors[32];
+    (void)snprintf(folder, sizeof folder, "%s/rounded", test_scratch_folder());
+    tiny_copy_model("llama", folder);
+    assert_ok(pfm_weights_open(PEFT_LLAMA "/model.safetensors", &weights, &err));
+    const size_t count = pfm_weights_count(weights);
+    assert_true(count <= 32);
+    for (size_t i = 0; i < count; i++) {
+        tensors[i] = *pfm_weights_at(weights, i);
+        const size_t values = pfm_weight_values(&tensors[i]), k = (size_t)tensors[i].shape[1];
+        float *expanded = calloc(values, sizeof *expanded);
+        assert_non_null(expanded);
+        assert_ok(pfm_weight_expand(&tensors[i], expanded, &err));
+        for (size_t row = 0; strstr(tensors[i].name, "_proj.weight") != NULL && row < values / k; row++)
+            pfm_round_to_blocks(type, expanded + row * k, k, expanded + row * k);
+        tensors[i].dtype = PFM_DTYPE_F32;
+        tensors[i].data = expanded;
+        tensors[i].bytes = values * sizeof *expanded;
+    }
+    assert_ok(pfm_safetensors_write(test_path(folder, "model.safetensors"), tensors, count, NULL, 0, &err));
+    for (size_t i = 0; i < count; i++)
+        free((void *)(uintptr_t)tensors[i].data);
+    pfm_weights_close(weights);
+    return folder;
+}
+
+/* In blocks the base is what its blocks say: a learned adapter computes the same on a file that holds just that. */
+static void a_base_in_blocks_is_what_they_say(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set;
+        pfm_dtype type;
+    } cases[] = {{"model.weights=q4_0", PFM_DTYPE_Q4_0}, {"model.weights=nf4", PFM_DTYPE_NF4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        peft_case kept = case_llama(), rounded = case_llama();
+        peft_model a, b;
+        kept.sets[kept.set_count++] = cases[i].set;
+        rounded.language = make_rounded(cases[i].type);
+        peft_model_create(tiny_context(NULL, 2, PFM_PRECISION_F32), &kept, true, peft_path(kept.name), &a);
+        peft_model_create(tiny_context(NULL, 2, PFM_PRECISION_F32), &rounded, true, peft_path(kept.name), &b);
+        const float *logits = peft_model_run(&b);
+        assert_near(cases[i].set, peft_model_run(&a), logits, peft_model_logits(&b), 1e-5);
         peft_model_free(&a);
         peft_model_free(&b);
     }
@@ -366,6 +436,7 @@ int main(void)
         cmocka_unit_test(what_is_saved_is_loaded_and_is_pefts),
         cmocka_unit_test(what_trains_changes_and_nothing_else),
         cmocka_unit_test(it_starts_at_the_base),
+        cmocka_unit_test(a_base_in_blocks_is_what_they_say),
         cmocka_unit_test(lengths_are_found_once_for_each_state_of_the_parameters),
         cmocka_unit_test(dropout_is_pefts),
         cmocka_unit_test(lora_plus_steps_as_pefts_optimizer),

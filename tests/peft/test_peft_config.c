@@ -52,6 +52,19 @@ static void settings_become_options(void **state)
     assert_ok(read_text("{\"peft_type\":\"LORA\",\"target_modules\":\"dummy-target-modules\",\"modules_to_save\":[\"norm\"]}",
                         &options, &err));
     assert_string_equal(options.method, "none");
+    assert_ok(read_text("{\"peft_type\":\"LORA\",\"target_modules\":[\"q_proj\"],\"use_dora\":true}", &options, &err));
+    assert_string_equal(options.method, "dora"); /* of one type with LoRA */
+    assert_ok(read_text("{\"peft_type\":\"IA3\",\"target_modules\":[\"v\",\"x.y\"],\"feedforward_modules\":[\"x.y\"],"
+                        "\"init_ia3_weights\":true}",
+                        &options, &err));
+    assert_string_equal(options.method, "ia3");
+    assert_int_equal(options.feedforward_count, 1);
+    assert_string_equal(options.feedforward[0], "x.y");
+    assert_ok(
+        read_text("{\"peft_type\":\"IA3\",\"target_modules\":\".*[kv]\",\"feedforward_modules\":\".*v\"}", &options, &err));
+    assert_string_equal(options.feedforward[0], "re:.*v");
+    assert_ok(read_text("{\"peft_type\":\"IA3\",\"target_modules\":[\"v\"],\"feedforward_modules\":[]}", &options, &err));
+    assert_int_equal(options.feedforward_count, 0);
     pfm_peft_options_free(&options);
 }
 
@@ -88,6 +101,12 @@ static void what_is_not_understood_is_named(void **state)
         {"{\"peft_type\":\"LORA\",\"target_modules\":{}}", "\"target_modules\" must be a list of names", PFM_ERROR_FORMAT},
         {"{\"peft_type\":\"LORA\",\"target_modules\":[\"q\",[]]}", "\"target_modules\" must be a list of names",
          PFM_ERROR_FORMAT},
+        {LORA "\"use_dora\":true,\"lora_bias\":true}", "peft.lora_bias is not of peft.method: dora", PFM_ERROR_USAGE},
+        {"{\"peft_type\":\"IA3\",\"target_modules\":[\"v\"]}", "\"feedforward_modules\" does not say", PFM_ERROR_UNSUPPORTED},
+        {"{\"peft_type\":\"IA3\",\"target_modules\":[\"v\"],\"feedforward_modules\":[\"k\"]}", "'k' is not one of peft.targets",
+         PFM_ERROR_USAGE},
+        {"{\"peft_type\":\"IA3\",\"target_modules\":[\"v\"],\"feedforward_modules\":{}}",
+         "\"feedforward_modules\" must be a list", PFM_ERROR_FORMAT},
         {"{\"peft_type\":\"LORA\"}", "\"target_modules\" does not say", PFM_ERROR_UNSUPPORTED},
         {"{\"peft_type\":\"LORA\",\"target_modules\":[]}", "peft.targets is empty", PFM_ERROR_USAGE},
         {"{\"peft_type\":\"LORA\",\"target_modules\":\"(a\"}", "'(a' is no regular expression", PFM_ERROR_USAGE},
