@@ -182,7 +182,7 @@ static pfm_session *create_together(pfm_context *context, int32_t count)
     const int64_t one[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 1, [PFM_DIM_ANSWERS] = 1, [PFM_DIM_VISUAL] = TINY_VISUAL};
     for (int32_t i = 0; i < count; i++) {
         int32_t number = 0;
-        char name[16];
+        char name[24];
         (void)snprintf(name, sizeof name, "other%d", (int)i);
         assert_ok(pfm_session_add_adapter(session, name, folders[i], &number, &err));
         assert_int_equal(number, i + 1);
