@@ -158,8 +158,6 @@ static void weight_gradient(const pfm_op_call *call, const void *dy)
                     &job);
     char *packed = (char *)call->scratch + at.packed;
     size_t rows = (size_t)call->in[0].rows, k = (size_t)w->k;
-    if (rows == 0)
-        return; /* no image in these rows, and the sum over none is there already */
     pfm_op_pack(call->env, call->in[0].data, call->env->act, k, 1, k, rows, packed);
     pfm_gemm gemm = {.m = (size_t)w->n,
                      .n = k,
