@@ -21,8 +21,14 @@ const char *training_pairs(void);
 const char *staged_recipe(void);
 enum { STAGED_FIRST = 5, STAGED_STEPS = 9 };
 
+/* Writes the first recipe, or the staged one, with another language model and another method, "{method: none}". */
+void write_training_recipe(const char *path, const char *language, const char *peft);
+void write_staged_recipe(const char *path, const char *language, const char *peft);
+
 /* A trainer ready to step, in f32; sets are overrides, training_pairs() among them or not. */
 pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set_count);
+/* The same of another recipe. */
+pfm_trainer *open_trainer_of(pfm_context *context, const char *recipe, const char *const *sets, int set_count);
 /* Opens one, gives its adapter's factors values that are not zero, and computes a step's gradients, side by side; the caller
  * frees them and closes the trainer. */
 float *training_gradients(pfm_context *context, const char *const *sets, int set_count, int64_t step, pfm_step_result *result,
