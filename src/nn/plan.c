@@ -94,13 +94,15 @@ static pfm_status reach_input(planner *p, int64_t n, int i, pfm_error *err)
     return PFM_OK;
 }
 
-static bool trains_operand(const planner *p, const pfm_graph_node *node)
+/* The operands that train, as bits. */
+static unsigned trained_operands(const planner *p, const pfm_graph_node *node)
 {
+    unsigned trained = 0;
     for (int i = 0; i < PFM_OP_MAX_OPERANDS; i++) {
         if (node->operand[i] >= 0 && pfm_parameters_get(p->graph->parameters, node->operand[i])->trainable)
-            return true;
+            trained |= 1u << i;
     }
-    return false;
+    return trained;
 }
 
 static bool wants_input_gradient(const planner *p, const pfm_graph_node *node)
@@ -120,7 +122,7 @@ static pfm_status reach(planner *p, int32_t seed, pfm_error *err)
         const pfm_graph_node *node = &p->graph->nodes[n];
         if (!p->reached[node->out[0]] || !p->graph->values[node->out[0]].needs_gradient)
             continue;
-        if (!trains_operand(p, node) && !wants_input_gradient(p, node))
+        if (trained_operands(p, node) == 0 && !wants_input_gradient(p, node))
             continue;
         p->plan->runs_backward[n] = true;
         for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
@@ -137,7 +139,8 @@ static int backward_reads(const planner *p, int64_t n, int32_t out[PFM_OP_MAX_IN
 {
     int count = 0;
     const pfm_graph_node *node = &p->graph->nodes[n];
-    unsigned reads = node->op->backward_inputs | (trains_operand(p, node) ? node->op->operand_inputs : 0u);
+    const bool reads_more = (trained_operands(p, node) & ~node->op->modest_operands) != 0;
+    unsigned reads = node->op->backward_inputs | (reads_more ? node->op->operand_inputs : 0u);
     for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
         if (node->in[i] != PFM_NO_VALUE && (reads & 1u << i) != 0)
             out[count++] = node->in[i];

@@ -33,9 +33,30 @@ static void forward_rows(const pfm_op_call *call, int64_t begin, int64_t end)
 
 static void forward(const pfm_op_call *call) { pfm_op_for_rows(call, call->in[0].rows, forward_rows); }
 
+/* dx += dy */
+static void add(const pfm_op_call *call, int64_t begin, int64_t end)
+{
+    const pfm_act_type act = call->env->act, type = call->dout[0].storage == PFM_STORAGE_F32 ? PFM_ACT_F32 : act;
+    const size_t count = (size_t)((end - begin) * call->din[0].columns);
+    const void *dy = pfm_tensor_row(&call->dout[0], begin, act);
+    void *dx = pfm_tensor_row(&call->din[0], begin, act);
+    if (call->din[0].storage == PFM_STORAGE_F32 || act == PFM_ACT_F32) {
+        call->env->kernels->scaled_add[type](dx, NULL, dy, dx, count);
+        return;
+    }
+    pfm_bf16 *to = dx;
+    for (size_t i = 0; i < count; i++) {
+        const float g = type == PFM_ACT_F32 ? ((const float *)dy)[i] : pfm_bf16_to_f32(((const pfm_bf16 *)dy)[i]);
+        to[i] = pfm_bf16_from_f32(pfm_bf16_to_f32(to[i]) + g);
+    }
+}
+
 static void backward_rows(const pfm_op_call *call, int64_t begin, int64_t end)
 {
-    convert(call, &call->dout[0], &call->din[0], begin, end);
+    if (call->accumulate[0])
+        add(call, begin, end);
+    else
+        convert(call, &call->dout[0], &call->din[0], begin, end);
 }
 
 static void backward(const pfm_op_call *call) { pfm_op_for_rows(call, call->in[0].rows, backward_rows); }
@@ -58,6 +79,6 @@ const pfm_op pfm_op_convert = {.name = "convert",
                                .backward = backward,
                                .operations = operations,
                                .gradients = 1u,
-                               .accumulates = 0,
+                               .accumulates = 1u << 0,
                                .passes = -1,
                                .cases = cases};

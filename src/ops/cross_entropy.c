@@ -2,7 +2,9 @@
  * in[0] h act [A,D]; in[1] targets i32 [A,1]; operand[0] the head W [vocabulary, D]; operand[1] its
  * bias b [vocabulary], optional; out[0] loss f32 [A,1]: -log softmax(h W^T + b)[target]; out[1] dh f32 [A,D]: its gradient,
  * made at once while training. The scale of the mean over answer tokens (env.loss_scale) is applied to the gradient, not to the
- * losses shown. */
+ * losses shown.
+ * Where the head trains the backward makes the logits once more: dlogits = dloss (softmax - onehot), dW += dlogits^T h,
+ * db += column sums of dlogits. */
 #include "ops/op.h"
 
 enum { ROWS_AT_ONCE = 64 };
@@ -23,81 +25,194 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
     return status;
 }
 
+/* Some rows, and the pieces of the scratch behind the tiles': their logits and what these want; for the head's gradient that
+ * transposed, and h packed. */
 typedef struct chunk {
     const pfm_op_call *call;
+    const float *dloss; /* [A]; NULL: ones */
     int64_t begin, rows;
     float *logits;
-    void *dlogits;
+    void *dlogits, *transposed, *packed; /* dlogits NULL: not wanted */
 } chunk;
+
+typedef struct layout {
+    size_t logits, dlogits, transposed, packed, end;
+} layout;
+
+static layout lay_out(const pfm_op_call *call, bool backward_pass)
+{
+    const pfm_act_type act = call->env->act;
+    const size_t values = ROWS_AT_ONCE * (size_t)call->operand[0].n, size = pfm_act_size(act);
+    const bool head = backward_pass && call->operand[0].gradient != NULL;
+    layout at = {.logits = pfm_op_gemm_scratch(call->env)};
+    at.dlogits = at.logits + pfm_op_align(values * sizeof(float));
+    at.transposed = at.dlogits + pfm_op_align(values * size);
+    at.packed = at.transposed + (head ? pfm_op_align(values * size) : 0);
+    at.end = at.packed + (head ? call->env->kernels->gemm_pack_size[act]((size_t)call->operand[0].k, ROWS_AT_ONCE) : 0);
+    return at;
+}
+
+static chunk start(const pfm_op_call *call, bool backward_pass)
+{
+    const layout at = lay_out(call, backward_pass);
+    char *scratch = call->scratch;
+    return (chunk){.call = call,
+                   .dloss = backward_pass ? call->dout[0].data : NULL,
+                   .logits = (float *)(scratch + at.logits),
+                   .dlogits = backward_pass || call->env->training ? scratch + at.dlogits : NULL,
+                   .transposed = scratch + at.transposed,
+                   .packed = scratch + at.packed};
+}
 
 static void run_row(void *user, int item, int thread)
 {
     (void)thread;
     const chunk *part = user;
     const pfm_op_call *call = part->call;
-    size_t vocabulary = (size_t)call->operand[0].n;
-    int64_t row = part->begin + item;
+    const size_t vocabulary = (size_t)call->operand[0].n;
+    const int64_t row = part->begin + item;
+    const float scale = call->env->loss_scale * (part->dloss != NULL ? part->dloss[row] : 1);
     void *dlogits =
-        call->env->training ? (char *)part->dlogits + (size_t)item * vocabulary * pfm_act_size(call->env->act) : NULL;
-    ((float *)call->out[0].data)[row] = call->env->kernels->cross_entropy[call->env->act](
-        part->logits + (size_t)item * vocabulary, vocabulary, (size_t)((const int32_t *)call->in[1].data)[row],
-        call->env->loss_scale, dlogits);
+        part->dlogits != NULL ? (char *)part->dlogits + (size_t)item * vocabulary * pfm_act_size(call->env->act) : NULL;
+    const float loss = call->env->kernels->cross_entropy[call->env->act](
+        part->logits + (size_t)item * vocabulary, vocabulary, (size_t)((const int32_t *)call->in[1].data)[row], scale, dlogits);
+    if (part->dloss == NULL)
+        ((float *)call->out[0].data)[row] = loss;
 }
 
+/* Logits, losses and what the losses want of the logits. */
 static void run_chunk(const pfm_op_call *call, chunk *part)
 {
     const pfm_operand *w = &call->operand[0];
-    size_t width = (size_t)w->k, vocabulary = (size_t)w->n;
-    pfm_gemm logits = {.m = (size_t)part->rows,
-                       .n = vocabulary,
-                       .k = width,
-                       .a = pfm_tensor_row(&call->in[0], part->begin, call->env->act),
-                       .lda = width,
-                       .b = w->packed_forward,
-                       .alpha = 1,
-                       .bias = call->operand[1].n > 0 ? call->operand[1].values : NULL,
-                       .c = part->logits,
-                       .ldc = vocabulary,
-                       .c_type = PFM_ACT_F32};
+    const size_t width = (size_t)w->k, vocabulary = (size_t)w->n;
+    const pfm_gemm logits = {.m = (size_t)part->rows,
+                             .n = vocabulary,
+                             .k = width,
+                             .a = pfm_tensor_row(&call->in[0], part->begin, call->env->act),
+                             .lda = width,
+                             .b = w->packed_forward,
+                             .alpha = 1,
+                             .bias = call->operand[1].n > 0 ? call->operand[1].values : NULL,
+                             .c = part->logits,
+                             .ldc = vocabulary,
+                             .c_type = PFM_ACT_F32};
     pfm_op_gemm(call->env, &logits, call->scratch);
     pfm_threads_run(call->env->context->threads, (int)part->rows, run_row, part);
-    if (!call->env->training)
-        return;
-    pfm_gemm dh = {.m = (size_t)part->rows,
-                   .n = width,
-                   .k = vocabulary,
-                   .a = part->dlogits,
-                   .lda = vocabulary,
-                   .b = w->packed_backward,
-                   .alpha = 1,
-                   .c = pfm_tensor_row(&call->out[1], part->begin, call->env->act),
-                   .ldc = width,
-                   .c_type = PFM_ACT_F32};
+}
+
+static void input_gradient(const pfm_op_call *call, const chunk *part)
+{
+    const pfm_operand *w = &call->operand[0];
+    const pfm_gemm dh = {.m = (size_t)part->rows,
+                         .n = (size_t)w->k,
+                         .k = (size_t)w->n,
+                         .a = part->dlogits,
+                         .lda = (size_t)w->n,
+                         .b = w->packed_backward,
+                         .alpha = 1,
+                         .c = pfm_tensor_row(&call->out[1], part->begin, call->env->act),
+                         .ldc = (size_t)w->k,
+                         .c_type = PFM_ACT_F32};
     pfm_op_gemm(call->env, &dh, call->scratch);
+}
+
+static bool next(const pfm_op_call *call, chunk *part)
+{
+    part->begin += part->rows;
+    const int64_t left = call->in[0].rows - part->begin;
+    part->rows = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
+    return left > 0;
 }
 
 static void forward(const pfm_op_call *call)
 {
-    chunk part = {.call = call};
-    part.logits = (float *)((char *)call->scratch + pfm_op_gemm_scratch(call->env));
-    part.dlogits = (char *)part.logits + pfm_op_align(ROWS_AT_ONCE * (size_t)call->operand[0].n * sizeof(float));
-    for (int64_t begin = 0; begin < call->in[0].rows; begin += ROWS_AT_ONCE) {
-        int64_t left = call->in[0].rows - begin;
-        part.begin = begin;
-        part.rows = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
+    chunk part = start(call, false);
+    while (next(call, &part)) {
         run_chunk(call, &part);
+        if (call->env->training)
+            input_gradient(call, &part);
+    }
+}
+
+enum { COLUMNS_PER_ITEM = 64 };
+
+static void transpose_columns(void *user, int item, int thread)
+{
+    (void)thread;
+    const chunk *part = user;
+    const pfm_op_call *call = part->call;
+    const pfm_act_type act = call->env->act;
+    const size_t n = (size_t)call->operand[0].n, rows = (size_t)part->rows, begin = (size_t)item * COLUMNS_PER_ITEM,
+                 count = n - begin < COLUMNS_PER_ITEM ? n - begin : COLUMNS_PER_ITEM, size = pfm_act_size(act);
+    call->env->kernels->transpose[act]((const char *)part->dlogits + begin * size, n, rows, count,
+                                       (char *)part->transposed + begin * rows * size, rows);
+}
+
+static void sum_columns(void *user, int item, int thread)
+{
+    (void)thread;
+    const chunk *part = user;
+    const pfm_op_call *call = part->call;
+    const int64_t n = call->operand[0].n, begin = (int64_t)item * COLUMNS_PER_ITEM,
+                  end = begin + COLUMNS_PER_ITEM < n ? begin + COLUMNS_PER_ITEM : n;
+    const bool f32 = call->env->act == PFM_ACT_F32;
+    for (int64_t j = begin; j < end; j++) {
+        double sum = 0;
+        for (int64_t i = 0; i < part->rows; i++)
+            sum +=
+                f32 ? ((const float *)part->dlogits)[i * n + j] : pfm_bf16_to_f32(((const pfm_bf16 *)part->dlogits)[i * n + j]);
+        call->operand[1].gradient[j] += (float)sum;
+    }
+}
+
+static void weight_gradient(const pfm_op_call *call, chunk *part)
+{
+    const pfm_operand *w = &call->operand[0];
+    const size_t width = (size_t)w->k, rows = (size_t)part->rows;
+    const void *h = pfm_tensor_row(&call->in[0], part->begin, call->env->act);
+    pfm_threads_run(call->env->context->threads, (int)((w->n + COLUMNS_PER_ITEM - 1) / COLUMNS_PER_ITEM), transpose_columns,
+                    part);
+    pfm_op_pack(call->env, h, call->env->act, width, 1, width, rows, part->packed);
+    const pfm_gemm dw = {.m = (size_t)w->n,
+                         .n = width,
+                         .k = rows,
+                         .a = part->transposed,
+                         .lda = rows,
+                         .b = part->packed,
+                         .alpha = 1,
+                         .addend = w->gradient,
+                         .ld_addend = width,
+                         .c = w->gradient,
+                         .ldc = width,
+                         .c_type = PFM_ACT_F32};
+    pfm_op_gemm(call->env, &dw, call->scratch);
+}
+
+static bool head_trains(const pfm_op_call *call)
+{
+    return call->operand[0].gradient != NULL || call->operand[1].gradient != NULL;
+}
+
+static void head_gradient(const pfm_op_call *call)
+{
+    const int64_t columns = call->operand[0].n;
+    chunk part = start(call, true);
+    while (next(call, &part)) {
+        run_chunk(call, &part);
+        if (call->operand[0].gradient != NULL)
+            weight_gradient(call, &part);
+        if (call->operand[1].gradient != NULL)
+            pfm_threads_run(call->env->context->threads, (int)((columns + COLUMNS_PER_ITEM - 1) / COLUMNS_PER_ITEM),
+                            sum_columns, &part);
     }
 }
 
 static size_t scratch(const pfm_op_call *call, bool backward_pass)
 {
-    size_t logits = ROWS_AT_ONCE * (size_t)call->operand[0].n;
-    return backward_pass
-               ? 0
-               : pfm_op_gemm_scratch(call->env) + pfm_op_align(logits * sizeof(float)) + logits * pfm_act_size(call->env->act);
+    return backward_pass && !head_trains(call) ? 0 : lay_out(call, backward_pass).end;
 }
 
-static void backward(const pfm_op_call *call)
+static void scale_input_gradient(const pfm_op_call *call)
 {
     int64_t columns = call->in[0].columns;
     for (int64_t r = 0; r < call->in[0].rows; r++) {
@@ -115,14 +230,27 @@ static void backward(const pfm_op_call *call)
     }
 }
 
+static void backward(const pfm_op_call *call)
+{
+    if (call->din[0].data != NULL)
+        scale_input_gradient(call);
+    if (head_trains(call))
+        head_gradient(call);
+}
+
 static double operations(const pfm_op_call *call)
 {
     return (call->env->training ? 4.0 : 2.0) * (double)call->in[0].rows * (double)call->operand[0].n *
            (double)call->operand[0].k;
 }
 
-/* The gradient was made in the forward; what is left is to scale it. */
-static double backward_operations(const pfm_op_call *call) { return (double)call->in[0].rows * (double)call->in[0].columns; }
+/* The gradient of h was made in the forward; what is left is to scale it. */
+static double backward_operations(const pfm_op_call *call)
+{
+    const double product = 2.0 * (double)call->in[0].rows * (double)call->operand[0].n * (double)call->operand[0].k;
+    return (call->din[0].data != NULL ? (double)call->in[0].rows * (double)call->in[0].columns : 0) +
+           product * (head_trains(call) + (call->operand[0].gradient != NULL));
+}
 
 static const pfm_op_case cases[] = {
     {"small vocabulary", {{5, 16, PFM_STORAGE_ACT, 0}, {5, 1, PFM_STORAGE_I32, 40}}, {{40, 16}}, {0}},
@@ -138,9 +266,10 @@ const pfm_op pfm_op_cross_entropy = {.name = "cross_entropy",
                                      .operations = operations,
                                      .backward_operations = backward_operations,
                                      .scratch = scratch,
+                                     .operand_inputs = 3u,
                                      .backward_outputs = 1u << 1,
                                      .gradients = 1u,
-                                     .operand_gradients = 0u,
+                                     .operand_gradients = 3u,
                                      .accumulates = 1u << 0,
                                      .passes = -1,
                                      .cases = cases};

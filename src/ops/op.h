@@ -129,6 +129,7 @@ typedef struct pfm_op {
         const pfm_op_call *call); /* NULL: as many as the forward; din and gradients tell what is made */
     unsigned backward_inputs;     /* bit i: backward reads in[i] */
     unsigned operand_inputs;      /* bit i: backward reads in[i] where an operand trains */
+    unsigned modest_operands;     /* bit i: operand[i] alone may train without that */
     unsigned backward_outputs;    /* bit i: backward reads out[i] */
     unsigned gradients;           /* bit i: backward makes din[i] */
     unsigned operand_gradients;   /* bit i: backward adds to the gradient of operand[i] */
