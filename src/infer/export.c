@@ -25,19 +25,19 @@ typedef struct exporting {
     pfm_llava *llava; /* NULL: the language model alone is written */
 } exporting;
 
-/* What the run made of a tensor of the base: another norm, or "model.layers.0.self_attn.q_proj" of "....weight" with its
- * update. */
+/* What the run made of a tensor of the base: what it learned in its place, or "model.layers.0.self_attn.q_proj" of "....weight"
+ * with its update. */
 static pfm_status merge_into(const exporting *x, const pfm_parameter *parameter, float *values, pfm_error *err)
 {
     char *module = NULL;
     static const char end[] = ".weight";
     size_t length = strlen(parameter->name) - (sizeof end - 1);
-    if (!x->options->merge || strcmp(parameter->name + length, end) != 0)
-        return PFM_OK;
-    if (parameter->part == PFM_PART_NORMS) {
+    if (x->options->merge && parameter->part != PFM_PART_BASE) {
         memcpy(values, parameter->values, (size_t)(parameter->n * parameter->k) * sizeof *values);
         return PFM_OK;
     }
+    if (!x->options->merge || strcmp(parameter->name + length, end) != 0)
+        return PFM_OK;
     pfm_status status = pfm_string_copy_n(parameter->name, length, &module, err);
     if (status == PFM_OK)
         status =

@@ -20,9 +20,8 @@ pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declar
     return PFM_OK;
 }
 
-/* Whether a frozen parameter of the base at a place becomes one that the hook trains. */
-static bool hook_trains(const pfm_builder *builder, pfm_place_kind kind, const char *name, int64_t n, int64_t k,
-                        const char *parameter)
+bool pfm_build_trains(const pfm_builder *builder, pfm_place_kind kind, const char *name, int64_t n, int64_t k,
+                      const char *parameter)
 {
     const pfm_hook *hook = builder->hook;
     const pfm_model_place place = {.kind = kind,
@@ -49,9 +48,10 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                  .trainable = options->trainable,
                                  .decays = true,
                                  .initial = options->initial,
-                                 .initial_scale = options->initial_scale,
-                                 .blocks = builder->blocks};
-    declaration.trainable |= hook_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "weight");
+                                 .initial_scale = options->initial_scale};
+    declaration.trainable |= pfm_build_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "weight");
+    if (!declaration.trainable)
+        declaration.blocks = builder->blocks;
     PFM_TRY(pfm_build_parameter(builder, &declaration, weight, err));
     *bias = -1;
     if (!options->bias)
@@ -65,7 +65,7 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                   .uses = PFM_USE_VALUES,
                                   .trainable = options->trainable,
                                   .initial = options->initial == PFM_INITIAL_LOADED ? PFM_INITIAL_LOADED : PFM_INITIAL_ZERO};
-    declaration.trainable |= hook_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "bias");
+    declaration.trainable |= pfm_build_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "bias");
     PFM_TRY(pfm_build_parameter(builder, &declaration, bias, err));
 done:
     free(full);
@@ -117,7 +117,8 @@ pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name,
                                  .weight = -1,
                                  .n = options->n,
                                  .k = options->n,
-                                 .block = builder->block};
+                                 .block = builder->block,
+                                 .sublayer = options->kind};
     const bool ends = options->sublayer != NULL,
                apart = options->addend != PFM_NO_VALUE && (touches(hook, &place) == PFM_TOUCH_REPLACES ||
                                                            (ends && touches(hook, &sublayer) == PFM_TOUCH_REPLACES));
@@ -179,13 +180,15 @@ static pfm_status declare_vector(pfm_builder *builder, const char *prefix, const
 /* A norm is learned as a part of its own, its weight training and its bias saved beside it, or by the hook. */
 static pfm_status declare_norm(pfm_builder *builder, const char *name, int64_t length, int *weight, int *bias, pfm_error *err)
 {
-    const bool learned = builder->learns_norms;
-    const pfm_part part = learned ? PFM_PART_NORMS : PFM_PART_BASE;
-    const bool trains = learned || hook_trains(builder, PFM_PLACE_NORM, name, length, 1, "weight"),
-               bias_trains = !learned && hook_trains(builder, PFM_PLACE_NORM, name, length, 1, "bias");
-    pfm_status status = declare_vector(builder, name, ".weight", length, part, trains, weight, err);
-    return status != PFM_OK || bias == NULL ? status
-                                            : declare_vector(builder, name, ".bias", length, part, bias_trains, bias, err);
+    const pfm_part part = builder->learns_norms ? PFM_PART_NORMS : PFM_PART_BASE;
+    const bool hooked = pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "weight"),
+               bias_hooked = bias != NULL && pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "bias");
+    if (builder->learns_norms && hooked)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "both peft.method and norms in trainable train %s; leave norms out", name);
+    pfm_status status = declare_vector(builder, name, ".weight", length, part, builder->learns_norms || hooked, weight, err);
+    if (status == PFM_OK && bias != NULL)
+        status = declare_vector(builder, name, ".bias", length, bias_hooked ? PFM_PART_BASE : part, bias_hooked, bias, err);
+    return status;
 }
 
 pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y, pfm_error *err)

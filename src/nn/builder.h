@@ -17,14 +17,17 @@ typedef enum pfm_place_kind {
     PFM_PLACE_NORM       /* a norm's weight and bias: asked of hooks that train what is frozen, never built upon */
 } pfm_place_kind;
 
+typedef enum pfm_sublayer { PFM_SUBLAYER_ATTENTION, PFM_SUBLAYER_MLP } pfm_sublayer;
+
 typedef struct pfm_model_place {
     pfm_place_kind kind;
-    const char *name; /* the module's, "model.layers.3.self_attn.q_proj"; of a sublayer, keys and values "....self_attn" */
-    pfm_value input;  /* PFM_NO_VALUE where there is none, or nothing is built yet */
-    pfm_value output; /* what the hook may replace by a value of the same shape */
-    int weight;       /* of a linear layer: the parameter's id [n, k]; else -1 */
-    int64_t n, k;     /* columns of output and input */
-    int32_t block;    /* which block of its network, from 0; -1: outside of them */
+    const char *name;      /* the module's, "model.layers.3.self_attn.q_proj"; of a sublayer, keys and values "....self_attn" */
+    pfm_value input;       /* PFM_NO_VALUE where there is none, or nothing is built yet */
+    pfm_value output;      /* what the hook may replace by a value of the same shape */
+    int weight;            /* of a linear layer: the parameter's id [n, k]; else -1 */
+    int64_t n, k;          /* columns of output and input */
+    int32_t block;         /* which block of its network, from 0; -1: outside of them */
+    pfm_sublayer sublayer; /* of SUBLAYER: which of the two it is */
 } pfm_model_place;
 
 struct pfm_builder;
@@ -40,7 +43,8 @@ typedef struct pfm_hook {
     /* Called once a place that is touched and graph; may set *output to a value of the same shape. */
     pfm_status (*apply)(void *user, struct pfm_builder *builder, const pfm_model_place *place, pfm_value *output,
                         pfm_error *err);
-    /* Whether a parameter of the base trains: "weight" or "bias" of a linear layer or a norm. NULL: none does. */
+    /* Whether a parameter of the base trains: "weight" or "bias" of a linear layer (the head too) or a norm, "weight" of an
+     * embedding. NULL: none does. */
     bool (*trains)(void *user, const pfm_model_place *place, const char *parameter);
 } pfm_hook;
 
@@ -58,6 +62,11 @@ typedef struct pfm_builder {
 /* The id of a parameter, declared at its first use; MISMATCH where an earlier use gave it another shape. */
 pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
 
+/* Whether the hook trains a parameter of the base: "weight" [n,k] or "bias" [n] of the module NAME at a place of that kind. For
+ * those that no function below declares. */
+bool pfm_build_trains(const pfm_builder *builder, pfm_place_kind kind, const char *name, int64_t n, int64_t k,
+                      const char *parameter);
+
 /* To be called where each block of a model begins, and behind the last: see pfm_graph_checkpoint. */
 pfm_status pfm_build_checkpoint(pfm_builder *builder, pfm_error *err) PFM_MUST_CHECK;
 
@@ -66,7 +75,8 @@ typedef struct pfm_linear_options {
     bool bias;                /* a parameter NAME.bias [n] */
     pfm_value addend;         /* PFM_NO_VALUE: none; else output is f32 */
     const char *sublayer;     /* NULL, or the attention or MLP whose last layer this is, */
-    pfm_value sublayer_input; /* which read this, act [rows, hidden] */
+    pfm_sublayer kind;        /* which of the two it is, */
+    pfm_value sublayer_input; /* and what it read, act [rows, hidden] */
     pfm_storage output;
     bool trainable;      /* the weight and the bias train */
     pfm_initial initial; /* of the weight; a bias that is not loaded starts at zero */

@@ -35,6 +35,7 @@ typedef struct pfm_parameter {
     pfm_initial initial;
     double initial_scale; /* UNIFORM: the bound; NORMAL: the standard deviation, 0: the model chooses */
     pfm_dtype blocks;     /* the block type that a frozen matrix is kept in; anything else: as the precision says */
+    bool transposed;      /* Hugging Face's files, and so adapters', keep it as [k,n] */
     pfm_operand operand;
     float *values, *gradient, *moment1, *moment2; /* of a learned part: values; while it trains, the other three too */
     void *rows, *packed_forward, *packed_backward, *quantised;

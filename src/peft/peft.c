@@ -16,6 +16,7 @@ struct pfm_peft {
     pfm_hook hook;
     char **targets;
     bool *matched;
+    bool works; /* it found something in the model */
 };
 
 /* A target names a whole dotted suffix of a module's name. */
@@ -25,8 +26,13 @@ static bool names(const char *target, const char *module)
     return whole >= part && strcmp(module + whole - part, target) == 0 && (whole == part || module[whole - part - 1] == '.');
 }
 
+/* A method whose targets may be left out changes all that it can. */
+static bool takes_all(const pfm_peft_method *method) { return method->targets != NULL && method->targets[0] == '\0'; }
+
 bool pfm_peft_targets(const pfm_peft *peft, const char *module)
 {
+    if (peft->method != NULL && takes_all(peft->method) && peft->options.target_count == 0)
+        return true;
     for (size_t i = 0; peft->method != NULL && i < peft->options.target_count; i++) {
         if (names(peft->targets[i], module))
             return true;
@@ -43,14 +49,16 @@ static void mark_targets(pfm_peft *peft, const char *module)
 static pfm_touch touches(void *user, const pfm_model_place *place)
 {
     pfm_peft *peft = user;
-    if (place->kind == PFM_PLACE_LINEAR)
-        mark_targets(peft, place->name);
     if (peft->method->touches == NULL)
         return PFM_TOUCH_NOTHING;
+    if (place->kind == PFM_PLACE_LINEAR)
+        mark_targets(peft, place->name);
     const bool of_linear = place->kind == PFM_PLACE_LINEAR || place->kind == PFM_PLACE_INPUT;
     if (of_linear && peft->method->targets != NULL && !pfm_peft_targets(peft, place->name))
         return PFM_TOUCH_NOTHING;
-    return peft->method->touches(peft, place);
+    const pfm_touch touch = peft->method->touches(peft, place);
+    peft->works |= touch != PFM_TOUCH_NOTHING;
+    return touch;
 }
 
 static pfm_status apply(void *user, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err)
@@ -61,8 +69,17 @@ static pfm_status apply(void *user, pfm_builder *builder, const pfm_model_place 
 
 static bool trains(void *user, const pfm_model_place *place, const char *parameter)
 {
-    const pfm_peft *peft = user;
-    return peft->method->trains != NULL && peft->method->trains(peft, place, parameter);
+    static const char aligner[] = "aligner."; /* a part that is learned by itself */
+    pfm_peft *peft = user;
+    if (peft->method->trains == NULL || strncmp(place->name, aligner, sizeof aligner - 1) == 0)
+        return false;
+    if (peft->method->targets != NULL && !pfm_peft_targets(peft, place->name))
+        return false;
+    if (!peft->method->trains(peft, place, parameter))
+        return false;
+    mark_targets(peft, place->name);
+    peft->works = true;
+    return true;
 }
 
 /* "a, b and c". */
@@ -96,7 +113,7 @@ done:
 
 static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *options, pfm_error *err)
 {
-    if (method != NULL && method->targets != NULL && options->target_count == 0)
+    if (method != NULL && method->targets != NULL && !takes_all(method) && options->target_count == 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets is empty; name layers, such as [%s]", method->targets);
     return method == NULL || method->check == NULL ? PFM_OK : method->check(options, err);
 }
@@ -147,15 +164,22 @@ const pfm_hook *pfm_peft_hook(const pfm_peft *peft) { return peft->method == NUL
 
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err)
 {
-    if (peft->method == NULL || peft->method->targets == NULL)
+    const pfm_peft_method *method = peft->method;
+    if (method == NULL)
         return PFM_OK;
     for (size_t i = 0; i < peft->options.target_count; i++) {
+        if (!peft->matched[i] && method->needs != NULL)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets: '%s' is not among the %s of this model", peft->targets[i],
+                                 method->needs);
         if (!peft->matched[i])
             return pfm_error_set(err, PFM_ERROR_USAGE,
                                  "peft.targets: '%s' matches no layer of this model; its layers are called "
                                  "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
                                  peft->targets[i]);
     }
+    if (!peft->works)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.method: %s works on %s, and this model has none; choose another",
+                             method->name, method->needs != NULL ? method->needs : "layers");
     return PFM_OK;
 }
 

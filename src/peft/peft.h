@@ -38,14 +38,15 @@ typedef struct pfm_peft_tensors {
 
 typedef struct pfm_peft_method {
     const char *name;
-    const char *targets; /* the linear layers that it changes where the recipe does not say, "q_proj,v_proj"; NULL: it has
-                            places of its own, and peft.targets is not its */
+    const char *targets; /* the modules that it changes where the recipe does not say, "q_proj,v_proj"; "": all that it can;
+                            NULL: it has places of its own, and peft.targets is not its */
+    const char *needs;   /* what it works on where that is not linear layers, "biases"; for what is said to users */
     /* USAGE for options that it cannot take. NULL: any will do. */
     pfm_status (*check)(const pfm_peft_options *options, pfm_error *err);
-    /* Of linear layers and their inputs it is asked of those alone that a target names, where it has targets. */
+    /* Of linear layers and their inputs it is asked of those alone that a target names, where it has targets; so is trains. */
     pfm_touch (*touches)(const pfm_peft *peft, const pfm_model_place *place);
     pfm_status (*apply)(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err);
-    /* Which frozen parameters train, see pfm_hook. NULL: none. */
+    /* Which frozen parameters train, see pfm_hook; those of the aligner are not asked for. NULL: none. */
     bool (*trains)(const pfm_peft *peft, const pfm_model_place *place, const char *parameter);
     /* How many tokens it puts before every input, see pfm_id_is_virtual. NULL: none. */
     int (*virtual_tokens)(const pfm_peft_options *options);
@@ -54,6 +55,7 @@ typedef struct pfm_peft_method {
     pfm_status (*merge)(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                         float *values, pfm_error *err);
 
+    bool whole; /* what trains are modules of the base that the file holds whole (PEFT's modules_to_save) */
     /* What adapter_config.json calls it, "LORA"; a method that Hugging Face PEFT does not have has a name of its own. */
     const char *type;
     /* Sets the keys of adapter_config.json that speak of the method, and reads them (NULL: this cannot be read). */
@@ -79,7 +81,7 @@ pfm_status pfm_peft_find_method(const char *name, const pfm_peft_method **out, p
 
 /* The hook for a builder; borrowed from peft. NULL for "none". */
 const pfm_hook *pfm_peft_hook(const pfm_peft *peft);
-/* After building: USAGE names each target that matched no layer. */
+/* After building: USAGE names each target that matched no layer, and a method that found nothing to work on. */
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* true where a target names this module. */
 bool pfm_peft_targets(const pfm_peft *peft, const char *module);
@@ -119,9 +121,15 @@ pfm_status pfm_peft_find(const pfm_peft *peft, const pfm_parameters *parameters,
 /* *y = x with a share of its columns left out while training, drawn by token and place; x itself where nothing is drawn. */
 pfm_status pfm_peft_dropout(const pfm_peft *peft, pfm_builder *builder, const char *place, pfm_value x, pfm_value *y,
                             pfm_error *err) PFM_MUST_CHECK;
+/* The keys of a LORA that adapts no layer: what PEFT calls an adapter of tensors of the base alone. */
+pfm_status pfm_peft_write_no_lora(const pfm_peft *peft, json_t *config, pfm_error *err) PFM_MUST_CHECK;
+/* For what trains the base's own weights: there is nothing to add to them. */
+pfm_status pfm_peft_merge_nothing(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
+                                  int64_t k, float *values, pfm_error *err) PFM_MUST_CHECK;
 /* A number for adapter_config.json: whole where it is whole, as PEFT's types are. */
 json_t *pfm_peft_number(double value);
-/* USAGE for a rank below 1, a dropout outside [0,1). */
+/* USAGE for a dropout outside [0,1), and that or a rank below 1. */
+pfm_status pfm_peft_check_dropout(const pfm_peft_options *options, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_peft_check_low_rank(const pfm_peft_options *options, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -4,7 +4,11 @@
 
 #include "peft/peft.h"
 
-#define PFM_PEFT_METHOD_LIST(X) X(lora)
+#define PFM_PEFT_METHOD_LIST(X)                                                                                                \
+    X(bitfit)                                                                                                                  \
+    X(full)                                                                                                                    \
+    X(ln_tuning)                                                                                                               \
+    X(lora)
 
 #define PFM_PEFT_DECLARE(name) extern const pfm_peft_method pfm_peft_##name;
 PFM_PEFT_METHOD_LIST(PFM_PEFT_DECLARE)

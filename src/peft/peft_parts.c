@@ -1,20 +1,40 @@
 /* What methods share. */
-#include "peft/peft.h"
+#include "peft/peft_methods.h"
 
+#include "base/json.h"
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/try.h"
+#include "formats/adapter.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+pfm_status pfm_peft_check_dropout(const pfm_peft_options *options, pfm_error *err)
+{
+    if (!(options->dropout >= 0 && options->dropout < 1))
+        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.dropout cannot be %g; it is at least 0 and below 1", options->dropout);
+    return PFM_OK;
+}
+
 pfm_status pfm_peft_check_low_rank(const pfm_peft_options *options, pfm_error *err)
 {
     if (options->rank < 1)
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.rank cannot be %d; it is at least 1", options->rank);
-    if (!(options->dropout >= 0 && options->dropout < 1))
-        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.dropout cannot be %g; it is at least 0 and below 1", options->dropout);
+    return pfm_peft_check_dropout(options, err);
+}
+
+pfm_status pfm_peft_write_no_lora(const pfm_peft *peft, json_t *config, pfm_error *err)
+{
+    pfm_status status = pfm_peft_lora.write_config(peft, config, err);
+    return status != PFM_OK ? status : pfm_json_take(config, "target_modules", json_string(PFM_ADAPTER_NO_TARGETS), err);
+}
+
+pfm_status pfm_peft_merge_nothing(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
+                                  int64_t k, float *values, pfm_error *err)
+{
+    (void)peft, (void)parameters, (void)module, (void)n, (void)k, (void)values, (void)err;
     return PFM_OK;
 }
 

@@ -46,14 +46,20 @@ static pfm_status derive_targets(const recipe_loader *state, pfm_error *err)
 {
     pfm_recipe *recipe = state->recipe;
     const pfm_peft_method *method = NULL;
-    if (pfm_recipe_find_place(state, KEY("peft.targets"))->file != NULL ||
-        pfm_peft_find_method(recipe->peft.method, &method, NULL) != PFM_OK)
+    const recipe_place *own = pfm_recipe_find_place(state, KEY("peft.targets")),
+                       *chosen = pfm_recipe_find_place(state, KEY("peft.method"));
+    if (pfm_peft_find_method(recipe->peft.method, &method, NULL) != PFM_OK)
+        return PFM_OK;
+    const char *next = method == NULL ? NULL : method->targets;
+    const bool has_own_places = next == NULL || *next == '\0';
+    /* --set chose another method than the one whose layers the file names */
+    const bool of_another = has_own_places && chosen->file != NULL && chosen->line == 0 && own->line > 0;
+    if (own->file != NULL && !of_another)
         return PFM_OK;
     pfm_status status = PFM_OK;
     const recipe_key *key = KEY("peft.targets");
-    const char *next = method == NULL ? NULL : method->targets;
     pfm_recipe_clear(recipe, key);
-    while (status == PFM_OK && next != NULL) {
+    while (status == PFM_OK && next != NULL && *next != '\0') {
         const size_t length = strcspn(next, ",");
         status = pfm_recipe_add_text(recipe, key, next, length, pfm_recipe_find_place(state, key), err);
         next = next[length] == ',' ? next + length + 1 : NULL;
@@ -132,7 +138,7 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
     const pfm_peft_method *method = NULL;
     if (pfm_peft_find_method(recipe->peft.method, &method, &unknown) != PFM_OK)
         return refuse_key(state, KEY("peft.method"), unknown.message + sizeof PFM_PEFT_METHOD_KEY - 1, err);
-    if (recipe->peft.target_count == 0 && method != NULL && method->targets != NULL)
+    if (recipe->peft.target_count == 0 && method != NULL && method->targets != NULL && method->targets[0] != '\0')
         return refuse_key(state, KEY("peft.targets"),
                           "must name at least one layer; peft.method: none trains the aligner alone", err);
     if (recipe->peft.target_count > 0 && method != NULL && method->targets == NULL)

@@ -73,7 +73,7 @@ const recipe_key pfm_recipe_keys[] = {
     ABOVE("peft.alpha", peft.alpha, "128", 0, 1e6, "the update is scaled by alpha / rank"),
     NUMBER("peft.dropout", peft.dropout, "0.05", 0, 0.95, "share of an update's inputs left out while training"),
     {.name = "peft.targets", .type = RECIPE_LIST, .offset = PLACE(peft.targets), .count_offset = PLACE(peft.target_count),
-     .help = "the linear layers that it changes, by their Hugging Face names; by default the method's"},
+     .help = "the layers (full, ln_tuning: norms too) that it changes, by their Hugging Face names; by default the method's"},
     BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),

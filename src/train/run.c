@@ -72,25 +72,62 @@ done:
     return status;
 }
 
-/* Adds the last part of the name of a norm's module, once. */
-static pfm_status add_norm(json_t **list, const pfm_parameter *norm, pfm_error *err)
+/* Adds a module's name to a list, once. */
+static pfm_status add_module(json_t **list, const char *begin, size_t length, pfm_error *err)
 {
-    const char *end = strrchr(norm->name, '.'), *begin = end; /* before ".weight" */
-    while (begin > norm->name && begin[-1] != '.')
-        begin--;
-    const size_t length = (size_t)(end - begin);
     for (size_t i = 0; i < json_array_size(*list); i++) {
         const char *known = json_string_value(json_array_get(*list, i));
         if (strlen(known) == length && memcmp(known, begin, length) == 0)
             return PFM_OK;
     }
     *list = pfm_json_add(*list == NULL ? json_array() : *list, json_stringn(begin, length));
-    return *list != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not save %s", norm->name);
+    return *list != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not describe the adapter");
+}
+
+/* Adds the last part of the names of the modules of the base that are learned as this part. */
+static pfm_status add_learned(json_t **list, const pfm_model *model, pfm_part part, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (int i = 0; status == PFM_OK && i < pfm_parameters_count(model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        if (p->part != part || !pfm_language_owns(p))
+            continue;
+        const char *end = strrchr(p->name, '.'), *begin = end; /* before ".weight" */
+        while (begin > p->name && begin[-1] != '.')
+            begin--;
+        status = add_module(list, begin, (size_t)(end - begin), err);
+    }
+    return status;
+}
+
+/* What modules the method changes: those of target_modules, or whole ones, each by its whole name since PEFT takes the ends of
+ * names as they are. */
+static pfm_status describe_modules(pfm_adapter_config *config, const pfm_model *model, const pfm_peft *peft,
+                                   const pfm_peft_tensors *kept, pfm_error *err)
+{
+    static const char prefix[] = "base_model.model.";
+    const pfm_peft_options *options = pfm_peft_get_options(peft);
+    const pfm_peft_method *method = pfm_peft_get_method(peft);
+    json_t *all = NULL;
+    pfm_status status = PFM_OK;
+    if (method->targets == NULL)
+        return PFM_OK;
+    if (!method->whole && options->target_count > 0)
+        return pfm_adapter_config_set_targets(config, (const char *const *)options->targets, options->target_count, err);
+    if (!method->whole) {
+        status = add_learned(&all, model, PFM_PART_PEFT, err);
+        return status == PFM_OK ? pfm_json_take(config->method, "target_modules", all, err) : status;
+    }
+    for (size_t i = 0; status == PFM_OK && i < kept->count; i++) {
+        const char *module = kept->items[i].name + sizeof prefix - 1;
+        status = add_module(&config->whole_modules, module, (size_t)(strrchr(module, '.') - module), err);
+    }
+    return status;
 }
 
 /* What the method adapts, or that it adapts nothing beside the norms, for which PEFT has LORA. */
 static pfm_status describe_adapter(pfm_adapter_config *config, const char *base, const pfm_model *model, const pfm_peft *peft,
-                                   pfm_error *err)
+                                   const pfm_peft_tensors *kept, pfm_error *err)
 {
     const pfm_peft_options *options = pfm_peft_get_options(peft);
     const pfm_peft_method *method = pfm_peft_get_method(peft);
@@ -99,6 +136,8 @@ static pfm_status describe_adapter(pfm_adapter_config *config, const char *base,
     PFM_TRY(pfm_string_copy(method == NULL ? "LORA" : method->type, &config->peft_type, err));
     PFM_TRY(pfm_string_copy("CAUSAL_LM", &config->task_type, err));
     PFM_TRY(pfm_string_copy(base, &config->base_model, err));
+    if (method == NULL || !method->whole)
+        PFM_TRY(add_learned(&config->whole_modules, model, PFM_PART_NORMS, err));
     if (method == NULL) {
         config->r = options->rank;
         config->lora_alpha = options->alpha;
@@ -106,12 +145,11 @@ static pfm_status describe_adapter(pfm_adapter_config *config, const char *base,
         PFM_TRY(pfm_string_copy(PFM_ADAPTER_NO_TARGETS, &config->target_pattern, err));
         goto done;
     }
-    if (method->targets != NULL)
-        PFM_TRY(pfm_adapter_config_set_targets(config, (const char *const *)options->targets, options->target_count, err));
     config->method = json_object();
     if (config->method == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe the adapter");
     PFM_TRY(method->write_config(peft, config->method, err));
+    PFM_TRY(describe_modules(config, model, peft, kept, err));
     if (json_object_get(config->method, "fan_in_fan_out") != NULL)
         PFM_TRY(pfm_json_take(config->method, "fan_in_fan_out", json_boolean(transposed), err));
 done:
@@ -129,14 +167,9 @@ static pfm_status save_adapter(const char *folder, const char *base, const pfm_m
     PFM_TRY(pfm_peft_save(peft, model->parameters, &kept, err));
     for (size_t i = 0; i < kept.count; i++)
         PFM_TRY(add_tensor(&list, "", kept.items[i].name, "", kept.items[i].values, kept.items[i].n, kept.items[i].k, err));
-    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (p->part == PFM_PART_NORMS)
-            PFM_TRY(add_norm(&config.whole_modules, p, err));
-    }
     if (list.count == 0)
         goto done; /* nothing was adapted: the aligner alone trained */
-    PFM_TRY(describe_adapter(&config, base, model, peft, err));
+    PFM_TRY(describe_adapter(&config, base, model, peft, &kept, err));
     PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
     PFM_TRY(pfm_adapter_write(adapter, &config, list.items, list.count, NULL, NULL, err));
 done:

@@ -15,7 +15,7 @@
 #include <math.h>
 
 /* Of the tiny models. */
-enum { LAYERS = 2, HIDDEN = TINY_HIDDEN, INNER = 48 };
+enum { LAYERS = 2, HIDDEN = TINY_HIDDEN, INNER = 48, KEYS = 16, UNTIED_HIDDEN = 16 };
 
 typedef struct method_case {
     const char *method, *peft; /* the recipe's section */
@@ -25,6 +25,31 @@ typedef struct method_case {
 } method_case;
 
 static const method_case cases[] = {
+    {.method = "bitfit",
+     .peft = "{method: bitfit}",
+     .model = "biased",
+     .merges = true,
+     .trained = LAYERS * (3 * HIDDEN + 2 * KEYS + 2 * INNER)},
+    {.method = "full",
+     .peft = "{method: full, targets: [layers.1.mlp.down_proj, model.norm, embed_tokens]}",
+     .model = "llama",
+     .merges = true,
+     .trained = INNER * HIDDEN + HIDDEN + TINY_VOCABULARY * HIDDEN},
+    {.method = "full",
+     .peft = "{method: full, targets: [o_proj]}",
+     .model = "biased",
+     .merges = true,
+     .trained = LAYERS * (HIDDEN * HIDDEN + HIDDEN)},
+    {.method = "full",
+     .peft = "{method: full, targets: [lm_head]}",
+     .model = "llama_untied",
+     .merges = true,
+     .trained = TINY_VOCABULARY * UNTIED_HIDDEN},
+    {.method = "ln_tuning",
+     .peft = "{method: ln_tuning}",
+     .model = "llama",
+     .merges = true,
+     .trained = (2 * LAYERS + 1) * HIDDEN},
     {.method = "lora",
      .peft = "{method: lora, rank: 4, alpha: 8, dropout: 0.3, targets: [q_proj, up_proj]}",
      .model = "llama",

@@ -1,8 +1,11 @@
 #include "models/language/language_parts.h"
 
+#include "base/memory.h"
 #include "base/try.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 const char *pfm_block_name(pfm_block_builder *b, const char *name)
 {
@@ -10,17 +13,26 @@ const char *pfm_block_name(pfm_block_builder *b, const char *name)
     return b->name;
 }
 
+pfm_status pfm_language_table(pfm_builder *builder, const char *name, int64_t n, int64_t k, int *id, pfm_error *err)
+{
+    char *module = NULL;
+    pfm_parameter table = {.name = (char *)(uintptr_t)name, .n = n, .k = k, .uses = PFM_USE_ROWS, .decays = true};
+    pfm_status status = pfm_string_copy_n(name, (size_t)(strrchr(name, '.') - name), &module, err);
+    if (status != PFM_OK)
+        return status;
+    table.trainable = pfm_build_trains(builder, PFM_PLACE_EMBEDDING, module, n, k, "weight");
+    free(module);
+    return pfm_build_parameter(builder, &table, id, err);
+}
+
 pfm_status pfm_language_embed(pfm_builder *builder, const pfm_language_config *config, const pfm_language_values *values,
                               pfm_value *hidden, pfm_error *err)
 {
-    pfm_parameter embedding = {.name = (char *)(uintptr_t)config->family->embedding,
-                               .n = config->vocabulary,
-                               .k = config->hidden,
-                               .uses = PFM_USE_ROWS};
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_embed);
     node.in[0] = values->ids;
     node.in[1] = values->visual;
-    pfm_status status = pfm_build_parameter(builder, &embedding, &node.operand[0], err);
+    pfm_status status =
+        pfm_language_table(builder, config->family->embedding, config->vocabulary, config->hidden, &node.operand[0], err);
     if (status == PFM_OK)
         status = pfm_graph_add(builder->graph, &node, hidden, err);
     return status != PFM_OK ? status : pfm_build_place(builder, PFM_PLACE_EMBEDDING, "", hidden, err);
@@ -40,8 +52,9 @@ static const char *sublayer_name(pfm_block_builder *b, const char *sublayer)
     return b->sublayer;
 }
 
-pfm_status pfm_block_end(pfm_block_builder *b, const char *sublayer, pfm_value x, pfm_value inner, const char *name, int64_t k,
-                         bool bias, pfm_value addend, pfm_value *y, pfm_error *err)
+/* The last layer of a sublayer of either kind. */
+static pfm_status end_sublayer(pfm_block_builder *b, pfm_sublayer kind, const char *sublayer, pfm_value x, pfm_value inner,
+                               const char *name, int64_t k, bool bias, pfm_value addend, pfm_value *y, pfm_error *err)
 {
     pfm_linear_options options = {.n = b->config->hidden,
                                   .k = k,
@@ -49,8 +62,15 @@ pfm_status pfm_block_end(pfm_block_builder *b, const char *sublayer, pfm_value x
                                   .addend = addend,
                                   .output = PFM_STORAGE_F32,
                                   .sublayer = sublayer_name(b, sublayer),
+                                  .kind = kind,
                                   .sublayer_input = x};
     return pfm_build_linear(b->builder, inner, pfm_block_name(b, name), &options, y, err);
+}
+
+pfm_status pfm_block_end(pfm_block_builder *b, const char *sublayer, pfm_value x, pfm_value inner, const char *name, int64_t k,
+                         bool bias, pfm_value addend, pfm_value *y, pfm_error *err)
+{
+    return end_sublayer(b, PFM_SUBLAYER_ATTENTION, sublayer, x, inner, name, k, bias, addend, y, err);
 }
 
 static pfm_status rotate(pfm_block_builder *b, pfm_value *x, pfm_error *err)
@@ -135,7 +155,8 @@ pfm_status pfm_block_gated_mlp(pfm_block_builder *b, pfm_value x, pfm_value adde
     PFM_TRY(pfm_block_linear(b, x, "mlp.up_proj", c->intermediate, c->hidden, c->mlp_bias, PFM_NO_VALUE, PFM_STORAGE_ACT, &up,
                              err));
     PFM_TRY(open_gate(b, gate, up, &product, err));
-    PFM_TRY(pfm_block_end(b, "mlp", x, product, "mlp.down_proj", c->intermediate, c->mlp_bias, addend, y, err));
+    PFM_TRY(
+        end_sublayer(b, PFM_SUBLAYER_MLP, "mlp", x, product, "mlp.down_proj", c->intermediate, c->mlp_bias, addend, y, err));
 done:
     return status;
 }
@@ -148,7 +169,7 @@ pfm_status pfm_block_plain_mlp(pfm_block_builder *b, pfm_value x, const char *up
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_block_linear(b, x, up, c->intermediate, c->hidden, c->mlp_bias, PFM_NO_VALUE, PFM_STORAGE_ACT, &wide, err));
     PFM_TRY(pfm_build_activation(b->builder, c->activation, wide, &wide, err));
-    PFM_TRY(pfm_block_end(b, "mlp", x, wide, down, c->intermediate, c->mlp_bias, addend, y, err));
+    PFM_TRY(end_sublayer(b, PFM_SUBLAYER_MLP, "mlp", x, wide, down, c->intermediate, c->mlp_bias, addend, y, err));
 done:
     return status;
 }
@@ -188,6 +209,9 @@ pfm_status pfm_language_head(pfm_builder *builder, const pfm_language_config *c,
                             .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD},
                   bias = {.name = (char *)(uintptr_t) "lm_head.bias", .n = c->vocabulary, .k = 1, .uses = PFM_USE_VALUES};
     pfm_status status = PFM_OK;
+    weight.decays = true;
+    weight.trainable = !c->tied && pfm_build_trains(builder, PFM_PLACE_LINEAR, "lm_head", weight.n, weight.k, "weight");
+    bias.trainable = c->head_bias && pfm_build_trains(builder, PFM_PLACE_LINEAR, "lm_head", weight.n, weight.k, "bias");
     pfm_graph_node node = pfm_graph_node_of(with_loss ? &pfm_op_cross_entropy : &pfm_op_linear);
     pfm_value *out = with_loss ? &values->loss : &values->logits;
     PFM_TRY(pfm_build_parameter(builder, &weight, &node.operand[0], err));
