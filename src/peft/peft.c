@@ -126,11 +126,15 @@ pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_
     PFM_TRY(pfm_peft_find_method(options->method, &peft->method, err));
     PFM_TRY(check(peft->method, options, err));
     peft->options = *options;
-    peft->options.method = NULL;
+    peft->options.method = peft->options.activation = peft->options.sublayers = NULL;
     peft->options.target_count = 0;
     PFM_TRY(pfm_string_copy(options->method, &peft->options.method, err));
     PFM_TRY(pfm_allocate(options->target_count, sizeof *peft->targets, &peft->targets, err));
     PFM_TRY(pfm_allocate(options->target_count, sizeof *peft->matched, &peft->matched, err));
+    if (options->activation != NULL)
+        PFM_TRY(pfm_string_copy(options->activation, &peft->options.activation, err));
+    if (options->sublayers != NULL)
+        PFM_TRY(pfm_string_copy(options->sublayers, &peft->options.sublayers, err));
     for (size_t i = 0; i < options->target_count; i++) {
         PFM_TRY(pfm_string_copy(options->targets[i], &peft->targets[i], err));
         peft->options.target_count++;
@@ -153,6 +157,8 @@ void pfm_peft_free(pfm_peft *peft)
     free(peft->targets);
     free(peft->matched);
     free(peft->options.method);
+    free(peft->options.activation);
+    free(peft->options.sublayers);
     free(peft);
 }
 

@@ -18,7 +18,10 @@ typedef struct pfm_peft_options {
     double alpha, dropout;
     char **targets; /* module names, each matching a whole dotted suffix: "q_proj" matches "....self_attn.q_proj" */
     size_t target_count;
-    bool rslora; /* alpha / sqrt(rank) (Kalajdzievski 2023) in place of alpha / rank */
+    bool rslora;                  /* alpha / sqrt(rank) (Kalajdzievski 2023) in place of alpha / rank */
+    int bottleneck;               /* of adapters: the width between their two layers, */
+    double adapter_scale;         /* what they add is scaled by this, */
+    char *activation, *sublayers; /* "relu", ...; "both", "attention", "mlp"; NULL: the first of these */
 } pfm_peft_options;
 
 typedef struct pfm_peft pfm_peft;

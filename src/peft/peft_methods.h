@@ -8,7 +8,9 @@
     X(bitfit)                                                                                                                  \
     X(full)                                                                                                                    \
     X(ln_tuning)                                                                                                               \
-    X(lora)
+    X(lora)                                                                                                                    \
+    X(parallel)                                                                                                                \
+    X(serial)
 
 #define PFM_PEFT_DECLARE(name) extern const pfm_peft_method pfm_peft_##name;
 PFM_PEFT_METHOD_LIST(PFM_PEFT_DECLARE)

@@ -75,6 +75,10 @@ const recipe_key pfm_recipe_keys[] = {
     {.name = "peft.targets", .type = RECIPE_LIST, .offset = PLACE(peft.targets), .count_offset = PLACE(peft.target_count),
      .help = "the layers (full, ln_tuning: norms too) that it changes, by their Hugging Face names; by default the method's"},
     BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
+    INTEGER("peft.bottleneck", peft.bottleneck, "64", 1, 65536, "adapters: the width between their two layers"),
+    CHOICE("peft.activation", peft.activation, "relu", "relu|gelu|gelu_new|quick_gelu|silu", "adapters: what stands between them"),
+    ABOVE("peft.adapter_scale", peft.adapter_scale, "1", 0, 1e6, "adapters: what they add is scaled by this"),
+    CHOICE("peft.sublayers", peft.sublayers, "both", "both|attention|mlp", "adapters: where they act"),
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
     {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .where = true,

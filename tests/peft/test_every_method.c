@@ -55,6 +55,14 @@ static const method_case cases[] = {
      .model = "llama",
      .merges = true,
      .trained = LAYERS * 4 * (HIDDEN + HIDDEN + HIDDEN + INNER)},
+    {.method = "parallel",
+     .peft = "{method: parallel, bottleneck: 6, activation: gelu, adapter_scale: 4, sublayers: mlp, dropout: 0.3}",
+     .model = "llama",
+     .trained = LAYERS * (6 * HIDDEN + 6 + HIDDEN * 6 + HIDDEN)},
+    {.method = "serial",
+     .peft = "{method: serial, bottleneck: 6, dropout: 0.3}",
+     .model = "biased",
+     .trained = LAYERS * 2 * (6 * HIDDEN + 6 + HIDDEN * 6 + HIDDEN)},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
