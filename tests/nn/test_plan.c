@@ -107,6 +107,50 @@ static void memory_is_used_again(void **state)
     release(&f);
 }
 
+static pfm_touch touch_nothing(void *user, const pfm_model_place *place)
+{
+    (void)user;
+    (void)place;
+    return PFM_TOUCH_NOTHING;
+}
+
+static bool train_named(void *user, const pfm_model_place *place, const char *parameter)
+{
+    (void)place;
+    return strcmp(parameter, user) == 0;
+}
+
+/* The bytes of a plan of 20 layers of which the hook trains all parameters of that name. */
+static size_t bytes_to_train(const char *parameter)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    fixture f;
+    create(&f);
+    const pfm_hook hook = {.user = (void *)(uintptr_t)parameter, .touches = touch_nothing, .trains = train_named};
+    f.builder.hook = &hook;
+    pfm_value x = add_input(&f, false);
+    for (int i = 0; i < 20; i++) {
+        const pfm_linear_options options = {.n = 16, .k = 16, .bias = true, .addend = PFM_NO_VALUE, .output = PFM_STORAGE_ACT};
+        char name[16];
+        (void)snprintf(name, sizeof name, "l%d", i);
+        assert_ok(pfm_build_linear(&f.builder, x, name, &options, &x, &err));
+    }
+    pfm_plan *plan = NULL;
+    assert_ok(pfm_plan_create(f.graph, &f.env, x, &plan, &err));
+    const size_t bytes = plan->bytes;
+    pfm_plan_free(plan);
+    release(&f);
+    return bytes;
+}
+
+static void a_bias_trains_without_its_layers_input(void **state)
+{
+    (void)state;
+    const size_t one = 32 * 16 * sizeof(float);
+    assert_true(bytes_to_train("weight") >= 20 * one);
+    assert_true(bytes_to_train("bias") <= 3 * one);
+}
+
 /* A value lives from where it is made to where it is last read. */
 static void what_lives_does_not_overlap(void **state)
 {
@@ -327,16 +371,13 @@ static void what_has_no_derivative_does_not_train(void **state)
     pfm_error err = PFM_ERROR_INIT;
     fixture f;
     create(&f);
-    pfm_value targets, out;
-    assert_ok(pfm_graph_input(f.graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &targets, &err));
-    const pfm_parameter head = {
-        .name = (char *)(uintptr_t) "head", .n = 9, .k = 16, .uses = PFM_USE_FORWARD, .trainable = true};
-    pfm_graph_node node = pfm_graph_node_of(&pfm_op_cross_entropy);
-    assert_ok(pfm_build_parameter(&f.builder, &head, &node.operand[0], &err));
+    pfm_value out;
+    const pfm_parameter slope = {
+        .name = (char *)(uintptr_t) "slope", .n = 16, .k = 1, .uses = PFM_USE_VALUES, .trainable = true};
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_activate);
+    assert_ok(pfm_build_parameter(&f.builder, &slope, &node.operand[0], &err));
     node.in[0] = add_input(&f, false);
-    node.in[1] = targets;
-    assert_error(pfm_graph_add(f.graph, &node, &out, &err), PFM_ERROR_UNSUPPORTED,
-                 "cross_entropy cannot train the parameter head");
+    assert_error(pfm_graph_add(f.graph, &node, &out, &err), PFM_ERROR_UNSUPPORTED, "activate cannot train the parameter slope");
     release(&f);
 }
 
@@ -412,6 +453,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_used_again),
+        cmocka_unit_test(a_bias_trains_without_its_layers_input),
         cmocka_unit_test(what_lives_does_not_overlap),
         cmocka_unit_test(of_a_block_computed_again_only_its_input_is_kept),
         cmocka_unit_test(what_crosses_a_block_is_not_computed_again),

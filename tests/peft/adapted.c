@@ -148,7 +148,7 @@ void assert_saved_is(const adapted *a, const char *adapter)
     pfm_error err = PFM_ERROR_INIT;
     pfm_weights *ours = NULL, *theirs = NULL;
     char path[600], folder[256];
-    (void)snprintf(folder, sizeof folder, "%s/saved", test_scratch_folder());
+    (void)snprintf(folder, sizeof folder, "%s/saved_%s", test_scratch_folder(), adapter);
     assert_ok(pfm_run_save(folder, "base", a->session->model, a->session->peft, &err));
     (void)snprintf(path, sizeof path, "%s/adapter_model.safetensors", golden_path(adapter));
     assert_ok(pfm_weights_open(path, &theirs, &err));

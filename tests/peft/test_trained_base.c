@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "pefomed/train.h"
 #include "peft/peft_methods.h"
+#include "train/run.h"
 
 static const struct golden_case {
     const char *name, *model, *peft; /* peft: the recipe's section */
@@ -20,6 +21,46 @@ static const struct golden_case {
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
+static json_t *saved_config(const char *name)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    json_t *document = NULL;
+    char path[600];
+    (void)snprintf(path, sizeof path, "%s/adapter_config.json", golden_path(name));
+    assert_ok(pfm_json_load(path, &document, &err));
+    return document;
+}
+
+/* Of lists only what stands in them counts, as for PEFT. */
+static void assert_same_setting(const char *name, const char *key, const json_t *a, const json_t *b)
+{
+    bool same = json_is_array(a) && json_is_array(b) && json_array_size(a) == json_array_size(b);
+    for (size_t i = 0; same && i < json_array_size(a); i++) {
+        bool found = false;
+        for (size_t j = 0; j < json_array_size(b); j++)
+            found |= json_equal(json_array_get(a, i), json_array_get(b, j)) != 0;
+        same = found;
+    }
+    if (!same && a != b && !json_equal(a, b))
+        fail_msg("%s: \"%s\" is not what PEFT wrote", name, key);
+}
+
+static void compare_settings(const adapted *a, const char *name)
+{
+    static const char *const keys[] = {"peft_type", "task_type", "target_modules", "modules_to_save", "bias"};
+    pfm_error err = PFM_ERROR_INIT;
+    json_t *ours = NULL, *theirs = saved_config(name);
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s/settings", test_scratch_folder());
+    assert_ok(pfm_run_save(path, "base", a->session->model, a->session->peft, &err));
+    (void)snprintf(path, sizeof path, "%s/settings/adapter/adapter_config.json", test_scratch_folder());
+    assert_ok(pfm_json_load(path, &ours, &err));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        assert_same_setting(name, keys[i], json_object_get(ours, keys[i]), json_object_get(theirs, keys[i]));
+    json_decref(ours);
+    json_decref(theirs);
+}
+
 static void gradients_are_pefts(void **state)
 {
     (void)state;
@@ -31,22 +72,13 @@ static void gradients_are_pefts(void **state)
         adapted_create(cases[i].model, cases[i].peft, cases[i].name, &a);
         adapted_run_and_compare(&a, cases[i].ids, golden, cases[i].name);
         assert_saved_is(&a, cases[i].name);
+        compare_settings(&a, cases[i].name);
         adapted_free(&a);
     }
     pfm_weights_close(golden);
 }
 
 /* ---- configurations ---- */
-
-static json_t *saved_config(const char *name)
-{
-    pfm_error err = PFM_ERROR_INIT;
-    json_t *document = NULL;
-    char path[600];
-    (void)snprintf(path, sizeof path, "%s/adapter_config.json", golden_path(name));
-    assert_ok(pfm_json_load(path, &document, &err));
-    return document;
-}
 
 static void configurations_are_read(void **state)
 {

@@ -145,7 +145,9 @@ static const struct {
     {smallest, "train.batch=0", "train.batch cannot be '0'", PFM_ERROR_USAGE},
     {smallest, "train.micro_batch=17", "train.micro_batch must not be above train.batch", PFM_ERROR_USAGE},
     {smallest, "train.pack=yes", "train.pack cannot be 'yes'; it is true or false", PFM_ERROR_USAGE},
-    {smallest, "peft.method=lara", "peft.method cannot be 'lara'; there are lora", PFM_ERROR_USAGE},
+    {smallest, "peft.method=lara", "peft.method cannot be 'lara'; there are ", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\npeft: {method: bitfit, targets: [q_proj]}\n", NULL,
+     "line 2: peft.targets is not of this peft.method", PFM_ERROR_USAGE},
     {smallest, "peft.method=", "peft.method must not be empty", PFM_ERROR_USAGE},
     {smallest, "peft.targets=[q_proj,q_proj]", "peft.targets names 'q_proj' twice", PFM_ERROR_USAGE},
     {smallest, "peft.targets=q_proj,", "peft.targets must not be empty", PFM_ERROR_USAGE},
@@ -232,6 +234,27 @@ static void test_refusals(void **state)
     pfm_error err = PFM_ERROR_INIT;
     pfm_recipe *recipe = NULL;
     assert_error(pfm_recipe_load("/nowhere/r.yaml", NULL, 0, &recipe, &err), PFM_ERROR_IO, "/nowhere/r.yaml");
+}
+
+/* The file's layers are those of the file's method. */
+static void another_method_does_not_take_over_the_layers(void **state)
+{
+    (void)state;
+    static const char *const own[] = {"peft.method=bitfit"}, *const all[] = {"peft.method=ln_tuning"},
+                             *const some[] = {"peft.method=ln_tuning", "peft.targets=[norm]"},
+                             *const layers[] = {"peft.method=full"};
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL;
+    const struct {
+        const char *const *sets;
+        int count;
+        size_t targets;
+    } cases[] = {{own, 1, 0}, {all, 1, 0}, {some, 2, 1}, {layers, 1, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_ok(pfm_recipe_parse(smallest, strlen(smallest), "r.yaml", cases[i].sets, cases[i].count, &recipe, &err));
+        assert_int_equal(recipe->peft.target_count, cases[i].targets);
+        pfm_recipe_free(recipe);
+    }
 }
 
 static void test_overrides_win_and_the_last_of_them(void **state)
@@ -374,6 +397,7 @@ int main(void)
                                        cmocka_unit_test(test_written_and_read_again),
                                        cmocka_unit_test(test_a_comma_locale_changes_nothing),
                                        cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(another_method_does_not_take_over_the_layers),
                                        cmocka_unit_test(test_overrides_win_and_the_last_of_them),
                                        cmocka_unit_test(test_stages),
                                        cmocka_unit_test(test_stages_written_and_read_again),
