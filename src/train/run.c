@@ -108,7 +108,7 @@ static pfm_status describe_modules(pfm_adapter_config *config, const pfm_model *
     static const char prefix[] = "base_model.model.";
     const pfm_peft_options *options = pfm_peft_get_options(peft);
     const pfm_peft_method *method = pfm_peft_get_method(peft);
-    json_t *all = NULL;
+    json_t *all = json_array();
     pfm_status status = PFM_OK;
     if (method->targets == NULL)
         return PFM_OK;
