@@ -2,19 +2,21 @@
 # Accuracy of a recipe on the validation split over three seeds, beside the predictions of another system or recipe on the same
 # questions, and the probes: does the model look at the image? Differences are paired, their intervals over images (bootstrap).
 # Goes on where it was stopped.
-# usage: bench/accuracy.sh [--against FILE]... [--rows FILE] [--no-probes] RECIPE DATA WORK [SEED...]      default 42 43 44
+# usage: bench/accuracy.sh [--against FILE]... [--rows FILE] [--no-probes] [--set KEY=VALUE]... RECIPE DATA WORK [SEED...]      default 42 43 44
 #   --against FILE  predictions of the other one, a file a seed, or one file for all
 #   --rows FILE     the data set's rows, where those predictions lack the kind of a question (the peer's do)
+#   --set           of the recipe, such as stages.0.data.path=FOLDER
 #   WORK            keeps SEED/ (the runs) and SEED-PROBE.jsonl (their answers, "none" for the true images)
 set -euo pipefail
 shopt -s inherit_errexit # what fails within $(...) fails here
 cd "$(dirname "$0")/.."
 
 pefomed=build/release/pefomed
-others=() rows=() probes=(swap swap-any blank noise)
+others=() sets=() rows=() probes=(swap swap-any blank noise)
 while [[ ${1-} == --* ]]; do
     case $1 in
         --against) others+=("$2") && shift 2 ;;
+        --set) sets+=(--set "$2") && shift 2 ;;
         --rows) rows=(--rows "$2") && shift 2 ;;
         --no-probes) probes=() && shift ;;
         *) echo "accuracy.sh: unknown option $1" >&2 && exit 2 ;;
@@ -51,7 +53,7 @@ against() { # file...: the words that name them to score
 
 declare -A made
 for seed in "${seeds[@]}"; do
-    "$pefomed" train "$recipe" --data "$data" --out "$work/$seed" --seed "$seed"
+    "$pefomed" train "$recipe" --data "$data" "${sets[@]}" --out "$work/$seed" --seed "$seed"
     for probe in none "${probes[@]}"; do
         made[$probe]+="$(answers "$seed" "$probe")"$'\n'
     done

@@ -35,6 +35,7 @@ typedef struct pfm_progress {
     const char *unit;
     double done, total;
     const char *note;
+    int64_t memory; /* the most bytes that the process which works has held so far; 0: unknown */
 } pfm_progress;
 typedef void (*pfm_progress_function)(void *user, const pfm_progress *progress);
 

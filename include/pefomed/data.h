@@ -12,19 +12,21 @@ extern "C" {
  * decoded. `language` NULL counts all languages.
  *
  * {"dataset","path","language",
- *  "splits":[{"name","questions","images","patients" (or null),"answers" (distinct),"empty_answers":[id],"closed","open",
+ *  "splits":[{"name","questions","images","left_out" (rows),"left_out_why" (or null),"patients" (or null),
+ *             "answers" (distinct),"empty_answers":[id],"closed","open",
  *             "languages":{name:n},"by":{column:{value:n}}}],
  *  "images":{"files","bytes","smallest":[w,h],"largest":[w,h] (null without one that can be read),
  *            "missing":[{"split","image","rows"}],"unreadable":[{"split","image","rows","reason"}],
  *            "duplicates":[{"sha256","images":[{"split","image"}]}]},
  *  "questions":{"repeated","conflicting","examples":[{"split","image","question","answers":[...]}]},
- *  "leakage":[{"a","b","same_bytes","same_name","same_patient","questions","images":[{"a","b"}]}],
+ *  "leakage":[{"a","b","same_bytes","same_name","same_patient","same_text","questions","images":[{"a","b"}]}],
  *  "problems"}
  *
  * Images are duplicates when their files' bytes are equal. A question repeats when the same words (case and blanks around them
  * apart) ask about the same file in the same split; it conflicts when its answers differ. Leakage is counted for each pair of
- * splits: images of b that are in a by their bytes or by their name, patients in both, and the questions of b that any of this
- * touches. "problems" is 0 when nothing is missing, unreadable, duplicate, conflicting, empty or leaking.
+ * splits: images of b that are in a by their bytes or by their name, patients in both, rows of b without an image whose text is
+ * that of one in a, and the questions of b that any of this touches. The "image" of a question without one is null. "problems"
+ * is 0 when nothing is missing, unreadable, duplicate, conflicting, empty or leaking; rows that are left out are none.
  *
  * USAGE: no such data set or language. IO, FORMAT: its files cannot be read as such. INTERRUPTED: stopped by the user. */
 pfm_status pfm_data_audit(const pfm_context *context, const char *dataset, const char *path, const char *language,

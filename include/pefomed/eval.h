@@ -15,7 +15,7 @@ typedef struct pfm_score_request {
     size_t file_count;
     const char *const *against; /* the same of another system on the same questions, or none: adds "difference" */
     size_t against_count;
-    const char *profile;           /* "vqa", or NULL */
+    const char *profile;           /* "vqa", "medexpqa", or NULL */
     const char *metrics;           /* names separated by commas, or NULL; exactly one of profile and metrics is given */
     const char *rows;              /* NULL, or a file of rows (id or qid) that bring columns which the predictions lack */
     const char *training;          /* NULL, or a file of training rows {question, answer, answer_type} for the prior */

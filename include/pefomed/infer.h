@@ -16,18 +16,26 @@ extern "C" {
 /* Receives the answer piece by piece as it is made: `length` bytes of UTF-8, valid for the call only. */
 typedef void (*pfm_text_function)(void *user, const char *text, size_t length);
 
+/* An adapter that answers in place of a run's own: a folder in Hugging Face PEFT's format, or a run with its aligner. */
+typedef struct pfm_named_adapter {
+    const char *name, *folder; /* folder "none": the base */
+} pfm_named_adapter;
+
 typedef struct pfm_ask_options {
     const char *run;           /* a run's folder, or a recipe file: the untrained model */
-    const char *const *images; /* [image_count] picture files, at least one */
+    const char *const *images; /* [image_count] picture files, at least one; none where the model sees nothing */
     size_t image_count;
-    const char *question;    /* may say with <image>, once for each in order, where the images stand; else they come first */
-    int max_tokens;          /* of the answer; 0: the recipe's eval.max_tokens */
+    const char *question; /* may say with <image>, once for each in order, where the images stand; else they come first */
+    int max_tokens;       /* of the answer; 0: the recipe's eval.max_tokens */
+    const pfm_named_adapter *adapters; /* [adapter_count] that answer, all in one batch; none: the run's own */
+    size_t adapter_count;
     pfm_text_function write; /* NULL: the answer is in the result only */
     void *user;
 } pfm_ask_options;
 
 /* *json = {"answer","prompt","tokens","seconds","probability"}, the caller calls free(). prompt is the exact text given to the
- * model with <image> where the visual tokens of an image stand; seconds is from the loaded model to the last token. */
+ * model with <image> where the visual tokens of an image stand; seconds is from the loaded model to the last token. Of several
+ * adapters these are the first's, and "answers" has {"adapter","answer","tokens","probability"} of each. */
 pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **json, pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- a run for other programs ---- */
@@ -43,6 +51,24 @@ typedef struct pfm_export_options {
 /* Writes what Hugging Face's from_pretrained (peft, safetensors: with tokenizer and configuration) or llama.cpp (gguf) reads. A
  * LLaVA's vision encoder and aligner are, for llama.cpp, in a second file: beside m.gguf m-mmproj.gguf. */
 pfm_status pfm_export(pfm_context *context, const pfm_export_options *options, pfm_error *err) PFM_MUST_CHECK;
+
+/* ---- adapters added, subtracted, merged into one ---- */
+
+typedef struct pfm_combine_options {
+    const char *out;             /* a folder */
+    const char *const *adapters; /* [count] folders in Hugging Face PEFT's format, or runs; LoRA alone */
+    const double *factors;       /* [count] what each is multiplied by, negative to subtract; NULL: 1 each */
+    size_t count;
+    const char *by; /* "cat": exact, ranks add up; "svd": the nearest sum of a rank; "linear": sums of factors of one rank, each
+                       times the root of its weight */
+    int rank;       /* of svd; 0: the largest of the adapters' */
+} pfm_combine_options;
+
+/* Writes the adapter that PEFT's add_weighted_adapter makes of these, with scale 1, and beside it their aligner where all have
+ * the same. *json = {"output","by","rank","layers","parameters"} and of svd "relative_error", the part of the sum's size that
+ * is lost; the caller calls free(). UNSUPPORTED where an adapter is more than LoRA's factors. */
+pfm_status pfm_combine_adapters(pfm_context *context, const pfm_combine_options *options, char **json,
+                                pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- a language model in fewer bits ---- */
 

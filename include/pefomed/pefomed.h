@@ -4,6 +4,7 @@
 #define PEFOMED_PEFOMED_H
 
 #include "pefomed/bench.h"
+#include "pefomed/compare.h"
 #include "pefomed/context.h"
 #include "pefomed/data.h"
 #include "pefomed/eval.h"

@@ -6,6 +6,7 @@ usage: script/vectors/bottlenecks.py [OUT]       (needs what trained_base.py nee
 
 OUT (tests/peft/golden) gets a folder a case with the tensors, and bottlenecks.safetensors.
 """
+import json
 import os
 import sys
 
@@ -61,6 +62,12 @@ def make_case(name, number, out):
     out.update({f'{name}.{n}.grad': t.grad.numpy() for n, t in tensors.items()})
     os.makedirs(os.path.join(OUT, name), exist_ok=True)
     save_file({n: t.detach().numpy() for n, t in tensors.items()}, os.path.join(OUT, name, 'adapter_model.safetensors'))
+    _, _, places, serial, scale, f = CASES[name]
+    config = dict(peft_type='SERIAL_ADAPTER' if serial else 'PARALLEL_ADAPTER', bottleneck=BOTTLENECK, adapter_scale=scale, dropout=0.05,
+                  activation=f.__name__, sublayers='both' if len(places) > 1 else 'mlp' if 'mlp' in places else 'attention')
+    with open(os.path.join(OUT, name, 'adapter_config.json'), 'w') as file:
+        json.dump(config, file, indent=2)
+        file.write('\n')
 
 
 def main():

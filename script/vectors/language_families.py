@@ -278,4 +278,5 @@ def main():
     save_file(computed, os.path.join(OUT, 'families.safetensors'))
 
 
-main()
+if __name__ == '__main__':
+    main()

@@ -65,9 +65,6 @@ def make_case(name, number, out):
     trained = {n: p for n, p in peft.named_parameters() if p.requires_grad}
     for i, p in enumerate(trained.values()):
         p.data += torch.from_numpy(spread(1000 * number + i, *p.shape)) * 0.3
-    tied = [p for n, p in trained.items() if 'wte' in n or 'lm_head' in n] if name == 'full_tied' else []
-    if tied:
-        tied[1].data = tied[0].data.clone()  # what a tied model saves
     hidden, vocabulary = model_name == 'gpt2' and 16 or 32, peft.config.vocab_size
     x = torch.from_numpy(spread(1, TOKENS, hidden)).requires_grad_(True)
     given = dict(input_ids=torch.tensor([[(i * 37 + 5) % vocabulary for i in range(TOKENS)]])) if ids else dict(inputs_embeds=x[None])
@@ -77,7 +74,7 @@ def make_case(name, number, out):
     if not ids:
         out[f'{name}.grad_in'] = x.grad.numpy()
     for n, p in trained.items():
-        out[f'{name}.{saved_name(n)}.grad'] = (sum(q.grad for q in tied) if tied else p.grad).numpy()
+        out[f'{name}.{saved_name(n)}.grad'] = p.grad.numpy()
     config.base_model_name_or_path, config.inference_mode = model_name, True
     peft.save_pretrained(os.path.join(OUT, name))
     os.remove(os.path.join(OUT, name, 'README.md'))

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -230,6 +231,24 @@ pfm_status pfm_folder_create(const char *path, pfm_error *err)
             break;
     }
     free(copy);
+    return status;
+}
+
+pfm_status pfm_folder_hold(const char *path, int *descriptor, pfm_error *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return refuse(err, "open", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        *descriptor = fd;
+        return PFM_OK;
+    }
+    const bool held = errno == EWOULDBLOCK;
+    pfm_status status =
+        held ? pfm_error_set(err, PFM_ERROR_IO,
+                             "another process is at work in %s; wait until it has ended, or name another folder", path)
+             : refuse(err, "hold", path);
+    close(fd);
     return status;
 }
 

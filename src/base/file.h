@@ -37,6 +37,9 @@ bool pfm_path_exists(const char *path);
 bool pfm_path_is_folder(const char *path);
 /* Creates a folder and those above it; one that exists is no error. */
 pfm_status pfm_folder_create(const char *path, pfm_error *err) PFM_MUST_CHECK;
+/* Holds a folder for this process until *descriptor is closed, at the latest at the process's end; no file is left behind. IO
+ * where another one holds it. */
+pfm_status pfm_folder_hold(const char *path, int *descriptor, pfm_error *err) PFM_MUST_CHECK;
 /* *out = the names in a folder, sorted bytewise, without . and ..; free each and the array. */
 pfm_status pfm_folder_list(const char *path, char ***out, size_t *count, pfm_error *err) PFM_MUST_CHECK;
 /* *out = folder/name, or name alone where it is absolute or folder is empty. Release with free(). */

@@ -1,4 +1,5 @@
 #include "base/context.h"
+#include "base/process.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +21,12 @@ void pfm_report_progress(const pfm_context *context, const char *task, const cha
 {
     if (context == NULL || context->progress == NULL)
         return;
-    pfm_progress progress = {.task = task, .unit = unit, .done = done, .total = total, .note = note == NULL ? "" : note};
+    pfm_progress progress = {.task = task,
+                             .unit = unit,
+                             .done = done,
+                             .total = total,
+                             .note = note == NULL ? "" : note,
+                             .memory = pfm_process_peak_memory()};
     context->progress(context->user, &progress);
 }
 

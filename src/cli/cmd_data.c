@@ -76,6 +76,9 @@ static void print_kinds(const json_t *splits, FILE *out)
             fprintf(out, "  %-14s ", name);
             print_values(values, out);
         }
+        if (number(split, "left_out") > 0)
+            fprintf(out, "  %" PRId64 " rows are left out, since they %s\n", number(split, "left_out"),
+                    text(split, "left_out_why"));
         const json_t *empty = json_object_get(split, "empty_answers");
         if (json_array_size(empty) > 0)
             fprintf(out, "  %zu rows have an empty answer, the first is %s\n", json_array_size(empty),
@@ -132,18 +135,20 @@ static void print_duplicates(const json_t *groups, FILE *out)
     print_more(i, out);
 }
 
-static void print_questions(const json_t *questions, FILE *out)
+static void print_questions(const json_t *questions, bool shown, FILE *out)
 {
     size_t i;
     const json_t *example;
-    fprintf(out, "questions: %" PRId64 " repeat an earlier one about the same image; %" PRId64 " have different answers\n",
-            number(questions, "repeated"), number(questions, "conflicting"));
+    fprintf(out, "questions: %" PRId64 " repeat an earlier one%s; %" PRId64 " have different answers\n",
+            number(questions, "repeated"), shown ? " about the same image" : "", number(questions, "conflicting"));
     json_array_foreach(json_object_get(questions, "examples"), i, example)
     {
         const json_t *answers = json_object_get(example, "answers");
+        const char *image = text(example, "image");
         if (i < SHOWN)
-            fprintf(out, "  %s (%s): %s  %s / %s\n", text(example, "image"), text(example, "split"), text(example, "question"),
-                    json_string_value(json_array_get(answers, 0)), json_string_value(json_array_get(answers, 1)));
+            fprintf(out, "  %s (%s): %s  %s / %s\n", image != NULL ? image : "no image", text(example, "split"),
+                    text(example, "question"), json_string_value(json_array_get(answers, 0)),
+                    json_string_value(json_array_get(answers, 1)));
     }
 }
 
@@ -160,9 +165,11 @@ static void print_leakage(const json_t *pairs, FILE *out)
             fputs("none\n", out);
             continue;
         }
-        fprintf(out,
-                "%" PRId64 " images by bytes, %" PRId64 " by name, %" PRId64 " patients; %" PRId64 " questions are touched\n",
-                number(pair, "same_bytes"), number(pair, "same_name"), number(pair, "same_patient"), number(pair, "questions"));
+        fprintf(out, "%" PRId64 " images by bytes, %" PRId64 " by name, %" PRId64 " patients", number(pair, "same_bytes"),
+                number(pair, "same_name"), number(pair, "same_patient"));
+        if (number(pair, "same_text") > 0)
+            fprintf(out, ", %" PRId64 " texts", number(pair, "same_text"));
+        fprintf(out, "; %" PRId64 " questions are touched\n", number(pair, "questions"));
         json_array_foreach(json_object_get(pair, "images"), k, image)
         {
             if (k < SHOWN)
@@ -174,13 +181,18 @@ static void print_leakage(const json_t *pairs, FILE *out)
 
 static void render(const json_t *document, FILE *out)
 {
-    const json_t *splits = json_object_get(document, "splits"), *split;
+    const json_t *splits = json_object_get(document, "splits"), *images = json_object_get(document, "images"), *split;
+    const bool shown = number(images, "files") > 0;
     fprintf(out, "%s at %s\n\n", text(document, "dataset"), text(document, "path"));
     print_splits(splits, out);
     print_kinds(splits, out);
-    print_images(json_object_get(document, "images"), out);
-    print_duplicates(json_object_get(json_object_get(document, "images"), "duplicates"), out);
-    print_questions(json_object_get(document, "questions"), out);
+    if (shown) {
+        print_images(images, out);
+        print_duplicates(json_object_get(images, "duplicates"), out);
+    } else {
+        fputs("\nimages: none, the rows are text alone\n", out);
+    }
+    print_questions(json_object_get(document, "questions"), shown, out);
     print_leakage(json_object_get(document, "leakage"), out);
     size_t i;
     bool mixed = false;
@@ -201,7 +213,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
 }
 
 static const cli_option options[] = {
-    {"language", "NAME", "count the rows in one language only (en, zh)", NULL},
+    {"language", "NAME", "count the rows in one language only (en, zh, es)", NULL},
     {0},
 };
 
@@ -210,9 +222,9 @@ const cli_command cmd_data = {
     .arguments = "DATASET PATH [--language NAME]",
     .summary = "counts a data set's splits and kinds; finds missing and duplicate images, and leakage",
     .details =
-        "DATASET is slake, vqa_rad, pathvqa, phantom or table; PATH its folder, or the file of a table (CSV or JSON lines).\n"
-        "Every image is read and decoded. Leakage between two splits is an image of one that is in the other, by its bytes\n"
-        "or its name, or a patient who is in both.\n\n"
+        "DATASET is slake, vqa_rad, pathvqa, medpix, iu_xray, mimic_cxr, medexpqa, phantom or table; PATH its folder, or the\n"
+        "file of a table (CSV or JSON lines). Every image is read and decoded. Leakage between two splits is an image of one\n"
+        "that is in the other, by its bytes or its name, a patient who is in both, or a text without images that is.\n\n"
         "  pefomed data slake data/slake --language en\n"
         "  pefomed data table my/images.csv --json",
     .options = options,

@@ -16,7 +16,8 @@ static pfm_status run(cli_call *call, pfm_error *err)
                                 .limit = (int)limit,
                                 .probe = cli_get(call, "probe"),
                                 .out = cli_get(call, "out"),
-                                .max_tokens = (int)max_tokens};
+                                .max_tokens = (int)max_tokens,
+                                .adapter = cli_get(call, "adapter")};
     if (status == PFM_OK)
         status = pfm_eval(cli_context(call), &options, &json, err);
     if (status == PFM_OK)
@@ -33,6 +34,8 @@ static const cli_option options[] = {
      "none|blank|noise|swap|swap-any"},
     {"out", "FILE", "write the predictions there, as JSON lines", NULL},
     {"max-tokens", "N", "the longest answer (default: the recipe's eval.max_tokens)", NULL},
+    {"adapter", "DIR", "another adapter (a PEFT folder, or a run with its aligner) in place of the run's; none: the base",
+     NULL},
     CLI_WEIGHTS_OPTION,
     CLI_MEMORY_OPTION,
     {0},
@@ -40,8 +43,8 @@ static const cli_option options[] = {
 
 const cli_command cmd_eval = {
     .name = "eval",
-    .arguments = "RUN [--data PATH] [--split NAME] [--limit N] [--probe KIND] [--out FILE] [--max-tokens N] [--weights FORMAT] "
-                 "[--memory SIZE]",
+    .arguments = "RUN [--data PATH] [--split NAME] [--limit N] [--probe KIND] [--out FILE] [--max-tokens N] [--adapter DIR] "
+                 "[--weights FORMAT] [--memory SIZE]",
     .summary = "answers a split of a data set and scores the answers",
     .details = "RUN may be a recipe: then the untrained model answers. A probe takes the image away or changes it; a model "
                "that looks at\n"

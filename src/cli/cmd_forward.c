@@ -34,10 +34,11 @@ const cli_command cmd_forward = {
     .name = "forward",
     .arguments = "MODEL IN.safetensors OUT.safetensors [--adapter DIR] [--layer L] [--patches] [--grad]",
     .summary = "runs one part of a model on tensors, to check it against another implementation",
-    .details =
-        "IN holds input_ids [T] or inputs_embeds [T,D]: OUT holds logits [T,V]; pixel_values [3,H,W] or image_features [N,C]:\n"
-        "OUT holds features. With --grad IN also holds grad_out of the output's shape, and OUT gains grad_in and NAME.grad of\n"
-        "every trainable tensor. --precision f32 is what comparisons want.",
+    .details = "IN holds input_ids [T] or inputs_embeds [T,D]: OUT holds logits [T,V], of them alone where virtual tokens come "
+               "before;\n"
+               "pixel_values [3,H,W] or image_features [N,C]: OUT holds features. With --grad IN also holds grad_out of the "
+               "output's shape, and OUT gains grad_in and NAME.grad of\n"
+               "every trainable tensor. --precision f32 is what comparisons want.",
     .options = options,
     .min_operands = 3,
     .max_operands = 3,

@@ -165,11 +165,19 @@ static void print_weights(const json_t *document, FILE *out)
 
 static void print_adapter(const json_t *document, FILE *out)
 {
-    fprintf(out, "%s, rank %" JSON_INTEGER_FORMAT ", alpha %g, dropout %g%s, on ", text_of(document, "method"),
-            json_integer_value(member(document, "rank")), json_number_value(member(document, "alpha")),
-            json_number_value(member(document, "dropout")),
-            json_is_true(member(document, "rslora")) ? ", rank-stabilised" : "");
-    print_value(member(document, "targets"), out);
+    static const char *const numbers[] = {"rank", "alpha", "dropout"};
+    fputs(text_of(document, "method"), out);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (json_is_number(member(document, numbers[i])))
+            fprintf(out, ", %s %g", numbers[i], json_number_value(member(document, numbers[i])));
+    }
+    fputs(json_is_true(member(document, "rslora")) ? ", rank-stabilised" : "", out);
+    if (json_is_null(member(document, "targets"))) {
+        fputc('\n', out);
+    } else {
+        fputs(", on ", out);
+        print_value(member(document, "targets"), out);
+    }
     fprintf(out, "base: %s\n", json_is_string(member(document, "base")) ? text_of(document, "base") : "not named");
     print_types(document, out);
     print_tensors(member(document, "tensors"), out);

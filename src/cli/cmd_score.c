@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const cli_option options[] = {
-    {"profile", "NAME", "a named set of scores", "vqa"},
+    {"profile", "NAME", "a named set of scores", "vqa|medexpqa"},
     {"metrics", "A,B,C", "text metrics, of answers or of reports", NULL},
     {"list", NULL, "names profiles and metrics and defines each", NULL},
     {"against", "FILE", "another system's predictions of the same questions; repeat for its other seeds", NULL},

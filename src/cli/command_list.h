@@ -9,10 +9,12 @@
     X(eval)                                                                                                                    \
     X(ask)                                                                                                                     \
     X(export)                                                                                                                  \
+    X(combine)                                                                                                                 \
     X(quantize)                                                                                                                \
     X(forward)                                                                                                                 \
     X(image)                                                                                                                   \
     X(score)                                                                                                                   \
+    X(compare)                                                                                                                 \
     X(inspect)                                                                                                                 \
     X(bench)                                                                                                                   \
     X(completion)

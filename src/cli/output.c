@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,9 +95,8 @@ static void describe(const pfm_progress *progress, double rate, text_line *out)
     }
     if (progress->note != NULL && progress->note[0] != '\0')
         add(out, ", %s", progress->note);
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) == 0)
-        add(out, ", %.2f GiB", (double)usage.ru_maxrss / (1 << 20));
+    if (progress->memory > 0)
+        add(out, ", %.2f GiB", (double)progress->memory / (1 << 30));
 }
 
 /* One line of the terminal, never more: what does not fit is cut, the bar goes first. */

@@ -91,12 +91,18 @@ static void print_calibration(const json_t *calibration, FILE *out)
 
 static void render_profile(const json_t *document, FILE *out)
 {
-    fprintf(out, "%lld questions (%lld closed, %lld open) about %lld images\n",
-            (long long)json_integer_value(json_object_get(document, "n")),
+    const json_t *chance = json_object_get(document, "chance");
+    const long long images = (long long)json_integer_value(json_object_get(document, "n_images"));
+    fprintf(out, "%lld questions (%lld closed, %lld open) ", (long long)json_integer_value(json_object_get(document, "n")),
             (long long)json_integer_value(json_object_get(document, "n_closed")),
-            (long long)json_integer_value(json_object_get(document, "n_open")),
-            (long long)json_integer_value(json_object_get(document, "n_images")));
+            (long long)json_integer_value(json_object_get(document, "n_open")));
+    if (images > 0)
+        fprintf(out, "about %lld images\n", images);
+    else
+        fputs("without images\n", out);
     print_figures(document, out);
+    if (json_is_number(chance))
+        fprintf(out, "%-12s %7.2f\n", "chance", json_number_value(chance));
     print_difference(json_object_get(document, "difference"), out);
     print_by(json_object_get(document, "by"), out);
     print_calibration(json_object_get(document, "calibration"), out);

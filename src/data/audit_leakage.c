@@ -8,8 +8,19 @@
 
 /* What split a holds, to look b's rows up in. Values are numbers of image files, of patients nothing. */
 typedef struct contents {
-    pfm_map hashes, names, patients;
+    pfm_map hashes, names, patients, texts; /* texts: questions of rows without images */
 } contents;
+
+static void free_contents(contents *held)
+{
+    pfm_map_free(&held->hashes);
+    pfm_map_free(&held->names);
+    pfm_map_free(&held->patients);
+    pfm_map_free(&held->texts);
+}
+
+/* What makes a row without images the same as another; NULL of others. */
+static const char *text_of(const pfm_row *row) { return row->image_count == 0 ? row->question : NULL; }
 
 static pfm_status add_first(pfm_map *map, const char *key, size_t value, pfm_error *err)
 {
@@ -29,6 +40,7 @@ static pfm_status collect(const audit *state, size_t s, contents *out, pfm_error
             PFM_TRY(add_first(&out->names, row->images[k].name, image, err));
         }
         PFM_TRY(add_first(&out->patients, row->patient, 0, err));
+        PFM_TRY(add_first(&out->texts, text_of(row), 0, err));
     }
 done:
     return status;
@@ -40,7 +52,7 @@ static bool find(const pfm_map *map, const char *key, int64_t *value)
 }
 
 typedef struct leak {
-    size_t bytes, names, patients, questions;
+    size_t bytes, names, patients, texts, questions;
     json_t *images; /* pairs of names, one for each image of b */
 } leak;
 
@@ -73,17 +85,17 @@ static pfm_status compare(const audit *state, size_t b, const contents *held, le
     contents seen = {0};
     for (size_t i = 0; i < state->splits[b]->count; i++) {
         const pfm_row *row = &state->splits[b]->rows[i];
-        bool patient = find(&held->patients, row->patient, NULL), leaks = patient;
+        bool patient = find(&held->patients, row->patient, NULL), text = find(&held->texts, text_of(row), NULL),
+             leaks = patient || text;
         for (size_t k = 0; k < row->image_count; k++)
             PFM_TRY(compare_image(state, b, &row->images[k], held, &seen, out, &leaks, err));
         out->patients += patient && !find(&seen.patients, row->patient, NULL);
+        out->texts += text;
         out->questions += leaks;
         PFM_TRY(add_first(&seen.patients, row->patient, 0, err));
     }
 done:
-    pfm_map_free(&seen.hashes);
-    pfm_map_free(&seen.names);
-    pfm_map_free(&seen.patients);
+    free_contents(&seen);
     return status;
 }
 
@@ -94,9 +106,10 @@ static pfm_status add_pair(audit *state, size_t a, size_t b, const contents *hel
     if (found.images == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
     PFM_TRY(compare(state, b, held, &found, err));
-    json_t *entry = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:O}", "a", state->splits[a]->split, "b", state->splits[b]->split,
-                              "same_bytes", (json_int_t)found.bytes, "same_name", (json_int_t)found.names, "same_patient",
-                              (json_int_t)found.patients, "questions", (json_int_t)found.questions, "images", found.images);
+    json_t *entry = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:O}", "a", state->splits[a]->split, "b",
+                              state->splits[b]->split, "same_bytes", (json_int_t)found.bytes, "same_name",
+                              (json_int_t)found.names, "same_patient", (json_int_t)found.patients, "same_text",
+                              (json_int_t)found.texts, "questions", (json_int_t)found.questions, "images", found.images);
     if (json_array_append_new(list, entry) != 0)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
     state->problems += found.questions > 0;
@@ -116,16 +129,12 @@ pfm_status pfm_audit_add_leakage(audit *state, json_t *document, pfm_error *err)
         PFM_TRY(collect(state, a, &held, err));
         for (size_t b = a + 1; b < state->split_count; b++)
             PFM_TRY(add_pair(state, a, b, &held, list, err));
-        pfm_map_free(&held.hashes);
-        pfm_map_free(&held.names);
-        pfm_map_free(&held.patients);
+        free_contents(&held);
     }
     status = pfm_json_take(document, "leakage", list, err);
     list = NULL;
 done:
-    pfm_map_free(&held.hashes);
-    pfm_map_free(&held.names);
-    pfm_map_free(&held.patients);
+    free_contents(&held);
     json_decref(list);
     return status;
 }

@@ -140,6 +140,9 @@ static pfm_status add_split(audit *state, const pfm_dataset *split, json_t *list
     PFM_TRY(pfm_json_take(entry, "name", json_string(split->split), err));
     PFM_TRY(pfm_json_take(entry, "questions", json_integer((json_int_t)split->count), err));
     PFM_TRY(pfm_json_take(entry, "images", json_integer((json_int_t)split->image_count), err));
+    PFM_TRY(pfm_json_take(entry, "left_out", json_integer((json_int_t)split->left_out), err));
+    PFM_TRY(pfm_json_take(entry, "left_out_why", split->left_out_why == NULL ? json_null() : json_string(split->left_out_why),
+                          err));
     PFM_TRY(add_distinct(split, entry, &empty, err));
     PFM_TRY(pfm_json_take(entry, "closed", json_integer((json_int_t)closed), err));
     PFM_TRY(pfm_json_take(entry, "open", json_integer((json_int_t)(split->count - closed)), err));
@@ -184,7 +187,7 @@ static pfm_status question_key(const audit *state, size_t s, const pfm_row *row,
     PFM_TRY(pfm_answer_prepare(row->question, true, &words, err));
     for (size_t k = 0; k < row->image_count; k++)
         PFM_TRY(pfm_buffer_append_format(&images, err, "%zu,", audit_image_of(state, s, &row->images[k])));
-    status = pfm_string_format(out, err, "%zu %s %s %s", s, images.data,
+    status = pfm_string_format(out, err, "%zu %s %s %s", s, images.data != NULL ? images.data : "",
                                json_is_string(language) ? json_string_value(language) : "", words);
 done:
     pfm_buffer_free(&images);
@@ -196,8 +199,9 @@ static pfm_status add_example(repeats *found, const pfm_dataset *split, const pf
 {
     if (json_array_size(found->examples) >= MOST_EXAMPLES)
         return PFM_OK;
-    json_t *example = json_pack("{s:s, s:s, s:s, s:O}", "split", split->split, "image", row->images[0].name, "question",
-                                row->question, "answers", answers);
+    json_t *example =
+        json_pack("{s:s, s:s?, s:s, s:O}", "split", split->split, "image", row->image_count > 0 ? row->images[0].name : NULL,
+                  "question", row->question, "answers", answers);
     return json_array_append_new(found->examples, example) != 0 ? no_memory(err) : PFM_OK;
 }
 

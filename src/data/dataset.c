@@ -1,5 +1,6 @@
 #include "data/dataset.h"
 
+#include "base/context.h"
 #include "base/map.h"
 #include "base/try.h"
 #include "data/format.h"
@@ -33,6 +34,12 @@ const char *pfm_dataset_names(void)
 }
 
 bool pfm_dataset_is_known(const char *name) { return find_format(name) != NULL; }
+
+const char *pfm_dataset_profile(const char *name)
+{
+    const pfm_dataset_format *format = find_format(name);
+    return format != NULL && format->profile != NULL ? format->profile : "vqa";
+}
 
 static pfm_status get_format(const char *name, const pfm_dataset_format **out, pfm_error *err)
 {
@@ -146,6 +153,20 @@ static pfm_status number_of(pfm_map *seen, const char *key, size_t length, int *
     return status;
 }
 
+/* *out = the number of a list of images; rows without any have nothing in common. */
+static pfm_status number_set(pfm_map *seen, const char *list, size_t length, size_t *count, int *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    int64_t number = (int64_t)*count;
+    if (length == 0 || !pfm_map_get(seen, list, length, &number)) {
+        (*count)++;
+        if (length > 0)
+            status = pfm_map_set(seen, list, length, number, err);
+    }
+    *out = (int)number;
+    return status;
+}
+
 /* Numbers the images, then the lists of their numbers, whose bytes stand in one buffer while the map borrows them. */
 static pfm_status number_images(pfm_rows *rows, pfm_dataset *dataset, pfm_error *err)
 {
@@ -162,11 +183,11 @@ static pfm_status number_images(pfm_rows *rows, pfm_dataset *dataset, pfm_error 
     }
     for (size_t i = 0; i < rows->count; i++) {
         size_t length = rows->items[i].image_count * sizeof rows->items[i].images->index;
-        PFM_TRY(number_of(&sets, lists.data + at, length, &rows->items[i].image_set, err));
+        PFM_TRY(number_set(&sets, length > 0 ? lists.data + at : NULL, length, &dataset->set_count, &rows->items[i].image_set,
+                           err));
         at += length;
     }
     dataset->image_count = images.count;
-    dataset->set_count = sets.count;
 done:
     pfm_buffer_free(&lists);
     pfm_map_free(&images);
@@ -195,6 +216,8 @@ pfm_status pfm_dataset_load(const char *name, const char *path, const char *spli
     PFM_TRY(number_images(&rows, dataset, err));
     dataset->rows = rows.items;
     dataset->count = rows.count;
+    dataset->left_out = rows.left_out;
+    dataset->left_out_why = rows.left_out_why;
     rows = (pfm_rows){0};
     *out = dataset;
     dataset = NULL;
@@ -234,6 +257,8 @@ pfm_status pfm_dataset_join(pfm_dataset *const *members, size_t count, pfm_datas
             rows.items[rows.count++].member = (int)i;
         }
         members[i]->count = 0; /* the rows have another owner now */
+        dataset->left_out += members[i]->left_out;
+        dataset->left_out_why = members[i]->left_out > 0 ? members[i]->left_out_why : dataset->left_out_why;
     }
     PFM_TRY(make_ids_unique(&rows, err));
     PFM_TRY(number_images(&rows, dataset, err));
@@ -247,6 +272,13 @@ done:
     pfm_rows_free(&rows);
     pfm_dataset_free(dataset);
     return status;
+}
+
+void pfm_dataset_tell_left_out(const pfm_dataset *dataset, const pfm_context *context)
+{
+    if (dataset->left_out > 0)
+        pfm_log(context, PFM_LOG_WARNING, "%s %s: %zu rows are left out, since they %s", dataset->name, dataset->split,
+                dataset->left_out, dataset->left_out_why);
 }
 
 void pfm_dataset_free(pfm_dataset *dataset)

@@ -22,14 +22,15 @@ typedef struct pfm_row_image {
 
 typedef struct pfm_row {
     char *id;              /* the data set's own, else a made one; unique within the split */
-    pfm_row_image *images; /* [image_count] in the order in which the model sees them; at least one */
+    pfm_row_image *images; /* [image_count] in the order in which the model sees them; none where it is text alone */
     size_t image_count;
     char *question; /* as the data set writes it; "" for a caption or report */
     char *answer;   /* as the data set writes it, a number as its JSON text; a caption's or report's text */
     pfm_answer_type answer_type;
     char *patient; /* NULL where the data set does not say */
     json_t *extra; /* object: the columns that no field above holds, as in the data */
-    int image_set; /* 0..set_count-1, in order of first appearance: equal where rows have equal images in equal order */
+    int image_set; /* 0..set_count-1, in order of first appearance: equal where rows have equal images in equal order; without
+                      images a row has one of its own */
     int member;    /* of a mixture: which data set it comes from, from 0 */
 } pfm_row;
 
@@ -40,8 +41,10 @@ typedef struct pfm_dataset {
     char *name, *split;
     pfm_row *rows;             /* [count], in the split's order */
     size_t count, image_count; /* rows, distinct images */
-    size_t set_count;          /* distinct lists of images; image_count where every row has one */
+    size_t set_count;          /* distinct lists of images and rows without any; image_count where every row has one */
     size_t member_count;       /* of a mixture, whose members' rows stand one behind the other; else 0 */
+    size_t left_out;           /* rows of the files that are not here, */
+    const char *left_out_why;  /* since they are so; NULL where there are none; static */
 } pfm_dataset;
 
 typedef struct pfm_dataset_options {
@@ -59,10 +62,14 @@ typedef struct pfm_dataset_options {
  * rest; rows that share an image or, by patient, a patient are never divided.
  *
  * USAGE: no such data set, split, or language. IO: a file is missing. FORMAT: a row without question, answer or image, of a
- * wrong type; the message names file and row. Image files are not touched: see pfm_dataset_check_images. */
+ * wrong type; the message names file and row. Image files are not touched: see pfm_dataset_check_images. Rows that nothing can
+ * be learned from are left out and counted. */
 pfm_status pfm_dataset_load(const char *name, const char *path, const char *split, const pfm_dataset_options *options,
                             pfm_dataset **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_dataset_free(pfm_dataset *dataset);
+
+/* Warns of the rows that were left out, where there are any. */
+void pfm_dataset_tell_left_out(const pfm_dataset *dataset, const pfm_context *context);
 
 /* *out = a mixture that takes the members' rows, and leaves the members empty; ids are unique within it, and an image that
  * several have is one. */
@@ -84,6 +91,8 @@ pfm_status pfm_dataset_hash(const pfm_dataset *dataset, pfm_hash_hex out, pfm_er
 
 /* pfm_dataset_names, which lists them, is public: pefomed/data.h. */
 bool pfm_dataset_is_known(const char *name);
+/* The profile by which its answers are scored (pfm_score_list names them); static. */
+const char *pfm_dataset_profile(const char *name);
 
 /* *out [count] = the rows' numbers, those of one image_set together, sets in the order of their first row; release with free().
  */

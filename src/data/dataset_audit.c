@@ -80,7 +80,7 @@ static const char *language_column(const char *dataset)
 {
 #define COLUMN(kind)                                                                                                           \
     if (strcmp(dataset, #kind) == 0)                                                                                           \
-        return pfm_dataset_##kind.layout != NULL ? pfm_dataset_##kind.layout->language : NULL;
+        return pfm_dataset_##kind.layout != NULL ? pfm_dataset_##kind.layout->language : pfm_dataset_##kind.language;
     PFM_DATASET_LIST(COLUMN)
 #undef COLUMN
     return NULL;

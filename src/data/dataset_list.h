@@ -6,5 +6,6 @@
     X(medpix)                                                                                                                  \
     X(iu_xray)                                                                                                                 \
     X(mimic_cxr)                                                                                                               \
+    X(medexpqa)                                                                                                                \
     X(phantom)                                                                                                                 \
     X(table)

@@ -19,15 +19,18 @@ void pfm_names_free(pfm_names *names);
 typedef struct pfm_rows {
     pfm_row *items;
     size_t count, capacity;
+    size_t left_out; /* rows of the files that are not among them, since */
+    const char *left_out_why;
 } pfm_rows;                      /* start with {0} */
 void pfm_row_free(pfm_row *row); /* what it holds, not the row itself */
 void pfm_rows_free(pfm_rows *rows);
 
 /* The columns' names; NULL where the format has none. `images` is a list of names, whose first `image` may repeat. Where there
- * is no column `question`, rows ask nothing: their answers are captions. */
+ * is no column `question`, rows ask nothing: their answers are captions. Where there is no column of images, rows have none. */
 typedef struct pfm_columns {
     const char *id, *image, *images, *question, *answer, *report, *answer_type, *patient;
     bool needs_answer_type; /* otherwise yes and no are closed, all else is open, where it is absent */
+    bool may_show_nothing;  /* an empty list of images: the row is text alone */
 } pfm_columns;
 
 /* One JSON array a split: "FOLDER/train.json" and so on. */
@@ -42,7 +45,9 @@ typedef struct pfm_json_splits {
 /* A data set is a layout, where it keeps one JSON array a split, or two functions. */
 typedef struct pfm_dataset_format {
     const char *name;
+    const char *profile;           /* by which its answers are scored; NULL: vqa */
     const pfm_json_splits *layout; /* NULL, or the functions are NULL */
+    const char *language;          /* the column of the language, or NULL; of a layout it is the layout's */
     /* Adds the splits that there are, under their canonical names. */
     pfm_status (*list_splits)(const char *path, const pfm_dataset_options *options, pfm_names *out, pfm_error *err);
     /* Adds the rows of a split that list_splits named, in the file's order. Images are not numbered; ids may repeat. */

@@ -182,6 +182,8 @@ static pfm_status read_image_list(const json_t *list, const char *first, const p
                                   pfm_row *row, pfm_error *err)
 {
     size_t count = json_array_size(list);
+    if (json_is_array(list) && count == 0 && columns->may_show_nothing && (first == NULL || first[0] == '\0'))
+        return PFM_OK;
     if (!json_is_array(list) || count == 0)
         return refuse(place, columns->images, "must be a list of at least one image", err);
     if (count > PFM_ROW_MOST_IMAGES)
@@ -212,6 +214,8 @@ static pfm_status read_images(const json_t *object, const pfm_columns *columns, 
     pfm_status status = PFM_OK;
     char *name = NULL;
     const json_t *list = get(object, columns->images);
+    if (columns->images == NULL && columns->image == NULL)
+        return PFM_OK;
     if (list == NULL && columns->image == NULL)
         return refuse(place, columns->images, "is missing; every row needs it", err);
     if (list == NULL) {
@@ -258,11 +262,15 @@ static pfm_status read_question_and_answer(const json_t *object, const pfm_colum
 {
     pfm_status status = PFM_OK;
     bool report = columns->answer == NULL || (get(object, columns->report) != NULL && get(object, columns->answer) == NULL);
+    const char *missing = columns->question != NULL ? columns->question : columns->answer;
     PFM_TRY(copy_required(object, report ? columns->report : columns->answer, place, &row->answer, err));
     if (columns->question == NULL || (report && get(object, columns->question) == NULL))
         PFM_TRY(pfm_string_copy("", &row->question, err));
     else
         PFM_TRY(copy_required(object, columns->question, place, &row->question, err));
+    if (row->image_count == 0 && row->question[0] == '\0')
+        status = refuse(place, missing != NULL ? missing : columns->report,
+                        "asks nothing and the row shows no image; every row needs one of them", err);
 done:
     return status;
 }
@@ -290,16 +298,30 @@ static pfm_status read_extra(const json_t *object, const pfm_columns *columns, p
     return good ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read a row");
 }
 
+static pfm_status refuse_value(const pfm_columns *columns, const pfm_row_place *place, pfm_error *err)
+{
+    const char *const needed[] = {columns->image != NULL ? columns->image : columns->images, columns->question,
+                                  columns->answer != NULL ? columns->answer : columns->report};
+    pfm_status status = PFM_OK;
+    pfm_buffer names = {0};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        if (needed[i] != NULL)
+            PFM_TRY(pfm_buffer_append_format(&names, err, "%s\"%s\"", names.size > 0 ? ", " : "", needed[i]));
+    }
+    PFM_FAIL(PFM_ERROR_FORMAT, "%s %s %zu: must be a JSON object with the columns %s", place->file, place->unit, place->number,
+             names.data);
+done:
+    pfm_buffer_free(&names);
+    return status;
+}
+
 pfm_status pfm_row_read(const json_t *object, const pfm_columns *columns, const pfm_row_place *place, pfm_row *out,
                         pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_row row = {0};
     if (!json_is_object(object))
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s %s %zu: must be a JSON object with the columns \"%s\", %s%s%s\"%s\"", place->file,
-                 place->unit, place->number, columns->image != NULL ? columns->image : columns->images,
-                 columns->question != NULL ? "\"" : "", columns->question != NULL ? columns->question : "",
-                 columns->question != NULL ? "\", " : "", columns->answer != NULL ? columns->answer : columns->report);
+        return refuse_value(columns, place, err);
     PFM_TRY(copy_scalar(object, columns->id, place, &row.id, err));
     if (row.id == NULL)
         PFM_TRY(pfm_string_format(&row.id, err, "%s-%zu", place->split, place->number));

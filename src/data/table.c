@@ -1,6 +1,7 @@
 /* A table of one's own: a CSV or JSON-lines file with the columns image (or images), question, answer (or report) and, where
  * there are, patient, split, answer_type and id; image files are relative to it. Several images are a list in JSON and names
- * separated by ';' in CSV. Without a validation split one is held back. */
+ * separated by ';' in CSV; a row whose images are an empty list, in CSV an empty cell in a table without the column image, is
+ * text alone. Without a validation split one is held back. */
 #include "data/format.h"
 
 #include "base/file.h"
@@ -17,7 +18,8 @@ static const pfm_columns columns = {.id = "id",
                                     .answer = "answer",
                                     .report = "report",
                                     .answer_type = "answer_type",
-                                    .patient = "patient"};
+                                    .patient = "patient",
+                                    .may_show_nothing = true};
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -52,14 +54,15 @@ static pfm_status check_columns(const json_t *object, const char *file, pfm_erro
     return PFM_OK;
 }
 
-/* "a.png; b.png" becomes a list; blanks around the names are not theirs. */
+/* "a.png; b.png" becomes a list; blanks around the names are not theirs. Where the images could not stand in the column image,
+ * an empty cell is an empty list. */
 static pfm_status split_images(json_t *object, pfm_error *err)
 {
     const char *text = json_string_value(json_object_get(object, "images"));
-    if (text == NULL || text[0] == '\0')
+    if (text == NULL || (text[0] == '\0' && json_object_get(object, "image") != NULL))
         return PFM_OK;
     json_t *list = json_array();
-    bool good = list != NULL, more = true;
+    bool good = list != NULL, more = text[0] != '\0';
     while (good && more) {
         text += strspn(text, " \t");
         size_t length = strcspn(text, ";"), end = length;

@@ -5,8 +5,9 @@
 
 #include "eval/answer_set.h"
 
-/* Start with {0}. */
+/* Start with {0} or {.profile = ...}. */
 typedef struct pfm_answer_runs {
+    const pfm_score_profile *profile; /* set before the first run: what is right; NULL: vqa */
     pfm_answer_set *runs;
     const char **names; /* of the runs, for errors and results; borrowed; NULL entries where there is no file */
     size_t run_count, capacity;

@@ -24,6 +24,16 @@ static bool names_a_row(const char *name)
     return ends_with(name, "_id") || ends_with(name, "_name");
 }
 
+static bool is_wanted(const pfm_answer_set *set, const char *name)
+{
+    for (const char *const *column = pfm_score_profile_or_vqa(set->profile)->columns; column != NULL && *column != NULL;
+         column++) {
+        if (strcmp(*column, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool pfm_answer_column_splits(const pfm_answer_column *column) { return !column->left_out && column->values.count > 0; }
 
 static void leave_out(pfm_answer_column *column)
@@ -53,6 +63,7 @@ static pfm_status find_column(pfm_answer_set *set, const char *name, size_t gues
     pfm_answer_column *column = &set->columns[set->column_count];
     PFM_TRY(pfm_text_store_add(&set->texts, name, strlen(name), &column->name, err));
     column->left_out = names_a_row(name);
+    column->wanted = is_wanted(set, name);
     *out = set->column_count++;
 done:
     return status;
@@ -101,12 +112,12 @@ static pfm_status add_value(pfm_answer_set *set, pfm_answer_column *column, cons
     PFM_TRY(value_text(column->name, value, &set->value, err));
     if (set->value.size == 0)
         return PFM_OK;
-    if (set->value.size > PFM_ANSWER_MAX_VALUE_BYTES) {
+    if (set->value.size > PFM_ANSWER_MAX_VALUE_BYTES && !column->wanted) {
         leave_out(column);
         return PFM_OK;
     }
     PFM_TRY(pfm_intern_add(&column->values, set->value.data, set->value.size, &index, err));
-    if (index >= PFM_ANSWER_MAX_VALUES) {
+    if (index >= (column->wanted ? PFM_ANSWER_MOST_VALUES : PFM_ANSWER_MAX_VALUES)) {
         leave_out(column);
         return PFM_OK;
     }
@@ -134,13 +145,17 @@ static pfm_status add_columns(pfm_answer_set *set, json_t *row, pfm_error *err)
     return PFM_OK;
 }
 
-static pfm_status judge(pfm_answer_set *set, pfm_answer_row *row, pfm_error *err)
+static pfm_status judge(pfm_answer_set *set, pfm_answer_row *row, const json_t *columns, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    const pfm_score_profile *profile = pfm_score_profile_or_vqa(set->profile);
     PFM_TRY(pfm_vqa_normalise(row->answer, &set->answer, err));
     PFM_TRY(pfm_vqa_normalise(row->prediction, &set->prediction, err));
     size_t size = set->answer.size;
     row->correct = size == set->prediction.size && (size == 0 || memcmp(set->answer.data, set->prediction.data, size) == 0);
+    if (profile->reduce != NULL)
+        PFM_TRY(pfm_score_profile_correct(profile, row->prediction, row->answer, columns, &row->correct, err));
+    row->guess = profile->guess != NULL ? profile->guess(columns) : NAN;
     row->kind_given = row->kind != PFM_KIND_UNKNOWN;
     if (!row->kind_given)
         row->kind = pfm_answer_kind_infer(size == 0 ? "" : set->answer.data);
@@ -177,9 +192,9 @@ static pfm_status place_row(pfm_answer_set *set, const json_t *row, const pfm_pl
     if (index != set->count)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: the id %s is that of row %zu already; ids must differ", pfm_place_format(place, where),
                  id, index + 1);
-    if (name == NULL)
-        name = id;
-    PFM_TRY(pfm_intern_add(&set->images, name, strlen(name), &index, err));
+    const size_t known = set->images.count;
+    PFM_TRY(pfm_intern_add(&set->images, name != NULL ? name : id, strlen(name != NULL ? name : id), &index, err));
+    set->shown += name != NULL && index == known;
     if (index >= UINT32_MAX)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: more images than can be counted", pfm_place_format(place, where));
     *image = (uint32_t)index;
@@ -203,7 +218,7 @@ pfm_status pfm_answer_set_add(void *user, json_t *json, const pfm_place *place, 
     PFM_TRY(keep_text(set, json, report ? "reference" : "answer", &row.answer, err));
     PFM_TRY(keep_text(set, json, "prediction", &row.prediction, err));
     PFM_TRY(pfm_answer_kind_read(json, place, &row.kind, err));
-    PFM_TRY(judge(set, &row, err));
+    PFM_TRY(judge(set, &row, json, err));
     const json_t *probability = json_object_get(json, "probability");
     if (json_is_number(probability))
         row.probability = fmin(json_number_value(probability), 1);

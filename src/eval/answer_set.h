@@ -3,6 +3,7 @@
 #define PFM_EVAL_ANSWER_SET_H
 
 #include "eval/predictions.h"
+#include "eval/profile.h"
 #include "eval/text_store.h"
 #include "eval/vqa_text.h"
 
@@ -15,6 +16,7 @@ typedef struct pfm_answer_row {
     bool correct;
     double recall;      /* pfm_word_list_recall of the normalised texts, 0..1 */
     double probability; /* NaN where there is none */
+    double guess;       /* the profile's, NaN where there is none */
 } pfm_answer_row;
 
 /* A further column of the data by whose values a score is split. */
@@ -22,6 +24,7 @@ typedef struct pfm_answer_column {
     const char *name;
     pfm_intern values;
     bool left_out;   /* not a column to split by */
+    bool wanted;     /* by the profile, however many values there are */
     uint16_t *codes; /* a row's value + 1, or 0 where it has none; rows behind `coded` have none */
     size_t coded, capacity;
 } pfm_answer_column;
@@ -29,23 +32,26 @@ typedef struct pfm_answer_column {
 typedef struct pfm_answer_set {
     pfm_answer_row *rows;
     size_t count, capacity;
-    pfm_intern ids, images; /* ids by row */
+    pfm_intern ids, images; /* ids by row; images: what the bootstrap draws, of a row without an image the row itself */
+    size_t shown;           /* how many of those are images */
     pfm_text_store texts;
     pfm_answer_column *columns;
     size_t column_count, column_capacity;
     size_t kinds_given, probabilities;    /* how many rows have them */
     bool reports;                         /* set before the first row: reference (or answer) and prediction are enough */
+    const pfm_score_profile *profile;     /* set before the first row: what is right; NULL: vqa */
     pfm_buffer answer, prediction, value; /* scratch */
     pfm_word_list answer_words, prediction_words;
 } pfm_answer_set; /* start with {0}, or {.reports = true} */
 
-enum { PFM_ANSWER_MAX_VALUES = 40, PFM_ANSWER_MAX_VALUE_BYTES = 64 };
+enum { PFM_ANSWER_MAX_VALUES = 40, PFM_ANSWER_MAX_VALUE_BYTES = 64, PFM_ANSWER_MOST_VALUES = UINT16_MAX - 1 };
 
 /* Checks a prediction and adds it. A pfm_row_function whose user is the set. */
 pfm_status pfm_answer_set_add(void *user, json_t *json, const pfm_place *place, pfm_error *err) PFM_MUST_CHECK;
 /* Whether a score is split by this column. It is, unless its name says what a row is rather than what kind (id, qid, image,
  * images, question, answer, prediction, reference, probability, correct, seconds, tokens and names that end in _id or _name),
- * or a value is longer than PFM_ANSWER_MAX_VALUE_BYTES, or there are more than PFM_ANSWER_MAX_VALUES values. Values are strings
+ * or a value is longer than PFM_ANSWER_MAX_VALUE_BYTES, or there are more than PFM_ANSWER_MAX_VALUES values (a column that the
+ * profile names may have PFM_ANSWER_MOST_VALUES of any length). Values are strings
  * (blanks around them removed), numbers and truth values; others count as absent. An `age` (a number of years, or DICOM's
  * 063Y) is put into its decade, "60-69". */
 bool pfm_answer_column_splits(const pfm_answer_column *column);

@@ -1,7 +1,6 @@
 #include "eval/answers.h"
 
 #include "base/try.h"
-#include "eval/vqa_text.h"
 
 #include <math.h>
 #include <string.h>
@@ -31,7 +30,8 @@ static const char *kind_name(pfm_answer_type type) { return type == PFM_ANSWER_C
 
 static pfm_status add_images(const pfm_row *row, json_t *out, pfm_error *err)
 {
-    pfm_status status = pfm_json_take(out, "image", json_string(row->images[0].name), err);
+    json_t *first = row->image_count > 0 ? json_string(row->images[0].name) : json_null();
+    pfm_status status = pfm_json_take(out, "image", first, err);
     json_t *names = json_array();
     for (size_t k = 0; k < row->image_count; k++)
         names = pfm_json_add(names, json_string(row->images[k].name));
@@ -41,11 +41,12 @@ static pfm_status add_images(const pfm_row *row, json_t *out, pfm_error *err)
     return status;
 }
 
-static pfm_status add_answer(const pfm_row *row, const char *text, json_t *out, pfm_error *err)
+static pfm_status add_answer(const pfm_row *row, const pfm_score_profile *profile, const char *text, json_t *out,
+                             pfm_error *err)
 {
     pfm_status status = PFM_OK;
     bool correct = false;
-    PFM_TRY(pfm_vqa_correct(text, row->answer, &correct, err));
+    PFM_TRY(pfm_score_profile_correct(pfm_score_profile_or_vqa(profile), text, row->answer, row->extra, &correct, err));
     PFM_TRY(pfm_json_take(out, "question", json_string(row->question), err));
     PFM_TRY(pfm_json_take(out, "answer", json_string(row->answer), err));
     PFM_TRY(pfm_json_take(out, "prediction", json_string(text), err));
@@ -55,7 +56,8 @@ done:
     return status;
 }
 
-pfm_status pfm_prediction_create(const pfm_row *row, const char *prediction, double probability, json_t **out, pfm_error *err)
+pfm_status pfm_prediction_create(const pfm_row *row, const pfm_score_profile *profile, const char *prediction,
+                                 double probability, json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer valid = {0};
@@ -65,7 +67,7 @@ pfm_status pfm_prediction_create(const pfm_row *row, const char *prediction, dou
     PFM_TRY(pfm_json_take(result, "id", json_string(row->id), err));
     PFM_TRY(add_images(row, result, err));
     if (pfm_row_asks(row)) {
-        PFM_TRY(add_answer(row, text, result, err));
+        PFM_TRY(add_answer(row, profile, text, result, err));
     } else {
         PFM_TRY(pfm_json_take(result, "reference", json_string(row->answer), err));
         PFM_TRY(pfm_json_take(result, "prediction", json_string(text), err));

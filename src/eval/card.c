@@ -51,12 +51,12 @@ static const struct {
     json_type type;
     const field *fields; /* of the object, or of each object of the array; NULL: strings, or checked elsewhere */
 } members[] = {
-    {"name", JSON_STRING, NULL},         {"summary", JSON_STRING, NULL},     {"license", JSON_STRING, NULL},
-    {"base_models", JSON_ARRAY, NULL},   {"datasets", JSON_ARRAY, NULL},     {"languages", JSON_ARRAY, NULL},
-    {"tags", JSON_ARRAY, NULL},          {"parts", JSON_ARRAY, part_fields}, {"data", JSON_ARRAY, data_fields},
-    {"recipe", JSON_STRING, NULL},       {"prompt", JSON_STRING, NULL},      {"training", JSON_OBJECT, training_fields},
-    {"scores", JSON_ARRAY, NULL},        {"limits", JSON_ARRAY, NULL},       {"run", JSON_STRING, NULL},
-    {"stages", JSON_ARRAY, stage_fields}};
+    {"name", JSON_STRING, NULL},          {"summary", JSON_STRING, NULL},     {"license", JSON_STRING, NULL},
+    {"base_models", JSON_ARRAY, NULL},    {"datasets", JSON_ARRAY, NULL},     {"languages", JSON_ARRAY, NULL},
+    {"tags", JSON_ARRAY, NULL},           {"parts", JSON_ARRAY, part_fields}, {"data", JSON_ARRAY, data_fields},
+    {"recipe", JSON_STRING, NULL},        {"prompt", JSON_STRING, NULL},      {"training", JSON_OBJECT, training_fields},
+    {"scores", JSON_ARRAY, NULL},         {"limits", JSON_ARRAY, NULL},       {"run", JSON_STRING, NULL},
+    {"stages", JSON_ARRAY, stage_fields}, {"text_only", JSON_TRUE, NULL}};
 enum { MEMBER_COUNT = sizeof members / sizeof members[0] };
 
 static pfm_status check_fields(const json_t *object, const field *fields, const char *name, pfm_error *err)
@@ -121,6 +121,14 @@ static pfm_status check_facts(const json_t *facts, pfm_error *err)
 
 static const char *text_of(const json_t *facts, const char *key) { return json_string_value(json_object_get(facts, key)); }
 
+static bool is_text_only(const json_t *facts) { return json_is_true(json_object_get(facts, "text_only")); }
+
+/* What the hub calls such a model's task. */
+static const char *task_of(const json_t *facts)
+{
+    return is_text_only(facts) ? "question-answering" : "visual-question-answering";
+}
+
 static pfm_status append_yaml_list(pfm_buffer *out, const char *key, const json_t *list, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -146,7 +154,7 @@ static bool is_probed(const json_t *score)
 }
 
 /* The hub shows these beside the model; it wants the data set's name and a type for each figure. */
-static pfm_status append_index_entry(pfm_buffer *out, const json_t *score, pfm_error *err)
+static pfm_status append_index_entry(pfm_buffer *out, const json_t *score, const char *task, pfm_error *err)
 {
     static const struct {
         const char *key, *type, *name;
@@ -156,7 +164,7 @@ static pfm_status append_index_entry(pfm_buffer *out, const json_t *score, pfm_e
                    {"recall_open", "recall", "recall of words, open questions"}};
     pfm_status status = PFM_OK;
     const char *dataset = text_of(score, "dataset"), *split = text_of(score, "split");
-    PFM_TRY(pfm_buffer_append_string(out, "  - task:\n      type: visual-question-answering\n    dataset:\n      name: ", err));
+    PFM_TRY(pfm_buffer_append_format(out, err, "  - task:\n      type: %s\n    dataset:\n      name: ", task));
     PFM_TRY(pfm_card_yaml(out, dataset, err));
     PFM_TRY(pfm_buffer_append_string(out, "\n      type: ", err));
     PFM_TRY(pfm_card_yaml(out, dataset, err));
@@ -191,7 +199,7 @@ static pfm_status append_index(pfm_buffer *out, const json_t *facts, const char 
             PFM_TRY(pfm_buffer_append_string(out, "\n  results:\n", err));
             begun = true;
         }
-        PFM_TRY(append_index_entry(out, score, err));
+        PFM_TRY(append_index_entry(out, score, task_of(facts), err));
     }
 done:
     return status;
@@ -214,7 +222,7 @@ static pfm_status append_front_matter(pfm_buffer *out, const json_t *facts, cons
     PFM_TRY(append_yaml_list(out, "datasets", json_object_get(facts, "datasets"), err));
     PFM_TRY(append_yaml_list(out, "language", json_object_get(facts, "languages"), err));
     PFM_TRY(append_yaml_list(out, "tags", tags, err));
-    PFM_TRY(pfm_buffer_append_string(out, "pipeline_tag: visual-question-answering\nlibrary_name: pefomed\n", err));
+    PFM_TRY(pfm_buffer_append_format(out, err, "pipeline_tag: %s\nlibrary_name: pefomed\n", task_of(facts)));
     PFM_TRY(append_index(out, facts, title, err));
     PFM_TRY(pfm_buffer_append_string(out, "---\n", err));
 done:
@@ -308,6 +316,9 @@ static const char *describe_images(const json_t *score)
                                         [PFM_PROBE_SWAP_ANY] = "any other"};
     pfm_probe probe = PFM_PROBE_NONE;
     const char *name = text_of(score, "probe");
+    const json_t *images = json_object_get(score, "n_images");
+    if (json_is_integer(images) && json_integer_value(images) == 0)
+        return "none";
     return pfm_probe_parse(name, &probe, NULL) == PFM_OK ? texts[probe] : name;
 }
 
@@ -354,14 +365,26 @@ done:
     return status;
 }
 
-/* Each signature once. */
-static pfm_status append_signatures(pfm_buffer *out, const json_t *scores, bool answers, pfm_error *err)
+/* What a guess among the options would score. */
+static pfm_status append_chance(pfm_buffer *out, const json_t *score, pfm_error *err)
+{
+    const json_t *chance = json_object_get(score, "chance");
+    if (!json_is_number(chance))
+        return PFM_OK;
+    return pfm_buffer_append_format(out, err, "| | chance: a guess among the options | | %.1f | | | |\n",
+                                    json_number_value(chance));
+}
+
+/* Each signature once; unit: what the intervals are over, NULL where there are none. */
+static pfm_status append_signatures(pfm_buffer *out, const json_t *scores, const char *unit, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     json_t *seen = json_object(), *score = NULL;
     size_t i = 0;
-    PFM_TRY(pfm_buffer_append_format(out, err, "\n%sEqual signatures mean comparable figures.\n\n",
-                                     answers ? "Per cent, with intervals of 95 % over images. " : ""));
+    PFM_TRY(pfm_buffer_append_string(out, "\n", err));
+    if (unit != NULL)
+        PFM_TRY(pfm_buffer_append_format(out, err, "Per cent, with intervals of 95 %% over %s. ", unit));
+    PFM_TRY(pfm_buffer_append_string(out, "Equal signatures mean comparable figures.\n\n", err));
     json_array_foreach(scores, i, score)
     {
         const char *signature = text_of(score, "signature");
@@ -464,10 +487,10 @@ done:
     return status;
 }
 
-static pfm_status append_scores(pfm_buffer *out, const json_t *scores, pfm_error *err)
+static pfm_status append_scores(pfm_buffer *out, const json_t *facts, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const json_t *main_score = NULL;
+    const json_t *main_score = NULL, *scores = json_object_get(facts, "scores");
     size_t i = 0;
     json_t *score = NULL;
     bool begun = false;
@@ -489,11 +512,13 @@ static pfm_status append_scores(pfm_buffer *out, const json_t *scores, pfm_error
             PFM_TRY(append_score_row(out, score, err));
             if (!probed)
                 PFM_TRY(append_prior(out, score, err));
+            if (!probed)
+                PFM_TRY(append_chance(out, score, err));
             if (!probed && main_score == NULL)
                 main_score = score;
         }
     }
-    PFM_TRY(append_signatures(out, scores, begun, err));
+    PFM_TRY(append_signatures(out, scores, !begun ? NULL : is_text_only(facts) ? "questions" : "images", err));
     if (main_score != NULL) {
         PFM_TRY(append_groups(out, main_score, err));
         PFM_TRY(append_calibration(out, main_score, err));
@@ -502,19 +527,21 @@ done:
     return status;
 }
 
-static pfm_status append_limits(pfm_buffer *out, const json_t *limits, pfm_error *err)
+static pfm_status append_limits(pfm_buffer *out, const json_t *facts, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t i = 0;
     json_t *limit = NULL;
-    PFM_TRY(pfm_buffer_append_string(
-        out,
+    const bool text_only = is_text_only(facts);
+    PFM_TRY(pfm_buffer_append_format(
+        out, err,
         "\n## Limits\n\n"
         "- Not for clinical use. This is no medical device; nobody has approved it for diagnosis or treatment.\n"
-        "- It answers every question, fluently, also where it is wrong or the image does not show what is asked.\n"
-        "- The scores hold for the data named above, not for other scanners, hospitals, patients or ways of asking.\n",
-        err));
-    json_array_foreach(limits, i, limit) PFM_TRY(pfm_buffer_append_format(out, err, "- %s\n", json_string_value(limit)));
+        "- It answers every question, fluently, also where it is wrong%s.\n"
+        "- The scores hold for the data named above, not for other %shospitals, patients or ways of asking.\n",
+        text_only ? "" : " or the image does not show what is asked", text_only ? "" : "scanners, "));
+    json_array_foreach(json_object_get(facts, "limits"), i, limit)
+        PFM_TRY(pfm_buffer_append_format(out, err, "- %s\n", json_string_value(limit)));
 done:
     return status;
 }
@@ -539,15 +566,16 @@ pfm_status pfm_model_card_append(pfm_buffer *out, const json_t *facts, pfm_error
     PFM_TRY(pfm_buffer_append_format(out, err, "\n# %s\n\n%s%sMade with pefomed %s. **Not for clinical use.**\n", title,
                                      summary == NULL ? "" : summary, summary == NULL ? "" : "\n\n", pfm_version()));
     if (run != NULL)
-        PFM_TRY(pfm_buffer_append_format(out, err, "\n```\npefomed ask %s IMAGE \"QUESTION\"\n```\n", run));
+        PFM_TRY(pfm_buffer_append_format(out, err, "\n```\npefomed ask %s %s\"QUESTION\"\n```\n", run,
+                                         is_text_only(facts) ? "" : "IMAGE "));
     PFM_TRY(append_rows(out, "Made from", json_object_get(facts, "parts"), part_fields, err));
     PFM_TRY(append_rows(out, "Data", json_object_get(facts, "data"), data_fields, err));
     PFM_TRY(append_block_section(out, "Prompt", "text", text_of(facts, "prompt"), err));
     PFM_TRY(append_block_section(out, "Recipe", "yaml", text_of(facts, "recipe"), err));
     PFM_TRY(append_rows(out, "Stages", json_object_get(facts, "stages"), stage_fields, err));
     PFM_TRY(append_training(out, json_object_get(facts, "training"), err));
-    PFM_TRY(append_scores(out, json_object_get(facts, "scores"), err));
-    PFM_TRY(append_limits(out, json_object_get(facts, "limits"), err));
+    PFM_TRY(append_scores(out, facts, err));
+    PFM_TRY(append_limits(out, facts, err));
 done:
     return status;
 }

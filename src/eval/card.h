@@ -9,6 +9,7 @@
  *   datasets        array of strings
  *   languages       array of strings ("en")
  *   tags            array of strings, besides "medical" and "pefomed"
+ *   text_only       true: the model sees no images
  *   parts           array of {"part","model","source","license","sha256"}, strings: what it was made from
  *   data            array of {"split","rows","images","language","sha256"}: strings and whole numbers, the data it learned from
  *   recipe          string, the resolved recipe's YAML

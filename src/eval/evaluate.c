@@ -20,8 +20,9 @@ typedef struct evaluation {
     pfm_context *context;
     const pfm_eval_options *options;
     pfm_session *session;
-    pfm_dataset *dataset, *training; /* training: NULL where there is no such split, and for captions */
-    bool captions;                   /* the split asks nothing */
+    pfm_dataset *dataset, *training;  /* training: NULL where there is no such split, and for captions */
+    bool captions;                    /* the split asks nothing */
+    const pfm_score_profile *profile; /* by which its answers are scored */
     pfm_probe probe;
     pfm_feature_store *features; /* of the split's images; NULL where the probe makes its own */
     size_t *replacement;         /* [image_count] for the swapping probes */
@@ -44,6 +45,17 @@ static pfm_status tell_captions(evaluation *e, pfm_error *err)
     return PFM_OK;
 }
 
+static pfm_status check_probe(const evaluation *e, pfm_error *err)
+{
+    if (e->probe == PFM_PROBE_NONE || e->dataset->image_count > 0)
+        return PFM_OK;
+    return pfm_error_set(
+        err, PFM_ERROR_USAGE,
+        "the split '%s' shows no images, so that the probe %s has nothing to take away or to swap; leave --probe "
+        "out",
+        e->split, pfm_probe_name(e->probe));
+}
+
 static pfm_status load_data(evaluation *e, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -51,7 +63,9 @@ static pfm_status load_data(evaluation *e, pfm_error *err)
     const char *data = e->options->data;
     bool found = false;
     PFM_TRY(pfm_recipe_load_data(recipe, data, e->split, (size_t)e->options->limit, &e->dataset, err));
+    pfm_dataset_tell_left_out(e->dataset, e->context);
     PFM_TRY(tell_captions(e, err));
+    PFM_TRY(check_probe(e, err));
     PFM_TRY(pfm_dataset_check_images(e->dataset, err));
     if (!e->captions)
         PFM_TRY(pfm_recipe_has_data(recipe, data, recipe->data.train, &found, err));
@@ -66,7 +80,7 @@ static pfm_status prepare_images(evaluation *e, pfm_error *err)
     pfm_status status = PFM_OK;
     const char **paths = NULL;
     size_t matched = 0, images = e->dataset->image_count;
-    if (e->probe == PFM_PROBE_BLANK || e->probe == PFM_PROBE_NOISE)
+    if (images == 0 || e->probe == PFM_PROBE_BLANK || e->probe == PFM_PROBE_NOISE)
         goto done;
     if (e->probe != PFM_PROBE_NONE) {
         PFM_TRY(pfm_allocate(images, sizeof *e->replacement, &e->replacement, err));
@@ -117,7 +131,7 @@ static pfm_status collect(const evaluation *e, const pfm_answer *answers, json_t
         place[e->order[i]] = i;
     for (size_t i = 0; i < count; i++) {
         const pfm_answer *given = &answers[place[i]];
-        PFM_TRY(pfm_prediction_create(&e->dataset->rows[i], given->text, given->probability, &prediction, err));
+        PFM_TRY(pfm_prediction_create(&e->dataset->rows[i], e->profile, given->text, given->probability, &prediction, err));
         if (json_array_append_new(predictions, prediction) != 0)
             PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not collect the predictions");
     }
@@ -164,7 +178,7 @@ static pfm_status keep_scores(const evaluation *e, const json_t *scores, pfm_err
 {
     pfm_status status = PFM_OK;
     char *folder = NULL, *name = NULL, *path = NULL;
-    if (e->session->run == NULL || e->options->limit > 0)
+    if (e->session->run == NULL || e->options->limit > 0 || e->options->adapter != NULL)
         return PFM_OK;
     PFM_TRY(pfm_path_join(e->session->run, "scores", &folder, err));
     PFM_TRY(pfm_folder_create(folder, err));
@@ -202,6 +216,7 @@ static pfm_status score(const evaluation *e, const json_t *predictions, char **j
     pfm_score_options options = {.dataset = e->session->recipe->data.dataset,
                                  .split = e->split,
                                  .probe = pfm_probe_name(e->probe),
+                                 .profile = e->profile,
                                  .seed = e->context->seed,
                                  .threads = e->context->threads};
     if (e->captions)
@@ -224,10 +239,12 @@ pfm_status pfm_eval(pfm_context *context, const pfm_eval_options *options, char 
     evaluation e = {.context = context, .options = options};
     json_t *predictions = NULL;
     PFM_TRY(pfm_probe_parse(options->probe, &e.probe, err));
-    PFM_TRY(pfm_session_open(context, options->run, false, &e.session, err));
+    PFM_TRY(pfm_session_open_with(context, options->run, options->adapter, false, &e.session, err));
     e.split = options->split != NULL ? options->split : e.session->recipe->data.validate;
+    PFM_TRY(pfm_score_profile_find(pfm_dataset_profile(e.session->recipe->data.dataset), &e.profile, err));
     PFM_TRY(load_data(&e, err));
-    PFM_TRY(pfm_session_load_vision(e.session, err));
+    if (e.dataset->image_count > 0)
+        PFM_TRY(pfm_session_load_vision(e.session, err));
     PFM_TRY(prepare_images(&e, err));
     if (e.features != NULL)
         pfm_vision_rest(e.session->vision);
@@ -235,7 +252,7 @@ pfm_status pfm_eval(pfm_context *context, const pfm_eval_options *options, char 
     if (options->out != NULL)
         PFM_TRY(pfm_predictions_save(options->out, predictions, err));
     PFM_TRY(score(&e, predictions, json, err));
-    if (e.session->run != NULL && options->limit == 0)
+    if (e.session->run != NULL && options->limit == 0 && options->adapter == NULL)
         PFM_TRY(pfm_card(context, e.session->run, err));
 done:
     json_decref(predictions);

@@ -16,13 +16,6 @@ PFM_METRIC_LIST(DECLARE)
 const pfm_metric *const pfm_metrics[] = {PFM_METRIC_LIST(ADDRESS) NULL};
 _Static_assert(sizeof pfm_metrics / sizeof pfm_metrics[0] <= PFM_METRIC_MAX_COUNT, "a selection holds every metric");
 
-/* The metrics asked for; their columns stand side by side, the number of rows behind them. */
-typedef struct selection {
-    const pfm_metric *metrics[PFM_METRIC_MAX_COUNT];
-    size_t first[PFM_METRIC_MAX_COUNT]; /* a metric's first column */
-    size_t count, columns;              /* columns without the number of rows */
-} selection;
-
 double pfm_metric_mean(const pfm_metric *metric, const double *sums, double rows)
 {
     (void)metric;
@@ -65,7 +58,7 @@ done:
     return status;
 }
 
-static pfm_status select_metrics(const char *names, selection *out, pfm_error *err)
+pfm_status pfm_metrics_select(const char *names, pfm_metric_selection *out, pfm_error *err)
 {
     while (*names != '\0') {
         size_t length = strcspn(names, ",");
@@ -88,19 +81,19 @@ static pfm_status select_metrics(const char *names, selection *out, pfm_error *e
 
 pfm_status pfm_metrics_check(const char *names, pfm_error *err)
 {
-    selection chosen = {0};
-    return select_metrics(names, &chosen, err);
+    pfm_metric_selection chosen = {0};
+    return pfm_metrics_select(names, &chosen, err);
 }
 
 static void finish_all(const void *user, const double *sums, double *values)
 {
-    const selection *chosen = user;
+    const pfm_metric_selection *chosen = user;
     for (size_t m = 0; m < chosen->count; m++)
         values[m] = chosen->metrics[m]->finish(chosen->metrics[m], sums + chosen->first[m], sums[chosen->columns]);
 }
 
 /* *out [images, columns + 1] = the sums of the rows of each image. */
-static pfm_status sum_images(const pfm_answer_set *set, const selection *chosen, double **out, pfm_error *err)
+static pfm_status sum_images(const pfm_answer_set *set, const pfm_metric_selection *chosen, double **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     double *numbers = NULL, *units = NULL;
@@ -128,7 +121,7 @@ done:
     return status;
 }
 
-static pfm_status add_signature(json_t *out, const selection *chosen, uint64_t seed, pfm_error *err)
+static pfm_status add_signature(json_t *out, const pfm_metric_selection *chosen, uint64_t seed, pfm_error *err)
 {
     pfm_buffer text = {0};
     pfm_status status = PFM_OK;
@@ -142,17 +135,32 @@ done:
     return status;
 }
 
-static pfm_status write_result(const pfm_answer_set *set, const selection *chosen, const double *units, uint64_t seed,
-                               pfm_threads *threads, json_t *out, pfm_error *err)
+pfm_status pfm_metrics_write(const pfm_metric_selection *chosen, const double *values, const double *low, const double *high,
+                             json_t *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *metrics = json_object(), *intervals = json_object();
+    PFM_TRY(pfm_json_take(out, "metrics", json_incref(metrics), err));
+    PFM_TRY(pfm_json_take(out, "ci95", json_incref(intervals), err));
+    for (size_t m = 0; m < chosen->count; m++) {
+        const char *name = chosen->metrics[m]->name;
+        PFM_TRY(pfm_json_take(metrics, name, pfm_json_number(values[m]), err));
+        PFM_TRY(pfm_json_take(intervals, name, isnan(low[m]) ? json_null() : json_pack("[f,f]", low[m], high[m]), err));
+    }
+done:
+    json_decref(metrics);
+    json_decref(intervals);
+    return status;
+}
+
+static pfm_status write_result(const pfm_answer_set *set, const pfm_metric_selection *chosen, const double *units,
+                               uint64_t seed, pfm_threads *threads, json_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     double low[PFM_METRIC_MAX_COUNT], high[PFM_METRIC_MAX_COUNT], values[PFM_METRIC_MAX_COUNT], *sums = NULL;
     size_t width = chosen->columns + 1;
-    json_t *metrics = json_object(), *intervals = json_object();
     PFM_TRY(pfm_json_take(out, "profile", json_null(), err));
     PFM_TRY(pfm_json_take(out, "n", json_integer((json_int_t)set->count), err));
-    PFM_TRY(pfm_json_take(out, "metrics", json_incref(metrics), err));
-    PFM_TRY(pfm_json_take(out, "ci95", json_incref(intervals), err));
     PFM_TRY(pfm_allocate(width, sizeof *sums, &sums, err));
     for (size_t i = 0; i < set->images.count * width; i++)
         sums[i % width] += units[i];
@@ -160,16 +168,10 @@ static pfm_status write_result(const pfm_answer_set *set, const selection *chose
     pfm_bootstrap plan = {units,  set->images.count,     width, chosen->count, finish_all,
                           chosen, PFM_BOOTSTRAP_SAMPLES, seed,  threads};
     PFM_TRY(pfm_bootstrap_run(&plan, low, high, err));
-    for (size_t m = 0; m < chosen->count; m++) {
-        const char *name = chosen->metrics[m]->name;
-        PFM_TRY(pfm_json_take(metrics, name, pfm_json_number(values[m]), err));
-        PFM_TRY(pfm_json_take(intervals, name, isnan(low[m]) ? json_null() : json_pack("[f,f]", low[m], high[m]), err));
-    }
+    PFM_TRY(pfm_metrics_write(chosen, values, low, high, out, err));
     PFM_TRY(add_signature(out, chosen, seed, err));
 done:
     free(sums);
-    json_decref(metrics);
-    json_decref(intervals);
     return status;
 }
 
@@ -177,10 +179,10 @@ pfm_status pfm_score_metrics(const pfm_answer_set *set, const char *names, uint6
                              pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    selection chosen = {0};
+    pfm_metric_selection chosen = {0};
     double *units = NULL;
     json_t *result = NULL;
-    PFM_TRY(select_metrics(names, &chosen, err));
+    PFM_TRY(pfm_metrics_select(names, &chosen, err));
     PFM_TRY(sum_images(set, &chosen, &units, err));
     result = json_object();
     PFM_TRY(write_result(set, &chosen, units, seed, threads, result, err));

@@ -26,7 +26,18 @@ extern const pfm_metric *const pfm_metrics[]; /* ended by NULL */
 
 enum { PFM_METRIC_MAX_COUNT = 64 };
 
+/* The metrics asked for; their columns stand side by side. */
+typedef struct pfm_metric_selection {
+    const pfm_metric *metrics[PFM_METRIC_MAX_COUNT];
+    size_t first[PFM_METRIC_MAX_COUNT]; /* a metric's first column */
+    size_t count, columns;
+} pfm_metric_selection; /* start with {0} */
 /* USAGE unless names, separated by commas, are all metrics, each once; the message lists those there are. */
+pfm_status pfm_metrics_select(const char *names, pfm_metric_selection *out, pfm_error *err) PFM_MUST_CHECK;
+/* out gains "metrics":{name:value} and "ci95":{name:[low,high]}; a value that is not finite, or has no interval, is null. */
+pfm_status pfm_metrics_write(const pfm_metric_selection *chosen, const double *values, const double *low, const double *high,
+                             json_t *out, pfm_error *err) PFM_MUST_CHECK;
+/* The same as select without a result. */
 pfm_status pfm_metrics_check(const char *names, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = {"profile":null,"n","metrics":{name:value},"ci95":{name:[low,high]},"signature"} for names separated by commas. Rows

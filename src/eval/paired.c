@@ -77,7 +77,7 @@ pfm_status pfm_score_difference_of_rows(const json_t *a, const json_t *b, const 
                                         pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_answer_runs first = {0}, second = {0};
+    pfm_answer_runs first = {.profile = options->profile}, second = {.profile = options->profile};
     PFM_TRY(pfm_answer_runs_add_rows(&first, a, false, err));
     PFM_TRY(pfm_answer_runs_finish(&first, err));
     PFM_TRY(pfm_answer_runs_add_rows(&second, b, false, err));

@@ -192,7 +192,8 @@ pfm_status pfm_prediction_check(const json_t *row, const pfm_place *place, pfm_e
     pfm_place_text where;
     pfm_answer_kind kind;
     PFM_TRY(check_text(row, "id", true, false, place, err));
-    PFM_TRY(check_text(row, "image", true, false, place, err));
+    if (!json_is_null(json_object_get(row, "image")))
+        PFM_TRY(check_text(row, "image", true, false, place, err));
     PFM_TRY(check_text(row, "question", false, false, place, err));
     PFM_TRY(check_text(row, "answer", true, true, place, err));
     PFM_TRY(check_text(row, "prediction", true, true, place, err));

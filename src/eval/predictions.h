@@ -1,6 +1,6 @@
 /* Predictions files: JSON lines, or one JSON array, of objects. A prediction has
  *   id          string or whole number, different in every row
- *   image       string or whole number: what the bootstrap draws
+ *   image       string or whole number: what the bootstrap draws; null: the row shows none and is drawn itself
  *   question    string
  *   answer      string or number (a number counts as its JSON text)
  *   prediction  string or number

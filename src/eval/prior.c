@@ -13,6 +13,7 @@ typedef struct answer_count {
 } answer_count;
 
 struct pfm_prior {
+    const pfm_score_profile *profile;
     pfm_intern topics, answers, pairs; /* a pair is an answer_count's bytes */
     uint64_t *counts;                  /* by pair */
     size_t count_capacity;
@@ -21,12 +22,13 @@ struct pfm_prior {
     pfm_buffer text;
 };
 
-pfm_status pfm_prior_create(pfm_prior **out, pfm_error *err)
+pfm_status pfm_prior_create(const pfm_score_profile *profile, pfm_prior **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_prior *prior = NULL;
     size_t index = 0;
     PFM_TRY(pfm_allocate(1, sizeof *prior, &prior, err));
+    prior->profile = pfm_score_profile_or_vqa(profile);
     PFM_TRY(pfm_intern_add(&prior->topics, "(open)", 6, &index, err)); /* no normalised question has parentheses */
     PFM_TRY(pfm_intern_add(&prior->topics, "(closed)", 8, &index, err));
     prior->stale = true;
@@ -49,11 +51,35 @@ done:
     return status;
 }
 
-static pfm_status intern_normalised(pfm_prior *prior, pfm_intern *intern, const char *text, size_t *out, pfm_error *err)
+/* Interns what prior->text holds. */
+static pfm_status intern_text(pfm_prior *prior, pfm_intern *intern, size_t *out, pfm_error *err)
 {
-    pfm_status status = pfm_vqa_normalise(text, &prior->text, err);
-    const char *data = prior->text.size == 0 ? "" : prior->text.data;
-    return status != PFM_OK ? status : pfm_intern_add(intern, data, prior->text.size, out, err);
+    return pfm_intern_add(intern, prior->text.size == 0 ? "" : prior->text.data, prior->text.size, out, err);
+}
+
+/* Where there is one answer to everything, its questions are all of one kind. */
+static pfm_status count_everywhere(pfm_prior *prior, const json_t *row, const pfm_place *place, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_place_text where;
+    pfm_number_text number;
+    size_t answer = 0;
+    const char *column = prior->profile->training_answer;
+    const json_t *value = json_object_get(row, "answer");
+    if (value == NULL && column != NULL)
+        value = json_object_get(row, column);
+    const char *text = pfm_json_text(value, number);
+    if (json_is_null(value))
+        return PFM_OK;
+    if (text == NULL)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: a training row needs \"answer\"%s%s%s", pfm_place_format(place, where),
+                 column != NULL ? " or \"" : "", column != NULL ? column : "", column != NULL ? "\"" : "");
+    PFM_TRY(pfm_score_profile_reduce(prior->profile, text, false, row, &prior->text, err));
+    PFM_TRY(intern_text(prior, &prior->answers, &answer, err));
+    PFM_TRY(count_pair(prior, PFM_KIND_CLOSED, answer, err));
+    prior->stale = true;
+done:
+    return status;
 }
 
 pfm_status pfm_prior_add(void *user, json_t *row, const pfm_place *place, pfm_error *err)
@@ -66,11 +92,15 @@ pfm_status pfm_prior_add(void *user, json_t *row, const pfm_place *place, pfm_er
     size_t question = 0, answer = 0;
     const char *question_text = pfm_json_text(json_object_get(row, "question"), question_number);
     const char *answer_text = pfm_json_text(json_object_get(row, "answer"), answer_number);
+    if (!prior->profile->by_question)
+        return count_everywhere(prior, row, place, err);
     if (question_text == NULL || answer_text == NULL)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: a training row needs \"question\" and \"answer\"", pfm_place_format(place, where));
     PFM_TRY(pfm_answer_kind_read(row, place, &kind, err));
-    PFM_TRY(intern_normalised(prior, &prior->topics, question_text, &question, err));
-    PFM_TRY(intern_normalised(prior, &prior->answers, answer_text, &answer, err));
+    PFM_TRY(pfm_vqa_normalise(question_text, &prior->text, err));
+    PFM_TRY(intern_text(prior, &prior->topics, &question, err));
+    PFM_TRY(pfm_score_profile_reduce(prior->profile, answer_text, false, row, &prior->text, err));
+    PFM_TRY(intern_text(prior, &prior->answers, &answer, err));
     if (kind == PFM_KIND_UNKNOWN)
         kind = pfm_answer_kind_infer(prior->answers.texts[answer]);
     PFM_TRY(count_pair(prior, question, answer, err));
@@ -111,7 +141,9 @@ pfm_status pfm_prior_answer(pfm_prior *prior, const char *question, pfm_answer_k
         PFM_TRY(choose_best(prior, err));
     PFM_TRY(pfm_vqa_normalise(question, &prior->text, err));
     const char *data = prior->text.size == 0 ? "" : prior->text.data;
-    if (!pfm_intern_find(&prior->topics, data, prior->text.size, &topic))
+    if (!prior->profile->by_question)
+        topic = PFM_KIND_CLOSED;
+    else if (!pfm_intern_find(&prior->topics, data, prior->text.size, &topic))
         topic = (size_t)kind;
     uint64_t best = prior->best[topic];
     *out = best == 0 ? NULL : prior->answers.texts[best - 1];

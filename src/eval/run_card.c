@@ -75,10 +75,12 @@ static pfm_status add_recipe(const gathering *g, pfm_error *err)
     pfm_buffer text = {0};
     PFM_TRY(pfm_path_join(g->run, "recipe.yaml", &path, err));
     PFM_TRY(pfm_recipe_load(path, NULL, 0, &recipe, err));
-    pfm_recipe_forget_paths(recipe); /* where the data lie is nobody else's business */
+    pfm_recipe_forget_asides(recipe); /* where the data lie is nobody else's business */
     PFM_TRY(pfm_recipe_write(recipe, &text, err));
     PFM_TRY(pfm_json_take(g->facts, "recipe", json_string(text.data), err));
     PFM_TRY(pfm_json_take(g->facts, "base_models", json_pack("[s]", recipe->model.language), err));
+    if (!pfm_recipe_sees(recipe))
+        PFM_TRY(pfm_json_take(g->facts, "text_only", json_true(), err));
     PFM_TRY(add_datasets(g, recipe, err));
 done:
     pfm_recipe_free(recipe);
@@ -97,6 +99,8 @@ static pfm_status add_sources(const gathering *g, pfm_error *err)
     PFM_TRY(pfm_json_take(g->facts, "data", data, err));
     for (size_t i = 0; i < 2; i++) {
         const json_t *weights = json_object_get(json_object_get(g->audit, "weights"), parts[i][0]);
+        if (weights == NULL)
+            continue; /* a model that sees nothing has no vision encoder */
         json_t *part = json_pack("{s:s}", "part", parts[i][1]);
         if (json_array_append_new(list, part) != 0)
             PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the model card");

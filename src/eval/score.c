@@ -9,15 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct {
-    const char *name, *definition;
-} profiles[] = {
-    {"vqa",
-     "Exact match (see the metric exact) of closed, open and all answers in per cent, recall_open, the prior that never looks "
-     "at the image, the score by each column of the data, calibration; intervals of 95 % by 1,000 bootstrap samples of "
-     "images."},
-};
-
 typedef struct id_index {
     json_t *rows; /* {id: row} */
 } id_index;
@@ -69,11 +60,12 @@ static pfm_status add_training(void *user, json_t *row, const pfm_place *place, 
     return pfm_prior_add(filter->prior, row, place, err);
 }
 
-static pfm_status read_training(const pfm_score_request *request, pfm_prior **out, pfm_error *err)
+static pfm_status read_training(const pfm_score_request *request, const pfm_score_profile *profile, pfm_prior **out,
+                                pfm_error *err)
 {
     pfm_status status = PFM_OK;
     training_filter filter = {.request = request};
-    PFM_TRY(pfm_prior_create(&filter.prior, err));
+    PFM_TRY(pfm_prior_create(profile, &filter.prior, err));
     PFM_TRY(pfm_rows_read(request->training, add_training, &filter, err));
     if (filter.kept == 0)
         PFM_FAIL(PFM_ERROR_USAGE, "%s: no training row meets the conditions of --where", request->training);
@@ -103,10 +95,10 @@ static pfm_status score_profile(const pfm_score_request *request, const json_t *
     pfm_answer_runs system = {0}, other = {0};
     pfm_prior *prior = NULL;
     json_t *difference = NULL, *result = NULL;
-    if (strcmp(request->profile, "vqa") != 0)
-        PFM_FAIL(PFM_ERROR_USAGE, "there is no profile '%s'; there is vqa", request->profile);
+    PFM_TRY(pfm_score_profile_find(request->profile, &system.profile, err));
+    other.profile = system.profile;
     if (request->training != NULL)
-        PFM_TRY(read_training(request, &prior, err));
+        PFM_TRY(read_training(request, system.profile, &prior, err));
     PFM_TRY(read_system(request->files, request->file_count, extra, false, &system, err));
     if (request->against_count > 0) {
         PFM_TRY(read_system(request->against, request->against_count, extra, false, &other, err));
@@ -197,8 +189,8 @@ pfm_status pfm_score_list(char **json_out, pfm_error *err)
     json_t *result = json_object(), *known_profiles = json_array(), *metrics = json_array();
     PFM_TRY(pfm_json_take(result, "profiles", json_incref(known_profiles), err));
     PFM_TRY(pfm_json_take(result, "metrics", json_incref(metrics), err));
-    for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++)
-        PFM_TRY(add_definition(known_profiles, profiles[i].name, profiles[i].definition, err));
+    for (size_t i = 0; pfm_score_profiles[i] != NULL; i++)
+        PFM_TRY(add_definition(known_profiles, pfm_score_profiles[i]->name, pfm_score_profiles[i]->definition, err));
     for (size_t i = 0; pfm_metrics[i] != NULL; i++)
         PFM_TRY(add_definition(metrics, pfm_metrics[i]->name, pfm_metrics[i]->definition, err));
     *json_out = json_dumps(result, JSON_COMPACT);

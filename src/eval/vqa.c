@@ -125,7 +125,10 @@ done:
 
 static pfm_status add_column(json_t *by, const pfm_answer_column *column, const double *correct, pfm_error *err)
 {
-    group groups[PFM_ANSWER_MAX_VALUES] = {0};
+    group *groups = NULL;
+    pfm_status status = pfm_allocate(column->values.count, sizeof *groups, &groups, err);
+    if (status != PFM_OK)
+        return status;
     for (size_t i = 0; i < column->values.count; i++)
         groups[i].name = column->values.texts[i];
     for (size_t i = 0; i < column->coded; i++) {
@@ -134,7 +137,9 @@ static pfm_status add_column(json_t *by, const pfm_answer_column *column, const 
         groups[column->codes[i] - 1].n++;
         groups[column->codes[i] - 1].correct += correct[i];
     }
-    return add_groups(by, column->name, groups, column->values.count, err);
+    status = add_groups(by, column->name, groups, column->values.count, err);
+    free(groups);
+    return status;
 }
 
 static pfm_status add_by(json_t *out, const pfm_answer_runs *system, pfm_error *err)
@@ -159,8 +164,20 @@ done:
     return status;
 }
 
-static pfm_status add_prior(json_t *out, const pfm_answer_set *set, pfm_prior *prior, pfm_error *err)
+static pfm_status add_chance(json_t *out, const pfm_answer_runs *system, pfm_error *err)
 {
+    const pfm_answer_set *set = &system->runs[0];
+    double sum = 0;
+    if (pfm_score_profile_or_vqa(system->profile)->guess == NULL)
+        return PFM_OK;
+    for (size_t i = 0; i < set->count; i++)
+        sum += set->rows[i].guess;
+    return pfm_json_take(out, "chance", pfm_json_number(percentage(sum, (double)set->count)), err);
+}
+
+static pfm_status add_prior(json_t *out, const pfm_answer_runs *system, pfm_prior *prior, pfm_error *err)
+{
+    const pfm_answer_set *set = &system->runs[0];
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
     double sums[COLUMNS] = {0}, values[PFM_VQA_STATISTICS];
@@ -170,7 +187,7 @@ static pfm_status add_prior(json_t *out, const pfm_answer_set *set, pfm_prior *p
         const pfm_answer_row *row = &set->rows[i];
         const char *guess = NULL;
         PFM_TRY(pfm_prior_answer(prior, row->question, row->kind, &guess, err));
-        PFM_TRY(pfm_vqa_normalise(row->answer, &text, err));
+        PFM_TRY(pfm_score_profile_reduce(pfm_score_profile_or_vqa(system->profile), row->answer, false, NULL, &text, err));
         bool right = guess != NULL && strcmp(guess, text.size == 0 ? "" : text.data) == 0;
         add_row(sums, row->kind, right, 0);
     }
@@ -248,11 +265,14 @@ done:
     return status;
 }
 
-static json_t *make_signature(const pfm_answer_set *set, const pfm_score_options *options)
+static json_t *make_signature(const pfm_answer_runs *system, const pfm_score_options *options)
 {
+    const pfm_answer_set *set = &system->runs[0];
+    const pfm_score_profile *profile = pfm_score_profile_or_vqa(system->profile);
     const char *kinds = set->kinds_given == set->count ? "given" : set->kinds_given == 0 ? "inferred" : "mixed";
-    return json_sprintf("vqa|text:nfc.lower.LN_,/|kinds:%s|ci95:bootstrap.images.%d.percentile.seed%llu|bins:%d|version:%s",
-                        kinds, PFM_BOOTSTRAP_SAMPLES, (unsigned long long)options->seed, PFM_CALIBRATION_BINS, pfm_version());
+    return json_sprintf("%s|%s|kinds:%s|ci95:bootstrap.%s.%d.percentile.seed%llu|bins:%d|version:%s", profile->name,
+                        profile->rule, kinds, set->shown > 0 ? "images" : "rows", PFM_BOOTSTRAP_SAMPLES,
+                        (unsigned long long)options->seed, PFM_CALIBRATION_BINS, pfm_version());
 }
 
 static size_t count_closed(const pfm_answer_set *set)
@@ -271,20 +291,21 @@ pfm_status pfm_score_vqa_system(const pfm_answer_runs *system, pfm_prior *prior,
     size_t closed = count_closed(set);
     pfm_vqa_intervals figures;
     json_t *result = json_object();
-    PFM_TRY(pfm_json_take(result, "profile", json_string("vqa"), err));
+    PFM_TRY(pfm_json_take(result, "profile", json_string(pfm_score_profile_or_vqa(system->profile)->name), err));
     PFM_TRY(pfm_json_take(result, "dataset", text_or_null(options->dataset), err));
     PFM_TRY(pfm_json_take(result, "split", text_or_null(options->split), err));
     PFM_TRY(pfm_json_take(result, "n", json_integer((json_int_t)set->count), err));
-    PFM_TRY(pfm_json_take(result, "n_images", json_integer((json_int_t)set->images.count), err));
+    PFM_TRY(pfm_json_take(result, "n_images", json_integer((json_int_t)set->shown), err));
     PFM_TRY(pfm_json_take(result, "n_closed", json_integer((json_int_t)closed), err));
     PFM_TRY(pfm_json_take(result, "n_open", json_integer((json_int_t)(set->count - closed)), err));
     PFM_TRY(pfm_vqa_intervals_over_images(set, system->correct, system->recall, options, &figures, err));
     PFM_TRY(add_figures(result, &figures, err));
     PFM_TRY(add_by(result, system, err));
-    PFM_TRY(add_prior(result, set, prior, err));
+    PFM_TRY(add_prior(result, system, prior, err));
+    PFM_TRY(add_chance(result, system, err));
     PFM_TRY(pfm_json_take(result, "probe", json_string(options->probe == NULL ? "none" : options->probe), err));
     PFM_TRY(add_calibration(result, system, err));
-    PFM_TRY(pfm_json_take(result, "signature", make_signature(set, options), err));
+    PFM_TRY(pfm_json_take(result, "signature", make_signature(system, options), err));
     if (system->run_count > 1)
         PFM_TRY(add_runs(result, system, err));
     *out = result;
@@ -298,12 +319,12 @@ pfm_status pfm_score_vqa(const json_t *predictions, const json_t *training, cons
                          pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_answer_runs system = {0};
+    pfm_answer_runs system = {.profile = options->profile};
     pfm_prior *prior = NULL;
     PFM_TRY(pfm_answer_runs_add_rows(&system, predictions, false, err));
     PFM_TRY(pfm_answer_runs_finish(&system, err));
     if (training != NULL) {
-        PFM_TRY(pfm_prior_create(&prior, err));
+        PFM_TRY(pfm_prior_create(options->profile, &prior, err));
         PFM_TRY(pfm_rows_visit(training, pfm_prior_add, prior, err));
     }
     PFM_TRY(pfm_score_vqa_system(&system, prior, options, out, err));

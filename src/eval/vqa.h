@@ -1,15 +1,19 @@
-/* The profile `vqa`: exact match by kind, recall of open answers, intervals over images, the score split by the data's columns,
- * the prior that never looks at the image, calibration. All scores are percentages.
+/* A profile's score (profile.h), of `vqa` as of all others: what is right by kind, recall of open answers, intervals over
+ * images, the score split by the data's columns, the prior that never looks at the image, calibration. All scores are
+ * percentages.
  *
- * The result: {"profile","dataset","split","n","n_images","overall","closed","open","n_closed","n_open","recall_open",
+ * The result: {"profile" (its
+ * name),"dataset","split","n","n_images","overall","closed","open","n_closed","n_open","recall_open",
  * "ci95":{"overall":[low,high],"closed","open","recall_open"},"by":{column:{value:{"n","overall"}}},
- * "prior":{"overall","closed","open"},"probe","calibration","signature"}; what is undefined (no open questions, no training
- * rows, no probabilities) is null. Of several runs every figure is their mean, and there are also "runs":[{"file","overall",
- * "closed","open","recall_open"}] and "sd":{"overall","closed","open","recall_open"} (over the runs, n - 1).
- * - correct: vqa_text.h. A `correct` in the file is not believed.
+ * "prior":{"overall","closed","open"},"chance","probe","calibration","signature"}; what is undefined (no open questions, no
+ * training rows, no probabilities) is null. n_images is 0 where the rows show none. "chance", the mean of the profile's
+ * guesses, is there where the profile has one. Of several runs every figure is their mean, and there are also
+ * "runs":[{"file","overall", "closed","open","recall_open"}] and "sd":{"overall","closed","open","recall_open"} (over the runs,
+ * n - 1).
+ * - correct: pfm_score_profile_correct. A `correct` in the file is not believed.
  * - kind: answer_type; where it is absent, closed is what is answered by yes or no. The signature says which.
  * - recall_open: pfm_word_list_recall of the normalised texts, mean over the open questions.
- * - ci95: bootstrap.h, 1,000 samples of images.
+ * - ci95: bootstrap.h, 1,000 samples of images, or of the rows that show none.
  * - by: pfm_answer_column_splits, and "answer_type". */
 #ifndef PFM_EVAL_VQA_H
 #define PFM_EVAL_VQA_H
@@ -21,10 +25,11 @@
 #include "eval/vqa_text.h"
 
 typedef struct pfm_score_options {
-    const char *dataset, *split; /* NULL: unknown */
-    const char *probe;           /* NULL: "none" */
-    uint64_t seed;               /* of the bootstrap */
-    pfm_threads *threads;        /* NULL: the caller's thread */
+    const char *dataset, *split;      /* NULL: unknown */
+    const char *probe;                /* NULL: "none" */
+    const pfm_score_profile *profile; /* NULL: vqa; of a system its own is taken */
+    uint64_t seed;                    /* of the bootstrap */
+    pfm_threads *threads;             /* NULL: the caller's thread */
 } pfm_score_options;
 
 /* *out = the result for an array of predictions (predictions.h); training: an array of {question, answer[, answer_type]}, or

@@ -4,14 +4,11 @@
 
 static bool probe(const pfm_inspect_target *target) { return pfm_inspect_has(target, "adapter_config.json"); }
 
-static json_t *targets_of(const pfm_adapter_config *config)
+/* What the document says under a key; null where it says nothing. */
+static json_t *said(const pfm_adapter_config *config, const char *key)
 {
-    if (config->target_pattern != NULL)
-        return json_string(config->target_pattern);
-    json_t *list = json_array();
-    for (size_t i = 0; i < config->target_count; i++)
-        list = pfm_json_add(list, json_string(config->targets[i]));
-    return list;
+    json_t *value = json_object_get(config->document, key);
+    return value == NULL ? json_null() : json_incref(value);
 }
 
 pfm_status pfm_inspect_adapter(const char *folder, json_t *out, pfm_error *err)
@@ -21,11 +18,11 @@ pfm_status pfm_inspect_adapter(const char *folder, json_t *out, pfm_error *err)
     pfm_weights *weights = NULL;
     PFM_TRY(pfm_adapter_config_load(folder, &config, err));
     PFM_TRY(pfm_json_take(out, "method", json_string(config.peft_type), err));
-    PFM_TRY(pfm_json_take(out, "rank", json_integer(config.r), err));
-    PFM_TRY(pfm_json_take(out, "alpha", json_real(config.lora_alpha), err));
-    PFM_TRY(pfm_json_take(out, "dropout", json_real(config.lora_dropout), err));
-    PFM_TRY(pfm_json_take(out, "rslora", json_boolean(config.use_rslora), err));
-    PFM_TRY(pfm_json_take(out, "targets", targets_of(&config), err));
+    PFM_TRY(pfm_json_take(out, "rank", said(&config, "r"), err));
+    PFM_TRY(pfm_json_take(out, "alpha", said(&config, "lora_alpha"), err));
+    PFM_TRY(pfm_json_take(out, "dropout", said(&config, "lora_dropout"), err));
+    PFM_TRY(pfm_json_take(out, "rslora", said(&config, "use_rslora"), err));
+    PFM_TRY(pfm_json_take(out, "targets", said(&config, "target_modules"), err));
     PFM_TRY(pfm_json_take(out, "base", config.base_model == NULL ? json_null() : json_string(config.base_model), err));
     PFM_TRY(pfm_json_take(out, "task", config.task_type == NULL ? json_null() : json_string(config.task_type), err));
     PFM_TRY(pfm_json_take(out, "config", json_incref(config.document), err));

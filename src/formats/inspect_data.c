@@ -5,9 +5,24 @@
 
 static const char vqa_rad[] = "VQA_RAD Dataset Public.json";
 
+/* A split of MedExpQA in one of its languages. */
+static bool has_cases(const pfm_inspect_target *target)
+{
+    static const char *const splits[] = {"train", "dev", "test"}, *const languages[] = {"en", "es", "fr", "it"};
+    char name[32];
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {
+        for (size_t k = 0; k < sizeof languages / sizeof *languages; k++) {
+            (void)snprintf(name, sizeof name, "%s.%s.jsonl", splits[i], languages[k]);
+            if (pfm_inspect_has(target, name))
+                return true;
+        }
+    }
+    return false;
+}
+
 static bool probe(const pfm_inspect_target *target)
 {
-    return pfm_inspect_has(target, "train.json") || pfm_inspect_has(target, "validate.json") ||
+    return has_cases(target) || pfm_inspect_has(target, "train.json") || pfm_inspect_has(target, "validate.json") ||
            pfm_inspect_has(target, "test.json") || pfm_inspect_has(target, vqa_rad);
 }
 
@@ -46,14 +61,14 @@ static pfm_status describe(const pfm_inspect_target *target, json_t *out, pfm_er
     pfm_status status = PFM_OK;
     char **names = NULL;
     size_t count = 0;
-    const char *dataset = pfm_inspect_has(target, vqa_rad) ? "vqa_rad" : NULL;
+    const char *dataset = pfm_inspect_has(target, vqa_rad) ? "vqa_rad" : has_cases(target) ? "medexpqa" : NULL;
     json_t *files = json_array();
     if (dataset == NULL)
         PFM_TRY(find_dataset(target, &dataset, err));
     PFM_TRY(pfm_json_take(out, "dataset", dataset == NULL ? json_null() : json_string(dataset), err));
     PFM_TRY(pfm_folder_list(target->path, &names, &count, err));
     for (size_t i = 0; i < count; i++) {
-        if (pfm_inspect_ends_with(names[i], ".json"))
+        if (pfm_inspect_ends_with(names[i], ".json") || pfm_inspect_ends_with(names[i], ".jsonl"))
             files = pfm_json_add(files, pfm_inspect_text(names[i], strlen(names[i])));
     }
     PFM_TRY(pfm_json_take(out, "files", json_incref(files), err));

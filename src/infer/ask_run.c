@@ -8,13 +8,14 @@
 #include "models/vision/feature_store.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct asking {
     pfm_session *session;
     const pfm_ask_options *options;
     pfm_text_stream *stream;
     pfm_image *images; /* [options->image_count] */
-    double started;    /* when the loaded model was first given something to do */
+    double started;    /* when everything was loaded */
 } asking;
 
 static pfm_status load_images(asking *a, pfm_error *err)
@@ -27,20 +28,23 @@ done:
     return status;
 }
 
+static void start(void *user) { ((asking *)user)->started = pfm_process_clock(); }
+
 static pfm_status give_features(void *user, size_t request, size_t image, float *features, pfm_error *err)
 {
     (void)request;
     asking *a = user;
-    if (image == 0)
-        a->started = pfm_process_clock();
     return pfm_features_of_image(a->session->vision, &a->images[image], features, err);
 }
+
+/* Of several adapters' answers none can be shown while the others are made. */
+static bool streams(const asking *a) { return a->options->write != NULL && a->options->adapter_count <= 1; }
 
 static pfm_status show_token(void *user, size_t request, int32_t id, pfm_error *err)
 {
     (void)request;
     asking *a = user;
-    if (a->options->write == NULL)
+    if (!streams(a))
         return PFM_OK;
     pfm_buffer text = {0};
     pfm_status status = pfm_text_stream_put(a->stream, id, &text, err);
@@ -50,30 +54,63 @@ static pfm_status show_token(void *user, size_t request, int32_t id, pfm_error *
     return status;
 }
 
-static pfm_status show_rest(asking *a, pfm_error *err)
+/* The end of the one answer, or each adapter's on a line. */
+static pfm_status show_rest(asking *a, const pfm_answer *answers, pfm_error *err)
 {
+    pfm_buffer text = {0};
+    pfm_status status = PFM_OK;
     if (a->options->write == NULL)
         return PFM_OK;
-    pfm_buffer text = {0};
-    pfm_status status = pfm_text_stream_finish(a->stream, &text, err);
+    if (streams(a))
+        status = pfm_text_stream_finish(a->stream, &text, err);
+    for (size_t i = 0; !streams(a) && status == PFM_OK && i < a->options->adapter_count; i++)
+        status =
+            pfm_buffer_append_format(&text, err, "%s%s: %s", i > 0 ? "\n" : "", a->options->adapters[i].name, answers[i].text);
     if (status == PFM_OK && text.size > 0)
         a->options->write(a->options->user, text.data, text.size);
     pfm_buffer_free(&text);
     return status;
 }
 
-static pfm_status make_document(const asking *a, const pfm_question *question, const pfm_answer *answer, char **json,
+static pfm_status describe_answer(const pfm_answer *answer, json_t *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_json_take(out, "answer", json_string(answer->text), err));
+    PFM_TRY(pfm_json_take(out, "tokens", json_integer(answer->tokens), err));
+    PFM_TRY(pfm_json_take(out, "probability", pfm_json_number(answer->probability), err));
+done:
+    return status;
+}
+
+/* What each of several adapters said. */
+static pfm_status list_answers(const asking *a, const pfm_answer *answers, json_t *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *list = json_array();
+    PFM_TRY(pfm_json_take(out, "answers", list, err));
+    for (size_t i = 0; i < a->options->adapter_count; i++) {
+        json_t *one = json_object();
+        if (json_array_append_new(list, one) != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the answers");
+        PFM_TRY(pfm_json_take(one, "adapter", json_string(a->options->adapters[i].name), err));
+        PFM_TRY(describe_answer(&answers[i], one, err));
+    }
+done:
+    return status;
+}
+
+static pfm_status make_document(const asking *a, const pfm_question *question, const pfm_answer *answers, char **json,
                                 pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer prompt = {0};
     json_t *document = json_object();
     PFM_TRY(pfm_model_prompt(a->session->model, question, &prompt, err));
-    PFM_TRY(pfm_json_take(document, "answer", json_string(answer->text), err));
+    PFM_TRY(describe_answer(&answers[0], document, err));
     PFM_TRY(pfm_json_take(document, "prompt", json_string(prompt.data), err));
-    PFM_TRY(pfm_json_take(document, "tokens", json_integer(answer->tokens), err));
     PFM_TRY(pfm_json_take(document, "seconds", json_real(pfm_process_clock() - a->started), err));
-    PFM_TRY(pfm_json_take(document, "probability", pfm_json_number(answer->probability), err));
+    if (a->options->adapter_count > 1)
+        PFM_TRY(list_answers(a, answers, document, err));
     *json = json_dumps(document, JSON_COMPACT);
     if (*json == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not make the answer");
@@ -83,29 +120,86 @@ done:
     return status;
 }
 
+static pfm_status check_names(const pfm_ask_options *o, pfm_error *err)
+{
+    for (size_t i = 0; i < o->adapter_count; i++)
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(o->adapters[i].name, o->adapters[j].name) == 0)
+                return pfm_error_set(err, PFM_ERROR_USAGE,
+                                     "two adapters are called %s; give each its own name, as in NAME=FOLDER",
+                                     o->adapters[i].name);
+        }
+    return PFM_OK;
+}
+
+static bool is_base(const pfm_named_adapter *adapter) { return strcmp(adapter->folder, PFM_SESSION_NO_ADAPTER) == 0; }
+
+/* The run with its own adapter, with one in its place, or with several side by side: the first that is one takes the place of
+ * the run's. requests[i] is the i-th adapter's. */
+static pfm_status open_session(asking *a, pfm_context *context, pfm_request *requests, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_ask_options *o = a->options;
+    size_t own = 0;
+    while (own + 1 < o->adapter_count && is_base(&o->adapters[own]))
+        own++;
+    PFM_TRY(
+        pfm_session_open_with(context, o->run, o->adapter_count > 0 ? o->adapters[own].folder : NULL, false, &a->session, err));
+    if (o->adapter_count < 2)
+        goto done;
+    PFM_TRY(pfm_session_choose_adapters(a->session, err));
+    for (size_t i = 0; i < o->adapter_count; i++) {
+        if (is_base(&o->adapters[i]))
+            requests[i].adapter = -1;
+        else if (i != own)
+            PFM_TRY(pfm_session_add_adapter(a->session, o->adapters[i].name, o->adapters[i].folder, &requests[i].adapter, err));
+    }
+done:
+    return status;
+}
+
+/* The same question to each adapter. */
+static pfm_status answer(asking *a, const pfm_request *requests, size_t count, pfm_answer *answers, pfm_error *err)
+{
+    const int most = a->options->max_tokens;
+    const size_t images = a->options->image_count * count;
+    const pfm_generate_options generate = {.max_tokens = most > 0 ? most : a->session->recipe->eval.max_tokens,
+                                           .images = images > 0 ? (int32_t)images : 1,
+                                           .ready = start,
+                                           .features = give_features,
+                                           .on_token = show_token,
+                                           .user = a};
+    return pfm_generate(a->session, requests, count, &generate, answers, err);
+}
+
 pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **json, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     asking a = {.options = options};
-    pfm_answer answer = {0};
-    if (options->image_count == 0)
-        PFM_FAIL(PFM_ERROR_USAGE, "name at least one image to ask about");
+    const size_t count = options->adapter_count > 1 ? options->adapter_count : 1;
+    pfm_request *requests = NULL;
+    pfm_answer *answers = NULL;
+    PFM_TRY(check_names(options, err));
     PFM_TRY(load_images(&a, err)); /* before anything that takes time */
-    PFM_TRY(pfm_session_open(context, options->run, false, &a.session, err));
+    PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
+    PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
+    for (size_t i = 0; i < count; i++)
+        requests[i].question = (pfm_question){options->question, options->image_count};
+    PFM_TRY(open_session(&a, context, requests, err));
+    if (options->image_count == 0 && pfm_model_sees(a.session->model))
+        PFM_FAIL(
+            PFM_ERROR_USAGE,
+            "name at least one image to ask about (RUN IMAGE... QUESTION); only a model with model.vision: none does without");
     PFM_TRY(pfm_session_load_vision(a.session, err));
     PFM_TRY(pfm_text_stream_create(a.session->model->tokenizer, true, &a.stream, err));
-    pfm_request request = {.question = {options->question, options->image_count}};
-    pfm_generate_options generate = {.max_tokens =
-                                         options->max_tokens > 0 ? options->max_tokens : a.session->recipe->eval.max_tokens,
-                                     .images = (int32_t)options->image_count,
-                                     .features = give_features,
-                                     .on_token = show_token,
-                                     .user = &a};
-    PFM_TRY(pfm_generate(a.session, &request, 1, &generate, &answer, err));
-    PFM_TRY(show_rest(&a, err));
-    PFM_TRY(make_document(&a, &request.question, &answer, json, err));
+    PFM_TRY(answer(&a, requests, count, answers, err));
+    PFM_TRY(show_rest(&a, answers, err));
+    PFM_TRY(make_document(&a, &requests[0].question, answers, json, err));
 done:
-    free(answer.text);
+    for (size_t i = 0; answers != NULL && i < count; i++)
+        free(answers[i].text);
+    free(answers);
+    free(requests);
     for (size_t i = 0; a.images != NULL && i < options->image_count; i++)
         pfm_image_free(&a.images[i]);
     free(a.images);

@@ -6,6 +6,7 @@
 #include "base/try.h"
 #include "formats/gguf.h"
 #include "infer/llava.h"
+#include "models/language/language_wrapped.h"
 #include "models/language/tokenizer_save.h"
 #include "train/run.h"
 #include "train/session.h"
@@ -25,23 +26,23 @@ typedef struct exporting {
     pfm_llava *llava; /* NULL: the language model alone is written */
 } exporting;
 
-/* What the run made of a tensor of the base: what it learned in its place, or "model.layers.0.self_attn.q_proj" of "....weight"
- * with its update. */
+/* What the run made of a tensor of the base: another, or "model.layers.0.self_attn.q_proj" of "....weight" or "....bias" with
+ * its update. */
 static pfm_status merge_into(const exporting *x, const pfm_parameter *parameter, float *values, pfm_error *err)
 {
+    const pfm_peft *peft = x->session->peft;
+    const pfm_parameters *parameters = x->session->model->parameters;
     char *module = NULL;
-    static const char end[] = ".weight";
-    size_t length = strlen(parameter->name) - (sizeof end - 1);
-    if (x->options->merge && parameter->part != PFM_PART_BASE) {
+    const char *end = strrchr(parameter->name, '.');
+    const bool weight = end != NULL && strcmp(end, ".weight") == 0, bias = end != NULL && strcmp(end, ".bias") == 0;
+    if (x->options->merge && parameter->part != PFM_PART_BASE)
         memcpy(values, parameter->values, (size_t)(parameter->n * parameter->k) * sizeof *values);
+    if (!x->options->merge || (!weight && !bias))
         return PFM_OK;
-    }
-    if (!x->options->merge || strcmp(parameter->name + length, end) != 0)
-        return PFM_OK;
-    pfm_status status = pfm_string_copy_n(parameter->name, length, &module, err);
+    pfm_status status = pfm_string_copy_n(parameter->name, (size_t)(end - parameter->name), &module, err);
     if (status == PFM_OK)
-        status =
-            pfm_peft_merge(x->session->peft, x->session->model->parameters, module, parameter->n, parameter->k, values, err);
+        status = weight ? pfm_peft_merge(peft, parameters, module, parameter->n, parameter->k, values, err)
+                        : pfm_peft_merge_bias(peft, parameters, module, parameter->n, values, err);
     free(module);
     return status;
 }
@@ -79,7 +80,7 @@ done:
 static int64_t extra_rows(const exporting *x, const pfm_parameter *p)
 {
     const pfm_language_family *family = x->session->model->language.family;
-    bool has_rows = strcmp(p->name, family->embedding) == 0 || strcmp(p->name, "lm_head.weight") == 0;
+    bool has_rows = strcmp(p->name, family->embedding) == 0 || strcmp(p->name, PFM_LANGUAGE_HEAD) == 0;
     return x->llava != NULL && has_rows ? x->llava->extra_rows : 0;
 }
 
@@ -212,19 +213,24 @@ done:
 static pfm_status write_configs(const exporting *x, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    json_t *config = NULL, *generation = json_object();
+    json_t *whole = NULL, *config = NULL, *generation = json_object();
+    bool wrapped = false;
     if (strcmp(pfm_weights_format(x->weights), "gguf") == 0) {
         PFM_TRY(make_configs(x, &config, generation, err));
     } else {
-        PFM_TRY(load_config(x, "config.json", true, &config, err));
+        PFM_TRY(load_config(x, "config.json", true, &whole, err));
+        PFM_TRY(pfm_wrapped_config(whole, &config, &wrapped, err));
         PFM_TRY(load_config(x, "generation_config.json", false, &generation, err));
     }
+    if (x->options->merge && pfm_parameters_find(x->session->model->parameters, PFM_LANGUAGE_HEAD) >= 0)
+        PFM_TRY(pfm_json_take(config, "tie_word_embeddings", json_false(), err)); /* it may have become one of its own */
     if (x->llava != NULL)
         PFM_TRY(pfm_llava_wrap_configs(x->llava, &config, generation, err));
     PFM_TRY(save_in(x->options->out, "config.json", config, err));
     if (json_object_size(generation) > 0)
         PFM_TRY(save_in(x->options->out, "generation_config.json", generation, err));
 done:
+    json_decref(whole);
     json_decref(config);
     json_decref(generation);
     return status;
@@ -250,7 +256,7 @@ done:
     return status;
 }
 
-/* The adapter's own two files, and the aligner's, in one folder with the tokenizer. */
+/* The adapter's own two files, and the aligner's where there is one, in one folder with the tokenizer. */
 static pfm_status write_peft(exporting *x, pfm_error *err)
 {
     static const char *const files[] = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors",
@@ -259,7 +265,8 @@ static pfm_status write_peft(exporting *x, pfm_error *err)
     char *from = NULL, *to = NULL;
     pfm_buffer text = {0};
     PFM_TRY(pfm_folder_create(x->options->out, err));
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    const size_t count = sizeof files / sizeof *files - !pfm_model_sees(x->session->model);
+    for (size_t i = 0; i < count; i++) {
         free(from);
         free(to);
         from = to = NULL;
@@ -299,6 +306,8 @@ static pfm_status find_form(exporting *x, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const char *why = NULL;
+    if (!pfm_model_sees(x->session->model))
+        return PFM_OK; /* the language model is all there is */
     PFM_TRY(pfm_llava_unfit(x->session, x->gguf, &why, err));
     if (why == NULL)
         PFM_TRY(pfm_llava_create(x->session, x->gguf, &x->llava, err));
@@ -336,6 +345,8 @@ pfm_status pfm_export(pfm_context *context, const pfm_export_options *options, p
     PFM_TRY(pfm_session_open(context, options->run, false, &x.session, err));
     if (!options->base && x.session->run == NULL)
         PFM_FAIL(PFM_ERROR_USAGE, "%s is a recipe: only its --base can be exported", options->run);
+    if (options->merge)
+        PFM_TRY(pfm_peft_check_merge(x.session->peft, err));
     PFM_TRY(pfm_weights_open(x.session->language_path, &x.weights, err));
     x.gguf = strcmp(to, "gguf") == 0;
     if (strcmp(to, "peft") == 0) {

@@ -3,7 +3,6 @@
 
 #include "base/file.h"
 #include "base/try.h"
-#include "formats/adapter.h"
 #include "pefomed/weights.h"
 #include "train/run.h"
 #include "train/session.h"
@@ -71,44 +70,40 @@ static pfm_status make_recipe(const part *p, pfm_recipe **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
-    pfm_adapter_config config = {0};
     PFM_TRY(pfm_buffer_append_format(
         &text, err,
         "model: {vision: efficientnet-lite0, image_size: 448, aligner: concat-linear, language: '%s'}\n"
-        "data: {dataset: phantom}\n",
+        "data: {dataset: phantom}\n"
+        "peft: {method: none}\n",
         p->options->model));
-    if (p->options->adapter == NULL) {
-        PFM_TRY(pfm_buffer_append_string(&text, "peft: {method: none}\n", err));
-    } else {
-        PFM_TRY(pfm_adapter_config_load(p->options->adapter, &config, err));
-        PFM_TRY(pfm_adapter_config_check_plain(&config, err));
-        PFM_TRY(pfm_buffer_append_format(&text, err,
-                                         "peft: {method: lora, rank: %lld, alpha: %.17g, rslora: %s, dropout: 0, targets: [",
-                                         (long long)config.r, config.lora_alpha, config.use_rslora ? "true" : "false"));
-        for (size_t i = 0; i < config.target_count; i++)
-            PFM_TRY(pfm_buffer_append_format(&text, err, "%s'%s'", i > 0 ? ", " : "", config.targets[i]));
-        PFM_TRY(pfm_buffer_append_string(&text, "]}\n", err));
-    }
     PFM_TRY(pfm_recipe_parse(text.data, text.size, "the model's settings", NULL, 0, out, err));
+    if (p->options->adapter != NULL)
+        PFM_TRY(pfm_session_replace_adapter(*out, p->options->adapter, err));
 done:
     pfm_buffer_free(&text);
-    pfm_adapter_config_free(&config);
     return status;
 }
 
 static pfm_status open_session(part *p, pfm_error *err)
 {
+    pfm_status status = PFM_OK;
     char *recipe_file = NULL;
     pfm_recipe *recipe = NULL;
-    pfm_status status = pfm_path_join(p->options->model, "recipe.yaml", &recipe_file, err);
-    bool is_run = status == PFM_OK && pfm_path_exists(recipe_file);
+    const char *adapter = p->options->adapter;
+    PFM_TRY(pfm_path_join(p->options->model, "recipe.yaml", &recipe_file, err));
+    if (pfm_path_exists(recipe_file)) {
+        PFM_TRY(pfm_session_open_with(p->context, p->options->model, adapter, p->options->grad, &p->session, err));
+        goto done;
+    }
+    PFM_TRY(make_recipe(p, &recipe, err));
+    status = pfm_session_create_for_tensors(p->context, recipe, p->options->grad, &p->session, err);
+    recipe = NULL; /* taken */
+    if (status == PFM_OK && adapter != NULL)
+        PFM_TRY(pfm_string_copy(adapter, &p->session->adapter, err));
+done:
+    pfm_recipe_free(recipe);
     free(recipe_file);
-    if (status != PFM_OK)
-        return status;
-    if (is_run)
-        return pfm_session_open(p->context, p->options->model, p->options->grad, &p->session, err);
-    status = make_recipe(p, &recipe, err);
-    return status == PFM_OK ? pfm_session_create_for_tensors(p->context, recipe, p->options->grad, &p->session, err) : status;
+    return status;
 }
 
 /* As the file has the parameter. */
@@ -193,27 +188,27 @@ static pfm_status run_language(part *p, pfm_error *err)
     PFM_TRY(get(p, "inputs_embeds", 2, embeds_shape, &embeds, &tensor, err));
     if (embeds == NULL)
         PFM_TRY(get(p, "input_ids", 1, ids_shape, &ids, &tensor, err));
-    int64_t count = tensor->shape[0];
-    if (count > model->language.context)
+    const int64_t count = tensor->shape[0], before = model->virtual_tokens, all = before + count;
+    if (all > model->language.context)
         PFM_FAIL(PFM_ERROR_USAGE, "%s: %lld tokens are more than the model's context of %lld", p->options->input,
-                 (long long)count, (long long)model->language.context);
+                 (long long)all, (long long)model->language.context);
     if (ids != NULL)
         PFM_TRY(check_ids(p, ids, count, model->language.vocabulary, err));
-    PFM_TRY(pfm_allocate((size_t)count, sizeof *sequence, &sequence, err));
+    PFM_TRY(pfm_allocate((size_t)all, sizeof *sequence, &sequence, err));
     PFM_TRY(pfm_allocate((size_t)count, sizeof *index, &index, err));
+    for (int64_t t = 0; t < before; t++)
+        sequence[t] = PFM_FIRST_VIRTUAL - (int32_t)t;
     for (int64_t t = 0; t < count; t++) {
-        sequence[t] = ids != NULL ? (int32_t)ids[t] : -1 - (int32_t)t;
-        index[t] = (int32_t)t;
+        sequence[before + t] = ids != NULL ? (int32_t)ids[t] : -1 - (int32_t)t;
+        index[t] = (int32_t)(before + t);
     }
-    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = count, [PFM_DIM_ANSWERS] = count, [PFM_DIM_VISUAL] = count};
+    int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = all, [PFM_DIM_ANSWERS] = count, [PFM_DIM_VISUAL] = count};
     PFM_TRY(pfm_model_build(model, capacity, false, true, &graph, err));
     PFM_TRY(pfm_session_load_weights(p->session, err));
-    if (p->options->adapter != NULL)
-        PFM_TRY(pfm_run_load_adapter(p->options->adapter, model, p->session->peft, err));
     pfm_op_environment env = {
-        .context = p->context, .kernels = p->context->kernels, .act = model->act, .most_keys = (int32_t)count};
+        .context = p->context, .kernels = p->context->kernels, .act = model->act, .most_keys = (int32_t)all};
     PFM_TRY(pfm_executor_create(graph.graph, &env, p->options->grad ? graph.language.logits : PFM_NO_VALUE, &executor, err));
-    pfm_sequence row = {.ids = sequence, .count = (size_t)count, .answer = (size_t)count};
+    pfm_sequence row = {.ids = sequence, .count = (size_t)all, .answer = (size_t)all};
     pfm_pack_options pack_options = {.share = true, .inference = true};
     PFM_TRY(pfm_pack_rows(&pack, &row, 1, &pack_options, err));
     PFM_TRY(pfm_model_bind(model, &graph, executor, &pack, embeds != NULL ? count : 0, err));
@@ -280,6 +275,8 @@ static pfm_status run_aligner(part *p, pfm_error *err)
                                         [PFM_DIM_ANSWERS] = 1,
                                         [PFM_DIM_VISUAL] = model->visual_tokens,
                                         [PFM_DIM_FEATURES] = model->feature_rows};
+    if (!pfm_model_sees(model))
+        PFM_FAIL(PFM_ERROR_USAGE, "%s has no aligner (model.vision: none); give input_ids or inputs_embeds", p->options->model);
     PFM_TRY(get(p, "image_features", 2, shape, &features, NULL, err));
     PFM_TRY(pfm_model_build(model, one, false, false, &whole, err)); /* declares every parameter, as loading a run expects */
     PFM_TRY(pfm_graph_create(model->parameters, one, &graph, err));
@@ -319,6 +316,9 @@ static pfm_status load_vision(part *p, int image_size, pfm_vision **vision, pfm_
     PFM_TRY(pfm_path_join(p->options->model, "recipe.yaml", &recipe_file, err));
     if (pfm_path_exists(recipe_file)) {
         PFM_TRY(pfm_recipe_load(recipe_file, NULL, 0, &recipe, err));
+        if (!pfm_recipe_sees(recipe))
+            PFM_FAIL(PFM_ERROR_USAGE, "%s has no vision encoder (model.vision: none); give input_ids or inputs_embeds",
+                     p->options->model);
         PFM_TRY(pfm_model_path(p->context, recipe->model.vision, &path, err));
         PFM_TRY(pfm_session_vision_layers(recipe, &options.layers, err));
         options.kind = recipe->model.vision;

@@ -31,7 +31,8 @@ typedef struct generator {
     pfm_executor *executor;
     pfm_kv_store kv, image_kv;
     pfm_block kv_memory, image_kv_memory;
-    void *visual; /* act [most images of a batch * feature_rows, visual_width] */
+    int32_t *visual_adapters; /* [visual rows of the largest batch] whose aligner makes them */
+    void *visual;             /* act [most images of a batch * feature_rows, visual_width] */
     pfm_pack pack;
     pfm_sequence *sequences;
     int32_t *ids;
@@ -42,11 +43,25 @@ typedef struct generator {
     size_t *chosen;
 } generator;
 
+/* A session without a choice has its own adapter alone. */
+static pfm_status check_adapters(const generator *g, pfm_error *err)
+{
+    const pfm_session *session = g->session;
+    for (size_t i = 0; i < g->count; i++) {
+        const int32_t adapter = g->requests[i].adapter;
+        if (session->set == NULL ? adapter != 0 : adapter < -1 || adapter > (int32_t)session->other_count)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "request %zu goes through adapter %d, which is not there", i,
+                                 (int)adapter);
+    }
+    return PFM_OK;
+}
+
 static pfm_status encode_prompts(generator *g, pfm_error *err)
 {
     pfm_status status = pfm_allocate(g->count, sizeof *g->prompts, &g->prompts, err);
     for (size_t i = 0; status == PFM_OK && i < g->count; i++) {
-        status = pfm_model_encode(g->model, &g->requests[i].question, NULL, 0, &g->prompts[i], NULL, err);
+        status = pfm_model_encode_prompt(g->model, pfm_session_virtual_tokens(g->session, g->requests[i].adapter),
+                                         &g->requests[i].question, &g->prompts[i], err);
         size_t whole = g->prompts[i].count + (size_t)g->options->max_tokens;
         if (status == PFM_OK && whole > (size_t)g->model->language.context)
             status = pfm_error_set(err, PFM_ERROR_MISMATCH,
@@ -56,31 +71,33 @@ static pfm_status encode_prompts(generator *g, pfm_error *err)
     return status;
 }
 
-/* Where a group begins its images are read. */
+/* Where a group begins its images are read. Another adapter may see them otherwise. */
 static bool begins_group(const generator *g, size_t begin, size_t request)
 {
-    return request == begin || g->requests[request].group != g->requests[request - 1].group;
+    const pfm_request *r = g->requests;
+    return request == begin || r[request].group != r[request - 1].group || r[request].adapter != r[request - 1].adapter;
 }
 
 /* The end of the batch that begins with a request: whole groups, few enough images and tokens; at least one group. *tokens and
  * *images = what they take. */
 static size_t batch_end(const generator *g, size_t begin, size_t *tokens, size_t *images)
 {
-    size_t end = begin;
+    size_t end = begin, units = 0;
     *tokens = *images = 0;
     while (end < g->count) {
         pfm_group_count group = {0};
         size_t next = end;
-        for (; next < g->count && g->requests[next].group == g->requests[end].group; next++) {
+        for (; next < g->count && (next == end || !begins_group(g, end, next)); next++) {
             const pfm_ids *prompt = &g->prompts[next];
             pfm_group_count_add(&group, &(pfm_sequence){.ids = prompt->data, .count = prompt->count, .answer = prompt->count});
         }
         size_t more = pfm_group_count_tokens(&group, true);
-        size_t shown = g->requests[end].question.images;
-        if (end > begin && (*tokens + more > g->tokens_at_once || *images + shown > g->images))
+        size_t shown = g->requests[end].question.images, unit = shown > 0 ? shown : 1;
+        if (end > begin && (*tokens + more > g->tokens_at_once || units + unit > g->images))
             break;
         *tokens += more;
         *images += shown;
+        units += unit;
         end = next;
     }
     return end;
@@ -102,7 +119,7 @@ static store_shape token_store(const generator *g)
 static store_shape image_store(const generator *g)
 {
     const pfm_gated_shape *gated = &g->model->shape.gated;
-    if (g->model->aligner->block == NULL)
+    if (!pfm_model_sees(g->model) || g->model->aligner->block == NULL)
         return (store_shape){0};
     return (store_shape){g->model->language.layers / gated->every, (size_t)gated->heads * (size_t)gated->head_dim};
 }
@@ -221,6 +238,7 @@ static pfm_status prepare(generator *g, pfm_error *err)
     PFM_TRY(create_store(g, token_store(g), sizes.keys, &g->kv, &g->kv_memory, err));
     PFM_TRY(create_store(g, image_store(g), (size_t)sizes.visual, &g->image_kv, &g->image_kv_memory, err));
     PFM_TRY(pfm_allocate(sizes.images, pfm_model_image_bytes(g->model), &g->visual, err));
+    PFM_TRY(pfm_allocate((size_t)sizes.visual, sizeof *g->visual_adapters, &g->visual_adapters, err));
     PFM_TRY(pfm_allocate(sizes.rows, sizeof *g->best, &g->best, err));
     PFM_TRY(pfm_allocate(sizes.rows, sizeof *g->chosen, &g->chosen, err));
 done:
@@ -236,8 +254,11 @@ static pfm_status read_images(generator *g, size_t begin, size_t end, int64_t *v
     for (size_t i = begin; i < end; i++) {
         for (size_t k = 0; begins_group(g, begin, i) && k < g->requests[i].question.images; k++) {
             PFM_TRY(g->options->features(g->options->user, i, k, features, err));
-            char *to = (char *)g->visual + (size_t)(*visual_rows / g->model->visual_tokens) * pfm_model_image_bytes(g->model);
-            PFM_TRY(pfm_model_arrange(g->model, features, to, err));
+            char *to =
+                (char *)g->visual + (size_t)pfm_model_count_images(g->model, *visual_rows) * pfm_model_image_bytes(g->model);
+            PFM_TRY(pfm_model_arrange_for(g->model, g->requests[i].adapter, features, to, err));
+            for (int64_t t = 0; t < g->model->visual_tokens; t++)
+                g->visual_adapters[*visual_rows + t] = g->requests[i].adapter;
             *visual_rows += g->model->visual_tokens;
         }
     }
@@ -254,21 +275,23 @@ static pfm_status pack_prompts(generator *g, size_t begin, size_t end, pfm_error
         ids += g->prompts[i].count;
     PFM_TRY(pfm_array_reserve(&g->ids, &g->id_capacity, ids, sizeof *g->ids, err));
     PFM_TRY(pfm_array_reserve(&g->sequences, &g->sequence_capacity, end - begin, sizeof *g->sequences, err));
-    int32_t *next = g->ids, visual = 0, base = 0; /* visual rows so far, and before the group at hand */
+    int32_t *next = g->ids, visual = 0, base = 0, group = -1; /* visual rows so far, and before the group at hand */
     for (size_t i = begin; i < end; i++) {
         if (begins_group(g, begin, i)) {
             base = visual;
+            group++;
             visual += (int32_t)g->requests[i].question.images * (int32_t)g->model->visual_tokens;
         }
         size_t count = g->prompts[i].count;
         g->sequences[i - begin] = (pfm_sequence){.ids = next,
                                                  .count = count,
                                                  .answer = count,
-                                                 .group = g->requests[i].group,
+                                                 .group = group,
+                                                 .adapter = g->requests[i].adapter,
                                                  .visual_begin = base,
                                                  .visual_end = visual};
         for (size_t t = 0; t < count; t++)
-            *next++ = g->prompts[i].data[t] < 0 ? g->prompts[i].data[t] - base : g->prompts[i].data[t];
+            *next++ = pfm_id_behind(g->prompts[i].data[t], base);
     }
     pfm_pack_options options = {.share = true, .inference = true, .reserve = g->options->max_tokens};
     PFM_TRY(pfm_pack_rows(&g->pack, g->sequences, end - begin, &options, err));
@@ -294,7 +317,9 @@ static pfm_status run_graph(generator *g, int64_t visual_rows, pfm_error *err)
     g->kv.rows = g->pack.key_rows;
     pfm_executor_environment(g->executor)->kv = &g->kv;
     pfm_executor_environment(g->executor)->image_kv = &g->image_kv;
-    pfm_executor_bind(g->executor, g->graph.features, g->visual);
+    pfm_model_bind_features(&g->graph, g->executor, g->visual);
+    if (g->graph.visual_adapters != PFM_NO_VALUE)
+        pfm_executor_bind(g->executor, g->graph.visual_adapters, g->visual_adapters);
     pfm_executor_forward(g->executor);
     pfm_threads_run(g->session->context->threads, (int)g->pack.answers, choose_row, g);
     return PFM_OK;
@@ -355,6 +380,7 @@ static void pack_step(generator *g)
         int32_t i = (int32_t)r, prefix = at->prefix_end - at->prefix_begin;
         pack->ids[r] = g->rows[r].last;
         pack->positions[r] = at->position++;
+        pack->adapters[r] = g->requests[g->rows[r].request].adapter;
         pack->keys[r] = 0;
         pack->key_rows[r] = at->own_begin + at->own_count;
         pack->index[r] = i;
@@ -410,6 +436,7 @@ static void release(generator *g)
     pfm_block_free(&g->image_kv_memory);
     pfm_pack_free(&g->pack);
     free(g->visual);
+    free(g->visual_adapters);
     free(g->sequences);
     free(g->ids);
     free(g->rows);
@@ -428,8 +455,11 @@ pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_
                    .options = options,
                    .answers = answers};
     memset(answers, 0, count * sizeof *answers);
+    PFM_TRY(check_adapters(&g, err));
     PFM_TRY(encode_prompts(&g, err));
     PFM_TRY(prepare(&g, err));
+    if (options->ready != NULL)
+        options->ready(options->user);
     for (size_t begin = 0, end, tokens, images; begin < count; begin = end) {
         end = batch_end(&g, begin, &tokens, &images);
         PFM_TRY(answer_batch(&g, begin, end, err));

@@ -1,5 +1,6 @@
 /* Answers: greedy decoding with a key-value store. Questions on the same images share their prefix, several groups are read at
- * once and all rows of a batch are decoded together. The same graph, packing and prompt as in training. */
+ * once and all rows of a batch are decoded together, also those of different adapters, which share nothing. The same graph,
+ * packing and prompt as in training. */
 #ifndef PFM_INFER_GENERATE_H
 #define PFM_INFER_GENERATE_H
 
@@ -7,7 +8,8 @@
 
 typedef struct pfm_request {
     pfm_question question;
-    int32_t group; /* requests on the same images stand together and share them */
+    int32_t group;   /* requests on the same images stand together and share them */
+    int32_t adapter; /* which of the session's it goes through (pfm_session_add_adapter): 0 its own, -1 the base */
 } pfm_request;
 
 typedef struct pfm_answer {
@@ -18,9 +20,11 @@ typedef struct pfm_answer {
 
 typedef struct pfm_generate_options {
     int32_t max_tokens; /* of an answer, the end of turn included */
-    int32_t images;     /* read and answered at once; a group with more is alone */
+    int32_t images;     /* read and answered at once, a group without any as one; a group with more is alone */
     /* features f32 [positions, channels] of an image of a request (from 0), asked once a group, in order */
     pfm_status (*features)(void *user, size_t request, size_t image, float *features, pfm_error *err);
+    /* NULL, or told once everything is loaded, before the first question */
+    void (*ready)(void *user);
     /* NULL, or told each token as it is chosen */
     pfm_status (*on_token)(void *user, size_t request, int32_t id, pfm_error *err);
     void *user;

@@ -167,6 +167,12 @@ typedef struct pfm_adamw {
                           size_t head_dim), 1e-6)                                                                              \
     /* y = a b */                                                                                                              \
     ACT_SLOT(multiply, void, (const void *a, const void *b, void *y, size_t n), 0)                                             \
+    /* y = scale x + other_scale other + shift + addend; other, shift and addend NULL: zeros; addend is as y, which may be x,  \
+     * other or addend */                                                                                                      \
+    ACT_SLOT(scale_columns, void, (const void *x, const float *scale, const void *other, const float *other_scale,             \
+                                   const float *shift, const void *addend, void *y, size_t n), 1e-6)                           \
+    /* sums += a b; b NULL: ones */                                                                                            \
+    ACT_SLOT(add_products, void, (const void *a, const void *b, float *sums, size_t n), 1e-6)                                  \
     /* y = gate / (1 + exp(-gate)) * up */                                                                                     \
     ACT_SLOT(silu_mul, void, (const void *gate, const void *up, void *y, size_t n), 1e-5)                                      \
     ACT_SLOT(silu_mul_backward, void, (const void *gate, const void *up, const void *dy, void *dgate, void *dup, size_t n),    \

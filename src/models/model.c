@@ -6,6 +6,7 @@
 #include "models/language/tokenizer_load.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,8 @@ static pfm_status shape_images(pfm_model *model, const pfm_model_options *option
 {
     pfm_status status = PFM_OK;
     pfm_vision_shape vision;
+    if (options->vision == NULL)
+        return PFM_OK;
     PFM_TRY(pfm_vision_shape_of(options->vision, options->image_size, &model->layers, &vision, &model->vision_parameters, err));
     PFM_TRY(pfm_vision_bytes_of(options->vision, options->image_size, &model->layers, options->precision, &model->vision_bytes,
                                 err));
@@ -80,6 +83,7 @@ pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *optio
     model->act = options->precision == PFM_PRECISION_F32 ? PFM_ACT_F32 : PFM_ACT_BF16;
     model->weights = options->weights;
     model->hook = options->hook;
+    model->virtual_tokens = options->virtual_tokens;
     model->learns_norms = options->learns_norms;
     model->layers = options->layers;
     model->lowercase_answers = options->lowercase_answers;
@@ -112,6 +116,11 @@ void pfm_model_free(pfm_model *model)
     free(model->mean);
     free(model->std);
     free(model->rope);
+    for (size_t i = 0; i < model->slot_count; i++) {
+        free(model->slots[i].mean);
+        free(model->slots[i].std);
+    }
+    free(model->slots);
     free(model->language_path);
     free(model->aligner_weights);
     free(model->instruction);
@@ -128,6 +137,49 @@ static pfm_status keep_blocks(pfm_model *model, pfm_error *err)
     if (status == PFM_OK)
         status = pfm_language_keep_blocks(weights, &model->language, model->parameters, err);
     pfm_weights_close(weights);
+    return status;
+}
+
+pfm_status pfm_model_add_slot(pfm_model *model, int32_t number, const char *prefix, pfm_model_slot **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const size_t width = (size_t)model->visual_width;
+    if (model->aligner->block != NULL || model->aligner_weights != NULL)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
+                 "adapters with different aligners cannot stand side by side where %s; answer with one at a time",
+                 model->aligner->block != NULL ? "an aligner acts within the language model"
+                                               : "the aligner starts from a file of its own (model.aligner_weights)");
+    PFM_TRY(pfm_array_reserve(&model->slots, &model->slot_capacity, model->slot_count + 1, sizeof *model->slots, err));
+    pfm_model_slot *slot = &model->slots[model->slot_count++];
+    *slot = (pfm_model_slot){.number = number};
+    (void)snprintf(slot->prefix, sizeof slot->prefix, "%s", prefix);
+    PFM_TRY(pfm_allocate(width, sizeof *slot->mean, &slot->mean, err));
+    PFM_TRY(pfm_allocate(width, sizeof *slot->std, &slot->std, err));
+    for (size_t j = 0; j < width; j++)
+        slot->std[j] = 1;
+    *out = slot;
+done:
+    return status;
+}
+
+/* The visual tokens of the adapters that have aligners of their own take the place of the model's. */
+static pfm_status build_slots(pfm_model *model, const pfm_builder *builder, pfm_model_graph *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_builder own = *builder;
+    const pfm_dim rows = out->graph->values[out->language.visual].shape.dim; /* the features', or those of learned queries */
+    PFM_TRY(pfm_graph_input(out->graph, rows, 0, 1, PFM_STORAGE_I32, false, &out->visual_adapters, err));
+    PFM_TRY(pfm_allocate(model->slot_count, sizeof *out->slots, &out->slots, err));
+    for (; out->slot_count < model->slot_count; out->slot_count++) {
+        const pfm_model_slot *slot = &model->slots[out->slot_count];
+        pfm_value visual;
+        own.slot = slot->prefix;
+        PFM_TRY(
+            pfm_aligner_build(model->aligner, &own, &model->shape, out->features, &out->slots[out->slot_count], &visual, err));
+        PFM_TRY(pfm_build_choose(&own, out->language.visual, visual, out->visual_adapters, slot->number, &out->language.visual,
+                                 err));
+    }
+done:
     return status;
 }
 
@@ -155,22 +207,30 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
     pfm_aligner_blocks blocks;
     int64_t room[PFM_DIM_COUNT];
     memcpy(room, capacity, sizeof room);
-    room[PFM_DIM_FEATURES] = capacity[PFM_DIM_VISUAL] / model->visual_tokens * model->feature_rows;
-    *out = (pfm_model_graph){.features = PFM_NO_VALUE};
+    room[PFM_DIM_FEATURES] = pfm_model_count_images(model, capacity[PFM_DIM_VISUAL]) * model->feature_rows;
+    *out = (pfm_model_graph){.features = PFM_NO_VALUE,
+                             .adapters = PFM_NO_VALUE,
+                             .visual_adapters = PFM_NO_VALUE,
+                             .language = {.visual = PFM_NO_VALUE}};
     PFM_TRY(pfm_graph_create(model->parameters, room, &out->graph, err));
     builder.graph = out->graph;
     PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I64, false, &out->keys, err));
     builder.token_keys = out->keys;
+    if (model->several)
+        PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &out->adapters, err));
+    builder.adapters = out->adapters;
     if (bound_visual) {
         PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->language.hidden, PFM_STORAGE_F32, true,
                                 &out->language.visual, err));
-    } else {
+    } else if (pfm_model_sees(model)) {
         PFM_TRY(
             pfm_graph_input(out->graph, PFM_DIM_FEATURES, 0, model->visual_width, PFM_STORAGE_ACT, false, &out->features, err));
         PFM_TRY(pfm_aligner_build(model->aligner, &builder, &model->shape, out->features, &out->aligner, &out->language.visual,
                                   err));
+        if (model->slot_count > 0)
+            PFM_TRY(build_slots(model, &builder, out, err));
     }
-    const bool beside = !bound_visual && model->aligner->block != NULL;
+    const bool beside = out->features != PFM_NO_VALUE && model->aligner->block != NULL;
     pfm_aligner_blocks_start(&blocks, model->aligner, &model->shape, out->language.visual);
     if (beside) {
         builder.aligner = &blocks.hook;
@@ -196,6 +256,9 @@ void pfm_model_graph_free(pfm_model_graph *graph)
         return;
     pfm_graph_free(graph->graph);
     pfm_aligner_inputs_free(&graph->aligner);
+    for (size_t i = 0; i < graph->slot_count; i++)
+        pfm_aligner_inputs_free(&graph->slots[i]);
+    free(graph->slots);
     *graph = (pfm_model_graph){0};
 }
 
@@ -230,6 +293,34 @@ static pfm_status scale_aligner(pfm_model *model, const pfm_weights *weights, pf
             parameter->initial_scale = deviation / sqrt((double)parameter->k);
     }
 done:
+    return status;
+}
+
+typedef struct chosen_rows {
+    const int32_t *ids;
+    size_t count, width;
+    float *rows;
+} chosen_rows;
+
+static void copy_chosen(void *user, int64_t row0, int64_t rows, const float *values)
+{
+    chosen_rows *c = user;
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->ids[i] >= row0 && c->ids[i] < row0 + rows)
+            memcpy(c->rows + i * c->width, values + (size_t)(c->ids[i] - row0) * c->width, c->width * sizeof *values);
+    }
+}
+
+pfm_status pfm_model_embed(const pfm_model *model, const int32_t *ids, size_t count, float *rows, pfm_error *err)
+{
+    const pfm_language_config *language = &model->language;
+    pfm_weights *weights = NULL;
+    chosen_rows chosen = {.ids = ids, .count = count, .width = (size_t)language->hidden, .rows = rows};
+    pfm_status status = pfm_weights_open(model->language_path, &weights, err);
+    if (status == PFM_OK)
+        status = pfm_language_visit_rows(weights, language, language->family->embedding, language->vocabulary, language->hidden,
+                                         PFM_ROWS_AT_ONCE, copy_chosen, &chosen, err);
+    pfm_weights_close(weights);
     return status;
 }
 
@@ -279,10 +370,14 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
     PFM_TRY(pfm_executor_resize(executor, PFM_DIM_ANSWERS, (int64_t)pack->answers, err));
     PFM_TRY(pfm_executor_resize(executor, PFM_DIM_VISUAL, visual_rows, err));
     if (graph->features != PFM_NO_VALUE) {
-        const int64_t images = visual_rows / model->visual_tokens;
+        const int64_t images = pfm_model_count_images(model, visual_rows);
         PFM_TRY(pfm_executor_resize(executor, PFM_DIM_FEATURES, images * model->feature_rows, err));
         pfm_aligner_bind(&graph->aligner, executor, images);
+        for (size_t i = 0; i < graph->slot_count; i++)
+            pfm_aligner_bind(&graph->slots[i], executor, images);
     }
+    if (graph->adapters != PFM_NO_VALUE)
+        pfm_executor_bind(executor, graph->adapters, pack->adapters);
     pfm_executor_bind(executor, graph->keys, pack->keys);
     pfm_executor_bind(executor, graph->language.ids, pack->ids);
     pfm_executor_bind(executor, graph->language.positions, pack->positions);
@@ -305,22 +400,38 @@ done:
     return status;
 }
 
-pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err)
+void pfm_model_bind_features(const pfm_model_graph *graph, pfm_executor *executor, const void *rows)
+{
+    if (graph->features != PFM_NO_VALUE)
+        pfm_executor_bind(executor, graph->features, rows);
+}
+
+pfm_status pfm_model_arrange_for(const pfm_model *model, int32_t adapter, const float *features, void *rows, pfm_error *err)
 {
     size_t width = (size_t)model->visual_width, count = pfm_model_image_values(model);
+    const float *mean = model->mean, *std = model->std;
     float *arranged = NULL;
     pfm_status status = pfm_allocate(count, sizeof *arranged, &arranged, err);
     if (status != PFM_OK)
         return status;
+    for (size_t i = 0; i < model->slot_count; i++) {
+        mean = model->slots[i].number == adapter ? model->slots[i].mean : mean;
+        std = model->slots[i].number == adapter ? model->slots[i].std : std;
+    }
     pfm_aligner_arrange(&model->shape, features, arranged);
     for (size_t i = 0; i < count && model->normalise; i++)
-        arranged[i] = (arranged[i] - model->mean[i % width]) / model->std[i % width];
+        arranged[i] = (arranged[i] - mean[i % width]) / std[i % width];
     if (model->act == PFM_ACT_F32)
         memcpy(rows, arranged, count * sizeof *arranged);
     else
         model->context->kernels->bf16_from_f32(arranged, rows, count);
     free(arranged);
     return PFM_OK;
+}
+
+pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err)
+{
+    return pfm_model_arrange_for(model, -1, features, rows, err);
 }
 
 pfm_status pfm_feature_statistics_add(const pfm_model *model, pfm_feature_statistics *statistics, const float *features,

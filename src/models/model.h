@@ -1,5 +1,6 @@
 /* A multimodal model: a vision encoder's features, an aligner and a language model with its tokenizer and prompt, put together
- * from names. Learning, scoring and answering use this one path from (image features, texts) to a packed sequence. */
+ * from names; or a language model alone, which sees nothing. Learning, scoring and answering use this one path from (image
+ * features, texts) to a packed sequence. */
 #ifndef PFM_MODELS_MODEL_H
 #define PFM_MODELS_MODEL_H
 
@@ -11,7 +12,7 @@
 #include "text/tokenizer.h"
 
 typedef struct pfm_model_options {
-    const char *vision;       /* kind of encoder, "efficientnet-lite0" */
+    const char *vision;       /* kind of encoder, "efficientnet-lite0"; NULL: none, and no aligner */
     int image_size;           /* pixels a side */
     pfm_vision_layers layers; /* of the encoder, that make the features */
     const char *aligner;      /* "concat-linear" */
@@ -34,15 +35,23 @@ typedef struct pfm_model_options {
     pfm_precision precision;
     pfm_dtype weights; /* the block type of the language model's frozen linear layers; anything else: as the precision says */
     const pfm_hook *hook; /* the PEFT method, or NULL */
+    int virtual_tokens;   /* that it puts before every input */
 } pfm_model_options;
+
+/* An adapter that stands beside others with an aligner of its own. */
+typedef struct pfm_model_slot {
+    int32_t number;    /* the adapter's, see pfm_sequence */
+    char prefix[24];   /* what the names of its parameters begin with */
+    float *mean, *std; /* [visual_width] of its training features */
+} pfm_model_slot;
 
 typedef struct pfm_model {
     pfm_context *context; /* borrowed */
     pfm_act_type act;
     pfm_dtype weights;
     pfm_vision_layers layers;
-    const pfm_aligner *aligner;
-    pfm_aligner_shape shape;
+    const pfm_aligner *aligner;         /* NULL where it sees nothing, */
+    pfm_aligner_shape shape;            /* and all of this is 0 */
     int64_t visual_tokens;              /* of one image */
     int64_t sequence_tokens;            /* how many of them stand in the sequence: all, or none */
     int64_t feature_rows, visual_width; /* of one image, as the aligner reads it */
@@ -50,15 +59,28 @@ typedef struct pfm_model {
     pfm_tokenizer *tokenizer; /* NULL: tensors only */
     pfm_parameters *parameters;
     const pfm_hook *hook;
+    int virtual_tokens; /* before every input, see pfm_id_is_virtual */
     bool learns_norms;
     bool normalise;
-    float *mean, *std; /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
-    float *rope;       /* [context, rotary], or NULL */
+    float *mean, *std;     /* [visual_width] of the training features, 0 and 1 until set; a row is (x - mean) / std */
+    float *rope;           /* [context, rotary], or NULL */
+    bool several;          /* the hook is that of several adapters: tokens say which they go through */
+    pfm_model_slot *slots; /* [slot_count] adapters with aligners of their own; the others have the model's */
+    size_t slot_count, slot_capacity;
     char *language_path, *aligner_weights, *instruction, *image_text, *system_text;
     bool lowercase_answers;
     uint64_t vision_parameters; /* of the frozen encoder */
     size_t vision_bytes;        /* that it keeps beside the parameters here */
 } pfm_model;
+
+/* Whether it has a vision encoder and an aligner. */
+static inline bool pfm_model_sees(const pfm_model *model) { return model->visual_tokens > 0; }
+
+/* How many images so many visual tokens are. */
+static inline int64_t pfm_model_count_images(const pfm_model *model, int64_t visual_rows)
+{
+    return pfm_model_sees(model) ? visual_rows / model->visual_tokens : 0;
+}
 
 /* Reads configuration and tokenizer; weights come later. The caller frees it before the context and the hook. */
 pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *options, pfm_model **out,
@@ -68,9 +90,12 @@ void pfm_model_free(pfm_model *model);
 /* One graph of the system and its values. */
 typedef struct pfm_model_graph {
     pfm_graph *graph;
-    pfm_value features; /* act [features, visual_width]: bound at each run */
+    pfm_value features; /* act [features, visual_width]: bound at each run; PFM_NO_VALUE where it sees nothing */
     pfm_aligner_inputs aligner;
-    pfm_value keys; /* i64 [tokens,1] */
+    pfm_value keys;                      /* i64 [tokens,1] */
+    pfm_value adapters, visual_adapters; /* i32 [tokens,1] and [visual,1], of several; PFM_NO_VALUE */
+    pfm_aligner_inputs *slots;           /* [slot_count] of the model's */
+    size_t slot_count;
     pfm_language_values language;
 } pfm_model_graph;
 
@@ -100,6 +125,10 @@ void pfm_model_graph_free(pfm_model_graph *graph);
  * that train stay zero, the caller sets every one of them. */
 pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, pfm_error *err) PFM_MUST_CHECK;
 
+/* rows f32 [count, hidden] = the embedding's own of these tokens, from the language model's file. */
+pfm_status pfm_model_embed(const pfm_model *model, const int32_t *ids, size_t count, float *rows,
+                           pfm_error *err) PFM_MUST_CHECK;
+
 /* Whether any has been built: a graph of the language model alone declares no aligner. */
 bool pfm_model_has_aligner(const pfm_model *model);
 
@@ -109,9 +138,20 @@ pfm_status pfm_model_loading_bytes(const pfm_model *model, size_t *out, pfm_erro
 /* Binds a pack's arrays and sizes to an executor of such a graph; visual_rows: visual tokens of all images. */
 pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,
                           int64_t visual_rows, pfm_error *err) PFM_MUST_CHECK;
+/* Binds the arranged rows of those images, where the graph reads any. */
+void pfm_model_bind_features(const pfm_model_graph *graph, pfm_executor *executor, const void *rows);
 
 /* rows act [feature_rows, visual_width] = the encoder's features f32 [positions, channels], arranged and normalised. */
 pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err) PFM_MUST_CHECK;
+
+/* The same by the statistics of an adapter of that number. */
+pfm_status pfm_model_arrange_for(const pfm_model *model, int32_t adapter, const float *features, void *rows,
+                                 pfm_error *err) PFM_MUST_CHECK;
+
+/* Before building: the adapter of that number has an aligner of its own, its parameters' names beginning with the prefix;
+ * *out = its slot, borrowed until the next. UNSUPPORTED for aligners that cannot be there twice. */
+pfm_status pfm_model_add_slot(pfm_model *model, int32_t number, const char *prefix, pfm_model_slot **out,
+                              pfm_error *err) PFM_MUST_CHECK;
 
 /* Statistics of training features: add each image once, in any fixed order, then finish: mean and std + 0.001 per column,
  * the variance with n - 1. */
@@ -124,23 +164,26 @@ pfm_status pfm_feature_statistics_add(const pfm_model *model, pfm_feature_statis
 void pfm_feature_statistics_finish(pfm_feature_statistics *statistics, pfm_model *model);
 void pfm_feature_statistics_free(pfm_feature_statistics *statistics);
 
-/* What a person gives: a text and so many images. The images stand where the instruction or the question says <image>, one a
- * mark, in order; without marks they stand at the head of the user's turn, each as the model's image_text has it. */
+/* What a person gives: a text and so many images, or none. The images stand where the instruction or the question says <image>,
+ * one a mark, in order; without marks they stand at the head of the user's turn, each as the model's image_text has it. */
 typedef struct pfm_question {
     const char *text; /* "" where nothing is asked */
-    size_t images;    /* at least one */
+    size_t images;
 } pfm_question;
 
-/* Appends the ids of one row: the chat around images and question, and with an answer its ids and the end of turn. The visual
- * tokens of the images, image after image, are -1 - (first_visual + i). *answer_begin (NULL allowed) = where the answer begins.
- * answer NULL: a prompt alone. USAGE: there are marks, but not one an image; a question, but the instruction has no place for
- * it. */
+/* Appends the ids of one row: virtual tokens, then the chat around images and question, and with an answer its ids and the end
+ * of turn. The visual tokens of the images, image after image, are -1 - (first_visual + i). *answer_begin (NULL allowed) =
+ * where the answer begins. answer NULL: a prompt alone. USAGE: there are marks, but not one an image; a question, but the
+ * instruction has no place for it; images, but the model sees nothing. */
 pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question, const char *answer, int32_t first_visual,
                             pfm_ids *ids, size_t *answer_begin, pfm_error *err) PFM_MUST_CHECK;
 /* The same behind another instruction than the model's. */
 pfm_status pfm_model_encode_as(const pfm_model *model, const char *instruction, const pfm_question *question,
                                const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin,
                                pfm_error *err) PFM_MUST_CHECK;
+/* A prompt alone, behind so many virtual tokens in place of the model's. */
+pfm_status pfm_model_encode_prompt(const pfm_model *model, int virtual_tokens, const pfm_question *question, pfm_ids *ids,
+                                   pfm_error *err) PFM_MUST_CHECK;
 /* Appends the prompt's text with <image> where the visual tokens of an image stand. */
 pfm_status pfm_model_prompt(const pfm_model *model, const pfm_question *question, pfm_buffer *out,
                             pfm_error *err) PFM_MUST_CHECK;

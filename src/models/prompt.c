@@ -4,7 +4,6 @@
 #include "base/try.h"
 #include "data/dataset.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,7 +64,11 @@ static pfm_status write_content(const pfm_model *model, const char *instruction,
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
     size_t marks = 0;
-    assert(question->images > 0); /* a turn without <image> could be mistaken for another part of the chat */
+    if (question->images > 0 && !pfm_model_sees(model))
+        PFM_FAIL(PFM_ERROR_USAGE,
+                 "this model sees nothing (model.vision: none) and cannot be shown %zu images; ask it without, or choose a "
+                 "model.vision",
+                 question->images);
     PFM_TRY(fill_instruction(instruction, question->text, &text, err));
     for (const char *at = text.data; (at = strstr(at, image_mark)) != NULL; at += strlen(image_mark))
         marks++;
@@ -81,6 +84,25 @@ done:
     return status;
 }
 
+/* *begin = where the user's turn stands in a chat that was rendered around it: where the chat around another text first
+ * differs. To look for the text itself would not do: it could say what the chat says, too. *found = false where the template
+ * did not write it as it is, and once. */
+static pfm_status find_content(const pfm_model *model, const pfm_buffer *content, const pfm_buffer *chat, size_t *begin,
+                               bool *found, pfm_error *err)
+{
+    pfm_buffer other = {0};
+    size_t at = 0;
+    pfm_status status = render_chat(model, content->data[0] == 'x' ? "y" : "x", &other, err);
+    while (status == PFM_OK && at < other.size && at < chat->size && other.data[at] == chat->data[at])
+        at++;
+    *begin = at;
+    *found = status == PFM_OK && at < other.size && chat->size == other.size - 1 + content->size &&
+             memcmp(chat->data + at, content->data, content->size) == 0 &&
+             memcmp(chat->data + at + content->size, other.data + at + 1, other.size - at - 1) == 0;
+    pfm_buffer_free(&other);
+    return status;
+}
+
 /* The whole prompt; *content_begin and *content_end: the user's turn, where every <image> is an image. */
 static pfm_status render(const pfm_model *model, const char *instruction, const pfm_question *question, pfm_buffer *out,
                          size_t *content_begin, size_t *content_end, pfm_error *err)
@@ -89,12 +111,12 @@ static pfm_status render(const pfm_model *model, const char *instruction, const 
     pfm_buffer content = {0};
     PFM_TRY(write_content(model, instruction, question, &content, err));
     PFM_TRY(render_chat(model, content.data, out, err));
-    const char *at = strstr(out->data, content.data);
-    if (at == NULL)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: the chat template changes what the user says; the images have no place in it",
+    bool found = false;
+    PFM_TRY(find_content(model, &content, out, content_begin, &found, err));
+    *content_end = *content_begin + content.size;
+    if (!found)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: the chat template changes what the user says, so that it has no place for it",
                  model->language_path);
-    *content_begin = (size_t)(at - out->data);
-    *content_end = (size_t)(at - out->data) + content.size;
 done:
     pfm_buffer_free(&content);
     return status;
@@ -142,20 +164,16 @@ done:
     return status;
 }
 
-pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question, const char *answer, int32_t first_visual,
-                            pfm_ids *ids, size_t *answer_begin, pfm_error *err)
-{
-    return pfm_model_encode_as(model, model->instruction, question, answer, first_visual, ids, answer_begin, err);
-}
-
-pfm_status pfm_model_encode_as(const pfm_model *model, const char *instruction, const pfm_question *question,
-                               const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin, pfm_error *err)
+static pfm_status encode_row(const pfm_model *model, int virtual_tokens, const char *instruction, const pfm_question *question,
+                             const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
     char *prepared = NULL;
     size_t begin, end;
     PFM_TRY(render(model, instruction, question, &text, &begin, &end, err));
+    for (int32_t v = 0; v < virtual_tokens; v++)
+        PFM_TRY(pfm_ids_append(ids, PFM_FIRST_VIRTUAL - v, err));
     PFM_TRY(encode_turns(model, &text, begin, end, first_visual, ids, err));
     if (answer_begin != NULL)
         *answer_begin = ids->count;
@@ -168,4 +186,22 @@ done:
     pfm_buffer_free(&text);
     free(prepared);
     return status;
+}
+
+pfm_status pfm_model_encode(const pfm_model *model, const pfm_question *question, const char *answer, int32_t first_visual,
+                            pfm_ids *ids, size_t *answer_begin, pfm_error *err)
+{
+    return pfm_model_encode_as(model, model->instruction, question, answer, first_visual, ids, answer_begin, err);
+}
+
+pfm_status pfm_model_encode_as(const pfm_model *model, const char *instruction, const pfm_question *question,
+                               const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin, pfm_error *err)
+{
+    return encode_row(model, model->virtual_tokens, instruction, question, answer, first_visual, ids, answer_begin, err);
+}
+
+pfm_status pfm_model_encode_prompt(const pfm_model *model, int virtual_tokens, const pfm_question *question, pfm_ids *ids,
+                                   pfm_error *err)
+{
+    return encode_row(model, virtual_tokens, model->instruction, question, NULL, 0, ids, NULL, err);
 }

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declaration, int *id, pfm_error *err)
+static pfm_status declare(pfm_builder *builder, const pfm_parameter *declaration, int *id, pfm_error *err)
 {
     pfm_parameters *parameters = builder->graph->parameters;
     *id = pfm_parameters_find(parameters, declaration->name);
@@ -18,6 +18,21 @@ pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declar
                              (long long)declaration->k);
     pfm_parameters_use(parameters, *id, declaration->uses);
     return PFM_OK;
+}
+
+pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declaration, int *id, pfm_error *err)
+{
+    char *name = NULL;
+    pfm_parameter named = *declaration;
+    if (builder->slot == NULL)
+        return declare(builder, declaration, id, err);
+    pfm_status status = pfm_string_format(&name, err, "%s%s", builder->slot, declaration->name);
+    named.name = name;
+    named.part = named.trainable ? PFM_PART_ALIGNER : named.part; /* which its name no longer tells */
+    if (status == PFM_OK)
+        status = declare(builder, &named, id, err);
+    free(name);
+    return status;
 }
 
 bool pfm_build_trains(const pfm_builder *builder, pfm_place_kind kind, const char *name, int64_t n, int64_t k,
@@ -184,7 +199,7 @@ static pfm_status declare_norm(pfm_builder *builder, const char *name, int64_t l
     const bool hooked = pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "weight"),
                bias_hooked = bias != NULL && pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "bias");
     if (builder->learns_norms && hooked)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "both peft.method and norms in trainable train %s; leave norms out", name);
+        return pfm_error_set(err, PFM_ERROR_USAGE, "both peft and norms in trainable train %s; leave norms out", name);
     pfm_status status = declare_vector(builder, name, ".weight", length, part, builder->learns_norms || hooked, weight, err);
     if (status == PFM_OK && bias != NULL)
         status = declare_vector(builder, name, ".bias", length, bias_hooked ? PFM_PART_BASE : part, bias_hooked, bias, err);
@@ -258,6 +273,17 @@ pfm_status pfm_build_add(pfm_builder *builder, pfm_value a, pfm_value b, const c
         status = declare_vector(builder, name, "", builder->graph->values[a].shape.columns, PFM_PART_BASE, false,
                                 &node.operand[0], err);
     return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, y, err);
+}
+
+pfm_status pfm_build_choose(pfm_builder *builder, pfm_value x, pfm_value z, pfm_value numbers, int32_t number, pfm_value *y,
+                            pfm_error *err)
+{
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_choose);
+    node.in[0] = x;
+    node.in[1] = z;
+    node.in[2] = numbers;
+    node.attributes.chosen = number;
+    return pfm_graph_add(builder->graph, &node, y, err);
 }
 
 pfm_status pfm_build_checkpoint(pfm_builder *builder, pfm_error *err) { return pfm_graph_checkpoint(builder->graph, err); }

@@ -55,15 +55,18 @@ typedef struct pfm_builder {
     bool learns_norms;       /* the weights of the language model's norms are a learned part */
     pfm_value token_keys;    /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
     pfm_value ids;           /* i32 [tokens,1] of the language model, see pfm_id_is_virtual; PFM_NO_VALUE outside of it */
-    pfm_dtype blocks;        /* the block type that frozen linear layers are kept in; anything else: none */
-    int32_t block;           /* which block of its network is being built, -1: none; for the places' sake */
+    pfm_value adapters; /* i32 [tokens,1]: which of several adapters each goes through, -1: the base; PFM_NO_VALUE: one alone */
+    const char *slot;   /* NULL, or what the names of an aligner's parameters begin with, where it is one of several */
+    pfm_dtype blocks;   /* the block type that frozen linear layers are kept in; anything else: none */
+    int32_t block;      /* which block of its network is being built, -1: none; for the places' sake */
+    int32_t block_count; /* of the language model */
+    pfm_value made;      /* of the language model: what the hook made at its first place for all of them, or PFM_NO_VALUE */
 } pfm_builder;
 
 /* The id of a parameter, declared at its first use; MISMATCH where an earlier use gave it another shape. */
 pfm_status pfm_build_parameter(pfm_builder *builder, const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
 
-/* Whether the hook trains a parameter of the base: "weight" [n,k] or "bias" [n] of the module NAME at a place of that kind. For
- * those that no function below declares. */
+/* Whether the hook trains a parameter of the base at a place: what is not built by the functions below must ask itself. */
 bool pfm_build_trains(const pfm_builder *builder, pfm_place_kind kind, const char *name, int64_t n, int64_t k,
                       const char *parameter);
 
@@ -112,6 +115,9 @@ pfm_status pfm_build_act(pfm_builder *builder, pfm_value x, pfm_value *y, pfm_er
 /* *y = of every `stride` columns of x act the `run` that begin at `first`, side by side, in `output`. */
 pfm_status pfm_build_columns(pfm_builder *builder, pfm_value x, int32_t first, int32_t run, int32_t stride, pfm_storage output,
                              pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
+/* *y = by row z where its number (i32 [rows,1]) is `number`, else x; z and x of one shape. */
+pfm_status pfm_build_choose(pfm_builder *builder, pfm_value x, pfm_value z, pfm_value numbers, int32_t number, pfm_value *y,
+                            pfm_error *err) PFM_MUST_CHECK;
 /* *y f32 = a + NAME b, NAME a vector along the columns, or a + b where name is NULL; a f32, b f32 or act. */
 pfm_status pfm_build_add(pfm_builder *builder, pfm_value a, pfm_value b, const char *name, pfm_value *y,
                          pfm_error *err) PFM_MUST_CHECK;

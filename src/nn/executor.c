@@ -17,6 +17,8 @@ struct pfm_executor {
     int64_t rows[PFM_DIM_COUNT];
     pfm_profile profile[2 * MAX_OPS];
     size_t op_count;
+    bool has_constants; /* computed, for the parameters of that version */
+    uint64_t version;
     pfm_executor_observer observer;
     void *observer_user;
 };
@@ -164,8 +166,14 @@ static void backward_node(pfm_executor *executor, size_t n)
 
 void pfm_executor_forward(pfm_executor *executor)
 {
-    for (size_t n = 0; n < executor->graph->node_count; n++)
-        forward_node(executor, n);
+    const uint64_t version = pfm_parameters_version(executor->graph->parameters);
+    const bool skip = executor->has_constants && executor->version == version;
+    for (size_t n = 0; n < executor->graph->node_count; n++) {
+        if (!skip || !executor->plan->constants[n])
+            forward_node(executor, n);
+    }
+    executor->has_constants = true;
+    executor->version = version;
 }
 
 void pfm_executor_backward(pfm_executor *executor)

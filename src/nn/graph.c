@@ -66,6 +66,8 @@ pfm_graph_node pfm_graph_node_of(const pfm_op *op)
 static pfm_status check_differentiable(const pfm_graph *graph, const pfm_graph_node *node, pfm_error *err)
 {
     unsigned made = node->op->gradients | (node->op->passes >= 0 ? 1u << node->op->passes : 0u);
+    if (node->op->constant)
+        return PFM_OK;
     for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
         if (node->in[i] != PFM_NO_VALUE && graph->values[node->in[i]].needs_gradient && (made & 1u << i) == 0)
             return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
@@ -106,8 +108,9 @@ pfm_status pfm_graph_add(pfm_graph *graph, const pfm_graph_node *node, pfm_value
     for (int i = 0; i < PFM_OP_MAX_OUTPUTS; i++) {
         if (call.out[i].columns == 0)
             continue;
-        pfm_graph_value value = {
-            .shape = call.out[i], .producer = (int32_t)graph->node_count, .needs_gradient = needs_gradient && i == 0};
+        pfm_graph_value value = {.shape = call.out[i],
+                                 .producer = (int32_t)graph->node_count,
+                                 .needs_gradient = needs_gradient && i == 0 && !node->op->constant};
         PFM_TRY(add_value(graph, &value, &copy.out[i], err));
     }
     graph->nodes[graph->node_count++] = copy;

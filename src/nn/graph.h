@@ -44,7 +44,8 @@ void pfm_graph_free(pfm_graph *graph);
 /* A value that is bound from outside. rows counts only for PFM_DIM_FIXED. */
 pfm_status pfm_graph_input(pfm_graph *graph, pfm_dim dim, int64_t rows, int64_t columns, pfm_storage storage,
                            bool needs_gradient, pfm_value *out, pfm_error *err) PFM_MUST_CHECK;
-/* Appends an operator; *out = its first output. The node's in and operand are read, its out is filled. */
+/* Appends an operator; *out = its first output. The node's in and operand are read, its out is filled. What follows from
+ * parameters alone is computed once until one of them is set or packed again. */
 pfm_status pfm_graph_add(pfm_graph *graph, const pfm_graph_node *node, pfm_value *out, pfm_error *err) PFM_MUST_CHECK;
 /* A block begins, or the last one has ended: with graph->recompute only what crosses this line is kept for the backward. */
 pfm_status pfm_graph_checkpoint(pfm_graph *graph, pfm_error *err) PFM_MUST_CHECK;

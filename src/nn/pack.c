@@ -40,6 +40,8 @@ static pfm_status reserve(pfm_pack *pack, const pfm_sequence *rows, size_t count
     capacity = pack->token_capacity;
     PFM_TRY(pfm_array_reserve(&pack->positions, &capacity, tokens, sizeof *pack->positions, err));
     capacity = pack->token_capacity;
+    PFM_TRY(pfm_array_reserve(&pack->adapters, &capacity, tokens, sizeof *pack->adapters, err));
+    capacity = pack->token_capacity;
     PFM_TRY(pfm_array_reserve(&pack->key_rows, &capacity, tokens, sizeof *pack->key_rows, err));
     PFM_TRY(pfm_array_reserve(&pack->keys, &pack->token_capacity, tokens, sizeof *pack->keys, err));
     capacity = pack->answer_capacity;
@@ -70,6 +72,7 @@ static void append_tokens(pfm_pack *pack, const pfm_sequence *row, size_t begin,
         size_t t = pack->tokens++;
         pack->ids[t] = pfm_sequence_id(row, i);
         pack->positions[t] = (int32_t)i;
+        pack->adapters[t] = row->adapter;
         pack->keys[t] = i < shared ? token_key(true, row->group, i) : token_key(false, row->number, i);
         pack->key_rows[t] = pack->key_row_count++;
     }
@@ -173,6 +176,7 @@ void pfm_pack_free(pfm_pack *pack)
         return;
     free(pack->ids);
     free(pack->positions);
+    free(pack->adapters);
     free(pack->key_rows);
     free(pack->keys);
     free(pack->index);

@@ -16,6 +16,7 @@ typedef struct pfm_sequence {
     int32_t group;                    /* rows of a group stand next to each other */
     int32_t visual_begin, visual_end; /* visual tokens of the row's images, the same in a group and ascending with the groups */
     int32_t number;                   /* of the row within the step, for dropout's counters */
+    int32_t adapter;                  /* which of several it goes through, the same in a group; -1: the base */
 } pfm_sequence;
 
 static inline int32_t pfm_sequence_id(const pfm_sequence *row, size_t i)
@@ -40,6 +41,7 @@ typedef struct pfm_pack_options {
 typedef struct pfm_pack {
     int32_t *ids, *positions, *key_rows; /* [tokens] key_rows: inference only */
     int64_t *keys;                       /* [tokens] for dropout */
+    int32_t *adapters;                   /* [tokens] of their rows */
     size_t tokens;
     int32_t *index, *targets, *answer_row; /* [answers] token, target (not in inference), row */
     size_t answers;

@@ -1,11 +1,14 @@
 #include "nn/parameters.h"
 
+#include "base/expand_blocks.h"
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/quantise.h"
 #include "base/random.h"
+#include "base/threads.h"
 #include "base/try.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +20,7 @@ struct pfm_parameters {
     size_t count, capacity;
     pfm_map names;
     pfm_block memory;
+    uint64_t version;
 };
 
 pfm_status pfm_parameters_create(pfm_context *context, pfm_act_type act, bool training, pfm_parameters **out, pfm_error *err)
@@ -47,6 +51,10 @@ bool pfm_parameters_trains(const pfm_parameters *parameters, pfm_part part)
 {
     return part != PFM_PART_BASE && (parameters->frozen >> part & 1) == 0;
 }
+
+bool pfm_parameters_keep_gradients(const pfm_parameters *parameters) { return parameters->training; }
+
+const pfm_op_environment *pfm_parameters_environment(const pfm_parameters *parameters) { return &parameters->env; }
 
 static pfm_part part_of(const pfm_parameter *declaration)
 {
@@ -89,6 +97,8 @@ int pfm_parameters_find(const pfm_parameters *parameters, const char *name)
     int64_t id = -1;
     return pfm_map_get(&parameters->names, name, strlen(name), &id) ? (int)id : -1;
 }
+
+uint64_t pfm_parameters_version(const pfm_parameters *parameters) { return parameters->version; }
 
 static int64_t count_values(const pfm_parameters *parameters, bool trainable_only)
 {
@@ -147,6 +157,8 @@ static size_t lay_out(const pfm_parameters *parameters, char *base)
         }
         if ((item->uses & PFM_USE_ROWS) != 0)
             item->rows = claim(base, &used, n * k * pfm_act_size(act));
+        if ((item->uses & PFM_USE_NORMS) != 0)
+            item->row_norms = claim(base, &used, n * sizeof(float));
         pfm_dtype format = PFM_DTYPE_F32;
         bool quantises_rows = false, quantised = pfm_parameters_quantises(parameters, (int)i, &format, &quantises_rows);
         if (quantised)
@@ -164,6 +176,7 @@ static size_t lay_out(const pfm_parameters *parameters, char *base)
                                       .quantised = item->quantised,
                                       .quant_format = format,
                                       .quantises_rows = quantises_rows,
+                                      .row_norms = item->row_norms,
                                       .gradient = item->gradient};
     }
     return used;
@@ -180,6 +193,68 @@ pfm_status pfm_parameters_allocate(pfm_parameters *parameters, pfm_error *err)
     if (parameters->training) /* gradients and moments too, before the first step */
         pfm_block_touch(&parameters->memory, parameters->env.context->threads);
     return PFM_OK;
+}
+
+/* Rows that come in f32, or in blocks of the type that they are kept in. */
+typedef struct norms_job {
+    const pfm_parameter *item;
+    pfm_act_type act;
+    const float *values; /* [n,k]; NULL: blocks */
+    const char *blocks;
+    size_t row0, n;
+    double (*sum_squares)(const float *x, size_t n);
+} norms_job;
+
+enum { NORMS_AT_ONCE = 256, NORM_ROWS = 16 }; /* values, whole blocks; rows of an item */
+
+/* The sum of squares of a row as the kernels multiply with it. */
+static double sum_row(const norms_job *job, size_t row)
+{
+    const pfm_parameter *item = job->item;
+    const pfm_dtype format = item->operand.quant_format;
+    const size_t k = (size_t)item->k, whole = pfm_dtype_get_info(format)->block_values;
+    const float *values = job->values != NULL ? job->values + row * k : NULL;
+    const char *block = job->values == NULL
+                            ? job->blocks + row * pfm_quantised_blocks(format, k) * pfm_dtype_get_info(format)->block_bytes
+                            : NULL;
+    double sum = 0;
+    for (size_t at = 0; at < k; at += NORMS_AT_ONCE) {
+        float kept[NORMS_AT_ONCE];
+        const size_t count = k - at < NORMS_AT_ONCE ? k - at : NORMS_AT_ONCE;
+        if (values == NULL)
+            pfm_expand_blocks(format, block + at / whole * pfm_dtype_get_info(format)->block_bytes, (count + whole - 1) / whole,
+                              kept);
+        else if (item->quantised != NULL)
+            pfm_round_to_blocks(format, values + at, count, kept);
+        for (size_t i = 0; i < count && values != NULL && item->quantised == NULL; i++)
+            kept[i] = job->act == PFM_ACT_F32 ? values[at + i] : pfm_bf16_to_f32(pfm_bf16_from_f32(values[at + i]));
+        sum += job->sum_squares(kept, count);
+    }
+    return sum;
+}
+
+static void find_norms(void *user, int index, int thread)
+{
+    (void)thread;
+    const norms_job *job = user;
+    const size_t begin = (size_t)index * NORM_ROWS, end = begin + NORM_ROWS < job->n ? begin + NORM_ROWS : job->n;
+    for (size_t row = begin; row < end; row++)
+        job->item->row_norms[job->row0 + row] = (float)sqrt(sum_row(job, row));
+}
+
+/* Rows row0 .. row0 + n - 1 have come, as values or as blocks. */
+static void measure(pfm_parameters *parameters, const pfm_parameter *item, size_t row0, size_t n, const float *values,
+                    const void *blocks)
+{
+    norms_job job = {.item = item,
+                     .act = parameters->env.act,
+                     .values = values,
+                     .blocks = blocks,
+                     .row0 = row0,
+                     .n = n,
+                     .sum_squares = parameters->env.kernels->sum_squares};
+    if (item->row_norms != NULL)
+        pfm_threads_run(parameters->env.context->threads, (int)((n + NORM_ROWS - 1) / NORM_ROWS), find_norms, &job);
 }
 
 /* Packs rows row0 .. row0 + n - 1, which for packed_backward must be all of them: in the others a panel holds whole rows. */
@@ -202,6 +277,8 @@ static void pack(pfm_parameters *parameters, pfm_parameter *item, size_t row0, s
         memcpy(rows, values, n * k * sizeof *values);
     else if (rows != NULL)
         kernels->bf16_from_f32(values, (void *)rows, n * k);
+    measure(parameters, item, row0, n, values, NULL);
+    parameters->version++;
 }
 
 int64_t pfm_parameters_rows_at_once(const pfm_parameters *parameters, int id)
@@ -232,6 +309,8 @@ void pfm_parameters_set_blocks(pfm_parameters *parameters, int id, int64_t row0,
     pfm_op_quant_pack_blocks(&parameters->env, format, blocks, (size_t)rows, (size_t)item->k,
                              (char *)item->quantised +
                                  parameters->env.kernels->quant_pack_size(format, (size_t)row0, (size_t)item->k));
+    measure(parameters, item, (size_t)row0, (size_t)rows, NULL, blocks);
+    parameters->version++;
 }
 
 void pfm_parameters_set(pfm_parameters *parameters, int id, const float *values)
@@ -260,7 +339,8 @@ pfm_status pfm_parameters_initialise(pfm_parameters *parameters, uint64_t seed, 
             return status;
         pfm_random random = pfm_random_start(seed, pfm_name_number(item->name, strlen(item->name)));
         for (size_t j = 0; j < values && item->initial != PFM_INITIAL_ZERO; j++)
-            draw[j] = (float)draw_value(item, &random);
+            draw[j] = item->initial == PFM_INITIAL_NORMS ? parameters->items[item->initial_of].row_norms[j]
+                                                         : (float)draw_value(item, &random);
         pfm_parameters_set(parameters, (int)i, draw);
         free(draw);
     }

@@ -9,7 +9,8 @@ enum {
     PFM_USE_FORWARD = 1,  /* x W^T */
     PFM_USE_BACKWARD = 2, /* dy W */
     PFM_USE_ROWS = 4,     /* rows are looked up */
-    PFM_USE_VALUES = 8    /* f32 values: vectors */
+    PFM_USE_VALUES = 8,   /* f32 values: vectors */
+    PFM_USE_NORMS = 16    /* the lengths of its rows, as they are kept */
 };
 
 typedef enum pfm_initial {
@@ -17,7 +18,8 @@ typedef enum pfm_initial {
     PFM_INITIAL_ZERO,
     PFM_INITIAL_ONE,
     PFM_INITIAL_UNIFORM,
-    PFM_INITIAL_NORMAL
+    PFM_INITIAL_NORMAL,
+    PFM_INITIAL_NORMS /* a vector: the lengths of the rows of an earlier parameter, which has that use */
 } pfm_initial;
 
 /* What a parameter is part of: the base, or one of the parts that are learned and saved: the aligner (its names begin with
@@ -34,11 +36,14 @@ typedef struct pfm_parameter {
     double rate;            /* its learning rate beside the others'; 0: the same */
     pfm_initial initial;
     double initial_scale; /* UNIFORM: the bound; NORMAL: the standard deviation, 0: the model chooses */
+    int initial_of;       /* NORMS: the id of that parameter */
+    bool column;          /* files keep it as a matrix [n,1] where k is 1, not as a vector */
     pfm_dtype blocks;     /* the block type that a frozen matrix is kept in; anything else: as the precision says */
     bool transposed;      /* Hugging Face's files, and so adapters', keep it as [k,n] */
     pfm_operand operand;
     float *values, *gradient, *moment1, *moment2; /* of a learned part: values; while it trains, the other three too */
     void *rows, *packed_forward, *packed_backward, *quantised;
+    float *row_norms;
 } pfm_parameter;
 
 typedef struct pfm_parameters pfm_parameters;
@@ -52,6 +57,10 @@ void pfm_parameters_free(pfm_parameters *parameters);
 /* Before anything is declared: parts (1 << pfm_part, or'ed) that are learned but do not train now. */
 void pfm_parameters_freeze(pfm_parameters *parameters, unsigned parts);
 bool pfm_parameters_trains(const pfm_parameters *parameters, pfm_part part);
+/* Whether gradients and moments are kept. */
+bool pfm_parameters_keep_gradients(const pfm_parameters *parameters);
+/* What a graph of these parameters is run in: context, kernels and act; borrowed. */
+const pfm_op_environment *pfm_parameters_environment(const pfm_parameters *parameters);
 
 /* Declares one; MISMATCH when the name is taken. *id counts from 0. The name is copied. */
 pfm_status pfm_parameters_declare(pfm_parameters *parameters, const pfm_parameter *declaration, int *id,
@@ -63,6 +72,8 @@ pfm_parameter *pfm_parameters_get(const pfm_parameters *parameters, int id); /* 
 int pfm_parameters_find(const pfm_parameters *parameters, const char *name); /* -1: none */
 int64_t pfm_parameters_trainable(const pfm_parameters *parameters);          /* how many numbers train */
 int64_t pfm_parameters_total(const pfm_parameters *parameters);
+/* Another number whenever values have been set or packed since. */
+uint64_t pfm_parameters_version(const pfm_parameters *parameters);
 
 /* Whether a matrix is, or once allocated will be, kept quantised for products: in which block type, and
  * whether its products are of int8. */

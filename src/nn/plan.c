@@ -152,6 +152,26 @@ static int backward_reads(const planner *p, int64_t n, int32_t out[PFM_OP_MAX_IN
     return count;
 }
 
+/* Which nodes read nothing but parameters, themselves or through others. */
+static void find_constants(planner *p)
+{
+    for (int64_t n = 0; n < p->nodes; n++) {
+        p->plan->constants[n] = true;
+        for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
+            const pfm_value in = p->graph->nodes[n].in[i];
+            const int32_t producer = in != PFM_NO_VALUE ? p->graph->values[in].producer : -1;
+            if (in != PFM_NO_VALUE && (producer < 0 || !p->plan->constants[producer]))
+                p->plan->constants[n] = false;
+        }
+    }
+}
+
+static bool is_constant(const planner *p, int32_t value)
+{
+    const int32_t producer = p->graph->values[value].producer;
+    return producer >= 0 && p->plan->constants[producer];
+}
+
 /* Marks as computed again what is made inside of the segment and read nowhere else; takes back what is. */
 static void find_inner(planner *p, int64_t begin, int64_t end)
 {
@@ -159,7 +179,7 @@ static void find_inner(planner *p, int64_t begin, int64_t end)
         const pfm_graph_node *node = &p->graph->nodes[n];
         for (int i = 0; n >= begin && n < end && i < PFM_OP_MAX_OUTPUTS; i++) {
             if (node->out[i] != PFM_NO_VALUE)
-                p->again[node->out[i]] = !p->graph->values[node->out[i]].keep;
+                p->again[node->out[i]] = !p->graph->values[node->out[i]].keep && !p->plan->constants[n];
         }
         for (int i = 0; n >= end && i < PFM_OP_MAX_INPUTS; i++) {
             const int32_t producer = node->in[i] != PFM_NO_VALUE ? p->graph->values[node->in[i]].producer : -1;
@@ -232,9 +252,15 @@ static void schedule(planner *p)
     add_backward(p, 0, end);
 }
 
-/* A value is alive at a step that reads or writes it, and between. */
+/* A value is alive at a step that reads or writes it, and between. A constant that others read than those that are computed
+ * with it is alive always. */
 static void use_value(planner *p, int32_t value, int64_t time)
 {
+    const bool by_constants = time < p->nodes && p->plan->constants[time]; /* the forward's steps are the nodes */
+    if (is_constant(p, value) && !by_constants) {
+        extend(&p->values[value].lives[0], 0);
+        extend(&p->values[value].lives[0], (int64_t)p->plan->step_count);
+    }
     extend(&p->values[value].lives[p->again[value] && time >= p->nodes], time);
 }
 
@@ -391,6 +417,7 @@ void pfm_plan_free(pfm_plan *plan)
     free(plan->gradient_place);
     free(plan->gradient_adds);
     free(plan->runs_backward);
+    free(plan->constants);
     free(plan->steps);
     free(plan);
 }
@@ -406,6 +433,7 @@ pfm_status pfm_plan_create(const pfm_graph *graph, const pfm_op_environment *env
     PFM_TRY(pfm_allocate(values, sizeof *p.plan->gradient_place, &p.plan->gradient_place, err));
     PFM_TRY(pfm_allocate(nodes * PFM_OP_MAX_INPUTS, sizeof *p.plan->gradient_adds, &p.plan->gradient_adds, err));
     PFM_TRY(pfm_allocate(nodes, sizeof *p.plan->runs_backward, &p.plan->runs_backward, err));
+    PFM_TRY(pfm_allocate(nodes, sizeof *p.plan->constants, &p.plan->constants, err));
     PFM_TRY(pfm_allocate(values, sizeof *p.values, &p.values, err));
     PFM_TRY(pfm_allocate(values, sizeof *p.gradients, &p.gradients, err));
     PFM_TRY(pfm_allocate(values, sizeof *p.shares, &p.shares, err));
@@ -419,6 +447,7 @@ pfm_status pfm_plan_create(const pfm_graph *graph, const pfm_op_environment *env
         p.gradients[v].gradient = true;
         p.shares[v] = (int32_t)v;
     }
+    find_constants(&p);
     if (seed != PFM_NO_VALUE)
         PFM_TRY(reach(&p, seed, err));
     schedule(&p);

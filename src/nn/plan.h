@@ -20,6 +20,7 @@ typedef struct pfm_plan {
     size_t *gradient_place; /* [values] PFM_NO_PLACE: no gradient */
     bool *gradient_adds;    /* [nodes * PFM_OP_MAX_INPUTS] this use of the value adds to its gradient; the first one writes */
     bool *runs_backward;    /* [nodes] */
+    bool *constants; /* [nodes] what they make follows from parameters alone, and where it is read stays from run to run */
 } pfm_plan;
 
 /* seed: the value whose gradient is given (the loss); PFM_NO_VALUE: forward only. env says what scratch sizes depend on: act,

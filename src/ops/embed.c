@@ -1,7 +1,8 @@
 /* The first hidden states: a row of the embedding for a text token, a row of the visual tokens for an image token.
- * in[0] ids i32 [T,1]: id >= 0 is row id of the embedding, id < 0 is row -1-id of the visual tokens; in[1] visual f32 [V,D],
- * optional; operand[0] embedding [vocabulary, D] with its rows; out[0] f32 [T,D].
- * A row of either may stand in several places: its gradient is their sum, in the order of the tokens. */
+ * in[0] ids i32 [T,1]: id >= 0 is row id of the embedding, id < 0 is row -1-id of the visual tokens, and a virtual token's row
+ * is zero until what it stands for takes the place; in[1] visual f32 [V,D], optional; operand[0] embedding [vocabulary, D] with
+ * its rows; out[0] f32 [T,D]. A row of either may stand in several places: its gradient is their sum, in the order of the
+ * tokens. */
 #include "ops/op.h"
 
 static pfm_status shape(pfm_op_call *call, pfm_error *err)
@@ -23,7 +24,9 @@ static void forward_rows(const pfm_op_call *call, int64_t begin, int64_t end)
     const int32_t *ids = call->in[0].data;
     for (int64_t r = begin; r < end; r++) {
         float *y = (float *)call->out[0].data + (size_t)r * columns;
-        if (ids[r] < 0)
+        if (pfm_id_is_virtual(ids[r]))
+            memset(y, 0, columns * sizeof *y);
+        else if (ids[r] < 0)
             memcpy(y, (const float *)call->in[1].data + (size_t)(-1 - ids[r]) * columns, columns * sizeof *y);
         else if (call->env->act == PFM_ACT_F32)
             memcpy(y, (const float *)call->operand[0].rows + (size_t)ids[r] * columns, columns * sizeof *y);
@@ -42,7 +45,7 @@ static void backward(const pfm_op_call *call)
     if (visual != NULL && !call->accumulate[1])
         memset(visual, 0, (size_t)call->din[1].rows * columns * sizeof *visual);
     for (int64_t r = 0; r < call->in[0].rows; r++) {
-        float *to = ids[r] < 0 ? visual : embedding;
+        float *to = pfm_id_is_virtual(ids[r]) ? NULL : ids[r] < 0 ? visual : embedding;
         size_t row = (size_t)(ids[r] < 0 ? -1 - ids[r] : ids[r]);
         if (to != NULL)
             call->env->kernels->axpy(1, (const float *)call->dout[0].data + (size_t)r * columns, to + row * columns, columns);
@@ -58,6 +61,7 @@ static double operations(const pfm_op_call *call)
 static const pfm_op_case cases[] = {
     {"text and image", {{20, 1, PFM_STORAGE_I32, -4}, {4, 12, PFM_STORAGE_F32, 0}}, {{9, 12}}, {0}},
     {"text", {{5, 1, PFM_STORAGE_I32, 9}}, {{9, 12}}, {0}},
+    {"virtual tokens", {{15, 1, PFM_STORAGE_I32, PFM_FIRST_VIRTUAL - 5}}, {{9, 12}}, {0}},
     {0},
 };
 

@@ -11,7 +11,7 @@ typedef struct columns_job {
     const char *x; /* act [rows, n] */
     size_t rows, n;
     char *transposed;
-    float *sums;
+    float scale, *sums;
 } columns_job;
 
 static size_t columns_of(const columns_job *job, size_t begin)
@@ -46,12 +46,12 @@ static void sum_columns(void *user, int item, int thread)
         }
     }
     for (size_t j = 0; j < columns; j++)
-        job->sums[begin + j] += (float)sums[j];
+        job->sums[begin + j] += (float)(job->scale * sums[j]);
 }
 
-void pfm_op_add_column_sums(const pfm_op_environment *env, const void *x, size_t rows, size_t n, float *sums)
+void pfm_op_add_column_sums(const pfm_op_environment *env, const void *x, size_t rows, size_t n, float scale, float *sums)
 {
-    columns_job job = {.env = env, .x = x, .rows = rows, .n = n, .sums = sums};
+    columns_job job = {.env = env, .x = x, .rows = rows, .n = n, .scale = scale, .sums = sums};
     pfm_threads_run(env->context->threads, items(n), sum_columns, &job);
 }
 
@@ -70,6 +70,8 @@ void pfm_op_add_weight_gradient(const pfm_op_environment *env, const void *dy, c
                                 const pfm_operand *weight, void *scratch)
 {
     const size_t n = (size_t)weight->n, k = (size_t)weight->k;
+    if (rows == 0)
+        return; /* no image in these rows, and the sum over none is there already */
     char *transposed = (char *)scratch + pfm_op_gemm_scratch(env), *packed = (char *)scratch + packed_place(env, rows, n);
     columns_job job = {.env = env, .x = dy, .rows = rows, .n = n, .transposed = transposed};
     pfm_threads_run(env->context->threads, items(n), transpose_columns, &job);

@@ -1,4 +1,4 @@
-/* y = alpha x W^T + bias + addend.
+/* y = alpha x W^T + bias + addend, or with scales_bias alpha (x W^T + bias) + addend.
  * in[0] x act [R,K]; in[1] addend [R,N] of y's storage, optional; operand[0] W [N,K]; operand[1] bias [N], optional;
  * out[0] y [R,N], f32 or act by attributes.output. W may be quantised: then it is dequantised a tile at a time, both ways.
  * dx = alpha dy W; dW += alpha dy^T x; dbias += column sums of dy; the addend's gradient is dy itself (passes). */
@@ -28,6 +28,27 @@ static pfm_quant_panels panels_of(const pfm_operand *w)
     return (pfm_quant_panels){.format = w->quant_format, .packed = w->quantised, .n = (size_t)w->n, .k = (size_t)w->k};
 }
 
+/* What the products need; the bias, scaled, stands behind it. */
+static size_t forward_scratch(const pfm_op_call *call)
+{
+    const pfm_operand *w = &call->operand[0];
+    return w->quantised == NULL ? pfm_op_gemm_scratch(call->env)
+           : w->quantises_rows  ? pfm_op_quant_gemm_scratch((size_t)call->in[0].rows, (size_t)w->k)
+                                : pfm_op_unpack_gemm_scratch(call->env, (size_t)w->k);
+}
+
+/* NULL where there is none. */
+static const float *bias_of(const pfm_op_call *call)
+{
+    const pfm_operand *bias = &call->operand[1];
+    if (bias->n == 0 || !call->attributes.scales_bias)
+        return bias->n == 0 ? NULL : bias->values;
+    float *scaled = (float *)((char *)call->scratch + pfm_op_align(forward_scratch(call)));
+    for (int64_t j = 0; j < bias->n; j++)
+        scaled[j] = call->attributes.alpha * bias->values[j];
+    return scaled;
+}
+
 static void forward(const pfm_op_call *call)
 {
     const pfm_tensor *x = &call->in[0], *y = &call->out[0];
@@ -38,7 +59,7 @@ static void forward(const pfm_op_call *call)
                      .lda = (size_t)x->columns,
                      .b = call->operand[0].packed_forward,
                      .alpha = call->attributes.alpha,
-                     .bias = call->operand[1].n > 0 ? call->operand[1].values : NULL,
+                     .bias = bias_of(call),
                      .addend = call->in[1].columns > 0 ? call->in[1].data : NULL,
                      .ld_addend = (size_t)y->columns,
                      .c = y->data,
@@ -76,10 +97,8 @@ static size_t scratch(const pfm_op_call *call, bool backward)
 {
     if (backward)
         return lay_out(call).end;
-    const pfm_operand *w = &call->operand[0];
-    return w->quantised == NULL ? pfm_op_gemm_scratch(call->env)
-           : w->quantises_rows  ? pfm_op_quant_gemm_scratch((size_t)call->in[0].rows, (size_t)w->k)
-                                : pfm_op_unpack_gemm_scratch(call->env, (size_t)w->k);
+    return pfm_op_align(forward_scratch(call)) +
+           (call->attributes.scales_bias ? (size_t)call->operand[0].n * sizeof(float) : 0);
 }
 
 static void convert_rows(const pfm_op_call *call, int64_t begin, int64_t end)
@@ -122,7 +141,8 @@ static void backward(const pfm_op_call *call)
         pfm_op_add_weight_gradient(call->env, dy, call->in[0].data, (size_t)call->in[0].rows, call->attributes.alpha, w,
                                    (char *)call->scratch + lay_out(call).weight);
     if (bias->n > 0 && bias->gradient != NULL)
-        pfm_op_add_column_sums(call->env, dy, (size_t)call->in[0].rows, (size_t)w->n, bias->gradient);
+        pfm_op_add_column_sums(call->env, dy, (size_t)call->in[0].rows, (size_t)w->n,
+                               call->attributes.scales_bias ? call->attributes.alpha : 1, bias->gradient);
 }
 
 static double operations(const pfm_op_call *call)
@@ -141,6 +161,10 @@ static const pfm_op_case cases[] = {
      {{33, 20, PFM_STORAGE_ACT, 0}, {33, 65, PFM_STORAGE_F32, 0}},
      {{65, 20}, {65, 1}},
      {.alpha = 0.5f, .output = PFM_STORAGE_F32}},
+    {"bias scaled",
+     {{5, 9, PFM_STORAGE_ACT, 0}},
+     {{70, 9}, {70, 1}},
+     {.alpha = 0.5f, .scales_bias = true, .output = PFM_STORAGE_ACT}},
     {"one row", {{1, 64, PFM_STORAGE_ACT, 0}}, {{130, 64}}, {.alpha = 2, .output = PFM_STORAGE_F32}},
     {0},
 };

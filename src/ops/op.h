@@ -46,8 +46,9 @@ typedef struct pfm_operand {
     const void *packed_backward; /* for dy W: gemm_pack of [n, k] */
     const void *quantised;       /* in place of both: quant_pack in this format */
     pfm_dtype quant_format;
-    bool quantises_rows; /* what is multiplied with it becomes int8 (forward only) */
-    float *gradient;     /* f32 [n,k], added to; NULL: frozen */
+    bool quantises_rows;    /* what is multiplied with it becomes int8 (forward only) */
+    const float *row_norms; /* f32 [n]: the lengths of its rows as they are multiplied; NULL: nobody asked */
+    float *gradient;        /* f32 [n,k], added to; NULL: frozen */
 } pfm_operand;
 
 /* Keys and values of tokens already seen: for each layer act [capacity, columns] for keys, then the same for values. */
@@ -92,7 +93,8 @@ typedef struct pfm_op_environment {
 enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };
 
 typedef struct pfm_op_attributes {
-    float alpha;                       /* linear: scale of the product */
+    float alpha;                       /* linear: scale of the product; row_norms: of the update */
+    bool scales_bias;                  /* linear: alpha scales the bias too */
     float epsilon;                     /* rmsnorm, layernorm */
     float probability;                 /* dropout */
     uint32_t place;                    /* dropout: which place of the model draws */
@@ -101,6 +103,7 @@ typedef struct pfm_op_attributes {
     int32_t most_keys;                 /* attention: that one query sees; the sequence's are the environment's */
     int32_t heads, kv_heads, head_dim; /* attention, rope; layernorm: head_dim columns are normed together, 0: the row */
     int32_t first, run, stride;        /* columns */
+    int32_t chosen;                    /* choose: the number whose rows the second value gives */
     pfm_activation activation;         /* activate */
     pfm_storage output;                /* linear, layernorm, columns */
 } pfm_op_attributes;
@@ -135,7 +138,8 @@ typedef struct pfm_op {
     unsigned operand_gradients;   /* bit i: backward adds to the gradient of operand[i] */
     unsigned accumulates;         /* bit i: backward honours accumulate[i]; the graph refuses to add elsewhere */
     int passes;                   /* the input whose gradient is dout[0] itself and which backward leaves to the graph, or -1 */
-    const struct pfm_op_case *cases; /* for the generic test; ended by one without inputs */
+    bool constant; /* what it makes counts as a constant: no gradient goes back, though what it reads may train */
+    const struct pfm_op_case *cases; /* for the generic test; ended by one without a label */
 } pfm_op;
 
 /* Marks an operator that has no derivative; the graph refuses to train through it. */
@@ -145,6 +149,8 @@ void PFM_NOT_DIFFERENTIABLE(const pfm_op_call *call);
  * puts before every input PFM_FIRST_VIRTUAL - v. */
 enum { PFM_FIRST_VIRTUAL = -(1 << 30) };
 static inline bool pfm_id_is_virtual(int32_t id) { return id <= PFM_FIRST_VIRTUAL; }
+/* The same token where the visual tokens of its row do not begin at row 0 but at `base`. */
+static inline int32_t pfm_id_behind(int32_t id, int32_t base) { return id < 0 && !pfm_id_is_virtual(id) ? id - base : id; }
 
 /* A case of the generic test: shapes and attributes; data are random. */
 typedef struct pfm_op_case {
@@ -152,7 +158,9 @@ typedef struct pfm_op_case {
     struct {
         int64_t rows, columns;
         pfm_storage storage;
-        int64_t below; /* integers are drawn from 0..below-1 */
+        int64_t
+            below;  /* integers are drawn from 0..below-1; from PFM_FIRST_VIRTUAL - n: ids of n virtual tokens among 0..n-1 */
+        bool fixed; /* its rows are part of the graph */
     } in[PFM_OP_MAX_INPUTS];
     struct {
         int64_t n, k;
@@ -190,8 +198,8 @@ void pfm_op_pack(const pfm_op_environment *env, const void *source, pfm_act_type
 void pfm_op_add_weight_gradient(const pfm_op_environment *env, const void *dy, const void *x, size_t rows, float alpha,
                                 const pfm_operand *weight, void *scratch);
 size_t pfm_op_weight_gradient_scratch(const pfm_op_environment *env, size_t rows, size_t n, size_t k);
-/* sums [n] += the columns of x act [rows,n]: the gradient of a bias. */
-void pfm_op_add_column_sums(const pfm_op_environment *env, const void *x, size_t rows, size_t n, float *sums);
+/* sums [n] += scale times the columns of x act [rows,n]: the gradient of a bias. */
+void pfm_op_add_column_sums(const pfm_op_environment *env, const void *x, size_t rows, size_t n, float scale, float *sums);
 
 /* Quantises and packs a weight f32 [n,k] in parallel, and packs one that is in blocks already, rows of whole blocks. */
 void pfm_op_quant_pack(const pfm_op_environment *env, pfm_dtype format, const float *weight, size_t n, size_t k, void *packed);

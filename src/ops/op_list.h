@@ -6,6 +6,7 @@
     X(activate)                                                                                                                \
     X(add)                                                                                                                     \
     X(attention)                                                                                                               \
+    X(choose)                                                                                                                  \
     X(columns)                                                                                                                 \
     X(convert)                                                                                                                 \
     X(cross_entropy)                                                                                                           \
@@ -15,9 +16,15 @@
     X(gather)                                                                                                                  \
     X(layernorm)                                                                                                               \
     X(linear)                                                                                                                  \
+    X(magnitude)                                                                                                               \
     X(multiply)                                                                                                                \
+    X(parameter)                                                                                                               \
     X(rmsnorm)                                                                                                                 \
     X(rope)                                                                                                                    \
-    X(silu_mul)
+    X(row_norms)                                                                                                               \
+    X(scale)                                                                                                                   \
+    X(silu_mul)                                                                                                                \
+    X(tanh)                                                                                                                    \
+    X(virtual_rows)
 
 #endif

@@ -14,7 +14,7 @@ static const struct {
                    {"gelu_new", PFM_ACTIVATION_GELU_TANH},
                    {"quick_gelu", PFM_ACTIVATION_QUICK_GELU},
                    {"silu", PFM_ACTIVATION_SILU}};
-enum { ACTIVATIONS = sizeof activations / sizeof *activations };
+enum { ACTIVATIONS = sizeof activations / sizeof *activations, MOST_BOTTLENECK = 65536 };
 
 static const char *const sublayers[] = {"both", "attention", "mlp"};
 enum { SUBLAYERS = sizeof sublayers / sizeof *sublayers };
@@ -113,21 +113,16 @@ done:
     return status;
 }
 
+/* What this writes is all there. */
 pfm_status pfm_bottleneck_read_config(const json_t *config, pfm_peft_options *options, pfm_error *err)
 {
-    const json_t *bottleneck = json_object_get(config, "bottleneck"), *scale = json_object_get(config, "adapter_scale"),
-                 *dropout = json_object_get(config, "dropout"), *activation = json_object_get(config, "activation"),
-                 *which = json_object_get(config, "sublayers");
-    if (!json_is_integer(bottleneck) || json_integer_value(bottleneck) < 1 || json_integer_value(bottleneck) > INT32_MAX ||
-        !json_is_number(scale) || !json_is_number(dropout) || !json_is_string(activation) || !json_is_string(which))
-        return pfm_error_set(
-            err, PFM_ERROR_FORMAT,
-            "the adapter's \"bottleneck\", \"adapter_scale\", \"dropout\", \"activation\" and \"sublayers\" must "
-            "be a whole number, two numbers and two texts");
-    options->bottleneck = (int)json_integer_value(bottleneck);
-    options->adapter_scale = json_number_value(scale);
-    options->dropout = json_number_value(dropout);
-    options->activation = (char *)(uintptr_t)json_string_value(activation);
-    options->sublayers = (char *)(uintptr_t)json_string_value(which);
-    return pfm_bottleneck_check(options, err);
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_peft_read_integer(config, "bottleneck", 0, 1, MOST_BOTTLENECK, &options->bottleneck, err));
+    PFM_TRY(pfm_peft_read_number(config, "adapter_scale", 1, 0, 1e6, &options->adapter_scale, err));
+    PFM_TRY(pfm_peft_read_number(config, "dropout", 0, 0, 0.99, &options->dropout, err));
+    PFM_TRY(pfm_peft_read_text(config, "activation", NULL, &options->activation, err));
+    PFM_TRY(pfm_peft_read_text(config, "sublayers", NULL, &options->sublayers, err));
+    PFM_TRY(pfm_bottleneck_check(options, err));
+done:
+    return status;
 }

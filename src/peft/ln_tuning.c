@@ -1,17 +1,30 @@
 /* LayerNorm tuning (Zhao et al. 2024, arXiv 2312.11420): the norms' weights and biases train, from what the base has; nothing
- * is added. As in Hugging Face PEFT the whole norm is learned, and targets may name some of the norms. */
+ * is added. As in Hugging Face PEFT the whole norm is learned. */
 #include "peft/peft_methods.h"
 
 #include "base/json.h"
 #include "base/memory.h"
-#include "base/try.h"
 
 #include <string.h>
 
+/* PEFT's mapping; what it does not know has LLaMA's. */
+static const pfm_peft_family families[] = {{.model_type = "gpt2", .targets = "ln_1,ln_2,ln_f"},
+                                           {.model_type = "phi", .targets = "input_layernorm,final_layernorm"},
+                                           {0}};
+
 static bool trains(const pfm_peft *peft, const pfm_model_place *place, const char *parameter)
 {
-    (void)peft, (void)parameter;
-    return place->kind == PFM_PLACE_NORM;
+    (void)peft, (void)place, (void)parameter;
+    return true; /* the norm is a target */
+}
+
+static pfm_status check(const pfm_peft_options *options, pfm_error *err)
+{
+    if (options->module_to_save_count > 0)
+        return pfm_error_set(
+            err, PFM_ERROR_USAGE,
+            "peft.modules_to_save does not go with ln_tuning; with peft.method: full they and the norms train");
+    return PFM_OK;
 }
 
 /* PEFT keeps a copy of the norm inside of its own module: "....input_layernorm.ln_tuning_layers.weight". */
@@ -21,7 +34,7 @@ static pfm_status file_name(const pfm_parameter *parameter, char **out, pfm_erro
     return pfm_string_format(out, err, "%.*s.ln_tuning_layers%s", (int)(end - parameter->name), parameter->name, end);
 }
 
-/* There is nothing to say beside target_modules. */
+/* Beside the modules there is nothing to say. */
 static pfm_status write_config(const pfm_peft *peft, json_t *config, pfm_error *err)
 {
     (void)peft;
@@ -30,20 +43,15 @@ static pfm_status write_config(const pfm_peft *peft, json_t *config, pfm_error *
 
 static pfm_status read_config(const json_t *config, pfm_peft_options *options, pfm_error *err)
 {
-    static const char *const unknown[] = {"modules_to_save", "exclude_modules"};
-    (void)options;
-    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
-        const json_t *value = json_object_get(config, unknown[i]);
-        if (value != NULL && !json_is_null(value) && !(json_is_array(value) && json_array_size(value) == 0))
-            return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "the adapter uses \"%s\", which is not read with LN_TUNING",
-                                 unknown[i]);
-    }
+    (void)config, (void)options, (void)err;
     return PFM_OK;
 }
 
 const pfm_peft_method pfm_peft_ln_tuning = {.name = "ln_tuning",
-                                            .targets = "",
-                                            .needs = "norms",
+                                            .targets = "input_layernorm,post_attention_layernorm,norm",
+                                            .families = families,
+                                            .norms = true,
+                                            .check = check,
                                             .trains = trains,
                                             .merge = pfm_peft_merge_nothing,
                                             .type = "LN_TUNING",

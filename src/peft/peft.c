@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/try.h"
+#include "peft/targets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,49 +12,38 @@ static const pfm_peft_method *const methods[] = {PFM_PEFT_METHOD_LIST(METHOD_ADD
 enum { METHODS = sizeof methods / sizeof *methods };
 
 struct pfm_peft {
-    pfm_peft_options options;
+    pfm_peft_options options;      /* owned */
     const pfm_peft_method *method; /* NULL: none */
+    pfm_targets *targets;
+    char *slot; /* NULL: none */
+    bool works; /* the method found something in the model */
     pfm_hook hook;
-    char **targets;
-    bool *matched;
-    bool works; /* it found something in the model */
+    void *state; /* the method's own */
 };
-
-/* A target names a whole dotted suffix of a module's name. */
-static bool names(const char *target, const char *module)
-{
-    size_t whole = strlen(module), part = strlen(target);
-    return whole >= part && strcmp(module + whole - part, target) == 0 && (whole == part || module[whole - part - 1] == '.');
-}
-
-/* A method whose targets may be left out changes all that it can. */
-static bool takes_all(const pfm_peft_method *method) { return method->targets != NULL && method->targets[0] == '\0'; }
 
 bool pfm_peft_targets(const pfm_peft *peft, const char *module)
 {
-    if (peft->method != NULL && takes_all(peft->method) && peft->options.target_count == 0)
-        return true;
-    for (size_t i = 0; peft->method != NULL && i < peft->options.target_count; i++) {
-        if (names(peft->targets[i], module))
-            return true;
-    }
-    return false;
+    return peft->method != NULL && peft->method->targets != NULL && pfm_targets_match(peft->targets, module);
 }
 
-static void mark_targets(pfm_peft *peft, const char *module)
+bool pfm_peft_is_feedforward(const pfm_peft *peft, const char *module)
 {
-    for (size_t i = 0; i < peft->options.target_count; i++)
-        peft->matched[i] |= names(peft->targets[i], module);
+    return pfm_targets_is_feedforward(peft->targets, module);
 }
+
+int pfm_peft_rank(const pfm_peft *peft, const char *module) { return pfm_targets_rank(peft->targets, module); }
+
+double pfm_peft_alpha(const pfm_peft *peft, const char *module) { return pfm_targets_alpha(peft->targets, module); }
 
 static pfm_touch touches(void *user, const pfm_model_place *place)
 {
     pfm_peft *peft = user;
-    if (peft->method->touches == NULL)
+    const bool of_linear = place->kind == PFM_PLACE_LINEAR || place->kind == PFM_PLACE_INPUT,
+               of_norms = peft->method != NULL && peft->method->norms;
+    if (of_linear && !of_norms)
+        pfm_targets_see(peft->targets, place->name);
+    if (peft->method == NULL || peft->method->touches == NULL)
         return PFM_TOUCH_NOTHING;
-    if (place->kind == PFM_PLACE_LINEAR)
-        mark_targets(peft, place->name);
-    const bool of_linear = place->kind == PFM_PLACE_LINEAR || place->kind == PFM_PLACE_INPUT;
     if (of_linear && peft->method->targets != NULL && !pfm_peft_targets(peft, place->name))
         return PFM_TOUCH_NOTHING;
     const pfm_touch touch = peft->method->touches(peft, place);
@@ -67,19 +57,38 @@ static pfm_status apply(void *user, pfm_builder *builder, const pfm_model_place 
     return peft->method->apply(peft, builder, place, output, err);
 }
 
+/* A bias of the base that peft.bias names. */
+static bool trains_bias(const pfm_peft *peft, const pfm_model_place *place, const char *parameter)
+{
+    const char *bias = peft->options.bias;
+    if (bias == NULL || strcmp(parameter, "bias") != 0 || strcmp(bias, "none") == 0)
+        return false;
+    return strcmp(bias, "all") == 0 || (place->kind == PFM_PLACE_LINEAR && pfm_targets_saw(peft->targets, place->name) &&
+                                        pfm_peft_targets(peft, place->name));
+}
+
+static bool method_trains(pfm_peft *peft, const pfm_model_place *place, const char *parameter)
+{
+    const pfm_peft_method *method = peft->method;
+    if (method == NULL || method->trains == NULL || (method->norms && place->kind != PFM_PLACE_NORM))
+        return false;
+    if (method->norms)
+        pfm_targets_see(peft->targets, place->name);
+    if (method->norms && !pfm_peft_targets(peft, place->name))
+        return false;
+    const bool answer = method->trains(peft, place, parameter);
+    peft->works |= answer;
+    return answer;
+}
+
 static bool trains(void *user, const pfm_model_place *place, const char *parameter)
 {
     static const char aligner[] = "aligner."; /* a part that is learned by itself */
     pfm_peft *peft = user;
-    if (peft->method->trains == NULL || strncmp(place->name, aligner, sizeof aligner - 1) == 0)
+    if (strncmp(place->name, aligner, sizeof aligner - 1) == 0)
         return false;
-    if (peft->method->targets != NULL && !pfm_peft_targets(peft, place->name))
-        return false;
-    if (!peft->method->trains(peft, place, parameter))
-        return false;
-    mark_targets(peft, place->name);
-    peft->works = true;
-    return true;
+    return method_trains(peft, place, parameter) || trains_bias(peft, place, parameter) ||
+           pfm_targets_keep_whole(peft->targets, place->name);
 }
 
 /* "a, b and c". */
@@ -90,6 +99,8 @@ static pfm_status list_methods(pfm_buffer *out, pfm_error *err)
         status = pfm_buffer_append_format(out, err, "%s%s", i == 0 ? "" : ", ", methods[i]->name);
     return status != PFM_OK ? status : pfm_buffer_append_string(out, " and none", err);
 }
+
+const pfm_peft_method *pfm_peft_method_at(size_t i) { return i < METHODS ? methods[i] : NULL; }
 
 pfm_status pfm_peft_find_method(const char *name, const pfm_peft_method **out, pfm_error *err)
 {
@@ -111,11 +122,51 @@ done:
     return status;
 }
 
-static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *options, pfm_error *err)
+/* What is set must be something that the method honours. */
+static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *o, pfm_error *err)
 {
-    if (method != NULL && method->targets != NULL && !takes_all(method) && options->target_count == 0)
+    const unsigned honours = method == NULL ? 0 : method->honours;
+    const bool targets = method != NULL && method->targets != NULL, biases = o->bias != NULL && strcmp(o->bias, "none") != 0;
+    const struct {
+        const char *key;
+        bool set, honoured;
+    } keys[] = {{"peft.exclude", o->exclude_count > 0, targets},
+                {"peft.layers", o->layer_count > 0, targets},
+                {"peft.layers_pattern", o->layers_pattern_count > 0, targets},
+                {"peft.feedforward", o->feedforward_count > 0, method != NULL && method->feedforward != NULL},
+                {"peft.rate_ratio", o->rate_ratio != 0 && o->rate_ratio != 1, (honours & PFM_PEFT_RATES) != 0},
+                {"peft.rank_pattern", o->rank_pattern_count > 0, (honours & PFM_PEFT_PATTERNS) != 0},
+                {"peft.alpha_pattern", o->alpha_pattern_count > 0, (honours & PFM_PEFT_PATTERNS) != 0},
+                {"peft.bias", biases, (honours & PFM_PEFT_BIAS) != 0},
+                {"peft.lora_bias", o->lora_bias, (honours & PFM_PEFT_FACTOR_BIAS) != 0}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (keys[i].set && !keys[i].honoured)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "%s is not of peft.method: %s; leave it out", keys[i].key,
+                                 method == NULL ? "none" : method->name);
+    }
+    if (biases && strcmp(o->bias, "all") != 0 && strcmp(o->bias, "lora_only") != 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.bias cannot be '%.60s'; it is none, all or lora_only", o->bias);
+    if (targets && o->target_count == 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets is empty; name layers, such as [%s]", method->targets);
-    return method == NULL || method->check == NULL ? PFM_OK : method->check(options, err);
+    return method == NULL || method->check == NULL ? PFM_OK : method->check(o, err);
+}
+
+/* What such a method names becomes modules that are kept whole, and no method is left. */
+static pfm_status keep_targets_whole(pfm_peft *peft, pfm_error *err)
+{
+    pfm_peft_options *o = &peft->options;
+    const size_t all = o->module_to_save_count + o->target_count;
+    size_t capacity = o->module_to_save_count;
+    pfm_status status = pfm_array_reserve(&o->modules_to_save, &capacity, all, sizeof *o->modules_to_save, err);
+    if (status != PFM_OK)
+        return status;
+    memcpy(o->modules_to_save + o->module_to_save_count, o->targets, o->target_count * sizeof *o->targets);
+    o->module_to_save_count = all;
+    free(o->targets);
+    o->targets = NULL;
+    o->target_count = 0;
+    peft->method = NULL;
+    return PFM_OK;
 }
 
 pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_error *err)
@@ -125,21 +176,12 @@ pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_
     PFM_TRY(pfm_allocate(1, sizeof *peft, &peft, err));
     PFM_TRY(pfm_peft_find_method(options->method, &peft->method, err));
     PFM_TRY(check(peft->method, options, err));
-    peft->options = *options;
-    peft->options.method = peft->options.activation = peft->options.sublayers = NULL;
-    peft->options.target_count = 0;
-    PFM_TRY(pfm_string_copy(options->method, &peft->options.method, err));
-    PFM_TRY(pfm_allocate(options->target_count, sizeof *peft->targets, &peft->targets, err));
-    PFM_TRY(pfm_allocate(options->target_count, sizeof *peft->matched, &peft->matched, err));
-    if (options->activation != NULL)
-        PFM_TRY(pfm_string_copy(options->activation, &peft->options.activation, err));
-    if (options->sublayers != NULL)
-        PFM_TRY(pfm_string_copy(options->sublayers, &peft->options.sublayers, err));
-    for (size_t i = 0; i < options->target_count; i++) {
-        PFM_TRY(pfm_string_copy(options->targets[i], &peft->targets[i], err));
-        peft->options.target_count++;
-    }
-    peft->options.targets = peft->targets;
+    PFM_TRY(pfm_peft_options_copy(options, &peft->options, err));
+    if (peft->method != NULL && peft->method->whole)
+        PFM_TRY(keep_targets_whole(peft, err));
+    PFM_TRY(pfm_targets_create(&peft->options, &peft->targets, err));
+    if (peft->method != NULL && peft->method->state_bytes > 0)
+        PFM_TRY(pfm_allocate(1, peft->method->state_bytes, &peft->state, err));
     peft->hook = (pfm_hook){.user = peft, .touches = touches, .apply = apply, .trains = trains};
     *out = peft;
     peft = NULL;
@@ -152,13 +194,10 @@ void pfm_peft_free(pfm_peft *peft)
 {
     if (peft == NULL)
         return;
-    for (size_t i = 0; peft->targets != NULL && i < peft->options.target_count; i++)
-        free(peft->targets[i]);
-    free(peft->targets);
-    free(peft->matched);
-    free(peft->options.method);
-    free(peft->options.activation);
-    free(peft->options.sublayers);
+    pfm_targets_free(peft->targets);
+    free(peft->slot);
+    pfm_peft_options_free(&peft->options);
+    free(peft->state);
     free(peft);
 }
 
@@ -166,27 +205,50 @@ const pfm_peft_options *pfm_peft_get_options(const pfm_peft *peft) { return &pef
 
 const pfm_peft_method *pfm_peft_get_method(const pfm_peft *peft) { return peft->method; }
 
-const pfm_hook *pfm_peft_hook(const pfm_peft *peft) { return peft->method == NULL ? NULL : &peft->hook; }
+void *pfm_peft_get_state(const pfm_peft *peft) { return peft->state; }
+
+const pfm_hook *pfm_peft_hook(const pfm_peft *peft)
+{
+    return peft->method == NULL && peft->options.module_to_save_count == 0 ? NULL : &peft->hook;
+}
+
+static const pfm_peft_family *find_family(const pfm_peft_method *method, const char *model_type)
+{
+    for (const pfm_peft_family *f = method->families; f != NULL && f->model_type != NULL; f++) {
+        if (strcmp(f->model_type, model_type) == 0)
+            return f;
+    }
+    return NULL;
+}
+
+const char *pfm_peft_default_targets(const pfm_peft_method *method, const char *model_type)
+{
+    const pfm_peft_family *family = find_family(method, model_type);
+    return family != NULL ? family->targets : method->targets;
+}
+
+const char *pfm_peft_default_feedforward(const pfm_peft_method *method, const char *model_type)
+{
+    const pfm_peft_family *family = find_family(method, model_type);
+    return family != NULL ? family->feedforward : method->feedforward;
+}
+
+pfm_status pfm_peft_set_slot(pfm_peft *peft, const char *slot, pfm_error *err)
+{
+    free(peft->slot);
+    peft->slot = NULL;
+    return pfm_string_copy(slot, &peft->slot, err);
+}
+
+const char *pfm_peft_get_slot(const pfm_peft *peft) { return peft->slot == NULL ? "" : peft->slot; }
 
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err)
 {
-    const pfm_peft_method *method = peft->method;
-    if (method == NULL)
-        return PFM_OK;
-    for (size_t i = 0; i < peft->options.target_count; i++) {
-        if (!peft->matched[i] && method->needs != NULL)
-            return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets: '%s' is not among the %s of this model", peft->targets[i],
-                                 method->needs);
-        if (!peft->matched[i])
-            return pfm_error_set(err, PFM_ERROR_USAGE,
-                                 "peft.targets: '%s' matches no layer of this model; its layers are called "
-                                 "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
-                                 peft->targets[i]);
-    }
-    if (!peft->works)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.method: %s works on %s, and this model has none; choose another",
-                             method->name, method->needs != NULL ? method->needs : "layers");
-    return PFM_OK;
+    pfm_status status = pfm_targets_check(peft->targets, err);
+    if (status != PFM_OK || peft->method == NULL || peft->method->needs == NULL || peft->works)
+        return status;
+    return pfm_error_set(err, PFM_ERROR_USAGE, "peft.method: %s works on %s, and this model has none; choose another",
+                         peft->method->name, peft->method->needs);
 }
 
 int pfm_peft_virtual_tokens(const pfm_peft *peft)
@@ -195,15 +257,43 @@ int pfm_peft_virtual_tokens(const pfm_peft *peft)
     return method == NULL || method->virtual_tokens == NULL ? 0 : method->virtual_tokens(&peft->options);
 }
 
+pfm_status pfm_peft_start(const pfm_peft *peft, const pfm_peft_text *text, pfm_parameters *parameters, pfm_error *err)
+{
+    const pfm_peft_method *method = peft->method;
+    return method == NULL || method->start == NULL ? PFM_OK : method->start(peft, text, parameters, err);
+}
+
+pfm_status pfm_peft_check_merge(const pfm_peft *peft, pfm_error *err)
+{
+    const pfm_peft_method *method = peft->method;
+    if (method == NULL || method->merge != NULL)
+        return PFM_OK;
+    return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                         "what %s learns cannot be merged into the base's weights; export the adapter beside it (--to peft)",
+                         method->name);
+}
+
+/* A layer of this model on which the method acts, or any where it has no targets. */
+static bool acts_on(const pfm_peft *peft, const char *module)
+{
+    const pfm_peft_method *method = peft->method;
+    return method != NULL &&
+           (method->targets == NULL || (pfm_targets_saw(peft->targets, module) && pfm_peft_targets(peft, module)));
+}
+
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err)
 {
-    const pfm_peft_method *method = peft->method;
-    if (method == NULL || (method->targets != NULL && !pfm_peft_targets(peft, module)))
+    if (!acts_on(peft, module))
         return PFM_OK;
-    if (method->merge == NULL)
-        return pfm_error_set(
-            err, PFM_ERROR_UNSUPPORTED,
-            "what %s learns cannot be merged into the base's weights; export the adapter beside it (--to peft)", method->name);
-    return method->merge(peft, parameters, module, n, k, values, err);
+    pfm_status status = pfm_peft_check_merge(peft, err);
+    return status != PFM_OK ? status : peft->method->merge(peft, parameters, module, n, k, values, err);
+}
+
+pfm_status pfm_peft_merge_bias(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
+                               float *values, pfm_error *err)
+{
+    if (!acts_on(peft, module) || peft->method->merge_bias == NULL)
+        return PFM_OK;
+    return peft->method->merge_bias(peft, parameters, module, n, values, err);
 }

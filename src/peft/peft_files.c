@@ -4,10 +4,11 @@
 #include "base/memory.h"
 #include "base/try.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char prefix[] = "base_model.model.", head[] = "lm_head.weight";
+static const char prefix[] = "base_model.model.";
 
 void pfm_peft_tensors_free(pfm_peft_tensors *list)
 {
@@ -34,10 +35,34 @@ pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *begin, const
     return status;
 }
 
+/* A tensor by its name, or by one of those that other versions and other programs gave it: with the adapter's own name before
+ * its last part or at its end, without the prefix, a trained bias without saying that it is the base's. */
+const pfm_weight *pfm_peft_find_tensor(const pfm_weights *weights, const char *name)
+{
+    enum { NAMED = 1, BARE = 2, PLAIN = 4, VARIANTS = 8 };
+    static const char adapter[] = ".default", base[] = ".base_layer";
+    const pfm_weight *found = pfm_weights_find(weights, name);
+    const bool prefixed = strncmp(name, prefix, sizeof prefix - 1) == 0;
+    const char *layer = strstr(name, base), *last = strrchr(name, '.');
+    const bool ends = last != NULL && (strcmp(last, ".weight") == 0 || strcmp(last, ".bias") == 0);
+    for (unsigned v = 1; v < VARIANTS && found == NULL && prefixed; v++) {
+        char text[400];
+        const char *begin = (v & BARE) != 0 ? name + sizeof prefix - 1 : name, *named = (v & NAMED) != 0 ? adapter : "";
+        const char *stop = ends ? last : name + strlen(name), *rest = stop;
+        if ((v & PLAIN) != 0 && layer == NULL)
+            continue;
+        if ((v & PLAIN) != 0)
+            stop = layer; /* what is left out stands right before the last part */
+        (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(stop - begin), begin, named, rest);
+        found = pfm_weights_find(weights, text);
+    }
+    return found;
+}
+
 pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, int64_t n, int64_t k, float *values,
                                 pfm_error *err)
 {
-    const pfm_weight *weight = pfm_weights_find(weights, name);
+    const pfm_weight *weight = pfm_peft_find_tensor(weights, name);
     if (weight == NULL)
         return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s lacks the tensor %s; it belongs to another recipe",
                              pfm_weights_path(weights), name);
@@ -49,37 +74,73 @@ pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, in
     return pfm_weight_expand(weight, values, err);
 }
 
-/* Whether a parameter is the method's, and the file holds it as it stands; or else a norm that is learned beside it. */
-static bool is_listed(const pfm_peft_method *method, const pfm_parameter *parameter, bool saves)
+const char *pfm_peft_own_name(const pfm_peft *peft, const pfm_parameter *parameter)
 {
-    const bool own = method != NULL && (saves ? method->save != NULL : method->load != NULL);
-    return parameter->part == PFM_PART_NORMS || (parameter->part == PFM_PART_PEFT && !own);
+    const char *slot = pfm_peft_get_slot(peft);
+    if (slot[0] == '\0')
+        return strchr(parameter->name, '/') == NULL ? parameter->name : NULL;
+    return strncmp(parameter->name, slot, strlen(slot)) == 0 ? parameter->name + strlen(slot) : NULL;
 }
 
-static pfm_status file_name(const pfm_peft_method *method, const pfm_parameter *parameter, char **out, pfm_error *err)
+/* Whether the file holds a parameter as it stands: what trains of the base, a norm that is learned beside the method, and the
+ * method's own where that does not keep them in another way. */
+static bool is_listed(const pfm_peft *peft, const pfm_parameter *parameter, bool saves)
 {
+    const pfm_peft_method *method = pfm_peft_get_method(peft);
+    if (pfm_peft_own_name(peft, parameter) == NULL)
+        return false;
+    const bool own = method != NULL && (saves ? method->save != NULL : method->load != NULL);
+    return parameter->part == PFM_PART_NORMS ||
+           (parameter->part == PFM_PART_PEFT && (!own || parameter->initial == PFM_INITIAL_LOADED));
+}
+
+/* PEFT keeps virtual tokens beside the base and not within. */
+static const char *prefix_of(const pfm_peft_method *method, const pfm_parameter *parameter)
+{
+    const bool beside = parameter->part == PFM_PART_PEFT && method != NULL && method->virtual_tokens != NULL;
+    return beside ? "" : prefix;
+}
+
+/* A bias of the base that trains beside what the method adds to its layer: PEFT has that layer inside of its own. */
+static bool is_inner_bias(const pfm_peft *peft, const pfm_parameter *parameter)
+{
+    static const char end[] = ".bias";
+    const size_t length = strlen(parameter->name);
+    char module[400];
+    if (parameter->initial != PFM_INITIAL_LOADED || length < sizeof end ||
+        strcmp(parameter->name + length - (sizeof end - 1), end) != 0)
+        return false;
+    (void)snprintf(module, sizeof module, "%.*s", (int)(length - (sizeof end - 1)), parameter->name);
+    return pfm_peft_targets(peft, module);
+}
+
+static pfm_status file_name(const pfm_peft *peft, const pfm_parameter *slotted, char **out, pfm_error *err)
+{
+    const pfm_peft_method *method = pfm_peft_get_method(peft);
+    pfm_parameter bare = *slotted, *parameter = &bare;
+    bare.name += strlen(pfm_peft_get_slot(peft));
     if (parameter->part == PFM_PART_PEFT && method != NULL && method->file_name != NULL)
         return method->file_name(parameter, out, err);
+    if (parameter->part == PFM_PART_PEFT && is_inner_bias(peft, parameter))
+        return pfm_string_format(out, err, "%.*s.base_layer.bias", (int)(strlen(parameter->name) - strlen(".bias")),
+                                 parameter->name);
     return pfm_string_copy(parameter->name, out, err);
 }
 
-/* An embedding that is the head too. Where it trains, PEFT keeps both as modules of their own. */
-static bool is_head(const pfm_peft_method *method, const pfm_parameter *parameter)
-{
-    const unsigned both = PFM_USE_ROWS | PFM_USE_FORWARD;
-    return method != NULL && method->whole && (parameter->uses & both) == both;
-}
-
-static pfm_status save_one(const pfm_parameter *p, const char *name, pfm_peft_tensors *out, pfm_error *err)
+static pfm_status save_one(const pfm_parameter *p, const char *begin, const char *name, pfm_peft_tensors *out, pfm_error *err)
 {
     float *values = NULL;
-    if (!p->transposed)
-        return pfm_peft_tensors_add(out, prefix, name, p->n, p->k, p->values, false, err);
-    pfm_status status = pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err);
-    if (status != PFM_OK)
-        return status;
-    pfm_weight_transpose(p->values, p->n, p->k, values);
-    return pfm_peft_tensors_add(out, prefix, name, p->k, p->n, values, true, err);
+    pfm_status status = PFM_OK;
+    if (p->transposed) {
+        PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
+        pfm_weight_transpose(p->values, p->n, p->k, values);
+        PFM_TRY(pfm_peft_tensors_add(out, begin, name, p->k, p->n, values, true, err));
+        goto done;
+    }
+    PFM_TRY(pfm_peft_tensors_add(out, begin, name, p->n, p->k, p->values, false, err));
+    out->items[out->count - 1].column = p->column;
+done:
+    return status;
 }
 
 pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_parameters *parameters, pfm_peft_tensors *out, pfm_error *err)
@@ -91,74 +152,75 @@ pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_parameters *parameters,
         PFM_TRY(method->save(peft, parameters, out, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (!is_listed(method, p, true))
+        if (!is_listed(peft, p, true))
             continue;
         free(name);
         name = NULL;
-        PFM_TRY(file_name(method, p, &name, err));
-        PFM_TRY(save_one(p, name, out, err));
-        if (is_head(method, p))
-            PFM_TRY(save_one(p, head, out, err));
+        PFM_TRY(file_name(peft, p, &name, err));
+        PFM_TRY(save_one(p, prefix_of(method, p), name, out, err));
     }
 done:
     free(name);
     return status;
 }
 
-/* values [n,k] = the tensor of that name behind the prefix. */
-static pfm_status read_one(const pfm_weights *weights, const char *name, const pfm_parameter *p, float *values, pfm_error *err)
+static pfm_status load_one(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, int id, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    char *full = NULL;
-    float *stored = NULL;
-    PFM_TRY(pfm_string_format(&full, err, "%s%s", prefix, name));
-    if (!p->transposed) {
+    const pfm_parameter *p = pfm_parameters_get(parameters, id);
+    char *name = NULL, *full = NULL;
+    float *values = NULL, *stored = NULL;
+    PFM_TRY(file_name(peft, p, &name, err));
+    PFM_TRY(pfm_string_format(&full, err, "%s%s", prefix_of(pfm_peft_get_method(peft), p), name));
+    PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
+    if (p->transposed) {
+        PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *stored, &stored, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, full, p->k, p->n, stored, err));
+        pfm_weight_transpose(stored, p->k, p->n, values);
+    } else {
         PFM_TRY(pfm_peft_read_tensor(weights, full, p->n, p->k, values, err));
-        goto done;
     }
-    PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *stored, &stored, err));
-    PFM_TRY(pfm_peft_read_tensor(weights, full, p->k, p->n, stored, err));
-    pfm_weight_transpose(stored, p->k, p->n, values);
+    pfm_parameters_set(parameters, id, values);
 done:
+    free(name);
     free(full);
+    free(values);
     free(stored);
     return status;
 }
 
-/* A head that PEFT has learned apart from the embedding is another model. */
-static pfm_status check_head(const pfm_weights *weights, const pfm_parameter *p, const float *values, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    const size_t count = (size_t)(p->n * p->k);
-    float *other = NULL;
-    PFM_TRY(pfm_allocate(count, sizeof *other, &other, err));
-    PFM_TRY(read_one(weights, head, p, other, err));
-    if (memcmp(values, other, count * sizeof *values) != 0)
-        PFM_FAIL(PFM_ERROR_MISMATCH, "%s: %s is not the embedding, which this model has for its head",
-                 pfm_weights_path(weights), head);
-done:
-    free(other);
-    return status;
-}
+/* Copies of what the base had before, which some files hold beside what was trained. */
+static bool is_original(const pfm_weight *weight) { return strstr(weight->name, ".original_module.") != NULL; }
 
-/* *read += how many tensors of the file these were. */
-static pfm_status load_one(const pfm_peft_method *method, const pfm_weights *weights, pfm_parameters *parameters, int id,
-                           size_t *read, pfm_error *err)
+/* Names the first tensor that no parameter is read from. */
+static pfm_status refuse_rest(const pfm_peft *peft, const pfm_weights *weights, const pfm_parameters *parameters,
+                              pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_parameter *p = pfm_parameters_get(parameters, id);
+    bool *known = NULL;
     char *name = NULL;
-    float *values = NULL;
-    PFM_TRY(file_name(method, p, &name, err));
-    PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
-    PFM_TRY(read_one(weights, name, p, values, err));
-    if (is_head(method, p))
-        PFM_TRY(check_head(weights, p, values, err));
-    pfm_parameters_set(parameters, id, values);
-    *read += 1 + is_head(method, p);
+    const size_t count = pfm_weights_count(weights);
+    PFM_TRY(pfm_allocate(count, sizeof *known, &known, err));
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        if (!is_listed(peft, p, false))
+            continue;
+        free(name);
+        name = NULL;
+        PFM_TRY(pfm_peft_tensor_name(peft, p, &name, err));
+        const pfm_weight *weight = pfm_peft_find_tensor(weights, name);
+        if (weight != NULL)
+            known[weight - pfm_weights_at(weights, 0)] = true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const pfm_weight *weight = pfm_weights_at(weights, i);
+        if (!known[i] && !is_original(weight))
+            PFM_FAIL(PFM_ERROR_MISMATCH, "%s holds the tensor %s, which the recipe does not know; it belongs to another recipe",
+                     pfm_weights_path(weights), weight->name);
+    }
 done:
+    free(known);
     free(name);
-    free(values);
     return status;
 }
 
@@ -166,27 +228,33 @@ pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_weights *weights, pfm_p
 {
     pfm_status status = PFM_OK;
     const pfm_peft_method *method = pfm_peft_get_method(peft);
-    size_t read = 0;
+    size_t read = 0, there = 0;
     if (method != NULL && method->load != NULL)
         PFM_TRY(method->load(peft, weights, parameters, &read, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
-        if (!is_listed(method, pfm_parameters_get(parameters, i), false))
+        if (!is_listed(peft, pfm_parameters_get(parameters, i), false))
             continue;
-        PFM_TRY(load_one(method, weights, parameters, i, &read, err));
+        PFM_TRY(load_one(peft, weights, parameters, i, err));
+        read++;
     }
-    if (pfm_weights_count(weights) != read)
+    for (size_t i = 0; i < pfm_weights_count(weights); i++)
+        there += !is_original(pfm_weights_at(weights, i));
+    if (there != read && (method == NULL || method->load == NULL))
+        PFM_TRY(refuse_rest(peft, weights, parameters, err));
+    if (there != read)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s holds %zu tensors, the recipe knows %zu; it belongs to another recipe",
-                 pfm_weights_path(weights), pfm_weights_count(weights), read);
+                 pfm_weights_path(weights), there, read);
 done:
     return status;
 }
 
 pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out, pfm_error *err)
 {
+    const pfm_peft_method *method = pfm_peft_get_method(peft);
     char *name = NULL;
-    pfm_status status = file_name(pfm_peft_get_method(peft), parameter, &name, err);
+    pfm_status status = file_name(peft, parameter, &name, err);
     if (status == PFM_OK)
-        status = pfm_string_format(out, err, "%s%s", prefix, name);
+        status = pfm_string_format(out, err, "%s%s", prefix_of(method, parameter), name);
     free(name);
     return status;
 }

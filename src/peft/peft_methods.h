@@ -5,12 +5,17 @@
 #include "peft/peft.h"
 
 #define PFM_PEFT_METHOD_LIST(X)                                                                                                \
-    X(bitfit)                                                                                                                  \
-    X(full)                                                                                                                    \
-    X(ln_tuning)                                                                                                               \
     X(lora)                                                                                                                    \
-    X(parallel)                                                                                                                \
-    X(serial)
+    X(dora)                                                                                                                    \
+    X(ia3)                                                                                                                     \
+    X(prompt_tuning)                                                                                                           \
+    X(p_tuning)                                                                                                                \
+    X(prefix_tuning)                                                                                                           \
+    X(bitfit)                                                                                                                  \
+    X(ln_tuning)                                                                                                               \
+    X(full)                                                                                                                    \
+    X(serial)                                                                                                                  \
+    X(parallel)
 
 #define PFM_PEFT_DECLARE(name) extern const pfm_peft_method pfm_peft_##name;
 PFM_PEFT_METHOD_LIST(PFM_PEFT_DECLARE)

@@ -1,11 +1,9 @@
 /* What methods share. */
-#include "peft/peft_methods.h"
+#include "peft/peft.h"
 
-#include "base/json.h"
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/try.h"
-#include "formats/adapter.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,12 +23,6 @@ pfm_status pfm_peft_check_low_rank(const pfm_peft_options *options, pfm_error *e
     return pfm_peft_check_dropout(options, err);
 }
 
-pfm_status pfm_peft_write_no_lora(const pfm_peft *peft, json_t *config, pfm_error *err)
-{
-    pfm_status status = pfm_peft_lora.write_config(peft, config, err);
-    return status != PFM_OK ? status : pfm_json_take(config, "target_modules", json_string(PFM_ADAPTER_NO_TARGETS), err);
-}
-
 pfm_status pfm_peft_merge_nothing(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
                                   int64_t k, float *values, pfm_error *err)
 {
@@ -38,16 +30,10 @@ pfm_status pfm_peft_merge_nothing(const pfm_peft *peft, const pfm_parameters *pa
     return PFM_OK;
 }
 
-json_t *pfm_peft_number(double value)
+double pfm_peft_scale(const pfm_peft *peft, const char *module)
 {
-    return value == floor(value) && fabs(value) < 1e15 ? json_integer((json_int_t)value) : json_real(value);
-}
-
-double pfm_peft_scale(const pfm_peft *peft)
-{
-    const pfm_peft_options *options = pfm_peft_get_options(peft);
-    const double rank = options->rank;
-    return options->alpha / (options->rslora ? sqrt(rank) : rank);
+    const double rank = pfm_peft_rank(peft, module);
+    return pfm_peft_alpha(peft, module) / (pfm_peft_get_options(peft)->rslora ? sqrt(rank) : rank);
 }
 
 static uint32_t place_number(const char *name)
@@ -73,10 +59,10 @@ pfm_status pfm_peft_dropout(const pfm_peft *peft, pfm_builder *builder, const ch
 pfm_status pfm_peft_declare(pfm_peft *peft, pfm_builder *builder, const char *module, const char *name,
                             const pfm_parameter *declaration, int *id, pfm_error *err)
 {
-    (void)peft;
     char *full = NULL;
     pfm_parameter named = *declaration;
-    pfm_status status = pfm_string_format(&full, err, "%s.%s", module, name);
+    pfm_status status =
+        pfm_string_format(&full, err, "%s%s%s%s", pfm_peft_get_slot(peft), module, module[0] == '\0' ? "" : ".", name);
     named.name = full;
     named.trainable = true;
     named.part = PFM_PART_PEFT;
@@ -89,9 +75,9 @@ pfm_status pfm_peft_declare(pfm_peft *peft, pfm_builder *builder, const char *mo
 pfm_status pfm_peft_find(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, const char *name,
                          const pfm_parameter **out, pfm_error *err)
 {
-    (void)peft;
     char *full = NULL;
-    pfm_status status = pfm_string_format(&full, err, "%s.%s", module, name);
+    pfm_status status =
+        pfm_string_format(&full, err, "%s%s%s%s", pfm_peft_get_slot(peft), module, module[0] == '\0' ? "" : ".", name);
     if (status != PFM_OK)
         return status;
     int id = pfm_parameters_find(parameters, full);

@@ -131,10 +131,11 @@ pfm_status pfm_audit_write(const pfm_trainer *trainer, pfm_error *err)
     weights = json_object();
     PFM_TRY(pfm_json_take(document, "weights", weights, err));
     PFM_TRY(audit_weights(weights, "language", session->recipe->model.language, session->language_path, err));
-    PFM_TRY(pfm_json_take(
-        weights, "vision",
-        json_pack("{s:s, s:s}", "name", session->recipe->model.vision, "sha256", pfm_vision_get_weights_hash(session->vision)),
-        err));
+    if (session->vision != NULL)
+        PFM_TRY(pfm_json_take(weights, "vision",
+                              json_pack("{s:s, s:s}", "name", session->recipe->model.vision, "sha256",
+                                        pfm_vision_get_weights_hash(session->vision)),
+                              err));
     if (session->aligner_path != NULL)
         PFM_TRY(audit_weights(weights, "aligner", session->recipe->model.aligner_weights, session->aligner_path, err));
     PFM_TRY(audit_data(trainer, document, err));

@@ -63,10 +63,10 @@ pfm_status pfm_training_fit_memory(pfm_model *model, const pfm_recipe *recipe, p
             least = out->peak < least ? out->peak : least;
         }
     PFM_FAIL(PFM_ERROR_USAGE,
-             "--memory allows %.2f GiB and this training takes at least %.2f GiB%s; weights in fewer bits (model.weights), a "
-             "smaller "
-             "model.image_size or fewer rows of an image at once (data.group) take less",
-             (double)memory / 1073741824.0, (double)least / 1073741824.0 + 0.005, last ? "" : " without train.recompute");
+             "--memory allows %.2f GiB and this training takes at least %.2f GiB%s; weights in fewer bits (model.weights)%s",
+             (double)memory / 1073741824.0, (double)least / 1073741824.0 + 0.005, last ? "" : " without train.recompute",
+             pfm_model_sees(model) ? ", a smaller model.image_size or fewer rows of an image at once (data.group) take less"
+                                   : " or shorter rows (train.max_tokens) take less");
 done:
     pfm_model_graph_free(&out->graph);
     return status;

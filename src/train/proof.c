@@ -28,7 +28,7 @@ static pfm_status create_executor(probe *p, pfm_error *err)
 {
     pfm_model *model = p->trainer->session->model;
     size_t tokens = 1;
-    int64_t visual = 1;
+    int64_t visual = model->visual_tokens;
     for (size_t i = 0; i < p->count; i++) {
         size_t prompt = pfm_samples_sequence(&p->trainer->train, p->rows[i]).answer;
         int64_t shown = pfm_samples_visual_rows(&p->trainer->train, p->rows[i]);
@@ -57,7 +57,7 @@ static pfm_status run_row(probe *p, size_t row, float *logits, pfm_error *err)
     p->batch.sequences[0].count = p->batch.sequences[0].answer + 1; /* of the answer its first token alone */
     PFM_TRY(pfm_pack_rows(&p->batch.pack, p->batch.sequences, 1, &options, err));
     PFM_TRY(pfm_model_bind(model, &p->graph, p->executor, &p->batch.pack, p->batch.visual_rows, err));
-    pfm_executor_bind(p->executor, p->graph.features, p->batch.visual);
+    pfm_model_bind_features(&p->graph, p->executor, p->batch.visual);
     pfm_executor_forward(p->executor);
     memcpy(logits, pfm_executor_data(p->executor, p->graph.language.logits),
            (size_t)model->language.vocabulary * sizeof *logits);

@@ -21,6 +21,8 @@ void pfm_recipe_free(pfm_recipe *recipe)
     free(recipe);
 }
 
+bool pfm_recipe_sees(const pfm_recipe *recipe) { return strcmp(recipe->model.vision, "none") != 0; }
+
 bool pfm_recipe_trains(const pfm_recipe *recipe, const char *part)
 {
     for (size_t i = 0; i < recipe->trainable_count; i++) {
@@ -46,6 +48,8 @@ pfm_status pfm_recipe_copy(const pfm_recipe *recipe, size_t stages, pfm_recipe *
         PFM_TRY(pfm_recipe_copy_value(copy, recipe, key, err));
     copy->adapts = recipe->adapts;
     copy->adapts_norms = recipe->adapts_norms;
+    copy->default_targets = recipe->default_targets;
+    copy->default_feedforward = recipe->default_feedforward;
     PFM_TRY(pfm_allocate(recipe->stage_count, sizeof(pfm_recipe *), &copy->stages, err));
     for (size_t i = 0; i < recipe->stage_count && i < stages; i++) {
         PFM_TRY(pfm_recipe_copy(recipe->stages[i], 0, &copy->stages[i], err));
@@ -58,21 +62,21 @@ done:
     return status;
 }
 
-static void forget_paths(void *object, const recipe_key *keys)
+static void forget_asides(void *object, const recipe_key *keys)
 {
     for (const recipe_key *key = keys; key->name != NULL; key++) {
-        if (key->where)
+        if (key->aside)
             pfm_recipe_clear(object, key);
     }
 }
 
-void pfm_recipe_forget_paths(pfm_recipe *recipe)
+void pfm_recipe_forget_asides(pfm_recipe *recipe)
 {
-    forget_paths(recipe, pfm_recipe_keys);
+    forget_asides(recipe, pfm_recipe_keys);
     for (size_t i = 0; i < recipe->data.mixture_count; i++)
-        forget_paths(&recipe->data.mixture[i], pfm_member_keys);
+        forget_asides(&recipe->data.mixture[i], pfm_member_keys);
     for (size_t i = 0; i < recipe->stage_count; i++)
-        pfm_recipe_forget_paths(recipe->stages[i]);
+        pfm_recipe_forget_asides(recipe->stages[i]);
 }
 
 /* How a recipe is written: each line behind `margin`, the first behind `first`; of a stage only what differs from `base`. */

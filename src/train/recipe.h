@@ -26,7 +26,7 @@ typedef struct pfm_member {
 typedef struct pfm_recipe {
     char *name; /* of a stage; NULL for a recipe that is none */
     struct {
-        char *vision, *aligner, *language; /* names that fetch knows, or paths; the aligner's kind */
+        char *vision, *aligner, *language; /* names that fetch knows, or paths, vision also "none"; the aligner's kind */
         int image_size;                    /* pixels a side */
         char **layers; /* the encoder's hidden states that make the features, whole numbers as text, "output" or "normed",
                           [layer_count] */
@@ -90,14 +90,23 @@ typedef struct pfm_recipe {
         int max_tokens; /* the longest answer */
         int batch;      /* images answered at once */
     } eval;
+    struct {
+        char **learning_rates; /* [learning_rate_count] numbers as text, among which `compare` chooses; none: the one above */
+        size_t learning_rate_count;
+    } compare;
     char **trainable; /* [trainable_count] "aligner", "peft", "norms" */
     size_t trainable_count;
     struct pfm_recipe **stages; /* [stage_count] in their order; none: this is the only one */
     size_t stage_count;
+    uint64_t given[2]; /* keys that the file or an override gave: bit i of these is key i of the table */
+    /* Set after loading: the recipe does not say which layers it changes, so that the language model's family does. */
+    bool default_targets, default_feedforward;
     /* Set after loading: this stage or one before it trains what peft adds, or the norms; until then they are left out. */
     bool adapts, adapts_norms;
 } pfm_recipe;
 
+/* Whether its model has a vision encoder, and with it an aligner; without, no other key of images says anything. */
+bool pfm_recipe_sees(const pfm_recipe *recipe);
 /* true where a part ("aligner", "peft" or "norms") trains. */
 bool pfm_recipe_trains(const pfm_recipe *recipe, const char *part);
 /* How many stages there are, at least 1, and one of them; borrowed. */
@@ -115,8 +124,16 @@ pfm_status pfm_recipe_parse(const char *text, size_t length, const char *name, c
 void pfm_recipe_free(pfm_recipe *recipe);
 /* *out = a copy that owns all that it holds, of the first `stages` stages where there are any. */
 pfm_status pfm_recipe_copy(const pfm_recipe *recipe, size_t stages, pfm_recipe **out, pfm_error *err) PFM_MUST_CHECK;
-/* Forgets where data lie, in every stage and mixture: that decides nothing of what is computed. */
-void pfm_recipe_forget_paths(pfm_recipe *recipe);
+/* Once the language model's family is known, by config.json's model_type: what the recipe does not say of the layers that it
+ * changes becomes the method's choice for that family, in every stage. */
+pfm_status pfm_recipe_choose_layers(pfm_recipe *recipe, const char *model_type, pfm_error *err) PFM_MUST_CHECK;
+/* What an adapter's folder (or a run's) says of its method takes the place of what stands under peft, in every stage; the
+ * recipe's own dropout stays where it was given. must_agree: USAGE names a key with which the recipe says otherwise. */
+pfm_status pfm_recipe_take_adapter(pfm_recipe *recipe, const char *folder, bool must_agree, pfm_error *err) PFM_MUST_CHECK;
+/* The same for peft.start, where there is one: what the recipe itself says must agree. */
+pfm_status pfm_recipe_take_start(pfm_recipe *recipe, pfm_error *err) PFM_MUST_CHECK;
+/* Forgets what decides nothing of what is computed, in every stage and mixture: where data lie, what `compare` tries. */
+void pfm_recipe_forget_asides(pfm_recipe *recipe);
 
 /* Appends the complete recipe as YAML that loads to the same recipe, each key with its line of help. */
 pfm_status pfm_recipe_write(const pfm_recipe *recipe, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;

@@ -1,8 +1,10 @@
 /* What several keys of a recipe must fulfil together, and the values that follow from others. */
 #include "train/recipe_loader.h"
 
+#include "base/try.h"
 #include "data/dataset.h"
 #include "models/aligner/aligner.h"
+#include "peft/targets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,29 +43,92 @@ static pfm_status derive_merge(const recipe_loader *state, pfm_error *err)
     return pfm_string_copy(aligner->merge, &recipe->model.merge, err);
 }
 
-/* Which layers are changed when the recipe does not say depends on the method. */
-static pfm_status derive_targets(const recipe_loader *state, pfm_error *err)
+/* The next name of "a,b", or false. */
+static bool next_name(const char **list, const char **name, size_t *length)
 {
-    pfm_recipe *recipe = state->recipe;
-    const pfm_peft_method *method = NULL;
-    const recipe_place *own = pfm_recipe_find_place(state, KEY("peft.targets")),
-                       *chosen = pfm_recipe_find_place(state, KEY("peft.method"));
-    if (pfm_peft_find_method(recipe->peft.method, &method, NULL) != PFM_OK)
-        return PFM_OK;
-    const char *next = method == NULL ? NULL : method->targets;
-    const bool has_own_places = next == NULL || *next == '\0';
-    /* --set chose another method than the one whose layers the file names */
-    const bool of_another = has_own_places && chosen->file != NULL && chosen->line == 0 && own->line > 0;
-    if (own->file != NULL && !of_another)
-        return PFM_OK;
-    pfm_status status = PFM_OK;
-    const recipe_key *key = KEY("peft.targets");
-    pfm_recipe_clear(recipe, key);
-    while (status == PFM_OK && next != NULL && *next != '\0') {
-        const size_t length = strcspn(next, ",");
-        status = pfm_recipe_add_text(recipe, key, next, length, pfm_recipe_find_place(state, key), err);
-        next = next[length] == ',' ? next + length + 1 : NULL;
+    if (*list == NULL)
+        return false;
+    *name = *list;
+    *length = strcspn(*list, ",");
+    *list = (*list)[*length] == ',' ? *list + *length + 1 : NULL;
+    return true;
+}
+
+/* Whether a target is one of a list's names, or such a name behind a dot. */
+static bool is_of(const char *target, const char *list)
+{
+    const char *name;
+    size_t length;
+    const size_t whole = strlen(target);
+    while (next_name(&list, &name, &length)) {
+        if (whole >= length && memcmp(target + whole - length, name, length) == 0 &&
+            (whole == length || target[whole - length - 1] == '.'))
+            return true;
     }
+    return false;
+}
+
+/* Which layers are changed when the recipe does not say depends on the method, and on the family of the language model; which
+ * of them read what is scaled likewise. */
+static pfm_status choose_layers(pfm_recipe *recipe, const char *model_type, pfm_error *err)
+{
+    static const recipe_place place = {.file = "the method"};
+    const recipe_key *targets = KEY("peft.targets"), *feedforward = KEY("peft.feedforward");
+    const pfm_peft_method *method = NULL;
+    pfm_status status = PFM_OK;
+    const char *name;
+    size_t length;
+    bool plain = true;
+    if (pfm_peft_find_method(recipe->peft.method, &method, NULL) != PFM_OK)
+        return PFM_OK; /* which is refused elsewhere */
+    const char *list = method == NULL ? NULL : pfm_peft_default_targets(method, model_type);
+    if (recipe->default_targets)
+        pfm_recipe_clear(recipe, targets);
+    while (recipe->default_targets && next_name(&list, &name, &length))
+        PFM_TRY(pfm_recipe_add_text(recipe, targets, name, length, &place, err));
+    if (!recipe->default_feedforward)
+        goto done;
+    pfm_recipe_clear(recipe, feedforward);
+    list = method == NULL ? NULL : pfm_peft_default_feedforward(method, model_type);
+    for (size_t i = 0; list != NULL && i < recipe->peft.target_count; i++) {
+        const char *target = recipe->peft.targets[i];
+        plain &= pfm_targets_is_plain(target);
+        if (is_of(target, list))
+            PFM_TRY(pfm_recipe_add_text(recipe, feedforward, target, strlen(target), &place, err));
+    }
+    while (!plain && next_name(&list, &name, &length)) /* targets do not tell which of them these are */
+        PFM_TRY(pfm_recipe_add_text(recipe, feedforward, name, length, &place, err));
+done:
+    return status;
+}
+
+pfm_status pfm_recipe_choose_layers(pfm_recipe *recipe, const char *model_type, pfm_error *err)
+{
+    pfm_status status = choose_layers(recipe, model_type, err);
+    for (size_t i = 0; status == PFM_OK && i < recipe->stage_count; i++)
+        status = choose_layers(recipe->stages[i], model_type, err);
+    return status;
+}
+
+/* What a model that sees nothing trains and is told, where the recipe does not say. */
+static pfm_status derive_blind(const recipe_loader *state, pfm_error *err)
+{
+    static const char question[] = "{question}";
+    pfm_recipe *recipe = state->recipe;
+    pfm_status status = PFM_OK;
+    const recipe_key *parts = KEY("trainable"), *instruction = KEY("prompt.instruction");
+    if (pfm_recipe_sees(recipe))
+        return PFM_OK;
+    if (pfm_recipe_find_place(state, parts)->file == NULL) {
+        pfm_recipe_clear(recipe, parts);
+        PFM_TRY(pfm_recipe_add_text(recipe, parts, "peft", 4, pfm_recipe_find_place(state, parts), err));
+    }
+    if (pfm_recipe_find_place(state, instruction)->file == NULL) {
+        pfm_recipe_clear(recipe, instruction);
+        PFM_TRY(pfm_recipe_add_text(recipe, instruction, question, sizeof question - 1,
+                                    pfm_recipe_find_place(state, instruction), err));
+    }
+done:
     return status;
 }
 
@@ -83,9 +148,19 @@ pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err)
         recipe->train.epochs = strtod(KEY("train.epochs")->initial, NULL);
     if (pfm_recipe_find_place(state, KEY("train.minimum_learning_rate"))->file == NULL)
         recipe->train.minimum_learning_rate = 0.05 * recipe->train.learning_rate;
-    recipe->adapts = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
+    pfm_status status = derive_blind(state, err);
+    if (status != PFM_OK)
+        return status;
+    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
+        const size_t i = (size_t)(key - pfm_recipe_keys);
+        if (own_place(state, key)->file != NULL)
+            recipe->given[i / 64] |= (uint64_t)1 << i % 64;
+    }
+    recipe->adapts = pfm_recipe_adds(recipe) && pfm_recipe_trains(recipe, "peft");
     recipe->adapts_norms = pfm_recipe_trains(recipe, "norms");
-    pfm_status status = derive_targets(state, err);
+    recipe->default_targets = pfm_recipe_find_place(state, KEY("peft.targets"))->file == NULL;
+    recipe->default_feedforward = pfm_recipe_find_place(state, KEY("peft.feedforward"))->file == NULL;
+    status = choose_layers(recipe, "", err); /* until the family is known */
     return status != PFM_OK ? status : derive_merge(state, err);
 }
 
@@ -122,10 +197,28 @@ static pfm_status check_data(const recipe_loader *state, pfm_error *err)
     return status;
 }
 
+/* Nothing of images is said to a model that sees none. */
+static pfm_status check_blind(const recipe_loader *state, pfm_error *err)
+{
+    if (pfm_recipe_sees(state->recipe))
+        return PFM_OK;
+    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
+        if (pfm_recipe_is_of_images(key) && pfm_recipe_find_place(state, key)->file != NULL)
+            return refuse_key(state, key, "says how images are seen, and with model.vision: none nothing is; leave it out",
+                              err);
+    }
+    if (pfm_recipe_trains(state->recipe, "aligner"))
+        return refuse_key(state, KEY("trainable"),
+                          "names the aligner, which there is none of with model.vision: none; leave it out", err);
+    return PFM_OK;
+}
+
 pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
 {
     const pfm_recipe *recipe = state->recipe;
     pfm_status status = check_data(state, err);
+    if (status == PFM_OK)
+        status = check_blind(state, err);
     if (status == PFM_OK)
         status = check_image_text(state, err);
     if (status != PFM_OK)
@@ -138,7 +231,7 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
     const pfm_peft_method *method = NULL;
     if (pfm_peft_find_method(recipe->peft.method, &method, &unknown) != PFM_OK)
         return refuse_key(state, KEY("peft.method"), unknown.message + sizeof PFM_PEFT_METHOD_KEY - 1, err);
-    if (recipe->peft.target_count == 0 && method != NULL && method->targets != NULL && method->targets[0] != '\0')
+    if (recipe->peft.target_count == 0 && method != NULL && method->targets != NULL)
         return refuse_key(state, KEY("peft.targets"),
                           "must name at least one layer; peft.method: none trains the aligner alone", err);
     if (recipe->peft.target_count > 0 && method != NULL && method->targets == NULL)
@@ -154,10 +247,13 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
         return refuse_key(state, KEY("train.warmup_learning_rate"), "must not be above train.learning_rate", err);
     if (recipe->train.micro_batch > recipe->train.batch)
         return refuse_key(state, KEY("train.micro_batch"), "must not be above train.batch", err);
-    bool peft = strcmp(recipe->peft.method, "none") != 0 && pfm_recipe_trains(recipe, "peft");
+    bool peft = pfm_recipe_adds(recipe) && pfm_recipe_trains(recipe, "peft");
     if (!peft && !pfm_recipe_trains(recipe, "aligner") && !pfm_recipe_trains(recipe, "norms"))
         return refuse_key(state, KEY("trainable"),
-                          "leaves nothing that trains; name aligner, norms, or peft with a peft.method", err);
+                          pfm_recipe_sees(recipe)
+                              ? "leaves nothing that trains; name aligner, norms, or peft with a peft.method"
+                              : "leaves nothing that trains; name norms, or peft with a peft.method",
+                          err);
     return PFM_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/try.h"
+#include "peft/targets.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -73,6 +74,10 @@ static pfm_status read_field(const recipe_loader *state, void *object, const rec
         return pfm_recipe_set_null(object, key, place, err);
     if (key->type == RECIPE_MEMBERS)
         return read_members(state, key, node, place, err);
+    if (key->lone && node->type == YAML_SCALAR_NODE) {
+        pfm_recipe_clear(object, key);
+        return pfm_recipe_add_text(object, key, (const char *)node->data.scalar.value, node->data.scalar.length, place, err);
+    }
     if (key->type == RECIPE_LIST || (key->type == RECIPE_TEXTS && node->type == YAML_SEQUENCE_NODE))
         return read_list(state, object, key, node, place, err);
     if (node->type != YAML_SCALAR_NODE)
@@ -261,16 +266,24 @@ static pfm_status read_root(recipe_loader *state, yaml_parser_t *parser, pfm_err
 
 /* ---- overrides and defaults ---- */
 
-/* A list as text: "a,b" or "[a, b]". */
+/* A list as text: "a,b" or "[a, b]", "[]" is empty; a regular expression stands alone, with its commas. */
 static pfm_status set_list(void *object, const recipe_key *key, const char *text, const recipe_place *place, pfm_error *err)
 {
     size_t length = strlen(text);
+    bool empty = false;
+    if (key->lone && strncmp(text, PFM_TARGET_EXPRESSION, sizeof PFM_TARGET_EXPRESSION - 1) == 0) {
+        pfm_recipe_clear(object, key);
+        return pfm_recipe_add_text(object, key, text, length, place, err);
+    }
     if (length >= 2 && text[0] == '[' && text[length - 1] == ']') {
         text++;
         length -= 2;
+        empty = strspn(text, " ") >= length;
     }
     pfm_recipe_clear(object, key);
     pfm_status status = PFM_OK;
+    if (empty)
+        return PFM_OK;
     for (const char *item = text, *end = text + length; status == PFM_OK && item <= end;) {
         const char *comma = memchr(item, ',', (size_t)(end - item));
         const char *stop = comma == NULL ? end : comma, *first = item, *last = stop;
@@ -287,13 +300,12 @@ static pfm_status set_list(void *object, const recipe_key *key, const char *text
 static pfm_status set_from_text(void *object, const recipe_key *key, const char *text, const recipe_place *place,
                                 pfm_error *err)
 {
+    if (pfm_recipe_is_optional(key) && (text[0] == '\0' || strcmp(text, "null") == 0))
+        return pfm_recipe_set_null(object, key, place, err);
     if (key->type == RECIPE_LIST)
         return set_list(object, key, text, place, err);
     if (key->type == RECIPE_MEMBERS || key->type == RECIPE_STAGES)
         return pfm_recipe_refuse(place, key, err, "is a list; set what its first holds as %s.0.KEY=VALUE", key->name);
-    bool optional = key->type == RECIPE_OPTIONAL || (key->type == RECIPE_TEXTS && key->initial == NULL);
-    if (optional && (text[0] == '\0' || strcmp(text, "null") == 0))
-        return pfm_recipe_set_null(object, key, place, err);
     return pfm_recipe_set_text(object, key, text, strlen(text), place, err);
 }
 

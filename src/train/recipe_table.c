@@ -39,10 +39,15 @@
         .name = key, .type = RECIPE_BOOLEAN, .offset = PLACE(field), .initial = value, .help = text                            \
     }
 
+#define NAMES(key, items, count, text)                                                                                         \
+    {                                                                                                                          \
+        .name = key, .type = RECIPE_LIST, .offset = PLACE(items), .count_offset = PLACE(count), .lone = true, .help = text     \
+    }
+
 /* clang-format off */
 const recipe_key pfm_recipe_keys[] = {
     {.name = "name", .type = RECIPE_STRING, .of_stage = true, .offset = PLACE(name), .help = "what the stage is called"},
-    STRING("model.vision", model.vision, "efficientnet-lite0", "the vision encoder: a name that fetch knows or a path"),
+    STRING("model.vision", model.vision, "efficientnet-lite0", "the vision encoder: a name that fetch knows, a path, or none: text alone"),
     STRING("model.aligner", model.aligner, "concat-linear", "what turns its features into visual tokens"),
     STRING("model.language", model.language, "smollm2-135m-instruct", "the language model: a name that fetch knows or a path"),
     INTEGER("model.image_size", model.image_size, "448", 32, 4096, "pixels a side; the encoder's grid (a position for 32 pixels, or for a patch) is a multiple of merge"),
@@ -69,19 +74,35 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("gated.head_dim", gated.head_dim, "64", 1, 4096, "the width of each"),
 
     STRING("peft.method", peft.method, "lora", "what is trained beside the aligner; none: nothing"),
-    INTEGER("peft.rank", peft.rank, "64", 1, 4096, "the rank of each update"),
+    INTEGER("peft.rank", peft.rank, "64", 1, PFM_PEFT_MOST_RANK, "the rank of each update"),
     ABOVE("peft.alpha", peft.alpha, "128", 0, 1e6, "the update is scaled by alpha / rank"),
     NUMBER("peft.dropout", peft.dropout, "0.05", 0, 0.95, "share of an update's inputs left out while training"),
-    {.name = "peft.targets", .type = RECIPE_LIST, .offset = PLACE(peft.targets), .count_offset = PLACE(peft.target_count),
-     .help = "the layers (full, ln_tuning: norms too) that it changes, by their Hugging Face names; by default the method's"},
+    NAMES("peft.targets", peft.targets, peft.target_count,
+          "the linear layers that it changes: ends of their Hugging Face names, re:EXPRESSION, all-linear; by default the method's"),
     BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
-    INTEGER("peft.bottleneck", peft.bottleneck, "64", 1, 65536, "adapters: the width between their two layers"),
-    CHOICE("peft.activation", peft.activation, "relu", "relu|gelu|gelu_new|quick_gelu|silu", "adapters: what stands between them"),
-    ABOVE("peft.adapter_scale", peft.adapter_scale, "1", 0, 1e6, "adapters: what they add is scaled by this"),
-    CHOICE("peft.sublayers", peft.sublayers, "both", "both|attention|mlp", "adapters: where they act"),
+    ABOVE("peft.rate_ratio", peft.rate_ratio, "1", 0, 1e4, "LoRA+: the second factor learns so many times as fast as the first"),
+    NAMES("peft.feedforward", peft.feedforward, peft.feedforward_count,
+          "of ia3: those of the targets whose inputs are scaled, not their outputs; by default the model's feedforward layers"),
+    NAMES("peft.exclude", peft.exclude, peft.exclude_count, "of those not these, named in the same way"),
+    NAMES("peft.layers", peft.layers, peft.layer_count, "in these blocks alone, by their numbers from 0"),
+    NAMES("peft.layers_pattern", peft.layers_pattern, peft.layers_pattern_count, "what stands before a block's number in names"),
+    NAMES("peft.rank_pattern", peft.rank_pattern, peft.rank_pattern_count, "NAME=RANK for layers whose names end so"),
+    NAMES("peft.alpha_pattern", peft.alpha_pattern, peft.alpha_pattern_count, "NAME=ALPHA for layers whose names end so"),
+    NAMES("peft.modules_to_save", peft.modules_to_save, peft.module_to_save_count,
+          "modules that train whole, such as lm_head, by the ends of their names"),
+    CHOICE("peft.bias", peft.bias, "none", "none|all|lora_only", "which of the base's biases train; lora_only: those of the targets"),
+    BOOLEAN("peft.lora_bias", peft.lora_bias, "false", "the second factor has a bias"),
+    OPTIONAL("peft.start", peft.start, "the folder of an adapter in PEFT's format that training goes on with; it says what peft is"),
+    INTEGER("peft.virtual_tokens", peft.virtual_tokens, "20", 1, 4096, "of prompt_tuning, p_tuning and prefix_tuning: how many tokens they put before every input"),
+    INTEGER("peft.encoder_hidden", peft.encoder_hidden, "-1", -1, 65536, "the width of the MLP that makes them; 0: none; -1: p_tuning's is as wide as the model, prefix_tuning has none"),
+    OPTIONAL("peft.prompt_text", peft.prompt_text, "of prompt_tuning: the text that they start as, repeated; drawn at random without"),
+    INTEGER("peft.bottleneck", peft.bottleneck, "64", 1, 65536, "of adapters: the width between their two layers"),
+    CHOICE("peft.activation", peft.activation, "relu", "relu|gelu|gelu_new|quick_gelu|silu", "of adapters: what stands between them"),
+    ABOVE("peft.adapter_scale", peft.adapter_scale, "1", 0, 1e6, "of adapters: what they add is scaled by this"),
+    CHOICE("peft.sublayers", peft.sublayers, "both", "both|attention|mlp", "of adapters: where they act"),
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
-    {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .where = true,
+    {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .aside = true,
      .help = "where it lies, unless --data says"},
     OPTIONAL("data.language", data.language, "the language to take, where the data set holds several"),
     STRING("data.train", data.train, "train", "the split to learn from"),
@@ -123,10 +144,14 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("train.checkpoint_every", train.checkpoint_every, "100", 1, 100000000, "steps between checkpoints"),
     INTEGER("train.validate_every", train.validate_every, "0", 0, 100000000, "steps between validations; 0 is each epoch"),
     INTEGER("train.validate_limit", train.validate_limit, "0", 0, 100000000, "rows to validate on; 0 is all"),
-    INTEGER("train.max_tokens", train.max_tokens, "1024", 16, 1048576, "the most tokens of a row, the image's included"),
+    INTEGER("train.max_tokens", train.max_tokens, "1024", 16, 1048576, "the most tokens of a row, the image's and virtual ones included"),
 
     INTEGER("eval.max_tokens", eval.max_tokens, "24", 1, 65536, "the most tokens of an answer"),
     INTEGER("eval.batch", eval.batch, "8", 1, 4096, "images answered at once"),
+
+    {.name = "compare.learning_rates", .type = RECIPE_LIST, .offset = PLACE(compare.learning_rates),
+     .count_offset = PLACE(compare.learning_rate_count), .low = 0, .high = 10, .above = true, .aside = true,
+     .help = "the rates among which compare chooses; none: train.learning_rate"},
 
     {.name = "trainable", .type = RECIPE_LIST, COUNTED(trainable), .initial = "aligner,peft", .choices = "aligner|peft|norms",
      .help = "the parts that train; norms: the weights of the language model's norms"},
@@ -139,7 +164,7 @@ const recipe_key pfm_recipe_keys[] = {
 #define OWNER pfm_member
 const recipe_key pfm_member_keys[] = {
     STRING("data.mixture.dataset", dataset, NULL, "the data set's kind"),
-    {.name = "data.mixture.path", .type = RECIPE_OPTIONAL, .offset = PLACE(path), .where = true, .help = "where it lies"},
+    {.name = "data.mixture.path", .type = RECIPE_OPTIONAL, .offset = PLACE(path), .aside = true, .help = "where it lies"},
     OPTIONAL("data.mixture.language", language, "the language to take, where the data set holds several"),
     STRING("data.mixture.train", train, "train", "the split to learn from"),
     ABOVE("data.mixture.ratio", ratio, "1", 0, 1e9, "its share of the rows seen, beside those of the others"),
@@ -164,12 +189,32 @@ const recipe_key *pfm_recipe_find_key(const recipe_key *keys, const char *name, 
 bool pfm_recipe_is_shared(const recipe_key *key)
 {
     return (strncmp(key->name, "model.", 6) == 0 && key->offset != PLACE(model.image_size)) ||
-           strncmp(key->name, "peft.", 5) == 0 || key->type == RECIPE_STAGES;
+           strncmp(key->name, "peft.", 5) == 0 || strncmp(key->name, "compare.", 8) == 0 || key->type == RECIPE_STAGES;
+}
+
+bool pfm_recipe_is_optional(const recipe_key *key)
+{
+    bool list = key->type == RECIPE_LIST || key->type == RECIPE_TEXTS;
+    return key->type == RECIPE_OPTIONAL || (list && key->initial == NULL);
+}
+
+bool pfm_recipe_is_of_images(const recipe_key *key)
+{
+    const bool model = strncmp(key->name, "model.", 6) == 0 && key->offset != PLACE(model.vision) &&
+                       key->offset != PLACE(model.language) && key->offset != PLACE(model.weights);
+    return model || strncmp(key->name, "qformer.", 8) == 0 || strncmp(key->name, "gated.", 6) == 0 ||
+           key->offset == PLACE(prompt.image);
+}
+
+bool pfm_recipe_adds(const pfm_recipe *recipe)
+{
+    return strcmp(recipe->peft.method, "none") != 0 || recipe->peft.module_to_save_count > 0 || recipe->peft.start != NULL;
 }
 
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key)
 {
-    if (key->type == RECIPE_STAGES || (key->of_stage && recipe->name == NULL))
+    if (key->type == RECIPE_STAGES || (key->of_stage && recipe->name == NULL) ||
+        (pfm_recipe_is_of_images(key) && !pfm_recipe_sees(recipe)))
         return false;
     bool by_steps = recipe->train.steps > 0, lacks = key->type == RECIPE_STRING && key->initial == NULL &&
                                                      *(char *const *)(const void *)((const char *)recipe + key->offset) == NULL;

@@ -11,7 +11,7 @@ typedef enum recipe_type {
     RECIPE_INTEGER,
     RECIPE_NUMBER,
     RECIPE_BOOLEAN,
-    RECIPE_LIST,    /* of strings, at least one; out of `choices` where there are any */
+    RECIPE_LIST,    /* of strings; at least one where it has a default; out of `choices`, numbers within low..high, if so */
     RECIPE_TEXTS,   /* a string or a list of them; none only where there is no default */
     RECIPE_MEMBERS, /* a list of pfm_member */
     RECIPE_STAGES   /* the list of stages: read and written by itself */
@@ -22,11 +22,12 @@ typedef struct recipe_key {
     recipe_type type;
     size_t offset, count_offset; /* of the field; of a list's length */
     const char *initial;         /* the default as text; NULL for an optional string means null, else that it must be given */
-    double low, high;            /* of numbers */
+    double low, high;            /* of numbers, and of a list of them */
     bool above;                  /* low itself is not allowed */
     const char *choices;         /* words separated by '|' */
+    bool lone;                   /* of a list: one text may stand for it */
     bool of_stage;               /* stands in a stage alone */
-    bool where;                  /* says where something lies, which decides nothing of what is computed */
+    bool aside;                  /* decides nothing of what is computed: where something lies, what compare tries */
     const char *help;
 } recipe_key;
 
@@ -38,6 +39,12 @@ extern const recipe_key pfm_member_keys[];             /* of a pfm_member, "data
 const recipe_key *pfm_recipe_find_key(const recipe_key *keys, const char *name, size_t length);
 /* true where all stages share the key's value: there is one model. */
 bool pfm_recipe_is_shared(const recipe_key *key);
+/* true where it may be null: it holds nothing then. */
+bool pfm_recipe_is_optional(const recipe_key *key);
+/* true where the key says how images are seen, which a model without a vision encoder does not. */
+bool pfm_recipe_is_of_images(const recipe_key *key);
+/* true where something under peft trains, or will where peft.start says what. */
+bool pfm_recipe_adds(const pfm_recipe *recipe);
 /* true where some key's name begins with `name` and a dot. */
 bool pfm_recipe_is_section(const char *name, size_t length);
 /* The key or section of a table whose name is nearest to `name` (edit distance, a wrong or missing section counting little). */
@@ -71,7 +78,8 @@ void pfm_recipe_clear(void *object, const recipe_key *key);
 pfm_status pfm_recipe_copy_value(void *to, const void *from, const recipe_key *key, pfm_error *err) PFM_MUST_CHECK;
 /* Appends the field's value as YAML, on one line. */
 pfm_status pfm_recipe_append_value(const void *object, const recipe_key *key, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
-/* false where the key says nothing: outside of a stage one of a stage's, or where another key stands in its place. */
+/* false where the key says nothing: outside of a stage one of a stage's, where another key stands in its place, or of images
+ * where none are seen. */
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key);
 
 #endif

@@ -66,6 +66,12 @@ static bool parse_number(const char *text, size_t length, double *out)
     return *end == '\0' && isfinite(*out);
 }
 
+/* *out = a number within the key's range, or false. */
+static bool parse_within(const recipe_key *key, const char *text, size_t length, double *out)
+{
+    return parse_number(text, length, out) && *out >= key->low && *out <= key->high && !(key->above && *out == key->low);
+}
+
 static pfm_status set_number(void *object, const recipe_key *key, const char *text, size_t length, const recipe_place *place,
                              pfm_error *err)
 {
@@ -73,7 +79,7 @@ static pfm_status set_number(void *object, const recipe_key *key, const char *te
     bool integer = key->type == RECIPE_INTEGER;
     if (integer && strcspn(text, ".eE") < length)
         return refuse_value(place, key, text, length, err);
-    if (!parse_number(text, length, &value) || value < key->low || value > key->high || (key->above && value == key->low))
+    if (!parse_within(key, text, length, &value))
         return refuse_value(place, key, text, length, err);
     if (integer)
         *(int *)field_of(object, key) = (int)value;
@@ -146,7 +152,7 @@ pfm_status pfm_recipe_set_text(void *object, const recipe_key *key, const char *
 
 pfm_status pfm_recipe_set_null(void *object, const recipe_key *key, const recipe_place *place, pfm_error *err)
 {
-    if (key->type != RECIPE_OPTIONAL && key->type != RECIPE_MEMBERS && !(key->type == RECIPE_TEXTS && key->initial == NULL))
+    if (!pfm_recipe_is_optional(key) && key->type != RECIPE_MEMBERS)
         return pfm_recipe_refuse(place, key, err, "has no value; give one or leave the key out");
     pfm_recipe_clear(object, key);
     return PFM_OK;
@@ -157,8 +163,11 @@ pfm_status pfm_recipe_add_text(void *object, const recipe_key *key, const char *
 {
     char ***list = field_of(object, key);
     size_t *count = count_of(object, key);
+    double value = 0;
     pfm_status status = check_string(key, text, length, place, err);
     if (status == PFM_OK && key->choices != NULL && !is_choice(key->choices, text, length))
+        return refuse_value(place, key, text, length, err);
+    if (status == PFM_OK && key->high > 0 && !parse_within(key, text, length, &value))
         return refuse_value(place, key, text, length, err);
     for (size_t i = 0; status == PFM_OK && i < *count; i++) {
         if (strlen((*list)[i]) == length && memcmp((*list)[i], text, length) == 0)

@@ -55,6 +55,8 @@ static pfm_status save_aligner(const char *folder, const pfm_model *model, pfm_e
     pfm_status status = PFM_OK;
     tensors list = {0};
     char *path = NULL;
+    if (!pfm_model_sees(model))
+        return PFM_OK;
     PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &path, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
@@ -72,87 +74,43 @@ done:
     return status;
 }
 
-/* Adds a module's name to a list, once. */
-static pfm_status add_module(json_t **list, const char *begin, size_t length, pfm_error *err)
+/* Adds the last part of the name of a norm's module, once. */
+static pfm_status add_norm(json_t **list, const pfm_parameter *norm, pfm_error *err)
 {
+    const char *end = strrchr(norm->name, '.'), *begin = end; /* before ".weight" */
+    while (begin > norm->name && begin[-1] != '.')
+        begin--;
+    const size_t length = (size_t)(end - begin);
     for (size_t i = 0; i < json_array_size(*list); i++) {
         const char *known = json_string_value(json_array_get(*list, i));
         if (strlen(known) == length && memcmp(known, begin, length) == 0)
             return PFM_OK;
     }
     *list = pfm_json_add(*list == NULL ? json_array() : *list, json_stringn(begin, length));
-    return *list != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not describe the adapter");
+    return *list != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not save %s", norm->name);
 }
 
-/* Adds the last part of the names of the modules of the base that are learned as this part. */
-static pfm_status add_learned(json_t **list, const pfm_model *model, pfm_part part, pfm_error *err)
+/* What the method says of itself, what else the adapter holds whole, and how the base keeps its weights. */
+static pfm_status describe_adapter(const char *base, const pfm_model *model, const pfm_peft *peft, pfm_adapter_config *config,
+                                   pfm_error *err)
 {
-    pfm_status status = PFM_OK;
-    for (int i = 0; status == PFM_OK && i < pfm_parameters_count(model->parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (p->part != part || !pfm_language_owns(p))
-            continue;
-        const char *end = strrchr(p->name, '.'), *begin = end; /* before ".weight" */
-        while (begin > p->name && begin[-1] != '.')
-            begin--;
-        status = add_module(list, begin, (size_t)(end - begin), err);
-    }
-    return status;
-}
-
-/* What modules the method changes: those of target_modules, or whole ones, each by its whole name since PEFT takes the ends of
- * names as they are. */
-static pfm_status describe_modules(pfm_adapter_config *config, const pfm_model *model, const pfm_peft *peft,
-                                   const pfm_peft_tensors *kept, pfm_error *err)
-{
-    static const char prefix[] = "base_model.model.";
-    const pfm_peft_options *options = pfm_peft_get_options(peft);
-    const pfm_peft_method *method = pfm_peft_get_method(peft);
-    json_t *all = json_array();
-    pfm_status status = PFM_OK;
-    if (method->targets == NULL)
-        return PFM_OK;
-    if (!method->whole && options->target_count > 0)
-        return pfm_adapter_config_set_targets(config, (const char *const *)options->targets, options->target_count, err);
-    if (!method->whole) {
-        status = add_learned(&all, model, PFM_PART_PEFT, err);
-        return status == PFM_OK ? pfm_json_take(config->method, "target_modules", all, err) : status;
-    }
-    for (size_t i = 0; status == PFM_OK && i < kept->count; i++) {
-        const char *module = kept->items[i].name + sizeof prefix - 1;
-        status = add_module(&config->whole_modules, module, (size_t)(strrchr(module, '.') - module), err);
-    }
-    return status;
-}
-
-/* What the method adapts, or that it adapts nothing beside the norms, for which PEFT has LORA. */
-static pfm_status describe_adapter(pfm_adapter_config *config, const char *base, const pfm_model *model, const pfm_peft *peft,
-                                   const pfm_peft_tensors *kept, pfm_error *err)
-{
-    const pfm_peft_options *options = pfm_peft_get_options(peft);
-    const pfm_peft_method *method = pfm_peft_get_method(peft);
     const bool transposed = model->language.family != NULL && pfm_language_transposes(model->language.family);
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_string_copy(method == NULL ? "LORA" : method->type, &config->peft_type, err));
-    PFM_TRY(pfm_string_copy("CAUSAL_LM", &config->task_type, err));
-    PFM_TRY(pfm_string_copy(base, &config->base_model, err));
-    if (method == NULL || !method->whole)
-        PFM_TRY(add_learned(&config->whole_modules, model, PFM_PART_NORMS, err));
-    if (method == NULL) {
-        config->r = options->rank;
-        config->lora_alpha = options->alpha;
-        config->fan_in_fan_out = transposed;
-        PFM_TRY(pfm_string_copy(PFM_ADAPTER_NO_TARGETS, &config->target_pattern, err));
-        goto done;
+    json_t *whole = NULL;
+    PFM_TRY(pfm_peft_write_config(peft, base, config, err));
+    if (json_object_get(config->document, "fan_in_fan_out") != NULL)
+        PFM_TRY(pfm_json_take(config->document, "fan_in_fan_out", json_boolean(transposed), err));
+    if (json_is_array(json_object_get(config->document, "modules_to_save")))
+        whole = json_incref(json_object_get(config->document, "modules_to_save"));
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        if (p->part == PFM_PART_NORMS)
+            PFM_TRY(add_norm(&whole, p, err));
     }
-    config->method = json_object();
-    if (config->method == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe the adapter");
-    PFM_TRY(method->write_config(peft, config->method, err));
-    PFM_TRY(describe_modules(config, model, peft, kept, err));
-    if (json_object_get(config->method, "fan_in_fan_out") != NULL)
-        PFM_TRY(pfm_json_take(config->method, "fan_in_fan_out", json_boolean(transposed), err));
+    if (whole != NULL)
+        PFM_TRY(pfm_json_take(config->document, "modules_to_save", json_incref(whole), err));
 done:
+    json_decref(whole);
     return status;
 }
 
@@ -165,11 +123,15 @@ static pfm_status save_adapter(const char *folder, const char *base, const pfm_m
     char *adapter = NULL;
     pfm_adapter_config config = {0};
     PFM_TRY(pfm_peft_save(peft, model->parameters, &kept, err));
-    for (size_t i = 0; i < kept.count; i++)
-        PFM_TRY(add_tensor(&list, "", kept.items[i].name, "", kept.items[i].values, kept.items[i].n, kept.items[i].k, err));
+    for (size_t i = 0; i < kept.count; i++) {
+        const pfm_peft_tensor *t = &kept.items[i];
+        PFM_TRY(add_tensor(&list, "", t->name, "", t->values, t->n, t->k, err));
+        if (t->column)
+            list.items[list.count - 1].rank = 2;
+    }
     if (list.count == 0)
         goto done; /* nothing was adapted: the aligner alone trained */
-    PFM_TRY(describe_adapter(&config, base, model, peft, &kept, err));
+    PFM_TRY(describe_adapter(base, model, peft, &config, err));
     PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
     PFM_TRY(pfm_adapter_write(adapter, &config, list.items, list.count, NULL, NULL, err));
 done:
@@ -190,7 +152,17 @@ pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *m
     return status;
 }
 
-static pfm_status load_aligner(const char *path, pfm_model *model, pfm_error *err)
+/* The name within the aligner of a parameter whose name begins with the prefix; NULL where it is another's. */
+static const char *aligner_name(const pfm_parameter *parameter, const char *prefix)
+{
+    pfm_parameter bare = *parameter;
+    if (strncmp(parameter->name, prefix, strlen(prefix)) != 0)
+        return NULL;
+    bare.name += strlen(prefix);
+    return is_saved(parameter) && pfm_aligner_owns(&bare) ? pfm_aligner_name_of(&bare) : NULL;
+}
+
+static pfm_status load_aligner(const char *path, pfm_model *model, const char *prefix, float *mean, float *std, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_weights *weights = NULL;
@@ -199,18 +171,19 @@ static pfm_status load_aligner(const char *path, pfm_model *model, pfm_error *er
     PFM_TRY(pfm_weights_open(path, &weights, err));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (!is_saved(p) || !pfm_aligner_owns(p))
+        const char *name = aligner_name(p, prefix);
+        if (name == NULL)
             continue;
         free(values);
         values = NULL;
         PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
-        PFM_TRY(pfm_peft_read_tensor(weights, pfm_aligner_name_of(p), p->n, p->k, values, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, name, p->n, p->k, values, err));
         pfm_parameters_set(model->parameters, i, values);
         read++;
     }
     if (model->normalise) {
-        PFM_TRY(pfm_peft_read_tensor(weights, norm_mean, model->visual_width, 1, model->mean, err));
-        PFM_TRY(pfm_peft_read_tensor(weights, norm_std, model->visual_width, 1, model->std, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, norm_mean, model->visual_width, 1, mean, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, norm_std, model->visual_width, 1, std, err));
         read += 2;
     }
     if (pfm_weights_count(weights) != read)
@@ -222,16 +195,23 @@ done:
     return status;
 }
 
+pfm_status pfm_run_load_slot(const char *path, pfm_model *model, const pfm_model_slot *slot, pfm_error *err)
+{
+    return load_aligner(path, model, slot->prefix, slot->mean, slot->std, err);
+}
+
 pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
-    char *path = NULL;
+    char *folder = NULL, *path = NULL;
     pfm_weights *weights = NULL;
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_path_join(adapter_folder, "adapter_model.safetensors", &path, err));
+    PFM_TRY(pfm_adapter_find(adapter_folder, &folder, err));
+    PFM_TRY(pfm_adapter_tensors_path(folder, &path, err));
     PFM_TRY(pfm_weights_open(path, &weights, err));
     PFM_TRY(pfm_peft_load(peft, weights, model->parameters, err));
 done:
     pfm_weights_close(weights);
+    free(folder);
     free(path);
     return status;
 }
@@ -243,23 +223,48 @@ pfm_status pfm_run_tensor_name(const pfm_peft *peft, const pfm_parameter *parame
     return pfm_peft_tensor_name(peft, parameter, out, err);
 }
 
-pfm_status pfm_run_load(const char *folder, pfm_model *model, const pfm_peft *peft, pfm_error *err)
+/* What is written last tells that the run has finished. */
+static pfm_status check_finished(const char *folder, const pfm_model *model, pfm_error *err)
+{
+    const char *last = pfm_model_sees(model) ? "aligner.safetensors" : "adapter";
+    char *path = NULL;
+    pfm_status status = pfm_path_join(folder, last, &path, err);
+    if (status == PFM_OK && !pfm_path_exists(path))
+        status = pfm_error_set(err, PFM_ERROR_IO,
+                               "%s holds no finished model (no %s); run the same pefomed train again to go on with it", folder,
+                               last);
+    free(path);
+    return status;
+}
+
+/* *out = the aligner's file in a folder; NULL where there is none. */
+static pfm_status find_aligner(const char *folder, char **out, pfm_error *err)
+{
+    *out = NULL;
+    pfm_status status = pfm_path_join(folder, "aligner.safetensors", out, err);
+    if (status == PFM_OK && !pfm_path_exists(*out)) {
+        free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    char *aligner = NULL, *adapter = NULL;
-    PFM_TRY(pfm_path_join(folder, "aligner.safetensors", &aligner, err));
-    if (!pfm_path_exists(aligner))
-        PFM_FAIL(PFM_ERROR_IO,
-                 "%s holds no finished model (no aligner.safetensors); run the same pefomed train again to go on with it",
-                 folder);
-    if (pfm_model_has_aligner(model))
-        PFM_TRY(load_aligner(aligner, model, err));
-    PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
-    if (model->hook != NULL || model->learns_norms)
-        PFM_TRY(pfm_run_load_adapter(adapter, model, peft, err));
+    char *aligner = NULL;
+    if (folder != NULL)
+        PFM_TRY(check_finished(folder, model, err));
+    if (adapter != NULL)
+        PFM_TRY(find_aligner(adapter, &aligner, err));
+    if (aligner == NULL && folder != NULL)
+        PFM_TRY(find_aligner(folder, &aligner, err));
+    if (aligner != NULL && pfm_model_has_aligner(model))
+        PFM_TRY(load_aligner(aligner, model, "", model->mean, model->std, err));
+    if (pfm_peft_hook(peft) != NULL || model->learns_norms)
+        PFM_TRY(pfm_run_load_adapter(adapter != NULL ? adapter : folder, model, peft, err));
 done:
     free(aligner);
-    free(adapter);
     return status;
 }
 
@@ -281,8 +286,10 @@ pfm_status pfm_checkpoint_save(const char *folder, const pfm_run_identity *ident
         PFM_TRY(add_tensor(&list, "", p->name, ".moment1", p->moment1, p->n, p->k, err));
         PFM_TRY(add_tensor(&list, "", p->name, ".moment2", p->moment2, p->n, p->k, err));
     }
-    PFM_TRY(add_tensor(&list, "", norm_mean, "", model->mean, model->visual_width, 1, err));
-    PFM_TRY(add_tensor(&list, "", norm_std, "", model->std, model->visual_width, 1, err));
+    if (pfm_model_sees(model)) {
+        PFM_TRY(add_tensor(&list, "", norm_mean, "", model->mean, model->visual_width, 1, err));
+        PFM_TRY(add_tensor(&list, "", norm_std, "", model->std, model->visual_width, 1, err));
+    }
     if (before != NULL)
         PFM_TRY(add_tensor(&list, "", before_name, "", before, (int64_t)before_count, 1, err));
     (void)snprintf(numbers[0], 40, "%" PRId64, state->step);
@@ -408,6 +415,8 @@ done:
 
 static pfm_status read_statistics(const pfm_weights *weights, pfm_model *model, pfm_error *err)
 {
+    if (!pfm_model_sees(model))
+        return PFM_OK;
     pfm_status status = pfm_peft_read_tensor(weights, norm_mean, model->visual_width, 1, model->mean, err);
     return status == PFM_OK ? pfm_peft_read_tensor(weights, norm_std, model->visual_width, 1, model->std, err) : status;
 }

@@ -1,5 +1,5 @@
-/* A run's folder: recipe.yaml, adapter/ (PEFT's format), aligner.safetensors, log.jsonl, checkpoint/, best/. Every file appears
- * whole or not at all. */
+/* A run's folder: recipe.yaml, adapter/ (PEFT's format), aligner.safetensors (where the model sees images), log.jsonl,
+ * checkpoint/, best/. Every file appears whole or not at all. */
 #ifndef PFM_TRAIN_RUN_H
 #define PFM_TRAIN_RUN_H
 
@@ -20,12 +20,16 @@ typedef struct pfm_progress_state {
  * adapter's base_model_name_or_path says. */
 pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft,
                         pfm_error *err) PFM_MUST_CHECK;
-/* Sets what was trained from such a folder. MISMATCH names what is missing, misshapen or too much. */
-pfm_status pfm_run_load(const char *folder, pfm_model *model, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
+/* Sets what was trained from such a folder (NULL: a recipe's, nothing was), or from an adapter's in its place (NULL: the run's
+ * own), which may bring its aligner. MISMATCH names what is missing, misshapen or too much. */
+pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *model, const pfm_peft *peft,
+                        pfm_error *err) PFM_MUST_CHECK;
 
 /* The adapter's parameters alone, from a folder in PEFT's format. */
 pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, const pfm_peft *peft,
                                 pfm_error *err) PFM_MUST_CHECK;
+/* An aligner's file for an adapter that stands beside others. */
+pfm_status pfm_run_load_slot(const char *path, pfm_model *model, const pfm_model_slot *slot, pfm_error *err) PFM_MUST_CHECK;
 /* What a trained parameter is called in the files: "base_model.model.X.lora_A.weight" or "proj.weight"; release with free(). */
 pfm_status pfm_run_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out, pfm_error *err) PFM_MUST_CHECK;
 

@@ -147,6 +147,8 @@ pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err)
     pfm_status status = PFM_OK;
     const char **paths = NULL;
     const pfm_dataset *dataset = samples->dataset;
+    if (dataset->image_count == 0)
+        return PFM_OK;
     PFM_TRY(pfm_dataset_check_images(dataset, err));
     PFM_TRY(pfm_dataset_list_paths(dataset, &paths, err));
     PFM_TRY(pfm_feature_store_create(samples->session->vision, paths, dataset->image_count, PFM_FEATURE_QUOTA,
@@ -184,7 +186,7 @@ static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *sampl
     pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
     const pfm_row *shown = &samples->dataset->rows[text % samples->count];
-    char *to = (char *)batch->visual + (size_t)(first_visual / model->visual_tokens) * pfm_model_image_bytes(model);
+    char *to = (char *)batch->visual + (size_t)pfm_model_count_images(model, first_visual) * pfm_model_image_bytes(model);
     for (size_t k = 0; k < shown->image_count; k++, to += pfm_model_image_bytes(model)) {
         PFM_TRY(pfm_feature_store_read(samples->features, (size_t)shown->images[k].index, features, err));
         PFM_TRY(pfm_model_arrange(model, features, to, err));
@@ -199,7 +201,7 @@ static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples
     pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
     float *features = NULL;
-    size_t bytes = (size_t)(batch->visual_rows / model->visual_tokens) * pfm_model_image_bytes(model);
+    size_t bytes = (size_t)pfm_model_count_images(model, batch->visual_rows) * pfm_model_image_bytes(model);
     int64_t visual = 0;
     PFM_TRY(pfm_array_reserve(&batch->visual, &batch->visual_capacity, bytes, 1, err));
     PFM_TRY(pfm_allocate(pfm_model_feature_values(model), sizeof *features, &features, err));
@@ -238,10 +240,8 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
                                              .visual_begin = base,
                                              .visual_end = (int32_t)batch->visual_rows,
                                              .number = (int32_t)(first_number + i)};
-        for (size_t t = 0; t < text.count; t++) {
-            int32_t id = pfm_sequence_id(&text, t);
-            *next++ = id < 0 ? id - base : id;
-        }
+        for (size_t t = 0; t < text.count; t++)
+            *next++ = pfm_id_behind(pfm_sequence_id(&text, t), base);
     }
     pfm_pack_options options = {.share = share};
     PFM_TRY(pfm_pack_rows(&batch->pack, batch->sequences, count, &options, err));

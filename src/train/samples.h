@@ -13,7 +13,7 @@ typedef struct pfm_samples {
     size_t *answers;             /* [count] where the answer begins */
     pfm_ids *prompts;            /* [prompt_count] behind the other instructions, those of one question in their order */
     size_t *others;              /* [count] where a row's begin in prompts */
-    pfm_feature_store *features; /* NULL: lengths only */
+    pfm_feature_store *features; /* NULL: lengths only, or there are no images */
     size_t count, prompt_count, prompt_capacity;
 } pfm_samples;
 
@@ -28,7 +28,7 @@ pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dat
 size_t pfm_samples_draw(const pfm_samples *samples, size_t row, uint64_t seed, uint64_t place);
 /* A text's ids, without group and number; borrowed. */
 pfm_sequence pfm_samples_sequence(const pfm_samples *samples, size_t text);
-/* Computes or finds the features of every image of the split. */
+/* Computes or finds the features of every image of the split, where there are any. */
 pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err) PFM_MUST_CHECK;
 void pfm_samples_free(pfm_samples *samples);
 /* Visual tokens that a text's images take. */
@@ -45,8 +45,8 @@ typedef struct pfm_micro_batch {
     size_t id_capacity, sequence_capacity;
 } pfm_micro_batch;
 
-/* Packs texts[0 .. count), consecutive ones with one group showing the same images; numbers count from first_number. With
- * features the visual rows are filled too. */
+/* Packs texts[0 .. count), consecutive ones with one group showing the same images, or none; numbers count from first_number.
+ * With features the visual rows are filled too. */
 pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *texts, const int *groups,
                                 size_t count, size_t first_number, bool share, pfm_error *err) PFM_MUST_CHECK;
 void pfm_micro_batch_free(pfm_micro_batch *batch);

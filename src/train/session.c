@@ -8,13 +8,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The language model's family, NULL where that cannot be known. */
+static const pfm_language_family *find_family(const pfm_context *context, const char *language)
+{
+    pfm_language_config config = {0};
+    pfm_weights *weights = NULL;
+    char *path = NULL;
+    if (pfm_model_path(context, language, &path, NULL) != PFM_OK)
+        return pfm_language_known(language, &config, NULL) == PFM_OK ? config.family : NULL;
+    const bool read =
+        pfm_weights_open(path, &weights, NULL) == PFM_OK && pfm_language_read_config(weights, &config, NULL) == PFM_OK;
+    pfm_weights_close(weights);
+    free(path);
+    return read ? config.family : NULL;
+}
+
+pfm_status pfm_session_choose_layers(const pfm_context *context, pfm_recipe *recipe, pfm_error *err)
+{
+    const pfm_language_family *family = NULL;
+    if (recipe->default_targets || recipe->default_feedforward)
+        family = find_family(context, recipe->model.language);
+    return family == NULL ? PFM_OK : pfm_recipe_choose_layers(recipe, family->model_types[0], err);
+}
+
 pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_error *err)
 {
     char none[] = "none";
-    pfm_peft_options options = r->peft;
-    if (!r->adapts)
-        options.method = none;
-    return pfm_peft_create(&options, out, err);
+    const pfm_peft_options nothing = {.method = none, .rank = r->peft.rank, .alpha = r->peft.alpha};
+    return pfm_peft_create(r->adapts ? &r->peft : &nothing, out, err);
 }
 
 pfm_status pfm_session_vision_layers(const pfm_recipe *recipe, pfm_vision_layers *out, pfm_error *err)
@@ -46,7 +67,7 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
                                      pfm_model_options *out, pfm_error *err)
 {
     *out = (pfm_model_options){
-        .vision = recipe->model.vision,
+        .vision = pfm_recipe_sees(recipe) ? recipe->model.vision : NULL,
         .image_size = recipe->model.image_size,
         .aligner = recipe->model.aligner,
         .merge = recipe->model.merge,
@@ -71,6 +92,7 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
                   (unsigned)!pfm_recipe_trains(recipe, "peft") << PFM_PART_PEFT |
                   (unsigned)!pfm_recipe_trains(recipe, "norms") << PFM_PART_NORMS,
         .precision = context->precision,
+        .virtual_tokens = pfm_peft_virtual_tokens(peft),
         .hook = pfm_peft_hook(peft)};
     pfm_status status = choose_weights(recipe, context, training, &out->weights, err);
     if (status != PFM_OK)
@@ -93,6 +115,7 @@ static pfm_status create(pfm_context *context, pfm_recipe *whole, size_t stage, 
     session->whole = whole;
     session->recipe = recipe;
     session->stage = stage;
+    PFM_TRY(pfm_session_choose_layers(context, whole, err));
     PFM_TRY(pfm_session_create_peft(recipe, &session->peft, err));
     PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
     PFM_TRY(pfm_session_model_options(recipe, context, session->peft, training, &options, err));
@@ -123,10 +146,23 @@ pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *reci
     return create(context, recipe, pfm_recipe_count_stages(recipe) - 1, training, true, out, err);
 }
 
-pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out, pfm_error *err)
+pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err)
+{
+    const size_t last = pfm_recipe_count_stages(recipe) - 1;
+    const bool none = strcmp(adapter, PFM_SESSION_NO_ADAPTER) == 0;
+    pfm_status status = none ? PFM_OK : pfm_recipe_take_adapter(recipe, adapter, false, err);
+    pfm_recipe *stage = recipe->stage_count > 0 ? recipe->stages[last] : recipe;
+    stage->adapts = !none;
+    stage->adapts_norms = false; /* those that the adapter holds are its own modules */
+    return status;
+}
+
+pfm_status pfm_session_open_with(pfm_context *context, const char *run_or_recipe, const char *adapter, bool training,
+                                 pfm_session **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_recipe *recipe = NULL;
+    pfm_session *session = NULL;
     char *file = NULL;
     bool is_run = pfm_path_is_folder(run_or_recipe);
     if (is_run) {
@@ -135,17 +171,30 @@ pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, boo
             PFM_FAIL(PFM_ERROR_IO, "%s is not a run: it holds no recipe.yaml; pefomed train makes one", run_or_recipe);
     }
     PFM_TRY(pfm_recipe_load(is_run ? file : run_or_recipe, NULL, 0, &recipe, err));
-    PFM_TRY(pfm_session_create(context, recipe, training, out, err));
-    if (is_run) {
-        status = pfm_string_copy(run_or_recipe, &(*out)->run, err);
-        if (status != PFM_OK) {
-            pfm_session_free(*out);
-            *out = NULL;
-        }
-    }
+    if (adapter != NULL)
+        PFM_TRY(pfm_session_replace_adapter(recipe, adapter, err));
+    else if (!is_run) /* a run's recipe says it all */
+        PFM_TRY(pfm_recipe_take_start(recipe, err));
+    status = pfm_session_create(context, recipe, training, &session, err);
+    recipe = NULL; /* taken */
+    if (status == PFM_OK && is_run)
+        status = pfm_string_copy(run_or_recipe, &session->run, err);
+    if (status == PFM_OK && adapter != NULL && strcmp(adapter, PFM_SESSION_NO_ADAPTER) != 0)
+        status = pfm_string_copy(adapter, &session->adapter, err);
+    if (status != PFM_OK)
+        goto done;
+    *out = session;
+    session = NULL;
 done:
+    pfm_session_free(session);
+    pfm_recipe_free(recipe);
     free(file);
     return status;
+}
+
+pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out, pfm_error *err)
+{
+    return pfm_session_open_with(context, run_or_recipe, NULL, training, out, err);
 }
 
 void pfm_session_free(pfm_session *session)
@@ -154,9 +203,11 @@ void pfm_session_free(pfm_session *session)
         return;
     pfm_vision_free(session->vision);
     pfm_model_free(session->model);
+    pfm_session_free_adapters(session);
     pfm_peft_free(session->peft);
     pfm_recipe_free(session->whole);
     free(session->run);
+    free(session->adapter);
     free(session->language_path);
     free(session->vision_path);
     free(session->aligner_path);
@@ -179,7 +230,7 @@ static pfm_status find_aligner_weights(pfm_session *session, pfm_error *err)
 
 pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err)
 {
-    if (session->vision != NULL)
+    if (session->vision != NULL || !pfm_model_sees(session->model))
         return PFM_OK;
     const pfm_recipe *recipe = session->recipe;
     pfm_status status = PFM_OK;
@@ -195,6 +246,33 @@ done:
     return status;
 }
 
+/* What is new in the PEFT method, and is not drawn from the seed alone. */
+static pfm_status start_peft(pfm_session *session, pfm_error *err)
+{
+    const pfm_peft_options *options = pfm_peft_get_options(session->peft);
+    const pfm_model *model = session->model;
+    pfm_status status = PFM_OK;
+    pfm_ids ids = {0};
+    float *rows = NULL;
+    pfm_peft_text text = {.width = model->language.hidden};
+    if (options->prompt_text != NULL) {
+        PFM_TRY(pfm_tokenizer_encode(model->tokenizer, options->prompt_text, strlen(options->prompt_text), false, &ids, err));
+        if (ids.count == 0)
+            PFM_FAIL(PFM_ERROR_USAGE, "peft.prompt_text '%.60s' has no tokens; leave it out to start at random",
+                     options->prompt_text);
+        const size_t most = (size_t)options->virtual_tokens;
+        text.count = (int64_t)(ids.count < most ? ids.count : most);
+        PFM_TRY(pfm_allocate((size_t)(text.count * text.width), sizeof *rows, &rows, err));
+        PFM_TRY(pfm_model_embed(model, ids.data, (size_t)text.count, rows, err));
+        text.rows = rows;
+    }
+    PFM_TRY(pfm_peft_start(session->peft, &text, model->parameters, err));
+done:
+    pfm_ids_free(&ids);
+    free(rows);
+    return status;
+}
+
 pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -203,8 +281,13 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
     PFM_TRY(pfm_peft_check_targets(session->peft, err));
     PFM_TRY(find_aligner_weights(session, err));
     PFM_TRY(pfm_model_load(session->model, session->context->seed, session->run != NULL, err));
-    if (session->run != NULL)
-        PFM_TRY(pfm_run_load(session->run, session->model, session->peft, err));
+    if (session->run != NULL || session->adapter != NULL)
+        PFM_TRY(pfm_run_load(session->run, session->adapter, session->model, session->peft, err));
+    else if (session->recipe->adapts && session->recipe->peft.start != NULL)
+        PFM_TRY(pfm_run_load_adapter(session->recipe->peft.start, session->model, session->peft, err));
+    else
+        PFM_TRY(start_peft(session, err));
+    PFM_TRY(pfm_session_load_adapters(session, err));
     session->loaded = true;
 done:
     return status;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* runs/NAME after the recipe's file. */
 static pfm_status choose_folder(const pfm_train_options *options, char **out, pfm_error *err)
@@ -29,9 +30,10 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
     return remove(path);
 }
 
-/* What a training leaves in its folder; nothing else there is touched. */
-static const char *const traces[] = {"recipe.yaml", "adapter",    "aligner.safetensors", "log.jsonl", "checkpoint",
-                                     "best",        "audit.json", "README.md",           "scores",    "stages"};
+/* What a training leaves in its folder, and what eval and compare add of it; nothing else there is touched. */
+static const char *const traces[] = {"recipe.yaml", "adapter",     "aligner.safetensors", "log.jsonl", "checkpoint",
+                                     "best",        "audit.json",  "README.md",           "scores",    "stages",
+                                     "answers",     "compare.json"};
 
 static pfm_status forget(const char *folder, pfm_error *err)
 {
@@ -81,8 +83,8 @@ static pfm_status compare_content(const pfm_recipe *here, const pfm_recipe *ther
     pfm_recipe *copies[2] = {NULL, NULL};
     PFM_TRY(pfm_recipe_copy(here, SIZE_MAX, &copies[0], err));
     PFM_TRY(pfm_recipe_copy(there, SIZE_MAX, &copies[1], err));
-    pfm_recipe_forget_paths(copies[0]);
-    pfm_recipe_forget_paths(copies[1]);
+    pfm_recipe_forget_asides(copies[0]);
+    pfm_recipe_forget_asides(copies[1]);
     PFM_TRY(pfm_recipe_compare(copies[0], copies[1], out, err));
 done:
     pfm_recipe_free(copies[0]);
@@ -90,14 +92,17 @@ done:
     return status;
 }
 
-/* The folder belongs to this recipe: it is new, or its recipe.yaml is the same. Data may have moved meanwhile. */
-static pfm_status claim_folder(const char *folder, const pfm_recipe *recipe, pfm_error *err)
+/* The folder belongs to this process, and to this recipe: it is new, or its recipe.yaml is the same. Data may have moved
+ * meanwhile. */
+static pfm_status claim_folder(const char *folder, const pfm_recipe *recipe, int *held, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *path = NULL;
     pfm_recipe *there = NULL;
     pfm_buffer differences = {0};
     PFM_TRY(pfm_folder_create(folder, err));
+    if (*held < 0)
+        PFM_TRY(pfm_folder_hold(folder, held, err));
     PFM_TRY(pfm_path_join(folder, "recipe.yaml", &path, err));
     if (pfm_path_exists(path)) {
         PFM_TRY(pfm_recipe_load(path, NULL, 0, &there, err));
@@ -150,6 +155,7 @@ typedef struct course {
     int64_t first, total, resumed_at; /* first: steps before the stage at hand */
     pfm_run_identity identity;        /* the recipe's part alone */
     char *json;
+    int held; /* the folder's descriptor, while the course lasts; -1: not yet */
 } course;
 
 /* A stage with its session: nothing but its rows is loaded, every size known. */
@@ -225,7 +231,7 @@ static pfm_status train_stage(course *c, size_t stage, pfm_error *err)
     bool found = false, last = stage + 1 == pfm_recipe_count_stages(c->recipe);
     PFM_TRY(open_stage(c, stage, &session, &trainer, err));
     PFM_TRY(pfm_trainer_place(trainer, c->first, c->steps != NULL ? c->total : trainer->steps, c->folder, err));
-    PFM_TRY(claim_folder(c->folder, c->recipe, err));
+    PFM_TRY(claim_folder(c->folder, c->recipe, &c->held, err));
     PFM_TRY(pfm_trainer_prepare(trainer, err));
     PFM_TRY(load_state(c, trainer, &found, err));
     if (c->resumed_at < 0) {
@@ -260,7 +266,7 @@ static pfm_status train_stages(course *c, pfm_error *err)
     PFM_TRY(pfm_allocate(count, sizeof *c->steps, &c->steps, err));
     for (size_t i = 0; i < count; i++)
         PFM_TRY(survey_stage(c, i, err));
-    PFM_TRY(claim_folder(c->folder, c->recipe, err));
+    PFM_TRY(claim_folder(c->folder, c->recipe, &c->held, err));
     PFM_TRY(pfm_checkpoint_find(c->folder, &c->identity, &done, err));
     for (; stage + 1 < count && done >= c->first + c->steps[stage]; stage++)
         c->first += c->steps[stage];
@@ -278,21 +284,27 @@ pfm_status pfm_train(pfm_context *context, const pfm_train_options *options, cha
     pfm_status status = PFM_OK;
     pfm_recipe *recipe = NULL;
     char *folder = NULL;
-    course c = {.context = context, .data = options->data};
+    course c = {.context = context, .data = options->data, .held = -1};
     PFM_TRY(pfm_recipe_load(options->recipe, options->sets, options->set_count, &recipe, err));
+    PFM_TRY(pfm_recipe_take_start(recipe, err));
+    PFM_TRY(pfm_session_choose_layers(context, recipe, err));
     if (options->plan) {
         status = pfm_train_plan(context, recipe, options->data, json, err);
         goto done;
     }
     PFM_TRY(remember_data(recipe, options->data, err));
     PFM_TRY(choose_folder(options, &folder, err));
-    if (options->fresh)
+    if (options->fresh && pfm_path_is_folder(folder)) {
+        PFM_TRY(pfm_folder_hold(folder, &c.held, err));
         PFM_TRY(forget(folder, err));
+    }
     c.recipe = recipe;
     c.folder = folder;
     PFM_TRY(train_stages(&c, err));
     *json = c.json;
 done:
+    if (c.held >= 0)
+        close(c.held);
     pfm_recipe_free(recipe);
     free(folder);
     return status;

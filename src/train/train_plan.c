@@ -44,14 +44,35 @@ done:
     return status;
 }
 
+/* Rows of text alone may be as long as the recipe lets them be; on the mean they are taken to be half as long. */
+static void guess_texts(const estimate *e, size_t token_limit, pfm_trainer_sizes *out)
+{
+    const size_t batch = (size_t)e->recipe->train.batch, context = (size_t)e->model->language.context,
+                 most = (size_t)e->recipe->train.max_tokens, one = most < context ? most : context,
+                 micro = (size_t)e->recipe->train.micro_batch, rows = micro > 0 ? micro : batch,
+                 tokens = rows * one < token_limit ? rows * one : token_limit, fit = 2 * token_limit / one,
+                 together = fit < 1      ? 1
+                            : fit < rows ? fit
+                                         : rows;
+    *out = (pfm_trainer_sizes){.tokens = tokens < one ? one : tokens,
+                               .answers = together * ANSWER_TOKENS,
+                               .rows = together,
+                               .mean_step_tokens = (double)batch * (double)one / 2};
+}
+
 /* A pfm_sizes_function of an estimate that has no trainer. */
 static pfm_status guess_sizes(void *user, size_t token_limit, pfm_trainer_sizes *out, pfm_error *err)
 {
     (void)err;
     const estimate *e = user;
+    if (!pfm_model_sees(e->model)) {
+        guess_texts(e, token_limit, out);
+        return PFM_OK;
+    }
     const size_t batch = (size_t)e->recipe->train.batch, group = e->recipe->train.pack ? (size_t)e->recipe->data.group : 1,
-                 groups = (batch + group - 1) / group, visual = (size_t)e->model->sequence_tokens,
-                 one = visual + SHARED_TEXT + group * OWN_TEXT, step = groups * (visual + SHARED_TEXT) + batch * OWN_TEXT,
+                 groups = (batch + group - 1) / group,
+                 shared = (size_t)(e->model->sequence_tokens + e->model->virtual_tokens) + SHARED_TEXT,
+                 one = shared + group * OWN_TEXT, step = groups * shared + batch * OWN_TEXT,
                  rows = (size_t)e->recipe->train.micro_batch,
                  limit = rows > 0 && rows / group * one < token_limit ? rows / group * one : token_limit,
                  within = step < limit ? step : limit, tokens = within < one ? one : within,

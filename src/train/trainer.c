@@ -41,11 +41,13 @@ static pfm_status load_data(pfm_trainer *trainer, const char *data, pfm_error *e
     bool validates = false;
     data = pfm_trainer_data(trainer->session->whole, recipe, data);
     PFM_TRY(pfm_recipe_load_training(recipe, data, &trainer->train_set, err));
+    pfm_dataset_tell_left_out(trainer->train_set, trainer->session->context);
     PFM_TRY(pfm_samples_create(trainer->session, trainer->train_set, &trainer->train, err));
     PFM_TRY(pfm_recipe_has_data(recipe, data, recipe->data.validate, &validates, err));
     if (validates) {
         PFM_TRY(pfm_recipe_load_data(recipe, data, recipe->data.validate, (size_t)recipe->train.validate_limit,
                                      &trainer->validate_set, err));
+        pfm_dataset_tell_left_out(trainer->validate_set, trainer->session->context);
         PFM_TRY(pfm_samples_create(trainer->session, trainer->validate_set, &trainer->validate, err));
     }
     PFM_TRY(create_sampler(trainer, err));
@@ -62,7 +64,7 @@ static pfm_status hash_run(const pfm_session *session, pfm_hash_hex out, pfm_err
     char *text = NULL;
     pfm_recipe *recipe = NULL;
     PFM_TRY(pfm_recipe_copy(session->whole, SIZE_MAX, &recipe, err));
-    pfm_recipe_forget_paths(recipe); /* data may lie elsewhere the next time */
+    pfm_recipe_forget_asides(recipe); /* data may lie elsewhere the next time */
     PFM_TRY(pfm_recipe_hash(recipe, hash, err));
     PFM_TRY(pfm_string_format(&text, err, "%s seed %llu precision %d", hash, (unsigned long long)session->context->seed,
                               (int)session->context->precision));
@@ -213,7 +215,7 @@ pfm_status pfm_trainer_measure(void *user, size_t token_limit, pfm_trainer_sizes
     size_t *rows = NULL;
     int *groups = NULL;
     size_t total = 0;
-    *sizes = (pfm_trainer_sizes){1, 1, 1, 1, 0};
+    *sizes = (pfm_trainer_sizes){1, 1, (size_t)trainer->session->model->visual_tokens, 1, 0};
     for (int64_t step = 0; step < trainer->steps; step++) {
         PFM_TRY(draw_step(trainer, step, err));
         total += measure(trainer, &trainer->train, trainer->rows, trainer->groups,
@@ -254,12 +256,20 @@ static pfm_status create_executor(pfm_trainer *trainer, pfm_error *err)
     return pfm_executor_create(trainer->graph.graph, &env, trainer->graph.language.loss, &trainer->executor, err);
 }
 
+/* By the images of the first stage; later ones keep what the aligner learned with. */
 static pfm_status normalise_features(pfm_trainer *trainer, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_model *model = trainer->session->model;
     pfm_feature_statistics statistics = {0};
     float *features = NULL;
+    if (!model->normalise || trainer->session->stage > 0)
+        return PFM_OK;
+    if (trainer->train_set->image_count == 0 && trainer->session->whole->stage_count > 1)
+        PFM_FAIL(PFM_ERROR_USAGE,
+                 "stage %s shows no image, so that it cannot tell how later stages' features are to be normalised; set "
+                 "model.normalise: false, or begin with a stage that has images",
+                 trainer->session->recipe->name);
     PFM_TRY(pfm_allocate(pfm_model_feature_values(model), sizeof *features, &features, err));
     for (size_t i = 0; i < trainer->train_set->image_count; i++) {
         PFM_TRY(pfm_feature_store_read(trainer->train.features, i, features, err));
@@ -282,9 +292,9 @@ pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err)
         PFM_TRY(pfm_samples_prepare_features(&trainer->validate, err));
         PFM_TRY(pfm_dataset_hash(trainer->validate_set, trainer->identity.validate, err));
     }
-    pfm_vision_rest(trainer->session->vision);
-    if (trainer->session->model->normalise && trainer->session->stage == 0) /* later ones keep what the aligner learned with */
-        PFM_TRY(normalise_features(trainer, err));
+    if (trainer->session->vision != NULL)
+        pfm_vision_rest(trainer->session->vision);
+    PFM_TRY(normalise_features(trainer, err));
     PFM_TRY(pfm_session_load_weights(trainer->session, err));
     PFM_TRY(create_executor(trainer, err));
 done:
@@ -308,7 +318,7 @@ static pfm_status run_micro_batch(pfm_trainer *trainer, const pfm_samples *sampl
                                  trainer->session->recipe->train.pack, err));
     const pfm_pack *pack = &trainer->batch.pack;
     PFM_TRY(pfm_model_bind(trainer->session->model, &trainer->graph, executor, pack, trainer->batch.visual_rows, err));
-    pfm_executor_bind(executor, trainer->graph.features, trainer->batch.visual);
+    pfm_model_bind_features(&trainer->graph, executor, trainer->batch.visual);
     pfm_executor_forward(executor);
     const float *losses = pfm_executor_data(executor, trainer->graph.language.loss);
     for (size_t a = 0; a < pack->answers; a++)

@@ -84,10 +84,26 @@ static void a_file_beside_another(void **state)
     }
 }
 
+static void a_folder_is_held_by_one(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *folder = test_scratch_folder();
+    int first = -1, second = -1;
+    assert_ok(pfm_folder_hold(folder, &first, &err));
+    assert_error(pfm_folder_hold(folder, &second, &err), PFM_ERROR_IO, "another process is at work in");
+    assert_int_equal(second, -1);
+    close(first);
+    assert_ok(pfm_folder_hold(folder, &second, &err));
+    close(second);
+    assert_error(pfm_folder_hold(test_path(folder, "none"), &first, &err), PFM_ERROR_IO, "none");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_write_appears_whole),
-                                       cmocka_unit_test(test_errors_name_the_path), cmocka_unit_test(test_a_limit_is_kept),
-                                       cmocka_unit_test(a_file_beside_another), cmocka_unit_test(test_folders_and_paths)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_write_appears_whole), cmocka_unit_test(test_errors_name_the_path),
+        cmocka_unit_test(test_a_limit_is_kept),       cmocka_unit_test(a_file_beside_another),
+        cmocka_unit_test(a_folder_is_held_by_one),    cmocka_unit_test(test_folders_and_paths)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

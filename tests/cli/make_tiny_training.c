@@ -1,11 +1,12 @@
-/* Writes what a training of a second needs into $PFM_SCRATCH: tiny.yaml, staged.yaml, table.jsonl, pairs.jsonl, captions.jsonl,
- * p0.png to p6.png, lite0.safetensors. */
+/* Writes what a training of a second needs into $PFM_SCRATCH: tiny.yaml, staged.yaml, text.yaml, table.jsonl, pairs.jsonl,
+ * mixed.jsonl, captions.jsonl, texts.csv, p0.png to p6.png, lite0.safetensors. */
 #include "train/tiny_training.h"
 
 static void make(void **state)
 {
     (void)state;
-    (void)staged_recipe(); /* and with it all others */
+    (void)staged_recipe(); /* and with it all others of images */
+    (void)text_recipe();
 }
 
 int main(void)

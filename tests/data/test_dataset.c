@@ -129,8 +129,9 @@ static void test_splits(void **state)
     assert_false(has);
     assert_error(pfm_dataset_load("slake", folder, "test", &english, &data, &err), PFM_ERROR_USAGE,
                  "has no split 'test' for slake; its splits: train, validate");
-    assert_error(pfm_dataset_load("slack", folder, "test", &english, &data, &err), PFM_ERROR_USAGE,
-                 "no data set 'slack'; there are slake, vqa_rad, pathvqa, medpix, iu_xray, mimic_cxr, phantom, table");
+    assert_error(
+        pfm_dataset_load("slack", folder, "test", &english, &data, &err), PFM_ERROR_USAGE,
+        "no data set 'slack'; there are slake, vqa_rad, pathvqa, medpix, iu_xray, mimic_cxr, medexpqa, phantom, table");
     assert_error(pfm_dataset_load("slake", "/nowhere", "train", &english, &data, &err), PFM_ERROR_IO,
                  "/nowhere is not a folder");
     assert_error(pfm_dataset_load("vqa_rad", "/nowhere", "train", &english, &data, &err), PFM_ERROR_IO,
@@ -387,10 +388,15 @@ static void test_bad_tables(void **state)
         {"n.csv", "image,images,question,answer\na.png,b.png,q,a\n",
          "n.csv line 2: \"image\" is a.png and \"images\" begins with b.png"},
         {"o.csv", "image,images,question,answer\n,,q,a\n", "o.csv line 2: \"image\" is empty"},
-        {"p.jsonl", "{\"images\":[],\"question\":\"q\",\"answer\":\"a\"}",
+        {"p.jsonl", "{\"image\":\"a.png\",\"images\":[],\"question\":\"q\",\"answer\":\"a\"}",
          "p.jsonl line 1: \"images\" must be a list of at least one image"},
         {"q.jsonl", "{\"images\":\"a.png\",\"question\":\"q\",\"answer\":\"a\"}",
          "q.jsonl line 1: \"images\" must be a list of at least one image"},
+        {"s.jsonl", "{\"question\":\"q\",\"answer\":\"a\"}", "s.jsonl line 1: \"image\" is missing"},
+        {"t.jsonl", "{\"images\":[],\"report\":\"Clear.\"}",
+         "t.jsonl line 1: \"question\" asks nothing and the row shows no image"},
+        {"u.csv", "images,question,answer\na.png,q,a\n,,a\n", "u.csv line 3: \"question\" is missing"},
+        {"v.csv", "question,answer\nq,a\n", "v.csv: has no column 'image'"},
         {"r.jsonl", "{\"images\":[1],\"question\":\"q\",\"answer\":\"a\"}", "r.jsonl line 1: \"images\" must hold names"},
     };
     const char *folder = make_folder("bad_table");

@@ -43,6 +43,8 @@ static void test_counts(void **state)
     check("pathvqa", "train", NULL, 0, 4640, 600, 2253);
     check("medpix", "train", NULL, 0, 1653, 1653, 0);
     check("medpix", "validate", NULL, 0, 197, 197, 0);
+    check("medexpqa", "train", "en", 0, 381, 0, 381);
+    check("medexpqa", "dev", "es", 0, 55, 0, 55);
     check_reports("train", 2069, 4138);
     check_reports("validate", 296, 592);
 }

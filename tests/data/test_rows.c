@@ -117,9 +117,53 @@ static void test_images_hold_rows_together(void **state)
     pfm_dataset_free(data);
 }
 
+/* A row without images is a set of its own; the pictures of the others are numbered as if it were not there. */
+static void test_rows_without_images(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *folder = make_folder("texts");
+    make_file(folder, "t.jsonl",
+              "{\"images\":[],\"question\":\"q\",\"answer\":\"a\"}\n"
+              "{\"images\":[\"a.png\"],\"question\":\"q\",\"answer\":\"a\"}\n"
+              "{\"images\":[],\"question\":\"q\",\"answer\":\"a\"}\n"
+              "{\"image\":\"a.png\",\"question\":\"r\",\"answer\":\"a\"}\n"
+              "{\"image\":\"\",\"images\":[],\"question\":\"q\",\"answer\":\"a\"}\n");
+    make_file(folder, "t.csv", "images,question,answer\n,q,a\na.png,q,a\n\"\",q,a\na.png,r,a\n,q,a\n");
+    static const char *const files[] = {"t.jsonl", "t.csv"};
+    static const int sets[] = {0, 1, 2, 1, 3};
+    static const size_t wanted_order[] = {0, 1, 3, 2, 4};
+    pfm_dataset_options whole = {.validate_share = 0}, half = {.validate_share = 0.5};
+    for (size_t f = 0; f < 2; f++) {
+        pfm_dataset *data = NULL;
+        size_t *order = NULL;
+        pfm_hash_hex hash;
+        assert_ok(pfm_dataset_load("table", test_path(folder, files[f]), "train", &whole, &data, &err));
+        assert_true(data->count == 5 && data->image_count == 1 && data->set_count == 4);
+        for (size_t i = 0; i < 5; i++) {
+            assert_int_equal(data->rows[i].image_set, sets[i]);
+            assert_int_equal(data->rows[i].image_count, i % 2);
+        }
+        assert_ok(pfm_dataset_order_by_images(data, &order, &err));
+        assert_memory_equal(order, wanted_order, sizeof wanted_order);
+        assert_error(pfm_dataset_check_images(data, &err), PFM_ERROR_IO, "cannot open its image");
+        free(order);
+        pfm_dataset_free(data);
+        assert_ok(pfm_dataset_load("table", test_path(folder, files[f]), "validate", &half, &data, &err)); /* 2 of 4 sets */
+        assert_in_range(data->count, 2, 3);
+        pfm_dataset_free(data);
+        make_file(folder, "only.csv", "images,question,answer\n,q,a\n,q,a\n");
+        assert_ok(pfm_dataset_load("table", test_path(folder, "only.csv"), "train", &whole, &data, &err));
+        assert_true(data->image_count == 0 && data->set_count == 2);
+        assert_ok(pfm_dataset_check_images(data, &err));
+        assert_ok(pfm_dataset_hash(data, hash, &err));
+        pfm_dataset_free(data);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_several_images), cmocka_unit_test(test_many_sets),
-                                       cmocka_unit_test(test_images_hold_rows_together)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows_without_images), cmocka_unit_test(test_several_images),
+                                       cmocka_unit_test(test_many_sets), cmocka_unit_test(test_images_hold_rows_together)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@ static void test_prediction(void **state)
                    .answer = "Left lung",
                    .answer_type = PFM_ANSWER_OPEN,
                    .extra = extra};
-    assert_ok(pfm_prediction_create(&row, "left lung\xe2\x82", 0.25, &out, &err));
+    assert_ok(pfm_prediction_create(&row, NULL, "left lung\xe2\x82", 0.25, &out, &err));
     static const char *const keys[] = {"id",          "image",   "question",    "answer",   "prediction",
                                        "answer_type", "correct", "probability", "modality", "qid"};
     const char *key = NULL;
@@ -31,10 +31,34 @@ static void test_prediction(void **state)
     pfm_place place = {NULL, "row", 1};
     assert_ok(pfm_prediction_check(out, &place, &err));
     json_decref(out);
-    assert_ok(pfm_prediction_create(&row, "", NAN, &out, &err));
+    assert_ok(pfm_prediction_create(&row, NULL, "", NAN, &out, &err));
     assert_true(json_is_null(json_object_get(out, "probability")));
     assert_true(json_is_false(json_object_get(out, "correct")));
     json_decref(out);
+    json_decref(extra);
+}
+
+/* Without an image there is null in its place, and the profile says what is correct. */
+static void test_text_alone(void **state)
+{
+    (void)state;
+    const pfm_score_profile *profile = NULL;
+    json_t *extra = json_pack("{s:s}", "lang", "es"), *out = NULL;
+    pfm_row row = {.id = "7", .question = "Q", .answer = "2. Izquierda.", .answer_type = PFM_ANSWER_CLOSED, .extra = extra};
+    static const struct {
+        const char *prediction;
+        bool correct;
+    } cases[] = {{"2. Derecha", true}, {"La opci\xc3\xb3n correcta es: 2", true}, {"Izquierda.", false}, {"", false}};
+    pfm_place place = {NULL, "row", 1};
+    assert_ok(pfm_score_profile_find("medexpqa", &profile, &err));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_ok(pfm_prediction_create(&row, profile, cases[i].prediction, 0.5, &out, &err));
+        assert_true(json_is_null(json_object_get(out, "image")));
+        assert_null(json_object_get(out, "images"));
+        assert_int_equal(json_is_true(json_object_get(out, "correct")), cases[i].correct);
+        assert_ok(pfm_prediction_check(out, &place, &err));
+        json_decref(out);
+    }
     json_decref(extra);
 }
 
@@ -49,7 +73,7 @@ static void test_caption_of_two_images(void **state)
     const char *key = NULL;
     json_t *value = NULL;
     size_t i = 0;
-    assert_ok(pfm_prediction_create(&row, "a mass", 0.25, &out, &err));
+    assert_ok(pfm_prediction_create(&row, NULL, "a mass", 0.25, &out, &err));
     json_object_foreach(out, key, value) assert_string_equal(key, keys[i++]);
     assert_int_equal(i, 6);
     assert_string_equal(json_string_value(json_object_get(out, "image")), "a.jpg");
@@ -75,7 +99,7 @@ static void test_prior_on_slake(void **state)
     assert_ok(pfm_training_rows_create(train, &training, &err));
     for (size_t i = 0; i < validate->count; i++) {
         json_t *row = NULL;
-        assert_ok(pfm_prediction_create(&validate->rows[i], "yes", 0.5, &row, &err));
+        assert_ok(pfm_prediction_create(&validate->rows[i], NULL, "yes", 0.5, &row, &err));
         json_array_append_new(rows, row);
     }
     pfm_score_options options = {.seed = 42};
@@ -93,7 +117,7 @@ static void test_prior_on_slake(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_prediction), cmocka_unit_test(test_caption_of_two_images),
-                                       cmocka_unit_test(test_prior_on_slake)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_text_alone), cmocka_unit_test(test_prediction),
+                                       cmocka_unit_test(test_caption_of_two_images), cmocka_unit_test(test_prior_on_slake)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 #include "base/file.h"
 #include "base/try.h"
-#include "data/dataset.h"
+#include "data/medexpqa.h"
 #include "failing.h"
 #include "pefomed/context.h"
 #include "pefomed/image.h"
@@ -115,9 +115,61 @@ static void test_captions(void **state)
     failing_try_all("captions", captions);
 }
 
+static json_t *a_case; /* made while memory is still there: jansson's own parser does not survive its end (above) */
+
+static pfm_status read_case(pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_rows rows = {0};
+    const pfm_row_place place = {.file = "FILE", .unit = "line", .number = 1, .split = "train"};
+    PFM_TRY(pfm_medexpqa_read_case(a_case, pfm_medexpqa_find_words("en"), &place, &rows, err));
+    assert_int_equal(rows.count, 1);
+    assert_string_equal(rows.items[0].answer, "2. b");
+    assert_int_equal(json_object_size(rows.items[0].extra), 4);
+done:
+    pfm_rows_free(&rows);
+    return status;
+}
+
+static void test_a_case(void **state)
+{
+    (void)state;
+    a_case = json_loads("{\"lang\":\"en\",\"type\":\"T\",\"full_question\":\"q\",\"options\":{\"1\":\"a\",\"2\":\"b\"},"
+                        "\"correct_option\":2}",
+                        0, NULL);
+    assert_non_null(a_case);
+    failing_try_all("a case", read_case);
+    json_decref(a_case);
+}
+
+static pfm_status texts(pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_dataset *data = NULL;
+    char *report = NULL;
+    pfm_dataset_options options = {.seed = 42};
+    const char *path = test_path(test_scratch_folder(), "texts.csv");
+    PFM_TRY(pfm_dataset_load("table", path, "train", &options, &data, err));
+    assert_true(data->set_count == 2 && data->image_count == 0);
+    PFM_TRY(pfm_data_audit(NULL, "table", path, NULL, &report, err));
+    assert_non_null(strstr(report, "\"same_text\":1"));
+done:
+    free(report);
+    pfm_dataset_free(data);
+    return status;
+}
+
+static void test_texts(void **state)
+{
+    (void)state;
+    write_text("texts.csv", "images,question,answer,split\n,q,a,train\n,q,b,train\n,q,a,test\n");
+    failing_try_all("texts", texts);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_held_out), cmocka_unit_test(test_audit),
-                                       cmocka_unit_test(test_several_images), cmocka_unit_test(test_captions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_held_out),       cmocka_unit_test(test_audit),
+                                       cmocka_unit_test(test_several_images), cmocka_unit_test(test_captions),
+                                       cmocka_unit_test(test_a_case),         cmocka_unit_test(test_texts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -203,6 +203,47 @@ static void a_llava_leaves_for_transformers(void **state)
         json_decref(all[i]);
 }
 
+/* *answer and *probability of a question about the first picture. */
+static void ask(const char *run_or_recipe, char answer[64], double *probability)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    char *json = NULL;
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    const char *image = test_path(test_scratch_folder(), "p1.png");
+    const pfm_ask_options options = {
+        .run = run_or_recipe, .images = &image, .image_count = 1, .question = "Is the lung normal?", .max_tokens = 8};
+    assert_ok(pfm_ask(context, &options, &json, &err));
+    json_t *document = json_loads(json, 0, NULL);
+    (void)snprintf(answer, 64, "%s", json_string_value(json_object_get(document, "answer")));
+    *probability = json_number_value(json_object_get(document, "probability"));
+    json_decref(document);
+    free(json);
+    pfm_context_free(context);
+}
+
+/* A folder of transformers' LLaVA is a vision encoder, an aligner and a language model at once. */
+static void a_llava_comes_back(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    char text[2000], answers[2][64];
+    double probabilities[2];
+    const char *out = folder_of("llava_again"), *run = make_run("again_run", tiny_path("llama"), NULL),
+               *recipe = test_path(out, "recipe.yaml");
+    assert_ok(export_to(run, out, NULL, &err));
+    (void)snprintf(text, sizeof text,
+                   "model: {vision: %s, image_size: 33, layers: [-2], aligner: mlp2x_gelu, aligner_weights: %s, "
+                   "normalise: false, language: %s}\n"
+                   "peft: {method: none}\ndata: {dataset: table}\nprompt: {instruction: '{question}'}\n",
+                   out, out, out);
+    assert_ok(pfm_file_write(recipe, text, strlen(text), &err));
+    ask(run, answers[0], &probabilities[0]);
+    ask(recipe, answers[1], &probabilities[1]);
+    assert_string_equal(answers[0], answers[1]);
+    if (!(fabs(probabilities[0] - probabilities[1]) < 1e-3 * probabilities[0]))
+        fail_msg("the probability is %.9g, not %.9g", probabilities[1], probabilities[0]);
+}
+
 static void positions_leave_at_the_size_in_use(void **state)
 {
     (void)state;
@@ -345,13 +386,111 @@ static void other_parts_leave_the_language_model_alone(void **state)
     }
 }
 
+/* ---- merging ---- */
+
+/* The golden LLaMA with biases on queries, keys, values and outputs. */
+static const char *make_biased(void)
+{
+    static const struct {
+        const char *layer;
+        int64_t n;
+    } biases[] = {{"q_proj", 32}, {"k_proj", 16}, {"v_proj", 16}, {"o_proj", 32}};
+    enum { BIASES = sizeof biases / sizeof *biases };
+    static char folder[256], names[2 * BIASES][64];
+    static float values[2 * BIASES][32];
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *weights = NULL;
+    pfm_weight tensors[64];
+    (void)snprintf(folder, sizeof folder, "%s/biased", test_scratch_folder());
+    tiny_copy_model("llama", folder);
+    json_t *config = load_json(folder, "config.json");
+    assert_int_equal(json_object_set_new(config, "attention_bias", json_true()), 0);
+    assert_ok(pfm_json_save(test_path(folder, "config.json"), config, &err));
+    json_decref(config);
+    assert_ok(pfm_weights_open(tiny_path("llama/model.safetensors"), &weights, &err));
+    const size_t count = pfm_weights_count(weights);
+    assert_true(count + 2 * BIASES <= 64);
+    for (size_t i = 0; i < count; i++)
+        tensors[i] = *pfm_weights_at(weights, i);
+    for (size_t i = 0; i < 2 * BIASES; i++) {
+        (void)snprintf(names[i], sizeof names[i], "model.layers.%zu.self_attn.%s.bias", i / BIASES, biases[i % BIASES].layer);
+        tiny_spread(60 + (uint32_t)i, 32, values[i]);
+        tensors[count + i] = (pfm_weight){.name = names[i],
+                                          .dtype = PFM_DTYPE_F32,
+                                          .rank = 1,
+                                          .shape = {biases[i % BIASES].n},
+                                          .data = values[i],
+                                          .bytes = (size_t)biases[i % BIASES].n * sizeof(float)};
+    }
+    assert_ok(pfm_safetensors_write(test_path(folder, "model.safetensors"), tensors, count + 2 * BIASES, NULL, 0, &err));
+    pfm_weights_close(weights);
+    return folder;
+}
+
+/* The logits of some ids, from a run or an exported folder; the caller frees. */
+static float *logits_of(const char *model)
+{
+    enum { IDS = 12 };
+    pfm_error err = PFM_ERROR_INIT;
+    int64_t ids[IDS];
+    char input[256], output[256];
+    pfm_weights *made = NULL;
+    (void)snprintf(input, sizeof input, "%s/ids.in", test_scratch_folder());
+    (void)snprintf(output, sizeof output, "%s/ids.out", test_scratch_folder());
+    for (int i = 0; i < IDS; i++)
+        ids[i] = (i * 37 + 5) % TINY_VOCABULARY;
+    const pfm_weight tensor = {.name = "input_ids", .dtype = PFM_DTYPE_I64, .rank = 1, .shape = {IDS}, .data = ids};
+    assert_ok(pfm_safetensors_write(input, &tensor, 1, NULL, 0, &err));
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    const pfm_forward_options options = {.model = model, .input = input, .output = output};
+    assert_ok(pfm_forward(context, &options, &err));
+    pfm_context_free(context);
+    assert_ok(pfm_weights_open(output, &made, &err));
+    float *logits = calloc(IDS * TINY_VOCABULARY, sizeof *logits);
+    assert_non_null(logits);
+    assert_ok(pfm_weight_expand(pfm_weights_find(made, "logits"), logits, &err));
+    pfm_weights_close(made);
+    return logits;
+}
+
+/* What a run learned is in the weights and biases that it leaves, whatever the method; and it learned something. */
+static void a_run_leaves_with_its_method_merged(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const methods[] = {"peft.method=lora", "peft.method=dora", "peft.method=ia3"};
+    const char *base = make_biased();
+    float *bare = logits_of(base);
+    char language[300];
+    (void)snprintf(language, sizeof language, "model.language=%s", base);
+    make_training();
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        const char *const sets[] = {language, methods[i]};
+        char name[64];
+        stopper never = {.left = STOP_NEVER};
+        const char *run = folder_of(methods[i]);
+        (void)snprintf(name, sizeof name, "merged_%zu", i);
+        const char *out = folder_of(name);
+        assert_ok(train_recipe(training_recipe(), run, 2, &never, sets, 2, false, &err));
+        assert_ok(export_to(run, out, NULL, &err));
+        float *learned = logits_of(run), *merged = logits_of(out);
+        assert_near(methods[i], merged, learned, 12 * TINY_VOCABULARY, 1e-5);
+        assert_true(tiny_distance(bare, learned, 12 * TINY_VOCABULARY) > 1e-3);
+        free(learned);
+        free(merged);
+    }
+    free(bare);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_llava_leaves_for_transformers),
+        cmocka_unit_test(a_llava_comes_back),
         cmocka_unit_test(positions_leave_at_the_size_in_use),
         cmocka_unit_test(a_llava_leaves_for_llama_cpp),
         cmocka_unit_test(other_parts_leave_the_language_model_alone),
+        cmocka_unit_test(a_run_leaves_with_its_method_merged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -335,6 +335,60 @@ static void several_images_are_read_each_at_its_place(void **state)
     tiny_system_free(&system);
 }
 
+typedef struct batches {
+    int count, answered[8];
+} batches;
+
+static void note_batch(void *user, const pfm_progress *progress)
+{
+    batches *b = user;
+    if (strcmp(progress->task, "answering") == 0 && b->count < 8)
+        b->answered[b->count++] = (int)progress->done;
+}
+
+static pfm_status give_one(void *user, size_t request, size_t image, float *features, pfm_error *err)
+{
+    (void)err;
+    (void)user;
+    assert_true(request == 1 && image == 0);
+    tiny_features(2, features);
+    return PFM_OK;
+}
+
+/* A question without an image counts as one of those that are answered at once; whoever is beside whom, each is as sure as
+ * alone. */
+static void questions_without_images_take_their_turns(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    batches seen = {0};
+    const pfm_context_options with = {
+        .threads = 2, .precision = PFM_PRECISION_F32, .home = "/nonexistent", .progress = note_batch, .user = &seen};
+    static const pfm_request requests[5] = {
+        {{"Is the lung normal?", 0}, 0}, {{"Where?", 1}, 1}, {{"What?", 0}, 2}, {{"Is it?", 0}, 3}, {{"Why?", 0}, 4}};
+    static const int wanted[3][5] = {{1, 2, 3, 4, 5}, {2, 4, 5}, {4, 5}};
+    double alone[5];
+    for (int i = 0; i < 3; i++) {
+        pfm_context *context = NULL;
+        pfm_answer got[5];
+        assert_ok(pfm_context_create(&with, &context, &err));
+        pfm_session *session = create(context);
+        const pfm_generate_options options = {.max_tokens = 3, .images = 1 << i, .features = give_one};
+        seen = (batches){0};
+        assert_ok(pfm_generate(session, requests, 5, &options, got, &err));
+        assert_memory_equal(seen.answered, wanted[i], (size_t)seen.count * sizeof *seen.answered);
+        assert_int_equal(seen.count, i == 0 ? 5 : 4 - i);
+        for (int r = 0; r < 5; r++) {
+            if (i == 0)
+                alone[r] = got[r].probability;
+            assert_true(fabs(log(got[r].probability) - log(alone[r])) < 1e-5);
+            free(got[r].text);
+        }
+        pfm_session_free(session);
+        pfm_context_free(context);
+    }
+}
+
 /* bf16 is coarser: its first tokens, which the golden margins leave no doubt about, are the same. */
 static void bf16_answers_too(void **state)
 {
@@ -406,6 +460,7 @@ int main(void)
         cmocka_unit_test(an_answer_is_cut_at_its_most_tokens),
         cmocka_unit_test(stored_keys_give_what_reading_again_gives),
         cmocka_unit_test(several_images_are_read_each_at_its_place),
+        cmocka_unit_test(questions_without_images_take_their_turns),
         cmocka_unit_test(bf16_answers_too),
         cmocka_unit_test(what_goes_wrong_leaves_nothing_behind),
     };

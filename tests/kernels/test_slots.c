@@ -144,6 +144,24 @@ CASE(rope)
     k->rope[type](same, cosine, sine, -1, same, heads, 2 * half);
 }
 
+CASE(scale_columns)
+{
+    const float *scale = guarded_random(F32, n, 1), *shift = guarded_random(F32, n, 2),
+                *other_scale = guarded_random(F32, n, 3);
+    const void *addend = guarded_random(type, n, 4), *other = guarded_random(type, n, 5);
+    void *x = old_output(out, type, n, 6);
+    k->scale_columns[type](x, scale, other, other_scale, shift, addend, new_output(out, type, n), n);
+    k->scale_columns[type](x, scale, NULL, NULL, NULL, x, x, n);
+    k->scale_columns[type](x, scale, NULL, NULL, shift, NULL, new_output(out, type, n), n);
+}
+
+CASE(add_products)
+{
+    const void *a = guarded_random(type, n, 1), *b = guarded_random(type, n, 2);
+    k->add_products[type](a, b, old_output(out, F32, n, 3), n);
+    k->add_products[type](a, NULL, old_output(out, F32, n, 4), n);
+}
+
 CASE(multiply) { k->multiply[type](guarded_random(type, n, 1), guarded_random(type, n, 2), new_output(out, type, n), n); }
 
 /* Sixteen times the numbers: into the tails of the sigmoid. */

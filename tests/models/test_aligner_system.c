@@ -82,7 +82,7 @@ static void a_saved_aligner_comes_back_to_the_bit(void **state)
         const int w = pfm_parameters_find(to, k == 0 || k == 3 ? "aligner.proj.weight" : "aligner.linear_2.weight");
         const pfm_parameter *a = pfm_parameters_get(from, w), *b = pfm_parameters_get(to, w);
         assert_memory_not_equal(a->values, b->values, (size_t)(a->n * a->k) * sizeof *a->values); /* another seed's */
-        assert_ok(pfm_run_load(folder, loaded.session->model, loaded.session->peft, &err));
+        assert_ok(pfm_run_load(folder, NULL, loaded.session->model, loaded.session->peft, &err));
         for (int i = 0; i < pfm_parameters_count(to); i++) {
             a = pfm_parameters_get(from, i);
             b = pfm_parameters_get(to, i);
@@ -160,7 +160,7 @@ static void a_frozen_qformer_comes_from_its_file(void **state)
     other->seed = 7;
     tiny_system_create(other, true, sets, count, &again);
     assert_true(loss != loss_of(&again));
-    assert_ok(pfm_run_load(frozen_folder, again.session->model, again.session->peft, &err));
+    assert_ok(pfm_run_load(frozen_folder, NULL, again.session->model, again.session->peft, &err));
     assert_true(loss == loss_of(&again));
     tiny_system_free(&whole);
     tiny_system_free(&frozen);

@@ -243,7 +243,7 @@ static void a_saved_one_comes_back_to_the_bit(void **state)
     open_gates(saved.session->model->parameters, 0.3f);
     assert_ok(pfm_run_save(folder, "base", saved.session->model, saved.session->peft, &err));
     tiny_system_create(tiny_context(NULL, 1, PFM_PRECISION_F32), true, sets, SETS, &loaded);
-    assert_ok(pfm_run_load(folder, loaded.session->model, loaded.session->peft, &err));
+    assert_ok(pfm_run_load(folder, NULL, loaded.session->model, loaded.session->peft, &err));
     const pfm_parameters *from = saved.session->model->parameters, *to = loaded.session->model->parameters;
     for (int i = 0; i < pfm_parameters_count(to); i++) {
         const pfm_parameter *a = pfm_parameters_get(from, i), *b = pfm_parameters_get(to, i);

@@ -147,10 +147,71 @@ static void an_image_stands_in_its_own_text(void **state)
     pfm_tokenizer_free(model.tokenizer);
 }
 
+/* Without an image nothing in the text marks the user's turn: it is still found, whatever it says. */
+static void a_question_without_images_keeps_its_place(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_model model;
+    static const char *const questions[] = {"<s>", "</s>", "user", "x", "y", "<s>user <s>user"};
+    open_model("llama2/prepend",
+               "{{ '<s>' }}{% for m in messages %}{{ m.role + ' x' + m.content + ' user' }}{% endfor %}{{ '</s>' }}", &model);
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
+        pfm_ids ids = {0};
+        pfm_buffer text = {0}, wanted = {0};
+        const pfm_question question = {questions[i], 0};
+        int begins = 0, ends = 0;
+        assert_ok(pfm_buffer_append_format(&wanted, &err, "<s>user x%s user</s>", questions[i]));
+        assert_ok(pfm_model_prompt(&model, &question, &text, &err));
+        assert_string_equal(text.data, wanted.data);
+        assert_ok(pfm_model_encode(&model, &question, NULL, 0, &ids, NULL, &err));
+        for (size_t t = 0; t < ids.count; t++) {
+            assert_true(ids.data[t] >= 0);
+            begins += ids.data[t] == pfm_tokenizer_id(model.tokenizer, "<s>");
+            ends += ids.data[t] == pfm_tokenizer_id(model.tokenizer, "</s>");
+        }
+        assert_true(begins == 1 && ends == 1);
+        assert_int_equal(ids.data[0], pfm_tokenizer_id(model.tokenizer, "<s>"));
+        assert_int_equal(ids.data[ids.count - 1], pfm_tokenizer_id(model.tokenizer, "</s>"));
+        pfm_ids_free(&ids);
+        pfm_buffer_free(&text);
+        pfm_buffer_free(&wanted);
+    }
+    pfm_tokenizer_free(model.tokenizer);
+}
+
+/* A mark needs an image, an image a model that sees, and a chat that changes what is said has no place for it. */
+static void what_cannot_be_shown_is_refused(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_model model;
+    pfm_ids ids = {0};
+    open_model("llama2/prepend", "{% for m in messages %}{{ bos_token + m.content }}{% endfor %}", &model);
+    assert_error(pfm_model_encode(&model, &(pfm_question){"Is <image> larger?", 0}, NULL, 0, &ids, NULL, &err), PFM_ERROR_USAGE,
+                 "there are 0 images and 1 marks <image>");
+    model.visual_tokens = model.sequence_tokens = 0;
+    assert_error(pfm_model_encode(&model, &(pfm_question){"Why?", 2}, NULL, 0, &ids, NULL, &err), PFM_ERROR_USAGE,
+                 "this model sees nothing (model.vision: none) and cannot be shown 2 images");
+    assert_ok(pfm_model_encode(&model, &(pfm_question){"Why?", 0}, NULL, 0, &ids, NULL, &err));
+    pfm_ids_free(&ids);
+    pfm_tokenizer_free(model.tokenizer);
+    static const char *const changing[] = {"{% for m in messages %}{{ bos_token + m.content|trim }}{% endfor %}",
+                                           "{% for m in messages %}{{ bos_token + m.content + m.content }}{% endfor %}",
+                                           "{% for m in messages %}{{ bos_token + m.role }}{% endfor %}"};
+    for (size_t i = 0; i < sizeof changing / sizeof *changing; i++) {
+        open_model("llama2/prepend", changing[i], &model);
+        assert_error(pfm_model_encode(&model, &(pfm_question){" Why?", 0}, NULL, 0, &ids, NULL, &err), PFM_ERROR_UNSUPPORTED,
+                     "the chat template changes what the user says");
+        pfm_tokenizer_free(model.tokenizer);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_ids_are_those_of_transformers), cmocka_unit_test(the_begin_token_stays),
-        cmocka_unit_test(a_question_holds_no_control_tokens), cmocka_unit_test(an_image_stands_in_its_own_text)};
+        cmocka_unit_test(the_ids_are_those_of_transformers),         cmocka_unit_test(the_begin_token_stays),
+        cmocka_unit_test(a_question_holds_no_control_tokens),        cmocka_unit_test(an_image_stands_in_its_own_text),
+        cmocka_unit_test(a_question_without_images_keeps_its_place), cmocka_unit_test(what_cannot_be_shown_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

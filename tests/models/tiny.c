@@ -229,7 +229,10 @@ void tiny_system_create(pfm_context *context, bool training, const char *const *
         [PFM_DIM_TOKENS] = 512, [PFM_DIM_ANSWERS] = 64, [PFM_DIM_VISUAL] = TINY_IMAGES * model->visual_tokens};
     assert_ok(pfm_model_build(model, capacity, training, false, &out->graph, &err));
     assert_ok(pfm_session_load_weights(out->session, &err));
-    tiny_set_weights(out->session, model->hook != NULL && !model->learns_norms); /* whose golden adapter has none */
+    const pfm_peft_options *peft = pfm_peft_get_options(out->session->peft);
+    const bool lora = model->hook != NULL && strcmp(peft->method, "lora") == 0;
+    const bool golden = lora && !model->learns_norms && peft->module_to_save_count == 0 && !peft->lora_bias;
+    tiny_set_weights(out->session, golden); /* the adapter there holds LoRA's factors alone */
     pfm_op_environment env = {.context = context, .kernels = context->kernels, .act = model->act, .most_keys = 512};
     assert_ok(
         pfm_executor_create(out->graph.graph, &env, training ? out->graph.language.loss : PFM_NO_VALUE, &out->executor, &err));
@@ -267,6 +270,22 @@ void tiny_rows(pfm_sequence rows[TINY_ROWS])
             ids[t] -= ids[t] < 0 ? image * TINY_VISUAL : 0;
         rows[i] = (pfm_sequence){.ids = ids, .count = count, .answer = (size_t)answer[0], .group = image, .number = i};
         free(answer);
+    }
+}
+
+void tiny_rows_add_virtual(pfm_sequence rows[TINY_ROWS], int tokens)
+{
+    for (int i = 0; i < TINY_ROWS; i++) {
+        const size_t more = (size_t)tokens;
+        int32_t *ids = calloc(rows[i].count + more, sizeof *ids);
+        assert_non_null(ids);
+        for (int32_t v = 0; v < tokens; v++)
+            ids[v] = PFM_FIRST_VIRTUAL - v;
+        memcpy(ids + more, rows[i].ids, rows[i].count * sizeof *ids);
+        free((void *)(uintptr_t)rows[i].ids);
+        rows[i].ids = ids;
+        rows[i].count += more;
+        rows[i].answer += more;
     }
 }
 

@@ -63,6 +63,8 @@ void tiny_features(int image, float *out);
 /* The golden rows: ids with the image's visual rows, where the answer begins, one group an image. Free with tiny_rows_free. */
 void tiny_rows(pfm_sequence rows[TINY_ROWS]);
 void tiny_rows_free(pfm_sequence rows[TINY_ROWS]);
+/* Puts so many virtual tokens before each of them. */
+void tiny_rows_add_virtual(pfm_sequence rows[TINY_ROWS], int tokens);
 
 /* Runs these rows forward and, where the system trains, backward, adding to the gradients; the sum of the losses. The gradient
  * is that of loss_scale times this sum. */

@@ -1,5 +1,8 @@
 #include "test.h"
 
+#include "base/expand_blocks.h"
+#include "base/quantise.h"
+#include "base/random.h"
 #include "nn/parameters.h"
 
 #include <math.h>
@@ -126,6 +129,68 @@ static void declarations_are_counted_and_checked(void **state)
     pfm_parameters_free(parameters);
 }
 
+/* Rows as they are kept: in f32, rounded to bf16, or to blocks, whether these are made here or come from a file. */
+static void lengths_are_of_rows_as_they_are_kept(void **state)
+{
+    (void)state;
+    static const struct {
+        pfm_act_type act;
+        pfm_dtype blocks;
+    } cases[] = {{PFM_ACT_F32, PFM_DTYPE_F32},  {PFM_ACT_BF16, PFM_DTYPE_F32}, {PFM_ACT_F32, PFM_DTYPE_Q4_0},
+                 {PFM_ACT_BF16, PFM_DTYPE_NF4}, {PFM_ACT_F32, PFM_DTYPE_Q4_K}, {PFM_ACT_F32, PFM_DTYPE_Q8_0}};
+    enum { ROWS = 40, COLUMNS = 512 };
+    static float values[ROWS * COLUMNS], kept[COLUMNS];
+    static unsigned char blocks[ROWS * COLUMNS * 2];
+    pfm_random random = pfm_random_start(4, 4);
+    for (int i = 0; i < ROWS * COLUMNS; i++)
+        values[i] = (float)pfm_random_normal(&random);
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        pfm_error err = PFM_ERROR_INIT;
+        const bool quantised = pfm_dtype_quantises(cases[c].blocks);
+        pfm_parameters *parameters = create(cases[c].act, true);
+        const pfm_parameter frozen = {.name = (char *)(uintptr_t) "frozen",
+                                      .n = ROWS,
+                                      .k = COLUMNS,
+                                      .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD | PFM_USE_NORMS,
+                                      .blocks = cases[c].blocks},
+                            lengths = {.name = (char *)(uintptr_t) "lengths",
+                                       .n = ROWS,
+                                       .k = 1,
+                                       .uses = PFM_USE_VALUES,
+                                       .trainable = true,
+                                       .initial = PFM_INITIAL_NORMS};
+        const int id = declare(parameters, frozen), learned = declare(parameters, lengths);
+        assert_ok(pfm_parameters_allocate(parameters, &err));
+        pfm_parameters_set(parameters, id, values);
+        assert_ok(pfm_parameters_initialise(parameters, 1, true, &err));
+        const pfm_parameter *p = pfm_parameters_get(parameters, id), *q = pfm_parameters_get(parameters, learned);
+        for (int row = 0; row < ROWS; row++) {
+            double squares = 0;
+            memcpy(kept, values + row * COLUMNS, sizeof kept);
+            if (quantised)
+                pfm_round_to_blocks(cases[c].blocks, kept, COLUMNS, kept);
+            for (int i = 0; i < COLUMNS; i++) {
+                const float x =
+                    !quantised && cases[c].act == PFM_ACT_BF16 ? pfm_bf16_to_f32(pfm_bf16_from_f32(kept[i])) : kept[i];
+                squares += (double)x * x;
+            }
+            assert_true(fabs(p->row_norms[row] - sqrt(squares)) <= 1e-6 * sqrt(squares));
+            assert_true(q->values[row] == p->row_norms[row]);
+        }
+        memcpy(kept, p->row_norms, ROWS * sizeof *kept);
+        for (size_t b = 0; quantised && b < ROWS * COLUMNS / pfm_dtype_get_info(cases[c].blocks)->block_values; b++)
+            pfm_quantise_block(cases[c].blocks, values + b * pfm_dtype_get_info(cases[c].blocks)->block_values,
+                               pfm_dtype_get_info(cases[c].blocks)->block_values,
+                               blocks + b * pfm_dtype_get_info(cases[c].blocks)->block_bytes);
+        if (quantised) {
+            memset(p->row_norms, 0, ROWS * sizeof *p->row_norms);
+            pfm_parameters_set_blocks(parameters, id, 0, ROWS, blocks);
+            assert_memory_equal(p->row_norms, kept, ROWS * sizeof *kept);
+        }
+        pfm_parameters_free(parameters);
+    }
+}
+
 static void only_what_trains_has_gradient_and_moments(void **state)
 {
     (void)state;
@@ -247,7 +312,7 @@ int main(void)
         cmocka_unit_test(a_name_and_a_seed_make_the_values),    cmocka_unit_test(normal_and_zero_are_what_they_say),
         cmocka_unit_test(declarations_are_counted_and_checked), cmocka_unit_test(only_what_trains_has_gradient_and_moments),
         cmocka_unit_test(rows_in_turn_make_the_whole),          cmocka_unit_test(what_a_run_brings_is_not_drawn),
-        cmocka_unit_test(repacking_follows_the_values),
+        cmocka_unit_test(repacking_follows_the_values),         cmocka_unit_test(lengths_are_of_rows_as_they_are_kept),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

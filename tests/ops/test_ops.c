@@ -46,10 +46,13 @@ static void make_operands(harness *h, const pfm_op *op, const pfm_op_case *c, pf
         size_t n = (size_t)c->operand[i].n, k = (size_t)c->operand[i].k;
         if (n == 0)
             continue;
-        float *values = fresh(n * k * sizeof *values);
+        float *values = fresh(n * k * sizeof *values), *norms = fresh(n * sizeof *norms);
         for (size_t j = 0; j < n * k; j++)
             values[j] = (float)pfm_random_normal(random);
-        h->call.operand[i] = (pfm_operand){.n = (int64_t)n, .k = (int64_t)k, .values = values, .rows = values};
+        for (size_t j = 0; j < n; j++)
+            norms[j] = (float)sqrt(h->env.kernels->sum_squares(values + j * k, k));
+        h->call.operand[i] =
+            (pfm_operand){.n = (int64_t)n, .k = (int64_t)k, .values = values, .rows = values, .row_norms = norms};
         h->call.operand[i].packed_forward = fresh(h->env.kernels->gemm_pack_size[PFM_ACT_F32](n, k));
         h->call.operand[i].packed_backward = fresh(h->env.kernels->gemm_pack_size[PFM_ACT_F32](k, n));
         if ((op->operand_gradients & 1u << i) != 0)
@@ -58,21 +61,33 @@ static void make_operands(harness *h, const pfm_op *op, const pfm_op_case *c, pf
     }
 }
 
+/* An integer of the sort that a case asks for. */
+static int64_t draw_integer(int64_t below, const pfm_op_case *c, pfm_random *random)
+{
+    const int64_t tokens = PFM_FIRST_VIRTUAL - below, low = below < 0 ? below : 0, high = below < 0 ? c->operand[0].n : below;
+    if (tokens < 0)
+        return low + (int64_t)pfm_random_below(random, (uint64_t)(high - low));
+    const int64_t drawn = (int64_t)pfm_random_below(random, (uint64_t)(2 * tokens));
+    return drawn < tokens ? drawn : PFM_FIRST_VIRTUAL - (drawn - tokens);
+}
+
 static void make_inputs(harness *h, const pfm_op *op, const pfm_op_case *c, pfm_random *random)
 {
     for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
-        pfm_tensor t = {.dim = PFM_DIM_TOKENS, .rows = c->in[i].rows, .columns = c->in[i].columns, .storage = c->in[i].storage};
+        pfm_tensor t = {.dim = c->in[i].fixed ? PFM_DIM_FIXED : PFM_DIM_TOKENS,
+                        .rows = c->in[i].rows,
+                        .columns = c->in[i].columns,
+                        .storage = c->in[i].storage};
         if (t.columns == 0)
             continue;
         t.data = fresh(values_of(&t) * sizeof(int64_t));
-        int64_t low = c->in[i].below < 0 ? c->in[i].below : 0, high = c->in[i].below < 0 ? c->operand[0].n : c->in[i].below;
         for (size_t j = 0; j < values_of(&t); j++) {
             if (is_real(&t))
                 ((float *)t.data)[j] = (float)pfm_random_normal(random);
             else if (t.storage == PFM_STORAGE_I32)
-                ((int32_t *)t.data)[j] = (int32_t)(low + (int64_t)pfm_random_below(random, (uint64_t)(high - low)));
+                ((int32_t *)t.data)[j] = (int32_t)draw_integer(c->in[i].below, c, random);
             else
-                ((int64_t *)t.data)[j] = low + (int64_t)pfm_random_below(random, (uint64_t)(high - low));
+                ((int64_t *)t.data)[j] = draw_integer(c->in[i].below, c, random);
         }
         h->call.in[i] = t;
         if ((op->gradients & 1u << i) != 0) {
@@ -164,6 +179,7 @@ static void tear_down(harness *h)
     free(h->call.dout[0].data);
     for (int i = 0; i < PFM_OP_MAX_OPERANDS; i++) {
         free((void *)(uintptr_t)h->call.operand[i].values);
+        free((void *)(uintptr_t)h->call.operand[i].row_norms);
         free((void *)(uintptr_t)h->call.operand[i].packed_forward);
         free((void *)(uintptr_t)h->call.operand[i].packed_backward);
         free(h->call.operand[i].gradient);

@@ -1,6 +1,8 @@
 #include "adapted.h"
 
+#include "formats/safetensors.h"
 #include "nn/pack.h"
+#include "pefomed/infer.h"
 #include "train/run.h"
 
 const char *golden_path(const char *name)
@@ -10,25 +12,32 @@ const char *golden_path(const char *name)
     return path;
 }
 
-pfm_session *adapted_session(pfm_context *context, const char *model, const char *peft)
+/* A model of the list as a folder; borrowed until the next of that name. */
+static const char *write_model(const char *model)
 {
-    pfm_error err = PFM_ERROR_INIT;
     json_t *list = grid_load();
     grid_model grid;
-    pfm_recipe *recipe = NULL;
-    pfm_session *session = NULL;
-    char text[4096];
     size_t number = 0;
     while (strcmp(json_string_value(json_object_get(json_array_get(list, number), "name")), model) != 0)
         number++;
     grid_model_create(list, number, GRID_NONE, &grid);
+    const char *folder = grid_write(&grid, model, 0, 0, 1);
+    grid_model_free(&grid);
+    json_decref(list);
+    return folder;
+}
+
+pfm_session *adapted_session(pfm_context *context, const char *model, const char *peft)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL;
+    pfm_session *session = NULL;
+    char text[4096];
     int length = snprintf(text, sizeof text,
                           "model: {vision: efficientnet-lite0, image_size: 128, aligner: concat-linear, language: '%s'}\n"
                           "peft: %s\n"
                           "data: {dataset: phantom}\n",
-                          grid_write(&grid, model, 0, 0, 1), peft);
-    grid_model_free(&grid);
-    json_decref(list);
+                          write_model(model), peft);
     assert_in_range(length, 1, sizeof text - 1);
     assert_ok(pfm_recipe_parse(text, (size_t)length, "grid.yaml", NULL, 0, &recipe, &err));
     assert_ok(pfm_session_create_for_tensors(context, recipe, true, &session, &err));
@@ -141,6 +150,42 @@ void adapted_run_and_compare(adapted *a, bool ids, const pfm_weights *golden, co
         compared++;
     }
     assert_true(compared > 0);
+}
+
+void assert_forward_gives(const char *model, const char *name, bool ids, const pfm_weights *golden)
+{
+    enum { WIDEST = 64, VOCABULARY = 61 };
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *made = NULL;
+    float embeds[GRID_TOKENS * WIDEST], logits[GRID_TOKENS * VOCABULARY];
+    int64_t tokens[GRID_TOKENS];
+    char in[256], out[256], folder[256], given[64];
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    (void)snprintf(in, sizeof in, "%s/in.safetensors", test_scratch_folder());
+    (void)snprintf(out, sizeof out, "%s/out.safetensors", test_scratch_folder());
+    (void)snprintf(folder, sizeof folder, "%s", write_model(model));
+    for (int t = 0; t < GRID_TOKENS; t++)
+        tokens[t] = (t * 37 + 5) % VOCABULARY;
+    pfm_weight tensor = {.name = "input_ids", .dtype = PFM_DTYPE_I64, .rank = 1, .shape = {GRID_TOKENS}, .data = tokens};
+    (void)snprintf(given, sizeof given, "%s.grad_in", name);
+    if (!ids) { /* as wide as what they get back */
+        const size_t count = pfm_weight_values(pfm_weights_find(golden, given));
+        tiny_spread(1, count, embeds);
+        tensor = (pfm_weight){.name = "inputs_embeds",
+                              .dtype = PFM_DTYPE_F32,
+                              .rank = 2,
+                              .shape = {GRID_TOKENS, (int64_t)count / GRID_TOKENS},
+                              .data = embeds};
+    }
+    assert_ok(pfm_safetensors_write(in, &tensor, 1, NULL, 0, &err));
+    const pfm_forward_options options = {.model = folder, .input = in, .output = out, .adapter = golden_path(name)};
+    assert_ok(pfm_forward(context, &options, &err));
+    assert_ok(pfm_weights_open(out, &made, &err));
+    assert_int_equal(pfm_weight_values(pfm_weights_find(made, "logits")), GRID_TOKENS * VOCABULARY);
+    assert_ok(pfm_weight_expand(pfm_weights_find(made, "logits"), logits, &err));
+    compare(golden, name, "logits", logits, GRID_TOKENS * VOCABULARY, 1e-5);
+    pfm_weights_close(made);
+    pfm_context_free(context);
 }
 
 void assert_saved_is(const adapted *a, const char *adapter)

@@ -29,6 +29,8 @@ void adapted_free(adapted *a);
 /* Forward and backward on the scripts' ids, or embeddings. Then the logits, the gradient of the embeddings and of every tensor
  * of the method are those of golden's PREFIX.NAME, within 1e-5 and 1e-4 of their norms. */
 void adapted_run_and_compare(adapted *a, bool ids, const pfm_weights *golden, const char *prefix);
+/* `pefomed forward` of that model with that folder of golden/ makes golden's NAME.logits. */
+void assert_forward_gives(const char *model, const char *name, bool ids, const pfm_weights *golden);
 /* What is saved of it is the file in that folder of golden/ again. */
 void assert_saved_is(const adapted *a, const char *adapter);
 

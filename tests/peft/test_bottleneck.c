@@ -31,6 +31,7 @@ static void gradients_are_torchs(void **state)
         adapted_create(cases[i].model, cases[i].peft, cases[i].name, &a);
         adapted_run_and_compare(&a, false, golden, cases[i].name);
         assert_saved_is(&a, cases[i].name);
+        assert_forward_gives(cases[i].model, cases[i].name, false, golden);
         adapted_free(&a);
     }
     pfm_weights_close(golden);
@@ -90,6 +91,7 @@ static void the_configuration_comes_back(void **state)
     assert_int_equal(json_object_set_new(config.document, "bottleneck", json_integer(5)), 0);
     assert_int_equal(json_object_set_new(config.document, "activation", json_string("tanh")), 0);
     assert_error(pfm_peft_serial.read_config(config.document, &options, &err), PFM_ERROR_USAGE, "'tanh'");
+    pfm_peft_options_free(&options);
     pfm_adapter_config_free(&config);
     adapted_free(&a);
 }

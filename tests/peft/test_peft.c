@@ -63,10 +63,10 @@ static void the_scale_is_alpha_over_rank_or_its_root(void **state)
     pfm_error err = PFM_ERROR_INIT;
     pfm_peft *peft = NULL;
     assert_ok(create((pfm_peft_options){.method = (char[]){"lora"}, .rank = 16, .alpha = 8}, &peft, &err));
-    assert_true(pfm_peft_scale(peft) == 0.5);
+    assert_true(pfm_peft_scale(peft, "q_proj") == 0.5);
     pfm_peft_free(peft);
     assert_ok(create((pfm_peft_options){.method = (char[]){"lora"}, .rank = 16, .alpha = 8, .rslora = true}, &peft, &err));
-    assert_true(pfm_peft_scale(peft) == 2);
+    assert_true(pfm_peft_scale(peft, "q_proj") == 2);
     pfm_peft_free(peft);
 }
 
@@ -93,7 +93,8 @@ static void a_target_that_matches_nothing_is_named(void **state)
     pfm_model_graph graph;
     const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 8, [PFM_DIM_ANSWERS] = 8, [PFM_DIM_VISUAL] = 4};
     assert_ok(pfm_model_build(session->model, capacity, true, false, &graph, &err));
-    assert_error(pfm_session_load_weights(session, &err), PFM_ERROR_USAGE, "'q_prj' matches no layer");
+    assert_error(pfm_session_load_weights(session, &err), PFM_ERROR_USAGE,
+                 "'q_prj' matches no layer of this model; its layers are called q_proj, k_proj, v_proj, o_proj, gate_proj");
     pfm_model_graph_free(&graph);
     pfm_session_free(session);
     pfm_context_free(context);
@@ -169,12 +170,12 @@ static size_t parameter_bytes(const pfm_context *context, const pfm_parameter *p
 }
 
 /* A training of two steps; trained: how many parameters change. */
-static void check_what_changes(const char *set, int trained)
+static void check_what_changes(const char *const *sets, int set_count, int trained)
 {
     tiny_system system;
     pfm_sequence rows[TINY_ROWS];
     const pfm_pack_options options = {.share = true};
-    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), true, &set, 1, &system);
+    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), true, sets, set_count, &system);
     pfm_parameters *parameters = system.session->model->parameters;
     int count = pfm_parameters_count(parameters), changed = 0;
     unsigned char **before = calloc((size_t)count, sizeof *before);
@@ -186,6 +187,7 @@ static void check_what_changes(const char *set, int trained)
         (void)parameter_bytes(system.context, p, before[i]);
     }
     tiny_rows(rows);
+    tiny_rows_add_virtual(rows, system.session->model->virtual_tokens);
     for (int step = 0; step < 2; step++) {
         pfm_parameters_zero_gradients(parameters);
         (void)tiny_run(&system, rows, TINY_ROWS, &options, 0.1f);
@@ -214,9 +216,39 @@ static void what_trains_changes_and_nothing_else(void **state)
 {
     (void)state;
     const int factors = 2 * 7 * 2, aligner = 2, norms = 2 * 2 + 1;
-    check_what_changes("trainable=[aligner, peft]", factors + aligner);
-    check_what_changes("trainable=[aligner, peft, norms]", factors + aligner + norms);
-    check_what_changes("trainable=[norms]", norms);
+    static const char *const parts[] = {"trainable=[aligner, peft]", "trainable=[aligner, peft, norms]", "trainable=[norms]"};
+    check_what_changes(&parts[0], 1, factors + aligner);
+    check_what_changes(&parts[1], 1, factors + aligner + norms);
+    check_what_changes(&parts[2], 1, norms);
+    check_what_changes((const char *const[]){"peft.lora_bias=true"}, 1, factors / 2 * 3 + aligner);
+}
+
+static void of_virtual_tokens_the_table_or_its_encoder_changes(void **state)
+{
+    (void)state;
+    const int aligner = 2, embedding = 1;
+    static const char *const sets[][4] = {
+        {"peft.method=prompt_tuning", "peft.targets=[]", "peft.virtual_tokens=3", "trainable=[peft]"},
+        {"peft.method=p_tuning", "peft.targets=[]", "peft.virtual_tokens=3", "trainable=[peft]"},
+        {"peft.method=prefix_tuning", "peft.targets=[]", "peft.virtual_tokens=3", "trainable=[aligner, peft]"},
+        {"peft.method=prefix_tuning", "peft.targets=[]", "peft.virtual_tokens=3", "peft.encoder_hidden=9"}};
+    check_what_changes(sets[0], 4, 1);
+    check_what_changes(sets[1], 4, embedding + 3 * 2);
+    check_what_changes(sets[2], 4, 1 + aligner);
+    check_what_changes(sets[3], 4, embedding + 2 * 2 + aligner);
+}
+
+/* Modules kept whole train beside the method's factors, or alone; the head, which is the embedding, becomes one of its own. */
+static void modules_kept_whole_train(void **state)
+{
+    (void)state;
+    const int factors = 2 * 7 * 2, aligner = 2;
+    check_what_changes((const char *const[]){"peft.modules_to_save=[lm_head]"}, 1, factors + aligner + 1);
+    check_what_changes((const char *const[]){"peft.modules_to_save=[embed_tokens, model.norm]"}, 1, factors + aligner + 2);
+    check_what_changes((const char *const[]){"peft.modules_to_save=[layers.1.mlp, input_layernorm]"}, 1,
+                       factors + aligner - 6 + 3 + 2);
+    check_what_changes((const char *const[]){"peft.method=none", "peft.modules_to_save=[self_attn.q_proj, lm_head]"}, 2,
+                       aligner + 2 + 1);
 }
 
 /* ---- norms ---- */
@@ -361,7 +393,7 @@ static void merged_weights_compute_the_same(void **state)
     compare_merged(&untied);
 }
 
-static void a_module_without_factors_cannot_be_merged(void **state)
+static void what_has_no_factors_that_fit_cannot_be_merged(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
@@ -371,8 +403,7 @@ static void a_module_without_factors_cannot_be_merged(void **state)
     float values[48 * 32] = {0};
     const pfm_parameters *parameters = session->model->parameters;
     assert_ok(pfm_peft_merge(session->peft, parameters, "model.layers.0.mlp.up_proj", 48, 32, values, &err)); /* not a target */
-    assert_error(pfm_peft_merge(session->peft, parameters, "other.q_proj", 32, 32, values, &err), PFM_ERROR_MISMATCH,
-                 "other.q_proj.lora_A.weight");
+    assert_ok(pfm_peft_merge(session->peft, parameters, "other.q_proj", 32, 32, values, &err)); /* no layer of the model */
     assert_error(pfm_peft_merge(session->peft, parameters, "model.layers.0.self_attn.q_proj", 48, 32, values, &err),
                  PFM_ERROR_MISMATCH, "do not fit");
     pfm_model_graph_free(&graph);
@@ -390,9 +421,11 @@ int main(void)
         cmocka_unit_test(a_target_that_matches_nothing_is_named),
         cmocka_unit_test(factors_start_as_hugging_face_draws_them),
         cmocka_unit_test(what_trains_changes_and_nothing_else),
+        cmocka_unit_test(of_virtual_tokens_the_table_or_its_encoder_changes),
+        cmocka_unit_test(modules_kept_whole_train),
         cmocka_unit_test(the_gradient_of_norms_is_the_slope_of_the_loss),
         cmocka_unit_test(merged_weights_compute_the_same),
-        cmocka_unit_test(a_module_without_factors_cannot_be_merged),
+        cmocka_unit_test(what_has_no_factors_that_fit_cannot_be_merged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

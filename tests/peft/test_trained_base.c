@@ -15,9 +15,9 @@ static const struct golden_case {
     {"bitfit", "phi", "{method: bitfit}", false},
     {"ln_tuning", "gpt2", "{method: ln_tuning}", false},
     {"ln_tuning_some", "phi", "{method: ln_tuning, targets: [final_layernorm, 1.input_layernorm]}", false},
-    {"full", "gpt2", "{method: full, targets: [h.1.mlp.c_proj, h.0.ln_1, wpe]}", true},
-    {"full_tied", "gpt2", "{method: full, targets: [wte]}", true},
-    {"full_head", "phi", "{method: full, targets: [lm_head, layers.0.mlp.fc2, embed_tokens]}", true},
+    {"full", "gpt2", "{method: full, targets: [transformer.h.1.mlp.c_proj, transformer.h.0.ln_1, transformer.wpe]}", true},
+    {"full_tied", "gpt2", "{method: full, targets: [transformer.wte, lm_head]}", true},
+    {"full_head", "phi", "{method: full, targets: [lm_head, model.layers.0.mlp.fc2, model.embed_tokens]}", true},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -80,17 +80,42 @@ static void gradients_are_pefts(void **state)
 
 /* ---- configurations ---- */
 
-static void configurations_are_read(void **state)
+/* `pefomed forward --adapter` knows the method by what PEFT's file says alone. */
+static void forward_gives_pefts_logits(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    pfm_peft_options options = {0};
+    pfm_weights *golden = NULL;
+    assert_ok(pfm_weights_open(golden_path("trained_base.safetensors"), &golden, &err));
+    for (size_t i = 0; i < CASES; i++)
+        assert_forward_gives(cases[i].model, cases[i].name, cases[i].ids, golden);
+    pfm_weights_close(golden);
+}
+
+static void read_method(json_t *document, const char *wanted)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_peft_options options = {.rank = 1};
+    const pfm_adapter_config config = {
+        .peft_type = (char *)(uintptr_t)json_string_value(json_object_get(document, "peft_type")), .document = document};
+    if (wanted != NULL) {
+        assert_ok(pfm_peft_read_config(&config, &options, &err));
+        assert_string_equal(options.method, wanted);
+    } else {
+        assert_error(pfm_peft_read_config(&config, &options, &err), PFM_ERROR_USAGE, "peft.modules_to_save does not go with");
+    }
+    pfm_peft_options_free(&options);
+}
+
+static void configurations_are_read(void **state)
+{
+    (void)state;
     json_t *bitfit = saved_config("bitfit"), *norms = saved_config("ln_tuning"), *full = saved_config("full");
-    assert_ok(pfm_peft_bitfit.read_config(bitfit, &options, &err));
-    assert_ok(pfm_peft_ln_tuning.read_config(norms, &options, &err));
-    assert_error(pfm_peft_bitfit.read_config(full, &options, &err), PFM_ERROR_UNSUPPORTED, "no bitfit");
+    read_method(bitfit, "bitfit");
+    read_method(norms, "ln_tuning");
+    read_method(full, "none"); /* which, with modules_to_save, is the same */
     assert_int_equal(json_object_set_new(norms, "modules_to_save", json_pack("[s]", "lm_head")), 0);
-    assert_error(pfm_peft_ln_tuning.read_config(norms, &options, &err), PFM_ERROR_UNSUPPORTED, "modules_to_save");
+    read_method(norms, NULL);
     json_decref(bitfit);
     json_decref(norms);
     json_decref(full);
@@ -114,9 +139,10 @@ static void a_model_without_what_a_method_needs_is_refused(void **state)
     (void)state;
     pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
     refuse(context, "llama", "{method: bitfit}", "peft.method: bitfit works on biases, and this model has none");
-    refuse(context, "llama", "{method: ln_tuning, targets: [q_proj]}", "'q_proj' is not among the norms of this model");
-    refuse(context, "llama", "{method: ln_tuning, targets: [input_layernorm, ln_1]}", "'ln_1' is not among the norms");
-    refuse(context, "llama_tied", "{method: full, targets: [lm_head]}", "'lm_head' is not among");
+    refuse(context, "llama", "{method: ln_tuning, targets: [q_proj]}",
+           "'q_proj' matches no layer of this model; its layers are called input_layernorm, post_attention_layernorm, norm");
+    refuse(context, "llama", "{method: ln_tuning, targets: [input_layernorm, ln_1]}", "'ln_1' matches no layer");
+    refuse(context, "llama", "{method: full, targets: [q_prj]}", "'q_prj' matches no module");
     pfm_context_free(context);
 }
 
@@ -126,13 +152,13 @@ static void the_plan_says_so(void **state)
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
     pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
-    const char *path = test_path(test_scratch_folder(), "plan.yaml"), *const sets[] = {"peft.method=bitfit"};
+    const char *path = test_path(test_scratch_folder(), "plan.yaml"), *const sets[] = {"peft.method=bitfit", "peft.targets=[]"};
     static const char text[] = "model: {vision: efficientnet-lite0, image_size: 448, language: smollm2-135m-instruct}\n"
                                "peft: {method: lora, targets: [q_proj, v_proj]}\n"
                                "data: {dataset: phantom}\n";
     char *json = NULL;
     assert_ok(pfm_file_write(path, text, sizeof text - 1, &err));
-    const pfm_train_options options = {.recipe = path, .sets = sets, .set_count = 1, .plan = true};
+    const pfm_train_options options = {.recipe = path, .sets = sets, .set_count = 2, .plan = true};
     assert_error(pfm_train(context, &options, &json, &err), PFM_ERROR_USAGE, "bitfit works on biases");
     pfm_context_free(context);
 }
@@ -141,12 +167,11 @@ static void two_ways_of_training_norms_are_refused(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    static const char *const sets[] = {"peft.method=ln_tuning", "trainable=[peft, norms]"};
+    static const char *const sets[] = {"peft.method=ln_tuning", "peft.targets=[norm]", "trainable=[peft, norms]"};
     pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
-    pfm_session *session = tiny_session(context, true, sets, 2);
+    pfm_session *session = tiny_session(context, true, sets, 3);
     pfm_model_graph graph = {0};
-    assert_error(adapted_build(session, &graph, &err), PFM_ERROR_USAGE,
-                 "both peft.method and norms in trainable train model.layers.0");
+    assert_error(adapted_build(session, &graph, &err), PFM_ERROR_USAGE, "both peft and norms in trainable train model.norm");
     pfm_session_free(session);
     pfm_context_free(context);
 }
@@ -154,11 +179,9 @@ static void two_ways_of_training_norms_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients_are_pefts),
-        cmocka_unit_test(configurations_are_read),
-        cmocka_unit_test(a_model_without_what_a_method_needs_is_refused),
-        cmocka_unit_test(the_plan_says_so),
-        cmocka_unit_test(two_ways_of_training_norms_are_refused),
+        cmocka_unit_test(gradients_are_pefts),     cmocka_unit_test(forward_gives_pefts_logits),
+        cmocka_unit_test(configurations_are_read), cmocka_unit_test(a_model_without_what_a_method_needs_is_refused),
+        cmocka_unit_test(the_plan_says_so),        cmocka_unit_test(two_ways_of_training_norms_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

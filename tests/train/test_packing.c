@@ -45,6 +45,8 @@ static void a_step_may_be_cut_and_packed_at_will(void **state)
         cut_and_pack(PFM_PRECISION_F32, "peft.dropout=0.3", step, 1e-5);
         cut_and_pack(PFM_PRECISION_F32, "peft.dropout=0", step, 1e-5);
         cut_and_pack(PFM_PRECISION_BF16, "peft.dropout=0.3", step, BF16_BOUND);
+        cut_and_pack(PFM_PRECISION_F32, "peft.method=dora", step, 1e-5);
+        cut_and_pack(PFM_PRECISION_F32, "peft.method=ia3", step, 1e-5);
     }
 }
 

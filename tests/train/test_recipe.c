@@ -46,8 +46,8 @@ static void test_the_recipes_of_this_repository(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    const char *names[] = {"slake", "vqa-rad", "pathvqa", "phantom"};
-    for (int i = 0; i < 4; i++) {
+    const char *names[] = {"slake", "vqa-rad", "pathvqa", "phantom", "medexpqa"};
+    for (int i = 0; i < 5; i++) {
         char path[4096];
         (void)snprintf(path, sizeof path, "%s/recipes/%s.yaml", PFM_SOURCE_DIR, names[i]);
         pfm_recipe *recipe = NULL;
@@ -151,6 +151,7 @@ static const struct {
     {smallest, "peft.method=", "peft.method must not be empty", PFM_ERROR_USAGE},
     {smallest, "peft.targets=[q_proj,q_proj]", "peft.targets names 'q_proj' twice", PFM_ERROR_USAGE},
     {smallest, "peft.targets=q_proj,", "peft.targets must not be empty", PFM_ERROR_USAGE},
+    {smallest, "peft.targets=[]", "peft.targets must name at least one", PFM_ERROR_USAGE},
     {smallest, "data.train=", "data.train must not be empty", PFM_ERROR_USAGE},
     {smallest, "data.train=\xff", "data.train must be UTF-8", PFM_ERROR_USAGE},
     {smallest, "model.merge=0", "model.merge is rows x columns", PFM_ERROR_USAGE},
@@ -168,7 +169,8 @@ static const struct {
     {"train:\n  batch: [8]\n", NULL, "train.batch must be a single value", PFM_ERROR_USAGE},
     {"train:\n  batch:\n", NULL, "train.batch has no value", PFM_ERROR_USAGE},
     {"train: 8\n", NULL, "'train' is a section", PFM_ERROR_USAGE},
-    {"peft:\n  targets: q_proj\n", NULL, "line 2: peft.targets must be a list", PFM_ERROR_USAGE},
+    {"peft:\n  targets: {q_proj: 1}\n", NULL, "line 2: peft.targets must be a list", PFM_ERROR_USAGE},
+    {"trainable: peft\n", NULL, "line 1: trainable must be a list", PFM_ERROR_USAGE},
     {"peft:\n  targets: [[q_proj]]\n", NULL, "peft.targets must be a list of names", PFM_ERROR_USAGE},
     {"peft:\n  targets: []\ndata: {dataset: slake}\n", NULL, "line 2: peft.targets must name at least one", PFM_ERROR_USAGE},
     {"? [a]\n: b\n", NULL, "line 1: a key must be a name", PFM_ERROR_USAGE},
@@ -219,7 +221,29 @@ static const struct {
     {"data: {dataset: slake, mixture: [{dataset: slake, dataset: slake}]}\n", NULL,
      "data.mixture.dataset is given a second time", PFM_ERROR_USAGE},
     {"data: {dataset: slake, mixture: slake}\n", NULL, "data.mixture must be a list", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\ncompare: {learning_rates: [1e-3, 0]}\n", NULL,
+     "line 2: compare.learning_rates cannot be '0'; it is a number above 0 and at most 10", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\n", "compare.learning_rates=1e-3,fast", "compare.learning_rates cannot be 'fast'",
+     PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\ncompare: {learning_rates: 1e-3}\n", NULL, "must be a list", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\nstages: [{name: one, compare: {learning_rates: [1e-3]}}]\n", NULL, "cannot stand in a stage",
+     PFM_ERROR_USAGE},
     {"data: {dataset: slake, mixture: [slake]}\n", NULL, "data.mixture must hold data sets", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel:\n  vision: none\n  aligner: linear\n", NULL,
+     "line 4: model.aligner says how images are seen, and with model.vision: none nothing is", PFM_ERROR_USAGE},
+    {smallest, "model.vision=none", "r.yaml line 1: model.aligner says how images are seen", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\n", "qformer.queries=3",
+     "--set: qformer.queries says how images are seen", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\n", "prompt.image=<image>",
+     "--set: prompt.image says how images are seen", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\ntrainable: [aligner, peft]\n", NULL,
+     "line 3: trainable names the aligner, which there is none of with model.vision: none", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\nstages: [{name: x, trainable: [aligner]}]\n", NULL,
+     "line 3: trainable names the aligner", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\nstages: [{name: x, model: {image_size: 64}}]\n", NULL,
+     "line 3: model.image_size says how images are seen", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\npeft: {method: none}\n", NULL,
+     "trainable leaves nothing that trains; name norms, or peft with a peft.method", PFM_ERROR_USAGE},
 };
 
 static void test_refusals(void **state)
@@ -234,27 +258,6 @@ static void test_refusals(void **state)
     pfm_error err = PFM_ERROR_INIT;
     pfm_recipe *recipe = NULL;
     assert_error(pfm_recipe_load("/nowhere/r.yaml", NULL, 0, &recipe, &err), PFM_ERROR_IO, "/nowhere/r.yaml");
-}
-
-/* The file's layers are those of the file's method. */
-static void another_method_does_not_take_over_the_layers(void **state)
-{
-    (void)state;
-    static const char *const own[] = {"peft.method=bitfit"}, *const all[] = {"peft.method=ln_tuning"},
-                             *const some[] = {"peft.method=ln_tuning", "peft.targets=[norm]"},
-                             *const layers[] = {"peft.method=full"};
-    pfm_error err = PFM_ERROR_INIT;
-    pfm_recipe *recipe = NULL;
-    const struct {
-        const char *const *sets;
-        int count;
-        size_t targets;
-    } cases[] = {{own, 1, 0}, {all, 1, 0}, {some, 2, 1}, {layers, 1, 2}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_ok(pfm_recipe_parse(smallest, strlen(smallest), "r.yaml", cases[i].sets, cases[i].count, &recipe, &err));
-        assert_int_equal(recipe->peft.target_count, cases[i].targets);
-        pfm_recipe_free(recipe);
-    }
 }
 
 static void test_overrides_win_and_the_last_of_them(void **state)
@@ -350,7 +353,7 @@ static void test_stages_written_and_read_again(void **state)
     assert_non_null(strstr(difference.data, "stages.1.data.language: null, not en"));
     pfm_recipe_free(second);
     assert_ok(pfm_recipe_copy(first, SIZE_MAX, &second, &err));
-    pfm_recipe_forget_paths(second);
+    pfm_recipe_forget_asides(second);
     assert_null(second->stages[0]->data.mixture[0].path);
     assert_string_equal(first->stages[0]->data.mixture[0].path, "/rad");
     assert_ok(pfm_recipe_copy(first, 1, &part, &err));
@@ -390,17 +393,96 @@ static void test_the_length_of_a_stage(void **state)
     }
 }
 
+/* The rates that compare tries decide nothing of what one training computes. */
+static void test_rates_to_compare(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *with = NULL, *without = NULL, *again = NULL;
+    pfm_buffer text = {0};
+    pfm_hash_hex a, b;
+    static const char list[] = "data: {dataset: slake}\ncompare: {learning_rates: [3e-4, 0.001]}\n";
+    assert_ok(parse_with(list, NULL, &with, &err));
+    assert_int_equal(with->compare.learning_rate_count, 2);
+    assert_string_equal(with->compare.learning_rates[1], "0.001");
+    assert_true(with->train.learning_rate == 3e-4);
+    assert_ok(pfm_recipe_write(with, &text, &err));
+    assert_ok(pfm_recipe_parse(text.data, text.size, "again", NULL, 0, &again, &err));
+    assert_int_equal(again->compare.learning_rate_count, 2);
+    assert_ok(parse_with(list, "compare.learning_rates=", &without, &err));
+    assert_int_equal(without->compare.learning_rate_count, 0);
+    pfm_recipe_forget_asides(with);
+    assert_ok(pfm_recipe_hash(with, a, &err));
+    assert_ok(pfm_recipe_hash(without, b, &err));
+    assert_string_equal(a, b);
+    pfm_recipe_free(again);
+    assert_ok(parse_with(list, "compare.learning_rates=[1e-2]", &again, &err));
+    assert_int_equal(again->compare.learning_rate_count, 1);
+    pfm_recipe_free(with);
+    pfm_recipe_free(without);
+    pfm_recipe_free(again);
+    pfm_buffer_free(&text);
+}
+
+/* A model that sees nothing trains what peft adds, is given the question as it is, and says nothing of images. */
+static void test_a_model_that_sees_nothing(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *first = NULL, *second = NULL;
+    pfm_buffer text = {0}, difference = {0};
+    static const char blind[] = "data: {dataset: medexpqa}\nmodel: {vision: none}\n",
+                      with_stages[] =
+                          "data: {dataset: medexpqa}\nmodel: {vision: none}\n"
+                          "stages: [{name: a}, {name: b, trainable: [norms], prompt: {instruction: 'Say: {question}'}}]\n";
+    assert_ok(parse_with(blind, NULL, &first, &err));
+    assert_false(pfm_recipe_sees(first));
+    assert_int_equal(first->trainable_count, 1);
+    assert_true(pfm_recipe_trains(first, "peft") && first->adapts);
+    assert_string_equal(first->prompt.instruction[0], "{question}");
+    assert_ok(pfm_recipe_write(first, &text, &err));
+    static const char *const absent[] = {
+        "aligner:", "image_size:", "  layers:", "class_token:", "merge:", "normalise:", "qformer:", "gated:", "  image:"};
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
+        if (strstr(text.data, absent[i]) != NULL)
+            fail_msg("the recipe says %s: %s", absent[i], text.data);
+    }
+    assert_non_null(strstr(text.data, "vision: none"));
+    assert_ok(pfm_recipe_parse(text.data, text.size, "again", NULL, 0, &second, &err));
+    assert_ok(pfm_recipe_compare(first, second, &difference, &err));
+    assert_int_equal(difference.size, 0);
+    pfm_recipe_free(second);
+    pfm_recipe_free(first);
+    assert_ok(parse_with(blind, "trainable=[peft, norms]", &first, &err)); /* what is said holds */
+    assert_true(first->trainable_count == 2 && first->adapts_norms);
+    pfm_recipe_free(first);
+    assert_ok(parse_with(with_stages, NULL, &first, &err));
+    assert_true(pfm_recipe_trains(first->stages[0], "peft") && pfm_recipe_trains(first->stages[1], "norms"));
+    assert_string_equal(first->stages[0]->prompt.instruction[0], "{question}");
+    assert_string_equal(first->stages[1]->prompt.instruction[0], "Say: {question}");
+    pfm_buffer_clear(&text);
+    assert_ok(pfm_recipe_write(first, &text, &err));
+    assert_ok(pfm_recipe_parse(text.data, text.size, "again", NULL, 0, &second, &err));
+    assert_ok(pfm_recipe_compare(first, second, &difference, &err));
+    assert_int_equal(difference.size, 0);
+    pfm_recipe_free(first);
+    pfm_recipe_free(second);
+    pfm_buffer_free(&text);
+    pfm_buffer_free(&difference);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_smallest),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rates_to_compare),
+                                       cmocka_unit_test(test_the_smallest),
                                        cmocka_unit_test(test_the_recipes_of_this_repository),
                                        cmocka_unit_test(test_written_and_read_again),
                                        cmocka_unit_test(test_a_comma_locale_changes_nothing),
                                        cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(another_method_does_not_take_over_the_layers),
                                        cmocka_unit_test(test_overrides_win_and_the_last_of_them),
                                        cmocka_unit_test(test_stages),
                                        cmocka_unit_test(test_stages_written_and_read_again),
-                                       cmocka_unit_test(test_the_length_of_a_stage)};
+                                       cmocka_unit_test(test_the_length_of_a_stage),
+                                       cmocka_unit_test(test_a_model_that_sees_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

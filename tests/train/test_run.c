@@ -55,7 +55,7 @@ static void check_saved(const char *set, const char *name)
     a.session->model->mean[7] = 3;
     a.session->model->std[9] = 5;
     assert_ok(pfm_run_save(folder, "base", a.session->model, a.session->peft, &err));
-    assert_ok(pfm_run_load(folder, b.session->model, b.session->peft, &err));
+    assert_ok(pfm_run_load(folder, NULL, b.session->model, b.session->peft, &err));
     assert_same_parameters(&a, &b, false);
     assert_true(b.session->model->mean[7] == 3 && b.session->model->std[9] == 5);
     tiny_system_free(&a);
@@ -95,7 +95,11 @@ static void norms_are_saved_as_peft_saves_modules(void **state)
                *modules = json_loads("[\"input_layernorm\", \"post_attention_layernorm\", \"norm\"]", 0, NULL);
         assert_true(json_equal(json_object_get(config.document, "target_modules"), targets));
         assert_true(json_equal(json_object_get(config.document, "modules_to_save"), modules));
-        assert_error(pfm_adapter_config_check_plain(&config, &err), PFM_ERROR_UNSUPPORTED, "modules_to_save");
+        pfm_peft_options options = {0};
+        assert_ok(pfm_peft_read_config(&config, &options, &err));
+        assert_string_equal(options.method, i == 0 ? "lora" : "none");
+        assert_int_equal(options.module_to_save_count, 3);
+        pfm_peft_options_free(&options);
         assert_ok(pfm_weights_open(adapter, &weights, &err));
         assert_int_equal(pfm_weights_count(weights), cases[i].tensors);
         assert_non_null(pfm_weights_find(weights, "base_model.model.model.layers.1.post_attention_layernorm.weight"));
@@ -161,7 +165,7 @@ static void biases_of_norms_stay_and_are_saved(void **state)
     }
     assert_int_equal(saved, 2 * (2 + 1 + 2 + 2) + 2);
     assert_int_equal(pfm_weights_count(weights), saved);
-    assert_ok(pfm_run_load(run, session->model, session->peft, &err));
+    assert_ok(pfm_run_load(run, NULL, session->model, session->peft, &err));
     pfm_weights_close(weights);
     pfm_model_graph_free(&graph);
     pfm_session_free(session);
@@ -211,24 +215,24 @@ static void files_of_another_recipe_are_refused(void **state)
     static const char *const sets[] = {"peft.rank=4", "peft.targets=[q_proj]"};
     tiny_system a;
     create(NULL, &a);
-    assert_error(pfm_run_load(folder, a.session->model, a.session->peft, &err), PFM_ERROR_IO, "holds no finished model");
+    assert_error(pfm_run_load(folder, NULL, a.session->model, a.session->peft, &err), PFM_ERROR_IO, "holds no finished model");
     assert_ok(pfm_run_save(folder, "base", a.session->model, a.session->peft, &err));
     pfm_session *session = tiny_session(a.context, false, sets, 2);
     pfm_model_graph graph;
     const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 8, [PFM_DIM_ANSWERS] = 8, [PFM_DIM_VISUAL] = 4};
     assert_ok(pfm_model_build(session->model, capacity, false, false, &graph, &err));
     assert_ok(pfm_session_load_weights(session, &err));
-    assert_error(pfm_run_load(folder, session->model, session->peft, &err), PFM_ERROR_MISMATCH,
-                 "28 tensors, the recipe knows 4"); /* too many */
+    assert_error(pfm_run_load(folder, NULL, session->model, session->peft, &err), PFM_ERROR_MISMATCH,
+                 "lora_A.weight, which the recipe does not know"); /* too many */
     pfm_model_graph_free(&graph);
     assert_ok(pfm_run_save(folder, "base", session->model, session->peft, &err));
-    assert_error(pfm_run_load(folder, a.session->model, a.session->peft, &err), PFM_ERROR_MISMATCH,
+    assert_error(pfm_run_load(folder, NULL, a.session->model, a.session->peft, &err), PFM_ERROR_MISMATCH,
                  "k_proj.lora_A.weight"); /* too few */
     pfm_session_free(session);
     const float one = 1; /* misshapen */
     pfm_weight weight = {.name = "proj.weight", .dtype = PFM_DTYPE_F32, .rank = 2, .shape = {1, 1}, .data = &one};
     assert_ok(pfm_safetensors_write(test_path(folder, "aligner.safetensors"), &weight, 1, NULL, 0, &err));
-    assert_error(pfm_run_load(folder, a.session->model, a.session->peft, &err), PFM_ERROR_MISMATCH,
+    assert_error(pfm_run_load(folder, NULL, a.session->model, a.session->peft, &err), PFM_ERROR_MISMATCH,
                  "proj.weight is not 32 x 5120");
     tiny_system_free(&a);
 }

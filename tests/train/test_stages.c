@@ -130,6 +130,31 @@ static void a_part_that_does_not_train_stays_as_it_is(void **state)
     assert_true(pfm_path_exists(test_path(out, "adapter/adapter_model.safetensors")));
 }
 
+/* What a method learned in one stage stays to the bit in the next that trains the aligner alone. */
+static void a_method_that_does_not_train_stays_as_it_is(void **state)
+{
+    (void)state;
+    static const char *const methods[] = {"peft.method=lora", "peft.method=dora", "peft.method=ia3"};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        pfm_error err = PFM_ERROR_INIT;
+        stopper s = {.left = STOP_NEVER};
+        const char *const sets[] = {methods[i], "stages.0.trainable=[aligner, peft]", "stages.1.trainable=aligner"};
+        const char *out = folder_of(methods[i]);
+        pfm_weights *first = NULL, *last = NULL;
+        assert_ok(train_staged(out, 2, &s, sets, 3, &err));
+        assert_ok(pfm_weights_open(test_path(out, "stages/captions/adapter/adapter_model.safetensors"), &first, &err));
+        assert_ok(pfm_weights_open(test_path(out, "adapter/adapter_model.safetensors"), &last, &err));
+        assert_int_equal(pfm_weights_count(first), pfm_weights_count(last));
+        for (size_t t = 0; t < pfm_weights_count(first); t++) {
+            const pfm_weight *a = pfm_weights_at(first, t), *b = pfm_weights_find(last, a->name);
+            assert_non_null(b);
+            assert_memory_equal(a->data, b->data, a->bytes);
+        }
+        pfm_weights_close(first);
+        pfm_weights_close(last);
+    }
+}
+
 static void threads_do_not_change_a_run(void **state)
 {
     (void)state;
@@ -379,6 +404,7 @@ int main(void)
         cmocka_unit_test(the_log_tells_both_stages),
         cmocka_unit_test(a_stage_trains_its_parts_from_where_the_last_ended),
         cmocka_unit_test(a_part_that_does_not_train_stays_as_it_is),
+        cmocka_unit_test(a_method_that_does_not_train_stays_as_it_is),
         cmocka_unit_test(threads_do_not_change_a_run),
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_bits),
         cmocka_unit_test(a_killed_run_goes_on_to_the_same_bits),

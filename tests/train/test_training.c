@@ -115,6 +115,14 @@ static void other_aligners_go_on_to_the_same_bits(void **state)
     go_on_to_the_same_bits("gated", gated, sizeof gated / sizeof *gated);
 }
 
+static void other_methods_go_on_to_the_same_bits(void **state)
+{
+    (void)state;
+    static const char *const dora[] = {"peft.method=dora", "peft.rate_ratio=4"}, *const ia3[] = {"peft.method=ia3"};
+    go_on_to_the_same_bits("dora", dora, sizeof dora / sizeof *dora);
+    go_on_to_the_same_bits("ia3", ia3, sizeof ia3 / sizeof *ia3);
+}
+
 static void a_torn_line_of_the_log_is_written_again(void **state)
 {
     (void)state;
@@ -305,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_bits),
         cmocka_unit_test(a_killed_run_goes_on_to_the_same_bits),
         cmocka_unit_test(other_aligners_go_on_to_the_same_bits),
+        cmocka_unit_test(other_methods_go_on_to_the_same_bits),
         cmocka_unit_test(a_torn_line_of_the_log_is_written_again),
         cmocka_unit_test(packing_does_not_change_what_is_learned),
         cmocka_unit_test(something_is_learned),

@@ -4,11 +4,12 @@
 #include "models/random_lite0.h"
 #include "pefomed/image.h"
 
-static char recipe_path[256], data_path[256], pairs_set[256];
+static char recipe_path[256], data_path[256], pairs_set[256], mixed_set[256];
 
 const char *training_recipe(void) { return recipe_path; }
 const char *training_data(void) { return data_path; }
 const char *training_pairs(void) { return pairs_set; }
+const char *training_mixed(void) { return mixed_set; }
 
 enum { PICTURES = 7, SIDE = 64 };
 
@@ -76,6 +77,26 @@ static void make_pairs(void)
     pfm_buffer_free(&text);
 }
 
+/* Of every four rows three show one image and one shows none; so too of the validation. */
+static void make_mixed(void)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const questions[] = {"Is the lung normal?", "Where is the lesion?", "Which organ is abnormal?",
+                                            "Is the heart normal?"};
+    static const char *const answers[] = {"yes", "left lung", "no", "the liver", "right"};
+    pfm_buffer text = {0};
+    for (int row = 0; row < 16; row++) {
+        char image[32] = "";
+        if (row % 4 != 1)
+            (void)snprintf(image, sizeof image, "\"p%d.png\"", row / 4);
+        assert_ok(pfm_buffer_append_format(&text, &err,
+                                           "{\"images\": [%s], \"question\": \"%s\", \"answer\": \"%s\", \"split\": \"%s\"}\n",
+                                           image, questions[row % 4], answers[row * 7 % 5], row < 12 ? "train" : "validate"));
+    }
+    assert_ok(pfm_file_write(strchr(mixed_set, '=') + 1, text.data, text.size, &err));
+    pfm_buffer_free(&text);
+}
+
 static void write_recipe(const char *path, const char *language, const char *peft)
 {
     pfm_error err = PFM_ERROR_INIT;
@@ -98,12 +119,50 @@ void make_training(void)
     (void)snprintf(recipe_path, sizeof recipe_path, "%s/tiny.yaml", test_scratch_folder());
     (void)snprintf(data_path, sizeof data_path, "%s/table.jsonl", test_scratch_folder());
     (void)snprintf(pairs_set, sizeof pairs_set, "data.path=%s/pairs.jsonl", test_scratch_folder());
+    (void)snprintf(mixed_set, sizeof mixed_set, "data.path=%s/mixed.jsonl", test_scratch_folder());
     write_random_lite0(test_path(test_scratch_folder(), "lite0.safetensors"));
     for (int i = 0; i < PICTURES; i++)
         make_picture(i);
     make_table();
     make_pairs();
+    make_mixed();
     write_recipe(recipe_path, tiny_path("llama"), usual_peft);
+}
+
+static void make_texts(const char *path)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const answers[] = {"1. the liver", "2. left lung", "2. right", "1. no"};
+    pfm_buffer text = {0};
+    assert_ok(pfm_buffer_append_string(&text, "images,question,answer,split\n", &err));
+    for (int row = 0; row < TRAINING_ROWS; row++)
+        assert_ok(pfm_buffer_append_format(&text, &err, ",\"Which organ is normal? Number %d\",%s,%s\n", row * row,
+                                           answers[row * 3 % 4], row < 13 ? "train" : "validate"));
+    assert_ok(pfm_file_write(path, text.data, text.size, &err));
+    pfm_buffer_free(&text);
+}
+
+const char *text_recipe(void)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static char path[256];
+    char texts[256];
+    pfm_buffer text = {0};
+    if (path[0] != '\0')
+        return path;
+    (void)snprintf(path, sizeof path, "%s/text.yaml", test_scratch_folder());
+    (void)snprintf(texts, sizeof texts, "%s/texts.csv", test_scratch_folder());
+    make_texts(texts);
+    assert_ok(pfm_buffer_append_format(
+        &text, &err,
+        "model: {vision: none, language: '%s'}\n"
+        "peft: {method: lora, rank: 4, alpha: 8, dropout: 0.3, targets: [q_proj, v_proj, up_proj]}\n"
+        "data: {dataset: table, path: '%s'}\n"
+        "train: {steps: %d, batch: %d, learning_rate: 1e-2, warmup_steps: 2, weight_decay: 0.05, checkpoint_every: 2}\n",
+        tiny_path("llama"), texts, TEXT_STEPS, TRAINING_BATCH));
+    assert_ok(pfm_file_write(path, text.data, text.size, &err));
+    pfm_buffer_free(&text);
+    return path;
 }
 
 static void make_captions(const char *path)
@@ -174,10 +233,10 @@ void write_staged_recipe(const char *path, const char *language, const char *pef
 pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set_count)
 {
     make_training();
-    return open_trainer_of(context, recipe_path, sets, set_count);
+    return open_trainer_of(recipe_path, context, sets, set_count);
 }
 
-pfm_trainer *open_trainer_of(pfm_context *context, const char *path, const char *const *sets, int set_count)
+pfm_trainer *open_trainer_of(const char *path, pfm_context *context, const char *const *sets, int set_count)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_recipe *recipe = NULL;
@@ -196,8 +255,11 @@ static void fill_factors(pfm_parameters *parameters)
 {
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (strstr(p->name, ".lora_B.") != NULL)
-            tiny_spread((uint32_t)i, (size_t)(p->n * p->k), p->values);
+        if (p->part != PFM_PART_PEFT || p->initial == PFM_INITIAL_UNIFORM)
+            continue;
+        tiny_spread((uint32_t)i, (size_t)(p->n * p->k), p->values);
+        for (int64_t j = 0; j < p->n * p->k && p->initial != PFM_INITIAL_ZERO; j++)
+            p->values[j] = 1 + 0.3f * p->values[j];
     }
     pfm_parameters_repack(parameters);
 }

@@ -16,6 +16,13 @@ const char *training_data(void);   /* the table's path; borrowed */
 /* "data.path=TABLE": rows of one to three images, some in the other order, some placed by marks. */
 const char *training_pairs(void);
 
+/* "data.path=TABLE": rows with an image, three to each, and rows of text alone among them. */
+const char *training_mixed(void);
+/* A recipe without a vision encoder, on a table of text alone that it names, made at the first call; TEXT_STEPS steps of
+ * TRAINING_BATCH rows. */
+const char *text_recipe(void);
+enum { TEXT_STEPS = 6 };
+
 /* A recipe of two stages on the same pictures, made at the first call: "captions" learns the aligner from a mixture of captions
  * and questions, "questions" all of it from the table; STAGED_FIRST and STAGED_STEPS steps. */
 const char *staged_recipe(void);
@@ -27,8 +34,8 @@ void write_staged_recipe(const char *path, const char *language, const char *pef
 
 /* A trainer ready to step, in f32; sets are overrides, training_pairs() among them or not. */
 pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set_count);
-/* The same of another recipe. */
-pfm_trainer *open_trainer_of(pfm_context *context, const char *recipe, const char *const *sets, int set_count);
+/* The same of another recipe, which names its data. */
+pfm_trainer *open_trainer_of(const char *recipe, pfm_context *context, const char *const *sets, int set_count);
 /* Opens one, gives its adapter's factors values that are not zero, and computes a step's gradients, side by side; the caller
  * frees them and closes the trainer. */
 float *training_gradients(pfm_context *context, const char *const *sets, int set_count, int64_t step, pfm_step_result *result,

@@ -34,8 +34,12 @@ pfm_status train_recipe(const char *recipe, const char *out, int threads, stoppe
     pfm_status status = pfm_context_create(&options, &context, err);
     if (status != PFM_OK)
         return status;
-    const pfm_train_options train = {
-        .recipe = recipe, .data = training_data(), .out = out, .sets = sets, .set_count = set_count, .fresh = fresh};
+    const pfm_train_options train = {.recipe = recipe,
+                                     .data = strcmp(recipe, text_recipe()) == 0 ? NULL : training_data(),
+                                     .out = out,
+                                     .sets = sets,
+                                     .set_count = set_count,
+                                     .fresh = fresh};
     status = pfm_train(context, &train, &json, err);
     assert_int_equal(status == PFM_OK, json != NULL);
     free(json);

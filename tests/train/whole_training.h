@@ -13,7 +13,7 @@ typedef struct stopper {
     bool dies;
 } stopper;
 
-/* Trains a recipe on the tiny table, in f32, with seed 42. */
+/* Trains a recipe on the tiny table, or on what text_recipe() names, in f32, with seed 42. */
 pfm_status train_recipe(const char *recipe, const char *out, int threads, stopper *s, const char *const *sets, int set_count,
                         bool fresh, pfm_error *err);
 /* The same in a process that dies at that reported step. */

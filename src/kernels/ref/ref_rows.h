@@ -138,6 +138,23 @@ void NAME(multiply)(const void *a, const void *b, void *y, size_t n)
         store((act *)y + i, load((const act *)a + i) * load((const act *)b + i));
 }
 
+void NAME(scale_columns)(const void *x, const float *scale, const void *other, const float *other_scale, const float *shift,
+                         const void *addend, void *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double sum = scale[i] * load((const act *)x + i);
+        sum += other != NULL ? other_scale[i] * load((const act *)other + i) : 0;
+        sum += shift != NULL ? (double)shift[i] : 0;
+        store((act *)y + i, sum + (addend != NULL ? load((const act *)addend + i) : 0));
+    }
+}
+
+void NAME(add_products)(const void *a, const void *b, float *sums, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sums[i] += (float)(load((const act *)a + i) * (b != NULL ? load((const act *)b + i) : 1));
+}
+
 void NAME(silu_mul)(const void *gate, const void *up, void *y, size_t n)
 {
     const act *g = gate, *u = up;

@@ -26,6 +26,8 @@
         PFM_OVERLAY_ACT(table, level, activate_backward);                                                                      \
         PFM_OVERLAY_ACT(table, level, scaled_add);                                                                             \
         PFM_OVERLAY_ACT(table, level, scaled_add_backward);                                                                    \
+        PFM_OVERLAY_ACT(table, level, scale_columns);                                                                          \
+        PFM_OVERLAY_ACT(table, level, add_products);                                                                           \
         PFM_OVERLAY_ACT(table, level, rope);                                                                                   \
         PFM_OVERLAY_ACT(table, level, silu_mul);                                                                               \
         PFM_OVERLAY_ACT(table, level, silu_mul_backward);                                                                      \

@@ -98,6 +98,27 @@ void NAME(scaled_add_backward)(const float *dy, const float *w, const void *b, v
     }
 }
 
+void NAME(scale_columns)(const void *x, const float *scale, const void *other, const float *other_scale, const float *shift,
+                         const void *addend, void *y, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        vf sum = shift != NULL ? vf_load_part(shift + i, n - i) : vf_zero();
+        if (addend != NULL)
+            sum += act_load((const act *)addend + i, n - i);
+        if (other != NULL)
+            sum = vf_fma(vf_load_part(other_scale + i, n - i), act_load((const act *)other + i, n - i), sum);
+        act_store((act *)y + i, vf_fma(vf_load_part(scale + i, n - i), act_load((const act *)x + i, n - i), sum), n - i);
+    }
+}
+
+void NAME(add_products)(const void *a, const void *b, float *sums, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        vf factor = b != NULL ? act_load((const act *)b + i, n - i) : vf_set(1);
+        vf_store_part(sums + i, vf_fma(act_load((const act *)a + i, n - i), factor, vf_load_part(sums + i, n - i)), n - i);
+    }
+}
+
 void NAME(rope)(const void *x, const float *cosine, const float *sine, float sign, void *y, size_t heads, size_t head_dim)
 {
     const act *in = x;

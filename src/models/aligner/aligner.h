@@ -63,6 +63,9 @@ typedef struct pfm_aligner_inputs {
 } pfm_aligner_inputs;
 
 /* How another program calls an aligner's tensors. */
+/* The parts beside an aligner in whole checkpoints: of LLaVA, and of LAVIS' kind (PeFoMed, MiniGPT-4, TinyGPT-V). */
+extern const char *const pfm_aligner_llava_parts[], *const pfm_aligner_lavis_parts[];
+
 enum { PFM_ALIGNER_RENAMES = 4 };
 typedef struct pfm_aligner_naming {
     const char *marker; /* a tensor by which it is known */

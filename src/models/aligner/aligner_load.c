@@ -35,6 +35,20 @@ done:
     return status;
 }
 
+const char *const pfm_aligner_llava_parts[] = {"language_model.*",
+                                               "vision_tower.*",
+                                               "image_newline",
+                                               "lm_head.*",
+                                               "model.language_model.*",
+                                               "model.vision_tower.*",
+                                               "model.image_newline",
+                                               "model.layers.*",
+                                               "model.embed_tokens.*",
+                                               "model.norm.*",
+                                               NULL};
+const char *const pfm_aligner_lavis_parts[] = {"llama_model.*", "visual_encoder.*", "ln_vision.*",
+                                               "Qformer.*",     "query_tokens",     NULL};
+
 static void rename_tensor(const pfm_aligner_naming *naming, const char *ours, char out[LONGEST_NAME])
 {
     char before[LONGEST_NAME];

@@ -11,9 +11,10 @@ static pfm_status build(pfm_builder *builder, const pfm_aligner_shape *shape, pf
 
 static const pfm_aligner_naming namings[] = {
     {"proj.weight", {{NULL, NULL}}, NULL},
-    {"llama_proj.weight", {{"proj.", "llama_proj."}}, NULL},                 /* PeFoMed, MiniGPT-4 */
-    {"mm_projector.weight", {{"proj.", "mm_projector."}}, NULL},             /* LLaVA */
-    {"model.mm_projector.weight", {{"proj.", "model.mm_projector."}}, NULL}, /* the same, as trained */
+    {"llama_proj.weight", {{"proj.", "llama_proj."}}, pfm_aligner_lavis_parts},                 /* PeFoMed, MiniGPT-4 */
+    {"mm_projector.weight", {{"proj.", "mm_projector."}}, NULL},                                /* LLaVA */
+    {"model.mm_projector.weight", {{"proj.", "model.mm_projector."}}, pfm_aligner_llava_parts}, /* the same, as trained */
+    {"base_model.model.model.mm_projector.weight", {{"proj.", "base_model.model.model.mm_projector."}}, NULL}, /* beside LoRA */
     {0},
 };
 

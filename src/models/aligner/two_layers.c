@@ -32,15 +32,25 @@ static pfm_status build_double(pfm_builder *builder, const pfm_aligner_shape *sh
 
 static const pfm_aligner_naming mlp_namings[] = {
     {"linear_1.weight", {{NULL, NULL}}, NULL},
-    {"multi_modal_projector.linear_1.weight", {{"linear_", "multi_modal_projector.linear_"}}, NULL},   /* transformers */
+    {"multi_modal_projector.linear_1.weight",
+     {{"linear_", "multi_modal_projector.linear_"}},
+     pfm_aligner_llava_parts}, /* transformers */
+    {"model.multi_modal_projector.linear_1.weight",
+     {{"linear_", "model.multi_modal_projector.linear_"}},
+     pfm_aligner_llava_parts},
     {"mm_projector.0.weight", {{"linear_1", "mm_projector.0"}, {"linear_2", "mm_projector.2"}}, NULL}, /* LLaVA */
-    {"model.mm_projector.0.weight", {{"linear_1", "model.mm_projector.0"}, {"linear_2", "model.mm_projector.2"}}, NULL},
+    {"model.mm_projector.0.weight",
+     {{"linear_1", "model.mm_projector.0"}, {"linear_2", "model.mm_projector.2"}},
+     pfm_aligner_llava_parts},
+    {"base_model.model.model.mm_projector.0.weight",
+     {{"linear_1", "base_model.model.model.mm_projector.0"}, {"linear_2", "base_model.model.model.mm_projector.2"}},
+     NULL}, /* what LLaVA's scripts save beside LoRA */
     {0},
 };
 
 static const pfm_aligner_naming double_namings[] = {
     {"linear_1.weight", {{NULL, NULL}}, NULL},
-    {"llama_proj2.weight", {{"linear_1", "llama_proj"}, {"linear_2", "llama_proj2"}}, NULL}, /* TinyGPT-V */
+    {"llama_proj2.weight", {{"linear_1", "llama_proj"}, {"linear_2", "llama_proj2"}}, pfm_aligner_lavis_parts}, /* TinyGPT-V */
     {0},
 };
 

@@ -68,11 +68,9 @@ static pfm_status embed(pfm_builder *builder, const pfm_language_config *c, cons
 {
     pfm_status status = PFM_OK;
     pfm_value positions;
-    pfm_graph_node node = pfm_graph_node_of(&pfm_op_embed);
     PFM_TRY(pfm_language_embed(builder, c, values, hidden, err));
-    PFM_TRY(pfm_language_table(builder, "transformer.wpe.weight", c->context, c->hidden, &node.operand[0], err));
-    node.in[0] = values->positions;
-    PFM_TRY(pfm_graph_add(builder->graph, &node, &positions, err));
+    PFM_TRY(pfm_language_look_up(builder, "transformer.wpe.weight", c->context, c->hidden, values->positions, PFM_NO_VALUE,
+                                 &positions, err));
     PFM_TRY(pfm_build_add(builder, *hidden, positions, NULL, hidden, err));
 done:
     return status;

@@ -1,4 +1,5 @@
 #include "models/language/language_parts.h"
+#include "models/language/language_wrapped.h"
 
 #include "base/file.h"
 #include "base/try.h"
@@ -70,7 +71,7 @@ pfm_status pfm_language_read_config(const pfm_weights *weights, pfm_language_con
     const pfm_language_family *family = NULL;
     pfm_status status = PFM_OK;
     const char *path = pfm_weights_path(weights);
-    json_t *json = NULL;
+    json_t *json = NULL, *own = NULL;
     *config = (pfm_language_config){0};
     if (strcmp(pfm_weights_format(weights), "gguf") == 0) {
         PFM_TRY(find_family(true, pfm_weights_meta_string(weights, "general.architecture", NULL), path, &family, err));
@@ -78,11 +79,13 @@ pfm_status pfm_language_read_config(const pfm_weights *weights, pfm_language_con
         PFM_TRY(family->read_config(weights, config, err));
     } else {
         PFM_TRY(load_config_json(path, &json, err));
-        PFM_TRY(find_family(false, json_string_value(json_object_get(json, "model_type")), path, &family, err));
+        PFM_TRY(pfm_wrapped_config(json, &own, &config->wrapped, err));
+        PFM_TRY(find_family(false, json_string_value(json_object_get(own, "model_type")), path, &family, err));
         config->family = family;
-        PFM_TRY(family->read_config_json(json, weights, config, err));
+        PFM_TRY(family->read_config_json(own, weights, config, err));
     }
 done:
+    json_decref(own);
     json_decref(json);
     return status;
 }
@@ -113,6 +116,8 @@ pfm_status pfm_language_build(pfm_builder *builder, const pfm_language_config *c
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &values->ids, err));
     builder->ids = values->ids;
     builder->block = -1;
+    builder->block_count = config->layers;
+    builder->made = PFM_NO_VALUE;
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &values->positions, err));
     if (config->rotary > 0)
         PFM_TRY(

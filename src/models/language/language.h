@@ -7,6 +7,8 @@
 #include "formats/weights.h"
 #include "nn/builder.h"
 
+#define PFM_LANGUAGE_HEAD "lm_head.weight" /* the parameter of a head that is not the embedding */
+
 enum { PFM_ROPE_FACTORS = 256 }; /* so many frequencies of a head may be scaled */
 
 /* What differs between models of the families. A family leaves alone what it has not. */
@@ -26,6 +28,7 @@ typedef struct pfm_language_config {
     bool fused;       /* one linear makes queries, keys and values, head by head */
     bool head_norms;  /* queries and keys are normed head by head */
     bool branch_norm; /* what leaves attention is normed */
+    bool wrapped;     /* its file is a multimodal model's, with other parts beside it */
     bool scaled_rope; /* frequency i is divided by rope_factors[i] */
     float rope_factors[PFM_ROPE_FACTORS];
 } pfm_language_config;

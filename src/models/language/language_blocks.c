@@ -2,6 +2,7 @@
  */
 #include "models/language/language.h"
 
+#include "base/expand_blocks.h"
 #include "base/memory.h"
 #include "base/quantise.h"
 #include "base/try.h"
@@ -36,7 +37,6 @@ done:
 pfm_status pfm_language_round_to_blocks(const pfm_weights *weights, const pfm_language_config *config,
                                         const pfm_parameter *parameter, float *values, pfm_error *err)
 {
-    enum { MOST_VALUES = 256, MOST_BYTES = 256 }; /* of a block */
     const pfm_weight *weight = NULL;
     pfm_tensor_place place;
     pfm_status status = PFM_OK;
@@ -46,17 +46,8 @@ pfm_status pfm_language_round_to_blocks(const pfm_weights *weights, const pfm_la
     if (has_blocks(weight, &place))
         goto done;
     const pfm_dtype type = pfm_quantised_type(parameter->blocks, (size_t)parameter->k);
-    const int64_t whole = (int64_t)pfm_dtype_get_info(type)->block_values;
     for (int64_t row = 0; row < parameter->n; row++)
-        for (int64_t at = 0; at < parameter->k; at += whole) {
-            unsigned char block[MOST_BYTES];
-            float expanded[MOST_VALUES], *from = values + row * parameter->k + at;
-            const int64_t count = parameter->k - at < whole ? parameter->k - at : whole;
-            const pfm_weight one = {.name = parameter->name, .dtype = type, .rank = 1, .shape = {whole}, .data = block};
-            pfm_quantise_block(type, from, (size_t)count, block);
-            PFM_TRY(pfm_weight_expand(&one, expanded, err));
-            memcpy(from, expanded, (size_t)count * sizeof *from);
-        }
+        pfm_round_to_blocks(type, values + row * parameter->k, (size_t)parameter->k, values + row * parameter->k);
 done:
     return status;
 }

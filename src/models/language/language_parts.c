@@ -1,10 +1,8 @@
 #include "models/language/language_parts.h"
 
-#include "base/memory.h"
 #include "base/try.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 const char *pfm_block_name(pfm_block_builder *b, const char *name)
@@ -13,28 +11,35 @@ const char *pfm_block_name(pfm_block_builder *b, const char *name)
     return b->name;
 }
 
-pfm_status pfm_language_table(pfm_builder *builder, const char *name, int64_t n, int64_t k, int *id, pfm_error *err)
+/* Whether a table or the head, NAME.weight, becomes one that the hook trains. */
+static bool trains_weight(const pfm_builder *builder, pfm_place_kind kind, const char *parameter, int64_t n, int64_t k)
 {
-    char *module = NULL;
-    pfm_parameter table = {.name = (char *)(uintptr_t)name, .n = n, .k = k, .uses = PFM_USE_ROWS, .decays = true};
-    pfm_status status = pfm_string_copy_n(name, (size_t)(strrchr(name, '.') - name), &module, err);
-    if (status != PFM_OK)
-        return status;
-    table.trainable = pfm_build_trains(builder, PFM_PLACE_EMBEDDING, module, n, k, "weight");
-    free(module);
-    return pfm_build_parameter(builder, &table, id, err);
+    char module[128];
+    (void)snprintf(module, sizeof module, "%.*s", (int)(strlen(parameter) - strlen(".weight")), parameter);
+    return pfm_build_trains(builder, kind, module, n, k, "weight");
+}
+
+pfm_status pfm_language_look_up(pfm_builder *builder, const char *name, int64_t n, int64_t k, pfm_value ids, pfm_value visual,
+                                pfm_value *out, pfm_error *err)
+{
+    pfm_parameter table = {.name = (char *)(uintptr_t)name,
+                           .n = n,
+                           .k = k,
+                           .uses = PFM_USE_ROWS,
+                           .decays = true,
+                           .trainable = trains_weight(builder, PFM_PLACE_EMBEDDING, name, n, k)};
+    pfm_graph_node node = pfm_graph_node_of(&pfm_op_embed);
+    node.in[0] = ids;
+    node.in[1] = visual;
+    pfm_status status = pfm_build_parameter(builder, &table, &node.operand[0], err);
+    return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, out, err);
 }
 
 pfm_status pfm_language_embed(pfm_builder *builder, const pfm_language_config *config, const pfm_language_values *values,
                               pfm_value *hidden, pfm_error *err)
 {
-    pfm_graph_node node = pfm_graph_node_of(&pfm_op_embed);
-    node.in[0] = values->ids;
-    node.in[1] = values->visual;
-    pfm_status status =
-        pfm_language_table(builder, config->family->embedding, config->vocabulary, config->hidden, &node.operand[0], err);
-    if (status == PFM_OK)
-        status = pfm_graph_add(builder->graph, &node, hidden, err);
+    pfm_status status = pfm_language_look_up(builder, config->family->embedding, config->vocabulary, config->hidden,
+                                             values->ids, values->visual, hidden, err);
     return status != PFM_OK ? status : pfm_build_place(builder, PFM_PLACE_EMBEDDING, "", hidden, err);
 }
 
@@ -200,23 +205,37 @@ pfm_status pfm_language_choose(pfm_builder *builder, const pfm_language_values *
     return pfm_graph_add(builder->graph, &node, x, err);
 }
 
+/* A head that is the embedding is one of its own, and begins as that, where only one of them trains or both do: so Hugging Face
+ * PEFT keeps them. */
+static bool head_is_embedding(const pfm_builder *builder, const pfm_language_config *c)
+{
+    return c->tied && !trains_weight(builder, PFM_PLACE_EMBEDDING, c->family->embedding, c->vocabulary, c->hidden) &&
+           !trains_weight(builder, PFM_PLACE_LINEAR, PFM_LANGUAGE_HEAD, c->vocabulary, c->hidden);
+}
+
+static pfm_status declare_head(pfm_builder *builder, const pfm_language_config *c, int *weight, int *bias, pfm_error *err)
+{
+    static const char bias_name[] = "lm_head.bias", module[] = "lm_head";
+    const bool same = head_is_embedding(builder, c);
+    pfm_parameter w = {.name = (char *)(uintptr_t)(same ? c->family->embedding : PFM_LANGUAGE_HEAD),
+                       .n = c->vocabulary,
+                       .k = c->hidden,
+                       .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
+                       .decays = true},
+                  b = {.name = (char *)(uintptr_t)bias_name, .n = c->vocabulary, .k = 1, .uses = PFM_USE_VALUES};
+    w.trainable = !same && trains_weight(builder, PFM_PLACE_LINEAR, w.name, w.n, w.k);
+    b.trainable = c->head_bias && pfm_build_trains(builder, PFM_PLACE_LINEAR, module, b.n, 1, "bias");
+    pfm_status status = pfm_build_parameter(builder, &w, weight, err);
+    return status != PFM_OK || !c->head_bias ? status : pfm_build_parameter(builder, &b, bias, err);
+}
+
 pfm_status pfm_language_head(pfm_builder *builder, const pfm_language_config *c, bool with_loss, pfm_value x,
                              pfm_language_values *values, pfm_error *err)
 {
-    pfm_parameter weight = {.name = (char *)(uintptr_t)(c->tied ? c->family->embedding : "lm_head.weight"),
-                            .n = c->vocabulary,
-                            .k = c->hidden,
-                            .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD},
-                  bias = {.name = (char *)(uintptr_t) "lm_head.bias", .n = c->vocabulary, .k = 1, .uses = PFM_USE_VALUES};
     pfm_status status = PFM_OK;
-    weight.decays = true;
-    weight.trainable = !c->tied && pfm_build_trains(builder, PFM_PLACE_LINEAR, "lm_head", weight.n, weight.k, "weight");
-    bias.trainable = c->head_bias && pfm_build_trains(builder, PFM_PLACE_LINEAR, "lm_head", weight.n, weight.k, "bias");
     pfm_graph_node node = pfm_graph_node_of(with_loss ? &pfm_op_cross_entropy : &pfm_op_linear);
     pfm_value *out = with_loss ? &values->loss : &values->logits;
-    PFM_TRY(pfm_build_parameter(builder, &weight, &node.operand[0], err));
-    if (c->head_bias)
-        PFM_TRY(pfm_build_parameter(builder, &bias, &node.operand[1], err));
+    PFM_TRY(declare_head(builder, c, &node.operand[0], &node.operand[1], err));
     node.in[0] = x;
     node.in[1] = with_loss ? values->targets : PFM_NO_VALUE;
     node.attributes = (pfm_op_attributes){.alpha = 1, .output = PFM_STORAGE_F32};

@@ -19,10 +19,10 @@ pfm_status pfm_language_blocks(pfm_builder *builder, const pfm_language_config *
 /* BLOCKS.LAYER.NAME, until the next call. */
 const char *pfm_block_name(pfm_block_builder *b, const char *name);
 
-/* *id = a table of rows [n,k], NAME with its ".weight", which the hook may train. */
-pfm_status pfm_language_table(pfm_builder *builder, const char *name, int64_t n, int64_t k, int *id,
-                              pfm_error *err) PFM_MUST_CHECK;
-
+/* *out f32 [tokens, k] = rows of the table NAME [n, k], a parameter, by ids; an id below zero is one of visual, where there
+ * are. */
+pfm_status pfm_language_look_up(pfm_builder *builder, const char *name, int64_t n, int64_t k, pfm_value ids, pfm_value visual,
+                                pfm_value *out, pfm_error *err) PFM_MUST_CHECK;
 /* *hidden f32 [tokens, hidden] = the embedding's rows, visual tokens among them. */
 pfm_status pfm_language_embed(pfm_builder *builder, const pfm_language_config *config, const pfm_language_values *values,
                               pfm_value *hidden, pfm_error *err) PFM_MUST_CHECK;

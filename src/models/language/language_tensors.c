@@ -1,5 +1,6 @@
 /* Parameters and the tensors of files: names, slices and orders, whichever program wrote the file. */
 #include "models/language/language.h"
+#include "models/language/language_wrapped.h"
 
 #include "base/memory.h"
 #include "base/try.h"
@@ -78,6 +79,8 @@ pfm_status pfm_language_place(const pfm_language_config *config, const pfm_weigh
                               pfm_tensor_place *out, pfm_error *err)
 {
     *out = (pfm_tensor_place){.order = PFM_ORDER_SAME};
+    if (weights != NULL && config->tied && strcmp(name, PFM_LANGUAGE_HEAD) == 0)
+        name = config->family->embedding; /* a head that became one of its own */
     if (gguf)
         return place_in_gguf(config, weights, name, out, err);
     long layer = 0;
@@ -88,7 +91,8 @@ pfm_status pfm_language_place(const pfm_language_config *config, const pfm_weigh
     /* a model saved without its head has no "model." in front */
     bool bare = weights != NULL && pfm_weights_find(weights, name) == NULL && behind != NULL &&
                 pfm_weights_find(weights, behind + 1) != NULL;
-    (void)snprintf(out->name, sizeof out->name, "%s", bare ? behind + 1 : name);
+    if (bare || weights == NULL || pfm_weights_find(weights, name) != NULL || !pfm_wrapped_name(weights, name, out->name))
+        (void)snprintf(out->name, sizeof out->name, "%s", bare ? behind + 1 : name);
     return PFM_OK;
 }
 
@@ -250,16 +254,19 @@ bool pfm_language_owns(const pfm_parameter *parameter)
 
 /* Patterns of the tensors that may be there and are not read as parameters: a head that repeats a tied embedding, tables of
  * positions that follow from the configuration, and what the family says. */
-static void list_ignored(const pfm_language_config *config, const char *ignored[16])
+enum { MOST_IGNORED = 24 };
+static void list_ignored(const pfm_language_config *config, const char *ignored[MOST_IGNORED])
 {
     int count = 0;
     ignored[count++] = "*rotary_emb.inv_freq";
     if (config->rotary > 0)
         ignored[count++] = "rope_freqs.weight";
     if (config->tied)
-        ignored[count++] = "lm_head.weight";
-    for (int i = 0; config->family->ignored != NULL && config->family->ignored[i] != NULL && count < 15; i++)
+        ignored[count++] = config->wrapped ? "*" PFM_LANGUAGE_HEAD : PFM_LANGUAGE_HEAD;
+    for (int i = 0; config->family->ignored != NULL && config->family->ignored[i] != NULL && count < MOST_IGNORED - 1; i++)
         ignored[count++] = config->family->ignored[i];
+    for (int i = 0; config->wrapped && pfm_wrapped_ignored[i] != NULL && count < MOST_IGNORED - 1; i++)
+        ignored[count++] = pfm_wrapped_ignored[i];
     ignored[count] = NULL;
 }
 
@@ -270,7 +277,7 @@ static pfm_status refuse_extra(const pfm_weights *weights, const pfm_language_co
     pfm_status status = PFM_OK;
     pfm_weight_expected *expected = NULL;
     pfm_tensor_place *places = NULL;
-    const char *ignored[16];
+    const char *ignored[MOST_IGNORED];
     size_t count = 0;
     PFM_TRY(pfm_allocate((size_t)pfm_parameters_count(parameters) + 1, sizeof *expected, &expected, err));
     PFM_TRY(pfm_allocate((size_t)pfm_parameters_count(parameters) + 1, sizeof *places, &places, err));

@@ -7,6 +7,9 @@
 #define EVEN_COLOURS .mean = {0.5f, 0.5f, 0.5f}, .deviation = {0.5f, 0.5f, 0.5f}
 #define TYPES(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define IGNORED(...) ((const char *const[]){__VA_ARGS__, NULL})
+/* The other parts of transformers' LLaVA. */
+#define LLAVA_PARTS "language_model.*", "multi_modal_projector.*", "image_newline"
+#define NEW_LLAVA_PARTS "model.language_model.*", "model.multi_modal_projector.*", "model.image_newline", "lm_head.weight"
 
 /* ---- transformers' CLIP (Radford et al. 2021). post_layernorm is the pooled class token's alone, as is the projection. ----
  */
@@ -44,7 +47,12 @@ static const pfm_vit_family clip = {
     .marker = "embeddings.patch_embedding.weight",
     .places = {{"vision_model.", IGNORED("vision_model.post_layernorm.*", "visual_projection.weight", "text_model.*",
                                          "text_projection.weight", "logit_scale", "vision_model.embeddings.position_ids")},
-               {"", IGNORED("post_layernorm.*", "embeddings.position_ids")}},
+               {"", IGNORED("post_layernorm.*", "embeddings.position_ids")},
+               {"vision_tower.vision_model.", IGNORED("*.post_layernorm.*", "*.embeddings.position_ids", LLAVA_PARTS)},
+               {"vision_tower.", IGNORED("*.post_layernorm.*", "*.embeddings.position_ids", LLAVA_PARTS)},
+               {"model.vision_tower.vision_model.",
+                IGNORED("*.post_layernorm.*", "*.embeddings.position_ids", NEW_LLAVA_PARTS)},
+               {"model.vision_tower.", IGNORED("*.post_layernorm.*", "*.embeddings.position_ids", NEW_LLAVA_PARTS)}},
 };
 
 /* ---- transformers' SigLIP (Zhai et al. 2023); the head pools. ---- */
@@ -81,7 +89,12 @@ static const pfm_vit_family siglip = {
     .marker = "embeddings.patch_embedding.weight",
     .places = {{"vision_model.", IGNORED("vision_model.head.*", "text_model.*", "logit_scale", "logit_bias",
                                          "vision_model.embeddings.position_ids")},
-               {"", IGNORED("head.*", "embeddings.position_ids")}},
+               {"", IGNORED("head.*", "embeddings.position_ids")},
+               {"vision_tower.vision_model.", IGNORED("*vision_tower.*head.*", "*.embeddings.position_ids", LLAVA_PARTS)},
+               {"vision_tower.", IGNORED("*vision_tower.*head.*", "*.embeddings.position_ids", LLAVA_PARTS)},
+               {"model.vision_tower.vision_model.",
+                IGNORED("*vision_tower.*head.*", "*.embeddings.position_ids", NEW_LLAVA_PARTS)},
+               {"model.vision_tower.", IGNORED("*vision_tower.*head.*", "*.embeddings.position_ids", NEW_LLAVA_PARTS)}},
 };
 
 /* ---- transformers' BLIP-2 (Li et al. 2023): EVA-CLIP's ViT-g without its last block; post_layernorm is LAVIS' ln_vision ----

@@ -15,7 +15,7 @@ typedef struct pfm_vit_family {
     struct {
         const char *prefix;         /* NULL: no more */
         const char *const *ignored; /* patterns of what a file holds beside the encoder */
-    } places[4];
+    } places[7];
 } pfm_vit_family;
 
 extern const pfm_vit_family *const pfm_vit_families[]; /* ended by NULL; the first whose marker is there is meant */

@@ -40,7 +40,7 @@ static const pfm_weight *find_in_block(const reading *r, int layer, const char *
 static bool take_family(reading *r, const pfm_vit_family *family, const char *prefix)
 {
     char marker[PFM_VIT_NAME_BYTES];
-    for (int i = 0; i < 4 && family->places[i].prefix != NULL; i++) {
+    for (int i = 0; i < 7 && family->places[i].prefix != NULL; i++) {
         (void)snprintf(marker, sizeof marker, "%s%s", family->places[i].prefix, family->marker);
         if (prefix != NULL ? strcmp(prefix, family->places[i].prefix) != 0 : pfm_weights_find(r->weights, marker) == NULL)
             continue;
@@ -150,9 +150,15 @@ done:
     return status;
 }
 
+/* The encoder is one of a LLaVA's parts. */
+static bool is_within(const reading *r) { return strstr(r->vit->prefix, "vision_tower.") != NULL; }
+
 /* The family of a config.json's model_type; r->json becomes the encoder's part. */
 static pfm_status find_model_type(reading *r, const json_t *json, pfm_error *err)
 {
+    const json_t *inner = json_object_get(json, "vision_config");
+    if (json_object_get(json, "text_config") != NULL && json_object_get(inner, "model_type") != NULL && is_within(r))
+        json = inner; /* of a LLaVA, whose other parts stand beside it */
     const char *type = json_string_value(json_object_get(json, "model_type"));
     char prefix[PFM_VIT_PREFIX_BYTES];
     (void)snprintf(prefix, sizeof prefix, "%s", r->vit->prefix);
