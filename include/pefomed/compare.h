@@ -25,9 +25,9 @@ typedef struct pfm_compare_options {
 /* Trains and scores every recipe, run by run, each in a child process (fork) so that its memory is its own, and makes a table.
  *
  * A recipe with compare.learning_rates is first trained with each of them, with the first seed; the rate with the highest
- * score on its validation split is the one that all seeds run with; of equal ones the earlier, and one whose loss is not finite
- * loses. A run is OUT/NAME/rate-RATE/seed-SEED, an ordinary run's folder. The same call again goes on where it stopped, and
- * passes over what is done.
+ * score on its validation split is the one that all seeds run with; of equal ones the earlier, and one at which loss or
+ * gradient is not finite loses. A run is OUT/NAME/rate-RATE/seed-SEED, an ordinary run's folder. The same call again goes on
+ * where it stopped, and passes over what is done.
  *
  * *json = the result as one document (docs/compare.md), *text = the same as a table for people; the caller calls free() for
  * both. Also written: OUT/table.json, table.txt, table.csv, and plot.svg where there is anything to plot. A recipe that fails

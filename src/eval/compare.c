@@ -267,7 +267,8 @@ done:
     return status;
 }
 
-/* What the first seed reaches at a rate. One at which the loss is not finite is no reason to give the recipe up. */
+/* What the first seed reaches at a rate. One at which loss or gradient is not finite is no
+ * reason to give the recipe up. */
 static pfm_status try_rate(pfm_comparison *c, pfm_contender *contender, pfm_rate *rate, pfm_error *err)
 {
     pfm_status status = PFM_OK;

@@ -45,6 +45,16 @@ pfm_status pfm_cell_figures(const json_t *result, json_t **out, pfm_error *err)
     return names != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not write the table");
 }
 
+const char *pfm_cell_units(const json_t *result) { return pfm_cell_number(result, "n_images") == 0 ? "rows" : "images"; }
+
+void pfm_cell_references(const json_t *result, pfm_cell_reference out[PFM_CELL_REFERENCES])
+{
+    bool text_alone = pfm_cell_number(result, "n_images") == 0;
+    out[0] = (pfm_cell_reference){"untrained", "untrained"};
+    out[1] = (pfm_cell_reference){"prior", text_alone ? "prior" : "prior, no image seen"};
+    out[2] = (pfm_cell_reference){"chance", "chance"};
+}
+
 int pfm_cell_decimals(const json_t *result, const char *figure)
 {
     size_t i = 0;

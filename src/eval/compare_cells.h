@@ -16,6 +16,15 @@ double pfm_cell_bound(const json_t *recipe, const char *part, const char *figure
 /* *out = the names of the figures that some recipe of the result has, an array, in their order; the caller calls json_decref.
  */
 pfm_status pfm_cell_figures(const json_t *result, json_t **out, pfm_error *err) PFM_MUST_CHECK;
+/* What trained nothing and stands beside the recipes. */
+typedef struct pfm_cell_reference {
+    const char *key, *name; /* in the result, for people */
+} pfm_cell_reference;
+enum { PFM_CELL_REFERENCES = 3 };
+/* Fills out: untrained, prior, chance. */
+void pfm_cell_references(const json_t *result, pfm_cell_reference out[PFM_CELL_REFERENCES]);
+/* What an interval draws: "images", or "rows" where the rows show none. */
+const char *pfm_cell_units(const json_t *result);
 /* Decimals that suit a figure: 1 of percentages, 3 where no recipe is above 1.5. */
 int pfm_cell_decimals(const json_t *result, const char *figure);
 /* Columns that UTF-8 text takes, a code point each. */

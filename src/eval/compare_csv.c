@@ -118,11 +118,13 @@ pfm_status pfm_comparison_csv(const json_t *result, pfm_buffer *out, pfm_error *
     pfm_status status = PFM_OK;
     size_t i = 0;
     json_t *recipe = NULL, *figures = NULL;
+    pfm_cell_reference references[PFM_CELL_REFERENCES];
     PFM_TRY(pfm_cell_figures(result, &figures, err));
     PFM_TRY(append_head(figures, out, err));
     json_array_foreach(json_object_get(result, "recipes"), i, recipe) PFM_TRY(append_recipe(recipe, figures, out, err));
-    PFM_TRY(append_reference(result, "untrained", figures, out, err));
-    PFM_TRY(append_reference(result, "prior", figures, out, err));
+    pfm_cell_references(result, references);
+    for (size_t r = 0; r < PFM_CELL_REFERENCES; r++)
+        PFM_TRY(append_reference(result, references[r].key, figures, out, err));
 done:
     json_decref(figures);
     return status;

@@ -5,11 +5,12 @@
 #include "eval/compare_labels.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 860, HEIGHT = 520, LEFT = 72, RIGHT = 700, TOP = 64, BOTTOM = 452, MAX_REFERENCES = 2 };
+enum { WIDTH = 860, HEIGHT = 520, LEFT = 72, RIGHT = 700, TOP = 64, BOTTOM = 452 };
 static const double letter = 7.4, line_height = 16; /* of text in 13 pixels, rather too much than too little */
 
 typedef struct point {
@@ -31,7 +32,7 @@ typedef struct plot {
     point *points;
     pfm_label *labels;
     size_t count;
-    reference references[MAX_REFERENCES];
+    reference references[PFM_CELL_REFERENCES];
     size_t reference_count;
     double x_low, x_high; /* log10 of parameters */
     double y_low, y_high;
@@ -79,13 +80,12 @@ done:
 
 static void take_references(plot *p)
 {
-    static const struct {
-        const char *key, *name;
-    } known[MAX_REFERENCES] = {{"untrained", "untrained"}, {"prior", "prior, no image"}};
-    for (size_t i = 0; i < MAX_REFERENCES; i++) {
+    pfm_cell_reference known[PFM_CELL_REFERENCES];
+    pfm_cell_references(p->result, known);
+    for (size_t i = 0; i < PFM_CELL_REFERENCES; i++) {
         double value = pfm_cell_number(json_object_get(p->result, known[i].key), p->figure);
         if (!isnan(value))
-            p->references[p->reference_count++] = (reference){known[i].name, value};
+            p->references[p->reference_count++] = (reference){known[i].key, value};
     }
 }
 
@@ -212,26 +212,37 @@ done:
     return status;
 }
 
+/* The lowest free place for a line of text at or above y; places: of the texts before it. */
+static double find_place(const double *places, size_t count, double y)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (fabs(y - places[i]) < line_height - 0.01) {
+            y = places[i] - line_height;
+            i = SIZE_MAX; /* once more from the first */
+        }
+    }
+    return y;
+}
+
 /* Names stand right of the area, one above the other; what is beyond the axis says its value and where it would be. */
 static pfm_status draw_references(const plot *p, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    double taken = -INFINITY;
+    double places[PFM_CELL_REFERENCES];
     for (size_t i = 0; i < p->reference_count; i++) {
         const reference *r = &p->references[i];
-        bool below = r->value<p->y_low, above = r->value> p->y_high;
-        double y = below ? BOTTOM : above ? TOP : y_of(p, r->value), at = y;
+        bool below = r->value < p->y_low;
+        bool above = r->value > p->y_high;
+        double y = below ? BOTTOM : above ? TOP : y_of(p, r->value);
         char text[120];
-        if (fabs(at - taken) < line_height)
-            at = taken - line_height;
-        taken = at;
+        places[i] = find_place(places, i, y);
         if (!below && !above)
             PFM_TRY(draw_line(p, LEFT, y, RIGHT, y, "stroke=\"#777\" stroke-dasharray=\"5 4\"", err));
         (void)snprintf(text, sizeof text, "%s %.*f%s", r->name, p->decimals, r->value,
                        below   ? " (below)"
                        : above ? " (above)"
                                : "");
-        PFM_TRY(draw_text(p, RIGHT + 8, at + 4.5, " fill=\"#555\"", text, err));
+        PFM_TRY(draw_text(p, RIGHT + 8, places[i] + 4.5, " fill=\"#555\"", text, err));
     }
 done:
     return status;
@@ -325,8 +336,8 @@ static pfm_status draw_title(const plot *p, pfm_error *err)
     const char *dataset = pfm_cell_text(p->result, "dataset"), *split = pfm_cell_text(p->result, "split");
     (void)snprintf(text, sizeof text, "%s on %s of %s", p->figure, split, dataset == NULL ? "the data" : dataset);
     pfm_status status = draw_text(p, LEFT, 26, " font-size=\"16\"", text, err);
-    (void)snprintf(text, sizeof text, "mean of %zu seed%s; bars: 95 %% intervals over images; square: the baseline", seeds,
-                   seeds == 1 ? "" : "s");
+    (void)snprintf(text, sizeof text, "mean of %zu seed%s; bars: 95 %% intervals over %s; square: the baseline", seeds,
+                   seeds == 1 ? "" : "s", pfm_cell_units(p->result));
     return status == PFM_OK ? draw_text(p, LEFT, 46, " fill=\"#555\"", text, err) : status;
 }
 

@@ -62,7 +62,11 @@ static pfm_status load_run(const pfm_comparison *c, const pfm_contender *contend
     PFM_TRY(pfm_json_take(facts, "seed", json_integer((json_int_t)run.seed), err));
     PFM_TRY(pfm_json_take(facts, "folder", json_string(run.folder), err));
     PFM_TRY(pfm_compared_run_answers(&run, &s->paths[number], err));
-    bool reports = metrics_of(json_object_get(facts, "scores")) != NULL;
+    const json_t *scores = json_object_get(facts, "scores");
+    const char *profile = json_string_value(json_object_get(scores, "profile"));
+    bool reports = metrics_of(scores) != NULL;
+    if (!reports && profile != NULL) /* what eval scored by */
+        PFM_TRY(pfm_score_profile_find(profile, &s->answers.profile, err));
     PFM_TRY(pfm_answer_runs_add_file(&s->answers, s->paths[number], NULL, reports, err));
     if (json_array_append(s->facts, facts) != 0)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not collect the runs of %s", contender->name);
@@ -300,11 +304,14 @@ done:
 static pfm_status add_subject(const json_t *scores, json_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    static const char *const same[] = {"dataset", "n", "n_images", "prior", "signature"};
+    static const char *const same[] = {"dataset", "profile", "n", "n_images", "prior", "signature"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         json_t *value = json_object_get(scores, same[i]);
         PFM_TRY(pfm_json_take(out, same[i], value == NULL ? json_null() : json_incref(value), err));
     }
+    const json_t *chance = json_object_get(scores, "chance");
+    PFM_TRY(pfm_json_take(
+        out, "chance", json_is_number(chance) ? json_pack("{s:f}", "overall", json_number_value(chance)) : json_null(), err));
     PFM_TRY(pfm_json_take(out, "headline", scores == NULL ? json_null() : json_string(pfm_score_headline(scores)), err));
 done:
     return status;

@@ -87,8 +87,32 @@ done:
 
 enum { NAME, METHOD, TRAINED, SHARE, RATE, TIME, PER_SAMPLE, MEMORY, FIGURES };
 
-/* The figures that a person sees: of questions exact match, of captions all. */
-static bool is_shown(const char *figure) { return strcmp(figure, "recall_open") != 0; }
+/* *out = the figures that a person sees, an array; the caller calls json_decref: those that some recipe has, without the recall
+ * of words. */
+static pfm_status list_shown(const json_t *result, json_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *figures = NULL, *shown = json_array(), *figure = NULL, *recipe = NULL;
+    size_t i = 0, k = 0;
+    PFM_TRY(pfm_cell_figures(result, &figures, err));
+    json_array_foreach(figures, i, figure)
+    {
+        const char *name = json_string_value(figure);
+        bool found = false;
+        json_array_foreach(json_object_get(result, "recipes"), k, recipe) found |=
+            !isnan(pfm_cell_figure(recipe, "scores", name, "mean"));
+        if (found && strcmp(name, "recall_open") != 0)
+            shown = pfm_json_add(shown, json_incref(figure));
+    }
+    if (shown == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the table");
+    *out = shown;
+    shown = NULL;
+done:
+    json_decref(figures);
+    json_decref(shown);
+    return status;
+}
 
 static pfm_status put_head(table *t, const json_t *result, const json_t *figures, pfm_error *err)
 {
@@ -99,11 +123,7 @@ static pfm_status put_head(table *t, const json_t *result, const json_t *figures
     PFM_TRY(add_row(t, err));
     for (size_t c = 0; c < FIGURES; c++)
         PFM_TRY(put(t, c, err, "%s", heads[c]));
-    json_array_foreach(figures, i, figure)
-    {
-        if (is_shown(json_string_value(figure)))
-            PFM_TRY(put(t, column++, err, "%s", json_string_value(figure)));
-    }
+    json_array_foreach(figures, i, figure) PFM_TRY(put(t, column++, err, "%s", json_string_value(figure)));
     if (json_array_size(figures) > 0 && json_array_size(json_object_get(result, "recipes")) > 1)
         PFM_TRY(
             put(t, column, err, "%s against %s (95 %%)", pfm_cell_text(result, "headline"), pfm_cell_text(result, "baseline")));
@@ -181,34 +201,28 @@ static pfm_status put_recipe(table *t, const json_t *result, const json_t *recip
         goto done;
     }
     PFM_TRY(put_costs(t, recipe, err));
-    json_array_foreach(figures, i, figure)
-    {
-        if (is_shown(json_string_value(figure)))
-            PFM_TRY(put_figure(t, column++, result, recipe, json_string_value(figure), err));
-    }
+    json_array_foreach(figures, i, figure) PFM_TRY(put_figure(t, column++, result, recipe, json_string_value(figure), err));
     PFM_TRY(put_difference(t, column, result, recipe, err));
 done:
     return status;
 }
 
 /* A line that trained nothing: {"overall": 57.0, ...}, or null. */
-static pfm_status put_reference(table *t, const json_t *result, const char *name, const char *key, const json_t *figures,
+static pfm_status put_reference(table *t, const json_t *result, const pfm_cell_reference *reference, const json_t *figures,
                                 pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const json_t *values = json_object_get(result, key);
+    const json_t *values = json_object_get(result, reference->key);
     size_t column = FIGURES, i = 0;
     json_t *figure = NULL;
     if (!json_is_object(values))
         return PFM_OK;
     PFM_TRY(add_row(t, err));
-    PFM_TRY(put(t, NAME, err, "%s", name));
+    PFM_TRY(put(t, NAME, err, "%s", reference->name));
     json_array_foreach(figures, i, figure)
     {
         const char *text = json_string_value(figure);
         double value = pfm_cell_number(values, text);
-        if (!is_shown(text))
-            continue;
         if (isnan(value))
             PFM_TRY(put(t, column++, err, "-"));
         else
@@ -236,7 +250,7 @@ static pfm_status append_subject(const json_t *result, pfm_buffer *out, pfm_erro
     else
         PFM_TRY(
             pfm_buffer_append_format(out, err, "; one seed (%lld)", (long long)json_integer_value(json_array_get(seeds, 0))));
-    PFM_TRY(pfm_buffer_append_string(out, "; intervals draw images, the same for both\n", err));
+    PFM_TRY(pfm_buffer_append_format(out, err, "; intervals draw %s, the same for both\n", pfm_cell_units(result)));
     double threads = pfm_cell_number(result, "threads");
     PFM_TRY(pfm_buffer_append_format(out, err,
                                      "time: of the training's steps, on %.0f thread%s of %s; memory: the most after a step\n",
@@ -302,11 +316,13 @@ pfm_status pfm_comparison_text(const json_t *result, pfm_buffer *out, pfm_error 
     table t = {0};
     size_t i = 0;
     json_t *recipe = NULL, *figures = NULL;
-    PFM_TRY(pfm_cell_figures(result, &figures, err));
+    pfm_cell_reference references[PFM_CELL_REFERENCES];
+    PFM_TRY(list_shown(result, &figures, err));
     PFM_TRY(put_head(&t, result, figures, err));
     json_array_foreach(json_object_get(result, "recipes"), i, recipe) PFM_TRY(put_recipe(&t, result, recipe, figures, err));
-    PFM_TRY(put_reference(&t, result, "untrained", "untrained", figures, err));
-    PFM_TRY(put_reference(&t, result, "prior, no image seen", "prior", figures, err));
+    pfm_cell_references(result, references);
+    for (size_t r = 0; r < PFM_CELL_REFERENCES; r++)
+        PFM_TRY(put_reference(&t, result, &references[r], figures, err));
     PFM_TRY(print(&t, out, err));
     PFM_TRY(append_subject(result, out, err));
     PFM_TRY(append_rates(result, out, err));

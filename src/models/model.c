@@ -315,7 +315,8 @@ pfm_status pfm_model_embed(const pfm_model *model, const int32_t *ids, size_t co
 {
     const pfm_language_config *language = &model->language;
     pfm_weights *weights = NULL;
-    chosen_rows chosen = {.ids = ids, .count = count, .width = (size_t)language->hidden, .rows = rows};
+    chosen_rows chosen = {.ids = ids, .count = count, .width = (size_t)language->hidden};
+    chosen.rows = rows;
     pfm_status status = pfm_weights_open(model->language_path, &weights, err);
     if (status == PFM_OK)
         status = pfm_language_visit_rows(weights, language, language->family->embedding, language->vocabulary, language->hidden,

@@ -1,7 +1,8 @@
 /* Rows of virtual tokens (pfm_id_is_virtual) become rows of a table: y[r] = table[v][first .. first + C) where row r is virtual
  * token v, else x[r].
- * in[0] x [T,C], f32 or act; in[1] ids i32 [T,1]; in[2] table f32 [P,C'] with first + C <= C' (attributes.first) and every v
- * below P; out[0] y like x. dx = dy, but zero in those rows; dtable[v] += dy[r], in the order of the rows. */
+ * in[0] x [T,C], f32 or act; in[1] ids i32 [T,1]; in[2] table f32 [P,C'] with first + C <= C' (attributes.first);
+ * out[0] y like x. A token that the table lacks is of another adapter, and its row stays. dx = dy, but zero in the rows that
+ * became others; dtable[v] += dy[r], in the order of the rows. */
 #include "ops/op.h"
 
 static pfm_status shape(pfm_op_call *call, pfm_error *err)
@@ -37,14 +38,19 @@ static size_t table_place(const pfm_op_call *call, int32_t id)
     return (size_t)(PFM_FIRST_VIRTUAL - id) * (size_t)call->in[2].columns + (size_t)call->attributes.first;
 }
 
+static bool is_replaced(const pfm_op_call *call, int32_t id)
+{
+    return pfm_id_is_virtual(id) && PFM_FIRST_VIRTUAL - id < call->in[2].rows;
+}
+
 static void forward_rows(const pfm_op_call *call, int64_t begin, int64_t end)
 {
     const int32_t *ids = call->in[1].data;
     for (int64_t r = begin; r < end; r++) {
         void *y = pfm_tensor_row(&call->out[0], r, call->env->act);
-        const bool is_virtual = pfm_id_is_virtual(ids[r]);
-        const float *row = is_virtual ? (const float *)call->in[2].data + table_place(call, ids[r]) : NULL;
-        if (!is_virtual)
+        const bool replaced = is_replaced(call, ids[r]);
+        const float *row = replaced ? (const float *)call->in[2].data + table_place(call, ids[r]) : NULL;
+        if (!replaced)
             memcpy(y, pfm_tensor_row(&call->in[0], r, call->env->act), row_bytes(call));
         else if (converts(call))
             call->env->kernels->bf16_from_f32(row, y, (size_t)call->in[0].columns);
@@ -60,7 +66,7 @@ static void backward_rows(const pfm_op_call *call, int64_t begin, int64_t end)
     const int32_t *ids = call->in[1].data;
     for (int64_t r = begin; r < end; r++) {
         void *dx = pfm_tensor_row(&call->din[0], r, call->env->act);
-        if (pfm_id_is_virtual(ids[r]))
+        if (is_replaced(call, ids[r]))
             memset(dx, 0, row_bytes(call));
         else
             memcpy(dx, pfm_tensor_row(&call->dout[0], r, call->env->act), row_bytes(call));
@@ -77,7 +83,7 @@ static void add_to_table(const pfm_op_call *call)
         memset(table, 0, (size_t)(call->in[2].rows * call->in[2].columns) * sizeof *table);
     for (int64_t r = 0; r < call->in[0].rows; r++) {
         const void *dy = pfm_tensor_row(&call->dout[0], r, call->env->act);
-        if (!pfm_id_is_virtual(ids[r]))
+        if (!is_replaced(call, ids[r]))
             continue;
         if (converts(call))
             call->env->kernels->bf16_to_f32(dy, call->scratch, columns);
@@ -107,6 +113,10 @@ static double operations(const pfm_op_call *call)
 static const pfm_op_case cases[] = {
     {"whole rows",
      {{23, 12, PFM_STORAGE_F32, 0}, {23, 1, PFM_STORAGE_I32, PFM_FIRST_VIRTUAL - 4}, {4, 12, PFM_STORAGE_F32, 0}},
+     {{0}},
+     {0}},
+    {"tokens of another table",
+     {{23, 12, PFM_STORAGE_F32, 0}, {23, 1, PFM_STORAGE_I32, PFM_FIRST_VIRTUAL - 6}, {2, 12, PFM_STORAGE_F32, 0}},
      {{0}},
      {0}},
     {"some columns",

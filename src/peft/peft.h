@@ -205,8 +205,8 @@ pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_weights *weights, pfm_p
 /* What the file calls a learned parameter. */
 pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out,
                                 pfm_error *err) PFM_MUST_CHECK;
-/* Appends a tensor of values f32 [n,k] that is named prefix + name; owned values are freed with the list, even on error. */
-pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *prefix, const char *name, int64_t n, int64_t k,
+/* Appends a tensor of values f32 [n,k] that is named begin + name; owned values are freed with the list, even on error. */
+pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *begin, const char *name, int64_t n, int64_t k,
                                 float *values, bool owned, pfm_error *err) PFM_MUST_CHECK;
 void pfm_peft_tensors_free(pfm_peft_tensors *list);
 /* The tensor of that name, or of one that other versions and programs gave it; NULL where there is none. */

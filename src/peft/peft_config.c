@@ -223,7 +223,7 @@ static json_t *write_layers(char *const *items, size_t count)
 {
     json_t *list = count == 0 ? json_null() : json_array();
     for (size_t i = 0; i < count; i++)
-        list = pfm_json_add(list, json_integer(atoi(items[i])));
+        list = pfm_json_add(list, json_integer(strtol(items[i], NULL, 10)));
     return list;
 }
 

@@ -35,11 +35,15 @@ pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *begin, const
     return status;
 }
 
+/* What stands before the prefix in whole checkpoints of PeFoMed's kind (LAVIS), with other parts of the model beside it. */
+static const char within[] = "llama_model.base_model.model.";
+
 /* A tensor by its name, or by one of those that other versions and other programs gave it: with the adapter's own name before
- * its last part or at its end, without the prefix, a trained bias without saying that it is the base's. */
+ * its last part or at its end, without the prefix, within a whole checkpoint, a trained bias without saying that it is the
+ * base's. */
 const pfm_weight *pfm_peft_find_tensor(const pfm_weights *weights, const char *name)
 {
-    enum { NAMED = 1, BARE = 2, PLAIN = 4, VARIANTS = 8 };
+    enum { NAMED = 1, BARE = 2, PLAIN = 4, WITHIN = 8, VARIANTS = 16 };
     static const char adapter[] = ".default", base[] = ".base_layer";
     const pfm_weight *found = pfm_weights_find(weights, name);
     const bool prefixed = strncmp(name, prefix, sizeof prefix - 1) == 0;
@@ -49,11 +53,14 @@ const pfm_weight *pfm_peft_find_tensor(const pfm_weights *weights, const char *n
         char text[400];
         const char *begin = (v & BARE) != 0 ? name + sizeof prefix - 1 : name, *named = (v & NAMED) != 0 ? adapter : "";
         const char *stop = ends ? last : name + strlen(name), *rest = stop;
-        if ((v & PLAIN) != 0 && layer == NULL)
+        if (((v & PLAIN) != 0 && layer == NULL) || (v & (BARE | WITHIN)) == (BARE | WITHIN))
             continue;
         if ((v & PLAIN) != 0)
             stop = layer; /* what is left out stands right before the last part */
-        (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(stop - begin), begin, named, rest);
+        if ((v & WITHIN) != 0)
+            begin = name + sizeof prefix - 1;
+        (void)snprintf(text, sizeof text, "%s%.*s%s%s", (v & WITHIN) != 0 ? within : "", (int)(stop - begin), begin, named,
+                       rest);
         found = pfm_weights_find(weights, text);
     }
     return found;
@@ -189,8 +196,23 @@ done:
     return status;
 }
 
-/* Copies of what the base had before, which some files hold beside what was trained. */
-static bool is_original(const pfm_weight *weight) { return strstr(weight->name, ".original_module.") != NULL; }
+/* Whether the file is a whole checkpoint, of whose other parts nothing is read here. */
+static bool is_whole(const pfm_weights *weights)
+{
+    for (size_t i = 0; i < pfm_weights_count(weights); i++) {
+        if (strncmp(pfm_weights_at(weights, i)->name, within, sizeof within - 1) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What is none of the adapter's: other parts of a whole checkpoint, and copies of what the base had before, which some files
+ * hold beside what was trained. */
+static bool is_beside(const pfm_weight *weight, bool whole)
+{
+    return strstr(weight->name, ".original_module.") != NULL ||
+           (whole && strncmp(weight->name, within, sizeof within - 1) != 0);
+}
 
 /* Names the first tensor that no parameter is read from. */
 static pfm_status refuse_rest(const pfm_peft *peft, const pfm_weights *weights, const pfm_parameters *parameters,
@@ -200,6 +222,7 @@ static pfm_status refuse_rest(const pfm_peft *peft, const pfm_weights *weights, 
     bool *known = NULL;
     char *name = NULL;
     const size_t count = pfm_weights_count(weights);
+    const bool whole = is_whole(weights);
     PFM_TRY(pfm_allocate(count, sizeof *known, &known, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
@@ -214,7 +237,7 @@ static pfm_status refuse_rest(const pfm_peft *peft, const pfm_weights *weights, 
     }
     for (size_t i = 0; i < count; i++) {
         const pfm_weight *weight = pfm_weights_at(weights, i);
-        if (!known[i] && !is_original(weight))
+        if (!known[i] && !is_beside(weight, whole))
             PFM_FAIL(PFM_ERROR_MISMATCH, "%s holds the tensor %s, which the recipe does not know; it belongs to another recipe",
                      pfm_weights_path(weights), weight->name);
     }
@@ -229,6 +252,7 @@ pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_weights *weights, pfm_p
     pfm_status status = PFM_OK;
     const pfm_peft_method *method = pfm_peft_get_method(peft);
     size_t read = 0, there = 0;
+    const bool whole = is_whole(weights);
     if (method != NULL && method->load != NULL)
         PFM_TRY(method->load(peft, weights, parameters, &read, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
@@ -238,7 +262,7 @@ pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_weights *weights, pfm_p
         read++;
     }
     for (size_t i = 0; i < pfm_weights_count(weights); i++)
-        there += !is_original(pfm_weights_at(weights, i));
+        there += !is_beside(pfm_weights_at(weights, i), whole);
     if (there != read && (method == NULL || method->load == NULL))
         PFM_TRY(refuse_rest(peft, weights, parameters, err));
     if (there != read)

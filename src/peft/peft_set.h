@@ -13,7 +13,7 @@ typedef struct pfm_peft_set pfm_peft_set;
 pfm_status pfm_peft_set_create(pfm_peft_set **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_peft_set_free(pfm_peft_set *set);
 /* UNSUPPORTED where it trains parameters of the base in place, which are there once. `name` is for errors. */
-pfm_status pfm_peft_set_add(pfm_peft_set *set, pfm_peft *member, const char *name, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_peft_set_add(pfm_peft_set *set, pfm_peft *peft, const char *name, pfm_error *err) PFM_MUST_CHECK;
 /* The hook for a builder that has adapters' numbers; borrowed. */
 const pfm_hook *pfm_peft_set_hook(const pfm_peft_set *set);
 

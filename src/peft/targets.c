@@ -117,7 +117,7 @@ static pfm_status make_layers(pfm_targets *t, const pfm_peft_options *o, pfm_err
         if (digits == 0 || digits > 6 || o->layers[i][digits] != '\0')
             PFM_FAIL(PFM_ERROR_USAGE, "peft.layers cannot be '%.100s'; it is numbers of blocks from 0, as in [0, 1]",
                      o->layers[i]);
-        t->layers.items[i].value = atoi(o->layers[i]);
+        t->layers.items[i].value = (int)strtol(o->layers[i], NULL, 10);
     }
     PFM_TRY(begin_list(&t->layers_pattern, o->layers_pattern, o->layers_pattern_count, err));
     for (size_t i = 0; i < o->layers_pattern_count; i++)
@@ -226,7 +226,7 @@ static int number_of(pfm_targets *t, const char *module)
     for (const char *at = module; found && at != NULL; parts++) {
         const size_t digits = strspn(at, "0123456789");
         if (digits > 0 && digits < 7 && at[digits] == '.' && (parts >= 2 || t->layers_pattern.count > 0))
-            return atoi(at);
+            return (int)strtol(at, NULL, 10);
         at = strchr(at, '.');
         at = at == NULL ? NULL : at + 1;
     }

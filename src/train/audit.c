@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "base/try.h"
+#include "formats/adapter.h"
 
 #include <stdlib.h>
 
@@ -13,6 +14,22 @@ static pfm_status audit_weights(json_t *weights, const char *part, const char *n
     pfm_hash_hex hash = "";
     pfm_status status = pfm_path_is_folder(path) ? PFM_OK : pfm_hash_file(path, hash, err);
     return status == PFM_OK ? pfm_json_take(weights, part, json_pack("{s:s, s:s}", "name", name, "sha256", hash), err) : status;
+}
+
+/* The adapter that training began with. */
+static pfm_status audit_start(json_t *weights, const char *start, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *folder = NULL, *path = NULL;
+    if (start == NULL)
+        return PFM_OK;
+    PFM_TRY(pfm_adapter_find(start, &folder, err));
+    PFM_TRY(pfm_adapter_tensors_path(folder, &path, err));
+    PFM_TRY(audit_weights(weights, "adapter", start, path, err));
+done:
+    free(folder);
+    free(path);
+    return status;
 }
 
 static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_error *err)
@@ -138,6 +155,7 @@ pfm_status pfm_audit_write(const pfm_trainer *trainer, pfm_error *err)
                               err));
     if (session->aligner_path != NULL)
         PFM_TRY(audit_weights(weights, "aligner", session->recipe->model.aligner_weights, session->aligner_path, err));
+    PFM_TRY(audit_start(weights, session->recipe->peft.start, err));
     PFM_TRY(audit_data(trainer, document, err));
     PFM_TRY(pfm_path_join(trainer->folder, "audit.json", &path, err));
     PFM_TRY(audit_stages(trainer, path, document, err));

@@ -1,6 +1,7 @@
 /* A recipe whose method an adapter's folder decides. */
 #include "train/recipe_table.h"
 
+#include "base/file.h"
 #include "base/try.h"
 #include "formats/adapter.h"
 
@@ -102,5 +103,7 @@ done:
 
 pfm_status pfm_recipe_take_start(pfm_recipe *recipe, pfm_error *err)
 {
-    return recipe->peft.start == NULL ? PFM_OK : pfm_recipe_take_adapter(recipe, recipe->peft.start, true, err);
+    if (recipe->peft.start == NULL || (pfm_path_exists(recipe->peft.start) && !pfm_path_is_folder(recipe->peft.start)))
+        return PFM_OK; /* a file of tensors says nothing of the method */
+    return pfm_recipe_take_adapter(recipe, recipe->peft.start, true, err);
 }

@@ -92,7 +92,7 @@ const recipe_key pfm_recipe_keys[] = {
           "modules that train whole, such as lm_head, by the ends of their names"),
     CHOICE("peft.bias", peft.bias, "none", "none|all|lora_only", "which of the base's biases train; lora_only: those of the targets"),
     BOOLEAN("peft.lora_bias", peft.lora_bias, "false", "the second factor has a bias"),
-    OPTIONAL("peft.start", peft.start, "the folder of an adapter in PEFT's format that training goes on with; it says what peft is"),
+    OPTIONAL("peft.start", peft.start, "what training goes on with: an adapter's folder in PEFT's format, which says what peft is, or a checkpoint's file, which does not"),
     INTEGER("peft.virtual_tokens", peft.virtual_tokens, "20", 1, 4096, "of prompt_tuning, p_tuning and prefix_tuning: how many tokens they put before every input"),
     INTEGER("peft.encoder_hidden", peft.encoder_hidden, "-1", -1, 65536, "the width of the MLP that makes them; 0: none; -1: p_tuning's is as wide as the model, prefix_tuning has none"),
     OPTIONAL("peft.prompt_text", peft.prompt_text, "of prompt_tuning: the text that they start as, repeated; drawn at random without"),

@@ -200,14 +200,17 @@ pfm_status pfm_run_load_slot(const char *path, pfm_model *model, const pfm_model
     return load_aligner(path, model, slot->prefix, slot->mean, slot->std, err);
 }
 
-pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, const pfm_peft *peft, pfm_error *err)
+pfm_status pfm_run_load_adapter(const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     char *folder = NULL, *path = NULL;
     pfm_weights *weights = NULL;
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_adapter_find(adapter_folder, &folder, err));
-    PFM_TRY(pfm_adapter_tensors_path(folder, &path, err));
-    PFM_TRY(pfm_weights_open(path, &weights, err));
+    const bool file = pfm_path_exists(adapter) && !pfm_path_is_folder(adapter);
+    if (!file) {
+        PFM_TRY(pfm_adapter_find(adapter, &folder, err));
+        PFM_TRY(pfm_adapter_tensors_path(folder, &path, err));
+    }
+    PFM_TRY(pfm_weights_open(file ? adapter : path, &weights, err));
     PFM_TRY(pfm_peft_load(peft, weights, model->parameters, err));
 done:
     pfm_weights_close(weights);

@@ -25,9 +25,9 @@ pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *m
 pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *model, const pfm_peft *peft,
                         pfm_error *err) PFM_MUST_CHECK;
 
-/* The adapter's parameters alone, from a folder in PEFT's format. */
-pfm_status pfm_run_load_adapter(const char *adapter_folder, pfm_model *model, const pfm_peft *peft,
-                                pfm_error *err) PFM_MUST_CHECK;
+/* The adapter's parameters alone, from a folder in PEFT's format, or a file of tensors that PEFT's model had, a whole
+ * checkpoint of PeFoMed's kind among them. */
+pfm_status pfm_run_load_adapter(const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* An aligner's file for an adapter that stands beside others. */
 pfm_status pfm_run_load_slot(const char *path, pfm_model *model, const pfm_model_slot *slot, pfm_error *err) PFM_MUST_CHECK;
 /* What a trained parameter is called in the files: "base_model.model.X.lora_A.weight" or "proj.weight"; release with free(). */

@@ -54,9 +54,34 @@ static void test_points(void **state)
     assert_true(attribute(first, "x=\"") > attribute(second, "cx=\""));
     assert_true(attribute(first, "y=\"") < attribute(second, "cy=\""));
     assert_int_equal(count(svg, ">5 M</text>"), 1);
-    assert_int_equal(count(svg, "prior, no image 57.0</text>"), 1);
+    assert_int_equal(count(svg, "prior 57.0</text>"), 1);
     assert_int_equal(count(svg, "untrained 1.2 (below)</text>"), 1); /* it would press all others together */
     assert_int_equal(count(svg, "stroke-dasharray"), 1);
+    free(svg);
+    json_decref(result);
+}
+
+/* What stands beside the area is one above the other, also where three are of one height. */
+static void test_references(void **state)
+{
+    (void)state;
+    json_t *result = make_compared();
+    add_compared(result, "lora", "lora", 7823424, 58);
+    json_object_set_new(result, "untrained", json_pack("{s:f}", "overall", 57.01));
+    json_object_set_new(result, "chance", json_pack("{s:f}", "overall", 57.02));
+    char *svg = draw(result, "references.svg");
+    static const char *const names[] = {">untrained 57.0<", ">prior 57.0<", ">chance 57.0<"};
+    double heights[3];
+    for (int i = 0; i < 3; i++) {
+        const char *at = strstr(svg, names[i]);
+        assert_non_null(at);
+        while (strncmp(at, "y=\"", 3) != 0)
+            at--;
+        heights[i] = strtod(at + 3, NULL);
+        for (int k = 0; k < i; k++)
+            assert_true(heights[i] - heights[k] > 14 || heights[k] - heights[i] > 14);
+    }
+    assert_int_equal(count(svg, "stroke-dasharray"), 3);
     free(svg);
     json_decref(result);
 }
@@ -147,8 +172,8 @@ static void test_an_ablation(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_points), cmocka_unit_test(test_nothing_to_plot),
-                                       cmocka_unit_test(test_one_point), cmocka_unit_test(test_a_crowd),
-                                       cmocka_unit_test(test_an_ablation)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_points),          cmocka_unit_test(test_references),
+                                       cmocka_unit_test(test_nothing_to_plot), cmocka_unit_test(test_one_point),
+                                       cmocka_unit_test(test_a_crowd),         cmocka_unit_test(test_an_ablation)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

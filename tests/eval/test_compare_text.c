@@ -19,24 +19,24 @@ static void test_table(void **state)
     pfm_buffer out = {0};
     json_t *result = make_three();
     assert_ok(pfm_comparison_text(result, &out, &err));
-    assert_string_equal(
-        out.data, "recipe                method    trained  of all  rate   time  s/sample    memory     overall  closed  open  "
-                  "overall against lora (95 %)\n"
-                  "lora                  lora    7,823,424  4.89 %  1e-3  3m15s    0.0977  1.40 GiB  71.0 ± 0.5    75.0     -\n"
-                  "alone                 none    2,949,696  1.84 %  1e-3  3m15s    0.0977  1.40 GiB  62.2 ± 0.5    66.2     -  "
-                  "       -8.8 (-10.0 to -7.5)\n"
-                  "broken                lora       failed\n"
-                  "untrained                                                                                1.2       -   2.5\n"
-                  "prior, no image seen                                                                    57.0    64.8     -\n"
-                  "\n"
-                  "scored: 1,043 rows of validate of slake; mean ± deviation of 2 seeds (from 42); intervals draw images, the "
-                  "same for both\n"
-                  "time: of the training's steps, on 2 threads of a machine; memory: the most after a step\n"
-                  "rates tried with seed 42, overall on validate:\n"
-                  "  lora: 1e-3 71.0, 1e-2 -\n"
-                  "  alone: 1e-3 62.2, 1e-2 -\n"
-                  "failed: broken: 'nothing_proj' matches no layer\n"
-                  "note: a note\n");
+    assert_string_equal(out.data,
+                        "recipe                method    trained  of all  rate   time  s/sample    memory     overall  closed  "
+                        "overall against lora (95 %)\n"
+                        "lora                  lora    7,823,424  4.89 %  1e-3  3m15s    0.0977  1.40 GiB  71.0 ± 0.5    75.0\n"
+                        "alone                 none    2,949,696  1.84 %  1e-3  3m15s    0.0977  1.40 GiB  62.2 ± 0.5    66.2  "
+                        "       -8.8 (-10.0 to -7.5)\n"
+                        "broken                lora       failed\n"
+                        "untrained                                                                                1.2       -\n"
+                        "prior, no image seen                                                                    57.0    64.8\n"
+                        "\n"
+                        "scored: 1,043 rows of validate of slake; mean ± deviation of 2 seeds (from 42); intervals draw "
+                        "images, the same for both\n"
+                        "time: of the training's steps, on 2 threads of a machine; memory: the most after a step\n"
+                        "rates tried with seed 42, overall on validate:\n"
+                        "  lora: 1e-3 71.0, 1e-2 -\n"
+                        "  alone: 1e-3 62.2, 1e-2 -\n"
+                        "failed: broken: 'nothing_proj' matches no layer\n"
+                        "note: a note\n");
     pfm_buffer_free(&out);
     json_decref(result);
 }
@@ -56,6 +56,30 @@ static void test_failures_alone(void **state)
                                   "broken  lora     failed\n"
                                   "failed: broken: why\n"
                                   "note: a note\n");
+    pfm_buffer_free(&out);
+    json_decref(result);
+}
+
+/* Of text alone intervals draw rows, chance has a line, and a figure that nobody has no column. */
+static void test_text_alone(void **state)
+{
+    (void)state;
+    pfm_buffer out = {0};
+    json_t *result = make_compared();
+    add_compared(result, "lora", "lora", 1000, 31);
+    json_object_set_new(result, "n_images", json_integer(0));
+    json_object_set_new(result, "chance", json_pack("{s:f}", "overall", 20.5));
+    assert_ok(pfm_comparison_text(result, &out, &err));
+    assert_non_null(strstr(out.data, "; intervals draw rows, the same for both\n"));
+    assert_non_null(strstr(out.data, "overall  closed\n"));
+    assert_non_null(strstr(out.data, "\nprior "));
+    assert_non_null(strstr(out.data, "\nchance "));
+    assert_non_null(strstr(out.data, "20.5"));
+    assert_null(strstr(out.data, "open"));
+    assert_null(strstr(out.data, "image"));
+    pfm_buffer_clear(&out);
+    assert_ok(pfm_comparison_csv(result, &out, &err));
+    assert_non_null(strstr(out.data, "\nchance,,,,,,,,,,,20.5,"));
     pfm_buffer_free(&out);
     json_decref(result);
 }
@@ -114,6 +138,7 @@ static void test_csv(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_failures_alone),
-                                       cmocka_unit_test(test_metrics_of_captions), cmocka_unit_test(test_csv)};
+                                       cmocka_unit_test(test_text_alone), cmocka_unit_test(test_metrics_of_captions),
+                                       cmocka_unit_test(test_csv)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -339,8 +339,34 @@ static void test_every_operator(void **state)
     }
 }
 
+/* What reads them before their method gives them a meaning gets zeros, not what happened to be there. */
+static void test_virtual_tokens_have_no_embedding(void **state)
+{
+    (void)state;
+    int seen = 0;
+    for (const pfm_op_case *c = pfm_op_embed.cases; c->label != NULL; c++) {
+        harness h;
+        set_up(&h, "ref", &pfm_op_embed, c);
+        float *y = h.call.out[0].data;
+        const int64_t columns = h.call.out[0].columns;
+        for (size_t j = 0; j < values_of(&h.call.out[0]); j++)
+            y[j] = 7;
+        (void)objective(&h, &pfm_op_embed);
+        for (int64_t r = 0; r < h.call.in[0].rows; r++) {
+            if (!pfm_id_is_virtual(((const int32_t *)h.call.in[0].data)[r]))
+                continue;
+            seen++;
+            for (int64_t j = 0; j < columns; j++)
+                assert_true(y[r * columns + j] == 0);
+        }
+        tear_down(&h);
+    }
+    assert_true(seen > 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_operator)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_operator),
+                                       cmocka_unit_test(test_virtual_tokens_have_no_embedding)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,62 @@ static void what_is_saved_is_loaded(void **state)
     check_saved("trainable=[norms]", "run_norms_alone");
 }
 
+/* The tensors of a file of PeFoMed's kind: LoRA's within llama_model, other parts beside it; extra: one that is not known. */
+static void write_checkpoint(const char *path, const pfm_model *model, const char *extra)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    static char names[64][160];
+    static const float one[1];
+    pfm_weight tensors[64];
+    size_t count = 0;
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        if (p->part != PFM_PART_PEFT)
+            continue;
+        const int stem = (int)(strlen(p->name) - strlen(".weight"));
+        (void)snprintf(names[count], sizeof names[0], "llama_model.base_model.model.%.*s.default.weight", stem, p->name);
+        tensors[count] =
+            (pfm_weight){.name = names[count], .dtype = PFM_DTYPE_F32, .rank = 2, .shape = {p->n, p->k}, .data = p->values};
+        assert_true(++count < 62);
+    }
+    tensors[count++] =
+        (pfm_weight){.name = "llama_proj.weight", .dtype = PFM_DTYPE_F32, .rank = 2, .shape = {1, 1}, .data = one};
+    if (extra != NULL)
+        tensors[count++] = (pfm_weight){.name = extra, .dtype = PFM_DTYPE_F32, .rank = 2, .shape = {1, 1}, .data = one};
+    for (size_t i = 0; i < count; i++)
+        tensors[i].bytes = (size_t)(tensors[i].shape[0] * tensors[i].shape[1]) * sizeof(float);
+    assert_ok(pfm_safetensors_write(path, tensors, count, NULL, 0, &err));
+}
+
+static void a_whole_checkpoint_is_gone_on_with(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    tiny_system a, b;
+    const char *path = test_path(test_scratch_folder(), "checkpoint.safetensors");
+    char start[300];
+    create(NULL, &a);
+    create(NULL, &b);
+    scramble(a.session->model);
+    write_checkpoint(path, a.session->model, NULL);
+    assert_ok(pfm_run_load_adapter(path, b.session->model, b.session->peft, &err));
+    for (int i = 0; i < pfm_parameters_count(a.session->model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(a.session->model->parameters, i),
+                            *q = pfm_parameters_get(b.session->model->parameters, i);
+        if (p->part == PFM_PART_PEFT)
+            assert_memory_equal(p->values, q->values, (size_t)(p->n * p->k) * sizeof *p->values);
+    }
+    write_checkpoint(path, a.session->model, "llama_model.base_model.model.x.lora_A.default.weight");
+    assert_error(pfm_run_load_adapter(path, b.session->model, b.session->peft, &err), PFM_ERROR_MISMATCH,
+                 "the tensor llama_model.base_model.model.x.lora_A.default.weight, which the recipe does not know");
+    (void)snprintf(start, sizeof start, "peft.start=%s", path); /* the recipe's own method stays */
+    pfm_session *session = tiny_session(a.context, true, (const char *const[]){start}, 1);
+    assert_string_equal(pfm_peft_get_options(session->peft)->method, "lora");
+    pfm_session_free(session);
+    tiny_system_free(&a);
+    tiny_system_free(&b);
+}
+
 /* Norms lie in the adapter as modules that PEFT saves whole; where nothing else does, it adapts nothing. */
 static void norms_are_saved_as_peft_saves_modules(void **state)
 {
@@ -261,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_saved_is_loaded),
+        cmocka_unit_test(a_whole_checkpoint_is_gone_on_with),
         cmocka_unit_test(norms_are_saved_as_peft_saves_modules),
         cmocka_unit_test(biases_of_norms_stay_and_are_saved),
         cmocka_unit_test(a_checkpoint_holds_all_that_a_resume_needs),

@@ -8,7 +8,7 @@
 #include "pefomed/infer.h"
 #include "train/run.h"
 
-enum { OTHERS = 5, MORE = 2, ADAPTERS = OTHERS + MORE + 2, QUESTIONS = 4, TOKENS = 8, WIDTH = 5120 };
+enum { OTHERS = 6, MORE = 2, ADAPTERS = OTHERS + MORE + 2, QUESTIONS = 4, TOKENS = 8, WIDTH = 5120 };
 
 /* Adapters 1 .. OTHERS; MORE of them replace where the session's own adds. */
 static const struct {
@@ -21,6 +21,7 @@ static const struct {
                            {0.7, 0, true, {0}},
                            {0, 0, true, {"peft.method=prompt_tuning", "peft.virtual_tokens=3"}},
                            {0, 0, true, {"peft.method=prefix_tuning", "peft.virtual_tokens=2"}},
+                           {0, 0, true, {"peft.method=prefix_tuning", "peft.virtual_tokens=4"}},
                            {0, 0, true, {"peft.method=dora", "peft.rank=3"}},
                            {0, 0, true, {"peft.method=ia3", "peft.feedforward=[down_proj]"}}};
 static char folders[OTHERS + MORE][300];
@@ -181,7 +182,7 @@ static pfm_session *create_together(pfm_context *context, int32_t count)
     const int64_t one[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 1, [PFM_DIM_ANSWERS] = 1, [PFM_DIM_VISUAL] = TINY_VISUAL};
     for (int32_t i = 0; i < count; i++) {
         int32_t number = 0;
-        char name[16];
+        char name[24];
         (void)snprintf(name, sizeof name, "other%d", (int)i);
         assert_ok(pfm_session_add_adapter(session, name, folders[i], &number, &err));
         assert_int_equal(number, i + 1);
@@ -254,6 +255,51 @@ static void rows_of_different_adapters_have_their_own_bits(void **state)
     compare_precision(PFM_PRECISION_BF16);
 }
 
+/* Learned queries in place of rows of features: two runs whose Q-Formers differ. */
+static void aligners_with_queries_stand_side_by_side(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"model.aligner=qformer", "qformer.layers=2",  "qformer.heads=2",
+                                       "qformer.queries=3",     "qformer.hidden=16", "qformer.intermediate=24",
+                                       "model.normalise=false"};
+    enum { SETS = sizeof sets / sizeof *sets };
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_answer alone[2], mixed[2];
+    const pfm_request own = request_of(0, 0), requests[2] = {own, request_of(0, 1)};
+    char runs[2][300];
+    const int64_t one[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 1, [PFM_DIM_ANSWERS] = 1, [PFM_DIM_VISUAL] = 3};
+    for (int i = 0; i < 2; i++) { /* drawn from another seed each */
+        pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+        pfm_model_graph graph;
+        context->seed = 10 + (uint64_t)i;
+        pfm_session *session = tiny_session(context, false, sets, SETS);
+        assert_ok(pfm_model_build(session->model, one, false, false, &graph, &err));
+        assert_ok(pfm_session_load_weights(session, &err));
+        (void)snprintf(runs[i], sizeof runs[i], "%s/queries%d", test_scratch_folder(), i);
+        assert_ok(pfm_run_save(runs[i], "tiny", session->model, session->peft, &err));
+        assert_ok(generate(session, &own, 1, 1, &alone[i], &err));
+        pfm_model_graph_free(&graph);
+        pfm_session_free(session);
+        pfm_context_free(context);
+    }
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    context->seed = 10;
+    pfm_session *session = tiny_session(context, false, sets, SETS);
+    assert_ok(pfm_string_copy(runs[0], &session->adapter, &err));
+    assert_ok(pfm_session_add_adapter(session, "second", runs[1], NULL, &err));
+    assert_int_equal(session->model->slot_count, 1);
+    assert_ok(generate(session, requests, 2, 8, mixed, &err));
+    for (int i = 0; i < 2; i++) {
+        compare(&mixed[i], &alone[i], &requests[i], false);
+        free(mixed[i].text);
+    }
+    assert_true(alone[0].probability != alone[1].probability);
+    free(alone[0].text);
+    free(alone[1].text);
+    pfm_session_free(session);
+    pfm_context_free(context);
+}
+
 /* What is there once cannot be two things. */
 static void what_changes_the_base_stands_alone(void **state)
 {
@@ -290,6 +336,7 @@ static void without_a_choice_there_is_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_different_adapters_have_their_own_bits),
+                                       cmocka_unit_test(aligners_with_queries_stand_side_by_side),
                                        cmocka_unit_test(what_changes_the_base_stands_alone),
                                        cmocka_unit_test(without_a_choice_there_is_one)};
     return cmocka_run_group_tests(tests, NULL, NULL);
