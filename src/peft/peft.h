@@ -105,6 +105,7 @@ typedef struct pfm_peft_method {
     unsigned honours;                /* PFM_PEFT_PATTERNS, ... */
     const char *needs;               /* what it works on where it has no targets, "biases": a model without is refused */
     bool norms;                      /* its targets are norms, and trains is asked of those alone that they name */
+    bool of_base;                    /* it trains parameters of the base and adds none: there is nothing to merge */
     bool whole; /* its targets are modules that train, as those of peft.modules_to_save do: nothing else is done */
     /* USAGE for options that it cannot take. NULL: any will do. */
     pfm_status (*check)(const pfm_peft_options *options, pfm_error *err);
@@ -232,9 +233,6 @@ pfm_status pfm_peft_dropout(const pfm_peft *peft, pfm_builder *builder, const ch
 int pfm_peft_rank(const pfm_peft *peft, const char *module);
 double pfm_peft_alpha(const pfm_peft *peft, const char *module);
 double pfm_peft_scale(const pfm_peft *peft, const char *module);
-/* A merge for what trains the base's own parameters: there is nothing to add to them. */
-pfm_status pfm_peft_merge_nothing(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
-                                  int64_t k, float *values, pfm_error *err) PFM_MUST_CHECK;
 /* A number for adapter_config.json: whole where it is whole, as PEFT's types are. */
 json_t *pfm_peft_number(double value);
 /* A list of texts for it; null where there are none. */
