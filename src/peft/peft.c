@@ -83,10 +83,7 @@ static bool method_trains(pfm_peft *peft, const pfm_model_place *place, const ch
 
 static bool trains(void *user, const pfm_model_place *place, const char *parameter)
 {
-    static const char aligner[] = "aligner."; /* a part that is learned by itself */
     pfm_peft *peft = user;
-    if (strncmp(place->name, aligner, sizeof aligner - 1) == 0)
-        return false;
     return method_trains(peft, place, parameter) || trains_bias(peft, place, parameter) ||
            pfm_targets_keep_whole(peft->targets, place->name);
 }

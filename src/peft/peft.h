@@ -113,7 +113,7 @@ typedef struct pfm_peft_method {
     /* Of linear layers and their inputs it is asked of those alone that a target names, where it has targets. */
     pfm_touch (*touches)(const pfm_peft *peft, const pfm_model_place *place);
     pfm_status (*apply)(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err);
-    /* Which frozen parameters train, see pfm_hook; those of the aligner are not asked for. NULL: none. */
+    /* Which frozen parameters train, see pfm_hook. NULL: none. */
     bool (*trains)(const pfm_peft *peft, const pfm_model_place *place, const char *parameter);
     /* How many tokens it puts before every input, see pfm_id_is_virtual. NULL: none. */
     int (*virtual_tokens)(const pfm_peft_options *options);
