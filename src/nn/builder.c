@@ -63,9 +63,10 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                  .trainable = options->trainable,
                                  .decays = true,
                                  .initial = options->initial,
-                                 .initial_scale = options->initial_scale,
-                                 .blocks = builder->blocks};
+                                 .initial_scale = options->initial_scale};
     declaration.trainable |= pfm_build_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "weight");
+    if (!declaration.trainable)
+        declaration.blocks = builder->blocks;
     PFM_TRY(pfm_build_parameter(builder, &declaration, weight, err));
     *bias = -1;
     if (!options->bias)
@@ -171,7 +172,8 @@ pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name,
                                    .weight = -1,
                                    .n = options->n,
                                    .k = options->n,
-                                   .block = builder->block};
+                                   .block = builder->block,
+                                   .sublayer = options->kind};
     const bool replaced =
         touches(hook, &l.place) == PFM_TOUCH_REPLACES || (l.ends && touches(hook, &l.sublayer) == PFM_TOUCH_REPLACES);
     l.node.attributes = (pfm_op_attributes){.alpha = 1, .output = options->output};
@@ -228,13 +230,15 @@ static pfm_status declare_vector(pfm_builder *builder, const char *prefix, const
 /* A norm is learned as a part of its own, its weight training and its bias saved beside it, or by the hook. */
 static pfm_status declare_norm(pfm_builder *builder, const char *name, int64_t length, int *weight, int *bias, pfm_error *err)
 {
-    const bool learned = builder->learns_norms;
-    const pfm_part part = learned ? PFM_PART_NORMS : PFM_PART_BASE;
-    const bool trains = learned || pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "weight"),
-               bias_trains = !learned && pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "bias");
-    pfm_status status = declare_vector(builder, name, ".weight", length, part, trains, weight, err);
-    return status != PFM_OK || bias == NULL ? status
-                                            : declare_vector(builder, name, ".bias", length, part, bias_trains, bias, err);
+    const pfm_part part = builder->learns_norms ? PFM_PART_NORMS : PFM_PART_BASE;
+    const bool hooked = pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "weight"),
+               bias_hooked = bias != NULL && pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "bias");
+    if (builder->learns_norms && hooked)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "both peft and norms in trainable train %s; leave norms out", name);
+    pfm_status status = declare_vector(builder, name, ".weight", length, part, builder->learns_norms || hooked, weight, err);
+    if (status == PFM_OK && bias != NULL)
+        status = declare_vector(builder, name, ".bias", length, bias_hooked ? PFM_PART_BASE : part, bias_hooked, bias, err);
+    return status;
 }
 
 pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y, pfm_error *err)

@@ -145,7 +145,9 @@ static const struct {
     {smallest, "train.batch=0", "train.batch cannot be '0'", PFM_ERROR_USAGE},
     {smallest, "train.micro_batch=17", "train.micro_batch must not be above train.batch", PFM_ERROR_USAGE},
     {smallest, "train.pack=yes", "train.pack cannot be 'yes'; it is true or false", PFM_ERROR_USAGE},
-    {smallest, "peft.method=lara", "peft.method cannot be 'lara'; there are lora", PFM_ERROR_USAGE},
+    {smallest, "peft.method=lara", "peft.method cannot be 'lara'; there are ", PFM_ERROR_USAGE},
+    {"data: {dataset: slake}\npeft: {method: bitfit, targets: [q_proj]}\n", NULL,
+     "line 2: peft.targets is not of this peft.method", PFM_ERROR_USAGE},
     {smallest, "peft.method=", "peft.method must not be empty", PFM_ERROR_USAGE},
     {smallest, "peft.targets=[q_proj,q_proj]", "peft.targets names 'q_proj' twice", PFM_ERROR_USAGE},
     {smallest, "peft.targets=q_proj,", "peft.targets must not be empty", PFM_ERROR_USAGE},
@@ -440,7 +442,7 @@ static void test_a_model_that_sees_nothing(void **state)
     assert_string_equal(first->prompt.instruction[0], "{question}");
     assert_ok(pfm_recipe_write(first, &text, &err));
     static const char *const absent[] = {
-        "aligner:", "image_size:", "layers:", "class_token:", "merge:", "normalise:", "qformer:", "gated:", "  image:"};
+        "aligner:", "image_size:", "  layers:", "class_token:", "merge:", "normalise:", "qformer:", "gated:", "  image:"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
         if (strstr(text.data, absent[i]) != NULL)
             fail_msg("the recipe says %s: %s", absent[i], text.data);
