@@ -262,15 +262,15 @@ void pfm_micro_batch_free(pfm_micro_batch *batch)
     *batch = (pfm_micro_batch){0};
 }
 
-/* Tokens that one group takes. */
-static size_t group_tokens(const pfm_samples *samples, const size_t *texts, size_t count, bool share)
+typedef struct texts_of {
+    const pfm_samples *samples;
+    const size_t *texts;
+} texts_of;
+
+static pfm_sequence text_of(const void *user, size_t i)
 {
-    pfm_group_count group = {0};
-    for (size_t i = 0; i < count; i++) {
-        const pfm_sequence text = pfm_samples_sequence(samples, texts[i]);
-        pfm_group_count_add(&group, &text);
-    }
-    return pfm_group_count_tokens(&group, share);
+    const texts_of *group = user;
+    return pfm_samples_sequence(group->samples, group->texts[i]);
 }
 
 size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *texts, const int *groups, size_t count, bool share,
@@ -282,7 +282,8 @@ size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *texts, cons
         size_t end = taken + 1;
         while (end < count && groups[end] == groups[taken])
             end++;
-        size_t more = group_tokens(samples, texts + taken, end - taken, share);
+        const texts_of group = {samples, texts + taken};
+        size_t more = pfm_group_tokens(end - taken, text_of, &group, share);
         if (taken > 0 && (*used + more > tokens || (most_rows > 0 && end > most_rows)))
             break;
         *used += more;
