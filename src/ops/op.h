@@ -113,7 +113,8 @@ typedef struct pfm_op_environment {
 enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };
 
 typedef struct pfm_op_attributes {
-    float alpha;                       /* linear: scale of the product; row_norms: of the update */
+    float alpha;                       /* linear: scale of the product; row_norms: of the update; route: of the
+                                          balance loss */
     bool scales_bias;                  /* linear: alpha scales the bias too */
     float epsilon;                     /* rmsnorm, layernorm */
     float probability;                 /* dropout */
@@ -125,6 +126,9 @@ typedef struct pfm_op_attributes {
     int32_t first, run, stride;        /* columns */
     int32_t chosen;                    /* choose: the number whose rows the second value gives */
     pfm_activation activation;         /* activate */
+    int32_t experts, top_k;            /* route_context; route: how many of them a token takes */
+    float capacity;                    /* route: what an expert takes at most, beside its even share; 0: all */
+    bool shared;                       /* route, route_context: a last expert that every token takes */
     pfm_storage output;                /* linear, layernorm, columns */
 } pfm_op_attributes;
 
