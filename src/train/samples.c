@@ -3,6 +3,7 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "base/try.h"
+#include "train/contexts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -111,8 +112,11 @@ pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dat
     PFM_TRY(pfm_allocate(dataset->count, sizeof *out->rows, &out->rows, err));
     PFM_TRY(pfm_allocate(dataset->count, sizeof *out->answers, &out->answers, err));
     PFM_TRY(pfm_allocate(dataset->count, sizeof *out->others, &out->others, err));
-    for (size_t i = 0; i < dataset->count; i++)
+    PFM_TRY(pfm_allocate(dataset->count, sizeof *out->contexts, &out->contexts, err));
+    for (size_t i = 0; i < dataset->count; i++) {
+        PFM_TRY(pfm_context_of_row(pfm_peft_get_options(session->peft), &dataset->rows[i], &out->contexts[i], err));
         PFM_TRY(encode_row(out, i, &known, limit, err));
+    }
 done:
     known_prompts_free(&known);
     if (status != PFM_OK)
@@ -134,12 +138,13 @@ pfm_sequence pfm_samples_sequence(const pfm_samples *samples, size_t text)
     size_t row = text % samples->count, instruction = text / samples->count, answer = samples->answers[row];
     const pfm_ids *whole = &samples->rows[row];
     if (instruction == 0)
-        return (pfm_sequence){.ids = whole->data, .count = whole->count, .answer = answer};
+        return (pfm_sequence){.ids = whole->data, .count = whole->count, .answer = answer, .context = samples->contexts[row]};
     const pfm_ids *prompt = &samples->prompts[samples->others[row] + instruction - 1];
     return (pfm_sequence){.ids = prompt->data,
                           .tail = whole->data + answer,
                           .count = prompt->count + whole->count - answer,
-                          .answer = prompt->count};
+                          .answer = prompt->count,
+                          .context = samples->contexts[row]};
 }
 
 pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err)
@@ -170,6 +175,7 @@ void pfm_samples_free(pfm_samples *samples)
     free(samples->answers);
     free(samples->prompts);
     free(samples->others);
+    free(samples->contexts);
     pfm_feature_store_free(samples->features);
     *samples = (pfm_samples){0};
 }
@@ -239,7 +245,8 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
                                              .group = groups[i],
                                              .visual_begin = base,
                                              .visual_end = (int32_t)batch->visual_rows,
-                                             .number = (int32_t)(first_number + i)};
+                                             .number = (int32_t)(first_number + i),
+                                             .context = text.context};
         for (size_t t = 0; t < text.count; t++)
             *next++ = pfm_id_behind(pfm_sequence_id(&text, t), base);
     }

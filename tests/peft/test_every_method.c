@@ -76,6 +76,16 @@ static const method_case cases[] = {
      .peft = "{method: prefix_tuning, virtual_tokens: 3}",
      .model = "llama",
      .trained = 3 * LAYERS * 2 * KEYS},
+    {.method = "moe_lora", /* its balance loss is none of the losses shown, whose slope is measured */
+     .peft = "{method: moe_lora, rank: 2, alpha: 4, experts: 3, shared_expert: true, balance: 0, dropout: 0.3,\n"
+             "       targets: [q_proj, up_proj]}",
+     .model = "llama",
+     .trained = LAYERS * (4 * 2 * (HIDDEN + HIDDEN + HIDDEN + INNER) + 3 * 2 * HIDDEN)},
+    {.method = "moe_lora",
+     .peft = "{method: moe_lora, rank: 2, alpha: 4, experts: 3, router: context, context: task, dropout: 0.3,\n"
+             "       targets: [q_proj, up_proj]}",
+     .model = "llama",
+     .trained = LAYERS * 3 * 2 * (HIDDEN + HIDDEN + HIDDEN + INNER)},
     {.method = "parallel",
      .peft = "{method: parallel, bottleneck: 6, activation: gelu, adapter_scale: 4, sublayers: mlp, dropout: 0.3}",
      .model = "llama",
