@@ -100,7 +100,7 @@ const recipe_key pfm_recipe_keys[] = {
     CHOICE("peft.activation", peft.activation, "relu", "relu|gelu|gelu_new|quick_gelu|silu", "of adapters: what stands between them"),
     ABOVE("peft.adapter_scale", peft.adapter_scale, "1", 0, 1e6, "of adapters: what they add is scaled by this"),
     CHOICE("peft.sublayers", peft.sublayers, "both", "both|attention|mlp", "of adapters: where they act"),
-    INTEGER("peft.experts", peft.experts, "4", 2, 64, "of the methods with experts: how many there are, each of the rank"),
+    INTEGER("peft.experts", peft.experts, "4", 2, 64, "of the methods with experts: how many there are, each of the rank or bottleneck"),
     CHOICE("peft.router", peft.router, "token", "token|context",
            "what chooses the experts: each token by a learned router, or what the data say of the row"),
     INTEGER("peft.top_k", peft.top_k, "2", 1, 64, "how many of them a token takes"),

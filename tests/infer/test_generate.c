@@ -311,14 +311,13 @@ static void compare_stored(const char *const *sets, int set_count, bool stirred,
 static void stored_keys_give_what_reading_again_gives(void **state)
 {
     (void)state;
-    static const char *const by_token[] = {"peft.method=moe_lora", "peft.experts=3"}, *const by_context[] = {
-                                                                                          "peft.method=moe_lora",
-                                                                                          "peft.router=context",
-                                                                                          "peft.context=task",
-                                                                                          "peft.contexts=[a, b]",
-                                                                                          "peft.experts=2"};
+    static const char *const adapters[] = {"peft.method=moe_adapter", "peft.targets=[]"},
+                             *const by_token[] = {"peft.method=moe_lora", "peft.experts=3"},
+                             *const by_context[] = {"peft.method=moe_lora", "peft.router=context", "peft.context=task",
+                                                    "peft.contexts=[a, b]", "peft.experts=2"};
     compare_stored(NULL, 0, false, 0);
     compare_stored(by_token, 2, true, 0);
+    compare_stored(adapters, 2, true, 0);
     compare_stored(by_context, 5, true, 3); /* one unknown, and all three about one image */
 }
 

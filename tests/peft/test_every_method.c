@@ -76,6 +76,11 @@ static const method_case cases[] = {
      .peft = "{method: prefix_tuning, virtual_tokens: 3}",
      .model = "llama",
      .trained = 3 * LAYERS * 2 * KEYS},
+    {.method = "moe_adapter", /* as that of moe_lora */
+     .peft = "{method: moe_adapter, bottleneck: 3, experts: 3, top_k: 1, shared_expert: true, balance: 0, sublayers: mlp, "
+             "dropout: 0.3}",
+     .model = "llama",
+     .trained = LAYERS * (4 * 3 * (HIDDEN + 1 + HIDDEN) + HIDDEN + 3 * HIDDEN)},
     {.method = "moe_lora", /* its balance loss is none of the losses shown, whose slope is measured */
      .peft = "{method: moe_lora, rank: 2, alpha: 4, experts: 3, shared_expert: true, balance: 0, dropout: 0.3,\n"
              "       targets: [q_proj, up_proj]}",

@@ -10,31 +10,56 @@
 
 #include <math.h>
 
-static const char *const modules[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-                                      "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
-static const char *const kinds[] = {"lora_A.weight", "lora_B.weight", "router.weight"};
-static const float sizes[] = {0.2f, 0.2f, 0.5f};
+/* What the script gives a parameter: values of `size` from a seed of its own. */
+typedef struct learned {
+    const char *name;
+    float size;
+} learned;
+
+static const char *const layers[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                                     "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"},
+                         *const sublayers[] = {"self_attn", "mlp"};
+static const learned of_lora[] = {{"lora_A.weight", 0.2f}, {"lora_B.weight", 0.2f}, {"router.weight", 0.5f}},
+                     of_adapter[] = {{"adapter_down.weight", 0.2f},
+                                     {"adapter_down.bias", 0.2f},
+                                     {"adapter_up.weight", 0.2f},
+                                     {"adapter_up.bias", 0.2f},
+                                     {"router.weight", 0.5f}};
+
+static void set_one(pfm_parameters *parameters, const char *name, uint32_t seed, float size)
+{
+    const int id = pfm_parameters_find(parameters, name);
+    if (id < 0)
+        return;
+    const pfm_parameter *p = pfm_parameters_get(parameters, id);
+    const size_t count = (size_t)(p->n * p->k);
+    float *values = calloc(count, sizeof *values);
+    assert_non_null(values);
+    tiny_spread(seed, count, values);
+    for (size_t i = 0; i < count; i++)
+        values[i] *= size;
+    pfm_parameters_set(parameters, id, values);
+    free(values);
+}
+
+/* Of every module of two blocks that has them. */
+static void set_all(pfm_parameters *parameters, const char *const *modules, uint32_t module_count, const learned *kinds,
+                    uint32_t kind_count, uint32_t seed)
+{
+    for (uint32_t block = 0; block < 2; block++)
+        for (uint32_t module = 0; module < module_count; module++)
+            for (uint32_t k = 0; k < kind_count; k++) {
+                char name[96];
+                (void)snprintf(name, sizeof name, "model.layers.%u.%s.%s", block, modules[module], kinds[k].name);
+                set_one(parameters, name, seed++, kinds[k].size);
+            }
+}
 
 /* The script's values in every parameter of the method. */
 static void set_experts(pfm_parameters *parameters)
 {
-    for (uint32_t module = 0; module < 14; module++)
-        for (uint32_t kind = 0; kind < 3; kind++) {
-            char name[96];
-            (void)snprintf(name, sizeof name, "model.layers.%u.%s.%s", module / 7, modules[module % 7], kinds[kind]);
-            const int id = pfm_parameters_find(parameters, name);
-            if (id < 0)
-                continue;
-            const pfm_parameter *p = pfm_parameters_get(parameters, id);
-            const size_t count = (size_t)(p->n * p->k);
-            float *values = calloc(count, sizeof *values);
-            assert_non_null(values);
-            tiny_spread(1000 + 3 * module + kind, count, values);
-            for (size_t i = 0; i < count; i++)
-                values[i] *= sizes[kind];
-            pfm_parameters_set(parameters, id, values);
-            free(values);
-        }
+    set_all(parameters, layers, 7, of_lora, 3, 1000);
+    set_all(parameters, sublayers, 2, of_adapter, 5, 2000);
 }
 
 typedef struct golden_case {
@@ -67,13 +92,24 @@ static const golden_case cases[] = {
      .set_count = 7,
      .contexts = {1, 2, 1, 0},
      .experts = 2},
+    {.name = "adapter",
+     .sets = {"peft.method=moe_adapter", "peft.targets=[]", "peft.bottleneck=3", "peft.experts=3", "peft.activation=gelu",
+              "peft.adapter_scale=2", "peft.shared_expert=true", "peft.balance=0.5"},
+     .set_count = 8,
+     .experts = 3},
+    {.name = "adapter_context",
+     .sets = {"peft.method=moe_adapter", "peft.targets=[]", "peft.bottleneck=2", "peft.experts=2", "peft.activation=gelu",
+              "peft.router=context", "peft.context=modality"},
+     .set_count = 7,
+     .contexts = {1, 2, 1, 0},
+     .experts = 2},
 };
 
 static float *golden(const golden_case *c, const char *tensor, size_t count)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_weights *weights = NULL;
-    char name[128];
+    char name[200];
     float *out = calloc(count, sizeof *out);
     assert_non_null(out);
     assert_ok(pfm_weights_open(PFM_SOURCE_DIR "/tests/peft/golden/moe.safetensors", &weights, &err));
@@ -114,7 +150,7 @@ static void check_gradients(const golden_case *c, const pfm_parameters *paramete
     int checked = 0;
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        char name[128];
+        char name[160];
         if (!p->trainable || strcmp(p->name, "aligner.proj.weight") == 0)
             continue;
         (void)snprintf(name, sizeof name, "%s.grad", p->name);
@@ -198,7 +234,7 @@ static void the_router_starts_small_and_the_experts_as_lora(void **state)
     static const int64_t rows[] = {18, 48, 5}, columns[] = {32, 18, 32};
     for (int kind = 0; kind < 3; kind++) {
         char name[96];
-        (void)snprintf(name, sizeof name, "model.layers.1.mlp.up_proj.%s", kinds[kind]);
+        (void)snprintf(name, sizeof name, "model.layers.1.mlp.up_proj.%s", of_lora[kind].name);
         const int id = pfm_parameters_find(parameters, name);
         assert_true(id >= 0);
         const pfm_parameter *p = pfm_parameters_get(parameters, id);
@@ -245,6 +281,29 @@ static void a_saved_mixture_comes_back_to_the_bit(void **state)
                  PFM_ERROR_UNSUPPORTED, "what moe_lora learns cannot be merged");
     tiny_system_free(&made);
     tiny_system_free(&read);
+}
+
+static void an_adapters_configuration_is_read(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const golden_case *c = &cases[4];
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    pfm_session *session = tiny_session(context, false, c->sets, c->set_count);
+    const pfm_peft_method *method = pfm_peft_get_method(session->peft);
+    pfm_peft_options read = {0};
+    json_t *config = json_object();
+    assert_string_equal(method->type, "MOE_ADAPTER");
+    assert_ok(method->write_config(session->peft, config, &err));
+    assert_ok(method->read_config(config, &read, &err));
+    assert_true(read.bottleneck == 3 && read.adapter_scale == 2 && read.experts == 3 && read.balance == 0.5);
+    pfm_peft_options_free(&read);
+    assert_ok(pfm_json_take(config, "top_k", json_integer(4), &err));
+    assert_error(method->read_config(config, &read, &err), PFM_ERROR_USAGE, "peft.top_k");
+    pfm_peft_options_free(&read);
+    json_decref(config);
+    pfm_session_free(session);
+    pfm_context_free(context);
 }
 
 /* What a configuration says is what the method was made with; one that says something else is refused by name. */
@@ -413,6 +472,7 @@ int main(void)
         cmocka_unit_test(the_router_starts_small_and_the_experts_as_lora),
         cmocka_unit_test(a_saved_mixture_comes_back_to_the_bit),
         cmocka_unit_test(a_configuration_is_read),
+        cmocka_unit_test(an_adapters_configuration_is_read),
         cmocka_unit_test(a_frozen_router_is_left_in_peace),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(experts_are_for_tokens_alone),
