@@ -296,6 +296,30 @@ static void a_run_tells_of_its_routers_and_goes_on(void **state)
     json_decref(line);
 }
 
+/* Somebody says another modality of some rows while a run is broken off: what follows would be neither the old run nor a new
+ * one. */
+static void a_run_does_not_go_on_with_other_contexts(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer table = {0};
+    static const char before[] = "\"modality\": \"MRI\"", after[] = "\"modality\":  \"CT\"";
+    const char *out = folder_of("mended");
+    stopper s = {.left = 2};
+    assert_error(train_with(out, 2, &s, by_modality, 3, &err), PFM_ERROR_INTERRUPTED, "stopped after step 2");
+    assert_ok(pfm_file_read(training_data(), 0, &table, &err));
+    char *place = strstr(table.data, before);
+    assert_non_null(place);
+    memcpy(place, after, sizeof after - 1);
+    assert_ok(pfm_file_write(training_data(), table.data, table.size, &err));
+    s = (stopper){.left = STOP_NEVER};
+    assert_error(train_with(out, 2, &s, by_modality, 3, &err), PFM_ERROR_MISMATCH, "was trained on other rows or images");
+    memcpy(place, before, sizeof before - 1);
+    assert_ok(pfm_file_write(training_data(), table.data, table.size, &err));
+    assert_ok(train_with(out, 2, &s, by_modality, 3, &err));
+    pfm_buffer_free(&table);
+}
+
 static double evaluate(pfm_context *context, const char *run, const char *out)
 {
     pfm_error err = PFM_ERROR_INIT;
@@ -352,6 +376,7 @@ int main(void)
         cmocka_unit_test(rows_are_read_as_text),
         cmocka_unit_test(rows_take_the_expert_of_their_context),
         cmocka_unit_test(a_run_tells_of_its_routers_and_goes_on),
+        cmocka_unit_test(a_run_does_not_go_on_with_other_contexts),
         cmocka_unit_test(a_run_remembers_its_contexts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
