@@ -22,7 +22,8 @@ typedef struct routing {
     int64_t tokens, experts;
     float *p;               /* [tokens, experts] */
     uint64_t *taken, *kept; /* [tokens] kept: those of the taken that capacity leaves */
-    double *push;           /* [tokens, experts] of the balance loss's gradient by p; backward only */
+    double *push;           /* [tokens, experts] the balance loss's gradient by p; backward only, */
+    double *entropy;        /* in whose place the forward has that of each token, [tokens] */
     size_t end;
 } routing;
 
@@ -38,6 +39,7 @@ static routing lay_out(const pfm_op_call *call)
                      .experts = experts,
                      .p = (float *)(void *)at,
                      .push = (double *)(void *)(at + push),
+                     .entropy = (double *)(void *)(at + push),
                      .taken = (uint64_t *)(void *)(at + taken),
                      .kept = (uint64_t *)(void *)(at + taken + sets)};
 }
@@ -156,50 +158,59 @@ static void gate_rows(const pfm_op_call *call, int64_t begin, int64_t end)
             gates[e] = (r.kept[t] >> e & 1) != 0 ? (float)((double)r.p[t * r.experts + e] / sum) : 0;
         if (call->attributes.shared)
             gates[r.experts] = 1;
+        r.entropy[t] = 0;
+        for (int64_t e = 0; rows_of(call) > 0 && e < r.experts; e++) {
+            const double p = (double)r.p[t * r.experts + e];
+            r.entropy[t] -= p > 0 ? p * log(p) : 0;
+        }
     }
 }
 
-/* What one row says; load [experts] is each one's share of what was taken. */
-typedef struct row_report {
-    double load[MOST_EXPERTS], balance, entropy, refused;
-} row_report;
-
-static void report_row(const pfm_op_call *call, const routing *r, const pfm_token_row *row, row_report *out)
+/* load [experts] = each one's share of what a row took, mean [experts] its mean probability (NULL: not asked for). */
+static void count_row(const pfm_op_call *call, const routing *r, const pfm_token_row *row, double *load, double *mean)
 {
     const int64_t length = pfm_token_row_length(row);
-    double mean[MOST_EXPERTS] = {0};
-    *out = (row_report){0};
+    const double token = 1 / (double)length, one = token / (double)call->attributes.top_k;
+    for (int64_t e = 0; e < r->experts; e++)
+        load[e] = 0;
     for (int64_t i = 0; i < length; i++) {
         const int64_t t = pfm_token_row_at(row, i);
         for (int64_t e = 0; e < r->experts; e++) {
-            const double p = (double)r->p[t * r->experts + e];
-            mean[e] += p;
-            out->entropy -= p > 0 ? p * log(p) : 0;
-            out->load[e] += (double)(r->taken[t] >> e & 1);
-            out->refused += (double)((r->taken[t] & ~r->kept[t]) >> e & 1);
+            load[e] += (double)(r->taken[t] >> e & 1) * one;
+            if (mean != NULL)
+                mean[e] += (double)r->p[t * r->experts + e] * token;
         }
     }
-    const double taken = (double)(length * call->attributes.top_k);
-    for (int64_t e = 0; e < r->experts; e++) {
-        out->load[e] /= taken;
-        out->balance += (double)r->experts * out->load[e] * mean[e] / (double)length;
+}
+
+/* The share of what a row's tokens took that capacity refused, and their mean entropy. */
+static double refused_in(const pfm_op_call *call, const routing *r, const pfm_token_row *row, double *entropy)
+{
+    const int64_t length = pfm_token_row_length(row);
+    int64_t refused = 0;
+    *entropy = 0;
+    for (int64_t i = 0; i < length; i++) {
+        const int64_t t = pfm_token_row_at(row, i);
+        for (uint64_t left = r->taken[t] & ~r->kept[t]; left != 0; left &= left - 1)
+            refused++;
+        *entropy += r->entropy[t] / (double)length;
     }
-    out->entropy /= (double)length;
-    out->refused /= taken;
+    return (double)refused / (double)(length * call->attributes.top_k);
 }
 
 static void report(const pfm_op_call *call)
 {
     const routing r = lay_out(call);
-    double sums[MOST_EXPERTS + 3] = {0};
-    row_report row;
+    double sums[MOST_EXPERTS + 3] = {0}, load[MOST_EXPERTS], entropy;
     for (int32_t i = 0; i < rows_of(call); i++) {
-        report_row(call, &r, &call->env->rows[i], &row);
-        for (int64_t e = 0; e < r.experts; e++)
-            sums[e] += row.load[e];
-        sums[r.experts] += row.balance;
-        sums[r.experts + 1] += row.entropy;
-        sums[r.experts + 2] += row.refused;
+        double mean[MOST_EXPERTS] = {0};
+        count_row(call, &r, &call->env->rows[i], load, mean);
+        for (int64_t e = 0; e < r.experts; e++) {
+            sums[e] += load[e];
+            sums[r.experts] += (double)r.experts * load[e] * mean[e];
+        }
+        sums[r.experts + 2] += refused_in(call, &r, &call->env->rows[i], &entropy);
+        sums[r.experts + 1] += entropy;
     }
     for (int64_t i = 0; i < r.experts + 3; i++)
         ((float *)call->out[1].data)[i] = (float)sums[i];
@@ -215,18 +226,18 @@ static void forward(const pfm_op_call *call)
 /* push = the gradient of the balance losses of all rows by p; a shared token gets that of each row which it is part of. */
 static void push_apart(const pfm_op_call *call, const routing *r)
 {
-    row_report report;
+    double load[MOST_EXPERTS];
     memset(r->push, 0, (size_t)(r->tokens * r->experts) * sizeof *r->push);
     for (int32_t i = 0; call->attributes.alpha != 0 && i < rows_of(call); i++) {
         const pfm_token_row *row = &call->env->rows[i];
         const int64_t length = pfm_token_row_length(row);
         const double scale =
             (double)call->attributes.alpha * (double)call->env->row_scale * (double)r->experts / (double)length;
-        report_row(call, r, row, &report);
+        count_row(call, r, row, load, NULL);
         for (int64_t j = 0; j < length; j++) {
             double *push = r->push + pfm_token_row_at(row, j) * r->experts;
             for (int64_t e = 0; e < r->experts; e++)
-                push[e] += scale * report.load[e];
+                push[e] += scale * load[e];
         }
     }
 }
