@@ -22,8 +22,8 @@ typedef struct routing {
     int64_t tokens, experts;
     float *p;               /* [tokens, experts] */
     uint64_t *taken, *kept; /* [tokens] kept: those of the taken that capacity leaves */
-    double *push;           /* [tokens, experts] the balance loss's gradient by p; backward only, */
-    double *entropy;        /* in whose place the forward has that of each token, [tokens] */
+    double *entropy;        /* [tokens] of p */
+    double *push;           /* [tokens, experts] the balance loss's gradient by p; backward only */
     size_t end;
 } routing;
 
@@ -31,17 +31,18 @@ static routing lay_out(const pfm_op_call *call)
 {
     const int64_t tokens = call->in[0].rows, experts = call->in[0].columns;
     const size_t values = (size_t)(tokens * experts), sets = pfm_op_align((size_t)tokens * sizeof(uint64_t)),
-                 push = pfm_op_align(values * sizeof(float)), taken = push + pfm_op_align(values * sizeof(double));
+                 push = pfm_op_align(values * sizeof(float)), taken = push + pfm_op_align(values * sizeof(double)),
+                 kept = taken + sets, entropy = kept + sets;
     char *at = call->scratch;
     if (at == NULL)
-        return (routing){.end = taken + 2 * sets};
+        return (routing){.end = entropy + (size_t)tokens * sizeof(double)};
     return (routing){.tokens = tokens,
                      .experts = experts,
                      .p = (float *)(void *)at,
                      .push = (double *)(void *)(at + push),
-                     .entropy = (double *)(void *)(at + push),
                      .taken = (uint64_t *)(void *)(at + taken),
-                     .kept = (uint64_t *)(void *)(at + taken + sets)};
+                     .kept = (uint64_t *)(void *)(at + kept),
+                     .entropy = (double *)(void *)(at + entropy)};
 }
 
 static size_t scratch(const pfm_op_call *call, bool backward_pass)
@@ -67,18 +68,21 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
     return status;
 }
 
-static void softmax(const float *l, int64_t count, float *p)
+/* Returns p's entropy, log(sum_e exp(l_e - m)) - sum_e p_e (l_e - m), m the largest l. */
+static double softmax(const float *l, int64_t count, float *p)
 {
     float most = l[0];
-    double sum = 0;
+    double sum = 0, mean = 0;
     for (int64_t e = 1; e < count; e++)
         most = l[e] > most ? l[e] : most;
     for (int64_t e = 0; e < count; e++) {
         p[e] = expf(l[e] - most);
         sum += (double)p[e];
+        mean += p[e] > 0 ? (double)p[e] * (double)(l[e] - most) : 0;
     }
     for (int64_t e = 0; e < count; e++)
         p[e] = (float)((double)p[e] / sum);
+    return log(sum) - mean / sum;
 }
 
 static uint64_t choose(const float *l, int64_t count, int32_t top_k)
@@ -100,7 +104,7 @@ static void decide_rows(const pfm_op_call *call, int64_t begin, int64_t end)
     const routing r = lay_out(call);
     for (int64_t t = begin; t < end; t++) {
         const float *l = pfm_tensor_row(&call->in[0], t, call->env->act);
-        softmax(l, r.experts, r.p + t * r.experts);
+        r.entropy[t] = softmax(l, r.experts, r.p + t * r.experts);
         r.taken[t] = r.kept[t] = choose(l, r.experts, call->attributes.top_k);
     }
 }
@@ -158,59 +162,61 @@ static void gate_rows(const pfm_op_call *call, int64_t begin, int64_t end)
             gates[e] = (r.kept[t] >> e & 1) != 0 ? (float)((double)r.p[t * r.experts + e] / sum) : 0;
         if (call->attributes.shared)
             gates[r.experts] = 1;
-        r.entropy[t] = 0;
-        for (int64_t e = 0; rows_of(call) > 0 && e < r.experts; e++) {
-            const double p = (double)r.p[t * r.experts + e];
-            r.entropy[t] -= p > 0 ? p * log(p) : 0;
-        }
     }
 }
 
-/* load [experts] = each one's share of what a row took, mean [experts] its mean probability (NULL: not asked for). */
-static void count_row(const pfm_op_call *call, const routing *r, const pfm_token_row *row, double *load, double *mean)
+/* What some tokens say, summed: how often each expert was taken, the probabilities, entropies, and what was refused. */
+typedef struct tally {
+    double taken[MOST_EXPERTS], p[MOST_EXPERTS], entropy, refused;
+} tally;
+
+static void add_tokens(const routing *r, int64_t begin, int64_t end, tally *sum)
 {
-    const int64_t length = pfm_token_row_length(row);
-    const double token = 1 / (double)length, one = token / (double)call->attributes.top_k;
-    for (int64_t e = 0; e < r->experts; e++)
-        load[e] = 0;
-    for (int64_t i = 0; i < length; i++) {
-        const int64_t t = pfm_token_row_at(row, i);
+    for (int64_t t = begin; t < end; t++) {
+        const float *p = r->p + t * r->experts;
         for (int64_t e = 0; e < r->experts; e++) {
-            load[e] += (double)(r->taken[t] >> e & 1) * one;
-            if (mean != NULL)
-                mean[e] += (double)r->p[t * r->experts + e] * token;
+            sum->taken[e] += (double)(r->taken[t] >> e & 1);
+            sum->p[e] += (double)p[e];
         }
+        for (uint64_t left = r->taken[t] & ~r->kept[t]; left != 0; left &= left - 1)
+            sum->refused++;
+        sum->entropy += r->entropy[t];
     }
 }
 
-/* The share of what a row's tokens took that capacity refused, and their mean entropy. */
-static double refused_in(const pfm_op_call *call, const routing *r, const pfm_token_row *row, double *entropy)
+static bool share(const pfm_token_row *a, const pfm_token_row *b)
 {
-    const int64_t length = pfm_token_row_length(row);
-    int64_t refused = 0;
-    *entropy = 0;
-    for (int64_t i = 0; i < length; i++) {
-        const int64_t t = pfm_token_row_at(row, i);
-        for (uint64_t left = r->taken[t] & ~r->kept[t]; left != 0; left &= left - 1)
-            refused++;
-        *entropy += r->entropy[t] / (double)length;
+    return a->shared_begin == b->shared_begin && a->shared_end == b->shared_end;
+}
+
+/* *whole = what row i says. *shared holds what its shared tokens say, which are
+ * read once where rows that share them follow each other. */
+static void tally_row(const pfm_op_call *call, const routing *r, int32_t i, tally *shared, tally *whole)
+{
+    const pfm_token_row *row = &call->env->rows[i];
+    if (i == 0 || !share(row, row - 1)) {
+        *shared = (tally){0};
+        add_tokens(r, row->shared_begin, row->shared_end, shared);
     }
-    return (double)refused / (double)(length * call->attributes.top_k);
+    *whole = *shared;
+    add_tokens(r, row->own_begin, row->own_end, whole);
 }
 
 static void report(const pfm_op_call *call)
 {
     const routing r = lay_out(call);
-    double sums[MOST_EXPERTS + 3] = {0}, load[MOST_EXPERTS], entropy;
+    double sums[MOST_EXPERTS + 3] = {0};
+    tally shared, whole;
     for (int32_t i = 0; i < rows_of(call); i++) {
-        double mean[MOST_EXPERTS] = {0};
-        count_row(call, &r, &call->env->rows[i], load, mean);
+        const double length = (double)pfm_token_row_length(&call->env->rows[i]),
+                     taken = length * (double)call->attributes.top_k;
+        tally_row(call, &r, i, &shared, &whole);
         for (int64_t e = 0; e < r.experts; e++) {
-            sums[e] += load[e];
-            sums[r.experts] += (double)r.experts * load[e] * mean[e];
+            sums[e] += whole.taken[e] / taken;
+            sums[r.experts] += (double)r.experts * whole.taken[e] / taken * whole.p[e] / length;
         }
-        sums[r.experts + 2] += refused_in(call, &r, &call->env->rows[i], &entropy);
-        sums[r.experts + 1] += entropy;
+        sums[r.experts + 1] += whole.entropy / length;
+        sums[r.experts + 2] += whole.refused / taken;
     }
     for (int64_t i = 0; i < r.experts + 3; i++)
         ((float *)call->out[1].data)[i] = (float)sums[i];
@@ -223,22 +229,35 @@ static void forward(const pfm_op_call *call)
     report(call);
 }
 
+static void push_tokens(const routing *r, int64_t begin, int64_t end, const double *by)
+{
+    for (int64_t t = begin; t < end; t++) {
+        for (int64_t e = 0; e < r->experts; e++)
+            r->push[t * r->experts + e] += by[e];
+    }
+}
+
 /* push = the gradient of the balance losses of all rows by p; a shared token gets that of each row which it is part of. */
 static void push_apart(const pfm_op_call *call, const routing *r)
 {
-    double load[MOST_EXPERTS];
+    const int32_t count = call->attributes.alpha != 0 ? rows_of(call) : 0;
+    tally shared, whole;
+    double all[MOST_EXPERTS] = {0}; /* of the rows that share the tokens at hand, up to this one */
     memset(r->push, 0, (size_t)(r->tokens * r->experts) * sizeof *r->push);
-    for (int32_t i = 0; call->attributes.alpha != 0 && i < rows_of(call); i++) {
+    for (int32_t i = 0; i < count; i++) {
         const pfm_token_row *row = &call->env->rows[i];
-        const int64_t length = pfm_token_row_length(row);
-        const double scale =
-            (double)call->attributes.alpha * (double)call->env->row_scale * (double)r->experts / (double)length;
-        count_row(call, r, row, load, NULL);
-        for (int64_t j = 0; j < length; j++) {
-            double *push = r->push + pfm_token_row_at(row, j) * r->experts;
-            for (int64_t e = 0; e < r->experts; e++)
-                push[e] += scale * load[e];
+        const double length = (double)pfm_token_row_length(row), scale = (double)call->attributes.alpha *
+                                                                         (double)call->env->row_scale * (double)r->experts /
+                                                                         (length * length * (double)call->attributes.top_k);
+        double own[MOST_EXPERTS];
+        tally_row(call, r, i, &shared, &whole);
+        for (int64_t e = 0; e < r->experts; e++) {
+            own[e] = scale * whole.taken[e];
+            all[e] = own[e] + (i > 0 && share(row, row - 1) ? all[e] : 0);
         }
+        push_tokens(r, row->own_begin, row->own_end, own);
+        if (i + 1 == count || !share(row, row + 1))
+            push_tokens(r, row->shared_begin, row->shared_end, all);
     }
 }
 

@@ -12,17 +12,33 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
                           "weigh", "there is not one gate for each run of columns", err);
 }
 
-static float get(const void *row, size_t i, pfm_act_type act)
+/* y = w x */
+static void scale_f32(float w, const float *x, float *y, size_t n)
 {
-    return act == PFM_ACT_F32 ? ((const float *)row)[i] : pfm_bf16_to_f32(((const pfm_bf16 *)row)[i]);
+    for (size_t i = 0; i < n; i++)
+        y[i] = w * x[i];
 }
 
-static void put(void *row, size_t i, pfm_act_type act, float value)
+static void scale_bf16(float w, const pfm_bf16 *x, pfm_bf16 *y, size_t n)
 {
-    if (act == PFM_ACT_F32)
-        ((float *)row)[i] = value;
-    else
-        ((pfm_bf16 *)row)[i] = pfm_bf16_from_f32(value);
+    for (size_t i = 0; i < n; i++)
+        y[i] = pfm_bf16_from_f32(w * pfm_bf16_to_f32(x[i]));
+}
+
+static float sum_f32(const float *x, const float *y, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)y[i];
+    return (float)sum;
+}
+
+static float sum_bf16(const pfm_bf16 *x, const pfm_bf16 *y, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)pfm_bf16_to_f32(x[i]) * (double)pfm_bf16_to_f32(y[i]);
+    return (float)sum;
 }
 
 /* to = from times the gates. */
@@ -34,9 +50,14 @@ static void scale_rows(const pfm_op_call *call, const pfm_tensor *from, const pf
         const float *gates = pfm_tensor_row(&call->in[1], t, act);
         const void *x = pfm_tensor_row(from, t, act);
         void *y = pfm_tensor_row(to, t, act);
-        for (size_t g = 0; g < groups; g++)
-            for (size_t i = g * run; i < (g + 1) * run; i++)
-                put(y, i, act, gates[g] * get(x, i, act));
+        for (size_t g = 0; g < groups; g++) {
+            if (gates[g] == 0) /* what no token takes stays out, whatever it is */
+                memset((char *)y + g * run * pfm_act_size(act), 0, run * pfm_act_size(act));
+            else if (act == PFM_ACT_F32)
+                scale_f32(gates[g], (const float *)x + g * run, (float *)y + g * run, run);
+            else
+                scale_bf16(gates[g], (const pfm_bf16 *)x + g * run, (pfm_bf16 *)y + g * run, run);
+        }
     }
 }
 
@@ -54,12 +75,9 @@ static void gate_rows(const pfm_op_call *call, int64_t begin, int64_t end)
     for (int64_t t = begin; t < end; t++) {
         const void *x = pfm_tensor_row(&call->in[0], t, act), *dy = pfm_tensor_row(&call->dout[0], t, act);
         float *dgates = pfm_tensor_row(&call->din[1], t, act);
-        for (size_t g = 0; g < groups; g++) {
-            double sum = 0;
-            for (size_t i = g * run; i < (g + 1) * run; i++)
-                sum += (double)get(dy, i, act) * (double)get(x, i, act);
-            dgates[g] = (float)sum;
-        }
+        for (size_t g = 0; g < groups; g++)
+            dgates[g] = act == PFM_ACT_F32 ? sum_f32((const float *)x + g * run, (const float *)dy + g * run, run)
+                                           : sum_bf16((const pfm_bf16 *)x + g * run, (const pfm_bf16 *)dy + g * run, run);
     }
 }
 

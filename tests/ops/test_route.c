@@ -7,10 +7,10 @@
 
 #include <math.h>
 
-enum { TOKENS = 6, EXPERTS = 4 };
+enum { ROWS = 3, TOKENS = 10, EXPERTS = 4 };
 
-/* Two tokens that two rows share, and two of each row's own. */
-static const pfm_token_row rows[] = {{0, 2, 2, 4}, {0, 2, 4, 6}};
+/* Two tokens that two rows share, and two of each row's own; and a row that shares none with them. */
+static const pfm_token_row rows[ROWS] = {{0, 2, 2, 4}, {0, 2, 4, 6}, {6, 8, 8, 10}};
 
 typedef struct fixture {
     pfm_context *context;
@@ -31,7 +31,7 @@ static void set_up(fixture *f, int64_t experts, pfm_op_attributes attributes)
                                   .training = true,
                                   .row_scale = 0.5f,
                                   .rows = rows,
-                                  .row_count = 2};
+                                  .row_count = ROWS};
     f->call = (pfm_op_call){.env = &f->env, .attributes = attributes};
     f->call.in[0] =
         (pfm_tensor){.data = f->logits, .dim = PFM_DIM_TOKENS, .rows = TOKENS, .columns = experts, .storage = PFM_STORAGE_F32};
@@ -100,7 +100,7 @@ static void capacity_refuses_who_comes_too_late(void **state)
     static const float wanted[] = {0.75f, 0, /**/ 0, 0, /**/ 0.75f, 0, /**/ 0, 0, /**/ 0.75f, 0, /**/ 0, 0};
     assert_floats(f.gates, wanted, 12);
     const float entropy = 0.75f * logf(4.0f / 3) + 0.25f * logf(4);
-    const float says[] = {2, 0, /* balance: 2 * (1 * .75 + 0 * .25) */ 2 * 1.5f, 2 * entropy, 2 * 0.5f};
+    const float says[] = {ROWS, 0, /* balance: 2 * (1 * .75 + 0 * .25) */ ROWS * 1.5f, ROWS * entropy, ROWS * 0.5f};
     assert_floats(f.says, says, 5);
     f.env.training = false; /* in answering nothing is refused, and nothing told */
     pfm_op_route.forward(&f.call);
@@ -111,10 +111,10 @@ static void capacity_refuses_who_comes_too_late(void **state)
 }
 
 /* Sum over rows of E sum_e f_e P_e, f as given. */
-static double balance_of(const float *logits, const double f[2][EXPERTS])
+static double balance_of(const float *logits, const double f[ROWS][EXPERTS])
 {
     double sum = 0;
-    for (int r = 0; r < 2; r++)
+    for (int r = 0; r < ROWS; r++)
         for (int64_t i = 0; i < 4; i++) {
             const float *l = logits + pfm_token_row_at(&rows[r], i) * EXPERTS;
             double total = 0;
@@ -127,10 +127,10 @@ static double balance_of(const float *logits, const double f[2][EXPERTS])
 }
 
 /* Each row's shares of what its tokens took, two each. */
-static void find_shares(const float *logits, double f[2][EXPERTS])
+static void find_shares(const float *logits, double f[ROWS][EXPERTS])
 {
-    memset(f, 0, 2 * sizeof *f);
-    for (int r = 0; r < 2; r++)
+    memset(f, 0, ROWS * sizeof *f);
+    for (int r = 0; r < ROWS; r++)
         for (int64_t i = 0; i < 4; i++) {
             const float *l = logits + pfm_token_row_at(&rows[r], i) * EXPERTS;
             for (int e = 0; e < EXPERTS; e++) {
@@ -146,7 +146,7 @@ static void the_balance_loss_has_its_gradient(void **state)
 {
     (void)state;
     fixture f;
-    double shares[2][EXPERTS];
+    double shares[ROWS][EXPERTS];
     const double alpha = 0.75, step = 1e-3;
     set_up(&f, EXPERTS, (pfm_op_attributes){.alpha = (float)alpha, .top_k = 2});
     pfm_random random = pfm_random_start(3, 0);
@@ -156,7 +156,7 @@ static void the_balance_loss_has_its_gradient(void **state)
     pfm_op_route.forward(&f.call);
     pfm_op_route.backward(&f.call); /* no gate's gradient: what comes is the balance loss's alone */
     for (int e = 0; e < EXPERTS; e++)
-        assert_true(fabs((double)f.says[e] - shares[0][e] - shares[1][e]) < 1e-6);
+        assert_true(fabs((double)f.says[e] - shares[0][e] - shares[1][e] - shares[2][e]) < 1e-6);
     assert_true(fabs((double)f.says[EXPERTS] - balance_of(f.logits, shares)) < 1e-6);
     for (int i = 0; i < TOKENS * EXPERTS; i++) {
         float moved[TOKENS * EXPERTS];

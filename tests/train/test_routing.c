@@ -206,7 +206,7 @@ static void rows_are_read_as_text(void **state)
                  {"{\"site\": null}", 0},
                  {"{\"site\": \"\"}", 0},
                  {"{}", 0}};
-    static const char *const sets[] = {by_modality[0], by_modality[1], "peft.context=site", "peft.contexts=[7, a, true]"};
+    const char *const sets[] = {by_modality[0], by_modality[1], "peft.context=site", "peft.contexts=[7, a, true]"};
     pfm_recipe *recipe = recipe_with(sets, 4);
     int32_t context = -1;
     pfm_row row = {.id = (char[]){"r"}};
