@@ -147,7 +147,7 @@ static void head_gradient(const pfm_op_call *call)
             pfm_op_add_weight_gradient(call->env, part.dlogits, pfm_tensor_row(&call->in[0], part.begin, call->env->act), rows,
                                        1, w, (char *)call->scratch + lay_out(call, true).head);
         if (call->operand[1].gradient != NULL)
-            pfm_op_add_column_sums(call->env, part.dlogits, rows, (size_t)w->n, 1, call->operand[1].gradient);
+            pfm_op_add_bias_gradient(call->env, part.dlogits, rows, 1, &call->operand[1]);
     }
 }
 

@@ -49,9 +49,10 @@ static void sum_columns(void *user, int item, int thread)
         job->sums[begin + j] += (float)(job->scale * sums[j]);
 }
 
-void pfm_op_add_column_sums(const pfm_op_environment *env, const void *x, size_t rows, size_t n, float scale, float *sums)
+void pfm_op_add_bias_gradient(const pfm_op_environment *env, const void *dy, size_t rows, float scale, const pfm_operand *bias)
 {
-    columns_job job = {.env = env, .x = x, .rows = rows, .n = n, .scale = scale, .sums = sums};
+    const size_t n = (size_t)bias->n;
+    columns_job job = {.env = env, .x = dy, .rows = rows, .n = n, .scale = scale, .sums = bias->gradient};
     pfm_threads_run(env->context->threads, items(n), sum_columns, &job);
 }
 
@@ -70,8 +71,6 @@ void pfm_op_add_weight_gradient(const pfm_op_environment *env, const void *dy, c
                                 const pfm_operand *weight, void *scratch)
 {
     const size_t n = (size_t)weight->n, k = (size_t)weight->k;
-    if (rows == 0)
-        return; /* no image in these rows, and the sum over none is there already */
     char *transposed = (char *)scratch + pfm_op_gemm_scratch(env), *packed = (char *)scratch + packed_place(env, rows, n);
     columns_job job = {.env = env, .x = dy, .rows = rows, .n = n, .transposed = transposed};
     pfm_threads_run(env->context->threads, items(n), transpose_columns, &job);

@@ -141,8 +141,8 @@ static void backward(const pfm_op_call *call)
         pfm_op_add_weight_gradient(call->env, dy, call->in[0].data, (size_t)call->in[0].rows, call->attributes.alpha, w,
                                    (char *)call->scratch + lay_out(call).weight);
     if (bias->n > 0 && bias->gradient != NULL)
-        pfm_op_add_column_sums(call->env, dy, (size_t)call->in[0].rows, (size_t)w->n,
-                               call->attributes.scales_bias ? call->attributes.alpha : 1, bias->gradient);
+        pfm_op_add_bias_gradient(call->env, dy, (size_t)call->in[0].rows,
+                                 call->attributes.scales_bias ? call->attributes.alpha : 1, bias);
 }
 
 static double operations(const pfm_op_call *call)

@@ -222,8 +222,8 @@ void pfm_op_pack(const pfm_op_environment *env, const void *source, pfm_act_type
 void pfm_op_add_weight_gradient(const pfm_op_environment *env, const void *dy, const void *x, size_t rows, float alpha,
                                 const pfm_operand *weight, void *scratch);
 size_t pfm_op_weight_gradient_scratch(const pfm_op_environment *env, size_t rows, size_t n, size_t k);
-/* sums [n] += scale times the columns of x act [rows,n]: the gradient of a bias. */
-void pfm_op_add_column_sums(const pfm_op_environment *env, const void *x, size_t rows, size_t n, float scale, float *sums);
+/* The gradient of a bias [n] += scale times the sums of dy's columns, dy act [rows,n]. */
+void pfm_op_add_bias_gradient(const pfm_op_environment *env, const void *dy, size_t rows, float scale, const pfm_operand *bias);
 
 /* Quantises and packs a weight f32 [n,k] in parallel, and packs one that is in blocks already, rows of whole blocks. */
 void pfm_op_quant_pack(const pfm_op_environment *env, pfm_dtype format, const float *weight, size_t n, size_t k, void *packed);

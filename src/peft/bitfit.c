@@ -45,7 +45,7 @@ static pfm_status read_config(const json_t *config, pfm_peft_options *options, p
 const pfm_peft_method pfm_peft_bitfit = {.name = "bitfit",
                                          .needs = "biases",
                                          .trains = trains,
-                                         .merge = pfm_peft_merge_nothing,
+                                         .of_base = true,
                                          .type = "LORA",
                                          .write_config = write_config,
                                          .read_config = read_config,

@@ -116,8 +116,10 @@ pfm_status pfm_bottleneck_write_config(const pfm_peft *peft, json_t *config, pfm
     PFM_TRY(pfm_json_take(config, "bottleneck", json_integer(options->bottleneck), err));
     PFM_TRY(pfm_json_take(config, "adapter_scale", pfm_peft_number(options->adapter_scale), err));
     PFM_TRY(pfm_json_take(config, "dropout", json_real(options->dropout), err));
-    PFM_TRY(pfm_json_take(config, "activation", json_string(activations[activation_of(options)].name), err));
-    PFM_TRY(pfm_json_take(config, "sublayers", json_string(sublayers[sublayer_of(options)]), err));
+    PFM_TRY(pfm_json_take(config, "activation",
+                          json_string(options->activation != NULL ? options->activation : activations[0].name), err));
+    PFM_TRY(
+        pfm_json_take(config, "sublayers", json_string(options->sublayers != NULL ? options->sublayers : sublayers[0]), err));
 done:
     return status;
 }

@@ -83,10 +83,7 @@ static bool method_trains(pfm_peft *peft, const pfm_model_place *place, const ch
 
 static bool trains(void *user, const pfm_model_place *place, const char *parameter)
 {
-    static const char aligner[] = "aligner."; /* a part that is learned by itself */
     pfm_peft *peft = user;
-    if (strncmp(place->name, aligner, sizeof aligner - 1) == 0)
-        return false;
     return method_trains(peft, place, parameter) || trains_bias(peft, place, parameter) ||
            pfm_targets_keep_whole(peft->targets, place->name);
 }
@@ -268,7 +265,7 @@ pfm_status pfm_peft_start(const pfm_peft *peft, const pfm_peft_text *text, pfm_p
 pfm_status pfm_peft_check_merge(const pfm_peft *peft, pfm_error *err)
 {
     const pfm_peft_method *method = peft->method;
-    if (method == NULL || method->merge != NULL)
+    if (method == NULL || method->merge != NULL || method->of_base)
         return PFM_OK;
     return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
                          "what %s learns cannot be merged into the base's weights; export the adapter beside it (--to peft)",
@@ -286,7 +283,7 @@ static bool acts_on(const pfm_peft *peft, const char *module)
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err)
 {
-    if (!acts_on(peft, module))
+    if (!acts_on(peft, module) || peft->method->of_base)
         return PFM_OK;
     pfm_status status = pfm_peft_check_merge(peft, err);
     return status != PFM_OK ? status : peft->method->merge(peft, parameters, module, n, k, values, err);

@@ -113,6 +113,7 @@ typedef struct pfm_peft_method {
     unsigned honours;                /* PFM_PEFT_PATTERNS, ... */
     const char *needs;               /* what it works on where it has no targets, "biases": a model without is refused */
     bool norms;                      /* its targets are norms, and trains is asked of those alone that they name */
+    bool of_base;                    /* it trains parameters of the base and adds none: there is nothing to merge */
     bool whole; /* its targets are modules that train, as those of peft.modules_to_save do: nothing else is done */
     /* USAGE for options that it cannot take. NULL: any will do. */
     pfm_status (*check)(const pfm_peft_options *options, pfm_error *err);
@@ -120,7 +121,7 @@ typedef struct pfm_peft_method {
     /* Of linear layers and their inputs it is asked of those alone that a target names, where it has targets. */
     pfm_touch (*touches)(const pfm_peft *peft, const pfm_model_place *place);
     pfm_status (*apply)(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err);
-    /* Which frozen parameters train, see pfm_hook; those of the aligner are not asked for. NULL: none. */
+    /* Which frozen parameters train, see pfm_hook. NULL: none. */
     bool (*trains)(const pfm_peft *peft, const pfm_model_place *place, const char *parameter);
     /* How many tokens it puts before every input, see pfm_id_is_virtual. NULL: none. */
     int (*virtual_tokens)(const pfm_peft_options *options);
@@ -240,9 +241,6 @@ pfm_status pfm_peft_dropout(const pfm_peft *peft, pfm_builder *builder, const ch
 int pfm_peft_rank(const pfm_peft *peft, const char *module);
 double pfm_peft_alpha(const pfm_peft *peft, const char *module);
 double pfm_peft_scale(const pfm_peft *peft, const char *module);
-/* A merge for what trains the base's own parameters: there is nothing to add to them. */
-pfm_status pfm_peft_merge_nothing(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
-                                  int64_t k, float *values, pfm_error *err) PFM_MUST_CHECK;
 /* A number for adapter_config.json: whole where it is whole, as PEFT's types are. */
 json_t *pfm_peft_number(double value);
 /* A list of texts for it; null where there are none. */

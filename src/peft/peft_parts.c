@@ -23,13 +23,6 @@ pfm_status pfm_peft_check_low_rank(const pfm_peft_options *options, pfm_error *e
     return pfm_peft_check_dropout(options, err);
 }
 
-pfm_status pfm_peft_merge_nothing(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
-                                  int64_t k, float *values, pfm_error *err)
-{
-    (void)peft, (void)parameters, (void)module, (void)n, (void)k, (void)values, (void)err;
-    return PFM_OK;
-}
-
 double pfm_peft_scale(const pfm_peft *peft, const char *module)
 {
     const double rank = pfm_peft_rank(peft, module);

@@ -67,6 +67,31 @@ static void they_begin_as_nothing(void **state)
     pfm_context_free(context);
 }
 
+static int count_dropouts(const char *peft)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_model_graph graph;
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    pfm_session *session = adapted_session(context, "gpt2", peft);
+    int found = 0;
+    assert_ok(adapted_build(session, &graph, &err));
+    for (size_t i = 0; i < graph.graph->node_count; i++) {
+        const pfm_graph_node *node = &graph.graph->nodes[i];
+        found += node->op == &pfm_op_dropout && graph.graph->values[node->in[0]].shape.columns == 5;
+    }
+    pfm_model_graph_free(&graph);
+    pfm_session_free(session);
+    pfm_context_free(context);
+    return found;
+}
+
+static void what_stands_between_the_layers_is_dropped(void **state)
+{
+    (void)state;
+    assert_int_equal(count_dropouts("{method: parallel, bottleneck: 5, dropout: 0.3}"), 2 * 2);
+    assert_int_equal(count_dropouts("{method: parallel, bottleneck: 5, dropout: 0}"), 0);
+}
+
 static void the_configuration_comes_back(void **state)
 {
     (void)state;
@@ -121,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_torchs),
         cmocka_unit_test(they_begin_as_nothing),
+        cmocka_unit_test(what_stands_between_the_layers_is_dropped),
         cmocka_unit_test(the_configuration_comes_back),
         cmocka_unit_test(options_are_checked),
     };

@@ -393,6 +393,24 @@ static void test_the_length_of_a_stage(void **state)
     }
 }
 
+/* Runs and comparisons in folders go on while the hash stays: a new key, at its default, does not change it. Where this fails,
+ * a key that is not at its default has come, or the text of a value has changed. */
+static void test_the_hash_lasts(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL, *again = NULL;
+    pfm_hash_hex a, b;
+    assert_ok(parse_with("data: {dataset: slake, group: 8}\npeft: {rank: 16}\n", NULL, &recipe, &err));
+    assert_ok(pfm_recipe_hash(recipe, a, &err));
+    assert_string_equal(a, "4ef0d01bdf380fb64482578191de6e642c20118bf1bf78f0f371ddd22852b424");
+    assert_ok(parse_with("data: {dataset: slake, group: 8}\npeft: {rank: 16}\n", "model.layers=[]", &again, &err));
+    assert_ok(pfm_recipe_hash(again, b, &err));
+    assert_string_not_equal(a, b);
+    pfm_recipe_free(recipe);
+    pfm_recipe_free(again);
+}
+
 /* The rates that compare tries decide nothing of what one training computes. */
 static void test_rates_to_compare(void **state)
 {
@@ -473,7 +491,8 @@ static void test_a_model_that_sees_nothing(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rates_to_compare),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_hash_lasts),
+                                       cmocka_unit_test(test_rates_to_compare),
                                        cmocka_unit_test(test_the_smallest),
                                        cmocka_unit_test(test_the_recipes_of_this_repository),
                                        cmocka_unit_test(test_written_and_read_again),
