@@ -17,40 +17,49 @@
 
 enum { MOST_EXPERTS = 64 };
 
-/* Pieces of the scratch. A set of experts is an integer, bit e for expert e. */
+/* A piece of the scratch each. A set of experts is an integer, bit e for expert e. */
 typedef struct routing {
     int64_t tokens, experts;
     float *p;               /* [tokens, experts] */
+    double *push;           /* [tokens, experts] the balance loss's gradient by p; backward only */
     uint64_t *taken, *kept; /* [tokens] kept: those of the taken that capacity leaves */
     double *entropy;        /* [tokens] of p */
-    double *push;           /* [tokens, experts] the balance loss's gradient by p; backward only */
-    size_t end;
 } routing;
+
+/* Where the pieces begin; the first begins at 0. */
+typedef struct places {
+    size_t push, taken, kept, entropy, end;
+} places;
+
+static places find_places(const pfm_op_call *call)
+{
+    const size_t tokens = (size_t)call->in[0].rows, values = tokens * (size_t)call->in[0].columns;
+    places at;
+    at.push = pfm_op_align(values * sizeof(float));
+    at.taken = at.push + pfm_op_align(values * sizeof(double));
+    at.kept = at.taken + pfm_op_align(tokens * sizeof(uint64_t));
+    at.entropy = at.kept + pfm_op_align(tokens * sizeof(uint64_t));
+    at.end = at.entropy + tokens * sizeof(double);
+    return at;
+}
 
 static routing lay_out(const pfm_op_call *call)
 {
-    const int64_t tokens = call->in[0].rows, experts = call->in[0].columns;
-    const size_t values = (size_t)(tokens * experts), sets = pfm_op_align((size_t)tokens * sizeof(uint64_t)),
-                 push = pfm_op_align(values * sizeof(float)), taken = push + pfm_op_align(values * sizeof(double)),
-                 kept = taken + sets, entropy = kept + sets;
-    char *at = call->scratch;
-    if (at == NULL)
-        return (routing){.end = entropy + (size_t)tokens * sizeof(double)};
-    return (routing){.tokens = tokens,
-                     .experts = experts,
-                     .p = (float *)(void *)at,
-                     .push = (double *)(void *)(at + push),
-                     .taken = (uint64_t *)(void *)(at + taken),
-                     .kept = (uint64_t *)(void *)(at + kept),
-                     .entropy = (double *)(void *)(at + entropy)};
+    const places at = find_places(call);
+    char *begin = call->scratch;
+    return (routing){.tokens = call->in[0].rows,
+                     .experts = call->in[0].columns,
+                     .p = (float *)(void *)begin,
+                     .push = (double *)(void *)(begin + at.push),
+                     .taken = (uint64_t *)(void *)(begin + at.taken),
+                     .kept = (uint64_t *)(void *)(begin + at.kept),
+                     .entropy = (double *)(void *)(begin + at.entropy)};
 }
 
 static size_t scratch(const pfm_op_call *call, bool backward_pass)
 {
     (void)backward_pass;
-    pfm_op_call sized = *call;
-    sized.scratch = NULL;
-    return lay_out(&sized).end;
+    return find_places(call).end;
 }
 
 static pfm_status shape(pfm_op_call *call, pfm_error *err)
@@ -89,9 +98,11 @@ static uint64_t choose(const float *l, int64_t count, int32_t top_k)
 {
     uint64_t taken = 0;
     for (int32_t k = 0; k < top_k; k++) {
-        int64_t best = -1;
-        for (int64_t e = 0; e < count; e++) {
-            if ((taken >> e & 1) == 0 && (best < 0 || l[e] > l[best]))
+        int64_t best = 0;
+        while (best + 1 < count && (taken >> best & 1) != 0)
+            best++;
+        for (int64_t e = best + 1; e < count; e++) {
+            if ((taken >> e & 1) == 0 && l[e] > l[best])
                 best = e;
         }
         taken |= UINT64_C(1) << best;
