@@ -26,6 +26,7 @@ typedef struct pfm_ask_options {
     const char *const *images; /* [image_count] picture files, at least one; none where the model sees nothing */
     size_t image_count;
     const char *question; /* may say with <image>, once for each in order, where the images stand; else they come first */
+    const char *context;  /* "modality=CT": what chooses the experts where peft.router is context; NULL: not known */
     int max_tokens;       /* of the answer; 0: the recipe's eval.max_tokens */
     const pfm_named_adapter *adapters; /* [adapter_count] that answer, all in one batch; none: the run's own */
     size_t adapter_count;

@@ -44,6 +44,7 @@ static pfm_status ask(cli_call *call, const char *const *images, int64_t max_tok
                                      .images = images,
                                      .image_count = (size_t)last - 1,
                                      .question = cli_operand(call, last),
+                                     .context = cli_get(call, "context"),
                                      .max_tokens = (int)max_tokens,
                                      .adapters = adapters,
                                      .adapter_count = (size_t)count,
@@ -72,6 +73,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
 }
 
 static const cli_option options[] = {
+    {"context", "COLUMN=VALUE", "what chooses the experts of a run with peft.router: context, as modality=CT", NULL},
     {"max-tokens", "N", "the longest answer (default: the recipe's eval.max_tokens)", NULL},
     {"adapter", "[NAME=]DIR", "another adapter in place of the run's, or several that all answer; none: the base", NULL},
     CLI_WEIGHTS_OPTION,
@@ -81,7 +83,8 @@ static const cli_option options[] = {
 
 const cli_command cmd_ask = {
     .name = "ask",
-    .arguments = "RUN IMAGE... QUESTION [--max-tokens N] [--adapter [NAME=]DIR]... [--weights FORMAT] [--memory SIZE]",
+    .arguments = "RUN IMAGE... QUESTION [--max-tokens N] [--adapter [NAME=]DIR]... [--context COLUMN=VALUE] [--weights FORMAT] "
+                 "[--memory SIZE]",
     .summary = "answers one question about an image, or several",
     .details =
         "The answer appears as it is made. --json gives {\"answer\",\"prompt\",\"tokens\",\"seconds\",\"probability\"}; "

@@ -10,6 +10,7 @@
 #include "eval/vqa.h"
 #include "infer/generate.h"
 #include "models/vision/feature_store.h"
+#include "train/contexts.h"
 
 #include <stdlib.h>
 
@@ -156,6 +157,7 @@ static pfm_status answer(evaluation *e, json_t **predictions, pfm_error *err)
     for (size_t i = 0; i < count; i++) {
         const pfm_row *row = &e->dataset->rows[e->order[i]];
         requests[i] = (pfm_request){.question = {row->question, row->image_count}, .group = row->image_set};
+        PFM_TRY(pfm_context_of_row(pfm_peft_get_options(e->session->peft), row, &requests[i].context, err));
     }
     const pfm_recipe *recipe = e->session->recipe;
     pfm_generate_options generate = {.max_tokens =

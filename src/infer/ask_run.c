@@ -6,6 +6,7 @@
 #include "image/image.h"
 #include "infer/generate.h"
 #include "models/vision/feature_store.h"
+#include "train/contexts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,25 @@ done:
     return status;
 }
 
+/* What --context says to those whose experts it chooses. */
+static pfm_status choose_contexts(const asking *a, pfm_request *requests, size_t count, pfm_error *err)
+{
+    bool chosen = a->options->context == NULL;
+    for (size_t i = 0; a->options->context != NULL && i < count; i++) {
+        const pfm_peft_options *adapter = pfm_session_adapter_options(a->session, requests[i].adapter);
+        if (!pfm_context_chooses(adapter))
+            continue;
+        pfm_status status = pfm_context_parse(adapter, a->options->context, &requests[i].context, err);
+        if (status != PFM_OK)
+            return status;
+        chosen = true;
+    }
+    return chosen ? PFM_OK
+                  : pfm_error_set(err, PFM_ERROR_USAGE,
+                                  "--context is for experts that are chosen by a column of the data (peft.router: context), "
+                                  "which this has not; leave it out");
+}
+
 /* The same question to each adapter. */
 static pfm_status answer(asking *a, const pfm_request *requests, size_t count, pfm_answer *answers, pfm_error *err)
 {
@@ -186,6 +206,7 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     for (size_t i = 0; i < count; i++)
         requests[i].question = (pfm_question){options->question, options->image_count};
     PFM_TRY(open_session(&a, context, requests, err));
+    PFM_TRY(choose_contexts(&a, requests, count, err));
     if (options->image_count == 0 && pfm_model_sees(a.session->model))
         PFM_FAIL(
             PFM_ERROR_USAGE,

@@ -78,6 +78,21 @@ static bool begins_group(const generator *g, size_t begin, size_t request)
     return request == begin || r[request].group != r[request - 1].group || r[request].adapter != r[request - 1].adapter;
 }
 
+typedef struct group_of {
+    const generator *g;
+    size_t begin;
+} group_of;
+
+static pfm_sequence prompt_of(const void *user, size_t i)
+{
+    const group_of *group = user;
+    const pfm_ids *prompt = &group->g->prompts[group->begin + i];
+    return (pfm_sequence){.ids = prompt->data,
+                          .count = prompt->count,
+                          .answer = prompt->count,
+                          .context = group->g->requests[group->begin + i].context};
+}
+
 /* The end of the batch that begins with a request: whole groups, few enough images and tokens; at least one group. *tokens and
  * *images = what they take. */
 static size_t batch_end(const generator *g, size_t begin, size_t *tokens, size_t *images)
@@ -85,13 +100,11 @@ static size_t batch_end(const generator *g, size_t begin, size_t *tokens, size_t
     size_t end = begin, units = 0;
     *tokens = *images = 0;
     while (end < g->count) {
-        pfm_group_count group = {0};
+        const group_of group = {g, end};
         size_t next = end;
-        for (; next < g->count && (next == end || !begins_group(g, end, next)); next++) {
-            const pfm_ids *prompt = &g->prompts[next];
-            pfm_group_count_add(&group, &(pfm_sequence){.ids = prompt->data, .count = prompt->count, .answer = prompt->count});
-        }
-        size_t more = pfm_group_count_tokens(&group, true);
+        while (next < g->count && (next == end || !begins_group(g, end, next)))
+            next++;
+        size_t more = pfm_group_tokens(next - end, prompt_of, &group, true);
         size_t shown = g->requests[end].question.images, unit = shown > 0 ? shown : 1;
         if (end > begin && (*tokens + more > g->tokens_at_once || units + unit > g->images))
             break;
@@ -289,7 +302,8 @@ static pfm_status pack_prompts(generator *g, size_t begin, size_t end, pfm_error
                                                  .group = group,
                                                  .adapter = g->requests[i].adapter,
                                                  .visual_begin = base,
-                                                 .visual_end = visual};
+                                                 .visual_end = visual,
+                                                 .context = g->requests[i].context};
         for (size_t t = 0; t < count; t++)
             *next++ = pfm_id_behind(g->prompts[i].data[t], base);
     }
@@ -381,6 +395,7 @@ static void pack_step(generator *g)
         pack->ids[r] = g->rows[r].last;
         pack->positions[r] = at->position++;
         pack->adapters[r] = g->requests[g->rows[r].request].adapter;
+        pack->contexts[r] = g->requests[g->rows[r].request].context;
         pack->keys[r] = 0;
         pack->key_rows[r] = at->own_begin + at->own_count;
         pack->index[r] = i;

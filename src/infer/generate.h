@@ -10,6 +10,7 @@ typedef struct pfm_request {
     pfm_question question;
     int32_t group;   /* requests on the same images stand together and share them */
     int32_t adapter; /* which of the session's it goes through (pfm_session_add_adapter): 0 its own, -1 the base */
+    int32_t context; /* what a router may see of it, see pfm_sequence */
 } pfm_request;
 
 typedef struct pfm_answer {

@@ -219,6 +219,8 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
     if (model->several)
         PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &out->adapters, err));
     builder.adapters = out->adapters;
+    PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_TOKENS, 0, 1, PFM_STORAGE_I32, false, &out->contexts, err));
+    builder.contexts = out->contexts;
     if (bound_visual) {
         PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->language.hidden, PFM_STORAGE_F32, true,
                                 &out->language.visual, err));
@@ -380,6 +382,7 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
     if (graph->adapters != PFM_NO_VALUE)
         pfm_executor_bind(executor, graph->adapters, pack->adapters);
     pfm_executor_bind(executor, graph->keys, pack->keys);
+    pfm_executor_bind(executor, graph->contexts, pack->contexts);
     pfm_executor_bind(executor, graph->language.ids, pack->ids);
     pfm_executor_bind(executor, graph->language.positions, pack->positions);
     if (graph->language.rope != PFM_NO_VALUE)
@@ -397,6 +400,8 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
                                                                .roots = pack->image_roots,
                                                                .root_count = (int32_t)pack->image_root_count};
     env->most_keys = pack->most_keys;
+    env->rows = pack->token_rows;
+    env->row_count = (int32_t)pack->row_count;
 done:
     return status;
 }

@@ -96,6 +96,7 @@ typedef struct pfm_model_graph {
     pfm_value adapters, visual_adapters; /* i32 [tokens,1] and [visual,1], of several; PFM_NO_VALUE */
     pfm_aligner_inputs *slots;           /* [slot_count] of the model's */
     size_t slot_count;
+    pfm_value contexts; /* i32 [tokens,1] */
     pfm_language_values language;
 } pfm_model_graph;
 

@@ -59,8 +59,9 @@ typedef struct pfm_builder {
     const pfm_hook *hook;    /* the PEFT method; NULL: the bare model */
     const pfm_hook *aligner; /* NULL: visual tokens stand in the sequence */
     bool learns_norms;       /* the weights of the language model's norms are a learned part */
-    pfm_value token_keys;    /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
-    pfm_value ids;           /* i32 [tokens,1] of the language model, see pfm_id_is_virtual; PFM_NO_VALUE outside of it */
+    pfm_value contexts;   /* i32 [tokens,1] of their rows, see pfm_sequence, for routers; PFM_NO_VALUE where there are none */
+    pfm_value token_keys; /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
+    pfm_value ids;        /* i32 [tokens,1] of the language model, see pfm_id_is_virtual; PFM_NO_VALUE outside of it */
     pfm_value adapters; /* i32 [tokens,1]: which of several adapters each goes through, -1: the base; PFM_NO_VALUE: one alone */
     const char *slot;   /* NULL, or what the names of an aligner's parameters begin with, where it is one of several */
     pfm_dtype blocks;   /* the block type that frozen linear layers are kept in; anything else: none */

@@ -1,12 +1,10 @@
 /* Packing: rows of one group become one tree in a single sequence, their longest common run of tokens once, then each row's own
  * tokens, which see the common run and themselves, at the positions that they would have alone. Loss and gradients equal those
- * of the separate rows. */
+ * of the separate rows. Rows of a group that differ in their context share nothing: what is computed may depend on it. */
 #ifndef PFM_NN_PACK_H
 #define PFM_NN_PACK_H
 
-#include "kernels/kernels.h"
-
-#include <stdbool.h>
+#include "ops/op.h"
 
 /* One row, wholly tokenised: ids[0 .. count-1], image tokens as -1 - (visual row). ids[answer .. count-1] are to be predicted;
  * answer == count: nothing, the row waits for its next token. With a tail, ids ends before the answer, which stands there. */
@@ -17,6 +15,7 @@ typedef struct pfm_sequence {
     int32_t visual_begin, visual_end; /* visual tokens of the row's images, the same in a group and ascending with the groups */
     int32_t number;                   /* of the row within the step, for dropout's counters */
     int32_t adapter;                  /* which of several it goes through, the same in a group; -1: the base */
+    int32_t context;                  /* what a router may see of the row (its modality, its task), from 1; 0: nothing known */
 } pfm_sequence;
 
 static inline int32_t pfm_sequence_id(const pfm_sequence *row, size_t i)
@@ -40,6 +39,7 @@ typedef struct pfm_pack_options {
 /* All arrays are owned; a pack can be used again, its memory is kept. Start with {0}. */
 typedef struct pfm_pack {
     int32_t *ids, *positions, *key_rows; /* [tokens] key_rows: inference only */
+    int32_t *contexts;                   /* [tokens] of their rows */
     int64_t *keys;                       /* [tokens] for dropout */
     int32_t *adapters;                   /* [tokens] of their rows */
     size_t tokens;
@@ -52,7 +52,8 @@ typedef struct pfm_pack {
     pfm_attention_span *image_spans; /* [span_count] the same queries over the visual tokens of their images */
     int32_t *image_roots;            /* [image_root_count + 1] one a group */
     size_t image_root_count;
-    pfm_pack_row *rows; /* [row_count] */
+    pfm_pack_row *rows;        /* [row_count] */
+    pfm_token_row *token_rows; /* [row_count] the same rows as tokens of the sequence */
     size_t row_count;
     int32_t most_keys, key_row_count;
     size_t token_capacity, answer_capacity, span_capacity, root_capacity, image_root_capacity, row_capacity;
@@ -74,15 +75,7 @@ static inline pfm_attention_span pfm_pack_image_span(int32_t q_begin, int32_t q_
                                 .whole = true};
 }
 
-/* Counts what a group takes without packing it: start with {0}, add its rows one by one. The first row is borrowed. */
-typedef struct pfm_group_count {
-    pfm_sequence first;
-    size_t rows;
-    size_t inputs; /* tokens of all rows, each alone */
-    size_t shared; /* the longest common run, at least one token of each row left over */
-} pfm_group_count;
-void pfm_group_count_add(pfm_group_count *group, const pfm_sequence *row);
-/* Tokens of the group, its common run once where it is shared. */
-size_t pfm_group_count_tokens(const pfm_group_count *group, bool share);
+/* How many tokens a group of `count` rows takes, row(user, i) being its i-th: without share those of all rows, each alone. */
+size_t pfm_group_tokens(size_t count, pfm_sequence (*row)(const void *user, size_t i), const void *user, bool share);
 
 #endif

@@ -76,14 +76,34 @@ typedef struct pfm_attention_set {
     int32_t root_count;
 } pfm_attention_set;
 
+/* The tokens of one row of the batch: those that it shares with others, then its own. */
+typedef struct pfm_token_row {
+    int32_t shared_begin, shared_end, own_begin, own_end;
+} pfm_token_row;
+
+static inline int64_t pfm_token_row_length(const pfm_token_row *row)
+{
+    return row->shared_end - row->shared_begin + row->own_end - row->own_begin;
+}
+
+/* The token at position i of the row. */
+static inline int64_t pfm_token_row_at(const pfm_token_row *row, int64_t i)
+{
+    const int64_t shared = row->shared_end - row->shared_begin;
+    return i < shared ? row->shared_begin + i : row->own_begin + i - shared;
+}
+
 /* What holds for one run of the whole graph. */
 typedef struct pfm_op_environment {
     pfm_context *context;
     const pfm_kernels *kernels;
     pfm_act_type act;
-    bool training;        /* dropout is on, and the loss prepares its gradient */
-    uint64_t dropout_key; /* of this seed and step */
-    float loss_scale;     /* the loss is this times the sum over answer tokens */
+    bool training;             /* dropout is on, and the loss prepares its gradient */
+    uint64_t dropout_key;      /* of this seed and step */
+    float loss_scale;          /* the loss is this times the sum over answer tokens */
+    float row_scale;           /* a loss of whole rows is this times the sum over rows */
+    const pfm_token_row *rows; /* [row_count] of the batch: read while training only */
+    int32_t row_count;
     pfm_attention_set attention[PFM_ATTENTION_SORTS];
     int32_t most_keys;            /* that one token of the sequence sees */
     const pfm_kv_store *kv;       /* NULL: keys and values are those of this step's tokens */
@@ -93,7 +113,8 @@ typedef struct pfm_op_environment {
 enum { PFM_OP_MAX_INPUTS = 4, PFM_OP_MAX_OUTPUTS = 2, PFM_OP_MAX_OPERANDS = 2 };
 
 typedef struct pfm_op_attributes {
-    float alpha;                       /* linear: scale of the product; row_norms: of the update */
+    float alpha;                       /* linear: scale of the product; row_norms: of the update; route: of the
+                                          balance loss */
     bool scales_bias;                  /* linear: alpha scales the bias too */
     float epsilon;                     /* rmsnorm, layernorm */
     float probability;                 /* dropout */
@@ -105,6 +126,9 @@ typedef struct pfm_op_attributes {
     int32_t first, run, stride;        /* columns */
     int32_t chosen;                    /* choose: the number whose rows the second value gives */
     pfm_activation activation;         /* activate */
+    int32_t experts, top_k;            /* route_context; route: how many of them a token takes */
+    float capacity;                    /* route: what an expert takes at most, beside its even share; 0: all */
+    bool shared;                       /* route, route_context: a last expert that every token takes */
     pfm_storage output;                /* linear, layernorm, columns */
 } pfm_op_attributes;
 

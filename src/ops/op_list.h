@@ -21,10 +21,13 @@
     X(parameter)                                                                                                               \
     X(rmsnorm)                                                                                                                 \
     X(rope)                                                                                                                    \
+    X(route)                                                                                                                   \
+    X(route_context)                                                                                                           \
     X(row_norms)                                                                                                               \
     X(scale)                                                                                                                   \
     X(silu_mul)                                                                                                                \
     X(tanh)                                                                                                                    \
-    X(virtual_rows)
+    X(virtual_rows)                                                                                                            \
+    X(weigh)
 
 #endif

@@ -1,4 +1,5 @@
 #include "peft/bottleneck.h"
+#include "peft/experts.h"
 
 #include "base/json.h"
 #include "base/try.h"
@@ -76,21 +77,29 @@ static pfm_status declare_layer(pfm_peft *peft, pfm_builder *builder, const char
 pfm_status pfm_bottleneck_build(pfm_peft *peft, pfm_builder *builder, const char *module, pfm_value x, pfm_value addend,
                                 pfm_value *y, pfm_error *err)
 {
+    return pfm_bottleneck_build_several(peft, builder, module, x, addend, 1, PFM_NO_VALUE, y, err);
+}
+
+pfm_status pfm_bottleneck_build_several(pfm_peft *peft, pfm_builder *builder, const char *module, pfm_value x, pfm_value addend,
+                                        int64_t count, pfm_value gates, pfm_value *y, pfm_error *err)
+{
     static const char *const down_names[] = {"adapter_down.weight", "adapter_down.bias"}, *const up_names[] = {
                                                                                               "adapter_up.weight",
                                                                                               "adapter_up.bias"};
     const pfm_peft_options *options = pfm_peft_get_options(peft);
-    const int64_t width = builder->graph->values[x].shape.columns;
+    const int64_t width = builder->graph->values[x].shape.columns, narrow = count * options->bottleneck;
     pfm_status status = PFM_OK;
     pfm_graph_node down = pfm_graph_node_of(&pfm_op_linear), up = down;
     pfm_value inner;
-    PFM_TRY(declare_layer(peft, builder, module, down_names, options->bottleneck, width, PFM_INITIAL_UNIFORM, &down, err));
+    PFM_TRY(declare_layer(peft, builder, module, down_names, narrow, width, PFM_INITIAL_UNIFORM, &down, err));
     down.in[0] = x;
     down.attributes = (pfm_op_attributes){.alpha = 1, .output = PFM_STORAGE_ACT};
     PFM_TRY(pfm_graph_add(builder->graph, &down, &inner, err));
     PFM_TRY(pfm_build_activation(builder, activations[activation_of(options)].kind, inner, &inner, err));
     PFM_TRY(pfm_peft_dropout(peft, builder, module, inner, &up.in[0], err));
-    PFM_TRY(declare_layer(peft, builder, module, up_names, width, options->bottleneck, PFM_INITIAL_ZERO, &up, err));
+    if (gates != PFM_NO_VALUE)
+        PFM_TRY(pfm_experts_weigh(builder, up.in[0], gates, &up.in[0], err));
+    PFM_TRY(declare_layer(peft, builder, module, up_names, width, narrow, PFM_INITIAL_ZERO, &up, err));
     up.in[1] = addend;
     up.attributes =
         (pfm_op_attributes){.alpha = (float)options->adapter_scale,

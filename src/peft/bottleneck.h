@@ -15,6 +15,11 @@ bool pfm_bottleneck_acts(const pfm_peft_options *options, const pfm_model_place 
  * at zero, so that y begins as the addend (He et al. 2022; Houlsby et al. 2019 draw small numbers instead). */
 pfm_status pfm_bottleneck_build(pfm_peft *peft, pfm_builder *builder, const char *module, pfm_value x, pfm_value addend,
                                 pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
+/* The same of `count` bottlenecks side by side, each weighed by its column of gates f32 [rows, count] before the way up:
+ * *y = addend + s sum_i gates_i W2_i d(f(W1_i x + b1_i)) + b2. The parameters hold them one behind the other, as rows of W1 and
+ * b1 and as columns of W2; b2 is one for all. gates PFM_NO_VALUE: none are weighed. */
+pfm_status pfm_bottleneck_build_several(pfm_peft *peft, pfm_builder *builder, const char *module, pfm_value x, pfm_value addend,
+                                        int64_t count, pfm_value gates, pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
 
 /* The keys of adapter_config.json that speak of it, and the options from them. */
 pfm_status pfm_bottleneck_write_config(const pfm_peft *peft, json_t *config, pfm_error *err) PFM_MUST_CHECK;

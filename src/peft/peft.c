@@ -135,7 +135,9 @@ static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *o
                 {"peft.rank_pattern", o->rank_pattern_count > 0, (honours & PFM_PEFT_PATTERNS) != 0},
                 {"peft.alpha_pattern", o->alpha_pattern_count > 0, (honours & PFM_PEFT_PATTERNS) != 0},
                 {"peft.bias", biases, (honours & PFM_PEFT_BIAS) != 0},
-                {"peft.lora_bias", o->lora_bias, (honours & PFM_PEFT_FACTOR_BIAS) != 0}};
+                {"peft.lora_bias", o->lora_bias, (honours & PFM_PEFT_FACTOR_BIAS) != 0},
+                {"peft.context", o->context != NULL, (honours & PFM_PEFT_EXPERTS) != 0},
+                {"peft.contexts", o->context_count > 0, (honours & PFM_PEFT_EXPERTS) != 0}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         if (keys[i].set && !keys[i].honoured)
             return pfm_error_set(err, PFM_ERROR_USAGE, "%s is not of peft.method: %s; leave it out", keys[i].key,

@@ -48,6 +48,13 @@ typedef struct pfm_peft_options {
     double adapter_scale; /* what they add is scaled by this, */
     char *activation;     /* "relu", ..., what stands between them; NULL: relu */
     char *sublayers;      /* "both", "attention", "mlp"; NULL: both */
+
+    int experts, top_k; /* of methods with experts: how many there are, and how many of them a token takes */
+    char *router;       /* "token" or "context": what chooses them; NULL: token */
+    bool shared_expert; /* one more is always taken */
+    double balance, capacity;
+    char *context, **contexts; /* the column of the data that chooses, and its values in the order of their experts */
+    size_t context_count;
 } pfm_peft_options;
 
 enum { PFM_ENCODER_DEFAULT = -1, PFM_MOST_VIRTUAL_TOKENS = 4096 };
@@ -87,7 +94,8 @@ enum {
     PFM_PEFT_PATTERNS = 1,    /* rank_pattern, alpha_pattern */
     PFM_PEFT_BIAS = 2,        /* bias */
     PFM_PEFT_FACTOR_BIAS = 4, /* lora_bias */
-    PFM_PEFT_RATES = 8        /* rate_ratio */
+    PFM_PEFT_RATES = 8,       /* rate_ratio */
+    PFM_PEFT_EXPERTS = 16     /* router, context, contexts */
 };
 
 /* What a method changes in a family of language models whose layers have names of their own. */

@@ -15,7 +15,9 @@
     X(ln_tuning)                                                                                                               \
     X(full)                                                                                                                    \
     X(serial)                                                                                                                  \
-    X(parallel)
+    X(parallel)                                                                                                                \
+    X(moe_lora)                                                                                                                \
+    X(moe_adapter)
 
 #define PFM_PEFT_DECLARE(name) extern const pfm_peft_method pfm_peft_##name;
 PFM_PEFT_METHOD_LIST(PFM_PEFT_DECLARE)

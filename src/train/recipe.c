@@ -311,3 +311,13 @@ done:
         pfm_dataset_free(members[i]);
     return status;
 }
+
+bool pfm_recipe_has_path(const pfm_recipe *recipe, const char *path)
+{
+    bool found = path != NULL || recipe->data.path != NULL;
+    for (size_t i = 0; i < recipe->data.mixture_count; i++) {
+        const pfm_member *member = &recipe->data.mixture[i];
+        found &= member->path != NULL || strcmp(member->dataset, recipe->data.dataset) == 0;
+    }
+    return found;
+}

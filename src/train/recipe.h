@@ -153,6 +153,8 @@ pfm_status pfm_recipe_load_data(const pfm_recipe *recipe, const char *path, cons
 /* *out = what is learned from: the split data.train, or the mixture with its members in their order. */
 pfm_status pfm_recipe_load_training(const pfm_recipe *recipe, const char *path, pfm_dataset **out,
                                     pfm_error *err) PFM_MUST_CHECK;
+/* Whether it is said where all that is learned from lies. */
+bool pfm_recipe_has_path(const pfm_recipe *recipe, const char *path);
 /* *out = whether it would find the split. */
 pfm_status pfm_recipe_has_data(const pfm_recipe *recipe, const char *path, const char *split, bool *out,
                                pfm_error *err) PFM_MUST_CHECK;

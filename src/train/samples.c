@@ -3,6 +3,7 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "base/try.h"
+#include "train/contexts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -111,8 +112,11 @@ pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dat
     PFM_TRY(pfm_allocate(dataset->count, sizeof *out->rows, &out->rows, err));
     PFM_TRY(pfm_allocate(dataset->count, sizeof *out->answers, &out->answers, err));
     PFM_TRY(pfm_allocate(dataset->count, sizeof *out->others, &out->others, err));
-    for (size_t i = 0; i < dataset->count; i++)
+    PFM_TRY(pfm_allocate(dataset->count, sizeof *out->contexts, &out->contexts, err));
+    for (size_t i = 0; i < dataset->count; i++) {
+        PFM_TRY(pfm_context_of_row(pfm_peft_get_options(session->peft), &dataset->rows[i], &out->contexts[i], err));
         PFM_TRY(encode_row(out, i, &known, limit, err));
+    }
 done:
     known_prompts_free(&known);
     if (status != PFM_OK)
@@ -134,12 +138,13 @@ pfm_sequence pfm_samples_sequence(const pfm_samples *samples, size_t text)
     size_t row = text % samples->count, instruction = text / samples->count, answer = samples->answers[row];
     const pfm_ids *whole = &samples->rows[row];
     if (instruction == 0)
-        return (pfm_sequence){.ids = whole->data, .count = whole->count, .answer = answer};
+        return (pfm_sequence){.ids = whole->data, .count = whole->count, .answer = answer, .context = samples->contexts[row]};
     const pfm_ids *prompt = &samples->prompts[samples->others[row] + instruction - 1];
     return (pfm_sequence){.ids = prompt->data,
                           .tail = whole->data + answer,
                           .count = prompt->count + whole->count - answer,
-                          .answer = prompt->count};
+                          .answer = prompt->count,
+                          .context = samples->contexts[row]};
 }
 
 pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err)
@@ -170,6 +175,7 @@ void pfm_samples_free(pfm_samples *samples)
     free(samples->answers);
     free(samples->prompts);
     free(samples->others);
+    free(samples->contexts);
     pfm_feature_store_free(samples->features);
     *samples = (pfm_samples){0};
 }
@@ -239,7 +245,8 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
                                              .group = groups[i],
                                              .visual_begin = base,
                                              .visual_end = (int32_t)batch->visual_rows,
-                                             .number = (int32_t)(first_number + i)};
+                                             .number = (int32_t)(first_number + i),
+                                             .context = text.context};
         for (size_t t = 0; t < text.count; t++)
             *next++ = pfm_id_behind(pfm_sequence_id(&text, t), base);
     }
@@ -262,15 +269,15 @@ void pfm_micro_batch_free(pfm_micro_batch *batch)
     *batch = (pfm_micro_batch){0};
 }
 
-/* Tokens that one group takes. */
-static size_t group_tokens(const pfm_samples *samples, const size_t *texts, size_t count, bool share)
+typedef struct texts_of {
+    const pfm_samples *samples;
+    const size_t *texts;
+} texts_of;
+
+static pfm_sequence text_of(const void *user, size_t i)
 {
-    pfm_group_count group = {0};
-    for (size_t i = 0; i < count; i++) {
-        const pfm_sequence text = pfm_samples_sequence(samples, texts[i]);
-        pfm_group_count_add(&group, &text);
-    }
-    return pfm_group_count_tokens(&group, share);
+    const texts_of *group = user;
+    return pfm_samples_sequence(group->samples, group->texts[i]);
 }
 
 size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *texts, const int *groups, size_t count, bool share,
@@ -282,7 +289,8 @@ size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *texts, cons
         size_t end = taken + 1;
         while (end < count && groups[end] == groups[taken])
             end++;
-        size_t more = group_tokens(samples, texts + taken, end - taken, share);
+        const texts_of group = {samples, texts + taken};
+        size_t more = pfm_group_tokens(end - taken, text_of, &group, share);
         if (taken > 0 && (*used + more > tokens || (most_rows > 0 && end > most_rows)))
             break;
         *used += more;

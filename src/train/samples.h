@@ -13,6 +13,7 @@ typedef struct pfm_samples {
     size_t *answers;             /* [count] where the answer begins */
     pfm_ids *prompts;            /* [prompt_count] behind the other instructions, those of one question in their order */
     size_t *others;              /* [count] where a row's begin in prompts */
+    int32_t *contexts;           /* [count] what a router may see of each row, see pfm_sequence */
     pfm_feature_store *features; /* NULL: lengths only, or there are no images */
     size_t count, prompt_count, prompt_capacity;
 } pfm_samples;

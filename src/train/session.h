@@ -73,6 +73,8 @@ pfm_status pfm_session_choose_adapters(pfm_session *session, pfm_error *err) PFM
  * for pfm_request. USAGE where the name is taken; UNSUPPORTED where it, or the session's own, cannot stand beside others. */
 pfm_status pfm_session_add_adapter(pfm_session *session, const char *name, const char *folder, int32_t *number,
                                    pfm_error *err) PFM_MUST_CHECK;
+/* The method of an adapter; NULL of the base. */
+const pfm_peft_options *pfm_session_adapter_options(const pfm_session *session, int32_t adapter);
 /* How many tokens an adapter puts before every input. */
 int pfm_session_virtual_tokens(const pfm_session *session, int32_t adapter);
 /* Inside: loads what was added, and releases it. */

@@ -129,9 +129,19 @@ done:
     return status;
 }
 
+static const pfm_peft *adapter_of(const pfm_session *session, int32_t adapter)
+{
+    return adapter == 0 ? session->peft : session->others[adapter - 1].peft;
+}
+
+const pfm_peft_options *pfm_session_adapter_options(const pfm_session *session, int32_t adapter)
+{
+    return adapter < 0 ? NULL : pfm_peft_get_options(adapter_of(session, adapter));
+}
+
 int pfm_session_virtual_tokens(const pfm_session *session, int32_t adapter)
 {
-    return adapter < 0 ? 0 : pfm_peft_virtual_tokens(adapter == 0 ? session->peft : session->others[adapter - 1].peft);
+    return adapter < 0 ? 0 : pfm_peft_virtual_tokens(adapter_of(session, adapter));
 }
 
 pfm_status pfm_session_load_adapters(pfm_session *session, pfm_error *err)

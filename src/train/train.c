@@ -5,6 +5,7 @@
 #include "base/process.h"
 #include "base/try.h"
 #include "train/audit.h"
+#include "train/contexts.h"
 #include "train/proof.h"
 
 #include <ftw.h>
@@ -288,6 +289,7 @@ pfm_status pfm_train(pfm_context *context, const pfm_train_options *options, cha
     PFM_TRY(pfm_recipe_load(options->recipe, options->sets, options->set_count, &recipe, err));
     PFM_TRY(pfm_recipe_take_start(recipe, err));
     PFM_TRY(pfm_session_choose_layers(context, recipe, err));
+    PFM_TRY(pfm_contexts_find(recipe, options->data, err));
     if (options->plan) {
         status = pfm_train_plan(context, recipe, options->data, json, err);
         goto done;

@@ -181,17 +181,6 @@ static pfm_status find_figures(const estimate *e, figures *out, pfm_error *err)
     return status;
 }
 
-/* Where a stage's data can be known: not those of another data set than --data speaks of. */
-static bool has_path(const pfm_recipe *recipe, const char *data)
-{
-    bool found = data != NULL || recipe->data.path != NULL;
-    for (size_t i = 0; i < recipe->data.mixture_count; i++) {
-        const pfm_member *member = &recipe->data.mixture[i];
-        found &= member->path != NULL || strcmp(member->dataset, recipe->data.dataset) == 0;
-    }
-    return found;
-}
-
 static pfm_status plan_stage(pfm_context *context, const pfm_recipe *whole, size_t stage, const char *data, figures *out,
                              pfm_error *err)
 {
@@ -200,7 +189,7 @@ static pfm_status plan_stage(pfm_context *context, const pfm_recipe *whole, size
     char *path = NULL;
     bool at_hand = pfm_model_path(context, e.recipe->model.language, &path, NULL) == PFM_OK;
     PFM_TRY(create_model(&e, at_hand ? path : NULL, err));
-    if (at_hand && has_path(e.recipe, pfm_trainer_data(whole, e.recipe, data)))
+    if (at_hand && pfm_recipe_has_path(e.recipe, pfm_trainer_data(whole, e.recipe, data)))
         PFM_TRY(open_data(&e, data, err));
     PFM_TRY(plan_memory(&e, err));
     PFM_TRY(find_figures(&e, out, err));

@@ -282,15 +282,32 @@ done:
     return status;
 }
 
+/* What the rows are and, where that chooses experts, what is known of each. */
+static pfm_status hash_rows(const pfm_samples *samples, pfm_hash_hex out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer both = {0};
+    PFM_TRY(pfm_dataset_hash(samples->dataset, out, err));
+    if (samples->session->recipe->peft.context == NULL)
+        goto done;
+    PFM_TRY(pfm_buffer_append_string(&both, out, err));
+    for (size_t i = 0; i < samples->count; i++)
+        PFM_TRY(pfm_buffer_append_format(&both, err, " %d", samples->contexts[i]));
+    PFM_TRY(pfm_hash_bytes(both.data, both.size, out, err));
+done:
+    pfm_buffer_free(&both);
+    return status;
+}
+
 pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_session_load_vision(trainer->session, err));
     PFM_TRY(pfm_samples_prepare_features(&trainer->train, err));
-    PFM_TRY(pfm_dataset_hash(trainer->train_set, trainer->identity.train, err));
+    PFM_TRY(hash_rows(&trainer->train, trainer->identity.train, err));
     if (trainer->validate_set != NULL) {
         PFM_TRY(pfm_samples_prepare_features(&trainer->validate, err));
-        PFM_TRY(pfm_dataset_hash(trainer->validate_set, trainer->identity.validate, err));
+        PFM_TRY(hash_rows(&trainer->validate, trainer->identity.validate, err));
     }
     if (trainer->session->vision != NULL)
         pfm_vision_rest(trainer->session->vision);
@@ -350,15 +367,18 @@ pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_re
     env->training = true;
     env->dropout_key = mix(trainer->session->context->seed, 0x64726f70u, (uint64_t)(trainer->first + step));
     env->loss_scale = 1.0f / (float)result->answers;
+    env->row_scale = 1.0f / (float)batch;
     pfm_parameters_zero_gradients(trainer->session->model->parameters);
     for (size_t begin = 0; begin < batch;) {
         size_t taken = cut(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, batch - begin, &used);
         PFM_TRY(run_micro_batch(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, taken, begin,
                                 mean_tokens, &result->loss, err));
         result->tokens += (int64_t)trainer->batch.pack.tokens;
+        pfm_routing_add(&result->routing, trainer->graph.graph, trainer->executor);
         begin += taken;
     }
     result->loss /= (double)result->answers;
+    pfm_routing_finish(&result->routing, trainer->graph.graph, result->samples);
 done:
     return status;
 }

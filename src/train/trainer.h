@@ -4,6 +4,7 @@
 
 #include "data/sampler.h"
 #include "train/fit.h"
+#include "train/routing.h"
 #include "train/run.h"
 #include "train/samples.h"
 
@@ -32,6 +33,7 @@ typedef struct pfm_trainer {
 typedef struct pfm_step_result {
     double loss, gradient_norm, learning_rate;
     int64_t tokens, samples, answers;
+    pfm_routing routing; /* of a method with experts */
 } pfm_step_result;
 
 /* What --data, or NULL, says of a stage: it speaks of the last stage's data set, which other stages may share. */

@@ -238,12 +238,12 @@ static void an_answer_is_cut_at_its_most_tokens(void **state)
     pfm_context_free(context);
 }
 
-/* One more token by reading everything again: the logits of the last token, without a key-value store. */
-static int32_t next_token(tiny_system *system, const int32_t *ids, size_t count, double *log_probability)
+/* One more token of a row by reading everything again: the logits of the last token, without a key-value store. */
+static int32_t next_token(tiny_system *system, const int32_t *ids, size_t count, int32_t context, double *log_probability)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_pack pack = {0};
-    const pfm_sequence row = {.ids = ids, .count = count, .answer = count};
+    const pfm_sequence row = {.ids = ids, .count = count, .answer = count, .context = context};
     const pfm_pack_options options = {.share = true, .inference = true};
     assert_ok(pfm_pack_rows(&pack, &row, 1, &options, &err));
     assert_ok(pfm_model_bind(system->session->model, &system->graph, system->executor, &pack, TINY_IMAGES * TINY_VISUAL, &err));
@@ -261,13 +261,35 @@ static int32_t next_token(tiny_system *system, const int32_t *ids, size_t count,
     return best;
 }
 
-static void stored_keys_give_what_reading_again_gives(void **state)
+/* What a method starts with, moved so that it does something. */
+static void stir(pfm_parameters *parameters)
 {
-    (void)state;
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        const size_t count = (size_t)(p->n * p->k);
+        if (p->part != PFM_PART_PEFT)
+            continue;
+        float *values = calloc(count, sizeof *values);
+        assert_non_null(values);
+        tiny_spread((uint32_t)i, count, values);
+        for (size_t j = 0; j < count; j++)
+            values[j] *= 0.2f;
+        pfm_parameters_set(parameters, i, values);
+        free(values);
+    }
+}
+
+/* All questions with their keys stored, those on an image together, beside each question alone, read again for each token. */
+static void compare_stored(const char *const *sets, int set_count, bool stirred, int32_t contexts)
+{
     pfm_error err = PFM_ERROR_INIT;
     tiny_system system;
-    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), false, NULL, 0, &system);
+    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), false, sets, set_count, &system);
+    if (stirred)
+        stir(system.session->model->parameters);
     asked a = all_questions();
+    for (int32_t i = 0; i < TINY_QUESTIONS; i++)
+        a.requests[i].context = contexts > 0 ? i % contexts : 0;
     assert_ok(ask(system.session, &a, 8, TINY_NEW_TOKENS, &err));
     for (int i = 0; i < TINY_QUESTIONS; i++) {
         pfm_ids ids = {0};
@@ -275,7 +297,7 @@ static void stored_keys_give_what_reading_again_gives(void **state)
         assert_ok(pfm_model_encode(system.session->model, &(pfm_question){questions[i], 1}, NULL, images[i] * TINY_VISUAL, &ids,
                                    NULL, &err));
         for (size_t t = 0; t < a.ids[i].count; t++) {
-            int32_t next = next_token(&system, ids.data, ids.count, &log_probability);
+            int32_t next = next_token(&system, ids.data, ids.count, a.requests[i].context, &log_probability);
             assert_int_equal(a.ids[i].data[t], next);
             assert_ok(pfm_ids_append(&ids, next, &err));
         }
@@ -284,6 +306,19 @@ static void stored_keys_give_what_reading_again_gives(void **state)
     }
     forget(&a);
     tiny_system_free(&system);
+}
+
+static void stored_keys_give_what_reading_again_gives(void **state)
+{
+    (void)state;
+    static const char *const adapters[] = {"peft.method=moe_adapter", "peft.targets=[]"},
+                             *const by_token[] = {"peft.method=moe_lora", "peft.experts=3"},
+                             *const by_context[] = {"peft.method=moe_lora", "peft.router=context", "peft.context=task",
+                                                    "peft.contexts=[a, b]", "peft.experts=2"};
+    compare_stored(NULL, 0, false, 0);
+    compare_stored(by_token, 2, true, 0);
+    compare_stored(adapters, 2, true, 0);
+    compare_stored(by_context, 5, true, 3); /* one unknown, and all three about one image */
 }
 
 static const int32_t shown[5][3] = {{0, 1}, {0, 1}, {1, 0}, {2}, {2, 1, 0}};
@@ -326,7 +361,7 @@ static void several_images_are_read_each_at_its_place(void **state)
                 if (visual >= 0)
                     ids.data[t] = -1 - (shown[i][visual / TINY_VISUAL] * TINY_VISUAL + visual % TINY_VISUAL);
             }
-            (void)next_token(&system, ids.data, ids.count, &log_probability);
+            (void)next_token(&system, ids.data, ids.count, 0, &log_probability);
             assert_true(fabs(log(got[i].probability) - log_probability) < 1e-4);
             pfm_ids_free(&ids);
             free(got[i].text);

@@ -41,7 +41,8 @@ void assert_near(const char *what, const float *a, const float *b, size_t count,
 void tiny_each_level(void (*body)(const char *level));
 pfm_context *tiny_context(const char *level, int threads, pfm_precision precision);
 
-/* The golden system: llama with its adapter, the aligner and the statistics of the script; sets are a recipe's overrides. */
+/* The golden system: llama with its adapter (where the method is lora and norms are frozen), the aligner and the statistics of
+ * the script; sets are a recipe's overrides. */
 typedef struct tiny_system {
     pfm_context *context;
     pfm_session *session;

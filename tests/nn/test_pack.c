@@ -151,6 +151,39 @@ static void groups_are_trees_of_their_own(void **state)
     pfm_pack_free(&p);
 }
 
+static pfm_sequence row_at(const void *user, size_t i) { return ((const pfm_sequence *)user)[i]; }
+
+/* Those of one context share their beginning; all stay in their order, and show the same images. */
+static void rows_of_other_contexts_share_nothing(void **state)
+{
+    (void)state;
+    pfm_pack p = {0};
+    const int32_t a[] = {5, 6, 7, 0}, b[] = {5, 6, 8, 0}, c[] = {5, 6, 7, 9, 0};
+    pfm_sequence rows[] = {row_of(a, 2, 0, 0), row_of(b, 2, 0, 1), row_of(c, 3, 0, 2), row_of(b, 2, 1, 3)};
+    rows[0].context = rows[2].context = 3;
+    rows[1].context = 1;
+    for (int i = 0; i < 3; i++)
+        rows[i].visual_end = 4;
+    pack(&p, rows, 4, (pfm_pack_options){.share = true});
+    ASSERT_INTS(p.ids, 5, 6, 6, 7, 5, 6, 5, 6);
+    ASSERT_INTS(p.positions, 0, 1, 1, 2, 0, 1, 0, 1);
+    ASSERT_INTS(p.contexts, 3, 3, 3, 3, 1, 1, 0, 0);
+    ASSERT_INTS(p.roots, 0, 3, 4, 5);
+    assert_int_equal(p.root_count, 3);
+    assert_span(&p.spans[2], 2, 4, 0, 1, 0);
+    assert_span(&p.spans[3], 4, 6, 0, 0, 1);
+    ASSERT_INTS(p.image_roots, 0, 4, 5); /* the images are read by all rows of the group */
+    assert_int_equal(p.image_root_count, 2);
+    ASSERT_INTS(p.index, 1, 5, 3, 7);
+    ASSERT_INTS(p.targets, 7, 8, 9, 8);
+    ASSERT_INTS(p.answer_row, 0, 1, 2, 3);
+    const pfm_token_row wanted[] = {{0, 1, 1, 2}, {4, 4, 4, 6}, {0, 1, 2, 4}, {6, 6, 6, 8}};
+    assert_memory_equal(p.token_rows, wanted, sizeof wanted);
+    assert_int_equal(pfm_group_tokens(3, row_at, rows, true), 6);
+    assert_int_equal(pfm_group_tokens(3, row_at, rows, false), 7);
+    pfm_pack_free(&p);
+}
+
 static void inference_keeps_room_for_what_comes(void **state)
 {
     (void)state;
@@ -186,7 +219,9 @@ static void draw_rows(pfm_random *random, int32_t ids[DRAWN_ROWS][DRAWN_LENGTH],
             ids[r][i] = (int32_t)pfm_random_below(random, i < 8 ? 1 + i / 6 : 3); /* long common runs are likely */
         group += pfm_random_below(random, 3) == 0;
         size_t answer = inference ? count : 1 + pfm_random_below(random, count - 1);
-        rows[r] = (pfm_sequence){.ids = ids[r], .count = count, .answer = answer, .group = group, .number = r};
+        int32_t context = (int32_t)pfm_random_below(random, 2);
+        rows[r] =
+            (pfm_sequence){.ids = ids[r], .count = count, .answer = answer, .group = group, .number = r, .context = context};
     }
 }
 
@@ -230,6 +265,31 @@ static void check_row(const pfm_pack *p, const pfm_sequence *row, size_t answer,
         assert_int_equal(p->targets[answer], row->ids[position]);
 }
 
+/* As tokens of the sequence a row is itself, in its own context. */
+static void check_token_row(const pfm_pack *p, const pfm_sequence *row, size_t number)
+{
+    const pfm_token_row *tokens = &p->token_rows[number];
+    assert_int_equal(pfm_token_row_length(tokens), row->answer < row->count ? row->count - 1 : row->count);
+    for (int64_t i = 0; i < pfm_token_row_length(tokens); i++) {
+        const int64_t t = pfm_token_row_at(tokens, i);
+        assert_int_equal(p->ids[t], row->ids[i]);
+        assert_int_equal(p->positions[t], i);
+        assert_int_equal(p->contexts[t], row->context);
+    }
+}
+
+/* The rows of each group, one group after the other. */
+static size_t count_tokens(const pfm_sequence *rows, bool share)
+{
+    size_t tokens = 0;
+    for (size_t begin = 0, end; begin < DRAWN_ROWS; begin = end) {
+        for (end = begin; end < DRAWN_ROWS && rows[end].group == rows[begin].group; end++)
+            ;
+        tokens += pfm_group_tokens(end - begin, row_at, rows + begin, share);
+    }
+    return tokens;
+}
+
 static void every_token_sees_its_row_and_nothing_else(void **state)
 {
     (void)state;
@@ -247,7 +307,9 @@ static void every_token_sees_its_row_and_nothing_else(void **state)
             size_t first = inference ? rows[r].count : rows[r].answer, end = inference ? rows[r].count + 1 : rows[r].count;
             for (size_t position = first; position < end; position++)
                 check_row(&p, &rows[r], answer++, position, inference);
+            check_token_row(&p, &rows[r], (size_t)r);
         }
+        assert_int_equal(p.tokens, count_tokens(rows, round % 3 > 0));
         assert_int_equal(answer, p.answers);
         for (size_t root = 0; root < p.root_count; root++) /* trees do not see each other */
             for (int32_t s = p.roots[root]; s < p.roots[root + 1]; s++)
@@ -410,6 +472,7 @@ int main(void)
         cmocka_unit_test(a_tail_packs_as_if_it_stood_behind),
         cmocka_unit_test(rows_without_a_common_token_stand_apart),
         cmocka_unit_test(groups_are_trees_of_their_own),
+        cmocka_unit_test(rows_of_other_contexts_share_nothing),
         cmocka_unit_test(inference_keeps_room_for_what_comes),
         cmocka_unit_test(every_token_sees_its_row_and_nothing_else),
         cmocka_unit_test(dropout_counts_the_same_packed_and_apart),

@@ -15,6 +15,7 @@ typedef struct harness {
     pfm_op_call call;
     pfm_attention_span spans[3], over[4];
     int32_t roots[2], over_roots[5];
+    pfm_token_row rows[2];
 } harness;
 
 static void *fresh(size_t bytes)
@@ -112,6 +113,10 @@ static void make_spans(harness *h, int32_t rows)
     h->env.attention[PFM_ATTENTION_SEQUENCE] =
         (pfm_attention_set){.spans = h->spans, .span_count = 3, .roots = h->roots, .root_count = 1};
     h->env.most_keys = rows;
+    for (int i = 0; i < 2; i++)
+        h->rows[i] = (pfm_token_row){.shared_end = a, .own_begin = i == 0 ? a : b, .own_end = i == 0 ? b : rows};
+    h->env.rows = h->rows;
+    h->env.row_count = 2;
 }
 
 /* Queries that see other rows than their own, each run some keys, the second none, with gaps that nobody sees before, between

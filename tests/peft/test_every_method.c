@@ -76,6 +76,26 @@ static const method_case cases[] = {
      .peft = "{method: prefix_tuning, virtual_tokens: 3}",
      .model = "llama",
      .trained = 3 * LAYERS * 2 * KEYS},
+    {.method = "moe_adapter", /* as that of moe_lora */
+     .peft = "{method: moe_adapter, bottleneck: 3, experts: 3, top_k: 1, shared_expert: true, balance: 0, sublayers: mlp, "
+             "dropout: 0.3}",
+     .model = "llama",
+     .trained = LAYERS * (4 * 3 * (HIDDEN + 1 + HIDDEN) + HIDDEN + 3 * HIDDEN)},
+    {.method = "moe_adapter", /* a picture of another modality than those learned is among the rows that validate */
+     .peft = "{method: moe_adapter, bottleneck: 3, experts: 3, router: context, context: modality, "
+             "contexts: [CT, MRI, US], shared_expert: true, dropout: 0.3}",
+     .model = "biased",
+     .trained = LAYERS * 2 * (4 * 3 * (HIDDEN + 1 + HIDDEN) + HIDDEN)},
+    {.method = "moe_lora", /* its balance loss is none of the losses shown, whose slope is measured */
+     .peft = "{method: moe_lora, rank: 2, alpha: 4, experts: 3, shared_expert: true, balance: 0, dropout: 0.3,\n"
+             "       targets: [q_proj, up_proj]}",
+     .model = "llama",
+     .trained = LAYERS * (4 * 2 * (HIDDEN + HIDDEN + HIDDEN + INNER) + 3 * 2 * HIDDEN)},
+    {.method = "moe_lora",
+     .peft = "{method: moe_lora, rank: 2, alpha: 4, experts: 3, router: context, context: task,\n"
+             "       contexts: [normal, organ, place], dropout: 0.3, targets: [q_proj, up_proj]}",
+     .model = "llama",
+     .trained = LAYERS * 3 * 2 * (HIDDEN + HIDDEN + HIDDEN + INNER)},
     {.method = "parallel",
      .peft = "{method: parallel, bottleneck: 6, activation: gelu, adapter_scale: 4, sublayers: mlp, dropout: 0.3}",
      .model = "llama",
@@ -329,6 +349,7 @@ static void check_ways(pfm_context *context, const method_case *c)
     (void)gradients_of(trainer, 3);
     float *gradients = tiny_copy_gradients(parameters_of(trainer));
     compare_gradients(c, trainer, gradients, context, "train.pack=false", 1e-5);
+    compare_gradients(c, trainer, gradients, context, "train.micro_batch=1", 1e-5);
     compare_gradients(c, trainer, gradients, context, "train.recompute=true", 0);
     compare_gradients(c, trainer, gradients, one, "train.recompute=false", 0);
     free(gradients);

@@ -31,13 +31,18 @@ static void make_table(void)
     static const char *const questions[] = {"Is the lung normal?", "Where is the lesion?", "Which organ is abnormal?",
                                             "Is the heart normal?"};
     static const char *const answers[] = {"yes", "left lung", "no", "the liver", "right"};
+    static const char *const modalities[PICTURES] = {"MRI", "CT", "US", "MRI", "CT", "CT", "X-Ray"};
+    static const char *const tasks[] = {"normal", "place", "organ", "normal"};
     pfm_buffer text = {0};
     for (int row = 0; row < TRAINING_ROWS + 4; row++) {
         bool train = row < TRAINING_ROWS;
         int picture = train ? row / 4 : 5 + (row - TRAINING_ROWS) / 2;
         assert_ok(pfm_buffer_append_format(
-            &text, &err, "{\"image\": \"p%d.png\", \"question\": \"%s\", \"answer\": \"%s\", \"split\": \"%s\"}\n", picture,
-            questions[row % 4], answers[row * 7 % 5], train ? "train" : "validate"));
+            &text, &err,
+            "{\"image\": \"p%d.png\", \"question\": \"%s\", \"answer\": \"%s\", \"split\": \"%s\", \"modality\": \"%s\", "
+            "\"task\": \"%s\"}\n",
+            picture, questions[row % 4], answers[row * 7 % 5], train ? "train" : "validate", modalities[picture],
+            tasks[row % 4]));
     }
     assert_ok(pfm_file_write(data_path, text.data, text.size, &err));
     pfm_buffer_free(&text);

@@ -12,7 +12,9 @@ enum { TRAINING_STEPS = 8, TRAINING_BATCH = 5, TRAINING_ROWS = 17 };
 /* Makes weights, pictures, table and recipe at the first call. */
 void make_training(void);
 const char *training_recipe(void); /* the recipe's path; borrowed */
-const char *training_data(void);   /* the table's path; borrowed */
+/* The table's path; borrowed. Its column modality is the same for all rows of a picture, CT, MRI or US in training and one more
+ * in validation; the column task differs among them. */
+const char *training_data(void);
 /* "data.path=TABLE": rows of one to three images, some in the other order, some placed by marks. */
 const char *training_pairs(void);
 

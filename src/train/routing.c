@@ -1,0 +1,55 @@
+#include "train/routing.h"
+
+#include "base/try.h"
+
+static bool routes(const pfm_graph_node *node) { return node->op == &pfm_op_route || node->op == &pfm_op_route_context; }
+
+void pfm_routing_add(pfm_routing *routing, const pfm_graph *graph, const pfm_executor *executor)
+{
+    for (size_t n = 0; n < graph->node_count; n++) {
+        const pfm_graph_node *node = &graph->nodes[n];
+        if (!routes(node))
+            continue;
+        const float *says = pfm_executor_data(executor, node->out[1]);
+        routing->by_token = node->op == &pfm_op_route;
+        routing->experts = graph->values[node->out[1]].shape.columns - (routing->by_token ? 3 : 0);
+        for (int64_t e = 0; e < routing->experts; e++)
+            routing->load[e] += (double)says[e];
+        if (!routing->by_token)
+            continue;
+        routing->balance += (double)says[routing->experts];
+        routing->entropy += (double)says[routing->experts + 1];
+        routing->dropped += (double)says[routing->experts + 2];
+    }
+}
+
+void pfm_routing_finish(pfm_routing *routing, const pfm_graph *graph, int64_t rows)
+{
+    int64_t routers = 0;
+    for (size_t n = 0; n < graph->node_count; n++)
+        routers += routes(&graph->nodes[n]);
+    if (routers == 0)
+        return;
+    const double count = (double)(routers * rows);
+    for (int64_t e = 0; e < routing->experts; e++)
+        routing->load[e] /= count;
+    routing->balance /= count;
+    routing->entropy /= count;
+    routing->dropped /= count;
+}
+
+pfm_status pfm_routing_append(const pfm_routing *routing, pfm_buffer *line, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    if (routing->experts == 0)
+        return PFM_OK;
+    if (routing->by_token)
+        PFM_TRY(pfm_buffer_append_format(line, err, ",\"balance_loss\":%.6g,\"router_entropy\":%.6g,\"dropped\":%.6g",
+                                         routing->balance, routing->entropy, routing->dropped));
+    PFM_TRY(pfm_buffer_append_string(line, ",\"expert_load\":[", err));
+    for (int64_t e = 0; e < routing->experts; e++)
+        PFM_TRY(pfm_buffer_append_format(line, err, "%s%.6g", e > 0 ? "," : "", routing->load[e]));
+    PFM_TRY(pfm_buffer_append_string(line, "]", err));
+done:
+    return status;
+}
