@@ -64,7 +64,8 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                  .decays = true,
                                  .initial = options->initial,
                                  .initial_scale = options->initial_scale,
-                                 .blocks = builder->blocks};
+                                 .blocks = builder->blocks,
+                                 .full = builder->full_weights};
     declaration.trainable |= pfm_build_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "weight");
     PFM_TRY(pfm_build_parameter(builder, &declaration, weight, err));
     *bias = -1;

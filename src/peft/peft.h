@@ -187,15 +187,21 @@ pfm_status pfm_peft_read_config(const pfm_adapter_config *config, pfm_peft_optio
 pfm_status pfm_peft_write_config(const pfm_peft *peft, const char *base, pfm_adapter_config *out,
                                  pfm_error *err) PFM_MUST_CHECK;
 
+/* Which network of a model an adapter's file is for: the one whose names begin with `begin`, which in the file is `in_file`, or
+ * with `others` all that do not begin so. A method's own save and load are for the others. */
+typedef struct pfm_peft_network {
+    const char *begin, *in_file;
+    bool others;
+} pfm_peft_network;
 /* What adapters' files hold: tensors of the method in order, and parameters set from them. MISMATCH names what is missing, does
  * not fit, or is not known. */
-pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_parameters *parameters, pfm_peft_tensors *out,
-                         pfm_error *err) PFM_MUST_CHECK;
-pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters,
-                         pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameters *parameters,
+                         pfm_peft_tensors *out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,
+                         pfm_parameters *parameters, pfm_error *err) PFM_MUST_CHECK;
 /* What the file calls a learned parameter. */
-pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out,
-                                pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameter *parameter,
+                                char **out, pfm_error *err) PFM_MUST_CHECK;
 /* Appends a tensor of values f32 [n,k] that is named begin + name; owned values are freed with the list, even on error. */
 pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *begin, const char *name, int64_t n, int64_t k,
                                 float *values, bool owned, pfm_error *err) PFM_MUST_CHECK;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char norm_mean[] = "norm.mean", norm_std[] = "norm.std", before_name[] = "stage.before";
+static const char norm_mean[] = "norm.mean", norm_std[] = "norm.std", vision_folder[] = "adapter-vision", before_name[] = "stage.before";
 
 /* A list of tensors whose names are owned. */
 typedef struct tensors {
@@ -90,39 +90,99 @@ static pfm_status add_norm(json_t **list, const pfm_parameter *norm, pfm_error *
     return *list != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not save %s", norm->name);
 }
 
-/* What the method says of itself, what else the adapter holds whole, and how the base keeps its weights. */
-static pfm_status describe_adapter(const char *base, const pfm_model *model, const pfm_peft *peft, pfm_adapter_config *config,
-                                   pfm_error *err)
+/* The networks that have an adapter's folder of their own. transformers 5 has a vision encoder's modules without what its names
+ * begin with here; transformers 4 has "vision_model." before them, as we have. */
+static const pfm_peft_network language_network = {PFM_TOWER_PREFIX, "", true}, vision_network = {PFM_TOWER_PREFIX, "", false},
+                              older_vision_network = {PFM_TOWER_PREFIX, PFM_TOWER_PREFIX, false};
+
+/* Of a vision encoder every module by its whole name: not all of its blocks are there, and a head may have layers of the same
+ * names. */
+static pfm_status list_vision_targets(const pfm_model *model, const pfm_peft *peft, json_t **out, pfm_error *err)
 {
-    const bool transposed = model->language.family != NULL && pfm_language_transposes(model->language.family);
+    static const char end[] = ".weight";
+    pfm_status status = PFM_OK;
+    const int most = pfm_parameters_count(model->parameters);
+    char **names = NULL, *module = NULL;
+    size_t count = 0;
+    PFM_TRY(pfm_allocate((size_t)most, sizeof *names, &names, err));
+    for (int i = 0; i < most; i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        const size_t length = strlen(p->name) - strlen(end);
+        if (!pfm_tower_owns(p) || p->initial != PFM_INITIAL_LOADED || strcmp(p->name + length, end) != 0)
+            continue;
+        free(module);
+        module = NULL;
+        PFM_TRY(pfm_string_copy_n(p->name, length, &module, err));
+        if (!pfm_peft_targets(peft, module))
+            continue;
+        PFM_TRY(pfm_string_copy(module + strlen(PFM_TOWER_PREFIX), &names[count], err));
+        count++;
+    }
+    *out = pfm_peft_texts(names, count);
+    if (*out == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not name the vision encoder's modules");
+done:
+    for (size_t i = 0; names != NULL && i < count; i++)
+        free(names[i]);
+    free(names);
+    free(module);
+    return status;
+}
+
+/* What does not hold of a vision encoder as it does of a language model. */
+static pfm_status describe_vision(const pfm_model *model, const pfm_peft *peft, json_t *document, pfm_error *err)
+{
+    static const char *const said_by_names[] = {"exclude_modules", "layers_to_transform", "layers_pattern"};
+    pfm_status status = PFM_OK;
+    json_t *targets = NULL;
+    PFM_TRY(pfm_json_take(document, "task_type", json_null(), err));
+    if (json_object_get(document, "target_modules") == NULL)
+        goto done;
+    PFM_TRY(list_vision_targets(model, peft, &targets, err));
+    PFM_TRY(pfm_json_take(document, "target_modules", targets, err));
+    for (size_t i = 0; i < sizeof said_by_names / sizeof *said_by_names; i++)
+        if (json_object_get(document, said_by_names[i]) != NULL)
+            PFM_TRY(pfm_json_take(document, said_by_names[i], json_null(), err));
+done:
+    return status;
+}
+
+/* What the method says of itself, what else the adapter holds whole, and how the base keeps its weights. */
+static pfm_status describe_adapter(const pfm_peft_network *network, const char *base, const pfm_model *model,
+                                   const pfm_peft *peft, pfm_adapter_config *config, pfm_error *err)
+{
+    const bool language = network->others,
+               transposed = language && model->language.family != NULL && pfm_language_transposes(model->language.family);
     pfm_status status = PFM_OK;
     json_t *whole = NULL;
-    PFM_TRY(pfm_peft_write_config(peft, base, config, err));
+    PFM_TRY(pfm_peft_write_config(peft, language ? base : model->vision, config, err));
     if (json_object_get(config->document, "fan_in_fan_out") != NULL)
         PFM_TRY(pfm_json_take(config->document, "fan_in_fan_out", json_boolean(transposed), err));
     if (json_is_array(json_object_get(config->document, "modules_to_save")))
         whole = json_incref(json_object_get(config->document, "modules_to_save"));
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (p->part == PFM_PART_NORMS)
+        if (p->part == PFM_PART_NORMS && language)
             PFM_TRY(add_norm(&whole, p, err));
     }
     if (whole != NULL)
         PFM_TRY(pfm_json_take(config->document, "modules_to_save", json_incref(whole), err));
+    if (!language)
+        PFM_TRY(describe_vision(model, peft, config->document, err));
 done:
     json_decref(whole);
     return status;
 }
 
-static pfm_status save_adapter(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft,
-                               pfm_error *err)
+static pfm_status save_adapter(const char *folder, const char *name, const pfm_peft_network *network, const char *base,
+                               const pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_peft_tensors kept = {0};
     tensors list = {0};
     char *adapter = NULL;
     pfm_adapter_config config = {0};
-    PFM_TRY(pfm_peft_save(peft, model->parameters, &kept, err));
+    PFM_TRY(pfm_peft_save(peft, network, model->parameters, &kept, err));
     for (size_t i = 0; i < kept.count; i++) {
         const pfm_peft_tensor *t = &kept.items[i];
         PFM_TRY(add_tensor(&list, "", t->name, "", t->values, t->n, t->k, err));
@@ -130,9 +190,9 @@ static pfm_status save_adapter(const char *folder, const char *base, const pfm_m
             list.items[list.count - 1].rank = 2;
     }
     if (list.count == 0)
-        goto done; /* nothing was adapted: the aligner alone trained */
-    PFM_TRY(describe_adapter(base, model, peft, &config, err));
-    PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
+        goto done; /* nothing of it was adapted */
+    PFM_TRY(describe_adapter(network, base, model, peft, &config, err));
+    PFM_TRY(pfm_path_join(folder, name, &adapter, err));
     PFM_TRY(pfm_adapter_write(adapter, &config, list.items, list.count, NULL, NULL, err));
 done:
     pfm_peft_tensors_free(&kept);
@@ -146,7 +206,9 @@ pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *m
 {
     pfm_status status = pfm_folder_create(folder, err);
     if (status == PFM_OK)
-        status = save_adapter(folder, base, model, peft, err);
+        status = save_adapter(folder, "adapter", &language_network, base, model, peft, err);
+    if (status == PFM_OK)
+        status = save_adapter(folder, vision_folder, &vision_network, base, model, peft, err);
     if (status == PFM_OK)
         status = save_aligner(folder, model, err);
     return status;
@@ -200,7 +262,18 @@ pfm_status pfm_run_load_slot(const char *path, pfm_model *model, const pfm_model
     return load_aligner(path, model, slot->prefix, slot->mean, slot->std, err);
 }
 
-pfm_status pfm_run_load_adapter(const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err)
+static bool is_older(const pfm_weights *weights)
+{
+    static const char begin[] = "base_model.model." PFM_TOWER_PREFIX;
+    for (size_t i = 0; i < pfm_weights_count(weights); i++) {
+        if (strncmp(pfm_weights_at(weights, i)->name, begin, sizeof begin - 1) == 0)
+            return true;
+    }
+    return false;
+}
+
+static pfm_status load_adapter(const char *adapter, bool vision, pfm_parameters *parameters, const pfm_peft *peft,
+                               pfm_error *err)
 {
     char *folder = NULL, *path = NULL;
     pfm_weights *weights = NULL;
@@ -211,7 +284,8 @@ pfm_status pfm_run_load_adapter(const char *adapter, pfm_model *model, const pfm
         PFM_TRY(pfm_adapter_tensors_path(folder, &path, err));
     }
     PFM_TRY(pfm_weights_open(file ? adapter : path, &weights, err));
-    PFM_TRY(pfm_peft_load(peft, weights, model->parameters, err));
+    const pfm_peft_network *network = !vision ? &language_network : is_older(weights) ? &older_vision_network : &vision_network;
+    PFM_TRY(pfm_peft_load(peft, network, weights, parameters, err));
 done:
     pfm_weights_close(weights);
     free(folder);
@@ -219,11 +293,38 @@ done:
     return status;
 }
 
+pfm_status pfm_run_load_adapter(const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err)
+{
+    return load_adapter(adapter, false, model->parameters, peft, err);
+}
+
+pfm_status pfm_run_load_vision_adapter(const char *adapter_folder, pfm_parameters *parameters, const pfm_peft *peft,
+                                       pfm_error *err)
+{
+    return load_adapter(adapter_folder, true, parameters, peft, err);
+}
+
+pfm_status pfm_run_load_adapters(const char *folder, pfm_model *model, const pfm_peft *peft, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const bool language = model->hook != NULL || model->learns_norms;
+    char *vision = NULL;
+    PFM_TRY(pfm_path_join(folder, vision_folder, &vision, err));
+    const bool within = pfm_path_exists(vision);
+    if (language)
+        PFM_TRY(pfm_run_load_adapter(folder, model, peft, err));
+    if (pfm_model_has_tower(model) && (within || !language))
+        PFM_TRY(pfm_run_load_vision_adapter(within ? vision : folder, model->parameters, peft, err));
+done:
+    free(vision);
+    return status;
+}
+
 pfm_status pfm_run_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out, pfm_error *err)
 {
     if (pfm_aligner_owns(parameter))
         return pfm_string_copy(pfm_aligner_name_of(parameter), out, err);
-    return pfm_peft_tensor_name(peft, parameter, out, err);
+    return pfm_peft_tensor_name(peft, pfm_tower_owns(parameter) ? &vision_network : &language_network, parameter, out, err);
 }
 
 /* What is written last tells that the run has finished. */
@@ -255,7 +356,7 @@ static pfm_status find_aligner(const char *folder, char **out, pfm_error *err)
 pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    char *aligner = NULL;
+    char *aligner = NULL, *vision = NULL;
     if (folder != NULL)
         PFM_TRY(check_finished(folder, model, err));
     if (adapter != NULL)
@@ -264,10 +365,14 @@ pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *mode
         PFM_TRY(find_aligner(folder, &aligner, err));
     if (aligner != NULL && pfm_model_has_aligner(model))
         PFM_TRY(load_aligner(aligner, model, "", model->mean, model->std, err));
-    if (pfm_peft_hook(peft) != NULL || model->learns_norms)
+    if ((pfm_peft_hook(peft) != NULL && model->hook != NULL) || model->learns_norms)
         PFM_TRY(pfm_run_load_adapter(adapter != NULL ? adapter : folder, model, peft, err));
+    PFM_TRY(pfm_path_join(adapter != NULL ? adapter : folder, vision_folder, &vision, err));
+    if (pfm_model_has_tower(model))
+        PFM_TRY(pfm_run_load_vision_adapter(vision, model->parameters, peft, err));
 done:
     free(aligner);
+    free(vision);
     return status;
 }
 

@@ -93,7 +93,8 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
                   (unsigned)!pfm_recipe_trains(recipe, "norms") << PFM_PART_NORMS,
         .precision = context->precision,
         .virtual_tokens = pfm_peft_virtual_tokens(peft),
-        .hook = pfm_peft_hook(peft)};
+        .hook = pfm_recipe_adapts(recipe, "language") ? pfm_peft_hook(peft) : NULL,
+        .vision_hook = pfm_recipe_adapts(recipe, "vision") ? pfm_peft_hook(peft) : NULL};
     pfm_status status = choose_weights(recipe, context, training, &out->weights, err);
     if (status != PFM_OK)
         return status;
@@ -120,6 +121,9 @@ static pfm_status create(pfm_context *context, pfm_recipe *whole, size_t stage, 
     PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
     PFM_TRY(pfm_session_model_options(recipe, context, session->peft, training, &options, err));
     options.language_path = session->language_path;
+    if (options.vision_hook != NULL)
+        PFM_TRY(pfm_model_path(context, recipe->model.vision, &session->vision_path, err));
+    options.vision_path = session->vision_path;
     options.tensors_only = tensors_only;
     PFM_TRY(pfm_model_create(context, &options, &session->model, err));
     *out = session;
@@ -146,6 +150,19 @@ pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *reci
     return create(context, recipe, pfm_recipe_count_stages(recipe) - 1, training, true, out, err);
 }
 
+/* The parts of the model that an adapter's folder holds something of; what else the run learned is not its. */
+static pfm_status set_parts(pfm_recipe *stage, const char *adapter, pfm_error *err)
+{
+    char language[] = "language", vision[] = "vision", *parts[] = {language, vision}, *path = NULL;
+    pfm_status status = pfm_path_join(adapter, "adapter-vision", &path, err);
+    if (status != PFM_OK)
+        return status;
+    pfm_peft_texts_free(&stage->parts, &stage->part_count);
+    status = pfm_peft_texts_copy(parts, pfm_path_exists(path) ? 2 : 1, &stage->parts, &stage->part_count, err);
+    free(path);
+    return status;
+}
+
 pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err)
 {
     const size_t last = pfm_recipe_count_stages(recipe) - 1;
@@ -154,7 +171,7 @@ pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, 
     pfm_recipe *stage = recipe->stage_count > 0 ? recipe->stages[last] : recipe;
     stage->adapts = !none;
     stage->adapts_norms = false; /* those that the adapter holds are its own modules */
-    return status;
+    return status != PFM_OK || none ? status : set_parts(stage, adapter, err);
 }
 
 pfm_status pfm_session_open_with(pfm_context *context, const char *run_or_recipe, const char *adapter, bool training,
@@ -228,22 +245,31 @@ static pfm_status find_aligner_weights(pfm_session *session, pfm_error *err)
     return status;
 }
 
+static pfm_status load_vision(pfm_session *session, const pfm_vision_layers *layers, pfm_vision **out, pfm_error *err)
+{
+    const pfm_recipe *recipe = session->recipe;
+    pfm_status status = PFM_OK;
+    if (session->vision_path == NULL)
+        PFM_TRY(pfm_model_path(session->context, recipe->model.vision, &session->vision_path, err));
+    const pfm_vision_options options = {
+        .kind = recipe->model.vision, .path = session->vision_path, .image_size = recipe->model.image_size, .layers = *layers};
+    PFM_TRY(pfm_vision_load(session->context, &options, out, err));
+done:
+    return status;
+}
+
 pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err)
 {
     if (session->vision != NULL || !pfm_model_sees(session->model))
         return PFM_OK;
-    const pfm_recipe *recipe = session->recipe;
-    pfm_status status = PFM_OK;
-    PFM_TRY(find_aligner_weights(session, err));
-    if (session->vision_path == NULL)
-        PFM_TRY(pfm_model_path(session->context, recipe->model.vision, &session->vision_path, err));
-    pfm_vision_options options = {.kind = recipe->model.vision,
-                                  .path = session->vision_path,
-                                  .image_size = recipe->model.image_size,
-                                  .layers = session->model->layers};
-    PFM_TRY(pfm_vision_load(session->context, &options, &session->vision, err));
-done:
-    return status;
+    const pfm_vision_layers layers = pfm_model_vision_layers(session->model);
+    pfm_status status = find_aligner_weights(session, err);
+    return status != PFM_OK ? status : load_vision(session, &layers, &session->vision, err);
+}
+
+pfm_status pfm_session_load_frozen_vision(pfm_session *session, pfm_vision **out, pfm_error *err)
+{
+    return load_vision(session, &session->model->layers, out, err);
 }
 
 /* What is new in the PEFT method, and is not drawn from the seed alone. */
@@ -273,6 +299,20 @@ done:
     return status;
 }
 
+/* What a bare recipe begins with. */
+static pfm_status start_adapters(pfm_session *session, pfm_error *err)
+{
+    const pfm_recipe *recipe = session->recipe;
+    const char *from = recipe->adapts ? recipe->peft.start : NULL;
+    pfm_status status = PFM_OK;
+    if (from == NULL || session->model->tower != NULL) /* of which such a folder may hold nothing */
+        PFM_TRY(start_peft(session, err));
+    if (from != NULL)
+        PFM_TRY(pfm_run_load_adapters(from, session->model, session->peft, err));
+done:
+    return status;
+}
+
 pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -283,10 +323,8 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
     PFM_TRY(pfm_model_load(session->model, session->context->seed, session->run != NULL, err));
     if (session->run != NULL || session->adapter != NULL)
         PFM_TRY(pfm_run_load(session->run, session->adapter, session->model, session->peft, err));
-    else if (session->recipe->adapts && session->recipe->peft.start != NULL)
-        PFM_TRY(pfm_run_load_adapter(session->recipe->peft.start, session->model, session->peft, err));
     else
-        PFM_TRY(start_peft(session, err));
+        PFM_TRY(start_adapters(session, err));
     PFM_TRY(pfm_session_load_adapters(session, err));
     session->loaded = true;
 done:

@@ -25,7 +25,8 @@ typedef struct pfm_session {
     size_t other_count, other_capacity;
     pfm_peft_set *set; /* of all of them; NULL where there are no others */
     pfm_model *model;
-    pfm_vision *vision; /* NULL until pfm_session_load_vision, and where the model sees nothing */
+    pfm_vision *vision; /* what of the encoder is computed outside of the graph; NULL until pfm_session_load_vision, and where
+                           the model sees nothing */
     bool loaded;        /* the weights are there */
     char *run;          /* the run's folder, or NULL for a bare recipe */
     char *adapter;      /* the folder of the adapter, where neither the run nor the recipe says which; or NULL */
@@ -81,6 +82,8 @@ void pfm_session_free_adapters(pfm_session *session);
 
 /* Does nothing for a model that sees nothing. */
 pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err) PFM_MUST_CHECK;
+/* *out = the encoder as its file has it, with the features that the recipe names; the caller frees it. */
+pfm_status pfm_session_load_frozen_vision(pfm_session *session, pfm_vision **out, pfm_error *err) PFM_MUST_CHECK;
 /* After a graph has been built, once: the frozen weights, the initial values and, for a run, the trained ones; checks the
  * targets. */
 pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err) PFM_MUST_CHECK;

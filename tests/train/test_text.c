@@ -55,7 +55,7 @@ static const float *losses_of(pfm_trainer *trainer, const size_t *rows, const in
     assert_ok(pfm_micro_batch_fill(batch, &trainer->train, rows, groups, count, 0, true, &err));
     assert_ok(
         pfm_model_bind(trainer->session->model, &trainer->graph, trainer->executor, &batch->pack, batch->visual_rows, &err));
-    pfm_model_bind_features(&trainer->graph, trainer->executor, batch->visual);
+    assert_ok(pfm_micro_batch_bind_images(batch, trainer->session->model, &trainer->graph, trainer->executor, &err));
     pfm_executor_environment(trainer->executor)->training = false;
     pfm_executor_forward(trainer->executor);
     *answers = batch->pack.answers;
