@@ -298,10 +298,26 @@ pfm_status pfm_run_load_adapter(const char *adapter, pfm_model *model, const pfm
     return load_adapter(adapter, false, model->parameters, peft, err);
 }
 
-pfm_status pfm_run_load_vision_adapter(const char *adapter_folder, pfm_parameters *parameters, const pfm_peft *peft,
-                                       pfm_error *err)
+pfm_status pfm_run_vision_folder(const char *folder, char **out, pfm_error *err)
 {
-    return load_adapter(adapter_folder, true, parameters, peft, err);
+    char *path = NULL;
+    pfm_status status = pfm_path_join(folder, vision_folder, &path, err);
+    if (status == PFM_OK && !pfm_path_exists(path)) {
+        free(path);
+        return pfm_string_copy(folder, out, err);
+    }
+    *out = path;
+    return status;
+}
+
+pfm_status pfm_run_load_vision_adapter(const char *folder, pfm_parameters *parameters, const pfm_peft *peft, pfm_error *err)
+{
+    char *within = NULL;
+    pfm_status status = pfm_run_vision_folder(folder, &within, err);
+    if (status == PFM_OK)
+        status = load_adapter(within, true, parameters, peft, err);
+    free(within);
+    return status;
 }
 
 pfm_status pfm_run_load_adapters(const char *folder, pfm_model *model, const pfm_peft *peft, pfm_error *err)
@@ -314,7 +330,7 @@ pfm_status pfm_run_load_adapters(const char *folder, pfm_model *model, const pfm
     if (language)
         PFM_TRY(pfm_run_load_adapter(folder, model, peft, err));
     if (pfm_model_has_tower(model) && (within || !language))
-        PFM_TRY(pfm_run_load_vision_adapter(within ? vision : folder, model->parameters, peft, err));
+        PFM_TRY(pfm_run_load_vision_adapter(folder, model->parameters, peft, err));
 done:
     free(vision);
     return status;
@@ -356,7 +372,7 @@ static pfm_status find_aligner(const char *folder, char **out, pfm_error *err)
 pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    char *aligner = NULL, *vision = NULL;
+    char *aligner = NULL;
     if (folder != NULL)
         PFM_TRY(check_finished(folder, model, err));
     if (adapter != NULL)
@@ -367,12 +383,10 @@ pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *mode
         PFM_TRY(load_aligner(aligner, model, "", model->mean, model->std, err));
     if ((pfm_peft_hook(peft) != NULL && model->hook != NULL) || model->learns_norms)
         PFM_TRY(pfm_run_load_adapter(adapter != NULL ? adapter : folder, model, peft, err));
-    PFM_TRY(pfm_path_join(adapter != NULL ? adapter : folder, vision_folder, &vision, err));
     if (pfm_model_has_tower(model))
-        PFM_TRY(pfm_run_load_vision_adapter(vision, model->parameters, peft, err));
+        PFM_TRY(pfm_run_load_vision_adapter(adapter != NULL ? adapter : folder, model->parameters, peft, err));
 done:
     free(aligner);
-    free(vision);
     return status;
 }
 

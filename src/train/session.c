@@ -150,28 +150,51 @@ pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *reci
     return create(context, recipe, pfm_recipe_count_stages(recipe) - 1, training, true, out, err);
 }
 
-/* The parts of the model that an adapter's folder holds something of; what else the run learned is not its. */
-static pfm_status set_parts(pfm_recipe *stage, const char *adapter, pfm_error *err)
-{
-    char language[] = "language", vision[] = "vision", *parts[] = {language, vision}, *path = NULL;
-    pfm_status status = pfm_path_join(adapter, "adapter-vision", &path, err);
-    if (status != PFM_OK)
-        return status;
-    pfm_peft_texts_free(&stage->parts, &stage->part_count);
-    status = pfm_peft_texts_copy(parts, pfm_path_exists(path) ? 2 : 1, &stage->parts, &stage->part_count, err);
-    free(path);
-    return status;
-}
-
-pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err)
+/* The recipe's method becomes the adapter's; it has learned in these parts, whatever else the run learned. */
+static pfm_status replace_adapter(pfm_recipe *recipe, const char *adapter, bool in_language, bool in_vision, pfm_error *err)
 {
     const size_t last = pfm_recipe_count_stages(recipe) - 1;
+    char language[] = "language", vision[] = "vision", *parts[2];
+    size_t count = 0;
     const bool none = strcmp(adapter, PFM_SESSION_NO_ADAPTER) == 0;
     pfm_status status = none ? PFM_OK : pfm_recipe_take_adapter(recipe, adapter, false, err);
     pfm_recipe *stage = recipe->stage_count > 0 ? recipe->stages[last] : recipe;
     stage->adapts = !none;
     stage->adapts_norms = false; /* those that the adapter holds are its own modules */
-    return status != PFM_OK || none ? status : set_parts(stage, adapter, err);
+    if (status != PFM_OK || none)
+        return status;
+    if (in_language)
+        parts[count++] = language;
+    if (in_vision)
+        parts[count++] = vision;
+    pfm_peft_texts_free(&stage->parts, &stage->part_count);
+    return pfm_peft_texts_copy(parts, count, &stage->parts, &stage->part_count, err);
+}
+
+pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err)
+{
+    char *found = NULL, *vision = NULL;
+    pfm_status status = PFM_OK;
+    if (strcmp(adapter, PFM_SESSION_NO_ADAPTER) == 0)
+        return replace_adapter(recipe, adapter, false, false, err);
+    PFM_TRY(pfm_run_vision_folder(adapter, &vision, err));
+    PFM_TRY(pfm_adapter_find(adapter, &found, err));
+    const bool in_vision = strcmp(vision, adapter) != 0, in_language = strcmp(vision, found) != 0 || !in_vision;
+    PFM_TRY(replace_adapter(recipe, adapter, in_language, in_vision, err));
+done:
+    free(found);
+    free(vision);
+    return status;
+}
+
+pfm_status pfm_session_replace_vision_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err)
+{
+    char *vision = NULL;
+    pfm_status status = pfm_run_vision_folder(adapter, &vision, err); /* none is no folder */
+    if (status == PFM_OK)
+        status = replace_adapter(recipe, vision, false, true, err);
+    free(vision);
+    return status;
 }
 
 pfm_status pfm_session_open_with(pfm_context *context, const char *run_or_recipe, const char *adapter, bool training,

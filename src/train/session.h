@@ -63,6 +63,8 @@ pfm_status pfm_session_open_with(pfm_context *context, const char *run_or_recipe
                                  pfm_session **out, pfm_error *err) PFM_MUST_CHECK;
 /* Takes an adapter's folder in place of what the recipe of a session to be says of peft and norms. */
 pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err) PFM_MUST_CHECK;
+/* The same of an adapter of the vision encoder alone, or of the one that such a folder holds beside the language model's. */
+pfm_status pfm_session_replace_vision_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err) PFM_MUST_CHECK;
 void pfm_session_free(pfm_session *session);
 
 /* ---- several adapters side by side (session_adapters.c) ---- */

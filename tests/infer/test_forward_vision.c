@@ -1,0 +1,137 @@
+/* pefomed forward of a vision encoder in which something was learned, against PEFT (script/vectors/vit_training.py). */
+#include "formats/adapter.h"
+#include "formats/safetensors.h"
+#include "models/tiny.h"
+#include "models/vit_fixture.h"
+#include "pefomed/infer.h"
+
+#include <math.h>
+#include <sys/stat.h>
+
+enum { SIZE = 28, TOKENS = 17, WIDTH = 24, FACTORS = 16 };
+
+static void write_input(const char *path)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    float *pixels = vit_pixels(SIZE), grad_out[TOKENS * WIDTH];
+    for (int i = 0; i < TOKENS * WIDTH; i++)
+        grad_out[i] = (float)(sin(.37 * i) + .5 * cos(.0113 * i * (i % 7 + 1)));
+    const pfm_weight tensors[] = {{.name = "grad_out",
+                                   .dtype = PFM_DTYPE_F32,
+                                   .rank = 2,
+                                   .shape = {TOKENS, WIDTH},
+                                   .data = grad_out,
+                                   .bytes = sizeof grad_out},
+                                  {.name = "pixel_values",
+                                   .dtype = PFM_DTYPE_F32,
+                                   .rank = 3,
+                                   .shape = {3, SIZE, SIZE},
+                                   .data = pixels,
+                                   .bytes = 3 * (size_t)SIZE * SIZE * sizeof *pixels}};
+    assert_ok(pfm_safetensors_write(path, tensors, 2, NULL, 0, &err));
+    free(pixels);
+}
+
+static pfm_status forward(const char *level, const char *model, const char *adapter, bool grad, pfm_weights **out,
+                          pfm_error *err)
+{
+    const char *in = test_path(test_scratch_folder(), "in.safetensors"),
+               *to = test_path(test_scratch_folder(), "out.safetensors");
+    pfm_context *context = tiny_context(level, 2, PFM_PRECISION_F32);
+    const pfm_forward_options options = {.model = model, .input = in, .output = to, .adapter = adapter, .grad = grad};
+    write_input(in);
+    pfm_status status = pfm_forward(context, &options, err);
+    if (status == PFM_OK)
+        status = pfm_weights_open(to, out, err);
+    pfm_context_free(context);
+    return status;
+}
+
+static void check_tensor(const pfm_weights *out, const char *name, double bound)
+{
+    char full[256];
+    const pfm_weight *made = pfm_weights_find(out, name);
+    if (made == NULL)
+        fail_msg("there is no tensor %s", name);
+    (void)snprintf(full, sizeof full, "encoder.%s", name);
+    float *wanted = tiny_golden("vit_training", full, pfm_weight_values(made));
+    assert_near(name, made->data, wanted, pfm_weight_values(made), bound);
+    free(wanted);
+}
+
+static void as_peft_at(const char *level)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *out = NULL;
+    int factors = 0;
+    assert_ok(forward(level, vit_network("clip"), tiny_path("vit_clip_adapter"), true, &out, &err));
+    check_tensor(out, "features", 1e-4);
+    check_tensor(out, "grad_in", 1e-4);
+    for (size_t i = 0; i < pfm_weights_count(out); i++) {
+        const char *name = pfm_weights_at(out, i)->name;
+        if (strstr(name, ".lora_") == NULL)
+            continue;
+        check_tensor(out, name, 1e-4);
+        factors++;
+    }
+    assert_int_equal(factors, FACTORS);
+    pfm_weights_close(out);
+    assert_ok(forward(level, vit_network("clip"), tiny_path("vit_clip_adapter"), false, &out, &err));
+    check_tensor(out, "features", 1e-4);
+    assert_int_equal(pfm_weights_count(out), 1);
+    pfm_weights_close(out);
+}
+
+static void an_adapter_of_peft(void **state)
+{
+    (void)state;
+    tiny_each_level(as_peft_at);
+}
+
+/* The same adapter under the names that transformers 4 gave the modules. */
+static void older_names(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char begin[] = "base_model.model.";
+    const char *folder = test_path(test_scratch_folder(), "older");
+    pfm_adapter_config config = {0};
+    pfm_weights *factors = NULL, *out = NULL;
+    pfm_weight tensors[FACTORS];
+    char names[FACTORS][128];
+    assert_ok(pfm_adapter_config_load(tiny_path("vit_clip_adapter"), &config, &err));
+    assert_ok(pfm_weights_open(tiny_path("vit_clip_adapter/adapter_model.safetensors"), &factors, &err));
+    assert_int_equal(pfm_weights_count(factors), FACTORS);
+    for (size_t i = 0; i < FACTORS; i++) {
+        tensors[i] = *pfm_weights_at(factors, i);
+        (void)snprintf(names[i], sizeof names[i], "%svision_model.%s", begin, tensors[i].name + strlen(begin));
+        tensors[i].name = names[i];
+    }
+    assert_ok(pfm_adapter_write(folder, &config, tensors, FACTORS, NULL, NULL, &err));
+    assert_ok(forward(NULL, vit_network("clip"), folder, false, &out, &err));
+    check_tensor(out, "features", 1e-4);
+    pfm_weights_close(out);
+    pfm_weights_close(factors);
+    pfm_adapter_config_free(&config);
+}
+
+static void what_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *out = NULL;
+    assert_error(forward(NULL, vit_network("clip"), tiny_path("llama/adapter"), false, &out, &err), PFM_ERROR_USAGE,
+                 "matches no layer");
+    assert_error(forward(NULL, vit_network("timm"), tiny_path("vit_clip_adapter"), false, &out, &err), PFM_ERROR_MISMATCH,
+                 "is not 4 x 64");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_adapter_of_peft),
+        cmocka_unit_test(older_names),
+        cmocka_unit_test(what_does_not_fit_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
