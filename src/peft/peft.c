@@ -249,3 +249,21 @@ pfm_status pfm_peft_merge_bias(const pfm_peft *peft, const pfm_parameters *param
         return PFM_OK;
     return peft->method->merge_bias(peft, parameters, module, n, values, err);
 }
+
+pfm_status pfm_peft_merge_parameter(const pfm_peft *peft, const pfm_parameters *parameters, const pfm_parameter *parameter,
+                                    float *values, pfm_error *err)
+{
+    const char *end = strrchr(parameter->name, '.');
+    const bool weight = end != NULL && strcmp(end, ".weight") == 0, bias = end != NULL && strcmp(end, ".bias") == 0;
+    char *module = NULL;
+    if (parameter->part != PFM_PART_BASE)
+        memcpy(values, parameter->values, (size_t)(parameter->n * parameter->k) * sizeof *values);
+    if (!weight && !bias)
+        return PFM_OK;
+    pfm_status status = pfm_string_copy_n(parameter->name, (size_t)(end - parameter->name), &module, err);
+    if (status == PFM_OK)
+        status = weight ? pfm_peft_merge(peft, parameters, module, parameter->n, parameter->k, values, err)
+                        : pfm_peft_merge_bias(peft, parameters, module, parameter->n, values, err);
+    free(module);
+    return status;
+}
