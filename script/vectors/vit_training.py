@@ -5,7 +5,7 @@ usage: script/vectors/vit_training.py OUT       (OUT is tests/models/golden, wit
 
 OUT/vit_clip_adapter/ is the adapter as PEFT saves it. OUT/vit_training.safetensors has
 - encoder.*: the encoder alone, of the picture of vit.py at 28 pixels: features (the last hidden state), the gradients of pixels
-  and factors where that of the features is vit.py's formula;
+  and factors where that of the features is vit.py's formula; error.*: how far autocast to bf16 is from each;
 - system.*: two pictures of 42 pixels through the encoder, of which hidden states 1 and 2 make the features, an aligner that joins
   2 x 2 neighbours and the language model with its own adapter to the mean loss over the answers of three rows (`rows`, here and in
   tests/models/test_tower.c), with the gradients of all that learns.
@@ -17,6 +17,7 @@ import sys
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import get_peft_model_state_dict
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaForCausalLM
@@ -73,12 +74,21 @@ def gradients(peft, prefix):
     return {f'{prefix}{n.replace(".default", "")}.grad': p.grad.numpy() for n, p in peft.named_parameters() if p.requires_grad}
 
 
-def encoder_alone(encoder):
+def run_encoder(encoder, bf16):
     x = pixels(28).requires_grad_()
     encoder.zero_grad()
-    features = states(encoder, x)[-1][0]
+    with torch.autocast('cpu', dtype=torch.bfloat16, enabled=bf16):
+        features = states(encoder, x)[-1][0].float()
     features.backward(formula(features.numel()).reshape(features.shape))
-    return {'encoder.features': features.detach().numpy(), 'encoder.grad_in': x.grad[0].numpy(), **gradients(encoder, 'encoder.')}
+    made = {'features': features.detach().numpy(), 'grad_in': x.grad[0].numpy(), **gradients(encoder, '')}
+    return {n: t.copy() for n, t in made.items()}
+
+
+def encoder_alone(encoder):
+    exact, rounded = run_encoder(encoder, False), run_encoder(encoder, True)
+    out = {'encoder.' + n: t for n, t in exact.items()}
+    out.update({'error.' + n: np.array([np.linalg.norm(rounded[n] - t)], np.float32) for n, t in exact.items()})
+    return out
 
 
 def rows():
@@ -119,10 +129,11 @@ def main():
     torch.set_num_threads(1)
     encoder = make_encoder()
     folder = os.path.join(OUT, 'vit_clip_adapter')
-    encoder.peft_config['default'].base_model_name_or_path = 'vit_clip'
-    encoder.save_pretrained(folder)
-    if os.path.exists(os.path.join(folder, 'README.md')):
-        os.remove(os.path.join(folder, 'README.md'))
+    os.makedirs(folder, exist_ok=True)
+    save_file({n: t.numpy() for n, t in get_peft_model_state_dict(encoder).items()}, os.path.join(folder, 'adapter_model.safetensors'))
+    config = encoder.peft_config['default']
+    config.base_model_name_or_path, config.inference_mode = 'vit_clip', True
+    config.save_pretrained(folder)
     out = {**encoder_alone(encoder), **system(encoder)}
     save_file({n: np.ascontiguousarray(t) for n, t in out.items()}, os.path.join(OUT, 'vit_training.safetensors'))
 

@@ -32,12 +32,12 @@ static void write_input(const char *path)
     free(pixels);
 }
 
-static pfm_status forward(const char *level, const char *model, const char *adapter, bool grad, pfm_weights **out,
-                          pfm_error *err)
+static pfm_status forward_in(pfm_precision precision, const char *level, const char *model, const char *adapter, bool grad,
+                             pfm_weights **out, pfm_error *err)
 {
     const char *in = test_path(test_scratch_folder(), "in.safetensors"),
                *to = test_path(test_scratch_folder(), "out.safetensors");
-    pfm_context *context = tiny_context(level, 2, PFM_PRECISION_F32);
+    pfm_context *context = tiny_context(level, 2, precision);
     const pfm_forward_options options = {.model = model, .input = in, .output = to, .adapter = adapter, .grad = grad};
     write_input(in);
     pfm_status status = pfm_forward(context, &options, err);
@@ -45,6 +45,12 @@ static pfm_status forward(const char *level, const char *model, const char *adap
         status = pfm_weights_open(to, out, err);
     pfm_context_free(context);
     return status;
+}
+
+static pfm_status forward(const char *level, const char *model, const char *adapter, bool grad, pfm_weights **out,
+                          pfm_error *err)
+{
+    return forward_in(PFM_PRECISION_F32, level, model, adapter, grad, out, err);
 }
 
 static void check_tensor(const pfm_weights *out, const char *name, double bound)
@@ -86,6 +92,37 @@ static void an_adapter_of_peft(void **state)
 {
     (void)state;
     tiny_each_level(as_peft_at);
+}
+
+/* With halves of the bits no further from f32 than one and a half times torch's autocast. */
+static void as_autocast_at(const char *level)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *out = NULL;
+    assert_ok(forward_in(PFM_PRECISION_BF16, level, vit_network("clip"), tiny_path("vit_clip_adapter"), true, &out, &err));
+    assert_int_equal(pfm_weights_count(out), FACTORS + 2);
+    for (size_t i = 0; i < pfm_weights_count(out); i++) {
+        const pfm_weight *made = pfm_weights_at(out, i);
+        char full[256];
+        double error = 0;
+        (void)snprintf(full, sizeof full, "encoder.%s", made->name);
+        float *exact = tiny_golden("vit_training", full, pfm_weight_values(made));
+        (void)snprintf(full, sizeof full, "error.%s", made->name);
+        float *allowed = tiny_golden("vit_training", full, 1);
+        for (size_t j = 0; j < pfm_weight_values(made); j++)
+            error += pow((double)((const float *)made->data)[j] - (double)exact[j], 2);
+        if (!(sqrt(error) <= 1.5 * (double)allowed[0]))
+            fail_msg("%s: %s is off by %g, autocast by %g", level, made->name, sqrt(error), (double)allowed[0]);
+        free(exact);
+        free(allowed);
+    }
+    pfm_weights_close(out);
+}
+
+static void no_further_than_autocast(void **state)
+{
+    (void)state;
+    tiny_each_level(as_autocast_at);
 }
 
 /* The same adapter under the names that transformers 4 gave the modules. */
@@ -130,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_adapter_of_peft),
+        cmocka_unit_test(no_further_than_autocast),
         cmocka_unit_test(older_names),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };

@@ -1,0 +1,308 @@
+/* Trainings in which a vision transformer learns: what holds of every training holds of them, and nothing changes but what
+ * learns. */
+#include "whole_training.h"
+
+#include "base/file.h"
+#include "formats/weights.h"
+#include "pefomed/infer.h"
+#include "train/proof.h"
+
+#include <math.h>
+
+enum { SETS = 6, MOST_SETS = 12, WHOLE_STEPS = 8 };
+
+/* Overrides that put the small CLIP into the tiny recipe, both parts adapted; `more` behind them. */
+static int vision_sets(const char *out[MOST_SETS], const char *const *more, int more_count)
+{
+    static char vision[512];
+    (void)snprintf(vision, sizeof vision, "model.vision=%s", tiny_path("vit_clip"));
+    const char *const base[SETS] = {vision,
+                                    "model.image_size=35",
+                                    "model.layers=[1, -1]",
+                                    "peft.parts=[language, vision]",
+                                    "peft.targets=[q_proj, v_proj, up_proj, fc1]",
+                                    "peft.dropout=0.3"};
+    for (int i = 0; i < SETS; i++)
+        out[i] = base[i];
+    for (int i = 0; i < more_count; i++)
+        out[SETS + i] = more[i];
+    return SETS + more_count;
+}
+
+static pfm_status train_vision(const char *out, int threads, int stop, const char *const *more, int more_count, pfm_error *err)
+{
+    const char *sets[MOST_SETS];
+    const int count = vision_sets(sets, more, more_count);
+    stopper s = {.left = stop};
+    make_training();
+    return train_recipe(training_recipe(), out, threads, &s, sets, count, false, err);
+}
+
+static pfm_trainer *open_vision(pfm_precision precision, int threads, const char *const *more, int more_count)
+{
+    const char *sets[MOST_SETS];
+    const int count = vision_sets(sets, more, more_count);
+    return open_trainer(tiny_context(NULL, threads, precision), sets, count);
+}
+
+static void close_vision(pfm_trainer *trainer)
+{
+    pfm_context *context = trainer->session->context;
+    close_trainer(trainer);
+    pfm_context_free(context);
+}
+
+/* ---- whole runs ---- */
+
+static const char *reference(void)
+{
+    static const char *folder;
+    pfm_error err = PFM_ERROR_INIT;
+    if (folder == NULL) {
+        folder = folder_of("reference");
+        assert_ok(train_vision(folder, 2, STOP_NEVER, NULL, 0, &err));
+    }
+    return folder;
+}
+
+static void assert_same_run(const char *a, const char *b)
+{
+    assert_same_file(a, b, "adapter/adapter_model.safetensors");
+    assert_same_file(a, b, "adapter-vision/adapter_model.safetensors");
+    assert_same_file(a, b, "adapter-vision/adapter_config.json");
+    assert_same_file(a, b, "aligner.safetensors");
+    assert_same_tensors(a, b, "checkpoint/state.safetensors");
+    assert_same_log(a, b, WHOLE_STEPS);
+}
+
+static void threads_and_stops_do_not_change_a_run(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *out = folder_of("stopped");
+    assert_error(train_vision(out, 1, 4, NULL, 0, &err), PFM_ERROR_INTERRUPTED, "stopped after step 4");
+    assert_ok(train_vision(out, 3, STOP_NEVER, NULL, 0, &err));
+    assert_same_run(out, reference());
+}
+
+static void the_loss_falls(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const more[] = {"peft.parts=[vision]", "peft.targets=[q_proj, v_proj, fc1]", "trainable=[peft]",
+                                       "train.epochs=12", "train.learning_rate=3e-2"};
+    const char *sets[MOST_SETS];
+    const int count = vision_sets(sets, more, 5);
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    pfm_trainer *trainer = open_trainer(context, sets, count);
+    double before = 0, after = 0;
+    for (int64_t step = 0; step < trainer->steps; step++) {
+        pfm_step_result result;
+        assert_ok(pfm_trainer_step(trainer, step, &result, &err));
+        before += step < 4 ? result.loss / 4 : 0;
+        after += step >= trainer->steps - 4 ? result.loss / 4 : 0;
+    }
+    if (!(after < before - 0.2))
+        fail_msg("the encoder alone takes the loss from %g to %g", before, after);
+    close_vision(trainer);
+}
+
+static double validate(pfm_trainer *trainer)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    double loss = 0;
+    assert_ok(pfm_trainer_validate(trainer, &loss, &err));
+    return loss;
+}
+
+static void a_saved_run_is_the_same_bits(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *folder = folder_of("saved");
+    pfm_trainer *trained = open_vision(PFM_PRECISION_F32, 2, NULL, 0), *fresh = open_vision(PFM_PRECISION_F32, 1, NULL, 0);
+    pfm_session *to = fresh->session, *from = trained->session;
+    for (int64_t step = 0; step < 3; step++) {
+        pfm_step_result result;
+        assert_ok(pfm_trainer_step(trained, step, &result, &err));
+    }
+    const double loss = validate(trained), untrained = validate(fresh);
+    assert_true(loss != untrained);
+    assert_ok(pfm_run_save(folder, "base", from->model, from->peft, &err));
+    assert_ok(pfm_run_load(folder, NULL, to->model, to->peft, &err));
+    assert_true(validate(fresh) == loss);
+    close_vision(trained);
+    close_vision(fresh);
+}
+
+/* A run answers, and with another adapter in its encoder otherwise: asking reads it. */
+static void a_run_answers_with_its_encoder(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    char *first = NULL, *other = NULL;
+    const char *image = test_path(test_scratch_folder(), "p0.png"), *copy = folder_of("other_encoder");
+    static const char *const more[] = {"peft.targets=[q_proj, v_proj, up_proj, fc1]"};
+    assert_ok(train_vision(copy, 2, STOP_NEVER, more, 1, &err));
+    pfm_weights *factors = NULL;
+    assert_ok(pfm_weights_open(test_path(copy, "adapter-vision/adapter_model.safetensors"), &factors, &err));
+    const pfm_weight *factor = pfm_weights_find(factors, "base_model.model.encoder.layers.1.mlp.fc1.lora_B.weight");
+    assert_non_null(factor);
+    double norm = 0;
+    for (size_t i = 0; i < pfm_weight_values(factor); i++)
+        norm += fabs((double)((const float *)factor->data)[i]);
+    assert_true(norm > 0);
+    pfm_weights_close(factors);
+    for (int pass = 0; pass < 2; pass++) {
+        pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+        const pfm_ask_options ask = {
+            .run = copy, .images = &image, .image_count = 1, .question = "Is the lung normal?", .max_tokens = 4};
+        assert_ok(pfm_ask(context, &ask, pass == 0 ? &first : &other, &err));
+        pfm_context_free(context);
+        if (pass == 0) { /* that of the other network of the same shape */
+            pfm_buffer file = {0};
+            assert_ok(pfm_file_read(test_path(copy, "best/adapter-vision/adapter_model.safetensors"), 0, &file, &err));
+            for (size_t i = file.size - 64; i < file.size; i++)
+                file.data[i] ^= 1 << 4;
+            assert_ok(pfm_file_write(test_path(copy, "adapter-vision/adapter_model.safetensors"), file.data, file.size, &err));
+            pfm_buffer_free(&file);
+        }
+    }
+    const char *a = strstr(first, "\"probability\""), *b = strstr(other, "\"probability\"");
+    assert_true(a != NULL && b != NULL && strcmp(a, b) != 0);
+    free(first);
+    free(other);
+}
+
+/* ---- one step ---- */
+
+static float *step_gradients(const char *const *more, int count, int threads, pfm_step_result *result, size_t *values)
+{
+    pfm_trainer *trainer = open_vision(PFM_PRECISION_F32, threads, more, count);
+    float *out = training_step_gradients(trainer, 1, result);
+    *values = (size_t)pfm_parameters_trainable(trainer->session->model->parameters);
+    close_vision(trainer);
+    return out;
+}
+
+static void a_step_may_be_cut_and_packed_at_will(void **state)
+{
+    (void)state;
+    static const char *const ways[][2] = {{"train.pack=false", "train.micro_batch=0"},
+                                          {"train.pack=true", "train.micro_batch=1"},
+                                          {"train.pack=true", "train.recompute=true"}};
+    for (int pairs = 0; pairs < 2; pairs++) {
+        const char *more[3] = {"train.pack=true", "train.micro_batch=0", training_pairs()};
+        pfm_step_result result, other;
+        size_t count, same;
+        make_training();
+        float *whole = step_gradients(more, 2 + pairs, 2, &result, &count);
+        for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+            more[0] = ways[i][0];
+            more[1] = ways[i][1];
+            float *cut = step_gradients(more, 2 + pairs, 1, &other, &same);
+            assert_int_equal(count, same);
+            assert_true(fabs(other.loss - result.loss) < 1e-5 * result.loss);
+            assert_near(ways[i][1], cut, whole, count, 1e-5);
+            free(cut);
+        }
+        free(whole);
+    }
+}
+
+static void only_what_learns_changes(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const more[] = {"peft.parts=[vision]", "peft.targets=[q_proj, fc1]", "trainable=[peft]"};
+    pfm_trainer *trainer = open_vision(PFM_PRECISION_F32, 2, more, 3);
+    const pfm_parameters *parameters = trainer->session->model->parameters;
+    const int count = pfm_parameters_count(parameters);
+    float **before = calloc((size_t)count, sizeof *before);
+    int learned = 0;
+    assert_non_null(before);
+    for (int i = 0; i < count; i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        const float *values = p->values != NULL ? p->values : p->packed_forward;
+        before[i] = calloc((size_t)(p->n * p->k), sizeof **before);
+        if (values != NULL) /* what is packed is at least as large */
+            memcpy(before[i], values, (size_t)(p->n * p->k) * sizeof *values);
+    }
+    for (int64_t step = 0; step < 2; step++) {
+        pfm_step_result result;
+        assert_ok(pfm_trainer_step(trainer, step, &result, &err));
+    }
+    for (int i = 0; i < count; i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        const float *values = p->values != NULL ? p->values : p->packed_forward;
+        const bool same = values == NULL || memcmp(before[i], values, (size_t)(p->n * p->k) * sizeof *values) == 0;
+        if (same == p->trainable || (p->trainable && !pfm_tower_owns(p)))
+            fail_msg("%s has %s", p->name, same ? "not changed" : "changed");
+        learned += p->trainable;
+        free(before[i]);
+    }
+    assert_int_equal(learned, 8);
+    free(before);
+    close_vision(trainer);
+}
+
+/* The statistics of the features are those of the encoder as its file has it. */
+static void statistics_are_those_of_the_frozen_encoder(void **state)
+{
+    (void)state;
+    static const char *const more[] = {"peft.parts=[language]", "peft.targets=[q_proj]"};
+    pfm_trainer *learning = open_vision(PFM_PRECISION_F32, 2, NULL, 0), *frozen = open_vision(PFM_PRECISION_F32, 2, more, 2);
+    const pfm_model *a = learning->session->model, *b = frozen->session->model;
+    assert_true(a->tower != NULL && b->tower == NULL && a->visual_width == b->visual_width);
+    assert_memory_equal(a->mean, b->mean, (size_t)a->visual_width * sizeof *a->mean);
+    assert_memory_equal(a->std, b->std, (size_t)a->visual_width * sizeof *a->std);
+    /* Nothing has been learned yet: the same loss, but for the rounding of what is kept. */
+    assert_true(fabs(validate(learning) - validate(frozen)) < 1e-3);
+    close_vision(learning);
+    close_vision(frozen);
+}
+
+/* ---- stages and memory ---- */
+
+static void a_stage_may_begin_with_a_frozen_encoder(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *sets[MOST_SETS], *out = folder_of("staged");
+    const int count = vision_sets(sets, NULL, 0);
+    stopper s = {.left = STOP_NEVER};
+    assert_ok(train_recipe(staged_recipe(), out, 2, &s, sets, count, false, &err));
+    assert_true(pfm_path_exists(test_path(out, "adapter-vision/adapter_model.safetensors")));
+    assert_false(pfm_path_exists(test_path(out, "stages/captions/adapter-vision"))); /* which learned the aligner alone */
+    assert_same_log(out, out, STAGED_STEPS);
+}
+
+static size_t peak_of(const char *recompute)
+{
+    pfm_trainer *trainer = open_vision(PFM_PRECISION_F32, 1, &recompute, 1);
+    const size_t bytes = pfm_executor_bytes(trainer->executor);
+    close_vision(trainer);
+    return bytes;
+}
+
+static void blocks_of_the_encoder_are_computed_again(void **state)
+{
+    (void)state;
+    assert_true(peak_of("train.recompute=true") < peak_of("train.recompute=false"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_and_stops_do_not_change_a_run),
+        cmocka_unit_test(the_loss_falls),
+        cmocka_unit_test(a_saved_run_is_the_same_bits),
+        cmocka_unit_test(a_run_answers_with_its_encoder),
+        cmocka_unit_test(a_step_may_be_cut_and_packed_at_will),
+        cmocka_unit_test(only_what_learns_changes),
+        cmocka_unit_test(statistics_are_those_of_the_frozen_encoder),
+        cmocka_unit_test(a_stage_may_begin_with_a_frozen_encoder),
+        cmocka_unit_test(blocks_of_the_encoder_are_computed_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
