@@ -221,15 +221,13 @@ static void ask(const char *run_or_recipe, char answer[64], double *probability)
     pfm_context_free(context);
 }
 
-/* A folder of transformers' LLaVA is a vision encoder, an aligner and a language model at once. */
-static void a_llava_comes_back(void **state)
+/* bound: of the relative difference between the answers' probabilities. */
+static void comes_back(const char *name, const char *run, double bound)
 {
-    (void)state;
     pfm_error err = PFM_ERROR_INIT;
     char text[2000], answers[2][64];
     double probabilities[2];
-    const char *out = folder_of("llava_again"), *run = make_run("again_run", tiny_path("llama"), NULL),
-               *recipe = test_path(out, "recipe.yaml");
+    const char *out = folder_of(name), *recipe = test_path(out, "recipe.yaml");
     assert_ok(export_to(run, out, NULL, &err));
     (void)snprintf(text, sizeof text,
                    "model: {vision: %s, image_size: 33, layers: [-2], aligner: mlp2x_gelu, aligner_weights: %s, "
@@ -240,8 +238,54 @@ static void a_llava_comes_back(void **state)
     ask(run, answers[0], &probabilities[0]);
     ask(recipe, answers[1], &probabilities[1]);
     assert_string_equal(answers[0], answers[1]);
-    if (!(fabs(probabilities[0] - probabilities[1]) < 1e-3 * probabilities[0]))
+    if (!(fabs(probabilities[0] - probabilities[1]) < bound * probabilities[0]))
         fail_msg("the probability is %.9g, not %.9g", probabilities[1], probabilities[0]);
+}
+
+/* A folder of transformers' LLaVA is a vision encoder, an aligner and a language model at once. */
+static void a_llava_comes_back(void **state)
+{
+    (void)state;
+    comes_back("llava_again", make_run("again_run", tiny_path("llama"), NULL), 1e-3);
+}
+
+/* What was learned in the encoder leaves within its weights: W + alpha / rank B A. The run keeps the state that enters its
+ * first block in f16, the LLaVA its features, so that the answers agree to less. */
+static void a_learned_encoder_comes_back(void **state)
+{
+    (void)state;
+    enum { RANK = 4 };
+    static const char name[] = "encoder.layers.0.self_attn.q_proj";
+    pfm_error err = PFM_ERROR_INIT;
+    const char *run = make_run("learned_run", tiny_path("llama"), "peft.parts=[language, vision]");
+    pfm_weights *base = NULL, *adapter = NULL, *merged = NULL;
+    char full[160];
+    float weight[WIDTH * WIDTH];
+    double moved = 0;
+    comes_back("llava_learned", run, 1e-2);
+    assert_ok(pfm_weights_open(tiny_path("vit_clip/model.safetensors"), &base, &err));
+    assert_ok(pfm_weights_open(test_path(run, "adapter-vision/adapter_model.safetensors"), &adapter, &err));
+    assert_ok(pfm_weights_open(test_path(folder_of("llava_learned"), "model.safetensors"), &merged, &err));
+    (void)snprintf(full, sizeof full, "vision_model.%s.weight", name);
+    assert_ok(pfm_weight_expand(pfm_weights_find(base, full), weight, &err));
+    (void)snprintf(full, sizeof full, "base_model.model.%s.lora_A.weight", name);
+    const float *a = assert_tensor(adapter, full, 2, (int64_t[]){RANK, WIDTH})->data;
+    (void)snprintf(full, sizeof full, "base_model.model.%s.lora_B.weight", name);
+    const float *b = assert_tensor(adapter, full, 2, (int64_t[]){WIDTH, RANK})->data;
+    (void)snprintf(full, sizeof full, "vision_tower.vision_model.%s.weight", name);
+    const float *w = assert_tensor(merged, full, 2, (int64_t[]){WIDTH, WIDTH})->data;
+    for (int i = 0; i < WIDTH; i++)
+        for (int j = 0; j < WIDTH; j++) {
+            double update = 0;
+            for (int r = 0; r < RANK; r++)
+                update += 2.0 * (double)b[i * RANK + r] * (double)a[r * WIDTH + j];
+            moved += fabs(update);
+            assert_true(fabs((double)w[i * WIDTH + j] - (double)weight[i * WIDTH + j] - update) < 1e-6);
+        }
+    assert_true(moved > 1e-2);
+    pfm_weights_close(base);
+    pfm_weights_close(adapter);
+    pfm_weights_close(merged);
 }
 
 static void positions_leave_at_the_size_in_use(void **state)
@@ -487,6 +531,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_llava_leaves_for_transformers),
         cmocka_unit_test(a_llava_comes_back),
+        cmocka_unit_test(a_learned_encoder_comes_back),
         cmocka_unit_test(positions_leave_at_the_size_in_use),
         cmocka_unit_test(a_llava_leaves_for_llama_cpp),
         cmocka_unit_test(other_parts_leave_the_language_model_alone),
