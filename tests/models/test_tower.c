@@ -392,6 +392,38 @@ static void parameters_are_counted_once(void **state)
     close_system(&s);
 }
 
+/* Answering in fewer bits leaves the encoder's weights as they are, so that its features do not depend on it. */
+static void its_weights_stay_in_full(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    seeing_system s;
+    open_system(tiny_context(NULL, 1, PFM_PRECISION_F32), "[-1]", "[fc1]", "[vision]", 0, false, &s);
+    pfm_session *answering = NULL;
+    pfm_recipe *recipe = NULL;
+    pfm_model_graph graph = {0};
+    pfm_dtype format;
+    bool rows;
+    int vision = 0, language = 0;
+    const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = 1, [PFM_DIM_ANSWERS] = 1, [PFM_DIM_VISUAL] = VISUAL};
+    s.context->weights = PFM_WEIGHTS_Q8_0;
+    assert_ok(pfm_recipe_copy(s.session->whole, SIZE_MAX, &recipe, &err));
+    assert_ok(pfm_session_create(s.context, recipe, false, &answering, &err));
+    assert_ok(pfm_model_build(answering->model, capacity, false, false, &graph, &err));
+    const pfm_parameters *parameters = answering->model->parameters;
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const bool is_vision = pfm_tower_owns(pfm_parameters_get(parameters, i)),
+                   quantised = pfm_parameters_quantises(parameters, i, &format, &rows);
+        assert_false(is_vision && quantised);
+        vision += is_vision;
+        language += quantised;
+    }
+    assert_true(vision > 0 && language > 0);
+    pfm_model_graph_free(&graph);
+    pfm_session_free(answering);
+    close_system(&s);
+}
+
 static void what_cannot_learn_is_refused(void **state)
 {
     (void)state;
@@ -418,7 +450,8 @@ int main(void)
         cmocka_unit_test(gradients_are_those_of_torch_and_peft), cmocka_unit_test(it_begins_at_the_deepest_frozen_state),
         cmocka_unit_test(what_stands_before_changes_nothing),    cmocka_unit_test(threads_and_recomputation_change_no_bit),
         cmocka_unit_test(dropout_goes_with_the_picture),         cmocka_unit_test(begins_with_the_frozen_features),
-        cmocka_unit_test(parameters_are_counted_once),           cmocka_unit_test(what_cannot_learn_is_refused),
+        cmocka_unit_test(parameters_are_counted_once),           cmocka_unit_test(its_weights_stay_in_full),
+        cmocka_unit_test(what_cannot_learn_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

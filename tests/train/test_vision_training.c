@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-enum { SETS = 6, MOST_SETS = 12, WHOLE_STEPS = 8 };
+enum { SETS = 6, MOST_SETS = 16, WHOLE_STEPS = 8 };
 
 /* Overrides that put the small CLIP into the tiny recipe, both parts adapted; `more` behind them. */
 static int vision_sets(const char *out[MOST_SETS], const char *const *more, int more_count)
@@ -210,6 +210,40 @@ static void a_step_may_be_cut_and_packed_at_will(void **state)
     }
 }
 
+/* The keys of a step's last micro-batch: of each picture its number in the data set, and a token's place. */
+static void dropout_is_drawn_by_the_picture_of_the_data_set(void **state)
+{
+    (void)state;
+    pfm_step_result result;
+    pfm_trainer *trainer = open_vision(PFM_PRECISION_F32, 2, NULL, 0);
+    const int64_t tokens = trainer->session->model->tower->tokens, *keys = trainer->graph.tower.key_values;
+    free(training_step_gradients(trainer, 0, &result));
+    const int64_t pictures = trainer->batch.visual_rows / trainer->session->model->visual_tokens;
+    assert_in_range(pictures, 1, 5);
+    for (int64_t i = 0; i < pictures * tokens; i++)
+        assert_int_equal(keys[i], (int64_t)trainer->batch.numbers[i / tokens] << 24 | i % tokens);
+    assert_true(trainer->batch.numbers[0] > 0 || pictures > 1); /* or the key of a picture would be that of none */
+    close_vision(trainer);
+}
+
+/* A micro-batch is small enough for the encoder too, where a Q-Former leaves few tokens of a picture. */
+static void pictures_count_in_a_micro_batch(void **state)
+{
+    (void)state;
+    const char *more[] = {"model.aligner=qformer", "model.normalise=false", "qformer.layers=1",   "qformer.hidden=8",
+                          "qformer.heads=2",       "qformer.queries=1",     "model.image_size=63"};
+    pfm_trainer *trainer = open_vision(PFM_PRECISION_F32, 1, more, 7);
+    static const size_t rows[] = {0, 4, 8, 12}; /* of four pictures */
+    static const int groups[] = {0, 1, 2, 3};
+    const size_t tokens = (size_t)trainer->session->model->tower->tokens, limit = 3 * tokens + tokens / 2;
+    size_t used = 0, all = 0;
+    assert_int_equal(pfm_micro_batch_cut(&trainer->train, rows, groups, 4, true, 100 * tokens, 0, &all), 4);
+    assert_true(all < limit); /* but for the pictures all would fit */
+    assert_int_equal(pfm_micro_batch_cut(&trainer->train, rows, groups, 4, true, limit, 0, &used), 3);
+    assert_int_equal(pfm_micro_batch_cut(&trainer->train, rows, groups, 4, true, tokens, 0, &used), 1);
+    close_vision(trainer);
+}
+
 static void only_what_learns_changes(void **state)
 {
     (void)state;
@@ -299,6 +333,8 @@ int main(void)
         cmocka_unit_test(a_saved_run_is_the_same_bits),
         cmocka_unit_test(a_run_answers_with_its_encoder),
         cmocka_unit_test(a_step_may_be_cut_and_packed_at_will),
+        cmocka_unit_test(dropout_is_drawn_by_the_picture_of_the_data_set),
+        cmocka_unit_test(pictures_count_in_a_micro_batch),
         cmocka_unit_test(only_what_learns_changes),
         cmocka_unit_test(statistics_are_those_of_the_frozen_encoder),
         cmocka_unit_test(a_stage_may_begin_with_a_frozen_encoder),
