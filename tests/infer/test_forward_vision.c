@@ -10,18 +10,22 @@
 
 enum { SIZE = 28, TOKENS = 17, WIDTH = 24, FACTORS = 16 };
 
-static void write_input(const char *path)
+/* What a test of the class token does with it: it is there, its gradient is zero, or it is left out. */
+typedef enum class_token { WITH_IT, WITHOUT_ITS_GRADIENT, WITHOUT_IT } class_token;
+
+static void write_input(const char *path, class_token how)
 {
     pfm_error err = PFM_ERROR_INIT;
     float *pixels = vit_pixels(SIZE), grad_out[TOKENS * WIDTH];
+    const int left_out = how == WITHOUT_IT ? 1 : 0;
     for (int i = 0; i < TOKENS * WIDTH; i++)
-        grad_out[i] = (float)(sin(.37 * i) + .5 * cos(.0113 * i * (i % 7 + 1)));
+        grad_out[i] = how == WITHOUT_ITS_GRADIENT && i < WIDTH ? 0 : (float)(sin(.37 * i) + .5 * cos(.0113 * i * (i % 7 + 1)));
     const pfm_weight tensors[] = {{.name = "grad_out",
                                    .dtype = PFM_DTYPE_F32,
                                    .rank = 2,
-                                   .shape = {TOKENS, WIDTH},
-                                   .data = grad_out,
-                                   .bytes = sizeof grad_out},
+                                   .shape = {TOKENS - left_out, WIDTH},
+                                   .data = grad_out + left_out * WIDTH,
+                                   .bytes = (size_t)(TOKENS - left_out) * WIDTH * sizeof *grad_out},
                                   {.name = "pixel_values",
                                    .dtype = PFM_DTYPE_F32,
                                    .rank = 3,
@@ -33,13 +37,14 @@ static void write_input(const char *path)
 }
 
 static pfm_status forward_in(pfm_precision precision, const char *level, const char *model, const char *adapter, bool grad,
-                             pfm_weights **out, pfm_error *err)
+                             class_token how, pfm_weights **out, pfm_error *err)
 {
     const char *in = test_path(test_scratch_folder(), "in.safetensors"),
                *to = test_path(test_scratch_folder(), "out.safetensors");
     pfm_context *context = tiny_context(level, 2, precision);
-    const pfm_forward_options options = {.model = model, .input = in, .output = to, .adapter = adapter, .grad = grad};
-    write_input(in);
+    const pfm_forward_options options = {
+        .model = model, .input = in, .output = to, .adapter = adapter, .grad = grad, .patches = how == WITHOUT_IT};
+    write_input(in, how);
     pfm_status status = pfm_forward(context, &options, err);
     if (status == PFM_OK)
         status = pfm_weights_open(to, out, err);
@@ -50,7 +55,7 @@ static pfm_status forward_in(pfm_precision precision, const char *level, const c
 static pfm_status forward(const char *level, const char *model, const char *adapter, bool grad, pfm_weights **out,
                           pfm_error *err)
 {
-    return forward_in(PFM_PRECISION_F32, level, model, adapter, grad, out, err);
+    return forward_in(PFM_PRECISION_F32, level, model, adapter, grad, WITH_IT, out, err);
 }
 
 static void check_tensor(const pfm_weights *out, const char *name, double bound)
@@ -99,7 +104,8 @@ static void as_autocast_at(const char *level)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_weights *out = NULL;
-    assert_ok(forward_in(PFM_PRECISION_BF16, level, vit_network("clip"), tiny_path("vit_clip_adapter"), true, &out, &err));
+    assert_ok(
+        forward_in(PFM_PRECISION_BF16, level, vit_network("clip"), tiny_path("vit_clip_adapter"), true, WITH_IT, &out, &err));
     assert_int_equal(pfm_weights_count(out), FACTORS + 2);
     for (size_t i = 0; i < pfm_weights_count(out); i++) {
         const pfm_weight *made = pfm_weights_at(out, i);
@@ -123,6 +129,29 @@ static void no_further_than_autocast(void **state)
 {
     (void)state;
     tiny_each_level(as_autocast_at);
+}
+
+/* Of a class token that is left out the gradient is zero. */
+static void a_class_token_may_be_left_out(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *zero = NULL, *none = NULL;
+    const char *folder = tiny_path("vit_clip_adapter");
+    assert_ok(forward_in(PFM_PRECISION_F32, NULL, vit_network("clip"), folder, true, WITHOUT_ITS_GRADIENT, &zero, &err));
+    static float kept[FACTORS + 2][3 * SIZE * SIZE]; /* the file is written again */
+    for (size_t i = 0; i < pfm_weights_count(zero); i++)
+        memcpy(kept[i], pfm_weights_at(zero, i)->data, pfm_weights_at(zero, i)->bytes);
+    const size_t count = pfm_weights_count(zero);
+    pfm_weights_close(zero);
+    assert_ok(forward_in(PFM_PRECISION_F32, NULL, vit_network("clip"), folder, true, WITHOUT_IT, &none, &err));
+    assert_int_equal(pfm_weights_count(none), count);
+    for (size_t i = 0; i < count; i++) {
+        const pfm_weight *made = pfm_weights_at(none, i);
+        const bool features = strcmp(made->name, "features") == 0;
+        assert_memory_equal(made->data, kept[i] + (features ? WIDTH : 0), made->bytes);
+    }
+    pfm_weights_close(none);
 }
 
 /* The same adapter under the names that transformers 4 gave the modules. */
@@ -168,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_adapter_of_peft),
         cmocka_unit_test(no_further_than_autocast),
+        cmocka_unit_test(a_class_token_may_be_left_out),
         cmocka_unit_test(older_names),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };

@@ -371,6 +371,122 @@ static void begins_with_the_frozen_features(void **state)
     close_system(&s);
 }
 
+/* ---- every family ---- */
+
+typedef struct lone_tower {
+    pfm_peft *peft;
+    pfm_tower *tower;
+    pfm_parameters *parameters;
+    pfm_graph *graph;
+    pfm_tower_inputs inputs;
+    pfm_value features;
+    pfm_executor *executor;
+} lone_tower;
+
+static void open_tower(pfm_context *context, const pfm_vision_options *of, char *target, lone_tower *t)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    char name[] = "lora", *targets[] = {target};
+    const pfm_peft_options peft = {.method = name, .rank = 2, .alpha = 2, .targets = targets, .target_count = 1};
+    *t = (lone_tower){0};
+    assert_ok(pfm_peft_create(&peft, &t->peft, &err));
+    const pfm_tower_options options = {
+        .kind = of->kind, .path = of->path, .image_size = of->image_size, .layers = of->layers, .hook = pfm_peft_hook(t->peft)};
+    assert_ok(pfm_tower_create(context, &options, &t->tower, &err));
+    const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_PATCHES] = PICTURES * t->tower->tokens};
+    assert_ok(pfm_parameters_create(context, PFM_ACT_F32, true, &t->parameters, &err));
+    assert_ok(pfm_graph_create(t->parameters, capacity, &t->graph, &err));
+    assert_ok(pfm_tower_build(t->tower, t->graph, false, &t->inputs, &t->features, &err));
+    pfm_graph_keep(t->graph, t->features);
+    assert_ok(pfm_parameters_allocate(t->parameters, &err));
+    assert_ok(pfm_tower_load(t->tower, t->parameters, &err));
+    assert_ok(pfm_parameters_initialise(t->parameters, 1, true, &err)); /* B is zero: nothing has been learned */
+    const pfm_op_environment env = {.context = context, .kernels = context->kernels, .act = PFM_ACT_F32};
+    assert_ok(pfm_executor_create(t->graph, &env, t->features, &t->executor, &err));
+}
+
+static void close_tower(lone_tower *t)
+{
+    pfm_executor_free(t->executor);
+    pfm_tower_inputs_free(&t->inputs);
+    pfm_graph_free(t->graph);
+    pfm_parameters_free(t->parameters);
+    pfm_tower_free(t->tower);
+    pfm_peft_free(t->peft);
+}
+
+static void encode(pfm_context *context, const pfm_vision_options *options, const float *pixels, size_t values, float *out)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_vision *vision = NULL;
+    assert_ok(pfm_vision_load(context, options, &vision, &err));
+    const pfm_vision_shape shape = pfm_vision_get_shape(vision);
+    assert_int_equal(pfm_vision_shape_values(&shape), values);
+    assert_ok(pfm_vision_encode(vision, pixels, PICTURES, out, &err));
+    pfm_vision_free(vision);
+}
+
+/* Two pictures: what the graph makes of the state, row by row, are the encoder's own features, to the bit. */
+static void check_family(const char *network, int size, char *target)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    lone_tower t;
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    pfm_vision_options options = {
+        .kind = vit_network(network), .path = vit_network(network), .image_size = size, .layers = {.whole = true}};
+    open_tower(context, &options, target, &t);
+    const size_t picture = 3 * (size_t)size * (size_t)size, state_values = pfm_vision_shape_values(&t.tower->state),
+                 values = pfm_vision_shape_values(&t.tower->shape), width = (size_t)t.tower->shape.channels;
+    float *one = vit_pixels(size), *pixels = calloc(PICTURES * picture, sizeof *pixels),
+          *states = calloc(PICTURES * state_values, sizeof *states), *wanted = calloc(PICTURES * values, sizeof *wanted);
+    assert_true(pixels != NULL && states != NULL && wanted != NULL);
+    for (size_t i = 0; i < picture; i++) {
+        pixels[i] = one[i];
+        pixels[picture + i] = 0.25f - one[i];
+    }
+    encode(context, &options, pixels, values, wanted);
+    options.layers = pfm_tower_input(t.tower);
+    encode(context, &options, pixels, state_values, states);
+    assert_ok(pfm_tower_bind(t.tower, &t.inputs, t.executor, states, NULL, PICTURES, &err));
+    pfm_executor_forward(t.executor);
+    const float *made = pfm_executor_data(t.executor, t.features);
+    for (size_t row = 0; row < PICTURES * values / width; row++) {
+        const int64_t rows = (int64_t)(values / width), from = (int64_t)row / rows * t.tower->tokens,
+                      at = from + pfm_tower_row(t.tower, (int64_t)row % rows);
+        if (memcmp(wanted + row * width, made + (size_t)at * width, width * sizeof *made) != 0)
+            fail_msg("%s: row %zu of the features is another", network, row);
+    }
+    free(one);
+    free(pixels);
+    free(states);
+    free(wanted);
+    close_tower(&t);
+    pfm_context_free(context);
+}
+
+static void every_family_learns(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *network;
+        int size;
+        const char *target;
+    } cases[] = {{"clip", 28, "fc1"},
+                 {"siglip", 28, "v_proj"},
+                 {"blip2", 28, "fc2"},
+                 {"dinov2", 28, "out_proj"},
+                 {"dinov2_swiglu", 28, "up_proj"},
+                 {"dinov2_registers", 28, "q_proj"},
+                 {"open_clip", 28, "k_proj"},
+                 {"timm", 12, "fc2"},
+                 {"eva", 12, "layers.0.mlp.fc1"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char target[32];
+        (void)snprintf(target, sizeof target, "%s", cases[i].target);
+        check_family(cases[i].network, cases[i].size, target);
+    }
+}
+
 /* The encoder's weights are counted once, be they in the graph or outside. */
 static void parameters_are_counted_once(void **state)
 {
@@ -447,10 +563,15 @@ static void what_cannot_learn_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients_are_those_of_torch_and_peft), cmocka_unit_test(it_begins_at_the_deepest_frozen_state),
-        cmocka_unit_test(what_stands_before_changes_nothing),    cmocka_unit_test(threads_and_recomputation_change_no_bit),
-        cmocka_unit_test(dropout_goes_with_the_picture),         cmocka_unit_test(begins_with_the_frozen_features),
-        cmocka_unit_test(parameters_are_counted_once),           cmocka_unit_test(its_weights_stay_in_full),
+        cmocka_unit_test(gradients_are_those_of_torch_and_peft),
+        cmocka_unit_test(it_begins_at_the_deepest_frozen_state),
+        cmocka_unit_test(what_stands_before_changes_nothing),
+        cmocka_unit_test(threads_and_recomputation_change_no_bit),
+        cmocka_unit_test(dropout_goes_with_the_picture),
+        cmocka_unit_test(begins_with_the_frozen_features),
+        cmocka_unit_test(every_family_learns),
+        cmocka_unit_test(parameters_are_counted_once),
+        cmocka_unit_test(its_weights_stay_in_full),
         cmocka_unit_test(what_cannot_learn_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
