@@ -30,6 +30,11 @@ bool pfm_peft_is_feedforward(const pfm_peft *peft, const char *module)
     return pfm_targets_is_feedforward(peft->targets, module);
 }
 
+bool pfm_peft_acts_on(const pfm_peft *peft, const char *module)
+{
+    return pfm_targets_saw(peft->targets, module) && pfm_peft_targets(peft, module);
+}
+
 int pfm_peft_rank(const pfm_peft *peft, const char *module) { return pfm_targets_rank(peft->targets, module); }
 
 double pfm_peft_alpha(const pfm_peft *peft, const char *module) { return pfm_targets_alpha(peft->targets, module); }
@@ -59,8 +64,7 @@ static bool trains_bias(const pfm_peft *peft, const pfm_model_place *place, cons
     const char *bias = peft->options.bias;
     if (bias == NULL || strcmp(parameter, "bias") != 0 || strcmp(bias, "none") == 0)
         return false;
-    return strcmp(bias, "all") == 0 || (place->kind == PFM_PLACE_LINEAR && pfm_targets_saw(peft->targets, place->name) &&
-                                        pfm_peft_targets(peft, place->name));
+    return strcmp(bias, "all") == 0 || (place->kind == PFM_PLACE_LINEAR && pfm_peft_acts_on(peft, place->name));
 }
 
 static bool trains(void *user, const pfm_model_place *place, const char *parameter)
@@ -230,7 +234,7 @@ static bool acts_on(const pfm_peft *peft, const char *module)
 {
     const pfm_peft_method *method = peft->method;
     return method != NULL &&
-           (method->targets == NULL || (pfm_targets_saw(peft->targets, module) && pfm_peft_targets(peft, module)));
+           (method->targets == NULL || pfm_peft_acts_on(peft, module));
 }
 
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,

@@ -162,6 +162,8 @@ const char *pfm_peft_default_feedforward(const pfm_peft_method *method, const ch
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* true where it acts on this linear layer, see peft/targets.h. */
 bool pfm_peft_targets(const pfm_peft *peft, const char *module);
+/* true where it acts on this module, and the module is one of the linear layers that were built. */
+bool pfm_peft_acts_on(const pfm_peft *peft, const char *module);
 /* true where peft.feedforward names it. */
 bool pfm_peft_is_feedforward(const pfm_peft *peft, const char *module);
 /* Tokens before every input. */

@@ -95,9 +95,26 @@ static pfm_status add_norm(json_t **list, const pfm_parameter *norm, pfm_error *
 static const pfm_peft_network language_network = {PFM_TOWER_PREFIX, "", true}, vision_network = {PFM_TOWER_PREFIX, "", false},
                               older_vision_network = {PFM_TOWER_PREFIX, PFM_TOWER_PREFIX, false};
 
-/* Of a vision encoder every module by its whole name: not all of its blocks are there, and a head may have layers of the same
- * names. */
-static pfm_status list_vision_targets(const pfm_model *model, const pfm_peft *peft, json_t **out, pfm_error *err)
+static bool is_target(const pfm_peft *peft, const pfm_parameter *weight, const char *module)
+{
+    (void)weight;
+    return pfm_peft_acts_on(peft, module);
+}
+
+static bool is_feedforward(const pfm_peft *peft, const pfm_parameter *weight, const char *module)
+{
+    return is_target(peft, weight, module) && pfm_peft_is_feedforward(peft, module);
+}
+
+static bool is_whole(const pfm_peft *peft, const pfm_parameter *weight, const char *module)
+{
+    return weight->part == PFM_PART_PEFT && !is_target(peft, weight, module);
+}
+
+/* Those of the vision encoder's modules that a list of its adapter's settings names, by their whole names. */
+static pfm_status list_vision_modules(const pfm_model *model, const pfm_peft *peft,
+                                      bool (*takes)(const pfm_peft *, const pfm_parameter *, const char *), json_t **out,
+                                      pfm_error *err)
 {
     static const char end[] = ".weight";
     pfm_status status = PFM_OK;
@@ -113,7 +130,7 @@ static pfm_status list_vision_targets(const pfm_model *model, const pfm_peft *pe
         free(module);
         module = NULL;
         PFM_TRY(pfm_string_copy_n(p->name, length, &module, err));
-        if (!pfm_peft_targets(peft, module))
+        if (!takes(peft, p, module))
             continue;
         PFM_TRY(pfm_string_copy(module + strlen(PFM_TOWER_PREFIX), &names[count], err));
         count++;
@@ -129,20 +146,32 @@ done:
     return status;
 }
 
-/* What does not hold of a vision encoder as it does of a language model. */
-static pfm_status describe_vision(const pfm_model *model, const pfm_peft *peft, json_t *document, pfm_error *err)
+/* What does not hold of a vision encoder as it does of a language model. It names every module whole: not all of its blocks are
+ * there, a head may have layers of the same names, and what names others is the language model's. */
+static pfm_status describe_vision(const pfm_model *model, const pfm_peft *peft, pfm_adapter_config *config, pfm_error *err)
 {
+    static const struct {
+        const char *key;
+        bool (*takes)(const pfm_peft *, const pfm_parameter *, const char *);
+    } lists[] = {{"target_modules", is_target}, {"feedforward_modules", is_feedforward}, {"modules_to_save", is_whole}};
     static const char *const said_by_names[] = {"exclude_modules", "layers_to_transform", "layers_pattern"};
     pfm_status status = PFM_OK;
-    json_t *targets = NULL;
-    PFM_TRY(pfm_json_take(document, "task_type", json_null(), err));
-    if (json_object_get(document, "target_modules") == NULL)
-        goto done;
-    PFM_TRY(list_vision_targets(model, peft, &targets, err));
-    PFM_TRY(pfm_json_take(document, "target_modules", targets, err));
+    json_t *names = NULL;
+    free(config->task_type);
+    config->task_type = NULL;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const json_t *given = json_object_get(config->document, lists[i].key);
+        if (given == NULL || json_is_null(given))
+            continue;
+        names = NULL;
+        PFM_TRY(list_vision_modules(model, peft, lists[i].takes, &names, err));
+        if (i == 0 && json_is_null(names)) /* modules that are kept whole are all there is */
+            continue;
+        PFM_TRY(pfm_json_take(config->document, lists[i].key, names, err));
+    }
     for (size_t i = 0; i < sizeof said_by_names / sizeof *said_by_names; i++)
-        if (json_object_get(document, said_by_names[i]) != NULL)
-            PFM_TRY(pfm_json_take(document, said_by_names[i], json_null(), err));
+        if (json_object_get(config->document, said_by_names[i]) != NULL)
+            PFM_TRY(pfm_json_take(config->document, said_by_names[i], json_null(), err));
 done:
     return status;
 }
@@ -168,7 +197,7 @@ static pfm_status describe_adapter(const pfm_peft_network *network, const char *
     if (whole != NULL)
         PFM_TRY(pfm_json_take(config->document, "modules_to_save", json_incref(whole), err));
     if (!language)
-        PFM_TRY(describe_vision(model, peft, config->document, err));
+        PFM_TRY(describe_vision(model, peft, config, err));
 done:
     json_decref(whole);
     return status;

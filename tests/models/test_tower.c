@@ -550,9 +550,9 @@ static void what_cannot_learn_is_refused(void **state)
     pfm_tower_options options = {.kind = "efficientnet-lite0", .image_size = 64};
     assert_error(pfm_tower_create(context, &options, &tower, &err), PFM_ERROR_USAGE, "network of convolutions");
     assert_error(open_session(context, vit_network("clip"), "[-1]", "[gate_proj]", "[language, vision]", 0, &session, &err),
-                 PFM_ERROR_USAGE, "names no layer of the blocks");
+                 PFM_ERROR_USAGE, "nothing of peft acts in the blocks of clip");
     assert_error(open_session(context, vit_network("clip"), "[1]", "[layers.1.mlp.fc1]", "[vision]", 0, &session, &err),
-                 PFM_ERROR_USAGE, "names no layer of the blocks"); /* the block behind the features' layer */
+                 PFM_ERROR_USAGE, "nothing of peft acts in the blocks of clip"); /* the block behind the features' layer */
     assert_error(open_session(context, vit_network("clip"), "[1]", "[fc1]", "[aligner]", 0, &session, &err), PFM_ERROR_USAGE,
                  "peft.parts");
     assert_error(open_session(context, vit_network("clip"), "[1]", "[fc1]", "[]", 0, &session, &err), PFM_ERROR_USAGE,
