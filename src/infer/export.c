@@ -31,9 +31,8 @@ static pfm_status merge_into(const exporting *x, const pfm_parameter *parameter,
 {
     const pfm_model *model = x->session->model;
     const bool learned = model->hook != NULL || parameter->part != PFM_PART_BASE; /* or the method is at work elsewhere */
-    return x->options->merge && learned
-               ? pfm_peft_merge_parameter(x->session->peft, model->parameters, parameter, values, err)
-               : PFM_OK;
+    return x->options->merge && learned ? pfm_peft_merge_parameter(x->session->peft, model->parameters, parameter, values, err)
+                                        : PFM_OK;
 }
 
 static pfm_status fill(void *user, const pfm_weight *tensor, void *out, pfm_error *err)

@@ -69,7 +69,8 @@ pfm_status pfm_forward_make_recipe(const part *p, bool vision, pfm_recipe **out,
                                      vision ? "smollm2-135m-instruct" : p->options->model));
     PFM_TRY(pfm_recipe_parse(text.data, text.size, "the model's settings", NULL, 0, out, err));
     if (adapter != NULL)
-        PFM_TRY(vision ? pfm_session_replace_vision_adapter(*out, adapter, err) : pfm_session_replace_adapter(*out, adapter, err));
+        PFM_TRY(vision ? pfm_session_replace_vision_adapter(*out, adapter, err)
+                       : pfm_session_replace_adapter(*out, adapter, err));
 done:
     pfm_buffer_free(&text);
     return status;

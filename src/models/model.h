@@ -53,7 +53,7 @@ typedef struct pfm_model {
     pfm_dtype weights;
     char *vision;
     pfm_vision_layers layers;
-    pfm_tower *tower; /* the part of the encoder in which something is learned; NULL: it is frozen */
+    pfm_tower *tower;                   /* the part of the encoder in which something is learned; NULL: it is frozen */
     const pfm_aligner *aligner;         /* NULL where it sees nothing, */
     pfm_aligner_shape shape;            /* and all of this is 0 */
     int64_t visual_tokens;              /* of one image */

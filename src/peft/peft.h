@@ -179,7 +179,8 @@ pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters
 pfm_status pfm_peft_merge_bias(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
                                float *values, pfm_error *err) PFM_MUST_CHECK;
 
-/* A parameter of the base as it was, f32 [n,k], becomes what the run made of it: another, or "model.layers.0.self_attn.q_proj" of
+/* A parameter of the base as it was, f32 [n,k], becomes what the run made of it: another, or "model.layers.0.self_attn.q_proj"
+ * of
  * "....weight" or "....bias" with its update. */
 pfm_status pfm_peft_merge_parameter(const pfm_peft *peft, const pfm_parameters *parameters, const pfm_parameter *parameter,
                                     float *values, pfm_error *err) PFM_MUST_CHECK;

@@ -143,8 +143,9 @@ pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_peft_network *ne
     char *name = NULL;
     pfm_status status = file_name(peft, parameter, &name, err);
     if (status == PFM_OK)
-        status = network->others ? pfm_string_format(out, err, "%s%s", before, name)
-                                 : pfm_string_format(out, err, "%s%s%s", before, network->in_file, name + strlen(network->begin));
+        status = network->others
+                     ? pfm_string_format(out, err, "%s%s", before, name)
+                     : pfm_string_format(out, err, "%s%s%s", before, network->in_file, name + strlen(network->begin));
     free(name);
     return status;
 }

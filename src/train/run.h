@@ -30,12 +30,13 @@ pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *mode
 pfm_status pfm_run_load_adapter(const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* Where such a folder holds what was learned in the vision encoder: its adapter-vision or, lacking one, itself. */
 pfm_status pfm_run_vision_folder(const char *folder, char **out, pfm_error *err) PFM_MUST_CHECK;
-/* The same of a vision encoder, from there; its names may be those of transformers 5 ("base_model.model.encoder.layers...") or 4
+/* The same of a vision encoder, from there; its names may be those of transformers 5 ("base_model.model.encoder.layers...") or
+ * 4
  * ("base_model.model.vision_model.encoder.layers..."). */
 pfm_status pfm_run_load_vision_adapter(const char *folder, pfm_parameters *parameters, const pfm_peft *peft,
                                        pfm_error *err) PFM_MUST_CHECK;
-/* What a bare recipe goes on with: the folder of a run, or of an adapter of the language model in which adapter-vision may be the
- * encoder's, or where the encoder alone learns of its adapter. An encoder of which it holds nothing stays as it is. */
+/* What a bare recipe goes on with: the folder of a run, or of an adapter of the language model in which adapter-vision may be
+ * the encoder's, or where the encoder alone learns of its adapter. An encoder of which it holds nothing stays as it is. */
 pfm_status pfm_run_load_adapters(const char *folder, pfm_model *model, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* An aligner's file for an adapter that stands beside others. */
 pfm_status pfm_run_load_slot(const char *path, pfm_model *model, const pfm_model_slot *slot, pfm_error *err) PFM_MUST_CHECK;

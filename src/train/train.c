@@ -31,10 +31,9 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 }
 
 /* What a training leaves in its folder, and what eval and compare add of it; nothing else there is touched. */
-static const char *const traces[] = {"recipe.yaml", "adapter",    "adapter-vision", "aligner.safetensors",
-                                     "log.jsonl",   "checkpoint", "best",           "audit.json",
-                                     "README.md",   "scores",     "stages",         "answers",
-                                     "compare.json"};
+static const char *const traces[] = {"recipe.yaml", "adapter", "adapter-vision", "aligner.safetensors", "log.jsonl",
+                                     "checkpoint",  "best",    "audit.json",     "README.md",           "scores",
+                                     "stages",      "answers", "compare.json"};
 
 static pfm_status forget(const char *folder, pfm_error *err)
 {

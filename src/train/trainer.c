@@ -213,8 +213,8 @@ pfm_status pfm_trainer_measure(void *user, size_t token_limit, pfm_trainer_sizes
     trainer->token_limit = token_limit;
     size_t *rows = NULL;
     int *groups = NULL;
-    *sizes = (pfm_trainer_sizes){
-        .tokens = 1, .answers = 1, .visual = (size_t)trainer->session->model->visual_tokens, .rows = 1};
+    *sizes =
+        (pfm_trainer_sizes){.tokens = 1, .answers = 1, .visual = (size_t)trainer->session->model->visual_tokens, .rows = 1};
     for (int64_t step = 0; step < trainer->steps; step++) {
         PFM_TRY(draw_step(trainer, step, err));
         measure(trainer, &trainer->train, trainer->rows, trainer->groups, (size_t)trainer->session->recipe->train.batch, sizes);

@@ -529,12 +529,9 @@ static void a_run_leaves_with_its_method_merged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_llava_leaves_for_transformers),
-        cmocka_unit_test(a_llava_comes_back),
-        cmocka_unit_test(a_learned_encoder_comes_back),
-        cmocka_unit_test(positions_leave_at_the_size_in_use),
-        cmocka_unit_test(a_llava_leaves_for_llama_cpp),
-        cmocka_unit_test(other_parts_leave_the_language_model_alone),
+        cmocka_unit_test(a_llava_leaves_for_transformers),     cmocka_unit_test(a_llava_comes_back),
+        cmocka_unit_test(a_learned_encoder_comes_back),        cmocka_unit_test(positions_leave_at_the_size_in_use),
+        cmocka_unit_test(a_llava_leaves_for_llama_cpp),        cmocka_unit_test(other_parts_leave_the_language_model_alone),
         cmocka_unit_test(a_run_leaves_with_its_method_merged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -540,6 +540,21 @@ static void its_weights_stay_in_full(void **state)
     close_system(&s);
 }
 
+/* What names a block's layers is known as soon as there is a tower: a graph of the language model alone has none of it. */
+static void every_block_is_seen_without_a_graph(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    pfm_session *session = NULL;
+    assert_ok(open_session(context, vit_network("clip"), "[-1]", "[layers.0.mlp.fc1, layers.1.mlp.fc2]", "[vision]", 0,
+                           &session, &err));
+    assert_int_equal(session->model->tower->first, 0);
+    assert_ok(pfm_peft_check_targets(session->peft, &err));
+    pfm_session_free(session);
+    pfm_context_free(context);
+}
+
 static void what_cannot_learn_is_refused(void **state)
 {
     (void)state;
@@ -572,6 +587,7 @@ int main(void)
         cmocka_unit_test(every_family_learns),
         cmocka_unit_test(parameters_are_counted_once),
         cmocka_unit_test(its_weights_stay_in_full),
+        cmocka_unit_test(every_block_is_seen_without_a_graph),
         cmocka_unit_test(what_cannot_learn_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

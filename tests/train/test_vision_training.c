@@ -3,6 +3,8 @@
 #include "whole_training.h"
 
 #include "base/file.h"
+#include "base/json.h"
+#include "formats/adapter.h"
 #include "formats/weights.h"
 #include "pefomed/infer.h"
 #include "train/proof.h"
@@ -115,12 +117,20 @@ static double validate(pfm_trainer *trainer)
     return loss;
 }
 
-static void a_saved_run_is_the_same_bits(void **state)
+/* What other methods do, and other ways of naming modules. */
+static const char *const methods[][3] = {
+    {"peft.bias=lora_only", "peft.rank_pattern=[fc1=2]", "peft.modules_to_save=[layer_norm2]"},
+    {"peft.targets=[all-linear]", "peft.bias=all", "peft.exclude=[re:vision_model.*layers.0.*]"},
+    {"peft.layers=[1]", "peft.rslora=true", "peft.lora_bias=true"},
+    {"peft.method=dora", "peft.targets=[re:.*(q|up)_proj, fc1]", "peft.exclude=[layers.1.mlp.fc1]"},
+    {"peft.method=ia3", "peft.targets=[k_proj, down_proj, fc2]", "peft.feedforward=[down_proj, fc2]"}};
+enum { METHODS = sizeof methods / sizeof *methods };
+
+static void a_saved_run_is_the_same_bits(const char *folder, const char *const *more, int count)
 {
-    (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    const char *folder = folder_of("saved");
-    pfm_trainer *trained = open_vision(PFM_PRECISION_F32, 2, NULL, 0), *fresh = open_vision(PFM_PRECISION_F32, 1, NULL, 0);
+    pfm_trainer *trained = open_vision(PFM_PRECISION_F32, 2, more, count),
+                *fresh = open_vision(PFM_PRECISION_F32, 1, more, count);
     pfm_session *to = fresh->session, *from = trained->session;
     for (int64_t step = 0; step < 3; step++) {
         pfm_step_result result;
@@ -133,6 +143,64 @@ static void a_saved_run_is_the_same_bits(void **state)
     assert_true(validate(fresh) == loss);
     close_vision(trained);
     close_vision(fresh);
+}
+
+static void saved_runs_are_the_same_bits(void **state)
+{
+    (void)state;
+    a_saved_run_is_the_same_bits(folder_of("saved"), NULL, 0);
+    for (int m = 0; m < METHODS; m++) {
+        char name[24];
+        (void)snprintf(name, sizeof name, "saved%d", m);
+        a_saved_run_is_the_same_bits(folder_of(name), methods[m], 3);
+    }
+}
+
+/* The names of a list in adapter_config.json, with a comma behind each. */
+static const char *names_in(const pfm_adapter_config *config, const char *key)
+{
+    static char text[1000];
+    const json_t *list = json_object_get(config->document, key);
+    text[0] = '\0';
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const size_t used = strlen(text);
+        (void)snprintf(text + used, sizeof text - used, "%s,", json_string_value(json_array_get(list, i)));
+    }
+    return text;
+}
+
+/* PEFT finds the encoder's modules in a model that has blocks and heads more. */
+static void an_adapter_names_its_modules_whole(void **state)
+{
+    (void)state;
+    static const char *const wanted[METHODS][3] = {
+        {"encoder.layers.0.self_attn.q_proj,encoder.layers.0.self_attn.v_proj,encoder.layers.0.mlp.fc1,"
+         "encoder.layers.1.self_attn.q_proj,encoder.layers.1.self_attn.v_proj,encoder.layers.1.mlp.fc1,",
+         "encoder.layers.0.layer_norm2,encoder.layers.1.layer_norm2,", ""},
+        {"encoder.layers.1.self_attn.q_proj,encoder.layers.1.self_attn.k_proj,encoder.layers.1.self_attn.v_proj,"
+         "encoder.layers.1.self_attn.out_proj,encoder.layers.1.mlp.fc1,encoder.layers.1.mlp.fc2,",
+         "", ""},
+        {"encoder.layers.1.self_attn.q_proj,encoder.layers.1.self_attn.v_proj,encoder.layers.1.mlp.fc1,", "", ""},
+        {"encoder.layers.0.self_attn.q_proj,encoder.layers.0.mlp.fc1,encoder.layers.1.self_attn.q_proj,", "", ""},
+        {"encoder.layers.0.self_attn.k_proj,encoder.layers.0.mlp.fc2,encoder.layers.1.self_attn.k_proj,"
+         "encoder.layers.1.mlp.fc2,",
+         "", "encoder.layers.0.mlp.fc2,encoder.layers.1.mlp.fc2,"}};
+    static const char *const elsewhere[] = {"exclude_modules", "layers_to_transform", "layers_pattern"};
+    for (int m = 0; m < METHODS; m++) {
+        pfm_error err = PFM_ERROR_INIT;
+        char name[64];
+        pfm_adapter_config config = {0};
+        (void)snprintf(name, sizeof name, "saved%d/adapter-vision", m);
+        assert_ok(pfm_adapter_config_load(test_path(test_scratch_folder(), name), &config, &err));
+        assert_null(config.task_type); /* or PEFT would look for what only language models have */
+        assert_string_equal(names_in(&config, "target_modules"), wanted[m][0]);
+        assert_string_equal(names_in(&config, "modules_to_save"), wanted[m][1]);
+        assert_string_equal(names_in(&config, "feedforward_modules"), wanted[m][2]);
+        for (int i = 0; i < 3; i++)
+            assert_true(json_object_get(config.document, elsewhere[i]) == NULL ||
+                        json_is_null(json_object_get(config.document, elsewhere[i])));
+        pfm_adapter_config_free(&config);
+    }
 }
 
 /* A run answers, and with another adapter in its encoder otherwise: asking reads it. */
@@ -172,6 +240,98 @@ static void a_run_answers_with_its_encoder(void **state)
     assert_true(a != NULL && b != NULL && strcmp(a, b) != 0);
     free(first);
     free(other);
+}
+
+/* ---- adapters of other runs ---- */
+
+static const char factor_of_vision[] = "encoder.layers.1.mlp.fc1.lora_B.weight",
+                  factor_of_language[] = "model.layers.1.self_attn.q_proj.lora_B.weight";
+
+/* Whether the session's factor is that of an adapter's folder, or as learning begins. */
+static void assert_factor(const pfm_session *session, const char *prefix, const char *name, const char *folder)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    char full[128];
+    (void)snprintf(full, sizeof full, "%s%s", prefix, name);
+    const int id = pfm_parameters_find(session->model->parameters, full);
+    assert_true(id >= 0);
+    const pfm_parameter *p = pfm_parameters_get(session->model->parameters, id);
+    const size_t count = (size_t)(p->n * p->k);
+    if (folder == NULL) {
+        for (size_t i = 0; i < count; i++)
+            assert_true(p->values[i] == 0);
+        return;
+    }
+    pfm_weights *weights = NULL;
+    (void)snprintf(full, sizeof full, "base_model.model.%s", name);
+    assert_ok(pfm_weights_open(test_path(folder, "adapter_model.safetensors"), &weights, &err));
+    const pfm_weight *wanted = pfm_weights_find(weights, full);
+    assert_non_null(wanted);
+    assert_memory_equal(p->values, wanted->data, count * sizeof *p->values);
+    pfm_weights_close(weights);
+}
+
+static void training_goes_on_from_another_run(void **state)
+{
+    (void)state;
+    char both[300], language[300];
+    (void)snprintf(both, sizeof both, "peft.start=%s", reference());
+    (void)snprintf(language, sizeof language, "peft.start=%s/adapter", reference());
+    for (int l = 0; l < 2; l++) { /* of a language model's adapter the encoder has nothing to begin with */
+        const char *const more[] = {l == 0 ? both : language};
+        pfm_trainer *trainer = open_vision(PFM_PRECISION_F32, 1, more, 1);
+        assert_factor(trainer->session, "", factor_of_language, test_path(reference(), "adapter"));
+        assert_factor(trainer->session, PFM_TOWER_PREFIX, factor_of_vision,
+                      l == 0 ? test_path(reference(), "adapter-vision") : NULL);
+        close_vision(trainer);
+    }
+}
+
+static pfm_session *open_with(pfm_context *context, const char *run, const char *adapter)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_session *session = NULL;
+    pfm_model_graph graph;
+    assert_ok(pfm_session_open_with(context, run, adapter, false, &session, &err));
+    const int64_t one[PFM_DIM_COUNT] = {
+        [PFM_DIM_TOKENS] = 1, [PFM_DIM_ANSWERS] = 1, [PFM_DIM_VISUAL] = session->model->visual_tokens};
+    assert_ok(pfm_model_build(session->model, one, false, false, &graph, &err));
+    assert_ok(pfm_session_load_weights(session, &err));
+    pfm_model_graph_free(&graph);
+    return session;
+}
+
+/* An adapter in place of a run's brings its vision encoder along; beside others it cannot stand. */
+static void another_adapter_takes_the_place_of_a_runs(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const more[] = {"peft.parts=[language]", "peft.targets=[k_proj]"};
+    const char *frozen = folder_of("frozen");
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    assert_ok(train_vision(frozen, 2, STOP_NEVER, more, 2, &err));
+
+    pfm_session *session = open_with(context, frozen, reference());
+    assert_factor(session, "", factor_of_language, test_path(reference(), "adapter"));
+    assert_factor(session, PFM_TOWER_PREFIX, factor_of_vision, test_path(reference(), "adapter-vision"));
+    pfm_session_free(session);
+    session = open_with(context, reference(), frozen);
+    assert_null(session->model->tower);
+    assert_true(pfm_parameters_find(session->model->parameters, "model.layers.0.self_attn.k_proj.lora_B.weight") >= 0);
+    pfm_session_free(session);
+    session = open_with(context, reference(), PFM_SESSION_NO_ADAPTER);
+    assert_true(session->model->tower == NULL && session->model->hook == NULL);
+    pfm_session_free(session);
+
+    assert_ok(pfm_session_open(context, frozen, false, &session, &err));
+    assert_error(pfm_session_add_adapter(session, "seeing", reference(), NULL, &err), PFM_ERROR_UNSUPPORTED,
+                 "the adapter seeing is also one of the vision encoder");
+    pfm_session_free(session);
+    assert_ok(pfm_session_open(context, reference(), false, &session, &err));
+    assert_error(pfm_session_add_adapter(session, "other", frozen, NULL, &err), PFM_ERROR_UNSUPPORTED,
+                 "the run's vision encoder learned too");
+    pfm_session_free(session);
+    pfm_context_free(context);
 }
 
 /* ---- one step ---- */
@@ -336,8 +496,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_and_stops_do_not_change_a_run),
         cmocka_unit_test(the_loss_falls),
-        cmocka_unit_test(a_saved_run_is_the_same_bits),
+        cmocka_unit_test(saved_runs_are_the_same_bits),
+        cmocka_unit_test(an_adapter_names_its_modules_whole),
         cmocka_unit_test(a_run_answers_with_its_encoder),
+        cmocka_unit_test(training_goes_on_from_another_run),
+        cmocka_unit_test(another_adapter_takes_the_place_of_a_runs),
         cmocka_unit_test(a_step_may_be_cut_and_packed_at_will),
         cmocka_unit_test(dropout_is_drawn_by_the_picture_of_the_data_set),
         cmocka_unit_test(pictures_count_in_a_micro_batch),

@@ -55,8 +55,9 @@ done:
     return status;
 }
 
-/* Layers first, first + 1, ... are built one by one, in a graph that nobody runs, until one depends on something learned: the
- * one before it is the deepest that does not. A layer that makes features must not stand before the one that enters. */
+/* Layer after layer is built in a graph that nobody runs: the one before the first that depends on something learned is the
+ * deepest that does not. A layer that makes features must not stand before the one that enters. All are built, so that what
+ * names layers has seen them also where the tower is not part of the graph at hand. */
 static pfm_status find_first(pfm_tower *tower, pfm_context *context, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -65,17 +66,18 @@ static pfm_status find_first(pfm_tower *tower, pfm_context *context, pfm_error *
     pfm_value hidden;
     const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_PATCHES] = tower->tokens};
     const int last = tower->layers.layer[tower->layers.count - 1];
-    pfm_builder builder = {.hook = tower->hook, .ids = PFM_NO_VALUE, .block = -1};
+    pfm_builder builder = {
+        .hook = tower->hook, .ids = PFM_NO_VALUE, .adapters = PFM_NO_VALUE, .made = PFM_NO_VALUE, .block = -1};
     PFM_TRY(pfm_parameters_create(context, PFM_ACT_F32, true, &parameters, err));
     PFM_TRY(pfm_graph_create(parameters, capacity, &graph, err));
     builder.graph = graph;
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_PATCHES, 0, tower->width, PFM_STORAGE_F32, false, &hidden, err));
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_PATCHES, 0, 1, PFM_STORAGE_I64, false, &builder.token_keys, err));
-    for (tower->first = 0; tower->first < last; tower->first++) {
-        const pfm_vision_layers next = {.count = 1, .layer = {tower->first + 1}};
-        PFM_TRY(tower->config->kind->build(tower->config, &builder, &next, tower->first, tower->tokens, hidden, &hidden, err));
-        if (graph->values[hidden].needs_gradient)
-            break;
+    tower->first = 0;
+    for (int layer = 0; layer < last; layer++) {
+        const pfm_vision_layers next = {.count = 1, .layer = {layer + 1}};
+        PFM_TRY(tower->config->kind->build(tower->config, &builder, &next, layer, tower->tokens, hidden, &hidden, err));
+        tower->first += !graph->values[hidden].needs_gradient;
     }
     if (tower->first == last)
         PFM_FAIL(
@@ -138,7 +140,13 @@ pfm_status pfm_tower_build(const pfm_tower *tower, pfm_graph *graph, bool wants_
     pfm_status status = PFM_OK;
     const int64_t rows = graph->capacity[PFM_DIM_PATCHES];
     pfm_value states[PFM_VISION_MOST_LAYERS];
-    pfm_builder builder = {.graph = graph, .hook = tower->hook, .ids = PFM_NO_VALUE, .full_weights = true, .block = -1};
+    pfm_builder builder = {.graph = graph,
+                           .hook = tower->hook,
+                           .ids = PFM_NO_VALUE,
+                           .adapters = PFM_NO_VALUE,
+                           .made = PFM_NO_VALUE,
+                           .full_weights = true,
+                           .block = -1};
     *inputs = (pfm_tower_inputs){0};
     PFM_TRY(pfm_patch_spans_create(rows / tower->tokens, tower->tokens, &inputs->spans, err));
     PFM_TRY(pfm_allocate((size_t)rows, sizeof *inputs->key_values, &inputs->key_values, err));
