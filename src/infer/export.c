@@ -26,15 +26,6 @@ typedef struct exporting {
     pfm_llava *llava; /* NULL: the language model alone is written */
 } exporting;
 
-/* What the run made of a tensor of the base. */
-static pfm_status merge_into(const exporting *x, const pfm_parameter *parameter, float *values, pfm_error *err)
-{
-    const pfm_model *model = x->session->model;
-    const bool learned = model->hook != NULL || parameter->part != PFM_PART_BASE; /* or the method is at work elsewhere */
-    return x->options->merge && learned ? pfm_peft_merge_parameter(x->session->peft, model->parameters, parameter, values, err)
-                                        : PFM_OK;
-}
-
 static pfm_status fill(void *user, const pfm_weight *tensor, void *out, pfm_error *err)
 {
     const exporting *x = user;
@@ -55,7 +46,8 @@ static pfm_status fill(void *user, const pfm_weight *tensor, void *out, pfm_erro
     PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
     PFM_TRY(pfm_language_read_tensor(x->weights, config, p->name, p->n, p->k, values, err));
     PFM_TRY(pfm_language_round_to_blocks(x->weights, config, p, values, err));
-    PFM_TRY(merge_into(x, p, values, err));
+    if (x->options->merge)
+        PFM_TRY(pfm_peft_merge_parameter(x->session->peft, x->session->model->parameters, p, values, err));
     PFM_TRY(pfm_language_to_file_order(&place, p->n, p->k, values, err));
     memset(out, 0, tensor->bytes); /* rows that the embedding grew by */
     memcpy(out, values, (size_t)(p->n * p->k) * sizeof *values);

@@ -10,28 +10,34 @@
 
 #include <math.h>
 
-enum { WIDTH = 24, PATCHES = 16, BLOCKS = 2, EXPORTED_VISION = 7 + 16 * BLOCKS };
+enum { WIDTH = 24, PATCHES = 16, BLOCKS = 2, EXPORTED_VISION = 7 + 16 * BLOCKS, MOST_MORE = 4 };
 
-/* A run on the golden CLIP; `set` changes the recipe once more. */
-static const char *make_run(const char *name, const char *language, const char *set)
+/* A run on the golden CLIP; `more` changes the recipe further. */
+static const char *make_run_with(const char *name, const char *language, const char *const *more, int count)
 {
     pfm_error err = PFM_ERROR_INIT;
     static char vision[300], text[300];
     (void)snprintf(text, sizeof text, "model.language=%s", language);
     (void)snprintf(vision, sizeof vision, "model.vision=%s", tiny_path("vit_clip"));
     make_training();
-    const char *const sets[] = {vision,
-                                text,
-                                "model.image_size=33",
-                                "model.aligner=mlp2x_gelu",
-                                "model.layers=[-2]",
-                                "train.epochs=0.5",
-                                "prompt.instruction={question}",
-                                set};
+    const char *sets[7 + MOST_MORE] = {vision,
+                                       text,
+                                       "model.image_size=33",
+                                       "model.aligner=mlp2x_gelu",
+                                       "model.layers=[-2]",
+                                       "train.epochs=0.5",
+                                       "prompt.instruction={question}"};
+    for (int i = 0; i < count; i++)
+        sets[7 + i] = more[i];
     stopper never = {.left = STOP_NEVER};
     const char *run = folder_of(name);
-    assert_ok(train_recipe(training_recipe(), run, 2, &never, sets, set != NULL ? 8 : 7, false, &err));
+    assert_ok(train_recipe(training_recipe(), run, 2, &never, sets, 7 + count, false, &err));
     return run;
+}
+
+static const char *make_run(const char *name, const char *language, const char *set)
+{
+    return make_run_with(name, language, &set, set != NULL);
 }
 
 static pfm_status export_to(const char *run, const char *out, const char *to, pfm_error *err)
@@ -288,6 +294,57 @@ static void a_learned_encoder_comes_back(void **state)
     pfm_weights_close(merged);
 }
 
+/* The features of a picture's numbers, from a run or an exported folder; the caller frees. */
+static float *features_of(const char *model, bool is_run)
+{
+    enum { SIDE = 33 };
+    pfm_error err = PFM_ERROR_INIT;
+    static float pixels[3 * SIDE * SIDE];
+    const char *input = test_path(test_scratch_folder(), "pixels.in"), *output = test_path(test_scratch_folder(), "pixels.out");
+    pfm_weights *made = NULL;
+    tiny_spread(31, 3 * SIDE * SIDE, pixels);
+    const pfm_weight tensor = {
+        .name = "pixel_values", .dtype = PFM_DTYPE_F32, .rank = 3, .shape = {3, SIDE, SIDE}, .data = pixels};
+    assert_ok(pfm_safetensors_write(input, &tensor, 1, NULL, 0, &err));
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    const pfm_forward_options options = {
+        .model = model, .input = input, .output = output, .has_layer = !is_run, .layer = -2, .patches = !is_run};
+    assert_ok(pfm_forward(context, &options, &err));
+    pfm_context_free(context);
+    assert_ok(pfm_weights_open(output, &made, &err));
+    float *features = calloc(PATCHES * WIDTH, sizeof *features);
+    assert_non_null(features);
+    assert_ok(pfm_weight_expand(assert_tensor(made, "features", 2, (int64_t[]){PATCHES, WIDTH}), features, &err));
+    pfm_weights_close(made);
+    return features;
+}
+
+/* The same of other methods, of biases and of modules that train whole. */
+static void encoders_leave_with_their_method_merged(void **state)
+{
+    (void)state;
+    static const char *const methods[][3] = {
+        {"peft.bias=all", "peft.modules_to_save=[layer_norm2]", "peft.targets=[q_proj, fc1]"},
+        {"peft.method=dora", "peft.bias=lora_only", "peft.targets=[v_proj, fc2]"},
+        {"peft.method=ia3", "peft.feedforward=[fc2]", "peft.targets=[k_proj, v_proj, fc2]"}};
+    pfm_error err = PFM_ERROR_INIT;
+    float *bare = features_of(tiny_path("vit_clip"), false);
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        const char *const sets[] = {"peft.parts=[vision]", methods[i][0], methods[i][1], methods[i][2]};
+        char name[2][32];
+        (void)snprintf(name[0], sizeof name[0], "encoder_%zu", i);
+        (void)snprintf(name[1], sizeof name[1], "encoder_out_%zu", i);
+        const char *run = make_run_with(name[0], tiny_path("llama"), sets, 4), *out = folder_of(name[1]);
+        assert_ok(export_to(run, out, NULL, &err));
+        float *learned = features_of(run, true), *merged = features_of(out, false);
+        assert_near(methods[i][0], merged, learned, PATCHES * WIDTH, 1e-5);
+        assert_true(tiny_distance(bare, learned, PATCHES * WIDTH) > 1e-3);
+        free(learned);
+        free(merged);
+    }
+    free(bare);
+}
+
 static void positions_leave_at_the_size_in_use(void **state)
 {
     (void)state;
@@ -529,9 +586,13 @@ static void a_run_leaves_with_its_method_merged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_llava_leaves_for_transformers),     cmocka_unit_test(a_llava_comes_back),
-        cmocka_unit_test(a_learned_encoder_comes_back),        cmocka_unit_test(positions_leave_at_the_size_in_use),
-        cmocka_unit_test(a_llava_leaves_for_llama_cpp),        cmocka_unit_test(other_parts_leave_the_language_model_alone),
+        cmocka_unit_test(a_llava_leaves_for_transformers),
+        cmocka_unit_test(a_llava_comes_back),
+        cmocka_unit_test(a_learned_encoder_comes_back),
+        cmocka_unit_test(encoders_leave_with_their_method_merged),
+        cmocka_unit_test(positions_leave_at_the_size_in_use),
+        cmocka_unit_test(a_llava_leaves_for_llama_cpp),
+        cmocka_unit_test(other_parts_leave_the_language_model_alone),
         cmocka_unit_test(a_run_leaves_with_its_method_merged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
