@@ -328,8 +328,7 @@ static pfm_status start_adapters(pfm_session *session, pfm_error *err)
     const pfm_recipe *recipe = session->recipe;
     const char *from = recipe->adapts ? recipe->peft.start : NULL;
     pfm_status status = PFM_OK;
-    if (from == NULL || session->model->tower != NULL) /* of which such a folder may hold nothing */
-        PFM_TRY(start_peft(session, err));
+    PFM_TRY(start_peft(session, err)); /* all of it: of the vision encoder such a folder may hold nothing */
     if (from != NULL)
         PFM_TRY(pfm_run_load_adapters(from, session->model, session->peft, err));
 done:
