@@ -45,6 +45,7 @@ CASES = {
     'third': ('llama', dict(r=2, lora_alpha=5, use_rslora=True, target_modules=['q_proj', 'up_proj'], rank_pattern={'up_proj': 3}), ''),
     'old': ('llama', dict(r=2, lora_alpha=3, target_modules=['q_proj', 'v_proj']), 'old'),
     'old_bin': ('gpt2', dict(r=2, lora_alpha=4, target_modules=['c_attn'], fan_in_fan_out=True, bias='lora_only'), 'old bin'),
+    'conv1d': ('gpt2', dict(r=2, lora_alpha=3, target_modules=['mlp.c_proj'], fan_in_fan_out=True, modules_to_save=['attn.c_proj', 'h.1.attn.c_attn', 'mlp.c_fc']), 'grad'),
 }
 # name: adapters, their weights, how
 COMBINATIONS = {

@@ -38,6 +38,13 @@ pfm_status pfm_weight_expand_rows(const pfm_weight *weight, int64_t row0, int64_
     return PFM_OK;
 }
 
+void pfm_weight_transpose(const float *from, int64_t rows, int64_t columns, float *to)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++)
+            to[c * rows + r] = from[r * columns + c];
+}
+
 size_t pfm_weight_row_blocks(const pfm_weight *weight)
 {
     const pfm_dtype_info *info = pfm_dtype_get_info(weight->dtype);

@@ -52,6 +52,8 @@ pfm_status pfm_weight_expand_rows(const pfm_weight *weight, int64_t row0, int64_
  * the other. */
 size_t pfm_weight_row_blocks(const pfm_weight *weight);
 void pfm_weight_copy_blocks(const pfm_weight *weight, int64_t row0, int64_t rows, void *out);
+/* to [columns, rows] = from [rows, columns], transposed. */
+void pfm_weight_transpose(const float *from, int64_t rows, int64_t columns, float *to);
 /* The tensor's mapped pages will not be read again soon and stop counting as memory; reading them again still works. */
 void pfm_weights_release(const pfm_weights *weights, const pfm_weight *weight);
 

@@ -98,6 +98,22 @@ done:
     return status;
 }
 
+/* As the file has the parameter. */
+static pfm_status put_gradient(part *p, const char *name, const pfm_parameter *parameter, pfm_error *err)
+{
+    const int64_t n = parameter->n, k = parameter->k;
+    float *transposed = NULL;
+    if (!parameter->transposed)
+        return pfm_forward_put_matrix(p, name, parameter->gradient, n, k, err);
+    pfm_status status = pfm_allocate((size_t)(n * k), sizeof *transposed, &transposed, err);
+    if (status != PFM_OK)
+        return status;
+    pfm_weight_transpose(parameter->gradient, n, k, transposed);
+    status = pfm_forward_put_matrix(p, name, transposed, k, n, err);
+    free(transposed);
+    return status;
+}
+
 static pfm_status put_parameter_gradients(part *p, bool aligner, pfm_error *err)
 {
     const pfm_parameters *parameters = p->session->model->parameters;
@@ -110,7 +126,7 @@ static pfm_status put_parameter_gradients(part *p, bool aligner, pfm_error *err)
         if (status == PFM_OK)
             status = pfm_string_format(&full, err, "%s.grad", name);
         if (status == PFM_OK)
-            status = pfm_forward_put_matrix(p, full, parameter->gradient, parameter->n, parameter->k, err);
+            status = put_gradient(p, full, parameter, err);
         free(name);
         free(full);
         if (status != PFM_OK)

@@ -204,6 +204,22 @@ done:
     return status;
 }
 
+/* What trains of the base is saved as Hugging Face's files have it. */
+static pfm_status note_orders(pfm_model *model, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        pfm_tensor_place place;
+        if (p->part != PFM_PART_PEFT || !pfm_language_owns(p))
+            continue;
+        PFM_TRY(pfm_language_place(&model->language, NULL, false, p->name, &place, err));
+        p->transposed = place.order == PFM_ORDER_TRANSPOSED;
+    }
+done:
+    return status;
+}
+
 pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUNT], bool with_loss, bool bound_visual,
                            pfm_model_graph *out, pfm_error *err)
 {
@@ -248,6 +264,7 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
     if (beside && blocks.count == 0)
         PFM_FAIL(PFM_ERROR_USAGE, "the aligner %s found no block to act before: gated.every is %d, the language model has %d",
                  model->aligner->name, model->shape.gated.every, model->language.layers);
+    PFM_TRY(note_orders(model, err));
     if (pfm_dtype_quantises(model->weights) && model->language_path != NULL)
         PFM_TRY(keep_blocks(model, err));
 done:

@@ -64,9 +64,10 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                  .decays = true,
                                  .initial = options->initial,
                                  .initial_scale = options->initial_scale,
-                                 .blocks = builder->blocks,
                                  .full = builder->full_weights};
     declaration.trainable |= pfm_build_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "weight");
+    if (!declaration.trainable)
+        declaration.blocks = builder->blocks;
     PFM_TRY(pfm_build_parameter(builder, &declaration, weight, err));
     *bias = -1;
     if (!options->bias)
@@ -104,47 +105,83 @@ static pfm_status apply_hook(pfm_builder *builder, const pfm_hook *hook, const p
     return hook->apply(hook->user, builder, &built, output, err);
 }
 
+/* A linear layer before it is built: what it reads and who may act on its output. */
+typedef struct layer {
+    pfm_graph_node node;
+    pfm_value addend;
+    pfm_model_place place, sublayer;
+    bool ends; /* a sublayer */
+} layer;
+
+/* *y = the product (+ addend) and what the hook makes of it here and of the sublayer; of several adapters those alone that do
+ * `only`. */
+static pfm_status build_product(pfm_builder *builder, layer *l, pfm_value addend, pfm_touch only, pfm_value *y, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    l->place.only = l->sublayer.only = only;
+    l->node.in[1] = addend;
+    PFM_TRY(pfm_graph_add(builder->graph, &l->node, y, err));
+    PFM_TRY(apply_hook(builder, builder->hook, &l->place, y, err));
+    if (l->ends)
+        PFM_TRY(apply_hook(builder, builder->hook, &l->sublayer, y, err));
+done:
+    return status;
+}
+
+/* The hidden state is added behind what replaces the layer's output. Of several adapters those that only add have it within the
+ * product, as when each is alone: then there are two of these. */
+static pfm_status build_apart(pfm_builder *builder, layer *l, pfm_value *y, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_hook *hook = builder->hook;
+    const bool several = hook->join != NULL;
+    pfm_value added = PFM_NO_VALUE;
+    if (several)
+        PFM_TRY(build_product(builder, l, l->addend, PFM_TOUCH_ADDS, &added, err));
+    PFM_TRY(build_product(builder, l, PFM_NO_VALUE, several ? PFM_TOUCH_REPLACES : PFM_TOUCH_NOTHING, y, err));
+    PFM_TRY(pfm_build_add(builder, l->addend, *y, NULL, y, err));
+    if (several)
+        PFM_TRY(hook->join(hook->user, builder, &l->place, l->ends ? &l->sublayer : NULL, added, *y, y, err));
+done:
+    return status;
+}
+
 pfm_status pfm_build_linear(pfm_builder *builder, pfm_value x, const char *name, const pfm_linear_options *options,
                             pfm_value *y, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_graph_node node = pfm_graph_node_of(&pfm_op_linear);
     const pfm_hook *hook = builder->hook;
-    pfm_model_place place = {.kind = PFM_PLACE_INPUT,
-                             .name = name,
-                             .input = PFM_NO_VALUE,
-                             .output = PFM_NO_VALUE,
-                             .weight = -1,
-                             .n = options->k,
-                             .k = options->k,
-                             .block = builder->block},
-                    sublayer = place;
-    PFM_TRY(apply_hook(builder, hook, &place, &x, err));
-    PFM_TRY(declare_linear(builder, name, options, &node.operand[0], &node.operand[1], err));
-    place.kind = PFM_PLACE_LINEAR;
-    place.input = x;
-    place.weight = node.operand[0];
-    place.n = options->n;
-    sublayer = (pfm_model_place){.kind = PFM_PLACE_SUBLAYER,
-                                 .name = options->sublayer,
-                                 .input = options->sublayer_input,
-                                 .output = PFM_NO_VALUE,
-                                 .weight = -1,
-                                 .n = options->n,
-                                 .k = options->n,
-                                 .block = builder->block};
-    const bool ends = options->sublayer != NULL,
-               apart = options->addend != PFM_NO_VALUE && (touches(hook, &place) == PFM_TOUCH_REPLACES ||
-                                                           (ends && touches(hook, &sublayer) == PFM_TOUCH_REPLACES));
-    node.attributes = (pfm_op_attributes){.alpha = 1, .output = options->output};
-    node.in[0] = x;
-    node.in[1] = apart ? PFM_NO_VALUE : options->addend;
-    PFM_TRY(pfm_graph_add(builder->graph, &node, y, err));
-    PFM_TRY(apply_hook(builder, hook, &place, y, err));
-    if (ends)
-        PFM_TRY(apply_hook(builder, hook, &sublayer, y, err));
-    if (apart)
-        PFM_TRY(pfm_build_add(builder, options->addend, *y, NULL, y, err));
+    layer l = {.node = pfm_graph_node_of(&pfm_op_linear), .addend = options->addend, .ends = options->sublayer != NULL};
+    l.place = (pfm_model_place){.kind = PFM_PLACE_INPUT,
+                                .name = name,
+                                .input = PFM_NO_VALUE,
+                                .output = PFM_NO_VALUE,
+                                .weight = -1,
+                                .n = options->k,
+                                .k = options->k,
+                                .block = builder->block};
+    PFM_TRY(apply_hook(builder, hook, &l.place, &x, err));
+    PFM_TRY(declare_linear(builder, name, options, &l.node.operand[0], &l.node.operand[1], err));
+    l.place.kind = PFM_PLACE_LINEAR;
+    l.place.input = x;
+    l.place.weight = l.node.operand[0];
+    l.place.n = options->n;
+    l.sublayer = (pfm_model_place){.kind = PFM_PLACE_SUBLAYER,
+                                   .name = options->sublayer,
+                                   .input = options->sublayer_input,
+                                   .output = PFM_NO_VALUE,
+                                   .weight = -1,
+                                   .n = options->n,
+                                   .k = options->n,
+                                   .block = builder->block,
+                                   .sublayer = options->kind};
+    const bool replaced =
+        touches(hook, &l.place) == PFM_TOUCH_REPLACES || (l.ends && touches(hook, &l.sublayer) == PFM_TOUCH_REPLACES);
+    l.node.attributes = (pfm_op_attributes){.alpha = 1, .output = options->output};
+    l.node.in[0] = x;
+    PFM_TRY(replaced && options->addend != PFM_NO_VALUE
+                ? build_apart(builder, &l, y, err)
+                : build_product(builder, &l, options->addend, PFM_TOUCH_NOTHING, y, err));
 done:
     return status;
 }
@@ -194,13 +231,15 @@ static pfm_status declare_vector(pfm_builder *builder, const char *prefix, const
 /* A norm is learned as a part of its own, its weight training and its bias saved beside it, or by the hook. */
 static pfm_status declare_norm(pfm_builder *builder, const char *name, int64_t length, int *weight, int *bias, pfm_error *err)
 {
-    const bool learned = builder->learns_norms;
-    const pfm_part part = learned ? PFM_PART_NORMS : PFM_PART_BASE;
-    const bool trains = learned || pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "weight"),
-               bias_trains = !learned && pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "bias");
-    pfm_status status = declare_vector(builder, name, ".weight", length, part, trains, weight, err);
-    return status != PFM_OK || bias == NULL ? status
-                                            : declare_vector(builder, name, ".bias", length, part, bias_trains, bias, err);
+    const pfm_part part = builder->learns_norms ? PFM_PART_NORMS : PFM_PART_BASE;
+    const bool hooked = pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "weight"),
+               bias_hooked = bias != NULL && pfm_build_trains(builder, PFM_PLACE_NORM, name, length, 1, "bias");
+    if (builder->learns_norms && hooked)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "both peft and norms in trainable train %s; leave norms out", name);
+    pfm_status status = declare_vector(builder, name, ".weight", length, part, builder->learns_norms || hooked, weight, err);
+    if (status == PFM_OK && bias != NULL)
+        status = declare_vector(builder, name, ".bias", length, bias_hooked ? PFM_PART_BASE : part, bias_hooked, bias, err);
+    return status;
 }
 
 pfm_status pfm_build_rmsnorm(pfm_builder *builder, pfm_value x, const char *name, double epsilon, pfm_value *y, pfm_error *err)

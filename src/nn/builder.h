@@ -17,20 +17,24 @@ typedef enum pfm_place_kind {
     PFM_PLACE_NORM       /* a norm's weight and bias: asked of hooks that train what is frozen, never built upon */
 } pfm_place_kind;
 
+/* What a hook does at a place. What only adds may be given an output to which the hidden state is added already. */
+typedef enum pfm_touch { PFM_TOUCH_NOTHING, PFM_TOUCH_ADDS, PFM_TOUCH_REPLACES } pfm_touch;
+
+typedef enum pfm_sublayer { PFM_SUBLAYER_ATTENTION, PFM_SUBLAYER_MLP } pfm_sublayer;
+
 typedef struct pfm_model_place {
     pfm_place_kind kind;
-    const char *name; /* the module's, "model.layers.3.self_attn.q_proj"; of a sublayer, keys and values "....self_attn" */
-    pfm_value input;  /* PFM_NO_VALUE where there is none, or nothing is built yet */
-    pfm_value output; /* what the hook may replace by a value of the same shape */
-    int weight;       /* of a linear layer: the parameter's id [n, k]; else -1 */
-    int64_t n, k;     /* columns of output and input */
-    int32_t block;    /* which block of its network, from 0; -1: outside of them */
+    const char *name;      /* the module's, "model.layers.3.self_attn.q_proj"; of a sublayer, keys and values "....self_attn" */
+    pfm_value input;       /* PFM_NO_VALUE where there is none, or nothing is built yet */
+    pfm_value output;      /* what the hook may replace by a value of the same shape */
+    int weight;            /* of a linear layer: the parameter's id [n, k]; else -1 */
+    int64_t n, k;          /* columns of output and input */
+    int32_t block;         /* which block of its network, from 0; -1: outside of them */
+    pfm_sublayer sublayer; /* of SUBLAYER: which of the two it is */
+    pfm_touch only;        /* of a hook of several adapters: those that do this here; NOTHING: all of them */
 } pfm_model_place;
 
 struct pfm_builder;
-
-/* What a hook does at a place. What only adds may be given an output to which the hidden state is added already. */
-typedef enum pfm_touch { PFM_TOUCH_NOTHING, PFM_TOUCH_ADDS, PFM_TOUCH_REPLACES } pfm_touch;
 
 /* A method at work on this model, or an aligner that acts within the language model. */
 typedef struct pfm_hook {
@@ -40,7 +44,13 @@ typedef struct pfm_hook {
     /* Called once a place that is touched and graph; may set *output to a value of the same shape. */
     pfm_status (*apply)(void *user, struct pfm_builder *builder, const pfm_model_place *place, pfm_value *output,
                         pfm_error *err);
-    /* Whether a parameter of the base trains: "weight" or "bias" of a linear layer or a norm. NULL: none does. */
+    /* Of several adapters, at a layer to whose output the hidden state is added: `added` f32 [rows, n] is what those make that
+     * only add, to the sum, `replaced` the sum of the hidden state and what the others make; *y = by row that of its adapter.
+     * sublayer: that the layer ends, or NULL. NULL: one adapter alone. */
+    pfm_status (*join)(void *user, struct pfm_builder *builder, const pfm_model_place *layer, const pfm_model_place *sublayer,
+                       pfm_value added, pfm_value replaced, pfm_value *y, pfm_error *err);
+    /* Whether a parameter of the base trains: "weight" or "bias" of a linear layer (the head too) or a norm, "weight" of an
+     * embedding. NULL: none does. */
     bool (*trains)(void *user, const pfm_model_place *place, const char *parameter);
 } pfm_hook;
 
@@ -75,7 +85,8 @@ typedef struct pfm_linear_options {
     bool bias;                /* a parameter NAME.bias [n] */
     pfm_value addend;         /* PFM_NO_VALUE: none; else output is f32 */
     const char *sublayer;     /* NULL, or the attention or MLP whose last layer this is, */
-    pfm_value sublayer_input; /* which read this, act [rows, hidden] */
+    pfm_sublayer kind;        /* which of the two it is, */
+    pfm_value sublayer_input; /* and what it read, act [rows, hidden] */
     pfm_storage output;
     bool trainable;      /* the weight and the bias train */
     pfm_initial initial; /* of the weight; a bias that is not loaded starts at zero */

@@ -25,30 +25,29 @@ static pfm_status shape(pfm_op_call *call, pfm_error *err)
     return status;
 }
 
-/* Some rows, and the pieces of the scratch behind the tiles': their logits and what these want; for the head's gradient that
- * transposed, and h packed. */
+/* Some rows, their logits and what the losses want of these. */
 typedef struct chunk {
     const pfm_op_call *call;
     const float *dloss; /* [A]; NULL: ones */
     int64_t begin, rows;
     float *logits;
-    void *dlogits, *transposed, *packed; /* dlogits NULL: not wanted */
+    void *dlogits; /* NULL: not wanted */
 } chunk;
 
+/* Pieces of the scratch, in this order: tiles; both of a chunk; what the head's gradient takes. */
 typedef struct layout {
-    size_t logits, dlogits, transposed, packed, end;
+    size_t logits, dlogits, head, end;
 } layout;
 
 static layout lay_out(const pfm_op_call *call, bool backward_pass)
 {
-    const pfm_act_type act = call->env->act;
-    const size_t values = ROWS_AT_ONCE * (size_t)call->operand[0].n, size = pfm_act_size(act);
-    const bool head = backward_pass && call->operand[0].gradient != NULL;
+    const size_t n = (size_t)call->operand[0].n, k = (size_t)call->operand[0].k;
     layout at = {.logits = pfm_op_gemm_scratch(call->env)};
-    at.dlogits = at.logits + pfm_op_align(values * sizeof(float));
-    at.transposed = at.dlogits + pfm_op_align(values * size);
-    at.packed = at.transposed + (head ? pfm_op_align(values * size) : 0);
-    at.end = at.packed + (head ? call->env->kernels->gemm_pack_size[act]((size_t)call->operand[0].k, ROWS_AT_ONCE) : 0);
+    at.dlogits = at.logits + pfm_op_align(ROWS_AT_ONCE * n * sizeof(float));
+    at.head = at.dlogits + pfm_op_align(ROWS_AT_ONCE * n * pfm_act_size(call->env->act));
+    at.end = at.head + (backward_pass && call->operand[0].gradient != NULL
+                            ? pfm_op_weight_gradient_scratch(call->env, ROWS_AT_ONCE, n, k)
+                            : 0);
     return at;
 }
 
@@ -59,9 +58,7 @@ static chunk start(const pfm_op_call *call, bool backward_pass)
     return (chunk){.call = call,
                    .dloss = backward_pass ? call->dout[0].data : NULL,
                    .logits = (float *)(scratch + at.logits),
-                   .dlogits = backward_pass || call->env->training ? scratch + at.dlogits : NULL,
-                   .transposed = scratch + at.transposed,
-                   .packed = scratch + at.packed};
+                   .dlogits = backward_pass || call->env->training ? scratch + at.dlogits : NULL};
 }
 
 static void run_row(void *user, int item, int thread)
@@ -134,60 +131,6 @@ static void forward(const pfm_op_call *call)
     }
 }
 
-enum { COLUMNS_PER_ITEM = 64 };
-
-static void transpose_columns(void *user, int item, int thread)
-{
-    (void)thread;
-    const chunk *part = user;
-    const pfm_op_call *call = part->call;
-    const pfm_act_type act = call->env->act;
-    const size_t n = (size_t)call->operand[0].n, rows = (size_t)part->rows, begin = (size_t)item * COLUMNS_PER_ITEM,
-                 count = n - begin < COLUMNS_PER_ITEM ? n - begin : COLUMNS_PER_ITEM, size = pfm_act_size(act);
-    call->env->kernels->transpose[act]((const char *)part->dlogits + begin * size, n, rows, count,
-                                       (char *)part->transposed + begin * rows * size, rows);
-}
-
-static void sum_columns(void *user, int item, int thread)
-{
-    (void)thread;
-    const chunk *part = user;
-    const pfm_op_call *call = part->call;
-    const int64_t n = call->operand[0].n, begin = (int64_t)item * COLUMNS_PER_ITEM,
-                  end = begin + COLUMNS_PER_ITEM < n ? begin + COLUMNS_PER_ITEM : n;
-    const bool f32 = call->env->act == PFM_ACT_F32;
-    for (int64_t j = begin; j < end; j++) {
-        double sum = 0;
-        for (int64_t i = 0; i < part->rows; i++)
-            sum +=
-                f32 ? ((const float *)part->dlogits)[i * n + j] : pfm_bf16_to_f32(((const pfm_bf16 *)part->dlogits)[i * n + j]);
-        call->operand[1].gradient[j] += (float)sum;
-    }
-}
-
-static void weight_gradient(const pfm_op_call *call, chunk *part)
-{
-    const pfm_operand *w = &call->operand[0];
-    const size_t width = (size_t)w->k, rows = (size_t)part->rows;
-    const void *h = pfm_tensor_row(&call->in[0], part->begin, call->env->act);
-    pfm_threads_run(call->env->context->threads, (int)((w->n + COLUMNS_PER_ITEM - 1) / COLUMNS_PER_ITEM), transpose_columns,
-                    part);
-    pfm_op_pack(call->env, h, call->env->act, width, 1, width, rows, part->packed);
-    const pfm_gemm dw = {.m = (size_t)w->n,
-                         .n = width,
-                         .k = rows,
-                         .a = part->transposed,
-                         .lda = rows,
-                         .b = part->packed,
-                         .alpha = 1,
-                         .addend = w->gradient,
-                         .ld_addend = width,
-                         .c = w->gradient,
-                         .ldc = width,
-                         .c_type = PFM_ACT_F32};
-    pfm_op_gemm(call->env, &dw, call->scratch);
-}
-
 static bool head_trains(const pfm_op_call *call)
 {
     return call->operand[0].gradient != NULL || call->operand[1].gradient != NULL;
@@ -195,15 +138,16 @@ static bool head_trains(const pfm_op_call *call)
 
 static void head_gradient(const pfm_op_call *call)
 {
-    const int64_t columns = call->operand[0].n;
+    const pfm_operand *w = &call->operand[0];
     chunk part = start(call, true);
     while (next(call, &part)) {
+        const size_t rows = (size_t)part.rows;
         run_chunk(call, &part);
-        if (call->operand[0].gradient != NULL)
-            weight_gradient(call, &part);
+        if (w->gradient != NULL)
+            pfm_op_add_weight_gradient(call->env, part.dlogits, pfm_tensor_row(&call->in[0], part.begin, call->env->act), rows,
+                                       1, w, (char *)call->scratch + lay_out(call, true).head);
         if (call->operand[1].gradient != NULL)
-            pfm_threads_run(call->env->context->threads, (int)((columns + COLUMNS_PER_ITEM - 1) / COLUMNS_PER_ITEM),
-                            sum_columns, &part);
+            pfm_op_add_bias_gradient(call->env, part.dlogits, rows, 1, &call->operand[1]);
     }
 }
 

@@ -76,25 +76,20 @@ static void forward(const pfm_op_call *call)
     }
 }
 
-/* Pieces of the scratch, in this order: tiles; dy as act where it is stored in f32; for the weight's gradient dy^T and packed
- * x. */
+/* Pieces of the scratch, in this order: tiles; dy as act where it is stored in f32; what the weight's gradient takes. */
 typedef struct layout {
-    size_t dy, transposed, packed, end;
+    size_t dy, weight, end;
 } layout;
 
 static layout lay_out(const pfm_op_call *call)
 {
-    const pfm_kernels *kernels = call->env->kernels;
-    pfm_act_type act = call->env->act;
-    size_t rows = (size_t)call->in[0].rows, n = (size_t)call->operand[0].n, k = (size_t)call->operand[0].k,
-           size = pfm_act_size(act);
+    const size_t rows = (size_t)call->in[0].rows, n = (size_t)call->operand[0].n, k = (size_t)call->operand[0].k;
+    const bool convert = call->attributes.output == PFM_STORAGE_F32 && call->env->act != PFM_ACT_F32,
+               trains = call->operand[0].gradient != NULL;
     layout at = {.dy = call->operand[0].quantised != NULL ? pfm_op_unpack_gemm_scratch(call->env, n)
                                                           : pfm_op_gemm_scratch(call->env)};
-    bool convert = call->attributes.output == PFM_STORAGE_F32 && act != PFM_ACT_F32;
-    at.transposed = at.dy + (convert ? pfm_op_align(rows * n * size) : 0);
-    bool trains = call->operand[0].gradient != NULL;
-    at.packed = at.transposed + (trains ? pfm_op_align(rows * n * size) : 0);
-    at.end = at.packed + (trains ? kernels->gemm_pack_size[act](k, rows) : 0);
+    at.weight = at.dy + (convert ? pfm_op_align(rows * n * pfm_act_size(call->env->act)) : 0);
+    at.end = at.weight + (trains ? pfm_op_weight_gradient_scratch(call->env, rows, n, k) : 0);
     return at;
 }
 
@@ -112,68 +107,6 @@ static void convert_rows(const pfm_op_call *call, int64_t begin, int64_t end)
     pfm_bf16 *to = (pfm_bf16 *)((char *)call->scratch + lay_out(call).dy);
     call->env->kernels->bf16_from_f32((const float *)call->dout[0].data + (size_t)begin * n, to + (size_t)begin * n,
                                       (size_t)(end - begin) * n);
-}
-
-typedef struct columns_job {
-    const pfm_op_call *call;
-    const void *dy;
-} columns_job;
-
-enum { COLUMNS_PER_ITEM = 64 };
-
-static void transpose_columns(void *user, int item, int thread)
-{
-    (void)thread;
-    const columns_job *job = user;
-    const pfm_op_call *call = job->call;
-    size_t n = (size_t)call->operand[0].n, rows = (size_t)call->in[0].rows, begin = (size_t)item * COLUMNS_PER_ITEM;
-    size_t count = n - begin < COLUMNS_PER_ITEM ? n - begin : COLUMNS_PER_ITEM, size = pfm_act_size(call->env->act);
-    call->env->kernels->transpose[call->env->act]((const char *)job->dy + begin * size, n, rows, count,
-                                                  (char *)call->scratch + lay_out(call).transposed + begin * rows * size, rows);
-}
-
-static void sum_bias_columns(void *user, int item, int thread)
-{
-    (void)thread;
-    const columns_job *job = user;
-    const pfm_op_call *call = job->call;
-    int64_t n = call->operand[0].n, begin = (int64_t)item * COLUMNS_PER_ITEM;
-    int64_t end = begin + COLUMNS_PER_ITEM < n ? begin + COLUMNS_PER_ITEM : n;
-    const bool f32 = call->env->act == PFM_ACT_F32;
-    const double scale = call->attributes.scales_bias ? call->attributes.alpha : 1;
-    for (int64_t j = begin; j < end; j++) {
-        double sum = 0;
-        for (int64_t i = 0; i < call->in[0].rows; i++)
-            sum += f32 ? ((const float *)job->dy)[i * n + j] : pfm_bf16_to_f32(((const pfm_bf16 *)job->dy)[i * n + j]);
-        call->operand[1].gradient[j] += (float)(scale * sum);
-    }
-}
-
-static void weight_gradient(const pfm_op_call *call, const void *dy)
-{
-    const pfm_operand *w = &call->operand[0];
-    layout at = lay_out(call);
-    columns_job job = {call, dy};
-    pfm_threads_run(call->env->context->threads, (int)((w->n + COLUMNS_PER_ITEM - 1) / COLUMNS_PER_ITEM), transpose_columns,
-                    &job);
-    char *packed = (char *)call->scratch + at.packed;
-    size_t rows = (size_t)call->in[0].rows, k = (size_t)w->k;
-    if (rows == 0)
-        return; /* no image in these rows, and the sum over none is there already */
-    pfm_op_pack(call->env, call->in[0].data, call->env->act, k, 1, k, rows, packed);
-    pfm_gemm gemm = {.m = (size_t)w->n,
-                     .n = k,
-                     .k = rows,
-                     .a = (char *)call->scratch + at.transposed,
-                     .lda = rows,
-                     .b = packed,
-                     .alpha = call->attributes.alpha,
-                     .addend = w->gradient,
-                     .ld_addend = k,
-                     .c = w->gradient,
-                     .ldc = k,
-                     .c_type = PFM_ACT_F32};
-    pfm_op_gemm(call->env, &gemm, call->scratch);
 }
 
 static void backward(const pfm_op_call *call)
@@ -205,12 +138,11 @@ static void backward(const pfm_op_call *call)
         }
     }
     if (w->gradient != NULL)
-        weight_gradient(call, dy);
-    if (bias->n > 0 && bias->gradient != NULL) {
-        columns_job job = {call, dy};
-        pfm_threads_run(call->env->context->threads, (int)((w->n + COLUMNS_PER_ITEM - 1) / COLUMNS_PER_ITEM), sum_bias_columns,
-                        &job);
-    }
+        pfm_op_add_weight_gradient(call->env, dy, call->in[0].data, (size_t)call->in[0].rows, call->attributes.alpha, w,
+                                   (char *)call->scratch + lay_out(call).weight);
+    if (bias->n > 0 && bias->gradient != NULL)
+        pfm_op_add_bias_gradient(call->env, dy, (size_t)call->in[0].rows,
+                                 call->attributes.scales_bias ? call->attributes.alpha : 1, bias);
 }
 
 static double operations(const pfm_op_call *call)

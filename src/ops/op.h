@@ -195,6 +195,14 @@ size_t pfm_op_unpack_gemm_scratch(const pfm_op_environment *env, size_t k);
 void pfm_op_pack(const pfm_op_environment *env, const void *source, pfm_act_type type, size_t p_stride, size_t j_stride,
                  size_t n, size_t k, void *packed);
 
+/* The gradient of a weight [n,k] += alpha dy^T x, dy act [rows,n], x act [rows,k]. scratch: pfm_op_weight_gradient_scratch
+ * bytes. */
+void pfm_op_add_weight_gradient(const pfm_op_environment *env, const void *dy, const void *x, size_t rows, float alpha,
+                                const pfm_operand *weight, void *scratch);
+size_t pfm_op_weight_gradient_scratch(const pfm_op_environment *env, size_t rows, size_t n, size_t k);
+/* The gradient of a bias [n] += scale times the sums of dy's columns, dy act [rows,n]. */
+void pfm_op_add_bias_gradient(const pfm_op_environment *env, const void *dy, size_t rows, float scale, const pfm_operand *bias);
+
 /* Quantises and packs a weight f32 [n,k] in parallel, and packs one that is in blocks already, rows of whole blocks. */
 void pfm_op_quant_pack(const pfm_op_environment *env, pfm_dtype format, const float *weight, size_t n, size_t k, void *packed);
 void pfm_op_quant_pack_blocks(const pfm_op_environment *env, pfm_dtype format, const void *blocks, size_t n, size_t k,

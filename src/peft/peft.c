@@ -16,6 +16,7 @@ struct pfm_peft {
     const pfm_peft_method *method; /* NULL: none */
     pfm_targets *targets;
     char *slot; /* NULL: none */
+    bool works; /* the method found something in the model */
     pfm_hook hook;
     void *state; /* the method's own */
 };
@@ -42,14 +43,17 @@ double pfm_peft_alpha(const pfm_peft *peft, const char *module) { return pfm_tar
 static pfm_touch touches(void *user, const pfm_model_place *place)
 {
     pfm_peft *peft = user;
-    const bool of_linear = place->kind == PFM_PLACE_LINEAR || place->kind == PFM_PLACE_INPUT;
-    if (of_linear)
+    const bool of_linear = place->kind == PFM_PLACE_LINEAR || place->kind == PFM_PLACE_INPUT,
+               of_norms = peft->method != NULL && peft->method->norms;
+    if (of_linear && !of_norms)
         pfm_targets_see(peft->targets, place->name);
     if (peft->method == NULL || peft->method->touches == NULL)
         return PFM_TOUCH_NOTHING;
     if (of_linear && peft->method->targets != NULL && !pfm_peft_targets(peft, place->name))
         return PFM_TOUCH_NOTHING;
-    return peft->method->touches(peft, place);
+    const pfm_touch touch = peft->method->touches(peft, place);
+    peft->works |= touch != PFM_TOUCH_NOTHING;
+    return touch;
 }
 
 static pfm_status apply(void *user, pfm_builder *builder, const pfm_model_place *place, pfm_value *output, pfm_error *err)
@@ -67,11 +71,25 @@ static bool trains_bias(const pfm_peft *peft, const pfm_model_place *place, cons
     return strcmp(bias, "all") == 0 || (place->kind == PFM_PLACE_LINEAR && pfm_peft_acts_on(peft, place->name));
 }
 
+static bool method_trains(pfm_peft *peft, const pfm_model_place *place, const char *parameter)
+{
+    const pfm_peft_method *method = peft->method;
+    if (method == NULL || method->trains == NULL || (method->norms && place->kind != PFM_PLACE_NORM))
+        return false;
+    if (method->norms)
+        pfm_targets_see(peft->targets, place->name);
+    if (method->norms && !pfm_peft_targets(peft, place->name))
+        return false;
+    const bool answer = method->trains(peft, place, parameter);
+    peft->works |= answer;
+    return answer;
+}
+
 static bool trains(void *user, const pfm_model_place *place, const char *parameter)
 {
-    const pfm_peft *peft = user;
-    return (peft->method != NULL && peft->method->trains != NULL && peft->method->trains(peft, place, parameter)) ||
-           trains_bias(peft, place, parameter) || pfm_targets_keep_whole(peft->targets, place->name);
+    pfm_peft *peft = user;
+    return method_trains(peft, place, parameter) || trains_bias(peft, place, parameter) ||
+           pfm_targets_keep_whole(peft->targets, place->name);
 }
 
 /* "a, b and c". */
@@ -134,6 +152,24 @@ static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *o
     return method == NULL || method->check == NULL ? PFM_OK : method->check(o, err);
 }
 
+/* What such a method names becomes modules that are kept whole, and no method is left. */
+static pfm_status keep_targets_whole(pfm_peft *peft, pfm_error *err)
+{
+    pfm_peft_options *o = &peft->options;
+    const size_t all = o->module_to_save_count + o->target_count;
+    size_t capacity = o->module_to_save_count;
+    pfm_status status = pfm_array_reserve(&o->modules_to_save, &capacity, all, sizeof *o->modules_to_save, err);
+    if (status != PFM_OK)
+        return status;
+    memcpy(o->modules_to_save + o->module_to_save_count, o->targets, o->target_count * sizeof *o->targets);
+    o->module_to_save_count = all;
+    free(o->targets);
+    o->targets = NULL;
+    o->target_count = 0;
+    peft->method = NULL;
+    return PFM_OK;
+}
+
 pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -142,6 +178,8 @@ pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_
     PFM_TRY(pfm_peft_find_method(options->method, &peft->method, err));
     PFM_TRY(check(peft->method, options, err));
     PFM_TRY(pfm_peft_options_copy(options, &peft->options, err));
+    if (peft->method != NULL && peft->method->whole)
+        PFM_TRY(keep_targets_whole(peft, err));
     PFM_TRY(pfm_targets_create(&peft->options, &peft->targets, err));
     if (peft->method != NULL && peft->method->state_bytes > 0)
         PFM_TRY(pfm_allocate(1, peft->method->state_bytes, &peft->state, err));
@@ -205,7 +243,14 @@ pfm_status pfm_peft_set_slot(pfm_peft *peft, const char *slot, pfm_error *err)
 
 const char *pfm_peft_get_slot(const pfm_peft *peft) { return peft->slot == NULL ? "" : peft->slot; }
 
-pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) { return pfm_targets_check(peft->targets, err); }
+pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err)
+{
+    pfm_status status = pfm_targets_check(peft->targets, err);
+    if (status != PFM_OK || peft->method == NULL || peft->method->needs == NULL || peft->works)
+        return status;
+    return pfm_error_set(err, PFM_ERROR_USAGE, "peft.method: %s works on %s, and this model has none; choose another",
+                         peft->method->name, peft->method->needs);
+}
 
 int pfm_peft_virtual_tokens(const pfm_peft *peft)
 {
@@ -222,7 +267,7 @@ pfm_status pfm_peft_start(const pfm_peft *peft, const pfm_peft_text *text, pfm_p
 pfm_status pfm_peft_check_merge(const pfm_peft *peft, pfm_error *err)
 {
     const pfm_peft_method *method = peft->method;
-    if (method == NULL || method->merge != NULL)
+    if (method == NULL || method->merge != NULL || method->of_base)
         return PFM_OK;
     return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
                          "what %s learns cannot be merged into the base's weights; export the adapter beside it (--to peft)",
@@ -240,7 +285,7 @@ static bool acts_on(const pfm_peft *peft, const char *module)
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err)
 {
-    if (!acts_on(peft, module))
+    if (!acts_on(peft, module) || peft->method->of_base)
         return PFM_OK;
     pfm_status status = pfm_peft_check_merge(peft, err);
     return status != PFM_OK ? status : peft->method->merge(peft, parameters, module, n, k, values, err);

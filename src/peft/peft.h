@@ -43,6 +43,11 @@ typedef struct pfm_peft_options {
     int virtual_tokens; /* how many stand before every input */
     int encoder_hidden; /* the width of the MLP that makes what they mean; 0: none; PFM_ENCODER_DEFAULT: as the method does */
     char *prompt_text;  /* NULL, or what they start as */
+
+    int bottleneck;       /* of adapters: the width between their two layers, */
+    double adapter_scale; /* what they add is scaled by this, */
+    char *activation;     /* "relu", ..., what stands between them; NULL: relu */
+    char *sublayers;      /* "both", "attention", "mlp"; NULL: both */
 } pfm_peft_options;
 
 enum { PFM_ENCODER_DEFAULT = -1, PFM_MOST_VIRTUAL_TOKENS = 4096 };
@@ -98,6 +103,10 @@ typedef struct pfm_peft_method {
     const char *feedforward; /* likewise peft.feedforward; NULL: it is not its */
     const pfm_peft_family *families; /* where both are other ones, ended by one without a type; NULL: nowhere */
     unsigned honours;                /* PFM_PEFT_PATTERNS, ... */
+    const char *needs;               /* what it works on where it has no targets, "biases": a model without is refused */
+    bool norms;                      /* its targets are norms, and trains is asked of those alone that they name */
+    bool of_base;                    /* it trains parameters of the base and adds none: there is nothing to merge */
+    bool whole; /* its targets are modules that train, as those of peft.modules_to_save do: nothing else is done */
     /* USAGE for options that it cannot take. NULL: any will do. */
     pfm_status (*check)(const pfm_peft_options *options, pfm_error *err);
     size_t state_bytes; /* of what it remembers from building on, see pfm_peft_get_state */
@@ -158,7 +167,8 @@ const pfm_hook *pfm_peft_hook(const pfm_peft *peft);
  * PEFT does not know has LLaMA's. */
 const char *pfm_peft_default_targets(const pfm_peft_method *method, const char *model_type);
 const char *pfm_peft_default_feedforward(const pfm_peft_method *method, const char *model_type);
-/* After building: USAGE names the target, or what else names modules, that matched nothing. */
+/* After building: USAGE names the target, or what else names modules, that matched nothing, or a method that found nothing to
+ * work on. */
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* true where it acts on this linear layer, see peft/targets.h. */
 bool pfm_peft_targets(const pfm_peft *peft, const char *module);
@@ -253,7 +263,8 @@ pfm_status pfm_peft_read_text(const json_t *config, const char *key, const char 
 /* A list of texts or whole numbers, or a lone one, in place of what the list owns; none where it is absent or null. */
 pfm_status pfm_peft_read_texts(const json_t *config, const char *key, char ***items, size_t *count,
                                pfm_error *err) PFM_MUST_CHECK;
-/* USAGE for a rank below 1, a dropout outside [0,1). */
+/* USAGE for a dropout outside [0,1), and that or a rank below 1. */
+pfm_status pfm_peft_check_dropout(const pfm_peft_options *options, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_peft_check_low_rank(const pfm_peft_options *options, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

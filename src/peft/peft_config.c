@@ -11,9 +11,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* The target_modules with which PEFT adapts nothing, and takes what modules_to_save names. */
-static const char no_targets[] = "dummy-target-modules";
-
 /* ---- values ---- */
 
 json_t *pfm_peft_number(double value)
@@ -135,7 +132,7 @@ static pfm_status read_names(const json_t *config, const char *key, char ***item
     if (text == NULL)
         return pfm_peft_read_texts(config, key, items, count, err);
     pfm_peft_texts_free(items, count);
-    if (strcmp(text, no_targets) == 0)
+    if (strcmp(text, PFM_TARGET_NONE) == 0)
         return PFM_OK;
     const bool all = strcasecmp(text, PFM_TARGET_ALL_LINEAR) == 0;
     return add_text(items, count, all ? "" : PFM_TARGET_EXPRESSION, all ? PFM_TARGET_ALL_LINEAR : text, err);
@@ -447,7 +444,7 @@ static pfm_status write_places(const pfm_peft_method *method, const pfm_peft_opt
     if (o->module_to_save_count > 0)
         PFM_TRY(pfm_json_take(config, "modules_to_save", pfm_peft_texts(o->modules_to_save, o->module_to_save_count), err));
     if (method == NULL)
-        return pfm_json_take(config, "target_modules", json_string(no_targets), err);
+        return pfm_json_take(config, "target_modules", json_string(PFM_TARGET_NONE), err);
     if (method->targets == NULL)
         goto done;
     PFM_TRY(write_names(o->targets, o->target_count, &names, err));

@@ -136,6 +136,22 @@ static pfm_status file_name(const pfm_peft *peft, const pfm_parameter *slotted, 
     return pfm_string_copy(parameter->name, out, err);
 }
 
+static pfm_status save_one(const pfm_parameter *p, const char *name, pfm_peft_tensors *out, pfm_error *err)
+{
+    float *values = NULL;
+    pfm_status status = PFM_OK;
+    if (p->transposed) {
+        PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
+        pfm_weight_transpose(p->values, p->n, p->k, values);
+        PFM_TRY(pfm_peft_tensors_add(out, "", name, p->k, p->n, values, true, err));
+        goto done;
+    }
+    PFM_TRY(pfm_peft_tensors_add(out, "", name, p->n, p->k, p->values, false, err));
+    out->items[out->count - 1].column = p->column;
+done:
+    return status;
+}
+
 pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameter *parameter,
                                 char **out, pfm_error *err)
 {
@@ -165,8 +181,7 @@ pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_peft_network *network, 
         free(name);
         name = NULL;
         PFM_TRY(pfm_peft_tensor_name(peft, network, p, &name, err));
-        PFM_TRY(pfm_peft_tensors_add(out, "", name, p->n, p->k, p->values, false, err));
-        out->items[out->count - 1].column = p->column;
+        PFM_TRY(save_one(p, name, out, err));
     }
 done:
     free(name);
@@ -179,14 +194,21 @@ static pfm_status load_one(const pfm_peft *peft, const pfm_peft_network *network
     pfm_status status = PFM_OK;
     const pfm_parameter *p = pfm_parameters_get(parameters, id);
     char *name = NULL;
-    float *values = NULL;
+    float *values = NULL, *stored = NULL;
     PFM_TRY(pfm_peft_tensor_name(peft, network, p, &name, err));
     PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
-    PFM_TRY(pfm_peft_read_tensor(weights, name, p->n, p->k, values, err));
+    if (p->transposed) {
+        PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *stored, &stored, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, name, p->k, p->n, stored, err));
+        pfm_weight_transpose(stored, p->k, p->n, values);
+    } else {
+        PFM_TRY(pfm_peft_read_tensor(weights, name, p->n, p->k, values, err));
+    }
     pfm_parameters_set(parameters, id, values);
 done:
     free(name);
     free(values);
+    free(stored);
     return status;
 }
 

@@ -10,7 +10,12 @@
     X(ia3)                                                                                                                     \
     X(prompt_tuning)                                                                                                           \
     X(p_tuning)                                                                                                                \
-    X(prefix_tuning)
+    X(prefix_tuning)                                                                                                           \
+    X(bitfit)                                                                                                                  \
+    X(ln_tuning)                                                                                                               \
+    X(full)                                                                                                                    \
+    X(serial)                                                                                                                  \
+    X(parallel)
 
 #define PFM_PEFT_DECLARE(name) extern const pfm_peft_method pfm_peft_##name;
 PFM_PEFT_METHOD_LIST(PFM_PEFT_DECLARE)

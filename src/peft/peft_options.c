@@ -22,8 +22,9 @@ static const struct {
              LIST(rank_pattern, rank_pattern_count),
              LIST(alpha_pattern, alpha_pattern_count),
              LIST(modules_to_save, module_to_save_count)};
-static const size_t texts[] = {offsetof(pfm_peft_options, method), offsetof(pfm_peft_options, bias),
-                               offsetof(pfm_peft_options, start), offsetof(pfm_peft_options, prompt_text)};
+static const size_t texts[] = {offsetof(pfm_peft_options, method),     offsetof(pfm_peft_options, bias),
+                               offsetof(pfm_peft_options, start),      offsetof(pfm_peft_options, prompt_text),
+                               offsetof(pfm_peft_options, activation), offsetof(pfm_peft_options, sublayers)};
 enum { LISTS = sizeof lists / sizeof *lists, TEXTS = sizeof texts / sizeof *texts };
 
 static char ***items_of(pfm_peft_options *options, size_t list)

@@ -9,13 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+pfm_status pfm_peft_check_dropout(const pfm_peft_options *options, pfm_error *err)
+{
+    if (!(options->dropout >= 0 && options->dropout < 1))
+        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.dropout cannot be %g; it is at least 0 and below 1", options->dropout);
+    return PFM_OK;
+}
+
 pfm_status pfm_peft_check_low_rank(const pfm_peft_options *options, pfm_error *err)
 {
     if (options->rank < 1)
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.rank cannot be %d; it is at least 1", options->rank);
-    if (!(options->dropout >= 0 && options->dropout < 1))
-        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.dropout cannot be %g; it is at least 0 and below 1", options->dropout);
-    return PFM_OK;
+    return pfm_peft_check_dropout(options, err);
 }
 
 double pfm_peft_scale(const pfm_peft *peft, const char *module)

@@ -23,7 +23,7 @@ static pfm_touch touches_one(const pfm_peft *peft, const pfm_model_place *place)
     return hook == NULL ? PFM_TOUCH_NOTHING : hook->touches(hook->user, place);
 }
 
-/* What adds may do so to a value that is replaced as well, but not the other way round. */
+/* Where one replaces, the builder is told so; the others join. */
 static pfm_touch touches(void *user, const pfm_model_place *place)
 {
     const pfm_peft_set *set = user;
@@ -56,7 +56,8 @@ static pfm_status apply(void *user, pfm_builder *builder, const pfm_model_place 
     const bool starts = builder->made == PFM_NO_VALUE;
     for (size_t i = 0; i < set->count; i++) {
         pfm_value made = bare;
-        if (touches_one(set->members[i].peft, place) == PFM_TOUCH_NOTHING)
+        const pfm_touch touch = touches_one(set->members[i].peft, place);
+        if (touch == PFM_TOUCH_NOTHING || (place->only != PFM_TOUCH_NOTHING && place->only != touch))
             continue;
         PFM_TRY(apply_one(builder, &set->members[i], starts, place, &made, err));
         if (made != bare)
@@ -66,11 +67,28 @@ done:
     return status;
 }
 
+static pfm_status join(void *user, pfm_builder *builder, const pfm_model_place *layer, const pfm_model_place *sublayer,
+                       pfm_value added, pfm_value replaced, pfm_value *y, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_peft_set *set = user;
+    pfm_value out = added;
+    for (size_t i = 0; i < set->count; i++) {
+        const pfm_peft *one = set->members[i].peft;
+        if (touches_one(one, layer) == PFM_TOUCH_REPLACES ||
+            (sublayer != NULL && touches_one(one, sublayer) == PFM_TOUCH_REPLACES))
+            PFM_TRY(pfm_build_choose(builder, out, replaced, builder->adapters, (int32_t)i, &out, err));
+    }
+    *y = out;
+done:
+    return status;
+}
+
 pfm_status pfm_peft_set_create(pfm_peft_set **out, pfm_error *err)
 {
     pfm_status status = pfm_allocate(1, sizeof **out, out, err);
     if (status == PFM_OK)
-        (*out)->hook = (pfm_hook){.user = *out, .touches = touches, .apply = apply};
+        (*out)->hook = (pfm_hook){.user = *out, .touches = touches, .apply = apply, .join = join};
     return status;
 }
 

@@ -1,6 +1,5 @@
 /* Several adapters side by side beside one base. At each place every one computes its output from the bare one, and a number
- * that each token has says whose it goes on with; -1 is the base. A row's bits are those that it has with its adapter alone,
- * but where one adapter adds to what another replaces: there they differ by rounding. */
+ * that each token has says whose it goes on with; -1 is the base. A row's bits are those that it has with its adapter alone. */
 #ifndef PFM_PEFT_PEFT_SET_H
 #define PFM_PEFT_PEFT_SET_H
 

@@ -9,6 +9,8 @@
  * matches, behind this mark; or all linear layers of the language model but its head, in one word. */
 #define PFM_TARGET_EXPRESSION "re:"
 #define PFM_TARGET_ALL_LINEAR "all-linear"
+/* The target_modules with which PEFT adapts nothing, and takes what modules_to_save and bias name. */
+#define PFM_TARGET_NONE "dummy-target-modules"
 
 typedef struct pfm_targets pfm_targets;
 

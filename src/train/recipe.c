@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "base/try.h"
-#include "train/recipe_table.h"
+#include "train/recipe_loader.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -93,8 +93,8 @@ void pfm_recipe_forget_asides(pfm_recipe *recipe)
 typedef struct writing {
     const pfm_recipe *base;
     const char *margin, *first;
-    bool comments;
-    char section[40]; /* that is open */
+    bool comments, empty; /* an empty list too, where the default is none */
+    char section[40];     /* that is open */
 } writing;
 
 /* "section:" where the key opens one. */
@@ -132,7 +132,8 @@ static pfm_status write_keys(writing *w, const pfm_recipe *recipe, pfm_buffer *o
     pfm_buffer value = {0}, there = {0};
     w->section[0] = '\0';
     for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
-        if (!pfm_recipe_says(recipe, key))
+        const bool emptied = w->empty && key->type == RECIPE_LIST && key->initial != NULL;
+        if (!pfm_recipe_says(recipe, key) && !emptied)
             continue;
         pfm_buffer_clear(&value);
         pfm_buffer_clear(&there);
@@ -162,13 +163,21 @@ static pfm_status write_all(const pfm_recipe *recipe, pfm_buffer *out, pfm_error
     return status;
 }
 
-/* For the hash: every stage in full, and nothing else. */
+/* For the hash: of every stage what differs from the defaults, so that a key that comes into the table leaves the hashes of
+ * recipes without it, and unfinished runs, as they are. Whoever changes a default writes another edition. */
 static pfm_status write_canonical(const pfm_recipe *recipe, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    writing w = {.margin = "", .first = ""};
-    for (size_t i = 0; status == PFM_OK && i < pfm_recipe_count_stages(recipe); i++)
-        status = write_keys(&w, pfm_recipe_get_stage(recipe, i), out, err);
+    pfm_recipe *defaults = NULL;
+    PFM_TRY(pfm_recipe_create_default(&defaults, err));
+    PFM_TRY(pfm_buffer_append_string(out, "edition 1\n", err));
+    writing w = {.base = defaults, .margin = "", .first = "", .empty = true};
+    for (size_t i = 0; i < pfm_recipe_count_stages(recipe); i++) {
+        PFM_TRY(pfm_buffer_append_format(out, err, "stage %zu\n", i));
+        PFM_TRY(write_keys(&w, pfm_recipe_get_stage(recipe, i), out, err));
+    }
+done:
+    pfm_recipe_free(defaults);
     return status;
 }
 

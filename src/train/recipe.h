@@ -144,8 +144,8 @@ void pfm_recipe_forget_asides(pfm_recipe *recipe);
 pfm_status pfm_recipe_write(const pfm_recipe *recipe, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
 /* The same as a file, whole or not at all. */
 pfm_status pfm_recipe_save(const pfm_recipe *recipe, const char *path, pfm_error *err) PFM_MUST_CHECK;
-/* SHA-256 of the canonical text: every key and value in the table's order, of every stage, no comments. Equal recipes have
- * equal hashes. */
+/* SHA-256 of the canonical text: key and value, in the table's order, of what differs from the defaults, of every stage. Equal
+ * recipes have equal hashes, also where a later version knows more keys. */
 pfm_status pfm_recipe_hash(const pfm_recipe *recipe, pfm_hash_hex out, pfm_error *err) PFM_MUST_CHECK;
 /* Appends "key: a's value, not b's" for each key that differs, separated by "; ", of stages with "stages.N." before it. Appends
  * nothing for equal recipes. */

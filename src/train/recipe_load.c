@@ -376,17 +376,30 @@ static pfm_status apply_overrides(recipe_loader *state, const char *const *sets,
     return PFM_OK;
 }
 
-static pfm_status set_defaults(recipe_loader *state, pfm_error *err)
+static pfm_status set_defaults(pfm_recipe *recipe, pfm_error *err)
 {
     const recipe_place place = {"the defaults", 0};
     for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
         if (key->initial == NULL || key->offset == offsetof(pfm_recipe, train.minimum_learning_rate))
             continue;
-        pfm_status status = set_from_text(state->recipe, key, key->initial, &place, err);
+        pfm_status status = set_from_text(recipe, key, key->initial, &place, err);
         if (status != PFM_OK)
             return status;
     }
     return PFM_OK;
+}
+
+pfm_status pfm_recipe_create_default(pfm_recipe **out, pfm_error *err)
+{
+    pfm_recipe *recipe = NULL;
+    pfm_status status = pfm_allocate(1, sizeof *recipe, &recipe, err);
+    if (status == PFM_OK)
+        status = set_defaults(recipe, err);
+    if (status == PFM_OK)
+        *out = recipe;
+    else
+        pfm_recipe_free(recipe);
+    return status;
 }
 
 /* ---- stages ---- */
@@ -431,7 +444,7 @@ static pfm_status read_stages(const recipe_loader *state, const char *const *set
 static pfm_status parse(recipe_loader *state, yaml_parser_t *parser, const char *const *sets, int set_count, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    PFM_TRY(set_defaults(state, err));
+    PFM_TRY(set_defaults(state->recipe, err));
     PFM_TRY(read_root(state, parser, err));
     size_t stages = 0;
     if (state->stages != NULL)

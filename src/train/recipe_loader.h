@@ -20,6 +20,8 @@ typedef struct recipe_loader {
 /* Where the key's value comes from, for a stage also from above it; file NULL: from nowhere, it is the default. */
 const recipe_place *pfm_recipe_find_place(const recipe_loader *state, const recipe_key *key);
 
+/* *out = what the table says where a recipe says nothing; nothing is derived. */
+pfm_status pfm_recipe_create_default(pfm_recipe **out, pfm_error *err) PFM_MUST_CHECK;
 /* Sets the values that follow from others. USAGE where two keys say the same thing differently. */
 pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err) PFM_MUST_CHECK;
 /* USAGE names a key that does not go with the others. */

@@ -98,6 +98,10 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("peft.virtual_tokens", peft.virtual_tokens, "20", 1, 4096, "of prompt_tuning, p_tuning and prefix_tuning: how many tokens they put before every input"),
     INTEGER("peft.encoder_hidden", peft.encoder_hidden, "-1", -1, 65536, "the width of the MLP that makes them; 0: none; -1: p_tuning's is as wide as the model, prefix_tuning has none"),
     OPTIONAL("peft.prompt_text", peft.prompt_text, "of prompt_tuning: the text that they start as, repeated; drawn at random without"),
+    INTEGER("peft.bottleneck", peft.bottleneck, "64", 1, 65536, "of adapters: the width between their two layers"),
+    CHOICE("peft.activation", peft.activation, "relu", "relu|gelu|gelu_new|quick_gelu|silu", "of adapters: what stands between them"),
+    ABOVE("peft.adapter_scale", peft.adapter_scale, "1", 0, 1e6, "of adapters: what they add is scaled by this"),
+    CHOICE("peft.sublayers", peft.sublayers, "both", "both|attention|mlp", "of adapters: where they act"),
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
     {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .aside = true,

@@ -40,6 +40,7 @@ static void the_first_character_counts(void **state)
         {"en", "13. Left.", false},
         {"en", "The correct answer is: 3. Left.", true},
         {"en", "The correct answer is:3. Left.", false},
+        {"en", "The correct answer is:33", false},
         {"en", "The correct answer is:", false},
         {"en", "The correct answer is: ", false},
         {"en", "Question ... 3. c\nThe correct answer is: 2. b\nThe correct answer is: 3. c", false}, /* the first is taken */

@@ -1,7 +1,8 @@
 #include "tiny.h"
 
 #include "base/file.h"
-#include "formats/weights.h"
+#include "base/json.h"
+#include "formats/safetensors.h"
 #include "train/run.h"
 
 #include <math.h>
@@ -82,6 +83,43 @@ void tiny_copy_model(const char *name, const char *folder)
         assert_ok(pfm_file_write(test_path(folder, files[i][1]), text.data, text.size, &err));
         pfm_buffer_free(&text);
     }
+}
+
+void tiny_biased_model(const char *folder)
+{
+    enum { MOST = 64, WIDEST = 64 };
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *weights = NULL;
+    pfm_weight tensors[MOST];
+    static char names[MOST][128];
+    static float biases[MOST][WIDEST];
+    json_t *config = NULL;
+    tiny_copy_model("llama", folder);
+    assert_ok(pfm_weights_open(tiny_path("llama/model.safetensors"), &weights, &err));
+    size_t count = pfm_weights_count(weights), all = count;
+    assert_true(2 * count <= MOST);
+    for (size_t i = 0; i < count; i++) {
+        tensors[i] = *pfm_weights_at(weights, i);
+        const char *end = strstr(tensors[i].name, "_proj.weight");
+        if (end == NULL)
+            continue;
+        assert_true(tensors[i].shape[0] <= WIDEST);
+        (void)snprintf(names[i], sizeof names[i], "%.*s_proj.bias", (int)(end - tensors[i].name), tensors[i].name);
+        tiny_spread(300 + (uint32_t)i, (size_t)tensors[i].shape[0], biases[i]);
+        tensors[all++] = (pfm_weight){.name = names[i],
+                                      .dtype = PFM_DTYPE_F32,
+                                      .rank = 1,
+                                      .shape = {tensors[i].shape[0]},
+                                      .data = biases[i],
+                                      .bytes = (size_t)tensors[i].shape[0] * sizeof(float)};
+    }
+    assert_ok(pfm_safetensors_write(test_path(folder, "model.safetensors"), tensors, all, NULL, 0, &err));
+    assert_ok(pfm_json_load(test_path(folder, "config.json"), &config, &err));
+    assert_ok(pfm_json_take(config, "attention_bias", json_true(), &err));
+    assert_ok(pfm_json_take(config, "mlp_bias", json_true(), &err));
+    assert_ok(pfm_json_save(test_path(folder, "config.json"), config, &err));
+    json_decref(config);
+    pfm_weights_close(weights);
 }
 
 double tiny_distance(const float *a, const float *b, size_t count)

@@ -30,6 +30,9 @@ int32_t *tiny_golden_ids(const char *tensor, size_t *count);
 /* Makes a folder from which a golden model can be read: its own files and the tokenizer, which the models share. */
 void tiny_copy_model(const char *name, const char *folder);
 
+/* The golden llama again, with biases in all linear layers of its blocks. */
+void tiny_biased_model(const char *folder);
+
 /* ||a - b|| / ||b||. */
 double tiny_distance(const float *a, const float *b, size_t count);
 void assert_near(const char *what, const float *a, const float *b, size_t count, double bound);

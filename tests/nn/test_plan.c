@@ -107,6 +107,42 @@ static void memory_is_used_again(void **state)
     release(&f);
 }
 
+static pfm_touch touch_nothing(void *user, const pfm_model_place *place)
+{
+    (void)user;
+    (void)place;
+    return PFM_TOUCH_NOTHING;
+}
+
+static bool train_biases(void *user, const pfm_model_place *place, const char *parameter)
+{
+    (void)user;
+    (void)place;
+    return strcmp(parameter, "bias") == 0;
+}
+
+static void a_bias_trains_without_its_layers_input(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    fixture f;
+    create(&f);
+    const pfm_hook hook = {.touches = touch_nothing, .trains = train_biases};
+    f.builder.hook = &hook;
+    pfm_value x = add_input(&f, false);
+    for (int i = 0; i < 20; i++) {
+        const pfm_linear_options options = {.n = 16, .k = 16, .bias = true, .addend = PFM_NO_VALUE, .output = PFM_STORAGE_ACT};
+        char name[16];
+        (void)snprintf(name, sizeof name, "l%d", i);
+        assert_ok(pfm_build_linear(&f.builder, x, name, &options, &x, &err));
+    }
+    pfm_plan *plan = NULL;
+    assert_ok(pfm_plan_create(f.graph, &f.env, x, &plan, &err));
+    assert_true(plan->bytes <= 3 * 32 * 16 * sizeof(float));
+    pfm_plan_free(plan);
+    release(&f);
+}
+
 /* A value lives from where it is made to where it is last read. */
 static void what_lives_does_not_overlap(void **state)
 {
@@ -579,6 +615,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_used_again),
+        cmocka_unit_test(a_bias_trains_without_its_layers_input),
         cmocka_unit_test(what_lives_does_not_overlap),
         cmocka_unit_test(of_a_block_computed_again_only_its_input_is_kept),
         cmocka_unit_test(what_crosses_a_block_is_not_computed_again),

@@ -43,14 +43,16 @@ static void make_table(void)
     pfm_buffer_free(&text);
 }
 
-static void append_model(pfm_buffer *text)
+static const char usual_peft[] = "{method: lora, rank: 4, alpha: 8, dropout: 0.3, targets: [q_proj, v_proj, up_proj]}";
+
+static void append_model(pfm_buffer *text, const char *language, const char *peft)
 {
     pfm_error err = PFM_ERROR_INIT;
     assert_ok(pfm_buffer_append_format(
         text, &err,
         "model: {vision: '%s/lite0.safetensors', image_size: 64, merge: 1, aligner: concat-linear, language: '%s'}\n"
-        "peft: {method: lora, rank: 4, alpha: 8, dropout: 0.3, targets: [q_proj, v_proj, up_proj]}\n",
-        test_scratch_folder(), tiny_path("llama")));
+        "peft: %s\n",
+        test_scratch_folder(), language, peft));
 }
 
 static void make_pairs(void)
@@ -95,18 +97,18 @@ static void make_mixed(void)
     pfm_buffer_free(&text);
 }
 
-static void make_recipe(void)
+static void write_recipe(const char *path, const char *language, const char *peft)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_buffer text = {0};
-    append_model(&text);
+    append_model(&text, language, peft);
     assert_ok(pfm_buffer_append_string(
         &text,
         "data: {dataset: table, group: 3}\n"
         "prompt: {instruction: 'Look at the image and answer: {question}'}\n"
         "train: {epochs: 2.4, batch: 5, learning_rate: 1e-2, warmup_steps: 2, weight_decay: 0.05, checkpoint_every: 3}\n",
         &err));
-    assert_ok(pfm_file_write(recipe_path, text.data, text.size, &err));
+    assert_ok(pfm_file_write(path, text.data, text.size, &err));
     pfm_buffer_free(&text);
 }
 
@@ -124,7 +126,7 @@ void make_training(void)
     make_table();
     make_pairs();
     make_mixed();
-    make_recipe();
+    write_recipe(recipe_path, tiny_path("llama"), usual_peft);
 }
 
 static void make_texts(const char *path)
@@ -176,18 +178,16 @@ static void make_captions(const char *path)
     pfm_buffer_free(&text);
 }
 
-const char *staged_recipe(void)
+static void write_staged(const char *path, const char *language, const char *peft)
 {
     pfm_error err = PFM_ERROR_INIT;
-    static char path[256], captions[256];
+    static char captions[256];
     pfm_buffer text = {0};
-    make_training();
-    if (path[0] != '\0')
-        return path;
-    (void)snprintf(path, sizeof path, "%s/staged.yaml", test_scratch_folder());
-    (void)snprintf(captions, sizeof captions, "%s/captions.jsonl", test_scratch_folder());
-    make_captions(captions);
-    append_model(&text);
+    if (captions[0] == '\0') {
+        (void)snprintf(captions, sizeof captions, "%s/captions.jsonl", test_scratch_folder());
+        make_captions(captions);
+    }
+    append_model(&text, language, peft);
     assert_ok(pfm_buffer_append_format(
         &text, &err,
         "data: {dataset: table, path: '%s', group: 3}\n"
@@ -205,7 +205,29 @@ const char *staged_recipe(void)
         data_path, captions));
     assert_ok(pfm_file_write(path, text.data, text.size, &err));
     pfm_buffer_free(&text);
+}
+
+const char *staged_recipe(void)
+{
+    static char path[256];
+    make_training();
+    if (path[0] == '\0') {
+        (void)snprintf(path, sizeof path, "%s/staged.yaml", test_scratch_folder());
+        write_staged(path, tiny_path("llama"), usual_peft);
+    }
     return path;
+}
+
+void write_training_recipe(const char *path, const char *language, const char *peft)
+{
+    make_training();
+    write_recipe(path, language, peft);
+}
+
+void write_staged_recipe(const char *path, const char *language, const char *peft)
+{
+    make_training();
+    write_staged(path, language, peft);
 }
 
 pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set_count)

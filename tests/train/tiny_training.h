@@ -28,6 +28,10 @@ enum { TEXT_STEPS = 6 };
 const char *staged_recipe(void);
 enum { STAGED_FIRST = 5, STAGED_STEPS = 9 };
 
+/* Writes the first recipe, or the staged one, with another language model and another method, "{method: none}". */
+void write_training_recipe(const char *path, const char *language, const char *peft);
+void write_staged_recipe(const char *path, const char *language, const char *peft);
+
 /* A trainer ready to step, in f32; sets are overrides, training_pairs() among them or not. */
 pfm_trainer *open_trainer(pfm_context *context, const char *const *sets, int set_count);
 /* The same of another recipe, which names its data. */

@@ -57,8 +57,9 @@ static const char *sublayer_name(pfm_block_builder *b, const char *sublayer)
     return b->sublayer;
 }
 
-pfm_status pfm_block_end(pfm_block_builder *b, const char *sublayer, pfm_value x, pfm_value inner, const char *name, int64_t k,
-                         bool bias, pfm_value addend, pfm_value *y, pfm_error *err)
+/* The last layer of a sublayer of either kind. */
+static pfm_status end_sublayer(pfm_block_builder *b, pfm_sublayer kind, const char *sublayer, pfm_value x, pfm_value inner,
+                               const char *name, int64_t k, bool bias, pfm_value addend, pfm_value *y, pfm_error *err)
 {
     pfm_linear_options options = {.n = b->config->hidden,
                                   .k = k,
@@ -66,8 +67,15 @@ pfm_status pfm_block_end(pfm_block_builder *b, const char *sublayer, pfm_value x
                                   .addend = addend,
                                   .output = PFM_STORAGE_F32,
                                   .sublayer = sublayer_name(b, sublayer),
+                                  .kind = kind,
                                   .sublayer_input = x};
     return pfm_build_linear(b->builder, inner, pfm_block_name(b, name), &options, y, err);
+}
+
+pfm_status pfm_block_end(pfm_block_builder *b, const char *sublayer, pfm_value x, pfm_value inner, const char *name, int64_t k,
+                         bool bias, pfm_value addend, pfm_value *y, pfm_error *err)
+{
+    return end_sublayer(b, PFM_SUBLAYER_ATTENTION, sublayer, x, inner, name, k, bias, addend, y, err);
 }
 
 static pfm_status rotate(pfm_block_builder *b, pfm_value *x, pfm_error *err)
@@ -152,7 +160,8 @@ pfm_status pfm_block_gated_mlp(pfm_block_builder *b, pfm_value x, pfm_value adde
     PFM_TRY(pfm_block_linear(b, x, "mlp.up_proj", c->intermediate, c->hidden, c->mlp_bias, PFM_NO_VALUE, PFM_STORAGE_ACT, &up,
                              err));
     PFM_TRY(open_gate(b, gate, up, &product, err));
-    PFM_TRY(pfm_block_end(b, "mlp", x, product, "mlp.down_proj", c->intermediate, c->mlp_bias, addend, y, err));
+    PFM_TRY(
+        end_sublayer(b, PFM_SUBLAYER_MLP, "mlp", x, product, "mlp.down_proj", c->intermediate, c->mlp_bias, addend, y, err));
 done:
     return status;
 }
@@ -165,7 +174,7 @@ pfm_status pfm_block_plain_mlp(pfm_block_builder *b, pfm_value x, const char *up
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_block_linear(b, x, up, c->intermediate, c->hidden, c->mlp_bias, PFM_NO_VALUE, PFM_STORAGE_ACT, &wide, err));
     PFM_TRY(pfm_build_activation(b->builder, c->activation, wide, &wide, err));
-    PFM_TRY(pfm_block_end(b, "mlp", x, wide, down, c->intermediate, c->mlp_bias, addend, y, err));
+    PFM_TRY(end_sublayer(b, PFM_SUBLAYER_MLP, "mlp", x, wide, down, c->intermediate, c->mlp_bias, addend, y, err));
 done:
     return status;
 }
@@ -215,7 +224,7 @@ static pfm_status declare_head(pfm_builder *builder, const pfm_language_config *
                        .decays = true},
                   b = {.name = (char *)(uintptr_t)bias_name, .n = c->vocabulary, .k = 1, .uses = PFM_USE_VALUES};
     w.trainable = !same && trains_weight(builder, PFM_PLACE_LINEAR, w.name, w.n, w.k);
-    b.trainable = pfm_build_trains(builder, PFM_PLACE_LINEAR, module, b.n, 1, "bias");
+    b.trainable = c->head_bias && pfm_build_trains(builder, PFM_PLACE_LINEAR, module, b.n, 1, "bias");
     pfm_status status = pfm_build_parameter(builder, &w, weight, err);
     return status != PFM_OK || !c->head_bias ? status : pfm_build_parameter(builder, &b, bias, err);
 }

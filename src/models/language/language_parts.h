@@ -32,8 +32,7 @@ pfm_status pfm_language_embed(pfm_builder *builder, const pfm_language_config *c
 pfm_status pfm_block_linear(pfm_block_builder *b, pfm_value x, const char *name, int64_t n, int64_t k, bool bias,
                             pfm_value addend, pfm_storage output, pfm_value *y, pfm_error *err) PFM_MUST_CHECK;
 
-/* The last layer of an attention or an MLP, SUBLAYER relative to the block, that read x act: y f32 [tokens, hidden] =
- * NAME(inner)
+/* The last layer of an attention, SUBLAYER relative to the block, that read x act: y f32 [tokens, hidden] = NAME(inner)
  * (+ addend). inner act [tokens, k]. */
 pfm_status pfm_block_end(pfm_block_builder *b, const char *sublayer, pfm_value x, pfm_value inner, const char *name, int64_t k,
                          bool bias, pfm_value addend, pfm_value *y, pfm_error *err) PFM_MUST_CHECK;

@@ -118,18 +118,10 @@ static void reorder_pairs(const void *from, int64_t heads, int64_t head_rows, si
     }
 }
 
-/* to = from [rows, columns], transposed. */
-static void transpose(const float *from, int64_t rows, int64_t columns, float *to)
-{
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c++)
-            to[c * rows + r] = from[r * columns + c];
-}
-
 static void reorder(const pfm_tensor_place *place, const float *from, int64_t n, int64_t k, bool to_file, float *to)
 {
     if (place->order == PFM_ORDER_TRANSPOSED)
-        transpose(from, to_file ? n : k, to_file ? k : n, to);
+        pfm_weight_transpose(from, to_file ? n : k, to_file ? k : n, to);
     else
         reorder_pairs(from, place->heads, n / place->heads, (size_t)k * sizeof *from, to_file, to);
 }

@@ -119,8 +119,8 @@ static pfm_status linear(block *b, pfm_value x, const char *name, int64_t n, int
 
 /* The last layer of the attention or the MLP SUBLAYER, which read x: the hidden state += linear(inner), scaled where the
  * network scales. */
-static pfm_status add_linear(block *b, const char *sublayer, pfm_value x, pfm_value inner, const char *name, int64_t k,
-                             const char *scale, pfm_error *err)
+static pfm_status add_linear(block *b, pfm_sublayer kind, const char *sublayer, pfm_value x, pfm_value inner, const char *name,
+                             int64_t k, const char *scale, pfm_error *err)
 {
     pfm_value y;
     const bool scaled = b->config->scaled;
@@ -130,6 +130,7 @@ static pfm_status add_linear(block *b, const char *sublayer, pfm_value x, pfm_va
                                   .bias = true,
                                   .addend = scaled ? PFM_NO_VALUE : b->hidden,
                                   .sublayer = b->sublayer,
+                                  .kind = kind,
                                   .sublayer_input = x,
                                   .output = scaled ? PFM_STORAGE_ACT : PFM_STORAGE_F32};
     pfm_status status = pfm_build_linear(b->builder, inner, place(b, name), &options, scaled ? &y : &b->hidden, err);
@@ -155,7 +156,7 @@ static pfm_status build_attention(block *b, pfm_error *err)
     PFM_TRY(linear(b, x, "self_attn.k_proj", c->width, c->width, all, &node.in[1], err));
     PFM_TRY(linear(b, x, "self_attn.v_proj", c->width, c->width, some, &node.in[2], err));
     PFM_TRY(pfm_graph_add(b->builder->graph, &node, &mixed, err));
-    PFM_TRY(add_linear(b, "self_attn", x, mixed, "self_attn.out_proj", c->width, "layer_scale1", err));
+    PFM_TRY(add_linear(b, PFM_SUBLAYER_ATTENTION, "self_attn", x, mixed, "self_attn.out_proj", c->width, "layer_scale1", err));
 done:
     return status;
 }
@@ -175,7 +176,7 @@ static pfm_status build_mlp(block *b, pfm_error *err)
         PFM_TRY(linear(b, x, "mlp.fc1", c->mlp, c->width, true, &inner, err));
         PFM_TRY(pfm_build_activation(b->builder, c->activation, inner, &inner, err));
     }
-    PFM_TRY(add_linear(b, "mlp", x, inner, "mlp.fc2", c->mlp, "layer_scale2", err));
+    PFM_TRY(add_linear(b, PFM_SUBLAYER_MLP, "mlp", x, inner, "mlp.fc2", c->mlp, "layer_scale2", err));
 done:
     return status;
 }
