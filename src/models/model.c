@@ -220,6 +220,20 @@ done:
     return status;
 }
 
+/* Beside a vision encoder that learns, something learns in the language model too, where the hook is shown both. */
+static pfm_status check_parts(const pfm_model *model, pfm_error *err)
+{
+    bool learns = model->tower == NULL || model->hook == NULL;
+    for (int i = 0; i < pfm_parameters_count(model->parameters) && !learns; i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        learns = p->part == PFM_PART_PEFT && !pfm_tower_owns(p);
+    }
+    return learns ? PFM_OK
+                  : pfm_error_set(err, PFM_ERROR_USAGE,
+                                  "peft.parts names language, but nothing of peft acts in the language model; leave language "
+                                  "out of it");
+}
+
 pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUNT], bool with_loss, bool bound_visual,
                            pfm_model_graph *out, pfm_error *err)
 {
@@ -264,6 +278,7 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
     if (beside && blocks.count == 0)
         PFM_FAIL(PFM_ERROR_USAGE, "the aligner %s found no block to act before: gated.every is %d, the language model has %d",
                  model->aligner->name, model->shape.gated.every, model->language.layers);
+    PFM_TRY(check_parts(model, err));
     PFM_TRY(note_orders(model, err));
     if (pfm_dtype_quantises(model->weights) && model->language_path != NULL)
         PFM_TRY(keep_blocks(model, err));

@@ -278,8 +278,7 @@ pfm_status pfm_peft_check_merge(const pfm_peft *peft, pfm_error *err)
 static bool acts_on(const pfm_peft *peft, const char *module)
 {
     const pfm_peft_method *method = peft->method;
-    return method != NULL &&
-           (method->targets == NULL || pfm_peft_acts_on(peft, module));
+    return method != NULL && (method->targets == NULL || pfm_peft_acts_on(peft, module));
 }
 
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,

@@ -161,7 +161,7 @@ static pfm_status load_adapter(const char *adapter, bool vision, pfm_parameters 
         PFM_TRY(pfm_adapter_tensors_path(folder, &path, err));
     }
     PFM_TRY(pfm_weights_open(file ? adapter : path, &weights, err));
-    const pfm_peft_network *network = !vision              ? &pfm_run_language_network
+    const pfm_peft_network *network = !vision             ? &pfm_run_language_network
                                       : is_older(weights) ? &older_vision_network
                                                           : &pfm_run_vision_network;
     PFM_TRY(pfm_peft_load(peft, network, weights, parameters, err));

@@ -35,7 +35,19 @@ pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_erro
 {
     char none[] = "none";
     const pfm_peft_options nothing = {.method = none, .rank = r->peft.rank, .alpha = r->peft.alpha};
-    return pfm_peft_create(r->adapts ? &r->peft : &nothing, out, err);
+    pfm_peft *peft = NULL;
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_peft_create(r->adapts ? &r->peft : &nothing, &peft, err));
+    if (pfm_recipe_adapts(r, "vision") && pfm_peft_virtual_tokens(peft) > 0)
+        PFM_FAIL(PFM_ERROR_USAGE,
+                 "%s learns tokens before a text, and a vision encoder reads none; leave vision out of peft.parts, or take "
+                 "another peft.method",
+                 r->peft.method);
+    *out = peft;
+    peft = NULL;
+done:
+    pfm_peft_free(peft);
+    return status;
 }
 
 pfm_status pfm_session_vision_layers(const pfm_recipe *recipe, pfm_vision_layers *out, pfm_error *err)

@@ -84,7 +84,7 @@ static pfm_status find_first(pfm_tower *tower, pfm_context *context, pfm_error *
             PFM_ERROR_USAGE,
             "peft.parts names vision, but nothing of peft acts in the blocks of %s that make the features; their linear layers "
             "are called self_attn.q_proj, k_proj, v_proj, out_proj, mlp.fc1 and mlp.fc2 (of a gated MLP gate_proj, up_proj and "
-            "fc2)",
+            "fc2), their norms layer_norm1 and layer_norm2",
             tower->config->name);
     if (tower->layers.layer[0] < tower->first)
         tower->first = tower->layers.layer[0];
