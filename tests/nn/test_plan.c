@@ -357,39 +357,6 @@ static void gradients_that_cannot_be_added_are_refused(void **state)
     release(&f);
 }
 
-/* y = W 0 + x passes its gradient on to x, which z = y x has given one already: dz/dx = y + x. */
-static void a_gradient_that_is_passed_on_is_added(void **state)
-{
-    (void)state;
-    pfm_error err = PFM_ERROR_INIT;
-    fixture f;
-    create(&f);
-    pfm_value x = add_input(&f, true), nothing = add_input(&f, false), y, z;
-    const pfm_linear_options options = {.n = 16, .k = 16, .addend = x, .output = PFM_STORAGE_ACT};
-    assert_ok(pfm_build_linear(&f.builder, nothing, "sum", &options, &y, &err));
-    pfm_graph_node node = pfm_graph_node_of(&pfm_op_multiply);
-    node.in[0] = y;
-    node.in[1] = x;
-    assert_ok(pfm_graph_add(f.graph, &node, &z, &err));
-    assert_ok(pfm_parameters_allocate(f.parameters, &err));
-    pfm_executor *executor = NULL;
-    assert_ok(pfm_executor_create(f.graph, &f.env, z, &executor, &err));
-    float in[32 * 16], zeros[32 * 16] = {0};
-    for (int i = 0; i < 32 * 16; i++)
-        in[i] = (float)(i % 23) - 11;
-    pfm_executor_bind(executor, x, in);
-    pfm_executor_bind(executor, nothing, zeros);
-    pfm_executor_forward(executor);
-    float *seed = pfm_executor_gradient(executor, z);
-    for (int i = 0; i < 32 * 16; i++)
-        seed[i] = 1;
-    pfm_executor_backward(executor);
-    for (int i = 0; i < 32 * 16; i++)
-        assert_true(((const float *)pfm_executor_gradient(executor, x))[i] == 2 * in[i]);
-    pfm_executor_free(executor);
-    release(&f);
-}
-
 static void what_has_no_derivative_does_not_train(void **state)
 {
     (void)state;
@@ -622,7 +589,6 @@ int main(void)
         cmocka_unit_test(frozen_layers_below_cost_no_backward),
         cmocka_unit_test(gradients_that_cannot_be_added_are_refused),
         cmocka_unit_test(constants_stay_from_run_to_run),
-        cmocka_unit_test(a_gradient_that_is_passed_on_is_added),
         cmocka_unit_test(what_has_no_derivative_does_not_train),
         cmocka_unit_test(a_parameter_has_one_shape),
         cmocka_unit_test(a_run_may_be_smaller_than_planned),
