@@ -23,7 +23,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
 }
 
 static const cli_option options[] = {
-    {"adapter", "DIR", "a PEFT adapter on the language model", NULL},
+    {"adapter", "DIR", "a PEFT adapter on the language model or the vision encoder", NULL},
     {"layer", "L", "a vision encoder's hidden state L; negative counts from the end", NULL},
     {"patches", NULL, "a vision encoder's patches alone, without the class token before them", NULL},
     {"grad", NULL, "also the gradients, from grad_out in IN", NULL},

@@ -194,9 +194,12 @@ static void print_run(const json_t *document, FILE *out)
         fputs("aligner: ", out);
         print_types(member(document, "aligner"), out);
     }
-    if (member(document, "adapter") != NULL) {
-        fputs("adapter: ", out);
-        print_adapter(member(document, "adapter"), out);
+    static const char *const adapters[] = {"adapter", "adapter-vision"};
+    for (int i = 0; i < 2; i++) {
+        if (member(document, adapters[i]) == NULL)
+            continue;
+        fprintf(out, "%s: ", adapters[i]);
+        print_adapter(member(document, adapters[i]), out);
     }
 }
 

@@ -83,7 +83,7 @@ done:
 
 pfm_status pfm_adapter_find(const char *folder, char **out, pfm_error *err)
 {
-    static const char *const where[] = {NULL, "adapter"}; /* within the folder */
+    static const char *const where[] = {NULL, "adapter", "adapter-vision"}; /* within the folder */
     pfm_status status = PFM_OK;
     char *path = NULL, *config = NULL;
     for (size_t i = 0; i < sizeof where / sizeof *where; i++) {

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 /* What train leaves in a run's folder. */
-static const char *const parts[] = {"recipe.yaml", "log.jsonl", "adapter", "aligner.safetensors", "checkpoint", "best",
-                                    "audit.json",  "README.md", "stages"};
+static const char *const parts[] = {"recipe.yaml", "log.jsonl", "adapter",    "adapter-vision", "aligner.safetensors",
+                                    "checkpoint",  "best",      "audit.json", "README.md",      "stages"};
 
 static bool probe(const pfm_inspect_target *target)
 {
@@ -44,18 +44,21 @@ done:
     return status;
 }
 
-static pfm_status describe_adapter(const pfm_inspect_target *target, json_t *out, pfm_error *err)
+static pfm_status describe_adapter(const pfm_inspect_target *target, const char *name, json_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    char *path = NULL;
-    if (!pfm_inspect_has(target, "adapter/adapter_config.json"))
-        return PFM_OK;
-    json_t *adapter = json_object();
-    PFM_TRY(pfm_json_take(out, "adapter", adapter, err));
-    PFM_TRY(pfm_path_join(target->path, "adapter", &path, err));
+    char *path = NULL, *config = NULL;
+    json_t *adapter;
+    PFM_TRY(pfm_string_format(&config, err, "%s/adapter_config.json", name));
+    if (!pfm_inspect_has(target, config))
+        goto done;
+    adapter = json_object();
+    PFM_TRY(pfm_json_take(out, name, adapter, err));
+    PFM_TRY(pfm_path_join(target->path, name, &path, err));
     PFM_TRY(pfm_inspect_adapter(path, adapter, err));
 done:
     free(path);
+    free(config);
     return status;
 }
 
@@ -82,7 +85,8 @@ static pfm_status describe(const pfm_inspect_target *target, json_t *out, pfm_er
     pfm_status status = PFM_OK;
     PFM_TRY(describe_files(target, out, err));
     PFM_TRY(describe_log(target, out, err));
-    PFM_TRY(describe_adapter(target, out, err));
+    PFM_TRY(describe_adapter(target, "adapter", out, err));
+    PFM_TRY(describe_adapter(target, "adapter-vision", out, err));
     PFM_TRY(describe_aligner(target, out, err));
     PFM_TRY(pfm_inspect_json_file(target->path, "audit.json", "audit", out, err));
 done:

@@ -26,27 +26,6 @@ typedef struct exporting {
     pfm_llava *llava; /* NULL: the language model alone is written */
 } exporting;
 
-/* What the run made of a tensor of the base: another, or "model.layers.0.self_attn.q_proj" of "....weight" or "....bias" with
- * its update. */
-static pfm_status merge_into(const exporting *x, const pfm_parameter *parameter, float *values, pfm_error *err)
-{
-    const pfm_peft *peft = x->session->peft;
-    const pfm_parameters *parameters = x->session->model->parameters;
-    char *module = NULL;
-    const char *end = strrchr(parameter->name, '.');
-    const bool weight = end != NULL && strcmp(end, ".weight") == 0, bias = end != NULL && strcmp(end, ".bias") == 0;
-    if (x->options->merge && parameter->part != PFM_PART_BASE)
-        memcpy(values, parameter->values, (size_t)(parameter->n * parameter->k) * sizeof *values);
-    if (!x->options->merge || (!weight && !bias))
-        return PFM_OK;
-    pfm_status status = pfm_string_copy_n(parameter->name, (size_t)(end - parameter->name), &module, err);
-    if (status == PFM_OK)
-        status = weight ? pfm_peft_merge(peft, parameters, module, parameter->n, parameter->k, values, err)
-                        : pfm_peft_merge_bias(peft, parameters, module, parameter->n, values, err);
-    free(module);
-    return status;
-}
-
 static pfm_status fill(void *user, const pfm_weight *tensor, void *out, pfm_error *err)
 {
     const exporting *x = user;
@@ -67,7 +46,8 @@ static pfm_status fill(void *user, const pfm_weight *tensor, void *out, pfm_erro
     PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
     PFM_TRY(pfm_language_read_tensor(x->weights, config, p->name, p->n, p->k, values, err));
     PFM_TRY(pfm_language_round_to_blocks(x->weights, config, p, values, err));
-    PFM_TRY(merge_into(x, p, values, err));
+    if (x->options->merge)
+        PFM_TRY(pfm_peft_merge_parameter(x->session->peft, x->session->model->parameters, p, values, err));
     PFM_TRY(pfm_language_to_file_order(&place, p->n, p->k, values, err));
     memset(out, 0, tensor->bytes); /* rows that the embedding grew by */
     memcpy(out, values, (size_t)(p->n * p->k) * sizeof *values);
@@ -256,33 +236,57 @@ done:
     return status;
 }
 
-/* The adapter's own two files, and the aligner's where there is one, in one folder with the tokenizer. */
-static pfm_status write_peft(exporting *x, pfm_error *err)
+/* A file of the run, as `name` in the result. */
+static pfm_status copy_file(const exporting *x, const char *file, const char *name, pfm_error *err)
 {
-    static const char *const files[] = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors",
-                                        "aligner.safetensors"};
     pfm_status status = PFM_OK;
     char *from = NULL, *to = NULL;
     pfm_buffer text = {0};
-    PFM_TRY(pfm_folder_create(x->options->out, err));
-    const size_t count = sizeof files / sizeof *files - !pfm_model_sees(x->session->model);
-    for (size_t i = 0; i < count; i++) {
-        free(from);
-        free(to);
-        from = to = NULL;
-        pfm_buffer_clear(&text);
-        PFM_TRY(pfm_path_join(x->session->run, files[i], &from, err));
-        PFM_TRY(pfm_path_join(x->options->out, pfm_path_name(files[i]), &to, err));
-        if (!pfm_path_exists(from))
-            PFM_FAIL(PFM_ERROR_IO, "%s is missing; the run trained no adapter, or has not finished", from);
-        PFM_TRY(pfm_file_read(from, 0, &text, err));
-        PFM_TRY(pfm_file_write(to, text.data, text.size, err));
-    }
-    PFM_TRY(pfm_tokenizer_save(x->weights, x->options->out, err));
+    PFM_TRY(pfm_path_join(x->session->run, file, &from, err));
+    PFM_TRY(pfm_path_join(x->options->out, name, &to, err));
+    if (!pfm_path_exists(from))
+        PFM_FAIL(PFM_ERROR_IO, "%s is missing; the run trained no adapter, or has not finished", from);
+    PFM_TRY(pfm_file_read(from, 0, &text, err));
+    PFM_TRY(pfm_file_write(to, text.data, text.size, err));
 done:
     free(from);
     free(to);
     pfm_buffer_free(&text);
+    return status;
+}
+
+/* The vision encoder's adapter in a folder of its own. */
+static pfm_status copy_vision_adapter(const exporting *x, pfm_error *err)
+{
+    static const char *const files[] = {"adapter-vision/adapter_config.json", "adapter-vision/adapter_model.safetensors"};
+    pfm_status status = PFM_OK;
+    char *folder = NULL;
+    PFM_TRY(pfm_path_join(x->options->out, "adapter-vision", &folder, err));
+    PFM_TRY(pfm_folder_create(folder, err));
+    for (int i = 0; i < 2; i++)
+        PFM_TRY(copy_file(x, files[i], files[i], err));
+done:
+    free(folder);
+    return status;
+}
+
+/* The adapter's own two files, and the aligner's where there is one, in one folder with the tokenizer. */
+static pfm_status write_peft(exporting *x, pfm_error *err)
+{
+    const pfm_recipe *recipe = x->session->recipe;
+    const bool vision = pfm_recipe_adapts(recipe, "vision");
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_folder_create(x->options->out, err));
+    if (!vision || pfm_recipe_adapts(recipe, "language") || recipe->adapts_norms) {
+        PFM_TRY(copy_file(x, "adapter/adapter_config.json", "adapter_config.json", err));
+        PFM_TRY(copy_file(x, "adapter/adapter_model.safetensors", "adapter_model.safetensors", err));
+    }
+    if (vision)
+        PFM_TRY(copy_vision_adapter(x, err));
+    if (pfm_model_sees(x->session->model))
+        PFM_TRY(copy_file(x, "aligner.safetensors", "aligner.safetensors", err));
+    PFM_TRY(pfm_tokenizer_save(x->weights, x->options->out, err));
+done:
     return status;
 }
 
@@ -313,8 +317,9 @@ static pfm_status find_form(exporting *x, pfm_error *err)
         PFM_TRY(pfm_llava_create(x->session, x->gguf, &x->llava, err));
     else
         pfm_log(x->session->context, PFM_LOG_WARNING,
-                "%s holds the language model alone, since %s; with a CLIP, mlp2x_gelu and a LLaMA it would be a LLaVA",
-                x->options->out, why);
+                "%s holds the language model alone%s, since %s; with a CLIP, mlp2x_gelu and a LLaMA it would be a LLaVA",
+                x->options->out, x->session->model->tower != NULL ? ", without what was learned in the vision encoder" : "",
+                why);
 done:
     return status;
 }

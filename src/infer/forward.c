@@ -1,25 +1,17 @@
 /* pefomed forward: a language model, an aligner or a vision encoder on given tensors, forward and backward. */
-#include "pefomed/infer.h"
+#include "infer/forward_part.h"
 
 #include "base/file.h"
 #include "base/try.h"
 #include "pefomed/weights.h"
 #include "train/run.h"
-#include "train/session.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct part {
-    pfm_context *context;
-    const pfm_forward_options *options;
-    pfm_weights *input;
-    pfm_session *session;
-    pfm_weight *out; /* tensors to write; their data and names are owned */
-    size_t out_count, out_capacity;
-} part;
+typedef pfm_forward_part part;
 
-static pfm_status put(part *p, const char *name, const float *values, int rank, const int64_t *shape, pfm_error *err)
+pfm_status pfm_forward_put(part *p, const char *name, const float *values, int rank, const int64_t *shape, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *copy = NULL;
@@ -40,15 +32,14 @@ done:
     return status;
 }
 
-static pfm_status put_matrix(part *p, const char *name, const float *values, int64_t rows, int64_t columns, pfm_error *err)
+pfm_status pfm_forward_put_matrix(part *p, const char *name, const float *values, int64_t rows, int64_t columns, pfm_error *err)
 {
     const int64_t shape[2] = {rows, columns};
-    return put(p, name, values, 2, shape, err);
+    return pfm_forward_put(p, name, values, 2, shape, err);
 }
 
-/* *out = a tensor of the input as f32; NULL where it is absent. FORMAT where its shape is not the wanted one (0: any size). */
-static pfm_status get(const part *p, const char *name, int rank, const int64_t *shape, float **out, const pfm_weight **tensor,
-                      pfm_error *err)
+pfm_status pfm_forward_get(const part *p, const char *name, int rank, const int64_t *shape, float **out,
+                           const pfm_weight **tensor, pfm_error *err)
 {
     const pfm_weight *weight = pfm_weights_find(p->input, name);
     if (tensor != NULL)
@@ -65,20 +56,21 @@ static pfm_status get(const part *p, const char *name, int rank, const int64_t *
     return status == PFM_OK ? pfm_weight_expand(weight, *out, err) : status;
 }
 
-/* A recipe around a bare model and, where given, an adapter's own settings. */
-static pfm_status make_recipe(const part *p, pfm_recipe **out, pfm_error *err)
+pfm_status pfm_forward_make_recipe(const part *p, bool vision, pfm_recipe **out, pfm_error *err)
 {
+    const char *adapter = p->options->adapter;
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
-    PFM_TRY(pfm_buffer_append_format(
-        &text, err,
-        "model: {vision: efficientnet-lite0, image_size: 448, aligner: concat-linear, language: '%s'}\n"
-        "data: {dataset: phantom}\n"
-        "peft: {method: none}\n",
-        p->options->model));
+    PFM_TRY(pfm_buffer_append_format(&text, err,
+                                     "model: {vision: '%s', image_size: 448, aligner: concat-linear, language: '%s'}\n"
+                                     "data: {dataset: phantom}\n"
+                                     "peft: {method: none}\n",
+                                     vision ? p->options->model : "efficientnet-lite0",
+                                     vision ? "smollm2-135m-instruct" : p->options->model));
     PFM_TRY(pfm_recipe_parse(text.data, text.size, "the model's settings", NULL, 0, out, err));
-    if (p->options->adapter != NULL)
-        PFM_TRY(pfm_session_replace_adapter(*out, p->options->adapter, err));
+    if (adapter != NULL)
+        PFM_TRY(vision ? pfm_session_replace_vision_adapter(*out, adapter, err)
+                       : pfm_session_replace_adapter(*out, adapter, err));
 done:
     pfm_buffer_free(&text);
     return status;
@@ -95,7 +87,7 @@ static pfm_status open_session(part *p, pfm_error *err)
         PFM_TRY(pfm_session_open_with(p->context, p->options->model, adapter, p->options->grad, &p->session, err));
         goto done;
     }
-    PFM_TRY(make_recipe(p, &recipe, err));
+    PFM_TRY(pfm_forward_make_recipe(p, false, &recipe, err));
     status = pfm_session_create_for_tensors(p->context, recipe, p->options->grad, &p->session, err);
     recipe = NULL; /* taken */
     if (status == PFM_OK && adapter != NULL)
@@ -112,12 +104,12 @@ static pfm_status put_gradient(part *p, const char *name, const pfm_parameter *p
     const int64_t n = parameter->n, k = parameter->k;
     float *transposed = NULL;
     if (!parameter->transposed)
-        return put_matrix(p, name, parameter->gradient, n, k, err);
+        return pfm_forward_put_matrix(p, name, parameter->gradient, n, k, err);
     pfm_status status = pfm_allocate((size_t)(n * k), sizeof *transposed, &transposed, err);
     if (status != PFM_OK)
         return status;
     pfm_weight_transpose(parameter->gradient, n, k, transposed);
-    status = put_matrix(p, name, transposed, k, n, err);
+    status = pfm_forward_put_matrix(p, name, transposed, k, n, err);
     free(transposed);
     return status;
 }
@@ -151,10 +143,10 @@ static pfm_status run_graph(part *p, pfm_executor *executor, pfm_value out, cons
     float *grad = NULL;
     const int64_t shape[2] = {rows, columns};
     pfm_executor_forward(executor);
-    PFM_TRY(put_matrix(p, out_name, pfm_executor_data(executor, out), rows, columns, err));
+    PFM_TRY(pfm_forward_put_matrix(p, out_name, pfm_executor_data(executor, out), rows, columns, err));
     if (!p->options->grad)
         goto done;
-    PFM_TRY(get(p, "grad_out", 2, shape, &grad, NULL, err));
+    PFM_TRY(pfm_forward_get(p, "grad_out", 2, shape, &grad, NULL, err));
     if (grad == NULL)
         PFM_FAIL(PFM_ERROR_USAGE, "%s lacks grad_out, which --grad needs", p->options->input);
     memcpy(pfm_executor_gradient(executor, out), grad, (size_t)(rows * columns) * sizeof *grad);
@@ -185,9 +177,9 @@ static pfm_status run_language(part *p, pfm_error *err)
     int32_t *sequence = NULL, *index = NULL;
     const pfm_weight *tensor = NULL;
     const int64_t ids_shape[1] = {0}, embeds_shape[2] = {0, model->language.hidden};
-    PFM_TRY(get(p, "inputs_embeds", 2, embeds_shape, &embeds, &tensor, err));
+    PFM_TRY(pfm_forward_get(p, "inputs_embeds", 2, embeds_shape, &embeds, &tensor, err));
     if (embeds == NULL)
-        PFM_TRY(get(p, "input_ids", 1, ids_shape, &ids, &tensor, err));
+        PFM_TRY(pfm_forward_get(p, "input_ids", 1, ids_shape, &ids, &tensor, err));
     const int64_t count = tensor->shape[0], before = model->virtual_tokens, all = before + count;
     if (all > model->language.context)
         PFM_FAIL(PFM_ERROR_USAGE, "%s: %lld tokens are more than the model's context of %lld", p->options->input,
@@ -217,8 +209,8 @@ static pfm_status run_language(part *p, pfm_error *err)
     pfm_executor_bind(executor, graph.language.visual, embeds);
     PFM_TRY(run_graph(p, executor, graph.language.logits, "logits", count, model->language.vocabulary, err));
     if (p->options->grad && embeds != NULL)
-        PFM_TRY(put_matrix(p, "grad_in", pfm_executor_gradient(executor, graph.language.visual), count, model->language.hidden,
-                           err));
+        PFM_TRY(pfm_forward_put_matrix(p, "grad_in", pfm_executor_gradient(executor, graph.language.visual), count,
+                                       model->language.hidden, err));
     if (p->options->grad)
         PFM_TRY(put_parameter_gradients(p, false, err));
 done:
@@ -251,7 +243,7 @@ static pfm_status put_feature_gradient(part *p, const pfm_model *model, const vo
             model->act == PFM_ACT_F32 ? ((const float *)row_gradient)[i] : pfm_bf16_to_f32(((const pfm_bf16 *)row_gradient)[i]);
         gradient[(size_t)from[i]] += g / model->std[i % width];
     }
-    PFM_TRY(put_matrix(p, "grad_in", gradient, positions, model->shape.channels, err));
+    PFM_TRY(pfm_forward_put_matrix(p, "grad_in", gradient, positions, model->shape.channels, err));
 done:
     free(numbers);
     free(from);
@@ -277,7 +269,7 @@ static pfm_status run_aligner(part *p, pfm_error *err)
                                         [PFM_DIM_FEATURES] = model->feature_rows};
     if (!pfm_model_sees(model))
         PFM_FAIL(PFM_ERROR_USAGE, "%s has no aligner (model.vision: none); give input_ids or inputs_embeds", p->options->model);
-    PFM_TRY(get(p, "image_features", 2, shape, &features, NULL, err));
+    PFM_TRY(pfm_forward_get(p, "image_features", 2, shape, &features, NULL, err));
     PFM_TRY(pfm_model_build(model, one, false, false, &whole, err)); /* declares every parameter, as loading a run expects */
     PFM_TRY(pfm_graph_create(model->parameters, one, &graph, err));
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_FEATURES, 0, model->visual_width, PFM_STORAGE_ACT, p->options->grad, &in, err));
@@ -306,81 +298,11 @@ done:
     return status;
 }
 
-/* The encoder of a run, or the one that the model's name or path is. */
-static pfm_status load_vision(part *p, int image_size, pfm_vision **vision, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    char *path = NULL, *recipe_file = NULL;
-    pfm_recipe *recipe = NULL;
-    pfm_vision_options options = {.kind = p->options->model, .image_size = image_size, .gradients = p->options->grad};
-    PFM_TRY(pfm_path_join(p->options->model, "recipe.yaml", &recipe_file, err));
-    if (pfm_path_exists(recipe_file)) {
-        PFM_TRY(pfm_recipe_load(recipe_file, NULL, 0, &recipe, err));
-        if (!pfm_recipe_sees(recipe))
-            PFM_FAIL(PFM_ERROR_USAGE, "%s has no vision encoder (model.vision: none); give input_ids or inputs_embeds",
-                     p->options->model);
-        PFM_TRY(pfm_model_path(p->context, recipe->model.vision, &path, err));
-        PFM_TRY(pfm_session_vision_layers(recipe, &options.layers, err));
-        options.kind = recipe->model.vision;
-    } else {
-        PFM_TRY(pfm_model_path(p->context, p->options->model, &path, err));
-        options.layers.whole = true;
-    }
-    options.path = path;
-    if (p->options->patches)
-        options.layers.class_token = options.layers.whole = false;
-    if (p->options->has_layer) {
-        options.layers.count = 1;
-        options.layers.layer[0] = p->options->layer;
-    }
-    PFM_TRY(pfm_vision_load(p->context, &options, vision, err));
-done:
-    pfm_recipe_free(recipe);
-    free(path);
-    free(recipe_file);
-    return status;
-}
-
-static pfm_status run_vision(part *p, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    pfm_vision *vision = NULL;
-    float *pixels = NULL, *features = NULL, *grad_out = NULL, *grad_in = NULL;
-    const pfm_weight *tensor = NULL;
-    const int64_t shape[3] = {3, 0, 0};
-    PFM_TRY(get(p, "pixel_values", 3, shape, &pixels, &tensor, err));
-    if (tensor->shape[1] != tensor->shape[2] || tensor->shape[1] > 4096)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s: pixel_values is not a square picture of at most 4096 pixels a side", p->options->input);
-    const int64_t side = tensor->shape[1];
-    PFM_TRY(load_vision(p, (int)side, &vision, err));
-    pfm_vision_shape out = pfm_vision_get_shape(vision);
-    const int64_t out_shape[2] = {(int64_t)pfm_vision_shape_tokens(&out), out.channels};
-    PFM_TRY(pfm_allocate(pfm_vision_shape_values(&out), sizeof *features, &features, err));
-    if (p->options->grad) {
-        PFM_TRY(get(p, "grad_out", 2, out_shape, &grad_out, NULL, err));
-        if (grad_out == NULL)
-            PFM_FAIL(PFM_ERROR_USAGE, "%s lacks grad_out, which --grad needs", p->options->input);
-        PFM_TRY(pfm_allocate(3 * (size_t)(side * side), sizeof *grad_in, &grad_in, err));
-        PFM_TRY(pfm_vision_gradient(vision, pixels, grad_out, features, grad_in, err));
-        PFM_TRY(put(p, "grad_in", grad_in, 3, (const int64_t[]){3, side, side}, err));
-    } else {
-        PFM_TRY(pfm_vision_encode(vision, pixels, 1, features, err));
-    }
-    PFM_TRY(put(p, "features", features, 2, out_shape, err));
-done:
-    pfm_vision_free(vision);
-    free(pixels);
-    free(features);
-    free(grad_out);
-    free(grad_in);
-    return status;
-}
-
 static pfm_status choose_part(part *p, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     if (pfm_weights_find(p->input, "pixel_values") != NULL)
-        return run_vision(p, err);
+        return pfm_forward_vision(p, err);
     bool aligner = pfm_weights_find(p->input, "image_features") != NULL;
     bool language = pfm_weights_find(p->input, "input_ids") != NULL || pfm_weights_find(p->input, "inputs_embeds") != NULL;
     if (!aligner && !language)

@@ -32,7 +32,7 @@ typedef struct generator {
     pfm_kv_store kv, image_kv;
     pfm_block kv_memory, image_kv_memory;
     int32_t *visual_adapters; /* [visual rows of the largest batch] whose aligner makes them */
-    void *visual;             /* act [most images of a batch * feature_rows, visual_width] */
+    void *visual;             /* what the graph reads of the images of a batch */
     pfm_pack pack;
     pfm_sequence *sequences;
     int32_t *ids;
@@ -269,7 +269,7 @@ static pfm_status read_images(generator *g, size_t begin, size_t end, int64_t *v
             PFM_TRY(g->options->features(g->options->user, i, k, features, err));
             char *to =
                 (char *)g->visual + (size_t)pfm_model_count_images(g->model, *visual_rows) * pfm_model_image_bytes(g->model);
-            PFM_TRY(pfm_model_arrange_for(g->model, g->requests[i].adapter, features, to, err));
+            PFM_TRY(pfm_model_read_image(g->model, g->requests[i].adapter, features, to, err));
             for (int64_t t = 0; t < g->model->visual_tokens; t++)
                 g->visual_adapters[*visual_rows + t] = g->requests[i].adapter;
             *visual_rows += g->model->visual_tokens;
@@ -325,18 +325,19 @@ static void choose_row(void *user, int item, int thread)
 
 static pfm_status run_graph(generator *g, int64_t visual_rows, pfm_error *err)
 {
-    pfm_status status = pfm_model_bind(g->model, &g->graph, g->executor, &g->pack, visual_rows, err);
-    if (status != PFM_OK)
-        return status;
+    pfm_status status = PFM_OK;
+    const int64_t images = pfm_model_count_images(g->model, visual_rows);
+    PFM_TRY(pfm_model_bind(g->model, &g->graph, g->executor, &g->pack, visual_rows, err));
+    PFM_TRY(pfm_model_bind_images(g->model, &g->graph, g->executor, g->visual, NULL, images, err));
     g->kv.rows = g->pack.key_rows;
     pfm_executor_environment(g->executor)->kv = &g->kv;
     pfm_executor_environment(g->executor)->image_kv = &g->image_kv;
-    pfm_model_bind_features(&g->graph, g->executor, g->visual);
     if (g->graph.visual_adapters != PFM_NO_VALUE)
         pfm_executor_bind(g->executor, g->graph.visual_adapters, g->visual_adapters);
     pfm_executor_forward(g->executor);
     pfm_threads_run(g->session->context->threads, (int)g->pack.answers, choose_row, g);
-    return PFM_OK;
+done:
+    return status;
 }
 
 static pfm_status finish_row(generator *g, decoding *row, pfm_error *err)

@@ -134,6 +134,18 @@ static void read_projector(const pfm_model *model, const pfm_parameter *p, float
     }
 }
 
+/* A tensor of the encoder with what was learned in it. */
+static pfm_status read_vision(const pfm_llava *llava, size_t source, float *out, pfm_error *err)
+{
+    const pfm_parameters *parameters = llava->session->model->parameters;
+    const char *name = pfm_clip_parameter(llava->clip, source);
+    const int id = name != NULL ? pfm_parameters_find(parameters, name) : -1;
+    pfm_status status = pfm_clip_read(llava->clip, source, out, err);
+    if (status != PFM_OK || id < 0) /* nothing is learned before the tower, nor in the embedding */
+        return status;
+    return pfm_peft_merge_parameter(llava->session->peft, parameters, pfm_parameters_get(parameters, id), out, err);
+}
+
 pfm_status pfm_llava_fill(const pfm_llava *llava, const pfm_weight *tensor, float *out, bool *found, pfm_error *err)
 {
     const pfm_model *model = llava->session->model;
@@ -144,7 +156,7 @@ pfm_status pfm_llava_fill(const pfm_llava *llava, const pfm_weight *tensor, floa
     if (!*found)
         return PFM_OK;
     if (i < llava->vision_count)
-        return pfm_clip_read(llava->clip, llava->sources[i], out, err);
+        return read_vision(llava, llava->sources[i], out, err);
     read_projector(model, pfm_parameters_get(model->parameters, (int)llava->sources[i]), out);
     return PFM_OK;
 }

@@ -24,8 +24,9 @@ pfm_status pfm_llava_unfit(const pfm_session *session, bool gguf, const char **w
 /* The caller frees *out before the session. */
 pfm_status pfm_llava_create(pfm_session *session, bool gguf, pfm_llava **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_llava_free(pfm_llava *llava);
-/* out = the values f32 of one of its tensors; *found = false where it has none of that name. A normalisation of the features is
- * folded into the aligner's first layer: W (x - mean) / std + b = (W / std) x + (b - (W / std) mean). */
+/* out = the values f32 of one of its tensors, what was learned merged in; *found = false where it has none of that name. A
+ * normalisation of the features is folded into the aligner's first layer: W (x - mean) / std + b = (W / std) x + (b - (W / std)
+ * mean). */
 pfm_status pfm_llava_fill(const pfm_llava *llava, const pfm_weight *tensor, float *out, bool *found,
                           pfm_error *err) PFM_MUST_CHECK;
 

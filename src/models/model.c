@@ -44,8 +44,6 @@ static pfm_status shape_images(pfm_model *model, const pfm_model_options *option
     if (options->vision == NULL)
         return PFM_OK;
     PFM_TRY(pfm_vision_shape_of(options->vision, options->image_size, &model->layers, &vision, &model->vision_parameters, err));
-    PFM_TRY(pfm_vision_bytes_of(options->vision, options->image_size, &model->layers, options->precision, &model->vision_bytes,
-                                err));
     PFM_TRY(pfm_aligner_find(options->aligner, &model->aligner, err));
     model->shape = (pfm_aligner_shape){.grid = vision.grid,
                                        .extra = vision.extra,
@@ -74,6 +72,26 @@ done:
     return status;
 }
 
+/* Where something in the encoder is learned, and what of it stays outside of the graph. */
+static pfm_status create_tower(pfm_model *model, const pfm_model_options *options, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_tower_options tower = {.kind = options->vision,
+                                     .path = options->vision_path,
+                                     .image_size = options->image_size,
+                                     .layers = options->layers,
+                                     .hook = options->vision_hook};
+    if (options->vision == NULL)
+        return PFM_OK;
+    PFM_TRY(pfm_string_copy(options->vision, &model->vision, err));
+    if (options->vision_hook != NULL)
+        PFM_TRY(pfm_tower_create(model->context, &tower, &model->tower, err));
+    const pfm_vision_layers outside = pfm_model_vision_layers(model);
+    PFM_TRY(pfm_vision_bytes_of(options->vision, options->image_size, &outside, options->precision, &model->vision_bytes, err));
+done:
+    return status;
+}
+
 pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *options, pfm_model **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -98,6 +116,7 @@ pfm_status pfm_model_create(pfm_context *context, const pfm_model_options *optio
         model->language = *options->config;
     }
     PFM_TRY(shape_images(model, options, err));
+    PFM_TRY(create_tower(model, options, err));
     PFM_TRY(pfm_parameters_create(context, model->act, options->training, &model->parameters, err));
     pfm_parameters_freeze(model->parameters, options->frozen);
     *out = model;
@@ -113,6 +132,8 @@ void pfm_model_free(pfm_model *model)
         return;
     pfm_tokenizer_free(model->tokenizer);
     pfm_parameters_free(model->parameters);
+    pfm_tower_free(model->tower);
+    free(model->vision);
     free(model->mean);
     free(model->std);
     free(model->rope);
@@ -199,6 +220,20 @@ done:
     return status;
 }
 
+/* Beside a vision encoder that learns, something learns in the language model too, where the hook is shown both. */
+static pfm_status check_parts(const pfm_model *model, pfm_error *err)
+{
+    bool learns = model->tower == NULL || model->hook == NULL;
+    for (int i = 0; i < pfm_parameters_count(model->parameters) && !learns; i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        learns = p->part == PFM_PART_PEFT && !pfm_tower_owns(p);
+    }
+    return learns ? PFM_OK
+                  : pfm_error_set(err, PFM_ERROR_USAGE,
+                                  "peft.parts names language, but nothing of peft acts in the language model; leave language "
+                                  "out of it");
+}
+
 pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUNT], bool with_loss, bool bound_visual,
                            pfm_model_graph *out, pfm_error *err)
 {
@@ -206,9 +241,14 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
     pfm_builder builder = {.hook = model->hook, .learns_norms = model->learns_norms};
     pfm_aligner_blocks blocks;
     int64_t room[PFM_DIM_COUNT];
+    const int64_t images = pfm_model_count_images(model, capacity[PFM_DIM_VISUAL]);
     memcpy(room, capacity, sizeof room);
-    room[PFM_DIM_FEATURES] = pfm_model_count_images(model, capacity[PFM_DIM_VISUAL]) * model->feature_rows;
+    room[PFM_DIM_FEATURES] = images * model->feature_rows;
+    room[PFM_DIM_PATCHES] = model->tower != NULL ? images * model->tower->tokens : 0;
     *out = (pfm_model_graph){.features = PFM_NO_VALUE,
+                             .index = PFM_NO_VALUE,
+                             .mean = PFM_NO_VALUE,
+                             .deviation = PFM_NO_VALUE,
                              .adapters = PFM_NO_VALUE,
                              .visual_adapters = PFM_NO_VALUE,
                              .language = {.visual = PFM_NO_VALUE}};
@@ -225,10 +265,7 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
         PFM_TRY(pfm_graph_input(out->graph, PFM_DIM_VISUAL, 0, model->language.hidden, PFM_STORAGE_F32, true,
                                 &out->language.visual, err));
     } else if (pfm_model_sees(model)) {
-        PFM_TRY(
-            pfm_graph_input(out->graph, PFM_DIM_FEATURES, 0, model->visual_width, PFM_STORAGE_ACT, false, &out->features, err));
-        PFM_TRY(pfm_aligner_build(model->aligner, &builder, &model->shape, out->features, &out->aligner, &out->language.visual,
-                                  err));
+        PFM_TRY(pfm_model_build_images(model, &builder, out, &out->language.visual, err));
         if (model->slot_count > 0)
             PFM_TRY(build_slots(model, &builder, out, err));
     }
@@ -243,6 +280,7 @@ pfm_status pfm_model_build(pfm_model *model, const int64_t capacity[PFM_DIM_COUN
     if (beside && blocks.count == 0)
         PFM_FAIL(PFM_ERROR_USAGE, "the aligner %s found no block to act before: gated.every is %d, the language model has %d",
                  model->aligner->name, model->shape.gated.every, model->language.layers);
+    PFM_TRY(check_parts(model, err));
     PFM_TRY(note_orders(model, err));
     if (pfm_dtype_quantises(model->weights) && model->language_path != NULL)
         PFM_TRY(keep_blocks(model, err));
@@ -257,6 +295,8 @@ void pfm_model_graph_free(pfm_model_graph *graph)
     if (graph == NULL)
         return;
     pfm_graph_free(graph->graph);
+    pfm_tower_inputs_free(&graph->tower);
+    free(graph->index_rows);
     pfm_aligner_inputs_free(&graph->aligner);
     for (size_t i = 0; i < graph->slot_count; i++)
         pfm_aligner_inputs_free(&graph->slots[i]);
@@ -327,14 +367,18 @@ pfm_status pfm_model_embed(const pfm_model *model, const int32_t *ids, size_t co
     return status;
 }
 
-bool pfm_model_has_aligner(const pfm_model *model)
+static bool has_any(const pfm_model *model, bool (*owns)(const pfm_parameter *))
 {
     for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
-        if (pfm_aligner_owns(pfm_parameters_get(model->parameters, i)))
+        if (owns(pfm_parameters_get(model->parameters, i)))
             return true;
     }
     return false;
 }
+
+bool pfm_model_has_aligner(const pfm_model *model) { return has_any(model, pfm_aligner_owns); }
+
+bool pfm_model_has_tower(const pfm_model *model) { return has_any(model, pfm_tower_owns); }
 
 pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, pfm_error *err)
 {
@@ -343,6 +387,8 @@ pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, 
     PFM_TRY(pfm_weights_open(model->language_path, &weights, err));
     PFM_TRY(pfm_parameters_allocate(model->parameters, err));
     PFM_TRY(pfm_language_load(weights, &model->language, model->parameters, err));
+    if (pfm_model_has_tower(model))
+        PFM_TRY(pfm_tower_load(model->tower, model->parameters, err));
     if (model->aligner_weights != NULL && pfm_model_has_aligner(model))
         PFM_TRY(pfm_aligner_load(model->aligner, model->aligner_weights, trained_follow, model->parameters, err));
     if (!trained_follow)
@@ -360,6 +406,12 @@ pfm_status pfm_model_loading_bytes(const pfm_model *model, size_t *out, pfm_erro
     if (model->language_path != NULL)
         PFM_TRY(pfm_weights_open(model->language_path, &weights, err));
     *out = pfm_language_loading_bytes(weights, &model->language, model->parameters);
+    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
+        const size_t twice = 2 * (size_t)(p->n * p->k) * sizeof(float); /* the file's pages, and the values */
+        if (pfm_tower_owns(p) && twice > *out)
+            *out = twice;
+    }
 done:
     pfm_weights_close(weights);
     return status;
@@ -372,13 +424,6 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
     PFM_TRY(pfm_executor_resize(executor, PFM_DIM_TOKENS, (int64_t)pack->tokens, err));
     PFM_TRY(pfm_executor_resize(executor, PFM_DIM_ANSWERS, (int64_t)pack->answers, err));
     PFM_TRY(pfm_executor_resize(executor, PFM_DIM_VISUAL, visual_rows, err));
-    if (graph->features != PFM_NO_VALUE) {
-        const int64_t images = pfm_model_count_images(model, visual_rows);
-        PFM_TRY(pfm_executor_resize(executor, PFM_DIM_FEATURES, images * model->feature_rows, err));
-        pfm_aligner_bind(&graph->aligner, executor, images);
-        for (size_t i = 0; i < graph->slot_count; i++)
-            pfm_aligner_bind(&graph->slots[i], executor, images);
-    }
     if (graph->adapters != PFM_NO_VALUE)
         pfm_executor_bind(executor, graph->adapters, pack->adapters);
     pfm_executor_bind(executor, graph->keys, pack->keys);
@@ -404,81 +449,4 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
     env->row_count = (int32_t)pack->row_count;
 done:
     return status;
-}
-
-void pfm_model_bind_features(const pfm_model_graph *graph, pfm_executor *executor, const void *rows)
-{
-    if (graph->features != PFM_NO_VALUE)
-        pfm_executor_bind(executor, graph->features, rows);
-}
-
-pfm_status pfm_model_arrange_for(const pfm_model *model, int32_t adapter, const float *features, void *rows, pfm_error *err)
-{
-    size_t width = (size_t)model->visual_width, count = pfm_model_image_values(model);
-    const float *mean = model->mean, *std = model->std;
-    float *arranged = NULL;
-    pfm_status status = pfm_allocate(count, sizeof *arranged, &arranged, err);
-    if (status != PFM_OK)
-        return status;
-    for (size_t i = 0; i < model->slot_count; i++) {
-        mean = model->slots[i].number == adapter ? model->slots[i].mean : mean;
-        std = model->slots[i].number == adapter ? model->slots[i].std : std;
-    }
-    pfm_aligner_arrange(&model->shape, features, arranged);
-    for (size_t i = 0; i < count && model->normalise; i++)
-        arranged[i] = (arranged[i] - mean[i % width]) / std[i % width];
-    if (model->act == PFM_ACT_F32)
-        memcpy(rows, arranged, count * sizeof *arranged);
-    else
-        model->context->kernels->bf16_from_f32(arranged, rows, count);
-    free(arranged);
-    return PFM_OK;
-}
-
-pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err)
-{
-    return pfm_model_arrange_for(model, -1, features, rows, err);
-}
-
-pfm_status pfm_feature_statistics_add(const pfm_model *model, pfm_feature_statistics *statistics, const float *features,
-                                      pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    size_t width = (size_t)model->visual_width;
-    float *arranged = NULL;
-    if (statistics->sum == NULL) {
-        statistics->width = model->visual_width;
-        PFM_TRY(pfm_allocate(width, sizeof *statistics->sum, &statistics->sum, err));
-        PFM_TRY(pfm_allocate(width, sizeof *statistics->squares, &statistics->squares, err));
-    }
-    PFM_TRY(pfm_allocate(pfm_model_image_values(model), sizeof *arranged, &arranged, err));
-    pfm_aligner_arrange(&model->shape, features, arranged);
-    for (int64_t t = 0; t < model->feature_rows; t++) {
-        for (size_t j = 0; j < width; j++) {
-            double x = arranged[(size_t)t * width + j];
-            statistics->sum[j] += x;
-            statistics->squares[j] += x * x;
-        }
-    }
-    statistics->rows += model->feature_rows;
-done:
-    free(arranged);
-    return status;
-}
-
-void pfm_feature_statistics_finish(pfm_feature_statistics *statistics, pfm_model *model)
-{
-    double n = (double)statistics->rows;
-    for (int64_t j = 0; j < statistics->width; j++) {
-        double mean = statistics->sum[j] / n, variance = n > 1 ? (statistics->squares[j] - n * mean * mean) / (n - 1) : 0;
-        model->mean[j] = (float)mean;
-        model->std[j] = (float)(sqrt(variance > 0 ? variance : 0) + 1e-3);
-    }
-}
-
-void pfm_feature_statistics_free(pfm_feature_statistics *statistics)
-{
-    free(statistics->sum);
-    free(statistics->squares);
-    *statistics = (pfm_feature_statistics){0};
 }

@@ -6,13 +6,14 @@
 
 #include "models/aligner/aligner.h"
 #include "models/language/language.h"
-#include "models/vision/vision.h"
+#include "models/vision/tower.h"
 #include "nn/executor.h"
 #include "nn/pack.h"
 #include "text/tokenizer.h"
 
 typedef struct pfm_model_options {
     const char *vision;       /* kind of encoder, "efficientnet-lite0"; NULL: none, and no aligner */
+    const char *vision_path;  /* of its weights, read where something in it is learned; NULL: shapes alone */
     int image_size;           /* pixels a side */
     pfm_vision_layers layers; /* of the encoder, that make the features */
     const char *aligner;      /* "concat-linear" */
@@ -34,8 +35,9 @@ typedef struct pfm_model_options {
     unsigned frozen;                   /* learned parts that do not train: 1 << PFM_PART_ALIGNER, ... */
     pfm_precision precision;
     pfm_dtype weights; /* the block type of the language model's frozen linear layers; anything else: as the precision says */
-    const pfm_hook *hook; /* the PEFT method, or NULL */
-    int virtual_tokens;   /* that it puts before every input */
+    const pfm_hook *hook;        /* the PEFT method on the language model, or NULL */
+    const pfm_hook *vision_hook; /* the PEFT method on the vision encoder, or NULL: it is frozen */
+    int virtual_tokens;          /* that the method puts before every input */
 } pfm_model_options;
 
 /* An adapter that stands beside others with an aligner of its own. */
@@ -49,7 +51,9 @@ typedef struct pfm_model {
     pfm_context *context; /* borrowed */
     pfm_act_type act;
     pfm_dtype weights;
+    char *vision;
     pfm_vision_layers layers;
+    pfm_tower *tower;                   /* the part of the encoder in which something is learned; NULL: it is frozen */
     const pfm_aligner *aligner;         /* NULL where it sees nothing, */
     pfm_aligner_shape shape;            /* and all of this is 0 */
     int64_t visual_tokens;              /* of one image */
@@ -69,7 +73,7 @@ typedef struct pfm_model {
     size_t slot_count, slot_capacity;
     char *language_path, *aligner_weights, *instruction, *image_text, *system_text;
     bool lowercase_answers;
-    uint64_t vision_parameters; /* of the frozen encoder */
+    uint64_t vision_parameters; /* of the encoder */
     size_t vision_bytes;        /* that it keeps beside the parameters here */
 } pfm_model;
 
@@ -90,7 +94,11 @@ void pfm_model_free(pfm_model *model);
 /* One graph of the system and its values. */
 typedef struct pfm_model_graph {
     pfm_graph *graph;
-    pfm_value features; /* act [features, visual_width]: bound at each run; PFM_NO_VALUE where it sees nothing */
+    pfm_value features; /* act [features, visual_width]: bound at each run, or made by the tower; PFM_NO_VALUE: none are read */
+    pfm_tower_inputs tower;
+    pfm_value index, mean,
+        deviation; /* of what the tower gives: the rows side by side, and their statistics; or PFM_NO_VALUE */
+    int32_t *index_rows;
     pfm_aligner_inputs aligner;
     pfm_value keys;                      /* i64 [tokens,1] */
     pfm_value adapters, visual_adapters; /* i32 [tokens,1] and [visual,1], of several; PFM_NO_VALUE */
@@ -100,20 +108,26 @@ typedef struct pfm_model_graph {
     pfm_language_values language;
 } pfm_model_graph;
 
-/* How many values the encoder's features of one image are; elements and bytes of what they become. */
-static inline size_t pfm_model_feature_values(const pfm_model *model)
+/* The layers of the encoder that are computed outside of the graph and kept: those that make the features, or the one that
+ * enters the tower. */
+pfm_vision_layers pfm_model_vision_layers(const pfm_model *model);
+/* How many values they are of one image, and the bytes that a graph reads of it. */
+size_t pfm_model_feature_values(const pfm_model *model);
+size_t pfm_model_image_bytes(const pfm_model *model);
+/* rows = what a graph reads of an image, from such values, by the statistics of the adapter of that number. */
+pfm_status pfm_model_read_image(const pfm_model *model, int32_t adapter, const float *features, void *rows,
+                                pfm_error *err) PFM_MUST_CHECK;
+/* Of the frozen encoder's features: their values, and how many those are of the rows that the aligner reads. */
+static inline size_t pfm_model_frozen_values(const pfm_model *model)
 {
     return (size_t)pfm_aligner_positions(&model->shape) * (size_t)model->shape.channels;
 }
-
 static inline size_t pfm_model_image_values(const pfm_model *model)
 {
     return (size_t)model->feature_rows * (size_t)model->visual_width;
 }
-static inline size_t pfm_model_image_bytes(const pfm_model *model)
-{
-    return pfm_model_image_values(model) * pfm_act_size(model->act);
-}
+/* Weights and biases of all parts, the frozen ones beside the parameters too. */
+int64_t pfm_model_count_parameters(const pfm_model *model);
 
 /* Builds the graph for capacities (that of features follows from the visual tokens'); with_loss: for training, else logits.
  * bound_visual: visual tokens (f32 [visual, hidden]) are bound in place of features, and their gradient is kept. Declares the
@@ -130,8 +144,9 @@ pfm_status pfm_model_load(pfm_model *model, uint64_t seed, bool trained_follow, 
 pfm_status pfm_model_embed(const pfm_model *model, const int32_t *ids, size_t count, float *rows,
                            pfm_error *err) PFM_MUST_CHECK;
 
-/* Whether any has been built: a graph of the language model alone declares no aligner. */
+/* Whether any has been built: a graph of the language model alone declares neither. */
 bool pfm_model_has_aligner(const pfm_model *model);
+bool pfm_model_has_tower(const pfm_model *model);
 
 /* *out = what loading takes for a moment beside the parameters, once they are declared. */
 pfm_status pfm_model_loading_bytes(const pfm_model *model, size_t *out, pfm_error *err) PFM_MUST_CHECK;
@@ -139,23 +154,25 @@ pfm_status pfm_model_loading_bytes(const pfm_model *model, size_t *out, pfm_erro
 /* Binds a pack's arrays and sizes to an executor of such a graph; visual_rows: visual tokens of all images. */
 pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,
                           int64_t visual_rows, pfm_error *err) PFM_MUST_CHECK;
-/* Binds the arranged rows of those images, where the graph reads any. */
-void pfm_model_bind_features(const pfm_model_graph *graph, pfm_executor *executor, const void *rows);
+/* Binds its images to the same, where the graph reads any: rows of pfm_model_read_image, one image behind the other. numbers
+ * [images]: which they are, for dropout (pfm_tower_bind); NULL: nothing is drawn. */
+pfm_status pfm_model_bind_images(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const void *rows,
+                                 const int32_t *numbers, int64_t images, pfm_error *err) PFM_MUST_CHECK;
 
-/* rows act [feature_rows, visual_width] = the encoder's features f32 [positions, channels], arranged and normalised. */
+/* The images' part of a graph, from what is bound of them to the visual tokens: *visual f32 [visual, hidden]. */
+pfm_status pfm_model_build_images(const pfm_model *model, const pfm_builder *builder, pfm_model_graph *graph, pfm_value *visual,
+                                  pfm_error *err) PFM_MUST_CHECK;
+
+/* rows act [feature_rows, visual_width] = the frozen encoder's features f32 [positions, channels], arranged and normalised. */
 pfm_status pfm_model_arrange(const pfm_model *model, const float *features, void *rows, pfm_error *err) PFM_MUST_CHECK;
-
-/* The same by the statistics of an adapter of that number. */
-pfm_status pfm_model_arrange_for(const pfm_model *model, int32_t adapter, const float *features, void *rows,
-                                 pfm_error *err) PFM_MUST_CHECK;
 
 /* Before building: the adapter of that number has an aligner of its own, its parameters' names beginning with the prefix;
  * *out = its slot, borrowed until the next. UNSUPPORTED for aligners that cannot be there twice. */
 pfm_status pfm_model_add_slot(pfm_model *model, int32_t number, const char *prefix, pfm_model_slot **out,
                               pfm_error *err) PFM_MUST_CHECK;
 
-/* Statistics of training features: add each image once, in any fixed order, then finish: mean and std + 0.001 per column,
- * the variance with n - 1. */
+/* Statistics of the frozen encoder's training features: add each image once, in any fixed order, then finish: mean and std +
+ * 0.001 per column, the variance with n - 1. */
 typedef struct pfm_feature_statistics {
     double *sum, *squares;
     int64_t rows, width;

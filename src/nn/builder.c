@@ -63,7 +63,8 @@ static pfm_status declare_linear(pfm_builder *builder, const char *name, const p
                                  .trainable = options->trainable,
                                  .decays = true,
                                  .initial = options->initial,
-                                 .initial_scale = options->initial_scale};
+                                 .initial_scale = options->initial_scale,
+                                 .full = builder->full_weights};
     declaration.trainable |= pfm_build_trains(builder, PFM_PLACE_LINEAR, name, options->n, options->k, "weight");
     if (!declaration.trainable)
         declaration.blocks = builder->blocks;

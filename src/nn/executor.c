@@ -138,6 +138,26 @@ static void forward_node(pfm_executor *executor, size_t n)
     note(executor, node->op, false, start, &call);
 }
 
+/* The gradient of an input that the operator passes is its output's, in the same place; where something else has given that
+ * input a gradient of its own already, it is added there. */
+static void add_passed(const pfm_executor *executor, size_t n, const pfm_op_call *call)
+{
+    const pfm_graph_node *node = &executor->graph->nodes[n];
+    const int i = node->op->passes;
+    if (i < 0 || !executor->plan->gradient_adds[n * PFM_OP_MAX_INPUTS + (size_t)i])
+        return;
+    const size_t count = (size_t)(call->in[i].rows * call->in[i].columns);
+    void *to = (char *)executor->arena.data + executor->plan->gradient_place[node->in[i]];
+    if (call->in[i].storage == PFM_STORAGE_F32 || executor->env.act == PFM_ACT_F32) {
+        executor->env.kernels->axpy(1, call->dout[0].data, to, count);
+        return;
+    }
+    for (size_t j = 0; j < count; j++) {
+        pfm_bf16 *sum = (pfm_bf16 *)to + j;
+        *sum = pfm_bf16_from_f32(pfm_bf16_to_f32(*sum) + pfm_bf16_to_f32(((const pfm_bf16 *)call->dout[0].data)[j]));
+    }
+}
+
 static void backward_node(pfm_executor *executor, size_t n)
 {
     const pfm_graph_node *node = &executor->graph->nodes[n];
@@ -161,6 +181,7 @@ static void backward_node(pfm_executor *executor, size_t n)
     }
     double start = pfm_process_clock();
     node->op->backward(&call);
+    add_passed(executor, n, &call);
     note(executor, node->op, true, start, &call);
 }
 

@@ -129,7 +129,7 @@ bool pfm_parameters_quantises(const pfm_parameters *parameters, int id, pfm_dtyp
     const pfm_parameter *item = &parameters->items[id];
     const pfm_weight_format asked = parameters->training ? PFM_WEIGHTS_FULL : parameters->env.context->weights;
     const bool own = pfm_dtype_quantises(item->blocks);
-    if (item->part != PFM_PART_BASE || (item->uses & (PFM_USE_FORWARD | PFM_USE_BACKWARD)) == 0 ||
+    if (item->full || item->part != PFM_PART_BASE || (item->uses & (PFM_USE_FORWARD | PFM_USE_BACKWARD)) == 0 ||
         (!own && asked == PFM_WEIGHTS_FULL))
         return false;
     if (!own && (item->uses & PFM_USE_FORWARD) == 0)

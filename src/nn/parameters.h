@@ -39,6 +39,7 @@ typedef struct pfm_parameter {
     int initial_of;       /* NORMS: the id of that parameter */
     bool column;          /* files keep it as a matrix [n,1] where k is 1, not as a vector */
     pfm_dtype blocks;     /* the block type that a frozen matrix is kept in; anything else: as the precision says */
+    bool full;            /* as the precision says, whatever the context asks for */
     bool transposed;      /* Hugging Face's files, and so adapters', keep it as [k,n] */
     pfm_operand operand;
     float *values, *gradient, *moment1, *moment2; /* of a learned part: values; while it trains, the other three too */

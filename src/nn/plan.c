@@ -86,7 +86,7 @@ static pfm_status reach_input(planner *p, int64_t n, int i, pfm_error *err)
         return PFM_OK;
     }
     bool adds = p->reached[value];
-    if (node->op->passes == i || (adds && (node->op->accumulates & 1u << i) == 0))
+    if (adds && node->op->passes != i && (node->op->accumulates & 1u << i) == 0)
         return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "operator %s cannot add to the gradient of its input %d",
                              node->op->name, i);
     p->plan->gradient_adds[n * PFM_OP_MAX_INPUTS + i] = adds;

@@ -18,7 +18,8 @@ typedef struct pfm_plan {
     size_t scratch;         /* of the largest operator call */
     size_t *value_place;    /* [values] offset into the arena; PFM_NO_PLACE: bound from outside, or never needed */
     size_t *gradient_place; /* [values] PFM_NO_PLACE: no gradient */
-    bool *gradient_adds;    /* [nodes * PFM_OP_MAX_INPUTS] this use of the value adds to its gradient; the first one writes */
+    bool *gradient_adds;    /* [nodes * PFM_OP_MAX_INPUTS] this use of the value adds to its gradient; the first one writes. Of
+                               an input that the operator passes: the executor adds, since no place is shared */
     bool *runs_backward;    /* [nodes] */
     bool *constants; /* [nodes] what they make follows from parameters alone, and where it is read stays from run to run */
 } pfm_plan;

@@ -25,6 +25,7 @@ typedef enum pfm_dim {
     PFM_DIM_ANSWERS,  /* positions whose next token is predicted */
     PFM_DIM_VISUAL,   /* visual tokens of all images */
     PFM_DIM_FEATURES, /* rows of image features that an aligner reads */
+    PFM_DIM_PATCHES,  /* tokens within a vision encoder, of all images */
     PFM_DIM_COUNT
 } pfm_dim;
 
@@ -65,6 +66,7 @@ typedef enum pfm_attention_sort {
     PFM_ATTENTION_QUERIES,  /* an image's learned queries among themselves */
     PFM_ATTENTION_FEATURES, /* an image's learned queries over its features */
     PFM_ATTENTION_IMAGES,   /* the tokens over their images' visual tokens, which stand beside the sequence */
+    PFM_ATTENTION_PATCHES,  /* an image's tokens among themselves within the vision encoder */
     PFM_ATTENTION_SORTS
 } pfm_attention_sort;
 

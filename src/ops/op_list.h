@@ -14,6 +14,7 @@
     X(embed)                                                                                                                   \
     X(gate)                                                                                                                    \
     X(gather)                                                                                                                  \
+    X(join)                                                                                                                    \
     X(layernorm)                                                                                                               \
     X(linear)                                                                                                                  \
     X(magnitude)                                                                                                               \
@@ -26,6 +27,7 @@
     X(row_norms)                                                                                                               \
     X(scale)                                                                                                                   \
     X(silu_mul)                                                                                                                \
+    X(standardise)                                                                                                             \
     X(tanh)                                                                                                                    \
     X(virtual_rows)                                                                                                            \
     X(weigh)

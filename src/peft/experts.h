@@ -8,6 +8,9 @@
 
 #include "peft/peft.h"
 
+#define PFM_EXPERTS_NOT_IN_VISION                                                                                              \
+    "chooses experts by row, and rows that share a picture share what a vision encoder makes of it"
+
 /* How many stand side by side: the shared one comes last. */
 int64_t pfm_experts_count(const pfm_peft_options *options);
 /* USAGE for options of experts that it cannot take. */

@@ -31,6 +31,11 @@ bool pfm_peft_is_feedforward(const pfm_peft *peft, const char *module)
     return pfm_targets_is_feedforward(peft->targets, module);
 }
 
+bool pfm_peft_acts_on(const pfm_peft *peft, const char *module)
+{
+    return pfm_targets_saw(peft->targets, module) && pfm_peft_targets(peft, module);
+}
+
 int pfm_peft_rank(const pfm_peft *peft, const char *module) { return pfm_targets_rank(peft->targets, module); }
 
 double pfm_peft_alpha(const pfm_peft *peft, const char *module) { return pfm_targets_alpha(peft->targets, module); }
@@ -63,8 +68,7 @@ static bool trains_bias(const pfm_peft *peft, const pfm_model_place *place, cons
     const char *bias = peft->options.bias;
     if (bias == NULL || strcmp(parameter, "bias") != 0 || strcmp(bias, "none") == 0)
         return false;
-    return strcmp(bias, "all") == 0 || (place->kind == PFM_PLACE_LINEAR && pfm_targets_saw(peft->targets, place->name) &&
-                                        pfm_peft_targets(peft, place->name));
+    return strcmp(bias, "all") == 0 || (place->kind == PFM_PLACE_LINEAR && pfm_peft_acts_on(peft, place->name));
 }
 
 static bool method_trains(pfm_peft *peft, const pfm_model_place *place, const char *parameter)
@@ -250,6 +254,8 @@ pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err)
                          peft->method->name, peft->method->needs);
 }
 
+const char *pfm_peft_not_in_vision(const pfm_peft *peft) { return peft->method == NULL ? NULL : peft->method->not_in_vision; }
+
 int pfm_peft_virtual_tokens(const pfm_peft *peft)
 {
     const pfm_peft_method *method = peft->method;
@@ -276,8 +282,7 @@ pfm_status pfm_peft_check_merge(const pfm_peft *peft, pfm_error *err)
 static bool acts_on(const pfm_peft *peft, const char *module)
 {
     const pfm_peft_method *method = peft->method;
-    return method != NULL &&
-           (method->targets == NULL || (pfm_targets_saw(peft->targets, module) && pfm_peft_targets(peft, module)));
+    return method != NULL && (method->targets == NULL || pfm_peft_acts_on(peft, module));
 }
 
 pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
@@ -295,4 +300,22 @@ pfm_status pfm_peft_merge_bias(const pfm_peft *peft, const pfm_parameters *param
     if (!acts_on(peft, module) || peft->method->merge_bias == NULL)
         return PFM_OK;
     return peft->method->merge_bias(peft, parameters, module, n, values, err);
+}
+
+pfm_status pfm_peft_merge_parameter(const pfm_peft *peft, const pfm_parameters *parameters, const pfm_parameter *parameter,
+                                    float *values, pfm_error *err)
+{
+    const char *end = strrchr(parameter->name, '.');
+    const bool weight = end != NULL && strcmp(end, ".weight") == 0, bias = end != NULL && strcmp(end, ".bias") == 0;
+    char *module = NULL;
+    if (parameter->part != PFM_PART_BASE)
+        memcpy(values, parameter->values, (size_t)(parameter->n * parameter->k) * sizeof *values);
+    if (!weight && !bias)
+        return PFM_OK;
+    pfm_status status = pfm_string_copy_n(parameter->name, (size_t)(end - parameter->name), &module, err);
+    if (status == PFM_OK)
+        status = weight ? pfm_peft_merge(peft, parameters, module, parameter->n, parameter->k, values, err)
+                        : pfm_peft_merge_bias(peft, parameters, module, parameter->n, values, err);
+    free(module);
+    return status;
 }

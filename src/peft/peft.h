@@ -115,6 +115,7 @@ typedef struct pfm_peft_method {
     bool norms;                      /* its targets are norms, and trains is asked of those alone that they name */
     bool of_base;                    /* it trains parameters of the base and adds none: there is nothing to merge */
     bool whole; /* its targets are modules that train, as those of peft.modules_to_save do: nothing else is done */
+    const char *not_in_vision; /* why a vision encoder has no use for it, "learns ..., and ..."; NULL: it has */
     /* USAGE for options that it cannot take. NULL: any will do. */
     pfm_status (*check)(const pfm_peft_options *options, pfm_error *err);
     size_t state_bytes; /* of what it remembers from building on, see pfm_peft_get_state */
@@ -180,8 +181,12 @@ const char *pfm_peft_default_feedforward(const pfm_peft_method *method, const ch
 pfm_status pfm_peft_check_targets(const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* true where it acts on this linear layer, see peft/targets.h. */
 bool pfm_peft_targets(const pfm_peft *peft, const char *module);
+/* true where it acts on this module, and the module is one of the linear layers that were built. */
+bool pfm_peft_acts_on(const pfm_peft *peft, const char *module);
 /* true where peft.feedforward names it. */
 bool pfm_peft_is_feedforward(const pfm_peft *peft, const char *module);
+/* Why the method cannot act in a vision encoder; NULL where it can. */
+const char *pfm_peft_not_in_vision(const pfm_peft *peft);
 /* Tokens before every input. */
 int pfm_peft_virtual_tokens(const pfm_peft *peft);
 /* To be called once new values were drawn, before any are loaded. */
@@ -195,6 +200,12 @@ pfm_status pfm_peft_merge(const pfm_peft *peft, const pfm_parameters *parameters
 pfm_status pfm_peft_merge_bias(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n,
                                float *values, pfm_error *err) PFM_MUST_CHECK;
 
+/* A parameter of the base as it was, f32 [n,k], becomes what the run made of it: another, or "model.layers.0.self_attn.q_proj"
+ * of
+ * "....weight" or "....bias" with its update. */
+pfm_status pfm_peft_merge_parameter(const pfm_peft *peft, const pfm_parameters *parameters, const pfm_parameter *parameter,
+                                    float *values, pfm_error *err) PFM_MUST_CHECK;
+
 /* ---- adapter_config.json (peft_config.c) ---- */
 
 /* Sets what an adapter's configuration says of its method in options that own what they hold; what it does not speak of stays.
@@ -205,15 +216,21 @@ pfm_status pfm_peft_read_config(const pfm_adapter_config *config, pfm_peft_optio
 pfm_status pfm_peft_write_config(const pfm_peft *peft, const char *base, pfm_adapter_config *out,
                                  pfm_error *err) PFM_MUST_CHECK;
 
+/* Which network of a model an adapter's file is for: the one whose names begin with `begin`, which in the file is `in_file`, or
+ * with `others` all that do not begin so. A method's own save and load are for the others. */
+typedef struct pfm_peft_network {
+    const char *begin, *in_file;
+    bool others;
+} pfm_peft_network;
 /* What adapters' files hold: tensors of the method in order, and parameters set from them. MISMATCH names what is missing, does
  * not fit, or is not known. */
-pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_parameters *parameters, pfm_peft_tensors *out,
-                         pfm_error *err) PFM_MUST_CHECK;
-pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters,
-                         pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameters *parameters,
+                         pfm_peft_tensors *out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,
+                         pfm_parameters *parameters, pfm_error *err) PFM_MUST_CHECK;
 /* What the file calls a learned parameter. */
-pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out,
-                                pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameter *parameter,
+                                char **out, pfm_error *err) PFM_MUST_CHECK;
 /* Appends a tensor of values f32 [n,k] that is named begin + name; owned values are freed with the list, even on error. */
 pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *begin, const char *name, int64_t n, int64_t k,
                                 float *values, bool owned, pfm_error *err) PFM_MUST_CHECK;

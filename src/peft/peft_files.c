@@ -89,14 +89,15 @@ const char *pfm_peft_own_name(const pfm_peft *peft, const pfm_parameter *paramet
     return strncmp(parameter->name, slot, strlen(slot)) == 0 ? parameter->name + strlen(slot) : NULL;
 }
 
-/* Whether the file holds a parameter as it stands: what trains of the base, a norm that is learned beside the method, and the
- * method's own where that does not keep them in another way. */
-static bool is_listed(const pfm_peft *peft, const pfm_parameter *parameter, bool saves)
+/* Whether the file of a network holds a parameter as it stands: what trains of the base, a norm that is learned beside the
+ * method, and the method's own where that does not keep them in another way. */
+static bool is_listed(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameter *parameter, bool saves)
 {
     const pfm_peft_method *method = pfm_peft_get_method(peft);
-    if (pfm_peft_own_name(peft, parameter) == NULL)
+    const char *name = pfm_peft_own_name(peft, parameter);
+    if (name == NULL || (strncmp(name, network->begin, strlen(network->begin)) == 0) == network->others)
         return false;
-    const bool own = method != NULL && (saves ? method->save != NULL : method->load != NULL);
+    const bool own = network->others && method != NULL && (saves ? method->save != NULL : method->load != NULL);
     return parameter->part == PFM_PART_NORMS ||
            (parameter->part == PFM_PART_PEFT && (!own || parameter->initial == PFM_INITIAL_LOADED));
 }
@@ -121,6 +122,7 @@ static bool is_inner_bias(const pfm_peft *peft, const pfm_parameter *parameter)
     return pfm_peft_targets(peft, module);
 }
 
+/* What a parameter is called within its network. */
 static pfm_status file_name(const pfm_peft *peft, const pfm_parameter *slotted, char **out, pfm_error *err)
 {
     const pfm_peft_method *method = pfm_peft_get_method(peft);
@@ -134,63 +136,77 @@ static pfm_status file_name(const pfm_peft *peft, const pfm_parameter *slotted, 
     return pfm_string_copy(parameter->name, out, err);
 }
 
-static pfm_status save_one(const pfm_parameter *p, const char *begin, const char *name, pfm_peft_tensors *out, pfm_error *err)
+static pfm_status save_one(const pfm_parameter *p, const char *name, pfm_peft_tensors *out, pfm_error *err)
 {
     float *values = NULL;
     pfm_status status = PFM_OK;
     if (p->transposed) {
         PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
         pfm_weight_transpose(p->values, p->n, p->k, values);
-        PFM_TRY(pfm_peft_tensors_add(out, begin, name, p->k, p->n, values, true, err));
+        PFM_TRY(pfm_peft_tensors_add(out, "", name, p->k, p->n, values, true, err));
         goto done;
     }
-    PFM_TRY(pfm_peft_tensors_add(out, begin, name, p->n, p->k, p->values, false, err));
+    PFM_TRY(pfm_peft_tensors_add(out, "", name, p->n, p->k, p->values, false, err));
     out->items[out->count - 1].column = p->column;
 done:
     return status;
 }
 
-pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_parameters *parameters, pfm_peft_tensors *out, pfm_error *err)
+pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameter *parameter,
+                                char **out, pfm_error *err)
+{
+    const char *before = prefix_of(pfm_peft_get_method(peft), parameter);
+    char *name = NULL;
+    pfm_status status = file_name(peft, parameter, &name, err);
+    if (status == PFM_OK)
+        status = network->others
+                     ? pfm_string_format(out, err, "%s%s", before, name)
+                     : pfm_string_format(out, err, "%s%s%s", before, network->in_file, name + strlen(network->begin));
+    free(name);
+    return status;
+}
+
+pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameters *parameters,
+                         pfm_peft_tensors *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_peft_method *method = pfm_peft_get_method(peft);
     char *name = NULL;
-    if (method != NULL && method->save != NULL)
+    if (method != NULL && method->save != NULL && network->others)
         PFM_TRY(method->save(peft, parameters, out, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (!is_listed(peft, p, true))
+        if (!is_listed(peft, network, p, true))
             continue;
         free(name);
         name = NULL;
-        PFM_TRY(file_name(peft, p, &name, err));
-        PFM_TRY(save_one(p, prefix_of(method, p), name, out, err));
+        PFM_TRY(pfm_peft_tensor_name(peft, network, p, &name, err));
+        PFM_TRY(save_one(p, name, out, err));
     }
 done:
     free(name);
     return status;
 }
 
-static pfm_status load_one(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, int id, pfm_error *err)
+static pfm_status load_one(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,
+                           pfm_parameters *parameters, int id, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_parameter *p = pfm_parameters_get(parameters, id);
-    char *name = NULL, *full = NULL;
+    char *name = NULL;
     float *values = NULL, *stored = NULL;
-    PFM_TRY(file_name(peft, p, &name, err));
-    PFM_TRY(pfm_string_format(&full, err, "%s%s", prefix_of(pfm_peft_get_method(peft), p), name));
+    PFM_TRY(pfm_peft_tensor_name(peft, network, p, &name, err));
     PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *values, &values, err));
     if (p->transposed) {
         PFM_TRY(pfm_allocate((size_t)(p->n * p->k), sizeof *stored, &stored, err));
-        PFM_TRY(pfm_peft_read_tensor(weights, full, p->k, p->n, stored, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, name, p->k, p->n, stored, err));
         pfm_weight_transpose(stored, p->k, p->n, values);
     } else {
-        PFM_TRY(pfm_peft_read_tensor(weights, full, p->n, p->k, values, err));
+        PFM_TRY(pfm_peft_read_tensor(weights, name, p->n, p->k, values, err));
     }
     pfm_parameters_set(parameters, id, values);
 done:
     free(name);
-    free(full);
     free(values);
     free(stored);
     return status;
@@ -215,8 +231,8 @@ static bool is_beside(const pfm_weight *weight, bool whole)
 }
 
 /* Names the first tensor that no parameter is read from. */
-static pfm_status refuse_rest(const pfm_peft *peft, const pfm_weights *weights, const pfm_parameters *parameters,
-                              pfm_error *err)
+static pfm_status refuse_rest(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,
+                              const pfm_parameters *parameters, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     bool *known = NULL;
@@ -226,11 +242,11 @@ static pfm_status refuse_rest(const pfm_peft *peft, const pfm_weights *weights, 
     PFM_TRY(pfm_allocate(count, sizeof *known, &known, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (!is_listed(peft, p, false))
+        if (!is_listed(peft, network, p, false))
             continue;
         free(name);
         name = NULL;
-        PFM_TRY(pfm_peft_tensor_name(peft, p, &name, err));
+        PFM_TRY(pfm_peft_tensor_name(peft, network, p, &name, err));
         const pfm_weight *weight = pfm_peft_find_tensor(weights, name);
         if (weight != NULL)
             known[weight - pfm_weights_at(weights, 0)] = true;
@@ -247,38 +263,28 @@ done:
     return status;
 }
 
-pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, pfm_error *err)
+pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,
+                         pfm_parameters *parameters, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_peft_method *method = pfm_peft_get_method(peft);
     size_t read = 0, there = 0;
-    const bool whole = is_whole(weights);
-    if (method != NULL && method->load != NULL)
+    const bool own = method != NULL && method->load != NULL && network->others, whole = is_whole(weights);
+    if (own)
         PFM_TRY(method->load(peft, weights, parameters, &read, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
-        if (!is_listed(peft, pfm_parameters_get(parameters, i), false))
+        if (!is_listed(peft, network, pfm_parameters_get(parameters, i), false))
             continue;
-        PFM_TRY(load_one(peft, weights, parameters, i, err));
+        PFM_TRY(load_one(peft, network, weights, parameters, i, err));
         read++;
     }
     for (size_t i = 0; i < pfm_weights_count(weights); i++)
         there += !is_beside(pfm_weights_at(weights, i), whole);
-    if (there != read && (method == NULL || method->load == NULL))
-        PFM_TRY(refuse_rest(peft, weights, parameters, err));
+    if (there != read && !own)
+        PFM_TRY(refuse_rest(peft, network, weights, parameters, err));
     if (there != read)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s holds %zu tensors, the recipe knows %zu; it belongs to another recipe",
                  pfm_weights_path(weights), there, read);
 done:
-    return status;
-}
-
-pfm_status pfm_peft_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out, pfm_error *err)
-{
-    const pfm_peft_method *method = pfm_peft_get_method(peft);
-    char *name = NULL;
-    pfm_status status = file_name(peft, parameter, &name, err);
-    if (status == PFM_OK)
-        status = pfm_string_format(out, err, "%s%s", prefix_of(method, parameter), name);
-    free(name);
     return status;
 }

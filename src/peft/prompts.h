@@ -27,6 +27,7 @@ typedef struct pfm_prompts {
 /* USAGE for counts that cannot be. */
 pfm_status pfm_prompts_check(const pfm_peft_options *options, pfm_error *err) PFM_MUST_CHECK;
 int pfm_prompts_count(const pfm_peft_options *options);
+#define PFM_PROMPTS_NOT_IN_VISION "learns tokens before a text, and a vision encoder reads none"
 
 /* Remembers the shape and builds the table f32 [tokens, width]. */
 pfm_status pfm_prompts_table(pfm_peft *peft, pfm_builder *builder, const pfm_prompts *shape, pfm_value *table,

@@ -152,7 +152,7 @@ static pfm_status prepare(bench_model *b, bool training, pfm_error *err)
     PFM_TRY(pfm_executor_create(b->graph.graph, &env, training ? b->graph.language.loss : PFM_NO_VALUE, &b->executor, err));
     PFM_TRY(pfm_bench_numbers(b->model->act, (size_t)(visual * b->model->visual_width), &b->features, err));
     PFM_TRY(pfm_model_bind(b->model, &b->graph, b->executor, &b->pack, visual, err));
-    pfm_executor_bind(b->executor, b->graph.features, b->features);
+    PFM_TRY(pfm_model_bind_images(b->model, &b->graph, b->executor, b->features, NULL, b->work.images, err));
 done:
     return status;
 }
@@ -391,6 +391,7 @@ static pfm_status measure_decoding(pfm_bench *bench, bench_model *b, pfm_error *
         char shape[40];
         pack_decoding(b, counts[i]);
         PFM_TRY(pfm_model_bind(b->model, &b->graph, b->executor, &b->pack, 0, err));
+        PFM_TRY(pfm_model_bind_images(b->model, &b->graph, b->executor, b->features, NULL, 0, err));
         kv.rows = b->pack.key_rows;
         pfm_executor_environment(b->executor)->kv = &kv;
         pfm_executor_forward(b->executor);

@@ -8,7 +8,7 @@
 /* Sizes of the largest micro-batch of the whole training and its validations. */
 typedef struct pfm_trainer_sizes {
     size_t tokens, answers, visual, rows;
-    double mean_step_tokens;
+    double mean_step_tokens, mean_step_images;
 } pfm_trainer_sizes;
 
 /* *out = the sizes where micro-batches take up to token_limit tokens, or one group that is longer. */

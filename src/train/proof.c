@@ -57,7 +57,7 @@ static pfm_status run_row(probe *p, size_t row, float *logits, pfm_error *err)
     p->batch.sequences[0].count = p->batch.sequences[0].answer + 1; /* of the answer its first token alone */
     PFM_TRY(pfm_pack_rows(&p->batch.pack, p->batch.sequences, 1, &options, err));
     PFM_TRY(pfm_model_bind(model, &p->graph, p->executor, &p->batch.pack, p->batch.visual_rows, err));
-    pfm_model_bind_features(&p->graph, p->executor, p->batch.visual);
+    PFM_TRY(pfm_micro_batch_bind_images(&p->batch, model, &p->graph, p->executor, err));
     pfm_executor_forward(p->executor);
     memcpy(logits, pfm_executor_data(p->executor, p->graph.language.logits),
            (size_t)model->language.vocabulary * sizeof *logits);

@@ -23,13 +23,23 @@ void pfm_recipe_free(pfm_recipe *recipe)
 
 bool pfm_recipe_sees(const pfm_recipe *recipe) { return strcmp(recipe->model.vision, "none") != 0; }
 
-bool pfm_recipe_trains(const pfm_recipe *recipe, const char *part)
+static bool is_among(char *const *words, size_t count, const char *word)
 {
-    for (size_t i = 0; i < recipe->trainable_count; i++) {
-        if (strcmp(recipe->trainable[i], part) == 0)
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(words[i], word) == 0)
             return true;
     }
     return false;
+}
+
+bool pfm_recipe_trains(const pfm_recipe *recipe, const char *part)
+{
+    return is_among(recipe->trainable, recipe->trainable_count, part);
+}
+
+bool pfm_recipe_adapts(const pfm_recipe *recipe, const char *part)
+{
+    return recipe->adapts && is_among(recipe->parts, recipe->part_count, part);
 }
 
 size_t pfm_recipe_count_stages(const pfm_recipe *recipe) { return recipe->stage_count > 0 ? recipe->stage_count : 1; }

@@ -47,6 +47,8 @@ typedef struct pfm_recipe {
         int every, heads, head_dim;
     } gated; /* sizes of gated-cross-attention */
     pfm_peft_options peft;
+    char **parts; /* [part_count] "language", "vision": of the model, which peft is shown */
+    size_t part_count;
     struct {
         char *dataset;
         char *path;     /* NULL, or where the data lies when the command line does not say */
@@ -109,6 +111,9 @@ typedef struct pfm_recipe {
 bool pfm_recipe_sees(const pfm_recipe *recipe);
 /* true where a part ("aligner", "peft" or "norms") trains. */
 bool pfm_recipe_trains(const pfm_recipe *recipe, const char *part);
+/* true where the PEFT method is at work on a part of the model ("language" or "vision"), in this stage or since one before it.
+ */
+bool pfm_recipe_adapts(const pfm_recipe *recipe, const char *part);
 /* How many stages there are, at least 1, and one of them; borrowed. */
 size_t pfm_recipe_count_stages(const pfm_recipe *recipe);
 const pfm_recipe *pfm_recipe_get_stage(const pfm_recipe *recipe, size_t stage);

@@ -18,7 +18,7 @@ static bool is_of_method(const recipe_key *key)
 {
     static const char section[] = "peft.";
     return strncmp(key->name, section, sizeof section - 1) == 0 && key->offset != offsetof(pfm_recipe, peft.start) &&
-           key->offset != offsetof(pfm_recipe, peft.dropout);
+           key->offset != offsetof(pfm_recipe, peft.dropout) && key->offset != offsetof(pfm_recipe, parts);
 }
 
 /* What a list holds, in any order: PEFT's are sets. */

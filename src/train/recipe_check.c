@@ -234,6 +234,10 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
     if (recipe->peft.target_count == 0 && method != NULL && method->targets != NULL)
         return refuse_key(state, KEY("peft.targets"),
                           "must name at least one layer; peft.method: none trains the aligner alone", err);
+    if (recipe->part_count == 0)
+        return refuse_key(state, KEY("peft.parts"), "must name at least one part: language, vision, or both", err);
+    if (pfm_recipe_adapts(recipe, "vision") && !pfm_recipe_sees(recipe))
+        return refuse_key(state, KEY("peft.parts"), "names vision, but model.vision is none", err);
     if (recipe->peft.target_count > 0 && method != NULL && method->targets == NULL)
         return refuse_key(state, KEY("peft.targets"), "is not of this peft.method, which has places of its own; leave it out",
                           err);

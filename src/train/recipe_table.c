@@ -79,6 +79,8 @@ const recipe_key pfm_recipe_keys[] = {
     NUMBER("peft.dropout", peft.dropout, "0.05", 0, 0.95, "share of an update's inputs left out while training"),
     NAMES("peft.targets", peft.targets, peft.target_count,
           "the linear layers that it changes: ends of their Hugging Face names, re:EXPRESSION, all-linear; by default the method's"),
+    {.name = "peft.parts", .type = RECIPE_LIST, .offset = PLACE(parts), .count_offset = PLACE(part_count),
+     .initial = "language", .choices = "language|vision", .help = "the parts of the model that it changes"},
     BOOLEAN("peft.rslora", peft.rslora, "false", "scale by alpha / sqrt(rank) instead"),
     ABOVE("peft.rate_ratio", peft.rate_ratio, "1", 0, 1e4, "LoRA+: the second factor learns so many times as fast as the first"),
     NAMES("peft.feedforward", peft.feedforward, peft.feedforward_count,

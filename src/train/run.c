@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/try.h"
 #include "formats/adapter.h"
+#include "train/run_adapter.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -74,55 +75,15 @@ done:
     return status;
 }
 
-/* Adds the last part of the name of a norm's module, once. */
-static pfm_status add_norm(json_t **list, const pfm_parameter *norm, pfm_error *err)
-{
-    const char *end = strrchr(norm->name, '.'), *begin = end; /* before ".weight" */
-    while (begin > norm->name && begin[-1] != '.')
-        begin--;
-    const size_t length = (size_t)(end - begin);
-    for (size_t i = 0; i < json_array_size(*list); i++) {
-        const char *known = json_string_value(json_array_get(*list, i));
-        if (strlen(known) == length && memcmp(known, begin, length) == 0)
-            return PFM_OK;
-    }
-    *list = pfm_json_add(*list == NULL ? json_array() : *list, json_stringn(begin, length));
-    return *list != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not save %s", norm->name);
-}
-
-/* What the method says of itself, what else the adapter holds whole, and how the base keeps its weights. */
-static pfm_status describe_adapter(const char *base, const pfm_model *model, const pfm_peft *peft, pfm_adapter_config *config,
-                                   pfm_error *err)
-{
-    const bool transposed = model->language.family != NULL && pfm_language_transposes(model->language.family);
-    pfm_status status = PFM_OK;
-    json_t *whole = NULL;
-    PFM_TRY(pfm_peft_write_config(peft, base, config, err));
-    if (json_object_get(config->document, "fan_in_fan_out") != NULL)
-        PFM_TRY(pfm_json_take(config->document, "fan_in_fan_out", json_boolean(transposed), err));
-    if (json_is_array(json_object_get(config->document, "modules_to_save")))
-        whole = json_incref(json_object_get(config->document, "modules_to_save"));
-    for (int i = 0; i < pfm_parameters_count(model->parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(model->parameters, i);
-        if (p->part == PFM_PART_NORMS)
-            PFM_TRY(add_norm(&whole, p, err));
-    }
-    if (whole != NULL)
-        PFM_TRY(pfm_json_take(config->document, "modules_to_save", json_incref(whole), err));
-done:
-    json_decref(whole);
-    return status;
-}
-
-static pfm_status save_adapter(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft,
-                               pfm_error *err)
+static pfm_status save_adapter(const char *folder, const char *name, const pfm_peft_network *network, const char *base,
+                               const pfm_model *model, const pfm_peft *peft, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_peft_tensors kept = {0};
     tensors list = {0};
     char *adapter = NULL;
     pfm_adapter_config config = {0};
-    PFM_TRY(pfm_peft_save(peft, model->parameters, &kept, err));
+    PFM_TRY(pfm_peft_save(peft, network, model->parameters, &kept, err));
     for (size_t i = 0; i < kept.count; i++) {
         const pfm_peft_tensor *t = &kept.items[i];
         PFM_TRY(add_tensor(&list, "", t->name, "", t->values, t->n, t->k, err));
@@ -130,9 +91,9 @@ static pfm_status save_adapter(const char *folder, const char *base, const pfm_m
             list.items[list.count - 1].rank = 2;
     }
     if (list.count == 0)
-        goto done; /* nothing was adapted: the aligner alone trained */
-    PFM_TRY(describe_adapter(base, model, peft, &config, err));
-    PFM_TRY(pfm_path_join(folder, "adapter", &adapter, err));
+        goto done; /* nothing of it was adapted */
+    PFM_TRY(pfm_run_describe_adapter(network, base, model, peft, &config, err));
+    PFM_TRY(pfm_path_join(folder, name, &adapter, err));
     PFM_TRY(pfm_adapter_write(adapter, &config, list.items, list.count, NULL, NULL, err));
 done:
     pfm_peft_tensors_free(&kept);
@@ -146,7 +107,9 @@ pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *m
 {
     pfm_status status = pfm_folder_create(folder, err);
     if (status == PFM_OK)
-        status = save_adapter(folder, base, model, peft, err);
+        status = save_adapter(folder, "adapter", &pfm_run_language_network, base, model, peft, err);
+    if (status == PFM_OK)
+        status = save_adapter(folder, PFM_RUN_VISION_FOLDER, &pfm_run_vision_network, base, model, peft, err);
     if (status == PFM_OK)
         status = save_aligner(folder, model, err);
     return status;
@@ -200,32 +163,6 @@ pfm_status pfm_run_load_slot(const char *path, pfm_model *model, const pfm_model
     return load_aligner(path, model, slot->prefix, slot->mean, slot->std, err);
 }
 
-pfm_status pfm_run_load_adapter(const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err)
-{
-    char *folder = NULL, *path = NULL;
-    pfm_weights *weights = NULL;
-    pfm_status status = PFM_OK;
-    const bool file = pfm_path_exists(adapter) && !pfm_path_is_folder(adapter);
-    if (!file) {
-        PFM_TRY(pfm_adapter_find(adapter, &folder, err));
-        PFM_TRY(pfm_adapter_tensors_path(folder, &path, err));
-    }
-    PFM_TRY(pfm_weights_open(file ? adapter : path, &weights, err));
-    PFM_TRY(pfm_peft_load(peft, weights, model->parameters, err));
-done:
-    pfm_weights_close(weights);
-    free(folder);
-    free(path);
-    return status;
-}
-
-pfm_status pfm_run_tensor_name(const pfm_peft *peft, const pfm_parameter *parameter, char **out, pfm_error *err)
-{
-    if (pfm_aligner_owns(parameter))
-        return pfm_string_copy(pfm_aligner_name_of(parameter), out, err);
-    return pfm_peft_tensor_name(peft, parameter, out, err);
-}
-
 /* What is written last tells that the run has finished. */
 static pfm_status check_finished(const char *folder, const pfm_model *model, pfm_error *err)
 {
@@ -264,8 +201,10 @@ pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *mode
         PFM_TRY(find_aligner(folder, &aligner, err));
     if (aligner != NULL && pfm_model_has_aligner(model))
         PFM_TRY(load_aligner(aligner, model, "", model->mean, model->std, err));
-    if (pfm_peft_hook(peft) != NULL || model->learns_norms)
+    if ((pfm_peft_hook(peft) != NULL && model->hook != NULL) || model->learns_norms)
         PFM_TRY(pfm_run_load_adapter(adapter != NULL ? adapter : folder, model, peft, err));
+    if (pfm_model_has_tower(model))
+        PFM_TRY(pfm_run_load_vision_adapter(adapter != NULL ? adapter : folder, model->parameters, peft, err));
 done:
     free(aligner);
     return status;

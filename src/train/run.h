@@ -1,5 +1,5 @@
-/* A run's folder: recipe.yaml, adapter/ (PEFT's format), aligner.safetensors (where the model sees images), log.jsonl,
- * checkpoint/, best/. Every file appears whole or not at all. */
+/* A run's folder: recipe.yaml, adapter/ and, of what is learned in the vision encoder, adapter-vision/ (PEFT's format),
+ * aligner.safetensors (where the model sees images), log.jsonl, checkpoint/, best/. Every file appears whole or not at all. */
 #ifndef PFM_TRAIN_RUN_H
 #define PFM_TRAIN_RUN_H
 
@@ -16,8 +16,8 @@ typedef struct pfm_progress_state {
     int64_t best_step;
 } pfm_progress_state;
 
-/* Writes FOLDER/adapter/adapter_model.safetensors, adapter_config.json and FOLDER/aligner.safetensors. `base` is what the
- * adapter's base_model_name_or_path says. */
+/* Writes FOLDER/adapter/adapter_model.safetensors, adapter_config.json, the same in FOLDER/adapter-vision, and
+ * FOLDER/aligner.safetensors. `base` is what the adapter's base_model_name_or_path says. */
 pfm_status pfm_run_save(const char *folder, const char *base, const pfm_model *model, const pfm_peft *peft,
                         pfm_error *err) PFM_MUST_CHECK;
 /* Sets what was trained from such a folder (NULL: a recipe's, nothing was), or from an adapter's in its place (NULL: the run's
@@ -28,6 +28,16 @@ pfm_status pfm_run_load(const char *folder, const char *adapter, pfm_model *mode
 /* The adapter's parameters alone, from a folder in PEFT's format, or a file of tensors that PEFT's model had, a whole
  * checkpoint of PeFoMed's kind among them. */
 pfm_status pfm_run_load_adapter(const char *adapter, pfm_model *model, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
+/* Where such a folder holds what was learned in the vision encoder: its adapter-vision or, lacking one, itself. */
+pfm_status pfm_run_vision_folder(const char *folder, char **out, pfm_error *err) PFM_MUST_CHECK;
+/* The same of a vision encoder, from there; its names may be those of transformers 5 ("base_model.model.encoder.layers...") or
+ * 4
+ * ("base_model.model.vision_model.encoder.layers..."). */
+pfm_status pfm_run_load_vision_adapter(const char *folder, pfm_parameters *parameters, const pfm_peft *peft,
+                                       pfm_error *err) PFM_MUST_CHECK;
+/* What a bare recipe goes on with: the folder of a run, or of an adapter of the language model in which adapter-vision may be
+ * the encoder's, or where the encoder alone learns of its adapter. An encoder of which it holds nothing stays as it is. */
+pfm_status pfm_run_load_adapters(const char *folder, pfm_model *model, const pfm_peft *peft, pfm_error *err) PFM_MUST_CHECK;
 /* An aligner's file for an adapter that stands beside others. */
 pfm_status pfm_run_load_slot(const char *path, pfm_model *model, const pfm_model_slot *slot, pfm_error *err) PFM_MUST_CHECK;
 /* What a trained parameter is called in the files: "base_model.model.X.lora_A.weight" or "proj.weight"; release with free(). */

@@ -147,7 +147,7 @@ pfm_sequence pfm_samples_sequence(const pfm_samples *samples, size_t text)
                           .context = samples->contexts[row]};
 }
 
-pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err)
+pfm_status pfm_samples_open_features(const pfm_samples *samples, pfm_vision *vision, pfm_feature_store **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const char **paths = NULL;
@@ -156,11 +156,15 @@ pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err)
         return PFM_OK;
     PFM_TRY(pfm_dataset_check_images(dataset, err));
     PFM_TRY(pfm_dataset_list_paths(dataset, &paths, err));
-    PFM_TRY(pfm_feature_store_create(samples->session->vision, paths, dataset->image_count, PFM_FEATURE_QUOTA,
-                                     &samples->features, err));
+    PFM_TRY(pfm_feature_store_create(vision, paths, dataset->image_count, PFM_FEATURE_QUOTA, out, err));
 done:
     free(paths);
     return status;
+}
+
+pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err)
+{
+    return pfm_samples_open_features(samples, samples->session->vision, &samples->features, err);
 }
 
 void pfm_samples_free(pfm_samples *samples)
@@ -192,10 +196,12 @@ static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *sampl
     pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
     const pfm_row *shown = &samples->dataset->rows[text % samples->count];
-    char *to = (char *)batch->visual + (size_t)pfm_model_count_images(model, first_visual) * pfm_model_image_bytes(model);
+    const size_t first = (size_t)pfm_model_count_images(model, first_visual);
+    char *to = (char *)batch->visual + first * pfm_model_image_bytes(model);
     for (size_t k = 0; k < shown->image_count; k++, to += pfm_model_image_bytes(model)) {
+        batch->numbers[first + k] = shown->images[k].index;
         PFM_TRY(pfm_feature_store_read(samples->features, (size_t)shown->images[k].index, features, err));
-        PFM_TRY(pfm_model_arrange(model, features, to, err));
+        PFM_TRY(pfm_model_read_image(model, 0, features, to, err));
     }
 done:
     return status;
@@ -207,9 +213,10 @@ static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples
     pfm_status status = PFM_OK;
     const pfm_model *model = samples->session->model;
     float *features = NULL;
-    size_t bytes = (size_t)pfm_model_count_images(model, batch->visual_rows) * pfm_model_image_bytes(model);
+    const size_t images = (size_t)pfm_model_count_images(model, batch->visual_rows);
     int64_t visual = 0;
-    PFM_TRY(pfm_array_reserve(&batch->visual, &batch->visual_capacity, bytes, 1, err));
+    PFM_TRY(pfm_array_reserve(&batch->visual, &batch->visual_capacity, images * pfm_model_image_bytes(model), 1, err));
+    PFM_TRY(pfm_array_reserve(&batch->numbers, &batch->number_capacity, images, sizeof *batch->numbers, err));
     PFM_TRY(pfm_allocate(pfm_model_feature_values(model), sizeof *features, &features, err));
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && groups[i] == groups[i - 1])
@@ -258,12 +265,20 @@ done:
     return status;
 }
 
+pfm_status pfm_micro_batch_bind_images(const pfm_micro_batch *batch, const pfm_model *model, const pfm_model_graph *graph,
+                                       pfm_executor *executor, pfm_error *err)
+{
+    return pfm_model_bind_images(model, graph, executor, batch->visual, batch->numbers,
+                                 pfm_model_count_images(model, batch->visual_rows), err);
+}
+
 void pfm_micro_batch_free(pfm_micro_batch *batch)
 {
     if (batch == NULL)
         return;
     pfm_pack_free(&batch->pack);
     free(batch->visual);
+    free(batch->numbers);
     free(batch->ids);
     free(batch->sequences);
     *batch = (pfm_micro_batch){0};
@@ -280,20 +295,28 @@ static pfm_sequence text_of(const void *user, size_t i)
     return pfm_samples_sequence(group->samples, group->texts[i]);
 }
 
+/* Tokens within an encoder that is part of the graph. */
+static size_t patches_of(const pfm_samples *samples, size_t text)
+{
+    const pfm_tower *tower = samples->session->model->tower;
+    return tower != NULL ? samples->dataset->rows[text % samples->count].image_count * (size_t)tower->tokens : 0;
+}
+
 size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *texts, const int *groups, size_t count, bool share,
                            size_t tokens, size_t most_rows, size_t *used)
 {
-    size_t taken = 0;
+    size_t taken = 0, patches = 0;
     *used = 0;
     while (taken < count) {
         size_t end = taken + 1;
         while (end < count && groups[end] == groups[taken])
             end++;
         const texts_of group = {samples, texts + taken};
-        size_t more = pfm_group_tokens(end - taken, text_of, &group, share);
-        if (taken > 0 && (*used + more > tokens || (most_rows > 0 && end > most_rows)))
+        size_t more = pfm_group_tokens(end - taken, text_of, &group, share), shown = patches_of(samples, texts[taken]);
+        if (taken > 0 && (*used + more > tokens || patches + shown > tokens || (most_rows > 0 && end > most_rows)))
             break;
         *used += more;
+        patches += shown;
         taken = end;
     }
     return taken;

@@ -29,8 +29,11 @@ pfm_status pfm_samples_create(const pfm_session *session, const pfm_dataset *dat
 size_t pfm_samples_draw(const pfm_samples *samples, size_t row, uint64_t seed, uint64_t place);
 /* A text's ids, without group and number; borrowed. */
 pfm_sequence pfm_samples_sequence(const pfm_samples *samples, size_t text);
-/* Computes or finds the features of every image of the split, where there are any. */
+/* Computes or finds what the session's encoder makes of every image of the split, where there are any. */
 pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err) PFM_MUST_CHECK;
+/* The same of another encoder; the caller frees *out before it. */
+pfm_status pfm_samples_open_features(const pfm_samples *samples, pfm_vision *vision, pfm_feature_store **out,
+                                     pfm_error *err) PFM_MUST_CHECK;
 void pfm_samples_free(pfm_samples *samples);
 /* Visual tokens that a text's images take. */
 int64_t pfm_samples_visual_rows(const pfm_samples *samples, size_t text);
@@ -39,8 +42,9 @@ int64_t pfm_samples_visual_rows(const pfm_samples *samples, size_t text);
 typedef struct pfm_micro_batch {
     pfm_pack pack;
     int64_t visual_rows;
-    void *visual; /* act [visual_rows, visual_width] */
-    size_t visual_capacity;
+    void *visual;     /* what a graph reads of each image (pfm_model_read_image), one behind the other */
+    int32_t *numbers; /* [images] which they are in the data set */
+    size_t visual_capacity, number_capacity;
     int32_t *ids; /* the rows' ids with their visual rows */
     pfm_sequence *sequences;
     size_t id_capacity, sequence_capacity;
@@ -50,10 +54,14 @@ typedef struct pfm_micro_batch {
  * With features the visual rows are filled too. */
 pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *texts, const int *groups,
                                 size_t count, size_t first_number, bool share, pfm_error *err) PFM_MUST_CHECK;
+/* Binds its images to an executor of the model's graph. */
+pfm_status pfm_micro_batch_bind_images(const pfm_micro_batch *batch, const pfm_model *model, const pfm_model_graph *graph,
+                                       pfm_executor *executor, pfm_error *err) PFM_MUST_CHECK;
 void pfm_micro_batch_free(pfm_micro_batch *batch);
 
-/* How many of texts[0 .. count) go into the first micro-batch: whole groups while the tokens stay within `tokens` and the texts
- * within `most_rows` (0: no limit); at least one group. *used = its tokens after packing. */
+/* How many of texts[0 .. count) go into the first micro-batch: whole groups while the tokens, and those of the images within an
+ * encoder that is part of the graph, stay within `tokens` and the texts within `most_rows` (0: no limit); at least one group.
+ * *used = its tokens after packing. */
 size_t pfm_micro_batch_cut(const pfm_samples *samples, const size_t *texts, const int *groups, size_t count, bool share,
                            size_t tokens, size_t most_rows, size_t *used);
 

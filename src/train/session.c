@@ -35,7 +35,17 @@ pfm_status pfm_session_create_peft(const pfm_recipe *r, pfm_peft **out, pfm_erro
 {
     char none[] = "none";
     const pfm_peft_options nothing = {.method = none, .rank = r->peft.rank, .alpha = r->peft.alpha};
-    return pfm_peft_create(r->adapts ? &r->peft : &nothing, out, err);
+    pfm_peft *peft = NULL;
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_peft_create(r->adapts ? &r->peft : &nothing, &peft, err));
+    const char *reason = pfm_recipe_adapts(r, "vision") ? pfm_peft_not_in_vision(peft) : NULL;
+    if (reason != NULL)
+        PFM_FAIL(PFM_ERROR_USAGE, "%s %s; leave vision out of peft.parts, or take another peft.method", r->peft.method, reason);
+    *out = peft;
+    peft = NULL;
+done:
+    pfm_peft_free(peft);
+    return status;
 }
 
 pfm_status pfm_session_vision_layers(const pfm_recipe *recipe, pfm_vision_layers *out, pfm_error *err)
@@ -93,7 +103,8 @@ pfm_status pfm_session_model_options(const pfm_recipe *recipe, const pfm_context
                   (unsigned)!pfm_recipe_trains(recipe, "norms") << PFM_PART_NORMS,
         .precision = context->precision,
         .virtual_tokens = pfm_peft_virtual_tokens(peft),
-        .hook = pfm_peft_hook(peft)};
+        .hook = pfm_recipe_adapts(recipe, "language") ? pfm_peft_hook(peft) : NULL,
+        .vision_hook = pfm_recipe_adapts(recipe, "vision") ? pfm_peft_hook(peft) : NULL};
     pfm_status status = choose_weights(recipe, context, training, &out->weights, err);
     if (status != PFM_OK)
         return status;
@@ -120,6 +131,9 @@ static pfm_status create(pfm_context *context, pfm_recipe *whole, size_t stage, 
     PFM_TRY(pfm_model_path(context, recipe->model.language, &session->language_path, err));
     PFM_TRY(pfm_session_model_options(recipe, context, session->peft, training, &options, err));
     options.language_path = session->language_path;
+    if (options.vision_hook != NULL)
+        PFM_TRY(pfm_model_path(context, recipe->model.vision, &session->vision_path, err));
+    options.vision_path = session->vision_path;
     options.tensors_only = tensors_only;
     PFM_TRY(pfm_model_create(context, &options, &session->model, err));
     *out = session;
@@ -146,14 +160,50 @@ pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *reci
     return create(context, recipe, pfm_recipe_count_stages(recipe) - 1, training, true, out, err);
 }
 
-pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err)
+/* The recipe's method becomes the adapter's; it has learned in these parts, whatever else the run learned. */
+static pfm_status replace_adapter(pfm_recipe *recipe, const char *adapter, bool in_language, bool in_vision, pfm_error *err)
 {
     const size_t last = pfm_recipe_count_stages(recipe) - 1;
+    char language[] = "language", vision[] = "vision", *parts[2];
+    size_t count = 0;
     const bool none = strcmp(adapter, PFM_SESSION_NO_ADAPTER) == 0;
     pfm_status status = none ? PFM_OK : pfm_recipe_take_adapter(recipe, adapter, false, err);
     pfm_recipe *stage = recipe->stage_count > 0 ? recipe->stages[last] : recipe;
     stage->adapts = !none;
     stage->adapts_norms = false; /* those that the adapter holds are its own modules */
+    if (status != PFM_OK || none)
+        return status;
+    if (in_language)
+        parts[count++] = language;
+    if (in_vision)
+        parts[count++] = vision;
+    pfm_peft_texts_free(&stage->parts, &stage->part_count);
+    return pfm_peft_texts_copy(parts, count, &stage->parts, &stage->part_count, err);
+}
+
+pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err)
+{
+    char *found = NULL, *vision = NULL;
+    pfm_status status = PFM_OK;
+    if (strcmp(adapter, PFM_SESSION_NO_ADAPTER) == 0)
+        return replace_adapter(recipe, adapter, false, false, err);
+    PFM_TRY(pfm_run_vision_folder(adapter, &vision, err));
+    PFM_TRY(pfm_adapter_find(adapter, &found, err));
+    const bool in_vision = strcmp(vision, adapter) != 0, in_language = strcmp(vision, found) != 0 || !in_vision;
+    PFM_TRY(replace_adapter(recipe, adapter, in_language, in_vision, err));
+done:
+    free(found);
+    free(vision);
+    return status;
+}
+
+pfm_status pfm_session_replace_vision_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err)
+{
+    char *vision = NULL;
+    pfm_status status = pfm_run_vision_folder(adapter, &vision, err); /* none is no folder */
+    if (status == PFM_OK)
+        status = replace_adapter(recipe, vision, false, true, err);
+    free(vision);
     return status;
 }
 
@@ -228,22 +278,31 @@ static pfm_status find_aligner_weights(pfm_session *session, pfm_error *err)
     return status;
 }
 
+static pfm_status load_vision(pfm_session *session, const pfm_vision_layers *layers, pfm_vision **out, pfm_error *err)
+{
+    const pfm_recipe *recipe = session->recipe;
+    pfm_status status = PFM_OK;
+    if (session->vision_path == NULL)
+        PFM_TRY(pfm_model_path(session->context, recipe->model.vision, &session->vision_path, err));
+    const pfm_vision_options options = {
+        .kind = recipe->model.vision, .path = session->vision_path, .image_size = recipe->model.image_size, .layers = *layers};
+    PFM_TRY(pfm_vision_load(session->context, &options, out, err));
+done:
+    return status;
+}
+
 pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err)
 {
     if (session->vision != NULL || !pfm_model_sees(session->model))
         return PFM_OK;
-    const pfm_recipe *recipe = session->recipe;
-    pfm_status status = PFM_OK;
-    PFM_TRY(find_aligner_weights(session, err));
-    if (session->vision_path == NULL)
-        PFM_TRY(pfm_model_path(session->context, recipe->model.vision, &session->vision_path, err));
-    pfm_vision_options options = {.kind = recipe->model.vision,
-                                  .path = session->vision_path,
-                                  .image_size = recipe->model.image_size,
-                                  .layers = session->model->layers};
-    PFM_TRY(pfm_vision_load(session->context, &options, &session->vision, err));
-done:
-    return status;
+    const pfm_vision_layers layers = pfm_model_vision_layers(session->model);
+    pfm_status status = find_aligner_weights(session, err);
+    return status != PFM_OK ? status : load_vision(session, &layers, &session->vision, err);
+}
+
+pfm_status pfm_session_load_frozen_vision(pfm_session *session, pfm_vision **out, pfm_error *err)
+{
+    return load_vision(session, &session->model->layers, out, err);
 }
 
 /* What is new in the PEFT method, and is not drawn from the seed alone. */
@@ -273,6 +332,19 @@ done:
     return status;
 }
 
+/* What a bare recipe begins with. */
+static pfm_status start_adapters(pfm_session *session, pfm_error *err)
+{
+    const pfm_recipe *recipe = session->recipe;
+    const char *from = recipe->adapts ? recipe->peft.start : NULL;
+    pfm_status status = PFM_OK;
+    PFM_TRY(start_peft(session, err)); /* all of it: of the vision encoder such a folder may hold nothing */
+    if (from != NULL)
+        PFM_TRY(pfm_run_load_adapters(from, session->model, session->peft, err));
+done:
+    return status;
+}
+
 pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -283,10 +355,8 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
     PFM_TRY(pfm_model_load(session->model, session->context->seed, session->run != NULL, err));
     if (session->run != NULL || session->adapter != NULL)
         PFM_TRY(pfm_run_load(session->run, session->adapter, session->model, session->peft, err));
-    else if (session->recipe->adapts && session->recipe->peft.start != NULL)
-        PFM_TRY(pfm_run_load_adapter(session->recipe->peft.start, session->model, session->peft, err));
     else
-        PFM_TRY(start_peft(session, err));
+        PFM_TRY(start_adapters(session, err));
     PFM_TRY(pfm_session_load_adapters(session, err));
     session->loaded = true;
 done:

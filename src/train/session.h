@@ -25,7 +25,8 @@ typedef struct pfm_session {
     size_t other_count, other_capacity;
     pfm_peft_set *set; /* of all of them; NULL where there are no others */
     pfm_model *model;
-    pfm_vision *vision; /* NULL until pfm_session_load_vision, and where the model sees nothing */
+    pfm_vision *vision; /* what of the encoder is computed outside of the graph; NULL until pfm_session_load_vision, and where
+                           the model sees nothing */
     bool loaded;        /* the weights are there */
     char *run;          /* the run's folder, or NULL for a bare recipe */
     char *adapter;      /* the folder of the adapter, where neither the run nor the recipe says which; or NULL */
@@ -62,6 +63,8 @@ pfm_status pfm_session_open_with(pfm_context *context, const char *run_or_recipe
                                  pfm_session **out, pfm_error *err) PFM_MUST_CHECK;
 /* Takes an adapter's folder in place of what the recipe of a session to be says of peft and norms. */
 pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err) PFM_MUST_CHECK;
+/* The same of an adapter of the vision encoder alone, or of the one that such a folder holds beside the language model's. */
+pfm_status pfm_session_replace_vision_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err) PFM_MUST_CHECK;
 void pfm_session_free(pfm_session *session);
 
 /* ---- several adapters side by side (session_adapters.c) ---- */
@@ -83,6 +86,8 @@ void pfm_session_free_adapters(pfm_session *session);
 
 /* Does nothing for a model that sees nothing. */
 pfm_status pfm_session_load_vision(pfm_session *session, pfm_error *err) PFM_MUST_CHECK;
+/* *out = the encoder as its file has it, with the features that the recipe names; the caller frees it. */
+pfm_status pfm_session_load_frozen_vision(pfm_session *session, pfm_vision **out, pfm_error *err) PFM_MUST_CHECK;
 /* After a graph has been built, once: the frozen weights, the initial values and, for a run, the trained ones; checks the
  * targets. */
 pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err) PFM_MUST_CHECK;

@@ -81,11 +81,27 @@ pfm_status pfm_session_choose_adapters(pfm_session *session, pfm_error *err)
     if (session->model->learns_norms)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED,
                  "the run trained the language model's norms, which are there once; no adapters can stand beside it");
+    if (session->model->tower != NULL)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
+                 "the run's vision encoder learned too (peft.parts), which is there once; no adapters can stand beside it");
     PFM_TRY(pfm_peft_set_create(&session->set, err));
     PFM_TRY(pfm_peft_set_add(session->set, session->peft, "of the run", err));
     session->model->hook = pfm_peft_set_hook(session->set);
     session->model->several = true;
 done:
+    return status;
+}
+
+static pfm_status check_parts(const char *name, const char *folder, pfm_error *err)
+{
+    char *vision = NULL;
+    pfm_status status = pfm_run_vision_folder(folder, &vision, err);
+    if (status == PFM_OK && strcmp(vision, folder) != 0)
+        status = pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                               "the adapter %s is also one of the vision encoder (%s), which is there once; it cannot stand "
+                               "beside others",
+                               name, vision);
+    free(vision);
     return status;
 }
 
@@ -114,6 +130,7 @@ pfm_status pfm_session_add_adapter(pfm_session *session, const char *name, const
 {
     pfm_status status = PFM_OK;
     PFM_TRY(check_name(session, name, err));
+    PFM_TRY(check_parts(name, folder, err));
     PFM_TRY(pfm_session_choose_adapters(session, err));
     PFM_TRY(
         pfm_array_reserve(&session->others, &session->other_capacity, session->other_count + 1, sizeof *session->others, err));

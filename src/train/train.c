@@ -32,9 +32,9 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 }
 
 /* What a training leaves in its folder, and what eval and compare add of it; nothing else there is touched. */
-static const char *const traces[] = {"recipe.yaml", "adapter",     "aligner.safetensors", "log.jsonl", "checkpoint",
-                                     "best",        "audit.json",  "README.md",           "scores",    "stages",
-                                     "answers",     "compare.json"};
+static const char *const traces[] = {"recipe.yaml", "adapter", "adapter-vision", "aligner.safetensors", "log.jsonl",
+                                     "checkpoint",  "best",    "audit.json",     "README.md",           "scores",
+                                     "stages",      "answers", "compare.json"};
 
 static pfm_status forget(const char *folder, pfm_error *err)
 {
@@ -126,14 +126,14 @@ static pfm_status summarise(const pfm_trainer *trainer, int64_t resumed_at, char
 {
     const pfm_progress_state *s = &trainer->state;
     const pfm_parameters *parameters = trainer->session->model->parameters;
-    json_t *document = json_pack(
-        "{s:s, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:I, s:I, s:I}", "run", trainer->folder, "steps", (json_int_t)s->step,
-        "resumed_at", (json_int_t)resumed_at, "epochs",
-        (double)(s->step - trainer->first) * trainer->session->recipe->train.batch / (double)trainer->train_set->count,
-        "samples", (json_int_t)s->samples, "tokens", (json_int_t)s->tokens, "seconds", s->seconds, "trainable_parameters",
-        (json_int_t)pfm_parameters_trainable(parameters), "total_parameters",
-        (json_int_t)(pfm_parameters_total(parameters) + (int64_t)trainer->session->model->vision_parameters), "peak_bytes",
-        (json_int_t)pfm_process_peak_memory(), "best_step", (json_int_t)s->best_step);
+    json_t *document = json_pack("{s:s, s:I, s:I, s:f, s:I, s:I, s:f, s:I, s:I, s:I, s:I}", "run", trainer->folder, "steps",
+                                 (json_int_t)s->step, "resumed_at", (json_int_t)resumed_at, "epochs",
+                                 (double)(s->step - trainer->first) * trainer->session->recipe->train.batch /
+                                     (double)trainer->train_set->count,
+                                 "samples", (json_int_t)s->samples, "tokens", (json_int_t)s->tokens, "seconds", s->seconds,
+                                 "trainable_parameters", (json_int_t)pfm_parameters_trainable(parameters), "total_parameters",
+                                 (json_int_t)pfm_model_count_parameters(trainer->session->model), "peak_bytes",
+                                 (json_int_t)pfm_process_peak_memory(), "best_step", (json_int_t)s->best_step);
     if (document == NULL)
         return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not make the summary");
     pfm_status status =

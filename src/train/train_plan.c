@@ -32,6 +32,7 @@ static pfm_status create_model(estimate *e, const char *language_path, pfm_error
     pfm_status status = PFM_OK;
     pfm_language_config known;
     pfm_model_options options;
+    char *vision_path = NULL;
     PFM_TRY(pfm_session_create_peft(r, &e->peft, err));
     PFM_TRY(pfm_session_model_options(r, e->context, e->peft, true, &options, err));
     options.language_path = language_path;
@@ -39,8 +40,11 @@ static pfm_status create_model(estimate *e, const char *language_path, pfm_error
         PFM_TRY(pfm_language_known(r->model.language, &known, err));
         options.config = &known;
     }
+    if (options.vision_hook != NULL && pfm_model_path(e->context, r->model.vision, &vision_path, NULL) == PFM_OK)
+        options.vision_path = vision_path; /* else its name tells the shapes */
     PFM_TRY(pfm_model_create(e->context, &options, &e->model, err));
 done:
+    free(vision_path);
     return status;
 }
 
@@ -76,13 +80,16 @@ static pfm_status guess_sizes(void *user, size_t token_limit, pfm_trainer_sizes 
                  rows = (size_t)e->recipe->train.micro_batch,
                  limit = rows > 0 && rows / group * one < token_limit ? rows / group * one : token_limit,
                  within = step < limit ? step : limit, tokens = within < one ? one : within,
-                 at_once = (tokens + one - 1) / one < groups ? (tokens + one - 1) / one : groups,
+                 patches = e->model->tower != NULL ? (size_t)e->model->tower->tokens : 1,
+                 most = patches < token_limit ? token_limit / patches : 1, wanted = (tokens + one - 1) / one,
+                 fit = wanted < most ? wanted : most, at_once = fit < groups ? fit : groups,
                  together = at_once * group < batch ? at_once * group : batch;
     *out = (pfm_trainer_sizes){.tokens = tokens,
                                .answers = together * ANSWER_TOKENS,
                                .visual = at_once * (size_t)e->model->visual_tokens,
                                .rows = together,
-                               .mean_step_tokens = (double)step};
+                               .mean_step_tokens = (double)step,
+                               .mean_step_images = (double)groups};
     return PFM_OK;
 }
 
@@ -113,15 +120,15 @@ done:
     return status;
 }
 
-/* Multiplications and additions of one token through the linear layers, forward and backward. */
-static double operations_per_token(const estimate *e)
+/* Multiplications and additions of one row of a dimension through the linear layers, forward and backward. */
+static double operations_per_row(const estimate *e, pfm_dim dim)
 {
     double total = 0;
     const pfm_graph *graph = e->fit.graph.graph;
     for (size_t s = 0; s < e->plan->step_count; s++) {
         const pfm_plan_step *step = &e->plan->steps[s];
         const pfm_graph_node *node = &graph->nodes[step->node];
-        if (node->op != &pfm_op_linear || graph->values[node->out[0]].shape.dim != PFM_DIM_TOKENS)
+        if (node->op != &pfm_op_linear || graph->values[node->out[0]].shape.dim != dim)
             continue;
         const pfm_parameter *weight = pfm_parameters_get(e->model->parameters, node->operand[0]);
         total += 2.0 * (step->backward ? 1 + weight->trainable : 1) * (double)weight->n * (double)weight->k;
@@ -165,19 +172,31 @@ typedef struct figures {
     bool recompute;
 } figures;
 
+/* What the cache holds of an image: what the graph reads and, where statistics of the frozen encoder are taken, its features.
+ */
+static uint64_t cached_bytes(const estimate *e)
+{
+    const pfm_model *model = e->model;
+    const pfm_vision_shape frozen = {.grid = model->shape.grid, .channels = model->shape.channels, .extra = model->shape.extra};
+    if (model->tower == NULL)
+        return pfm_feature_file_bytes(&frozen);
+    return pfm_feature_file_bytes(&model->tower->state) +
+           (model->normalise && e->stage == 0 ? pfm_feature_file_bytes(&frozen) : 0);
+}
+
 static pfm_status find_figures(const estimate *e, figures *out, pfm_error *err)
 {
-    double rate = 1;
-    pfm_vision_shape shape = {.grid = e->model->shape.grid, .channels = e->model->shape.channels};
+    double rate = 1, operations = operations_per_row(e, PFM_DIM_TOKENS) * e->fit.sizes.mean_step_tokens;
+    if (e->model->tower != NULL)
+        operations += operations_per_row(e, PFM_DIM_PATCHES) * (double)e->model->tower->tokens * e->fit.sizes.mean_step_images;
     pfm_status status = measure_rate(e->context, e->model->act, &rate, err);
     *out = (figures){.trainable = pfm_parameters_trainable(e->model->parameters),
-                     .total = pfm_parameters_total(e->model->parameters) + (int64_t)e->model->vision_parameters,
+                     .total = pfm_model_count_parameters(e->model),
                      .peak = e->fit.peak,
-                     .cache = e->images * pfm_feature_file_bytes(&shape),
+                     .cache = e->images * cached_bytes(e),
                      .micro_batch_tokens = e->fit.sizes.tokens,
                      .recompute = e->fit.recompute,
-                     .seconds = operations_per_token(e) * e->fit.sizes.mean_step_tokens / rate /
-                                0.7 /* products take about seven tenths of a step */};
+                     .seconds = operations / rate / 0.7 /* products take about seven tenths of a step */};
     return status;
 }
 

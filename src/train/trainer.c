@@ -151,11 +151,10 @@ static size_t cut(const pfm_trainer *trainer, const pfm_samples *samples, const 
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-/* Raises the sizes to those of the micro-batches that the rows are cut into; returns their tokens. */
-static size_t measure(const pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups,
-                      size_t count, pfm_trainer_sizes *most)
+/* Raises the sizes to those of the micro-batches that the rows are cut into; adds their tokens and images to the means. */
+static void measure(const pfm_trainer *trainer, const pfm_samples *samples, const size_t *rows, const int *groups, size_t count,
+                    pfm_trainer_sizes *most)
 {
-    size_t total = 0;
     for (size_t begin = 0; begin < count;) {
         size_t used, taken = cut(trainer, samples, rows + begin, groups + begin, count - begin, &used), answers = 0, visual = 0;
         for (size_t i = begin; i < begin + taken; i++) {
@@ -168,10 +167,10 @@ static size_t measure(const pfm_trainer *trainer, const pfm_samples *samples, co
         most->answers = larger(most->answers, answers);
         most->visual = larger(most->visual, visual);
         most->rows = larger(most->rows, taken);
-        total += used;
+        most->mean_step_tokens += (double)used;
+        most->mean_step_images += (double)pfm_model_count_images(trainer->session->model, (int64_t)visual);
         begin += taken;
     }
-    return total;
 }
 
 enum { VALIDATION_GROUP = 16 }; /* rows of the same images that share them in a validation */
@@ -214,17 +213,20 @@ pfm_status pfm_trainer_measure(void *user, size_t token_limit, pfm_trainer_sizes
     trainer->token_limit = token_limit;
     size_t *rows = NULL;
     int *groups = NULL;
-    size_t total = 0;
-    *sizes = (pfm_trainer_sizes){1, 1, (size_t)trainer->session->model->visual_tokens, 1, 0};
+    *sizes =
+        (pfm_trainer_sizes){.tokens = 1, .answers = 1, .visual = (size_t)trainer->session->model->visual_tokens, .rows = 1};
     for (int64_t step = 0; step < trainer->steps; step++) {
         PFM_TRY(draw_step(trainer, step, err));
-        total += measure(trainer, &trainer->train, trainer->rows, trainer->groups,
-                         (size_t)trainer->session->recipe->train.batch, sizes);
+        measure(trainer, &trainer->train, trainer->rows, trainer->groups, (size_t)trainer->session->recipe->train.batch, sizes);
     }
-    sizes->mean_step_tokens = (double)total / (double)trainer->steps;
+    sizes->mean_step_tokens /= (double)trainer->steps;
+    sizes->mean_step_images /= (double)trainer->steps;
     if (trainer->validate_set != NULL) {
+        const pfm_trainer_sizes training = *sizes;
         PFM_TRY(validation_order(trainer, &rows, &groups, err));
-        (void)measure(trainer, &trainer->validate, rows, groups, trainer->validate.count, sizes);
+        measure(trainer, &trainer->validate, rows, groups, trainer->validate.count, sizes);
+        sizes->mean_step_tokens = training.mean_step_tokens;
+        sizes->mean_step_images = training.mean_step_images;
     }
 done:
     free(rows);
@@ -256,12 +258,30 @@ static pfm_status create_executor(pfm_trainer *trainer, pfm_error *err)
     return pfm_executor_create(trainer->graph.graph, &env, trainer->graph.language.loss, &trainer->executor, err);
 }
 
+/* The features of the training images as they are before anything is learned: those at hand, unless a part of the encoder is
+ * within the graph. */
+static pfm_status open_frozen_features(pfm_trainer *trainer, pfm_vision **vision, pfm_feature_store **own,
+                                       pfm_feature_store **features, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    *features = trainer->train.features;
+    if (trainer->session->model->tower == NULL)
+        return PFM_OK;
+    PFM_TRY(pfm_session_load_frozen_vision(trainer->session, vision, err));
+    PFM_TRY(pfm_samples_open_features(&trainer->train, *vision, own, err));
+    *features = *own;
+done:
+    return status;
+}
+
 /* By the images of the first stage; later ones keep what the aligner learned with. */
 static pfm_status normalise_features(pfm_trainer *trainer, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_model *model = trainer->session->model;
     pfm_feature_statistics statistics = {0};
+    pfm_vision *vision = NULL;
+    pfm_feature_store *own = NULL, *store = NULL;
     float *features = NULL;
     if (!model->normalise || trainer->session->stage > 0)
         return PFM_OK;
@@ -270,14 +290,17 @@ static pfm_status normalise_features(pfm_trainer *trainer, pfm_error *err)
                  "stage %s shows no image, so that it cannot tell how later stages' features are to be normalised; set "
                  "model.normalise: false, or begin with a stage that has images",
                  trainer->session->recipe->name);
-    PFM_TRY(pfm_allocate(pfm_model_feature_values(model), sizeof *features, &features, err));
+    PFM_TRY(open_frozen_features(trainer, &vision, &own, &store, err));
+    PFM_TRY(pfm_allocate(pfm_model_frozen_values(model), sizeof *features, &features, err));
     for (size_t i = 0; i < trainer->train_set->image_count; i++) {
-        PFM_TRY(pfm_feature_store_read(trainer->train.features, i, features, err));
+        PFM_TRY(pfm_feature_store_read(store, i, features, err));
         PFM_TRY(pfm_feature_statistics_add(model, &statistics, features, err));
     }
     pfm_feature_statistics_finish(&statistics, model);
 done:
     pfm_feature_statistics_free(&statistics);
+    pfm_feature_store_free(own);
+    pfm_vision_free(vision);
     free(features);
     return status;
 }
@@ -335,7 +358,7 @@ static pfm_status run_micro_batch(pfm_trainer *trainer, const pfm_samples *sampl
                                  trainer->session->recipe->train.pack, err));
     const pfm_pack *pack = &trainer->batch.pack;
     PFM_TRY(pfm_model_bind(trainer->session->model, &trainer->graph, executor, pack, trainer->batch.visual_rows, err));
-    pfm_model_bind_features(&trainer->graph, executor, trainer->batch.visual);
+    PFM_TRY(pfm_micro_batch_bind_images(&trainer->batch, trainer->session->model, &trainer->graph, executor, err));
     pfm_executor_forward(executor);
     const float *losses = pfm_executor_data(executor, trainer->graph.language.loss);
     for (size_t a = 0; a < pack->answers; a++)

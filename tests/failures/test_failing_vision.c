@@ -4,6 +4,8 @@
 #include "failing.h"
 #include "models/vision/efficientnet.h"
 #include "models/vision/feature_store.h"
+#include "models/vision/tower.h"
+#include "peft/peft.h"
 #include "models/random_lite0.h"
 
 static const pfm_vision_layers two_layers = {.count = 2, .layer = {-7, -1}};
@@ -71,6 +73,58 @@ static void test_transformer(void **state)
     failing_try_all("transformer", transformer);
 }
 
+/* A part of an encoder in a graph, with what is learned in it, forward and backward. */
+static pfm_status tower(pfm_error *err)
+{
+    enum { STATE_VALUES = 17 * 88 };
+    static const char path[] = PFM_SOURCE_DIR "/tests/models/golden/vit_eva";
+    static float state[STATE_VALUES], before;
+    char name[] = "lora", target[] = "fc1", *targets[] = {target};
+    const pfm_peft_options options = {.method = name, .rank = 2, .alpha = 2, .targets = targets, .target_count = 1};
+    pfm_status status = PFM_OK;
+    pfm_peft *peft = NULL;
+    pfm_tower *end = NULL;
+    pfm_parameters *parameters = NULL;
+    pfm_graph *graph = NULL;
+    pfm_tower_inputs inputs = {0};
+    pfm_executor *executor = NULL;
+    pfm_value out;
+    PFM_TRY(pfm_peft_create(&options, &peft, err));
+    const pfm_tower_options of = {.kind = path, .path = path, .image_size = 12, .hook = pfm_peft_hook(peft)};
+    PFM_TRY(pfm_tower_create(context, &of, &end, err));
+    const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_PATCHES] = end->tokens};
+    PFM_TRY(pfm_parameters_create(context, PFM_ACT_F32, true, &parameters, err));
+    PFM_TRY(pfm_graph_create(parameters, capacity, &graph, err));
+    PFM_TRY(pfm_tower_build(end, graph, false, &inputs, &out, err));
+    pfm_graph_keep(graph, out);
+    PFM_TRY(pfm_parameters_allocate(parameters, err));
+    PFM_TRY(pfm_tower_load(end, parameters, err));
+    PFM_TRY(pfm_parameters_initialise(parameters, 1, true, err));
+    const pfm_op_environment env = {.context = context, .kernels = context->kernels, .act = PFM_ACT_F32};
+    PFM_TRY(pfm_executor_create(graph, &env, out, &executor, err));
+    PFM_TRY(pfm_tower_bind(end, &inputs, executor, state, NULL, 1, err));
+    pfm_executor_forward(executor);
+    memset(pfm_executor_gradient(executor, out), 0, sizeof state);
+    pfm_executor_backward(executor);
+    const float made = *(const float *)pfm_executor_data(executor, out);
+    before = before != 0 ? before : made;
+    assert_true(made == before);
+done:
+    pfm_executor_free(executor);
+    pfm_graph_free(graph);
+    pfm_tower_inputs_free(&inputs);
+    pfm_parameters_free(parameters);
+    pfm_tower_free(end);
+    pfm_peft_free(peft);
+    return status;
+}
+
+static void test_tower(void **state)
+{
+    (void)state;
+    failing_try_all("tower", tower);
+}
+
 /* Nothing is kept at first, then a file that is found. */
 static pfm_status features(pfm_error *err)
 {
@@ -128,6 +182,6 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_network), cmocka_unit_test(test_transformer),
-                                       cmocka_unit_test(test_features)};
+                                       cmocka_unit_test(test_tower), cmocka_unit_test(test_features)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

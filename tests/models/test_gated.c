@@ -266,7 +266,7 @@ static int32_t next_token(tiny_system *system, const int32_t *ids, size_t count,
         .ids = ids, .count = count, .answer = count, .visual_begin = first * visual, .visual_end = (first + images) * visual};
     assert_ok(pfm_pack_rows(&pack, &row, 1, &options, &err));
     assert_ok(pfm_model_bind(model, &system->graph, system->executor, &pack, TINY_IMAGES * model->visual_tokens, &err));
-    pfm_executor_bind(system->executor, system->graph.features, system->visual);
+    assert_ok(pfm_model_bind_images(model, &system->graph, system->executor, system->visual, NULL, TINY_IMAGES, &err));
     pfm_executor_forward(system->executor);
     const float *logits = pfm_executor_data(system->executor, system->graph.language.logits);
     int32_t best = 0;

@@ -303,7 +303,7 @@ double tiny_run(tiny_system *system, const pfm_sequence *rows, size_t count, con
     const pfm_model *model = system->session->model;
     assert_ok(pfm_pack_rows(&pack, rows, count, options, &err));
     assert_ok(pfm_model_bind(model, &system->graph, system->executor, &pack, TINY_IMAGES * model->visual_tokens, &err));
-    pfm_executor_bind(system->executor, system->graph.features, system->visual);
+    assert_ok(pfm_model_bind_images(model, &system->graph, system->executor, system->visual, NULL, TINY_IMAGES, &err));
     pfm_op_environment *env = pfm_executor_environment(system->executor);
     env->training = true;
     env->dropout_key = 77;

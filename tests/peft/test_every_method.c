@@ -3,8 +3,9 @@
  * is saved is read to the same bits; a run that was broken off goes on to the same bits; a stage that does not train it leaves
  * it as it is; merged it computes what it computed, or merging is refused.
  *
- * A new method needs a line in the table. */
+ * A new method needs lines in the table, for the language model and the vision encoder. */
 #include "../train/whole_training.h"
+#include "method_cases.h"
 
 #include "formats/safetensors.h"
 #include "peft/peft_methods.h"
@@ -14,110 +15,28 @@
 
 #include <math.h>
 
-/* Of the tiny models. */
-enum { LAYERS = 2, HIDDEN = TINY_HIDDEN, INNER = 48, KEYS = 16, UNTIED_HIDDEN = 16 };
+enum { MOST_SETS = 8, TOKENS = 18, LOGITS = TOKENS * TINY_VOCABULARY };
+/* Of the golden CLIP. */
+enum { SIDE = 35, LAYER = -1, FEATURES = 5 * 5 * 24 };
 
-typedef struct method_case {
-    const char *method, *peft; /* the recipe's section */
-    const char *model;         /* "llama", "llama_untied", or "biased": llama with biases */
-    bool merges;
-    bool has_constants; /* some of what it computes counts as constant in the gradient, which is not the slope then */
-    int64_t trained;    /* how many numbers */
-} method_case;
+static bool in_language(const method_case *c) { return c->parts == NULL || strstr(c->parts, "language") != NULL; }
 
-static const method_case cases[] = {
-    {.method = "bitfit",
-     .peft = "{method: bitfit}",
-     .model = "biased",
-     .merges = true,
-     .trained = LAYERS * (3 * HIDDEN + 2 * KEYS + 2 * INNER)},
-    {.method = "full",
-     .peft = "{method: full, targets: [layers.1.mlp.down_proj, model.norm, embed_tokens]}",
-     .model = "llama",
-     .merges = true,
-     .trained = INNER * HIDDEN + HIDDEN + TINY_VOCABULARY * HIDDEN},
-    {.method = "full",
-     .peft = "{method: full, targets: [o_proj]}",
-     .model = "biased",
-     .merges = true,
-     .trained = LAYERS * (HIDDEN * HIDDEN + HIDDEN)},
-    {.method = "full",
-     .peft = "{method: full, targets: [lm_head]}",
-     .model = "llama_untied",
-     .merges = true,
-     .trained = TINY_VOCABULARY * UNTIED_HIDDEN},
-    {.method = "ln_tuning",
-     .peft = "{method: ln_tuning}",
-     .model = "llama",
-     .merges = true,
-     .trained = (2 * LAYERS + 1) * HIDDEN},
-    {.method = "lora",
-     .peft = "{method: lora, rank: 4, alpha: 8, dropout: 0.3, targets: [q_proj, up_proj]}",
-     .model = "llama",
-     .merges = true,
-     .trained = LAYERS * 4 * (HIDDEN + HIDDEN + HIDDEN + INNER)},
-    {.method = "dora",
-     .peft = "{method: dora, rank: 4, alpha: 8, dropout: 0.3, targets: [q_proj, up_proj]}",
-     .model = "llama",
-     .merges = true,
-     .has_constants = true,
-     .trained = LAYERS * (4 * (HIDDEN + HIDDEN + HIDDEN + INNER) + HIDDEN + INNER)},
-    {.method = "ia3",
-     .peft = "{method: ia3, targets: [k_proj, down_proj], feedforward: [down_proj]}",
-     .model = "biased",
-     .merges = true,
-     .trained = LAYERS * (KEYS + INNER)},
-    {.method = "prompt_tuning", .peft = "{method: prompt_tuning, virtual_tokens: 3}", .model = "llama", .trained = 3 * HIDDEN},
-    {.method = "p_tuning",
-     .peft = "{method: p_tuning, virtual_tokens: 3, encoder_hidden: 8}",
-     .model = "llama",
-     .trained = 3 * HIDDEN + HIDDEN * 8 + 8 + 8 * 8 + 8 + 8 * HIDDEN + HIDDEN},
-    {.method = "prefix_tuning",
-     .peft = "{method: prefix_tuning, virtual_tokens: 3}",
-     .model = "llama",
-     .trained = 3 * LAYERS * 2 * KEYS},
-    {.method = "moe_adapter", /* as that of moe_lora */
-     .peft = "{method: moe_adapter, bottleneck: 3, experts: 3, top_k: 1, shared_expert: true, balance: 0, sublayers: mlp, "
-             "dropout: 0.3}",
-     .model = "llama",
-     .trained = LAYERS * (4 * 3 * (HIDDEN + 1 + HIDDEN) + HIDDEN + 3 * HIDDEN)},
-    {.method = "moe_adapter", /* a picture of another modality than those learned is among the rows that validate */
-     .peft = "{method: moe_adapter, bottleneck: 3, experts: 3, router: context, context: modality, "
-             "contexts: [CT, MRI, US], shared_expert: true, dropout: 0.3}",
-     .model = "biased",
-     .trained = LAYERS * 2 * (4 * 3 * (HIDDEN + 1 + HIDDEN) + HIDDEN)},
-    {.method = "moe_lora", /* its balance loss is none of the losses shown, whose slope is measured */
-     .peft = "{method: moe_lora, rank: 2, alpha: 4, experts: 3, shared_expert: true, balance: 0, dropout: 0.3,\n"
-             "       targets: [q_proj, up_proj]}",
-     .model = "llama",
-     .trained = LAYERS * (4 * 2 * (HIDDEN + HIDDEN + HIDDEN + INNER) + 3 * 2 * HIDDEN)},
-    {.method = "moe_lora",
-     .peft = "{method: moe_lora, rank: 2, alpha: 4, experts: 3, router: context, context: task,\n"
-             "       contexts: [normal, organ, place], dropout: 0.3, targets: [q_proj, up_proj]}",
-     .model = "llama",
-     .trained = LAYERS * 3 * 2 * (HIDDEN + HIDDEN + HIDDEN + INNER)},
-    {.method = "parallel",
-     .peft = "{method: parallel, bottleneck: 6, activation: gelu, adapter_scale: 4, sublayers: mlp, dropout: 0.3}",
-     .model = "llama",
-     .trained = LAYERS * (6 * HIDDEN + 6 + HIDDEN * 6 + HIDDEN)},
-    {.method = "serial",
-     .peft = "{method: serial, bottleneck: 6, dropout: 0.3}",
-     .model = "biased",
-     .trained = LAYERS * 2 * (6 * HIDDEN + 6 + HIDDEN * 6 + HIDDEN)},
-};
-enum { CASES = sizeof cases / sizeof *cases };
+static bool in_vision(const method_case *c) { return c->parts != NULL && strstr(c->parts, "vision") != NULL; }
 
-#define METHOD_NAME(name) #name,
+/* In the vision encoder those alone have none that say why they cannot act there. */
 static void every_method_has_a_case(void **state)
 {
     (void)state;
-    static const char *const names[] = {PFM_PEFT_METHOD_LIST(METHOD_NAME)};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        bool found = false;
-        for (size_t c = 0; c < CASES; c++)
-            found |= strcmp(cases[c].method, names[i]) == 0;
-        if (!found)
-            fail_msg("the method %s has no case here", names[i]);
+    const pfm_peft_method *method;
+    for (size_t i = 0; (method = pfm_peft_method_at(i)) != NULL; i++) {
+        bool language = false, vision = method->not_in_vision != NULL;
+        for (size_t c = 0; c < METHOD_CASES; c++) {
+            const bool same = strcmp(method_cases[c].method, method->name) == 0;
+            language |= same && method_cases[c].parts == NULL;
+            vision |= same && in_vision(&method_cases[c]);
+        }
+        if (!language || !vision)
+            fail_msg("the method %s has no case for %s", method->name, language ? "the vision encoder" : "the language model");
     }
 }
 
@@ -138,14 +57,38 @@ static const char *language_of(const method_case *c)
 /* The recipe of a case, written at its first use; borrowed. */
 static const char *recipe_of(const method_case *c, bool staged)
 {
-    static char paths[2][CASES][256];
-    char *path = paths[staged][c - cases];
+    static char paths[2][METHOD_CASES][256];
+    char *path = paths[staged][c - method_cases];
     if (path[0] == '\0') {
         (void)snprintf(path, sizeof paths[0][0], "%s/%s%zu.yaml", test_scratch_folder(), staged ? "staged" : "plain",
-                       (size_t)(c - cases));
+                       (size_t)(c - method_cases));
         (staged ? write_staged_recipe : write_training_recipe)(path, language_of(c), c->peft);
     }
     return path;
+}
+
+/* The overrides of a case, behind those given. */
+static int sets_of(const method_case *c, const char *const *sets, int count, const char *out[MOST_SETS])
+{
+    static char vision[300], parts[64];
+    for (int i = 0; i < count; i++)
+        out[i] = sets[i];
+    if (c->parts == NULL)
+        return count;
+    (void)snprintf(vision, sizeof vision, "model.vision=%s", tiny_path("vit_clip"));
+    (void)snprintf(parts, sizeof parts, "peft.parts=%s", c->parts);
+    const char *const own[] = {vision, parts, "model.image_size=35", "model.layers=[-1]", "model.aligner=mlp2x_gelu"};
+    memcpy(out + count, own, sizeof own);
+    return count + (int)(sizeof own / sizeof *own);
+}
+
+static pfm_status train_case(const method_case *c, bool staged, const char *out, int threads, int stop, const char *const *sets,
+                             int count, pfm_error *err)
+{
+    const char *all[MOST_SETS];
+    stopper s = {.left = stop};
+    count = sets_of(c, sets, count, all);
+    return train_recipe(recipe_of(c, staged), out, threads, &s, all, count, false, err);
 }
 
 static pfm_parameters *parameters_of(const pfm_trainer *trainer) { return trainer->session->model->parameters; }
@@ -168,9 +111,17 @@ static void stir(pfm_parameters *parameters)
     pfm_parameters_repack(parameters);
 }
 
-static pfm_trainer *open_case(pfm_context *context, const method_case *c, const char *const *sets, int set_count)
+/* As learning begins. */
+static pfm_trainer *open_fresh(pfm_context *context, const method_case *c, const char *const *sets, int count)
 {
-    pfm_trainer *trainer = open_trainer_of(recipe_of(c, false), context, sets, set_count);
+    const char *all[MOST_SETS];
+    count = sets_of(c, sets, count, all);
+    return open_trainer_of(recipe_of(c, false), context, all, count);
+}
+
+static pfm_trainer *open_case(pfm_context *context, const method_case *c, const char *const *sets, int count)
+{
+    pfm_trainer *trainer = open_fresh(context, c, sets, count);
     stir(parameters_of(trainer));
     return trainer;
 }
@@ -186,8 +137,8 @@ static double gradients_of(pfm_trainer *trainer, int64_t step)
 static void each_case(void (*body)(pfm_context *context, const method_case *c))
 {
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
-    for (size_t c = 0; c < CASES; c++)
-        body(context, &cases[c]);
+    for (size_t c = 0; c < METHOD_CASES; c++)
+        body(context, &method_cases[c]);
     pfm_context_free(context);
 }
 
@@ -324,6 +275,24 @@ static void gradients_are_the_slope_of_the_loss(void **state)
     each_case(check_both_bases);
 }
 
+/* A bias of keys shifts all scores of a query alike: in a vision encoder, which rotates nothing, its gradient is rounding. */
+static bool is_rounding(const method_case *c, const pfm_parameter *p)
+{
+    return in_vision(c) && pfm_tower_owns(p) && strstr(p->name, "k_proj.bias") != NULL;
+}
+
+static void assert_same_gradients(const method_case *c, const pfm_parameters *parameters, const float *gradients, double bound)
+{
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        if (!p->trainable)
+            continue;
+        if (!is_rounding(c, p))
+            assert_near(p->name, p->gradient, gradients, (size_t)(p->n * p->k), bound);
+        gradients += p->n * p->k;
+    }
+}
+
 /* The same gradients of step 3, which crosses the end of an epoch; bound 0: to the bit. */
 static void compare_gradients(const method_case *c, const pfm_trainer *plain, const float *gradients, pfm_context *context,
                               const char *set, double bound)
@@ -331,7 +300,7 @@ static void compare_gradients(const method_case *c, const pfm_trainer *plain, co
     pfm_trainer *trainer = open_case(context, c, &set, 1);
     (void)gradients_of(trainer, 3);
     if (bound > 0) {
-        assert_gradients_near(parameters_of(trainer), gradients, bound);
+        assert_same_gradients(c, parameters_of(trainer), gradients, bound);
     } else {
         float *copy = tiny_copy_gradients(parameters_of(trainer));
         const size_t bytes = (size_t)pfm_parameters_trainable(parameters_of(plain)) * sizeof *copy;
@@ -371,7 +340,7 @@ static void check_saving(pfm_context *context, const method_case *c)
     const char *folder = test_path(test_scratch_folder(), "saved");
     char saved[256];
     (void)snprintf(saved, sizeof saved, "%s", folder);
-    pfm_trainer *a = open_case(context, c, NULL, 0), *b = open_trainer_of(recipe_of(c, false), context, NULL, 0);
+    pfm_trainer *a = open_case(context, c, NULL, 0), *b = open_fresh(context, c, NULL, 0);
     assert_ok(pfm_run_save(saved, "base", a->session->model, a->session->peft, &err));
     assert_ok(pfm_run_load(saved, NULL, b->session->model, b->session->peft, &err));
     for (int i = 0; i < pfm_parameters_count(parameters_of(a)); i++) {
@@ -403,15 +372,26 @@ static void what_is_saved_is_read_to_the_same_bits(void **state)
 /* The run of a case that nothing disturbs, made once. */
 static const char *run_of(const method_case *c)
 {
-    static char folders[CASES][256];
+    static char folders[METHOD_CASES][256];
     pfm_error err = PFM_ERROR_INIT;
-    char *folder = folders[c - cases];
-    stopper s = {.left = STOP_NEVER};
+    char *folder = folders[c - method_cases];
     if (folder[0] == '\0') {
-        (void)snprintf(folder, sizeof folders[0], "%s/run%zu", test_scratch_folder(), (size_t)(c - cases));
-        assert_ok(train_recipe(recipe_of(c, false), folder, 2, &s, NULL, 0, false, &err));
+        (void)snprintf(folder, sizeof folders[0], "%s/run%zu", test_scratch_folder(), (size_t)(c - method_cases));
+        assert_ok(train_case(c, false, folder, 2, STOP_NEVER, NULL, 0, &err));
     }
     return folder;
+}
+
+static void assert_same_adapters(const method_case *c, const char *a, const char *b)
+{
+    if (in_language(c)) {
+        assert_same_file(a, b, "adapter/adapter_model.safetensors");
+        assert_same_file(a, b, "adapter/adapter_config.json");
+    }
+    if (in_vision(c)) {
+        assert_same_file(a, b, "adapter-vision/adapter_model.safetensors");
+        assert_same_file(a, b, "adapter-vision/adapter_config.json");
+    }
 }
 
 static void check_resuming(pfm_context *context, const method_case *c)
@@ -419,13 +399,10 @@ static void check_resuming(pfm_context *context, const method_case *c)
     (void)context;
     pfm_error err = PFM_ERROR_INIT;
     char stopped[256];
-    (void)snprintf(stopped, sizeof stopped, "%s/stopped%zu", test_scratch_folder(), (size_t)(c - cases));
-    stopper s = {.left = 4};
-    assert_error(train_recipe(recipe_of(c, false), stopped, 1, &s, NULL, 0, false, &err), PFM_ERROR_INTERRUPTED, "step 4");
-    s = (stopper){.left = STOP_NEVER};
-    assert_ok(train_recipe(recipe_of(c, false), stopped, 2, &s, NULL, 0, false, &err));
-    assert_same_file(stopped, run_of(c), "adapter/adapter_model.safetensors");
-    assert_same_file(stopped, run_of(c), "adapter/adapter_config.json");
+    (void)snprintf(stopped, sizeof stopped, "%s/stopped%zu", test_scratch_folder(), (size_t)(c - method_cases));
+    assert_error(train_case(c, false, stopped, 1, 4, NULL, 0, &err), PFM_ERROR_INTERRUPTED, "step 4");
+    assert_ok(train_case(c, false, stopped, 2, STOP_NEVER, NULL, 0, &err));
+    assert_same_adapters(c, stopped, run_of(c));
     assert_same_file(stopped, run_of(c), "aligner.safetensors");
     assert_same_tensors(stopped, run_of(c), "checkpoint/state.safetensors");
     assert_same_log(stopped, run_of(c), TRAINING_STEPS);
@@ -444,12 +421,10 @@ static void check_stages(pfm_context *context, const method_case *c)
     pfm_error err = PFM_ERROR_INIT;
     static const char *const sets[] = {"stages.0.trainable=[peft]", "stages.1.trainable=[aligner]"};
     char run[256], first[300];
-    (void)snprintf(run, sizeof run, "%s/staged%zu", test_scratch_folder(), (size_t)(c - cases));
+    (void)snprintf(run, sizeof run, "%s/staged%zu", test_scratch_folder(), (size_t)(c - method_cases));
     (void)snprintf(first, sizeof first, "%s/stages/captions", run);
-    stopper s = {.left = STOP_NEVER};
-    assert_ok(train_recipe(recipe_of(c, true), run, 2, &s, sets, 2, false, &err));
-    assert_same_file(run, first, "adapter/adapter_model.safetensors");
-    assert_same_file(run, first, "adapter/adapter_config.json");
+    assert_ok(train_case(c, true, run, 2, STOP_NEVER, sets, 2, &err));
+    assert_same_adapters(c, run, first);
 }
 
 static void a_stage_that_does_not_train_it_leaves_it(void **state)
@@ -460,10 +435,10 @@ static void a_stage_that_does_not_train_it_leaves_it(void **state)
 
 /* ---- merging ---- */
 
-/* The logits behind some ids; the caller frees. */
-static float *forward(pfm_context *context, const char *model)
+/* The logits behind some ids, or of a case in the vision encoder its features of a picture; the caller frees. */
+static float *forward(pfm_context *context, const method_case *c, const char *model, bool is_run)
 {
-    enum { TOKENS = 18 };
+    static float pixels[3 * SIDE * SIDE];
     pfm_error err = PFM_ERROR_INIT;
     pfm_weights *made = NULL;
     int64_t ids[TOKENS];
@@ -472,33 +447,41 @@ static float *forward(pfm_context *context, const char *model)
     (void)snprintf(out, sizeof out, "%s/out.safetensors", test_scratch_folder());
     for (int i = 0; i < TOKENS; i++)
         ids[i] = (i * 37 + 5) % TINY_VOCABULARY;
-    const pfm_weight tensor = {.name = "input_ids", .dtype = PFM_DTYPE_I64, .rank = 1, .shape = {TOKENS}, .data = ids};
-    assert_ok(pfm_safetensors_write(in, &tensor, 1, NULL, 0, &err));
-    const pfm_forward_options options = {.model = model, .input = in, .output = out};
+    tiny_spread(31, 3 * SIDE * SIDE, pixels);
+    const pfm_weight text = {.name = "input_ids", .dtype = PFM_DTYPE_I64, .rank = 1, .shape = {TOKENS}, .data = ids},
+                     picture = {
+                         .name = "pixel_values", .dtype = PFM_DTYPE_F32, .rank = 3, .shape = {3, SIDE, SIDE}, .data = pixels};
+    assert_ok(pfm_safetensors_write(in, in_vision(c) ? &picture : &text, 1, NULL, 0, &err));
+    const bool layer = in_vision(c) && !is_run; /* a run knows which it learned from */
+    const pfm_forward_options options = {
+        .model = model, .input = in, .output = out, .has_layer = layer, .layer = LAYER, .patches = layer};
     assert_ok(pfm_forward(context, &options, &err));
     assert_ok(pfm_weights_open(out, &made, &err));
-    float *logits = calloc(TOKENS * TINY_VOCABULARY, sizeof *logits);
-    assert_non_null(logits);
-    assert_int_equal(pfm_weight_values(pfm_weights_find(made, "logits")), TOKENS * TINY_VOCABULARY);
-    assert_ok(pfm_weight_expand(pfm_weights_find(made, "logits"), logits, &err));
+    const size_t count = in_vision(c) ? FEATURES : LOGITS;
+    const pfm_weight *tensor = pfm_weights_find(made, in_vision(c) ? "features" : "logits");
+    float *values = calloc(count, sizeof *values);
+    assert_non_null(values);
+    assert_int_equal(pfm_weight_values(tensor), count);
+    assert_ok(pfm_weight_expand(tensor, values, &err));
     pfm_weights_close(made);
-    return logits;
+    return values;
 }
 
 static void check_merging(pfm_context *context, const method_case *c)
 {
-    enum { LOGITS = 18 * TINY_VOCABULARY };
     pfm_error err = PFM_ERROR_INIT;
     char merged[256];
-    (void)snprintf(merged, sizeof merged, "%s/merged%zu", test_scratch_folder(), (size_t)(c - cases));
+    (void)snprintf(merged, sizeof merged, "%s/merged%zu", test_scratch_folder(), (size_t)(c - method_cases));
     const pfm_export_options options = {.run = run_of(c), .out = merged, .merge = true};
-    float *base = forward(context, language_of(c)), *adapted = forward(context, run_of(c));
-    if (!(tiny_distance(adapted, base, LOGITS) > 1e-3))
+    const size_t count = in_vision(c) ? FEATURES : LOGITS;
+    float *base = forward(context, c, in_vision(c) ? tiny_path("vit_clip") : language_of(c), false),
+          *adapted = forward(context, c, run_of(c), true);
+    if (!(tiny_distance(adapted, base, count) > 1e-3))
         fail_msg("%s: the run computes what the base computes", c->method);
     if (c->merges) {
         assert_ok(pfm_export(context, &options, &err));
-        float *joined = forward(context, merged);
-        assert_near(c->method, joined, adapted, LOGITS, 1e-5);
+        float *joined = forward(context, c, merged, false);
+        assert_near(c->method, joined, adapted, count, 1e-5);
         free(joined);
     } else {
         assert_error(pfm_export(context, &options, &err), PFM_ERROR_UNSUPPORTED, "cannot be merged");
@@ -513,6 +496,53 @@ static void merged_it_computes_the_same_or_is_refused(void **state)
     each_case(check_merging);
 }
 
+/* ---- what cannot be ---- */
+
+static void check_refused(const method_case *c, const char *parts, const char *say)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    const char *sets[MOST_SETS];
+    method_case elsewhere = *c;
+    stopper never = {.left = STOP_NEVER};
+    elsewhere.parts = parts;
+    const int count = sets_of(&elsewhere, NULL, 0, sets);
+    assert_error(train_recipe(recipe_of(c, false), folder_of("refused"), 1, &never, sets, count, false, &err), PFM_ERROR_USAGE,
+                 say);
+}
+
+static void what_cannot_act_in_the_vision_encoder_is_refused(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    int refused = 0;
+    for (size_t i = 0; i < METHOD_CASES; i++) {
+        const pfm_peft_method *method = NULL;
+        assert_ok(pfm_peft_find_method(method_cases[i].method, &method, &err));
+        if (method->not_in_vision == NULL)
+            continue;
+        check_refused(&method_cases[i], "[vision]", method->not_in_vision);
+        check_refused(&method_cases[i], "[language, vision]", method->not_in_vision);
+        refused++;
+    }
+    assert_true(refused > 0);
+}
+
+/* A LLaMA has no biases, nor layers of the encoder's names: its part would be no adapter. */
+static void a_part_without_anything_to_learn_is_refused(void **state)
+{
+    (void)state;
+    int refused = 0;
+    for (size_t i = 0; i < METHOD_CASES; i++) {
+        const method_case *c = &method_cases[i];
+        const bool none = strcmp(c->method, "bitfit") == 0 || strcmp(c->method, "full") == 0;
+        if (!none || in_language(c))
+            continue;
+        check_refused(c, "[language, vision]", "nothing of peft acts in the language model");
+        refused++;
+    }
+    assert_int_equal(refused, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -524,6 +554,8 @@ int main(void)
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_bits),
         cmocka_unit_test(a_stage_that_does_not_train_it_leaves_it),
         cmocka_unit_test(merged_it_computes_the_same_or_is_refused),
+        cmocka_unit_test(what_cannot_act_in_the_vision_encoder_is_refused),
+        cmocka_unit_test(a_part_without_anything_to_learn_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,7 @@ static void each_image_is_at_its_place(void **state)
             assert_ok(pfm_feature_store_read(samples->features, (size_t)row->images[k].index, features, &err));
             assert_ok(pfm_model_arrange(model, features, wanted, &err));
             assert_memory_equal((float *)batch.visual + (first + k) * image_size, wanted, image_size * sizeof *wanted);
+            assert_int_equal(batch.numbers[first + k], row->images[k].index);
         }
         at = first + row->image_count;
     }

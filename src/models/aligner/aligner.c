@@ -86,20 +86,23 @@ int64_t pfm_aligner_tokens(const pfm_aligner *aligner, const pfm_aligner_shape *
     return aligner->queries ? shape->qformer.queries : pfm_aligner_rows(shape);
 }
 
+int64_t pfm_aligner_position(const pfm_aligner_shape *shape, int64_t row, int k)
+{
+    if (row < shape->extra) /* nothing is joined where there are any */
+        return row;
+    const int64_t across = shape->grid / shape->merge_columns, at = row - shape->extra;
+    const int64_t y = at / across * shape->merge_rows + k / shape->merge_columns,
+                  x = at % across * shape->merge_columns + k % shape->merge_columns;
+    return shape->extra + y * shape->grid + x;
+}
+
 void pfm_aligner_arrange(const pfm_aligner_shape *shape, const float *features, float *rows)
 {
-    size_t channels = (size_t)shape->channels, run = (size_t)shape->merge_columns * channels;
-    const size_t before = (size_t)shape->extra * channels; /* nothing is joined where there are any */
-    memcpy(rows, features, before * sizeof *rows);
-    features += before;
-    rows += before;
-    for (int y = 0; y < shape->grid; y += shape->merge_rows) {
-        for (int x = 0; x < shape->grid; x += shape->merge_columns) {
-            for (int dy = 0; dy < shape->merge_rows; dy++) { /* neighbours in a row lie side by side */
-                memcpy(rows, features + (size_t)((y + dy) * shape->grid + x) * channels, run * sizeof *rows);
-                rows += run;
-            }
-        }
+    const size_t channels = (size_t)shape->channels;
+    const int64_t count = pfm_aligner_rows(shape);
+    for (int64_t row = 0; row < count; row++) {
+        for (int k = 0; k < shape->merge_rows * shape->merge_columns; k++, rows += channels)
+            memcpy(rows, features + (size_t)pfm_aligner_position(shape, row, k) * channels, channels * sizeof *rows);
     }
 }
 

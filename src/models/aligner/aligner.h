@@ -48,6 +48,8 @@ static inline int64_t pfm_aligner_width(const pfm_aligner_shape *shape)
     return (int64_t)shape->merge_rows * shape->merge_columns * shape->channels;
 }
 
+/* Which position of the features is neighbour k of a row: neighbours of a line of the grid first. */
+int64_t pfm_aligner_position(const pfm_aligner_shape *shape, int64_t row, int k);
 /* features f32 [positions, channels] -> rows f32 [rows, width]: neighbours side by side, row by row, channels innermost. It
  * moves values and changes none. */
 void pfm_aligner_arrange(const pfm_aligner_shape *shape, const float *features, float *rows);

@@ -54,7 +54,7 @@ static pfm_status measure(pfm_bench *bench, bench_vision *b, const pfm_bench_opt
     const pfm_vision_layers layers = {.count = 1, .layer = {BLOCKS}};
     if (!pfm_vit_known("eva-clip-g-14", &config))
         PFM_FAIL(PFM_ERROR_USAGE, "the shapes of ViT-g/14 are not known");
-    PFM_TRY(pfm_vit_shape(&config.of.vit, IMAGE_SIZE, false, &shape, NULL, err));
+    PFM_TRY(pfm_vit_shape(&config.of.vit, IMAGE_SIZE, &layers, &shape, NULL, err));
     PFM_TRY(pfm_vit_create(bench->context, &config.of.vit, NULL, IMAGE_SIZE, &layers, false, &b->vit, err));
     PFM_TRY(pfm_bench_numbers(PFM_ACT_F32, (size_t)3 * IMAGE_SIZE * IMAGE_SIZE, &b->pixels, err));
     PFM_TRY(pfm_allocate(pfm_vision_shape_values(&shape), sizeof *b->features, &b->features, err));

@@ -188,6 +188,12 @@ void pfm_clip_free(pfm_clip *clip)
     free(clip);
 }
 
+const char *pfm_clip_parameter(const pfm_clip *clip, size_t index)
+{
+    const struct pfm_clip_source *s = clip->source;
+    return s->origins[index] == ORIGIN_PARAMETER ? s->list[s->places[index]].ours : NULL;
+}
+
 pfm_status pfm_clip_read(const pfm_clip *clip, size_t index, float *out, pfm_error *err)
 {
     const struct pfm_clip_source *s = clip->source;

@@ -35,6 +35,8 @@ pfm_status pfm_clip_unfit(const char *kind, const pfm_vision_layers *layers, con
  * to resize them. The norm of the pooled class token, which no feature passes, is left at 1 and 0. The caller frees *out. */
 pfm_status pfm_clip_open(const pfm_vision_options *options, pfm_clip **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_clip_free(pfm_clip *clip);
+/* What a model's graph calls the tensor, or NULL: it is no parameter there. */
+const char *pfm_clip_parameter(const pfm_clip *clip, size_t index);
 /* out f32 [shape]. FORMAT for values that are not finite. */
 pfm_status pfm_clip_read(const pfm_clip *clip, size_t index, float *out, pfm_error *err) PFM_MUST_CHECK;
 

@@ -375,10 +375,10 @@ static int lite_layer_count(const pfm_vision_config *config) { return pfm_effici
 
 static int lite_output_layer(const pfm_vision_config *config) { return lite_layer_count(config) - 1; }
 
-static pfm_status lite_shape(const pfm_vision_config *config, int image_size, int layer, bool class_token,
+static pfm_status lite_shape(const pfm_vision_config *config, int image_size, int layer, const pfm_vision_layers *layers,
                              pfm_vision_shape *shape, uint64_t *parameters, pfm_error *err)
 {
-    if (class_token)
+    if (layers->class_token)
         return pfm_error_set(err, PFM_ERROR_USAGE, "%s has no class token that could be kept; set model.class_token to drop",
                              config->name);
     return pfm_efficientnet_shape(&config->of.efficientnet, image_size, layer, shape, parameters, err);

@@ -89,14 +89,15 @@ static pfm_status find_layers(const pfm_vision_config *config, int image_size, c
         out->layers.count = 1;
         out->layers.layer[0] = PFM_VISION_OUTPUT;
     }
-    if (wanted->whole)
-        out->layers.class_token = config->kind->shape_of(config, image_size, config->kind->output_layer(config), true,
+    if (wanted->whole) {
+        out->layers.class_token = true;
+        out->layers.class_token = config->kind->shape_of(config, image_size, config->kind->output_layer(config), &out->layers,
                                                          &out->shapes[0], &out->parameters, NULL) == PFM_OK;
+    }
     for (int i = 0; i < out->layers.count; i++) {
         int *layer = &out->layers.layer[i];
         PFM_TRY(find_layer(config, layer, err));
-        PFM_TRY(config->kind->shape_of(config, image_size, *layer, out->layers.class_token, &out->shapes[i], &out->parameters,
-                                       err));
+        PFM_TRY(config->kind->shape_of(config, image_size, *layer, &out->layers, &out->shapes[i], &out->parameters, err));
         if (i > 0 && *layer <= layer[-1])
             PFM_FAIL(PFM_ERROR_USAGE, "layer %d of the vision encoder stands behind layer %d; name them in their order", *layer,
                      layer[-1]);
@@ -125,6 +126,20 @@ static pfm_status join_layers(const pfm_vision_config *config, int image_size, c
     }
 done:
     return status;
+}
+
+pfm_status pfm_vision_join(const pfm_vision_config *config, int image_size, const pfm_vision_layers *wanted,
+                           pfm_vision_layers *found, pfm_vision_shape *shape, pfm_error *err)
+{
+    joint joined;
+    pfm_status status = join_layers(config, image_size, wanted, &joined, err);
+    if (status != PFM_OK)
+        return status;
+    if (found != NULL)
+        *found = joined.layers;
+    if (shape != NULL)
+        *shape = joined.shape;
+    return PFM_OK;
 }
 
 pfm_status pfm_vision_shape_of(const char *kind, int image_size, const pfm_vision_layers *layers, pfm_vision_shape *shape,
@@ -207,6 +222,8 @@ static pfm_status describe(pfm_vision *vision, pfm_error *err)
         PFM_TRY(pfm_buffer_append_format(&text, err, " %d", vision->joined.layers.layer[i]));
     if (vision->joined.layers.class_token)
         PFM_TRY(pfm_buffer_append_string(&text, ", class token", err));
+    if (vision->joined.layers.every_token)
+        PFM_TRY(pfm_buffer_append_string(&text, ", every token", err));
     PFM_TRY(vision->config.kind->describe(&vision->config, vision->context, &text, err));
     PFM_TRY(describe_pixels(vision, &text, err));
     PFM_TRY(pfm_buffer_append_format(&text, err, "; %s; pefomed %s; onednn %d.%d.%d", level, pfm_version(),

@@ -46,6 +46,7 @@ typedef struct pfm_vision_layers {
     int count, layer[PFM_VISION_MOST_LAYERS];
     bool class_token; /* kept, before the grid's rows; register tokens never are */
     bool whole;       /* the class token is kept where the encoder has one */
+    bool every_token; /* of one layer: all its rows as they stand, class and register tokens before the grid's too */
 } pfm_vision_layers;
 
 /* From whole numbers as text ("-7", "-1"), "output" or "normed". USAGE for other text or too many. */

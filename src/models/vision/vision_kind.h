@@ -37,7 +37,7 @@ typedef struct pfm_vision_kind {
     int (*output_layer)(const pfm_vision_config *config); /* the encoder's own result */
     int (*normed_layer)(const pfm_vision_config *config); /* behind a norm without weights; -1, or NULL: there is none */
     /* The shape of a layer and how many weights and biases the encoder computes with. */
-    pfm_status (*shape_of)(const pfm_vision_config *config, int image_size, int layer, bool class_token,
+    pfm_status (*shape_of)(const pfm_vision_config *config, int image_size, int layer, const pfm_vision_layers *layers,
                            pfm_vision_shape *shape, uint64_t *parameters, pfm_error *err);
     /* NULL: next to nothing. The bytes of the weights up to a layer. */
     pfm_status (*bytes_of)(const pfm_vision_config *config, int layer, pfm_precision precision, size_t *bytes, pfm_error *err);
@@ -56,6 +56,18 @@ typedef struct pfm_vision_kind {
     /* NULL: none. Features of one layer and grad_pixels [3,H,W] from the gradient of the features, by the whole pool. */
     pfm_status (*gradient)(void *encoder, const float *pixels, const float *grad_features, float *features, float *grad_pixels,
                            pfm_error *err);
+    /* NULL, all three: nothing in it can be learned. *own = what the weights' own names say, which must be this config's
+     * network. */
+    pfm_status (*own_config)(const pfm_vision_config *config, const pfm_weights *weights, pfm_vision_config *own,
+                             pfm_error *err);
+    /* In a model's graph what stands behind layer `first`: hidden f32 [patches, width] is that layer of every token of pictures
+     * of `tokens` tokens each, states[i] becomes layer layers->layer[i]. The builder's hook is shown what it builds, under
+     * names that begin with PFM_TOWER_PREFIX (tower.h); each block begins a checkpoint. */
+    pfm_status (*build)(const pfm_vision_config *config, pfm_builder *builder, const pfm_vision_layers *layers, int first,
+                        int64_t tokens, pfm_value hidden, pfm_value *states, pfm_error *err);
+    /* Sets what build declared, from a file whose own config this is. */
+    pfm_status (*load_parameters)(const pfm_vision_config *own, const pfm_weights *weights, pfm_parameters *parameters,
+                                  pfm_error *err);
 } pfm_vision_kind;
 
 /* One line a kind. */
@@ -72,6 +84,10 @@ pfm_status pfm_vision_find(const char *name_or_path, pfm_vision_config *config, 
 
 /* Reads mean, deviation and scale where a preprocessor_config.json lies beside the weights. */
 pfm_status pfm_vision_read_preprocessor(const char *path, pfm_vision_config *config, pfm_error *err) PFM_MUST_CHECK;
+/* The layers that make the features counted from the first, ascending, and the shape of all side by side; either NULL. USAGE as
+ * pfm_vision_shape_of. */
+pfm_status pfm_vision_join(const pfm_vision_config *config, int image_size, const pfm_vision_layers *wanted,
+                           pfm_vision_layers *found, pfm_vision_shape *shape, pfm_error *err) PFM_MUST_CHECK;
 /* *out = a layer's number from the first of `count`; negative ones count from the end. USAGE where there is no such layer. */
 pfm_status pfm_vision_count_layer(int layer, int count, int *out, pfm_error *err) PFM_MUST_CHECK;
 /* Three numbers of a JSON list into out; FORMAT where they are not. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_GRID = 256, LARGEST_IMAGE = 4096, QUERIES_A_SPAN = 256 };
+enum { MOST_GRID = 256, LARGEST_IMAGE = 4096 };
 
 /* Memory of one caller, made at its first use. */
 typedef struct vit_slot {
@@ -31,10 +31,8 @@ struct pfm_vit {
     pfm_graph *graph;
     pfm_value patches, embedding, output[PFM_VISION_MOST_LAYERS];
     float *embedding_rows; /* [tokens, width] */
-    /* Every token sees all; the queries are shared out in fixed runs, so that more threads than heads have work. */
-    pfm_attention_span *spans;
-    int32_t span_count, roots[2];
-    vit_slot *slots; /* [threads + 1], the last one for all threads */
+    pfm_patch_spans spans; /* of one picture */
+    vit_slot *slots;       /* [threads + 1], the last one for all threads */
     int slot_count;
 };
 
@@ -53,7 +51,13 @@ static pfm_status find_grid(const pfm_vit_config *config, int image_size, int *g
     return PFM_OK;
 }
 
-pfm_status pfm_vit_shape(const pfm_vit_config *config, int image_size, bool class_token, pfm_vision_shape *shape,
+/* How many of the rows before the grid's are kept: the first of them. */
+static int64_t kept_before(const pfm_vit_config *config, const pfm_vision_layers *layers)
+{
+    return layers->every_token ? tokens_before(config) : layers->class_token ? 1 : 0;
+}
+
+pfm_status pfm_vit_shape(const pfm_vit_config *config, int image_size, const pfm_vision_layers *layers, pfm_vision_shape *shape,
                          uint64_t *parameters, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -61,10 +65,10 @@ pfm_status pfm_vit_shape(const pfm_vit_config *config, int image_size, bool clas
     size_t count = 0;
     int grid;
     PFM_TRY(find_grid(config, image_size, &grid, err));
-    if (class_token && !config->class_token)
+    if (layers->class_token && !config->class_token)
         PFM_FAIL(PFM_ERROR_USAGE, "%s has no class token that could be kept; set model.class_token to drop", config->family);
     if (shape != NULL)
-        *shape = (pfm_vision_shape){.grid = grid, .channels = config->width, .extra = class_token ? 1 : 0};
+        *shape = (pfm_vision_shape){.grid = grid, .channels = config->width, .extra = (int)kept_before(config, layers)};
     if (parameters != NULL) {
         *parameters = 0;
         PFM_TRY(pfm_vit_list_tensors(config, &tensors, &count, err));
@@ -95,9 +99,10 @@ pfm_status pfm_vit_bytes(const pfm_vit_config *config, int layer, pfm_precision 
 typedef struct block {
     pfm_builder *builder;
     const pfm_vit_config *config;
+    int64_t tokens; /* of a picture: so many keys a query sees */
     pfm_value hidden;
     int layer;
-    char name[PFM_VIT_NAME_BYTES];
+    char name[PFM_VIT_NAME_BYTES], sublayer[PFM_VIT_NAME_BYTES];
 } block;
 
 static const char *place(block *b, const char *name)
@@ -112,17 +117,23 @@ static pfm_status linear(block *b, pfm_value x, const char *name, int64_t n, int
     return pfm_build_linear(b->builder, x, place(b, name), &options, y, err);
 }
 
-/* The hidden state += linear(x), scaled where the network scales. */
-static pfm_status add_linear(block *b, pfm_value x, const char *name, int64_t k, const char *scale, pfm_error *err)
+/* The last layer of the attention or the MLP SUBLAYER, which read x: the hidden state += linear(inner), scaled where the
+ * network scales. */
+static pfm_status add_linear(block *b, pfm_sublayer kind, const char *sublayer, pfm_value x, pfm_value inner, const char *name,
+                             int64_t k, const char *scale, pfm_error *err)
 {
     pfm_value y;
     const bool scaled = b->config->scaled;
+    (void)snprintf(b->sublayer, sizeof b->sublayer, "%s", place(b, sublayer));
     pfm_linear_options options = {.n = b->config->width,
                                   .k = k,
                                   .bias = true,
                                   .addend = scaled ? PFM_NO_VALUE : b->hidden,
+                                  .sublayer = b->sublayer,
+                                  .kind = kind,
+                                  .sublayer_input = x,
                                   .output = scaled ? PFM_STORAGE_ACT : PFM_STORAGE_F32};
-    pfm_status status = pfm_build_linear(b->builder, x, place(b, name), &options, scaled ? &y : &b->hidden, err);
+    pfm_status status = pfm_build_linear(b->builder, inner, place(b, name), &options, scaled ? &y : &b->hidden, err);
     if (status != PFM_OK || !scaled)
         return status;
     return pfm_build_add(b->builder, b->hidden, y, place(b, scale), &b->hidden, err);
@@ -135,14 +146,17 @@ static pfm_status build_attention(block *b, pfm_error *err)
     pfm_value x, mixed;
     pfm_status status = PFM_OK;
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_attention);
-    node.attributes =
-        (pfm_op_attributes){.layer = b->layer, .heads = c->heads, .kv_heads = c->heads, .head_dim = c->width / c->heads};
+    node.attributes = (pfm_op_attributes){.attention = PFM_ATTENTION_PATCHES,
+                                          .most_keys = (int32_t)b->tokens,
+                                          .heads = c->heads,
+                                          .kv_heads = c->heads,
+                                          .head_dim = c->width / c->heads};
     PFM_TRY(pfm_build_layernorm(b->builder, b->hidden, place(b, "layer_norm1"), c->epsilon, 0, &x, err));
     PFM_TRY(linear(b, x, "self_attn.q_proj", c->width, c->width, some, &node.in[0], err));
     PFM_TRY(linear(b, x, "self_attn.k_proj", c->width, c->width, all, &node.in[1], err));
     PFM_TRY(linear(b, x, "self_attn.v_proj", c->width, c->width, some, &node.in[2], err));
     PFM_TRY(pfm_graph_add(b->builder->graph, &node, &mixed, err));
-    PFM_TRY(add_linear(b, mixed, "self_attn.out_proj", c->width, "layer_scale1", err));
+    PFM_TRY(add_linear(b, PFM_SUBLAYER_ATTENTION, "self_attn", x, mixed, "self_attn.out_proj", c->width, "layer_scale1", err));
 done:
     return status;
 }
@@ -162,7 +176,7 @@ static pfm_status build_mlp(block *b, pfm_error *err)
         PFM_TRY(linear(b, x, "mlp.fc1", c->mlp, c->width, true, &inner, err));
         PFM_TRY(pfm_build_activation(b->builder, c->activation, inner, &inner, err));
     }
-    PFM_TRY(add_linear(b, inner, "mlp.fc2", c->mlp, "layer_scale2", err));
+    PFM_TRY(add_linear(b, PFM_SUBLAYER_MLP, "mlp", x, inner, "mlp.fc2", c->mlp, "layer_scale2", err));
 done:
     return status;
 }
@@ -179,58 +193,60 @@ static pfm_status build_last_norm(block *b, pfm_error *err)
     return pfm_graph_add(b->builder->graph, &node, &b->hidden, err);
 }
 
-/* Keeps the hidden state where a layer is asked for. */
-static void keep_layer(pfm_vit *vit, int layer, pfm_value hidden)
+/* states[i] = the hidden state where it is layer i. */
+static void take_layer(const pfm_vision_layers *layers, int layer, pfm_value hidden, pfm_value *states)
 {
-    for (int i = 0; i < vit->layers.count; i++) {
-        if (vit->layers.layer[i] == layer) {
-            vit->output[i] = hidden;
-            pfm_graph_keep(vit->graph, hidden);
-        }
+    for (int i = 0; i < layers->count; i++) {
+        if (layers->layer[i] == layer)
+            states[i] = hidden;
     }
 }
 
-/* The blocks up to the last layer that is asked for. */
-static pfm_status build(pfm_vit *vit, pfm_error *err)
+pfm_status pfm_vit_build_blocks(const pfm_vit_config *c, pfm_builder *builder, const pfm_vision_layers *layers, int first,
+                                int64_t tokens, pfm_value hidden, pfm_value *states, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_vit_config *c = &vit->config;
-    const int last = vit->layers.layer[vit->layers.count - 1];
-    const int64_t patch_values = 3 * (int64_t)c->patch * c->patch;
-    const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_TOKENS] = vit->tokens};
-    PFM_TRY(pfm_graph_create(vit->parameters, capacity, &vit->graph, err));
-    pfm_builder builder = {.graph = vit->graph, .token_keys = PFM_NO_VALUE};
-    block b = {.builder = &builder, .config = c};
-    PFM_TRY(pfm_graph_input(vit->graph, PFM_DIM_TOKENS, 0, patch_values, PFM_STORAGE_ACT, vit->gradients, &vit->patches, err));
-    PFM_TRY(pfm_graph_input(vit->graph, PFM_DIM_TOKENS, 0, c->width, PFM_STORAGE_F32, false, &vit->embedding, err));
-    pfm_linear_options options = {.n = c->width, .k = patch_values, .addend = vit->embedding, .output = PFM_STORAGE_F32};
-    PFM_TRY(pfm_build_linear(&builder, vit->patches, "vision_model.patch_embedding", &options, &b.hidden, err));
-    if (c->pre_norm)
-        PFM_TRY(pfm_build_layernorm_as(&builder, b.hidden, "vision_model.pre_layernorm", c->epsilon, 0, PFM_STORAGE_F32,
-                                       &b.hidden, err));
-    keep_layer(vit, 0, b.hidden);
+    block b = {.builder = builder, .config = c, .tokens = tokens, .hidden = hidden, .layer = first};
+    const int last = layers->layer[layers->count - 1];
+    take_layer(layers, first, hidden, states);
     for (; b.layer < c->layers && b.layer < last; b.layer++) {
+        builder->block = b.layer;
+        PFM_TRY(pfm_build_checkpoint(builder, err));
         PFM_TRY(build_attention(&b, err));
         PFM_TRY(build_mlp(&b, err));
-        keep_layer(vit, b.layer + 1, b.hidden);
+        take_layer(layers, b.layer + 1, b.hidden, states);
     }
+    builder->block = -1;
+    PFM_TRY(pfm_build_checkpoint(builder, err));
     if (last > c->layers) {
         PFM_TRY(build_last_norm(&b, err));
-        keep_layer(vit, last, b.hidden);
+        take_layer(layers, last, b.hidden, states);
     }
 done:
     return status;
 }
 
-static pfm_status make_spans(pfm_vit *vit, pfm_error *err)
+/* From the patches to the last layer that is asked for. */
+static pfm_status build(pfm_vit *vit, pfm_error *err)
 {
-    const int32_t tokens = (int32_t)vit->tokens;
-    vit->span_count = vit->roots[1] = (tokens + QUERIES_A_SPAN - 1) / QUERIES_A_SPAN;
-    pfm_status status = pfm_allocate((size_t)vit->span_count, sizeof *vit->spans, &vit->spans, err);
-    for (int32_t i = 0; status == PFM_OK && i < vit->span_count; i++) {
-        int32_t begin = i * QUERIES_A_SPAN, end = tokens - begin < QUERIES_A_SPAN ? tokens : begin + QUERIES_A_SPAN;
-        vit->spans[i] = (pfm_attention_span){.q_begin = begin, .q_end = end, .own_past = tokens - (end - begin), .whole = true};
-    }
+    pfm_status status = PFM_OK;
+    const pfm_vit_config *c = &vit->config;
+    const int64_t patch_values = 3 * (int64_t)c->patch * c->patch;
+    const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_PATCHES] = vit->tokens};
+    pfm_value hidden;
+    PFM_TRY(pfm_graph_create(vit->parameters, capacity, &vit->graph, err));
+    pfm_builder builder = {.graph = vit->graph, .token_keys = PFM_NO_VALUE, .ids = PFM_NO_VALUE, .block = -1};
+    PFM_TRY(pfm_graph_input(vit->graph, PFM_DIM_PATCHES, 0, patch_values, PFM_STORAGE_ACT, vit->gradients, &vit->patches, err));
+    PFM_TRY(pfm_graph_input(vit->graph, PFM_DIM_PATCHES, 0, c->width, PFM_STORAGE_F32, false, &vit->embedding, err));
+    pfm_linear_options options = {.n = c->width, .k = patch_values, .addend = vit->embedding, .output = PFM_STORAGE_F32};
+    PFM_TRY(pfm_build_linear(&builder, vit->patches, "vision_model.patch_embedding", &options, &hidden, err));
+    if (c->pre_norm)
+        PFM_TRY(pfm_build_layernorm_as(&builder, hidden, "vision_model.pre_layernorm", c->epsilon, 0, PFM_STORAGE_F32, &hidden,
+                                       err));
+    PFM_TRY(pfm_vit_build_blocks(c, &builder, &vit->layers, 0, vit->tokens, hidden, vit->output, err));
+    for (int i = 0; i < vit->layers.count; i++)
+        pfm_graph_keep(vit->graph, vit->output[i]);
+done:
     return status;
 }
 
@@ -246,7 +262,7 @@ static pfm_status prepare(pfm_vit *vit, const pfm_context *context, pfm_error *e
     PFM_TRY(find_grid(&vit->config, vit->image_size, &vit->grid, err));
     vit->before = tokens_before(&vit->config);
     vit->tokens = vit->before + (int64_t)vit->grid * vit->grid;
-    PFM_TRY(make_spans(vit, err));
+    PFM_TRY(pfm_patch_spans_create(1, vit->tokens, &vit->spans, err));
     vit->slot_count = pfm_context_threads(context) + 1;
     PFM_TRY(pfm_allocate((size_t)vit->slot_count, sizeof *vit->slots, &vit->slots, err));
 done:
@@ -317,7 +333,7 @@ void pfm_vit_free(pfm_vit *vit)
         return;
     pfm_vit_rest(vit);
     free(vit->slots);
-    free(vit->spans);
+    pfm_patch_spans_free(&vit->spans);
     pfm_graph_free(vit->graph);
     pfm_parameters_free(vit->parameters);
     pfm_threads_free(vit->one);
@@ -337,11 +353,7 @@ static pfm_status open_slot(pfm_vit *vit, int slot, vit_slot **out, pfm_error *e
     pfm_op_environment env = {.context = wide ? &vit->wide : &vit->alone,
                               .kernels = vit->wide.kernels,
                               .act = vit->act,
-                              .attention[PFM_ATTENTION_SEQUENCE] = {.spans = vit->spans,
-                                                                    .span_count = vit->span_count,
-                                                                    .roots = vit->roots,
-                                                                    .root_count = 1},
-                              .most_keys = (int32_t)vit->tokens};
+                              .attention[PFM_ATTENTION_PATCHES] = pfm_patch_spans_of(&vit->spans, 1)};
     PFM_TRY(pfm_block_create((size_t)vit->tokens * row, &s->patches, err));
     PFM_TRY(pfm_executor_create(vit->graph, &env, vit->gradients ? vit->output[0] : PFM_NO_VALUE, &s->executor, err));
     pfm_executor_bind(s->executor, vit->patches, s->patches.data);
@@ -384,10 +396,10 @@ static void move_patches(const pfm_vit *vit, float *pixels, char *patches, move_
     }
 }
 
-/* The rows of tokens that features are made of: the class token where it is kept, then the grid. */
+/* The rows of tokens that features are made of: what is kept before the grid, then the grid. */
 static void copy_tokens(const pfm_vit *vit, const float *hidden, float *features)
 {
-    const size_t width = (size_t)vit->config.width, kept = vit->layers.class_token ? 1 : 0;
+    const size_t width = (size_t)vit->config.width, kept = (size_t)kept_before(&vit->config, &vit->layers);
     memcpy(features, hidden, kept * width * sizeof *features);
     memcpy(features + kept * width, hidden + (size_t)vit->before * width,
            (size_t)(vit->tokens - vit->before) * width * sizeof *features);
@@ -411,7 +423,7 @@ pfm_status pfm_vit_gradient(pfm_vit *vit, const float *pixels, const float *grad
 {
     pfm_status status = PFM_OK;
     vit_slot *s = NULL;
-    const size_t width = (size_t)vit->config.width, kept = vit->layers.class_token ? 1 : 0;
+    const size_t width = (size_t)vit->config.width, kept = (size_t)kept_before(&vit->config, &vit->layers);
     if (!vit->gradients || vit->layers.count != 1)
         PFM_FAIL(PFM_ERROR_USAGE, "the gradient of a vision encoder is that of one layer");
     PFM_TRY(pfm_vit_encode(vit, PFM_VISION_ALL_THREADS, pixels, &features, err));

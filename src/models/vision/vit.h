@@ -5,6 +5,7 @@
 #define PFM_MODELS_VISION_VIT_H
 
 #include "formats/weights.h"
+#include "models/vision/patch_spans.h"
 #include "models/vision/vision.h"
 #include "nn/builder.h"
 #include "nn/executor.h"
@@ -51,7 +52,7 @@ typedef struct pfm_vit pfm_vit;
 int pfm_vit_output_layer(const pfm_vit_config *config);
 
 /* USAGE for an image size that cannot be. *parameters counts what the output is computed with. */
-pfm_status pfm_vit_shape(const pfm_vit_config *config, int image_size, bool class_token, pfm_vision_shape *shape,
+pfm_status pfm_vit_shape(const pfm_vit_config *config, int image_size, const pfm_vision_layers *layers, pfm_vision_shape *shape,
                          uint64_t *parameters, pfm_error *err) PFM_MUST_CHECK;
 
 /* The bytes that the parameters of the blocks up to a layer take. */
@@ -90,6 +91,12 @@ pfm_status pfm_vit_read_class_token(const pfm_vit_config *config, const pfm_weig
 /* out f32 [class token and grid * grid, width]: those of the grid resized to `grid` a side. */
 pfm_status pfm_vit_read_positions(const pfm_vit_config *config, const pfm_weights *weights, int grid, float *out,
                                   pfm_error *err) PFM_MUST_CHECK;
+
+/* The blocks behind layer `first` in a graph of whatever model: hidden f32 [patches, width] is that layer of every token of
+ * pictures of `tokens` tokens each, states[i] becomes layer layers->layer[i], none of which stands before it. The builder's
+ * hook is shown every layer; each block begins a checkpoint. Who sees whom is PFM_ATTENTION_PATCHES. */
+pfm_status pfm_vit_build_blocks(const pfm_vit_config *config, pfm_builder *builder, const pfm_vision_layers *layers, int first,
+                                int64_t tokens, pfm_value hidden, pfm_value *states, pfm_error *err) PFM_MUST_CHECK;
 
 /* Loads the weights of the blocks that `layers` (ascending, counted from 0) need; weights NULL: numbers without a meaning, to
  * measure with. gradients: what pfm_vit_gradient needs is kept too. The caller frees it before the context. */

@@ -347,11 +347,11 @@ static int normed_layer(const pfm_vision_config *config)
     return config->of.vit.final_norm ? -1 : pfm_vit_output_layer(&config->of.vit) + 1;
 }
 
-static pfm_status shape_of(const pfm_vision_config *config, int image_size, int layer, bool class_token,
+static pfm_status shape_of(const pfm_vision_config *config, int image_size, int layer, const pfm_vision_layers *layers,
                            pfm_vision_shape *shape, uint64_t *parameters, pfm_error *err)
 {
     (void)layer; /* all have one shape */
-    return pfm_vit_shape(&config->of.vit, image_size, class_token, shape, parameters, err);
+    return pfm_vit_shape(&config->of.vit, image_size, layers, shape, parameters, err);
 }
 
 static pfm_status bytes_of(const pfm_vision_config *config, int layer, pfm_precision precision, size_t *bytes, pfm_error *err)
@@ -374,21 +374,31 @@ static pfm_status describe(const pfm_vision_config *config, const pfm_context *c
 }
 
 /* The tensors' own names and numbers, which must be those of the name that the encoder goes by. */
-static pfm_status load(const pfm_context *context, const pfm_vision_config *config, const pfm_weights *weights,
-                       const pfm_vision_load_options *options, void **encoder, pfm_error *err)
+static pfm_status own_config(const pfm_vision_config *config, const pfm_weights *weights, pfm_vision_config *own,
+                             pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_vision_config own = {0};
-    pfm_vit *vit = NULL;
     bool found = false;
-    PFM_TRY(recognise(weights, &found, &own, err));
-    const pfm_vit_config *a = &own.of.vit, *b = &config->of.vit;
+    *own = (pfm_vision_config){.kind = config->kind};
+    PFM_TRY(recognise(weights, &found, own, err));
+    const pfm_vit_config *a = &own->of.vit, *b = &config->of.vit;
     if (!found || a->width != b->width || a->layers != b->layers || a->heads != b->heads || a->mlp != b->mlp ||
         a->patch != b->patch || a->scaled != b->scaled || a->final_norm != b->final_norm)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s does not hold the vision encoder %s", pfm_weights_path(weights), config->name);
-    PFM_TRY(pfm_vit_create(context, a, weights, options->image_size, &options->layers, options->gradients, &vit, err));
-    *encoder = vit;
 done:
+    return status;
+}
+
+static pfm_status load(const pfm_context *context, const pfm_vision_config *config, const pfm_weights *weights,
+                       const pfm_vision_load_options *options, void **encoder, pfm_error *err)
+{
+    pfm_vit *vit = NULL;
+    pfm_vision_config own;
+    pfm_status status = own_config(config, weights, &own, err);
+    if (status == PFM_OK)
+        status =
+            pfm_vit_create(context, &own.of.vit, weights, options->image_size, &options->layers, options->gradients, &vit, err);
+    *encoder = vit;
     return status;
 }
 
@@ -402,6 +412,19 @@ static pfm_status vit_gradient(void *encoder, const float *pixels, const float *
                                float *grad_pixels, pfm_error *err)
 {
     return pfm_vit_gradient(encoder, pixels, grad_features, features, grad_pixels, err);
+}
+
+static pfm_status vit_build(const pfm_vision_config *config, pfm_builder *builder, const pfm_vision_layers *layers, int first,
+                            int64_t tokens, pfm_value hidden, pfm_value *states, pfm_error *err)
+{
+    return pfm_vit_build_blocks(&config->of.vit, builder, layers, first, tokens, hidden, states, err);
+}
+
+static pfm_status load_parameters(const pfm_vision_config *own, const pfm_weights *weights, pfm_parameters *parameters,
+                                  pfm_error *err)
+{
+    pfm_status status = pfm_vit_check_tensors(&own->of.vit, weights, err);
+    return status != PFM_OK ? status : pfm_vit_load_parameters(&own->of.vit, weights, parameters, err);
 }
 
 const pfm_vision_kind pfm_vision_vit = {
@@ -420,4 +443,7 @@ const pfm_vision_kind pfm_vision_vit = {
     .encode = vit_encode,
     .uses_pool = true,
     .gradient = vit_gradient,
+    .own_config = own_config,
+    .build = vit_build,
+    .load_parameters = load_parameters,
 };
