@@ -48,6 +48,10 @@ typedef struct pfm_peft_options {
     double adapter_scale; /* what they add is scaled by this, */
     char *activation;     /* "relu", ..., what stands between them; NULL: relu */
     char *sublayers;      /* "both", "attention", "mlp"; NULL: both */
+
+    double d_initial;     /* of vera: what its inner vector starts at; */
+    int projection_seed;  /* its projections are drawn from this, */
+    bool save_projection; /* and stand in its file */
 } pfm_peft_options;
 
 enum { PFM_ENCODER_DEFAULT = -1, PFM_MOST_VIRTUAL_TOKENS = 4096 };
@@ -212,6 +216,9 @@ pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *begin, const
 void pfm_peft_tensors_free(pfm_peft_tensors *list);
 /* The tensor of that name, or of one that other versions and programs gave it; NULL where there is none. */
 const pfm_weight *pfm_peft_find_tensor(const pfm_weights *weights, const char *name);
+/* The parameter becomes what the file has under its name. MISMATCH where it has none, or of another shape. */
+pfm_status pfm_peft_read_parameter(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, int id,
+                                   pfm_error *err) PFM_MUST_CHECK;
 /* values f32 [n,k] = the tensor of that name. MISMATCH where it is missing or has another shape. */
 pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, int64_t n, int64_t k, float *values,
                                 pfm_error *err) PFM_MUST_CHECK;
@@ -223,6 +230,10 @@ void *pfm_peft_get_state(const pfm_peft *peft);
 /* *id = a parameter of the method, MODULE.NAME (NAME where module is ""), that trains. */
 pfm_status pfm_peft_declare(pfm_peft *peft, pfm_builder *builder, const char *module, const char *name,
                             const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
+/* The same for one that never trains; it is drawn, kept in checkpoints and found like the others. Of either kind a second
+ * declaration of the name is the same parameter: layers may share it. */
+pfm_status pfm_peft_declare_fixed(pfm_peft *peft, pfm_builder *builder, const char *module, const char *name,
+                                  const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
 /* The method's parameter of such a name. MISMATCH where there is none. */
 pfm_status pfm_peft_find(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, const char *name,
                          const pfm_parameter **out, pfm_error *err) PFM_MUST_CHECK;

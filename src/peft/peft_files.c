@@ -171,7 +171,8 @@ done:
     return status;
 }
 
-static pfm_status load_one(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, int id, pfm_error *err)
+pfm_status pfm_peft_read_parameter(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, int id,
+                                   pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_parameter *p = pfm_parameters_get(parameters, id);
@@ -258,7 +259,7 @@ pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_weights *weights, pfm_p
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         if (!is_listed(peft, pfm_parameters_get(parameters, i), false))
             continue;
-        PFM_TRY(load_one(peft, weights, parameters, i, err));
+        PFM_TRY(pfm_peft_read_parameter(peft, weights, parameters, i, err));
         read++;
     }
     for (size_t i = 0; i < pfm_weights_count(weights); i++)

@@ -100,6 +100,9 @@ const recipe_key pfm_recipe_keys[] = {
     CHOICE("peft.activation", peft.activation, "relu", "relu|gelu|gelu_new|quick_gelu|silu", "of adapters: what stands between them"),
     ABOVE("peft.adapter_scale", peft.adapter_scale, "1", 0, 1e6, "of adapters: what they add is scaled by this"),
     CHOICE("peft.sublayers", peft.sublayers, "both", "both|attention|mlp", "of adapters: where they act"),
+    NUMBER("peft.d_initial", peft.d_initial, "0.1", -1e6, 1e6, "of vera: what its inner vector starts at"),
+    INTEGER("peft.projection_seed", peft.projection_seed, "0", 0, 2147483647, "of vera: what its projections are drawn from"),
+    BOOLEAN("peft.save_projection", peft.save_projection, "true", "of vera: its projections stand in the adapter's file"),
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
     {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .aside = true,
