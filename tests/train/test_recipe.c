@@ -46,7 +46,7 @@ static void test_the_recipes_of_this_repository(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    const char *names[] = {"slake", "vqa-rad", "pathvqa", "phantom", "medexpqa"};
+    const char *names[] = {"slake", "vqa-rad", "pathvqa", "phantom", "medexpqa/lora"};
     for (int i = 0; i < 5; i++) {
         char path[4096];
         (void)snprintf(path, sizeof path, "%s/recipes/%s.yaml", PFM_SOURCE_DIR, names[i]);
