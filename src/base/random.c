@@ -47,3 +47,37 @@ void pfm_random_shuffle(pfm_random *random, size_t *items, size_t count)
         items[j] = kept;
     }
 }
+
+/* ---- mt19937 ---- */
+
+enum { MERSENNE_STATE = 624, MERSENNE_MIDDLE = 397 };
+
+void pfm_mersenne_start(pfm_mersenne *mersenne, uint32_t seed)
+{
+    uint32_t *state = mersenne->state;
+    state[0] = seed;
+    for (uint32_t i = 1; i < MERSENNE_STATE; i++)
+        state[i] = 1812433253u * (state[i - 1] ^ state[i - 1] >> 30) + i;
+    mersenne->next = MERSENNE_STATE;
+}
+
+static void twist(uint32_t state[MERSENNE_STATE])
+{
+    for (int i = 0; i < MERSENNE_STATE; i++) {
+        const uint32_t joined = (state[i] & 0x80000000u) | (state[(i + 1) % MERSENNE_STATE] & 0x7fffffffu);
+        state[i] = state[(i + MERSENNE_MIDDLE) % MERSENNE_STATE] ^ joined >> 1 ^ ((joined & 1) != 0 ? 0x9908b0dfu : 0);
+    }
+}
+
+uint32_t pfm_mersenne_u32(pfm_mersenne *mersenne)
+{
+    if (mersenne->next == MERSENNE_STATE) {
+        twist(mersenne->state);
+        mersenne->next = 0;
+    }
+    uint32_t y = mersenne->state[mersenne->next++];
+    y ^= y >> 11;
+    y ^= y << 7 & 0x9d2c5680u;
+    y ^= y << 15 & 0xefc60000u;
+    return y ^ y >> 18;
+}

@@ -41,4 +41,13 @@ double pfm_random_normal(pfm_random *random);                  /* mean 0, varian
 /* Shuffles 0..count-1 in place (Fisher-Yates) whatever the array holds. */
 void pfm_random_shuffle(pfm_random *random, size_t *items, size_t count);
 
+/* mt19937 (Matsumoto and Nishimura, Mersenne Twister, 1998): for what another program draws with it, to the same bits. */
+typedef struct pfm_mersenne {
+    uint32_t state[624];
+    int next;
+} pfm_mersenne;
+
+void pfm_mersenne_start(pfm_mersenne *mersenne, uint32_t seed);
+uint32_t pfm_mersenne_u32(pfm_mersenne *mersenne);
+
 #endif

@@ -55,6 +55,10 @@ typedef struct pfm_peft_options {
     double balance, capacity;
     char *context, **contexts; /* the column of the data that chooses, and its values in the order of their experts */
     size_t context_count;
+
+    double d_initial;     /* of vera: what its inner vector starts at; */
+    int projection_seed;  /* its projections are drawn from this, */
+    bool save_projection; /* and stand in its file */
 } pfm_peft_options;
 
 enum { PFM_ENCODER_DEFAULT = -1, PFM_MOST_VIRTUAL_TOKENS = 4096 };
@@ -88,6 +92,13 @@ typedef struct pfm_peft_tensors {
     pfm_peft_tensor *items;
     size_t count, capacity;
 } pfm_peft_tensors;
+
+/* Which network of a model an adapter's file is for: the one whose names begin with `begin`, which in the file is `in_file`, or
+ * with `others` all that do not begin so. A method's own save and load are for the others. */
+typedef struct pfm_peft_network {
+    const char *begin, *in_file;
+    bool others;
+} pfm_peft_network;
 
 /* Options that not every method has; where they are set, one without the bit is refused. */
 enum {
@@ -148,8 +159,10 @@ typedef struct pfm_peft_method {
     pfm_status (*file_name)(const pfm_parameter *parameter, char **out, pfm_error *err);
     /* What the file holds of the method's own parameters, and these from it. NULL: each under its file_name. What trains of the
      * base is kept beside them. */
-    pfm_status (*save)(const pfm_peft *peft, const pfm_parameters *parameters, pfm_peft_tensors *out, pfm_error *err);
-    pfm_status (*load)(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, size_t *read,
+    pfm_status (*save)(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameters *parameters,
+                       pfm_peft_tensors *out, pfm_error *err);
+    pfm_status (*load)(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,
+                       pfm_parameters *parameters, size_t *read,
                        pfm_error *err); /* *read = how many tensors of the file these are */
 } pfm_peft_method;
 
@@ -216,12 +229,6 @@ pfm_status pfm_peft_read_config(const pfm_adapter_config *config, pfm_peft_optio
 pfm_status pfm_peft_write_config(const pfm_peft *peft, const char *base, pfm_adapter_config *out,
                                  pfm_error *err) PFM_MUST_CHECK;
 
-/* Which network of a model an adapter's file is for: the one whose names begin with `begin`, which in the file is `in_file`, or
- * with `others` all that do not begin so. A method's own save and load are for the others. */
-typedef struct pfm_peft_network {
-    const char *begin, *in_file;
-    bool others;
-} pfm_peft_network;
 /* What adapters' files hold: tensors of the method in order, and parameters set from them. MISMATCH names what is missing, does
  * not fit, or is not known. */
 pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameters *parameters,
@@ -237,6 +244,9 @@ pfm_status pfm_peft_tensors_add(pfm_peft_tensors *list, const char *begin, const
 void pfm_peft_tensors_free(pfm_peft_tensors *list);
 /* The tensor of that name, or of one that other versions and programs gave it; NULL where there is none. */
 const pfm_weight *pfm_peft_find_tensor(const pfm_weights *weights, const char *name);
+/* The parameter becomes what the file has under its name. MISMATCH where it has none, or of another shape. */
+pfm_status pfm_peft_read_parameter(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,
+                                   pfm_parameters *parameters, int id, pfm_error *err) PFM_MUST_CHECK;
 /* values f32 [n,k] = the tensor of that name. MISMATCH where it is missing or has another shape. */
 pfm_status pfm_peft_read_tensor(const pfm_weights *weights, const char *name, int64_t n, int64_t k, float *values,
                                 pfm_error *err) PFM_MUST_CHECK;
@@ -248,6 +258,10 @@ void *pfm_peft_get_state(const pfm_peft *peft);
 /* *id = a parameter of the method, MODULE.NAME (NAME where module is ""), that trains. */
 pfm_status pfm_peft_declare(pfm_peft *peft, pfm_builder *builder, const char *module, const char *name,
                             const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
+/* The same for one that never trains; it is drawn, kept in checkpoints and found like the others. Of either kind a second
+ * declaration of the name is the same parameter: layers may share it. */
+pfm_status pfm_peft_declare_fixed(pfm_peft *peft, pfm_builder *builder, const char *module, const char *name,
+                                  const pfm_parameter *declaration, int *id, pfm_error *err) PFM_MUST_CHECK;
 /* The method's parameter of such a name. MISMATCH where there is none. */
 pfm_status pfm_peft_find(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, const char *name,
                          const pfm_parameter **out, pfm_error *err) PFM_MUST_CHECK;

@@ -449,8 +449,10 @@ static pfm_status write_places(const pfm_peft_method *method, const pfm_peft_opt
         goto done;
     PFM_TRY(write_names(o->targets, o->target_count, &names, err));
     PFM_TRY(pfm_json_take(config, "target_modules", names, err));
-    PFM_TRY(write_names(o->exclude, o->exclude_count, &names, err));
-    PFM_TRY(pfm_json_take(config, "exclude_modules", names, err));
+    if (o->exclude_count > 0) {
+        PFM_TRY(write_names(o->exclude, o->exclude_count, &names, err));
+        PFM_TRY(pfm_json_take(config, "exclude_modules", names, err));
+    }
     if (method->feedforward != NULL) {
         PFM_TRY(write_names(o->feedforward, o->feedforward_count, &names, err));
         PFM_TRY(pfm_json_take(config, "feedforward_modules", o->feedforward_count > 0 ? names : json_array(), err));

@@ -173,7 +173,7 @@ pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_peft_network *network, 
     const pfm_peft_method *method = pfm_peft_get_method(peft);
     char *name = NULL;
     if (method != NULL && method->save != NULL && network->others)
-        PFM_TRY(method->save(peft, parameters, out, err));
+        PFM_TRY(method->save(peft, network, parameters, out, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
         if (!is_listed(peft, network, p, true))
@@ -188,8 +188,8 @@ done:
     return status;
 }
 
-static pfm_status load_one(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,
-                           pfm_parameters *parameters, int id, pfm_error *err)
+pfm_status pfm_peft_read_parameter(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,
+                                   pfm_parameters *parameters, int id, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_parameter *p = pfm_parameters_get(parameters, id);
@@ -271,11 +271,11 @@ pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_peft_network *network, 
     size_t read = 0, there = 0;
     const bool own = method != NULL && method->load != NULL && network->others, whole = is_whole(weights);
     if (own)
-        PFM_TRY(method->load(peft, weights, parameters, &read, err));
+        PFM_TRY(method->load(peft, network, weights, parameters, &read, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         if (!is_listed(peft, network, pfm_parameters_get(parameters, i), false))
             continue;
-        PFM_TRY(load_one(peft, network, weights, parameters, i, err));
+        PFM_TRY(pfm_peft_read_parameter(peft, network, weights, parameters, i, err));
         read++;
     }
     for (size_t i = 0; i < pfm_weights_count(weights); i++)

@@ -7,6 +7,7 @@
 #define PFM_PEFT_METHOD_LIST(X)                                                                                                \
     X(lora)                                                                                                                    \
     X(dora)                                                                                                                    \
+    X(vera)                                                                                                                    \
     X(ia3)                                                                                                                     \
     X(prompt_tuning)                                                                                                           \
     X(p_tuning)                                                                                                                \

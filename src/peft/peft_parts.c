@@ -49,20 +49,32 @@ pfm_status pfm_peft_dropout(const pfm_peft *peft, pfm_builder *builder, const ch
     return pfm_graph_add(builder->graph, &node, y, err);
 }
 
-pfm_status pfm_peft_declare(pfm_peft *peft, pfm_builder *builder, const char *module, const char *name,
-                            const pfm_parameter *declaration, int *id, pfm_error *err)
+static pfm_status declare(const pfm_peft *peft, pfm_builder *builder, const char *module, const char *name, bool trains,
+                          const pfm_parameter *declaration, int *id, pfm_error *err)
 {
     char *full = NULL;
     pfm_parameter named = *declaration;
     pfm_status status =
         pfm_string_format(&full, err, "%s%s%s%s", pfm_peft_get_slot(peft), module, module[0] == '\0' ? "" : ".", name);
     named.name = full;
-    named.trainable = true;
+    named.trainable = trains;
     named.part = PFM_PART_PEFT;
     if (status == PFM_OK)
         status = pfm_build_parameter(builder, &named, id, err);
     free(full);
     return status;
+}
+
+pfm_status pfm_peft_declare(pfm_peft *peft, pfm_builder *builder, const char *module, const char *name,
+                            const pfm_parameter *declaration, int *id, pfm_error *err)
+{
+    return declare(peft, builder, module, name, true, declaration, id, err);
+}
+
+pfm_status pfm_peft_declare_fixed(pfm_peft *peft, pfm_builder *builder, const char *module, const char *name,
+                                  const pfm_parameter *declaration, int *id, pfm_error *err)
+{
+    return declare(peft, builder, module, name, false, declaration, id, err);
 }
 
 pfm_status pfm_peft_find(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, const char *name,

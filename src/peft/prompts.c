@@ -181,8 +181,10 @@ done:
 
 /* ---- files ---- */
 
-pfm_status pfm_prompts_save(const pfm_peft *peft, const pfm_parameters *parameters, pfm_peft_tensors *out, pfm_error *err)
+pfm_status pfm_prompts_save(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameters *parameters,
+                            pfm_peft_tensors *out, pfm_error *err)
 {
+    (void)network;
     const pfm_prompts *shape = pfm_peft_get_state(peft);
     pfm_status status = PFM_OK;
     float *values = NULL;
@@ -226,9 +228,10 @@ static size_t count_encoder(const pfm_weights *weights)
     return count;
 }
 
-pfm_status pfm_prompts_load(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, size_t *read,
-                            pfm_error *err)
+pfm_status pfm_prompts_load(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,
+                            pfm_parameters *parameters, size_t *read, pfm_error *err)
 {
+    (void)network;
     pfm_status status = PFM_OK;
     const bool encodes = find_table(peft, parameters) == NULL;
     if (encodes && count_encoder(weights) == 0)

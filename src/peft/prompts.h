@@ -41,10 +41,10 @@ pfm_status pfm_prompts_replace(pfm_builder *builder, pfm_value table, int64_t fi
 pfm_status pfm_prompts_start(const pfm_peft *peft, const pfm_peft_text *text, pfm_parameters *parameters,
                              pfm_error *err) PFM_MUST_CHECK;
 /* prompt_embeddings, and beside it the encoder's tensors under their own names, which PEFT passes over. */
-pfm_status pfm_prompts_save(const pfm_peft *peft, const pfm_parameters *parameters, pfm_peft_tensors *out,
-                            pfm_error *err) PFM_MUST_CHECK;
-pfm_status pfm_prompts_load(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, size_t *read,
-                            pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_prompts_save(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameters *parameters,
+                            pfm_peft_tensors *out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_prompts_load(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,
+                            pfm_parameters *parameters, size_t *read, pfm_error *err) PFM_MUST_CHECK;
 /* The keys that all of them have; what an encoder made is read as a table that is learned itself. */
 pfm_status pfm_prompts_write_config(const pfm_peft *peft, json_t *config, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_prompts_read_config(const json_t *config, pfm_peft_options *options, pfm_error *err) PFM_MUST_CHECK;

@@ -113,6 +113,9 @@ const recipe_key pfm_recipe_keys[] = {
     OPTIONAL("peft.context", peft.context, "with peft.router: context the column of the data that chooses, such as modality"),
     NAMES("peft.contexts", peft.contexts, peft.context_count,
           "its values in the order of their experts; by default those of the training rows, sorted"),
+    NUMBER("peft.d_initial", peft.d_initial, "0.1", -1e6, 1e6, "of vera: what its inner vector starts at"),
+    INTEGER("peft.projection_seed", peft.projection_seed, "0", 0, 2147483647, "of vera: what its projections are drawn from"),
+    BOOLEAN("peft.save_projection", peft.save_projection, "true", "of vera: its projections stand in the adapter's file"),
 
     STRING("data.dataset", data.dataset, NULL, "the data set's kind"),
     {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .aside = true,

@@ -54,9 +54,22 @@ static void test_a_shuffle_is_a_permutation(void **state)
     assert_true(fixed < 10);
 }
 
+/* The C++ standard's: the 10000th number of its default seed. */
+static void test_mt19937_known_answer(void **state)
+{
+    (void)state;
+    pfm_mersenne mersenne;
+    uint32_t last = 0;
+    pfm_mersenne_start(&mersenne, 5489);
+    for (int i = 0; i < 10000; i++)
+        last = pfm_mersenne_u32(&mersenne);
+    assert_int_equal(last, 4123659995u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_philox_known_answers), cmocka_unit_test(test_streams),
-                                       cmocka_unit_test(test_a_shuffle_is_a_permutation)};
+                                       cmocka_unit_test(test_a_shuffle_is_a_permutation),
+                                       cmocka_unit_test(test_mt19937_known_answer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,6 +243,8 @@ static void check_gradients(const pfm_op *op, const pfm_op_case *c)
     for (int i = 0; i < PFM_OP_MAX_INPUTS; i++) {
         if (h.call.din[i].data != NULL)
             check_slope(&h, op, "input", h.call.in[i].data, h.call.din[i].data, values_of(&h.call.in[i]), -1);
+        if (op->passes == i && h.call.in[i].columns > 0) /* the graph hands the output's gradient on */
+            check_slope(&h, op, "passed input", h.call.in[i].data, h.call.dout[0].data, values_of(&h.call.in[i]), -1);
     }
     for (int i = 0; i < PFM_OP_MAX_OPERANDS; i++) {
         const pfm_operand *o = &h.call.operand[i];

@@ -8,7 +8,7 @@
 #include "pefomed/infer.h"
 #include "train/run.h"
 
-enum { OTHERS = 6, MORE = 2, ADAPTERS = OTHERS + MORE + 2, QUESTIONS = 4, TOKENS = 8, WIDTH = 5120 };
+enum { OTHERS = 7, MORE = 2, ADAPTERS = OTHERS + MORE + 2, QUESTIONS = 4, TOKENS = 8, WIDTH = 5120 };
 
 /* Adapters 1 .. OTHERS; MORE of them replace where the session's own adds. */
 static const struct {
@@ -22,6 +22,7 @@ static const struct {
                            {0, 0, true, {"peft.method=prompt_tuning", "peft.virtual_tokens=3"}},
                            {0, 0, true, {"peft.method=prefix_tuning", "peft.virtual_tokens=2"}},
                            {0, 0, true, {"peft.method=prefix_tuning", "peft.virtual_tokens=4"}},
+                           {0, 0, true, {"peft.method=vera", "peft.rank=3"}},
                            {0, 0, true, {"peft.method=dora", "peft.rank=3"}},
                            {0, 0, true, {"peft.method=ia3", "peft.feedforward=[down_proj]"}}};
 static char folders[OTHERS + MORE][300];
