@@ -43,6 +43,7 @@ static pfm_status read_config(const json_t *config, pfm_peft_options *options, p
 }
 
 const pfm_peft_method pfm_peft_bitfit = {.name = "bitfit",
+                                         .keys = "",
                                          .needs = "biases",
                                          .trains = trains,
                                          .of_base = true,

@@ -128,7 +128,7 @@ static bool is_config(const json_t *config) { return json_is_true(json_object_ge
 const pfm_peft_method pfm_peft_dora = {.name = "dora",
                                        .targets = "q_proj,v_proj",
                                        .families = pfm_lora_families,
-                                       .honours = PFM_PEFT_PATTERNS | PFM_PEFT_BIAS | PFM_PEFT_RATES,
+                                       .keys = PFM_KEYS_OF_LORA "rank_pattern alpha_pattern bias",
                                        .check = pfm_peft_check_low_rank,
                                        .touches = touches,
                                        .apply = apply,

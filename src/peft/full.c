@@ -19,4 +19,4 @@ static pfm_status check(const pfm_peft_options *options, pfm_error *err)
 }
 
 const pfm_peft_method pfm_peft_full = {
-    .name = "full", .targets = "q_proj,v_proj", .whole = true, .check = check, .type = "LORA"};
+    .name = "full", .keys = PFM_KEYS_OF_TARGETS, .targets = "q_proj,v_proj", .whole = true, .check = check, .type = "LORA"};

@@ -121,6 +121,7 @@ static const pfm_peft_family families[] = {
     {0}};
 
 const pfm_peft_method pfm_peft_ia3 = {.name = "ia3",
+                                      .keys = PFM_KEYS_OF_TARGETS "feedforward",
                                       .targets = "k_proj,v_proj,down_proj",
                                       .feedforward = "down_proj",
                                       .families = families,

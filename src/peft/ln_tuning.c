@@ -48,6 +48,7 @@ static pfm_status read_config(const json_t *config, pfm_peft_options *options, p
 }
 
 const pfm_peft_method pfm_peft_ln_tuning = {.name = "ln_tuning",
+                                            .keys = PFM_KEYS_OF_TARGETS,
                                             .targets = "input_layernorm,post_attention_layernorm,norm",
                                             .families = families,
                                             .norms = true,

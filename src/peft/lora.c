@@ -153,7 +153,7 @@ done:
 const pfm_peft_method pfm_peft_lora = {.name = "lora",
                                        .targets = "q_proj,v_proj",
                                        .families = pfm_lora_families,
-                                       .honours = PFM_PEFT_PATTERNS | PFM_PEFT_BIAS | PFM_PEFT_FACTOR_BIAS | PFM_PEFT_RATES,
+                                       .keys = PFM_KEYS_OF_LORA "rank_pattern alpha_pattern bias lora_bias",
                                        .check = pfm_peft_check_low_rank,
                                        .touches = touches,
                                        .apply = apply,

@@ -41,7 +41,7 @@ static pfm_status read_config(const json_t *config, pfm_peft_options *options, p
 
 const pfm_peft_method pfm_peft_moe_adapter = {.name = "moe_adapter",
                                               .needs = "attentions and MLPs",
-                                              .honours = PFM_PEFT_EXPERTS,
+                                              .keys = PFM_KEYS_OF_BOTTLENECKS PFM_KEYS_OF_EXPERTS,
                                               .check = check,
                                               .not_in_vision = PFM_EXPERTS_NOT_IN_VISION,
                                               .touches = touches,

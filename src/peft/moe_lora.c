@@ -88,7 +88,7 @@ done:
 const pfm_peft_method pfm_peft_moe_lora = {.name = "moe_lora",
                                            .targets = "q_proj,v_proj",
                                            .families = pfm_lora_families,
-                                           .honours = PFM_PEFT_RATES | PFM_PEFT_EXPERTS,
+                                           .keys = PFM_KEYS_OF_LORA PFM_KEYS_OF_EXPERTS,
                                            .check = check,
                                            .not_in_vision = PFM_EXPERTS_NOT_IN_VISION,
                                            .touches = touches,

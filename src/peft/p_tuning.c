@@ -54,6 +54,7 @@ done:
 }
 
 const pfm_peft_method pfm_peft_p_tuning = {.name = "p_tuning",
+                                           .keys = "virtual_tokens encoder_hidden",
                                            .check = check,
                                            .state_bytes = sizeof(pfm_prompts),
                                            .touches = touches,

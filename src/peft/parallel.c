@@ -14,6 +14,7 @@ static pfm_status apply(pfm_peft *peft, pfm_builder *builder, const pfm_model_pl
 }
 
 const pfm_peft_method pfm_peft_parallel = {.name = "parallel",
+                                           .keys = PFM_KEYS_OF_BOTTLENECKS,
                                            .needs = "attentions and MLPs",
                                            .check = pfm_bottleneck_check,
                                            .touches = touches,

@@ -123,33 +123,45 @@ done:
     return status;
 }
 
-/* What is set must be something that the method honours. */
+bool pfm_peft_method_has(const pfm_peft_method *method, const char *key)
+{
+    const size_t length = strlen(key);
+    for (const char *at = method == NULL ? "" : method->keys; *at != '\0';) {
+        const size_t end = strcspn(at, " ");
+        if (end == length && memcmp(at, key, length) == 0)
+            return true;
+        at += end + strspn(at + end, " ");
+    }
+    return false;
+}
+
+/* What is set must say something to the method. Numbers that have a default in every recipe are the recipe's to check. */
 static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *o, pfm_error *err)
 {
-    const unsigned honours = method == NULL ? 0 : method->honours;
-    const bool targets = method != NULL && method->targets != NULL, biases = o->bias != NULL && strcmp(o->bias, "none") != 0;
+    const bool biases = o->bias != NULL && strcmp(o->bias, "none") != 0;
     const struct {
         const char *key;
-        bool set, honoured;
-    } keys[] = {{"peft.exclude", o->exclude_count > 0, targets},
-                {"peft.layers", o->layer_count > 0, targets},
-                {"peft.layers_pattern", o->layers_pattern_count > 0, targets},
-                {"peft.feedforward", o->feedforward_count > 0, method != NULL && method->feedforward != NULL},
-                {"peft.rate_ratio", o->rate_ratio != 0 && o->rate_ratio != 1, (honours & PFM_PEFT_RATES) != 0},
-                {"peft.rank_pattern", o->rank_pattern_count > 0, (honours & PFM_PEFT_PATTERNS) != 0},
-                {"peft.alpha_pattern", o->alpha_pattern_count > 0, (honours & PFM_PEFT_PATTERNS) != 0},
-                {"peft.bias", biases, (honours & PFM_PEFT_BIAS) != 0},
-                {"peft.lora_bias", o->lora_bias, (honours & PFM_PEFT_FACTOR_BIAS) != 0},
-                {"peft.context", o->context != NULL, (honours & PFM_PEFT_EXPERTS) != 0},
-                {"peft.contexts", o->context_count > 0, (honours & PFM_PEFT_EXPERTS) != 0}};
+        bool set;
+    } keys[] = {{"targets", o->target_count > 0},
+                {"exclude", o->exclude_count > 0},
+                {"layers", o->layer_count > 0},
+                {"layers_pattern", o->layers_pattern_count > 0},
+                {"feedforward", o->feedforward_count > 0},
+                {"rate_ratio", o->rate_ratio != 0 && o->rate_ratio != 1},
+                {"rank_pattern", o->rank_pattern_count > 0},
+                {"alpha_pattern", o->alpha_pattern_count > 0},
+                {"bias", biases},
+                {"lora_bias", o->lora_bias},
+                {"context", o->context != NULL},
+                {"contexts", o->context_count > 0}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        if (keys[i].set && !keys[i].honoured)
-            return pfm_error_set(err, PFM_ERROR_USAGE, "%s is not of peft.method: %s; leave it out", keys[i].key,
+        if (keys[i].set && !pfm_peft_method_has(method, keys[i].key))
+            return pfm_error_set(err, PFM_ERROR_USAGE, "peft.%s is not of peft.method: %s; leave it out", keys[i].key,
                                  method == NULL ? "none" : method->name);
     }
     if (biases && strcmp(o->bias, "all") != 0 && strcmp(o->bias, "lora_only") != 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.bias cannot be '%.60s'; it is none, all or lora_only", o->bias);
-    if (targets && o->target_count == 0)
+    if (method != NULL && method->targets != NULL && o->target_count == 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets is empty; name layers, such as [%s]", method->targets);
     return method == NULL || method->check == NULL ? PFM_OK : method->check(o, err);
 }

@@ -100,32 +100,30 @@ typedef struct pfm_peft_network {
     bool others;
 } pfm_peft_network;
 
-/* Options that not every method has; where they are set, one without the bit is refused. */
-enum {
-    PFM_PEFT_PATTERNS = 1,    /* rank_pattern, alpha_pattern */
-    PFM_PEFT_BIAS = 2,        /* bias */
-    PFM_PEFT_FACTOR_BIAS = 4, /* lora_bias */
-    PFM_PEFT_RATES = 8,       /* rate_ratio */
-    PFM_PEFT_EXPERTS = 16     /* router, context, contexts */
-};
-
 /* What a method changes in a family of language models whose layers have names of their own. */
 typedef struct pfm_peft_family {
     const char *model_type; /* as config.json has it */
     const char *targets, *feedforward;
 } pfm_peft_family;
 
+/* Keys that several methods have. */
+#define PFM_KEYS_OF_TARGETS "targets exclude layers layers_pattern "
+#define PFM_KEYS_OF_LORA PFM_KEYS_OF_TARGETS "rank alpha dropout rslora rate_ratio "
+#define PFM_KEYS_OF_BOTTLENECKS "bottleneck activation adapter_scale sublayers dropout "
+#define PFM_KEYS_OF_EXPERTS "experts router top_k balance capacity shared_expert context contexts "
+
 typedef struct pfm_peft_method {
     const char *name;
     const char *targets;     /* the linear layers that it changes where the recipe does not say, "q_proj,v_proj"; NULL: it has
-                                places of its own, and peft.targets is not its */
-    const char *feedforward; /* likewise peft.feedforward; NULL: it is not its */
+                                places of its own */
+    const char *feedforward; /* likewise peft.feedforward */
     const pfm_peft_family *families; /* where both are other ones, ended by one without a type; NULL: nowhere */
-    unsigned honours;                /* PFM_PEFT_PATTERNS, ... */
-    const char *needs;               /* what it works on where it has no targets, "biases": a model without is refused */
-    bool norms;                      /* its targets are norms, and trains is asked of those alone that they name */
-    bool of_base;                    /* it trains parameters of the base and adds none: there is nothing to merge */
-    bool whole; /* its targets are modules that train, as those of peft.modules_to_save do: nothing else is done */
+    const char *keys;  /* of a recipe's peft, with spaces between: those that say something to it; the others are refused. What
+                          every  method has (method, parts, start, modules_to_save) is not among them */
+    const char *needs; /* what it works on where it has no targets, "biases": a model without is refused */
+    bool norms;        /* its targets are norms, and trains is asked of those alone that they name */
+    bool of_base;      /* it trains parameters of the base and adds none: there is nothing to merge */
+    bool whole;        /* its targets are modules that train, as those of peft.modules_to_save do: nothing else is done */
     const char *not_in_vision; /* why a vision encoder has no use for it, "learns ..., and ..."; NULL: it has */
     /* USAGE for options that it cannot take. NULL: any will do. */
     pfm_status (*check)(const pfm_peft_options *options, pfm_error *err);
@@ -166,6 +164,8 @@ typedef struct pfm_peft_method {
                        pfm_error *err); /* *read = how many tensors of the file these are */
 } pfm_peft_method;
 
+/* What says nothing to the method is as if it had not been given: lists, texts and switches, all that create refuses. */
+void pfm_peft_options_forget_others(pfm_peft_options *options, const pfm_peft_method *method);
 /* Copies the options. USAGE: an unknown method, or what the method refuses. */
 pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_peft_free(pfm_peft *peft);
@@ -174,6 +174,8 @@ const pfm_peft_options *pfm_peft_get_options(const pfm_peft *peft);
 const pfm_peft_method *pfm_peft_get_method(const pfm_peft *peft);
 /* The methods in the order of their list; NULL behind the last. */
 const pfm_peft_method *pfm_peft_method_at(size_t i);
+/* Whether peft.KEY says something to the method; NULL is none. */
+bool pfm_peft_method_has(const pfm_peft_method *method, const char *key);
 /* *out = the method of that name, NULL for "none". USAGE names the known ones, behind the recipe's key. */
 #define PFM_PEFT_METHOD_KEY "peft.method "
 pfm_status pfm_peft_find_method(const char *name, const pfm_peft_method **out, pfm_error *err) PFM_MUST_CHECK;

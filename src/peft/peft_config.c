@@ -424,6 +424,7 @@ pfm_status pfm_peft_read_config(const pfm_adapter_config *config, pfm_peft_optio
     const pfm_peft_method *method = NULL;
     PFM_TRY(find_method(config, &method, err));
     PFM_TRY(check_start(config->document, err));
+    pfm_peft_options_forget_others(o, method);
     PFM_TRY(read_places(config->document, method, o, err));
     free(o->method);
     o->method = NULL;
@@ -461,7 +462,7 @@ static pfm_status write_places(const pfm_peft_method *method, const pfm_peft_opt
         PFM_TRY(pfm_json_take(config, "layers_to_transform", write_layers(o->layers, o->layer_count), err));
     if (o->layers_pattern_count > 0)
         PFM_TRY(pfm_json_take(config, "layers_pattern", pfm_peft_texts(o->layers_pattern, o->layers_pattern_count), err));
-    if ((method->honours & PFM_PEFT_PATTERNS) == 0)
+    if (!pfm_peft_method_has(method, "rank_pattern"))
         goto done;
     PFM_TRY(pfm_json_take(config, "rank_pattern", write_pattern(o->rank_pattern, o->rank_pattern_count), err));
     PFM_TRY(pfm_json_take(config, "alpha_pattern", write_pattern(o->alpha_pattern, o->alpha_pattern_count), err));

@@ -6,27 +6,27 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define LIST(field, count)                                                                                                     \
-    {                                                                                                                          \
-        offsetof(pfm_peft_options, field), offsetof(pfm_peft_options, count)                                                   \
-    }
+#define FIELD(field) #field, offsetof(pfm_peft_options, field)
 
 static const struct {
+    const char *key; /* of a recipe's peft */
     size_t items, count;
-} lists[] = {LIST(targets, target_count),
-             LIST(feedforward, feedforward_count),
-             LIST(exclude, exclude_count),
-             LIST(layers, layer_count),
-             LIST(layers_pattern, layers_pattern_count),
-             LIST(rank_pattern, rank_pattern_count),
-             LIST(alpha_pattern, alpha_pattern_count),
-             LIST(modules_to_save, module_to_save_count),
-             LIST(contexts, context_count)};
-static const size_t texts[] = {offsetof(pfm_peft_options, method),     offsetof(pfm_peft_options, bias),
-                               offsetof(pfm_peft_options, start),      offsetof(pfm_peft_options, prompt_text),
-                               offsetof(pfm_peft_options, activation), offsetof(pfm_peft_options, sublayers),
-                               offsetof(pfm_peft_options, router),     offsetof(pfm_peft_options, context)};
+} lists[] = {{FIELD(targets), offsetof(pfm_peft_options, target_count)},
+             {FIELD(feedforward), offsetof(pfm_peft_options, feedforward_count)},
+             {FIELD(exclude), offsetof(pfm_peft_options, exclude_count)},
+             {FIELD(layers), offsetof(pfm_peft_options, layer_count)},
+             {FIELD(layers_pattern), offsetof(pfm_peft_options, layers_pattern_count)},
+             {FIELD(rank_pattern), offsetof(pfm_peft_options, rank_pattern_count)},
+             {FIELD(alpha_pattern), offsetof(pfm_peft_options, alpha_pattern_count)},
+             {FIELD(modules_to_save), offsetof(pfm_peft_options, module_to_save_count)},
+             {FIELD(contexts), offsetof(pfm_peft_options, context_count)}};
+static const struct {
+    const char *key;
+    size_t text;
+} texts[] = {{FIELD(method)},     {FIELD(bias)},      {FIELD(start)},  {FIELD(prompt_text)},
+             {FIELD(activation)}, {FIELD(sublayers)}, {FIELD(router)}, {FIELD(context)}};
 enum { LISTS = sizeof lists / sizeof *lists, TEXTS = sizeof texts / sizeof *texts };
 
 static char ***items_of(pfm_peft_options *options, size_t list)
@@ -39,7 +39,7 @@ static size_t *count_of(pfm_peft_options *options, size_t list)
     return (size_t *)(void *)((char *)options + lists[list].count);
 }
 
-static char **text_of(pfm_peft_options *options, size_t text) { return (char **)(void *)((char *)options + texts[text]); }
+static char **text_of(pfm_peft_options *options, size_t text) { return (char **)(void *)((char *)options + texts[text].text); }
 
 void pfm_peft_texts_free(char ***items, size_t *count)
 {
@@ -90,4 +90,28 @@ done:
     if (status != PFM_OK)
         pfm_peft_options_free(out);
     return status;
+}
+
+/* Whether every method has it. */
+static bool is_common(const char *key)
+{
+    return strcmp(key, "method") == 0 || strcmp(key, "start") == 0 || strcmp(key, "modules_to_save") == 0;
+}
+
+void pfm_peft_options_forget_others(pfm_peft_options *options, const pfm_peft_method *method)
+{
+    for (size_t i = 0; i < LISTS; i++) {
+        if (!is_common(lists[i].key) && !pfm_peft_method_has(method, lists[i].key))
+            pfm_peft_texts_free(items_of(options, i), count_of(options, i));
+    }
+    for (size_t i = 0; i < TEXTS; i++) {
+        if (is_common(texts[i].key) || pfm_peft_method_has(method, texts[i].key))
+            continue;
+        free(*text_of(options, i));
+        *text_of(options, i) = NULL;
+    }
+    if (!pfm_peft_method_has(method, "rate_ratio"))
+        options->rate_ratio = 0;
+    if (!pfm_peft_method_has(method, "lora_bias"))
+        options->lora_bias = false;
 }

@@ -57,6 +57,7 @@ done:
 }
 
 const pfm_peft_method pfm_peft_prefix_tuning = {.name = "prefix_tuning",
+                                                .keys = "virtual_tokens encoder_hidden",
                                                 .check = check,
                                                 .state_bytes = sizeof(pfm_prompts),
                                                 .touches = touches,

@@ -43,6 +43,7 @@ done:
 }
 
 const pfm_peft_method pfm_peft_prompt_tuning = {.name = "prompt_tuning",
+                                                .keys = "virtual_tokens prompt_text",
                                                 .check = check,
                                                 .state_bytes = sizeof(pfm_prompts),
                                                 .touches = touches,

@@ -329,6 +329,7 @@ done:
 static const pfm_peft_family families[] = {{.model_type = "gpt2", .targets = "c_attn"}, {0}};
 
 const pfm_peft_method pfm_peft_vera = {.name = "vera",
+                                       .keys = PFM_KEYS_OF_TARGETS "rank dropout d_initial projection_seed save_projection",
                                        .targets = "q_proj,v_proj",
                                        .families = families,
                                        .check = check,

@@ -18,6 +18,7 @@ void pfm_recipe_free(pfm_recipe *recipe)
     free(recipe->stages);
     for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++)
         pfm_recipe_clear(recipe, key);
+    free(recipe->left_out);
     free(recipe);
 }
 

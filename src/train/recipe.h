@@ -103,6 +103,7 @@ typedef struct pfm_recipe {
     uint64_t given[2]; /* keys that the file or an override gave: bit i of these is key i of the table */
     /* Set after loading: the recipe does not say which layers it changes, so that the language model's family does. */
     bool default_targets, default_feedforward;
+    char *left_out; /* keys that --set peft.method=... left nothing to say, or NULL; of no copy */
     /* Set after loading: this stage or one before it trains what peft adds, or the norms; until then they are left out. */
     bool adapts, adapts_norms;
 } pfm_recipe;

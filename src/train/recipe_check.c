@@ -238,9 +238,6 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
         return refuse_key(state, KEY("peft.parts"), "must name at least one part: language, vision, or both", err);
     if (pfm_recipe_adapts(recipe, "vision") && !pfm_recipe_sees(recipe))
         return refuse_key(state, KEY("peft.parts"), "names vision, but model.vision is none", err);
-    if (recipe->peft.target_count > 0 && method != NULL && method->targets == NULL)
-        return refuse_key(state, KEY("peft.targets"), "is not of this peft.method, which has places of its own; leave it out",
-                          err);
     if (recipe->train.minimum_learning_rate > recipe->train.learning_rate)
         return refuse_key(state, KEY("train.minimum_learning_rate"), "must not be above train.learning_rate", err);
     const recipe_place *share = own_place(state, KEY("train.warmup_share"));

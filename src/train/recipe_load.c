@@ -450,6 +450,7 @@ static pfm_status parse(recipe_loader *state, yaml_parser_t *parser, const char 
     if (state->stages != NULL)
         stages = (size_t)(state->stages->data.sequence.items.top - state->stages->data.sequence.items.start);
     PFM_TRY(apply_overrides(state, sets, set_count, SIZE_MAX, stages, err));
+    PFM_TRY(pfm_recipe_settle_method(state, err));
     PFM_TRY(pfm_recipe_derive(state, err));
     if (state->stages != NULL)
         PFM_TRY(read_stages(state, sets, set_count, err));

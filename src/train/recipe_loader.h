@@ -22,6 +22,9 @@ const recipe_place *pfm_recipe_find_place(const recipe_loader *state, const reci
 
 /* *out = what the table says where a recipe says nothing; nothing is derived. */
 pfm_status pfm_recipe_create_default(pfm_recipe **out, pfm_error *err) PFM_MUST_CHECK;
+/* Where peft.method comes from --set, keys of a recipe's peft that say nothing to it become what they are by default, and
+ * recipe->left_out names them; else they are USAGE. */
+pfm_status pfm_recipe_settle_method(recipe_loader *state, pfm_error *err) PFM_MUST_CHECK;
 /* Sets the values that follow from others. USAGE where two keys say the same thing differently. */
 pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err) PFM_MUST_CHECK;
 /* USAGE names a key that does not go with the others. */

@@ -230,7 +230,7 @@ bool pfm_recipe_adds(const pfm_recipe *recipe)
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key)
 {
     if (key->type == RECIPE_STAGES || (key->of_stage && recipe->name == NULL) ||
-        (pfm_recipe_is_of_images(key) && !pfm_recipe_sees(recipe)))
+        (pfm_recipe_is_of_images(key) && !pfm_recipe_sees(recipe)) || !pfm_recipe_is_of_method(recipe, key))
         return false;
     bool by_steps = recipe->train.steps > 0, lacks = key->type == RECIPE_STRING && key->initial == NULL &&
                                                      *(char *const *)(const void *)((const char *)recipe + key->offset) == NULL;

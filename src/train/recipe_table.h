@@ -78,8 +78,10 @@ void pfm_recipe_clear(void *object, const recipe_key *key);
 pfm_status pfm_recipe_copy_value(void *to, const void *from, const recipe_key *key, pfm_error *err) PFM_MUST_CHECK;
 /* Appends the field's value as YAML, on one line. */
 pfm_status pfm_recipe_append_value(const void *object, const recipe_key *key, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
-/* false where the key says nothing: outside of a stage one of a stage's, where another key stands in its place, or of images
- * where none are seen. */
+/* false where the key says nothing: outside of a stage one of a stage's, where another key stands in its place, of images where
+ * none are seen, or of another PEFT method. */
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key);
+/* false for a key of peft that says nothing to the recipe's method, and so nothing at all. */
+bool pfm_recipe_is_of_method(const pfm_recipe *recipe, const recipe_key *key);
 
 #endif

@@ -287,6 +287,9 @@ pfm_status pfm_train(pfm_context *context, const pfm_train_options *options, cha
     char *folder = NULL;
     course c = {.context = context, .data = options->data, .held = -1};
     PFM_TRY(pfm_recipe_load(options->recipe, options->sets, options->set_count, &recipe, err));
+    if (recipe->left_out != NULL)
+        pfm_log(context, PFM_LOG_WARNING, "of the recipe these say nothing to peft.method: %s, and are left out: %s",
+                recipe->peft.method, recipe->left_out);
     PFM_TRY(pfm_recipe_take_start(recipe, err));
     PFM_TRY(pfm_session_choose_layers(context, recipe, err));
     PFM_TRY(pfm_contexts_find(recipe, options->data, err));

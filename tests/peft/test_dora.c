@@ -85,8 +85,8 @@ static void what_is_saved_is_loaded_and_is_pefts(void **state)
 static void what_trains_changes_and_nothing_else(void **state)
 {
     (void)state;
-    static const char *const sets[] = {"peft.method=dora"};
-    peft_check_training(sets, 1, 3 * 7 * 2 + 2);
+    static const char *const sets[] = {"peft.method=dora", "peft.dropout=0.1"};
+    peft_check_training(sets, 2, 3 * 7 * 2 + 2);
 }
 
 /* ---- the lengths of rows ---- */

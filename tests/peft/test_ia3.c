@@ -124,8 +124,8 @@ static void the_family_decides_what_the_recipe_does_not_say(void **state)
     } layers[] = {{NULL, {"peft.method=lora", "peft.rank=2"}, "q_proj,v_proj", ""},
                   {"gpt2", {"peft.method=lora", "peft.rank=2"}, "c_attn", ""},
                   {"phi", {"peft.method=dora", "peft.rank=2"}, "q_proj,v_proj,fc1,fc2", ""},
-                  {"phi", {"peft.method=ia3", "peft.rank=2"}, "q_proj,v_proj,fc2", "fc2"},
-                  {"stablelm", {"peft.method=ia3", "peft.rank=2"}, "k_proj,v_proj,down_proj", "down_proj"},
+                  {"phi", {"peft.method=ia3", "train.batch=2"}, "q_proj,v_proj,fc2", "fc2"},
+                  {"stablelm", {"peft.method=ia3", "train.batch=2"}, "k_proj,v_proj,down_proj", "down_proj"},
                   {"qwen2", {"peft.method=ia3", "peft.targets=[v_proj]"}, "v_proj", ""},
                   {"gpt2", {"peft.method=ia3", "peft.targets=[h.1.mlp.c_proj]"}, "h.1.mlp.c_proj", "h.1.mlp.c_proj"},
                   {"gpt2", {"peft.method=ia3", "peft.targets=all-linear"}, "all-linear", "mlp.c_proj"}};

@@ -95,12 +95,14 @@ static pfm_session *open_session(pfm_context *context, const golden_prompts *p, 
     pfm_error err = PFM_ERROR_INIT;
     pfm_recipe *recipe = NULL;
     pfm_session *session = NULL;
-    char text[2048];
+    char text[2048], hidden[40] = "";
+    if (strcmp(p->method, "prompt_tuning") != 0)
+        (void)snprintf(hidden, sizeof hidden, ", encoder_hidden: %d", encoder);
     const int length = snprintf(text, sizeof text,
                                 "model: {vision: efficientnet-lite0, image_size: 128, aligner: concat-linear, language: '%s'}\n"
-                                "peft: {method: %s, virtual_tokens: %d, encoder_hidden: %d%s}\n"
+                                "peft: {method: %s, virtual_tokens: %d%s%s}\n"
                                 "data: {dataset: phantom}\n",
-                                p->gpt2 ? gpt2_folder() : tiny_path("llama"), p->method, p->tokens, encoder, more);
+                                p->gpt2 ? gpt2_folder() : tiny_path("llama"), p->method, p->tokens, hidden, more);
     assert_in_range(length, 1, sizeof text - 1);
     assert_ok(pfm_recipe_parse(text, (size_t)length, "prompts.yaml", NULL, 0, &recipe, &err));
     if (p->gpt2) /* which has no tokenizer */

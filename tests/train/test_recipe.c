@@ -147,7 +147,7 @@ static const struct {
     {smallest, "train.pack=yes", "train.pack cannot be 'yes'; it is true or false", PFM_ERROR_USAGE},
     {smallest, "peft.method=lara", "peft.method cannot be 'lara'; there are ", PFM_ERROR_USAGE},
     {"data: {dataset: slake}\npeft: {method: bitfit, targets: [q_proj]}\n", NULL,
-     "line 2: peft.targets is not of this peft.method", PFM_ERROR_USAGE},
+     "line 2: peft.targets is not of peft.method: ", PFM_ERROR_USAGE},
     {smallest, "peft.method=", "peft.method must not be empty", PFM_ERROR_USAGE},
     {smallest, "peft.targets=[q_proj,q_proj]", "peft.targets names 'q_proj' twice", PFM_ERROR_USAGE},
     {smallest, "peft.targets=q_proj,", "peft.targets must not be empty", PFM_ERROR_USAGE},
@@ -411,6 +411,44 @@ static void test_the_hash_lasts(void **state)
     pfm_recipe_free(again);
 }
 
+/* A key that says nothing to the method is refused; where --set takes another method, the recipe's keys of the former go. */
+static void test_keys_of_another_method(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL;
+    pfm_buffer text = {0};
+    static const char lora[] = "data: {dataset: slake}\npeft: {rank: 8, alpha: 16, targets: [q_proj, up_proj]}\n",
+                      ia3[] = "data: {dataset: slake}\npeft: {method: ia3, rank: 8}\n",
+                      usual[] = "data: {dataset: slake}\npeft: {method: ia3, rank: 64}\n";
+    assert_error(parse_with(ia3, NULL, &recipe, &err), PFM_ERROR_USAGE,
+                 "line 2: peft.rank is not of peft.method: ia3; leave it out");
+    assert_ok(parse_with(usual, NULL, &recipe, &err)); /* as a run's recipe of a former version has it */
+    assert_ok(pfm_recipe_write(recipe, &text, &err));
+    assert_null(strstr(text.data, "rank:"));
+    assert_non_null(strstr(text.data, "feedforward:"));
+    pfm_buffer_free(&text);
+    pfm_recipe_free(recipe);
+    assert_ok(parse_with(lora, "peft.method=dora", &recipe, &err));
+    assert_true(recipe->left_out == NULL && recipe->peft.rank == 8 && recipe->peft.target_count == 2);
+    pfm_recipe_free(recipe);
+    assert_ok(parse_with(lora, "peft.method=serial", &recipe, &err));
+    assert_string_equal(recipe->left_out, "peft.rank, peft.alpha, peft.targets");
+    assert_true(recipe->peft.rank == 64 && recipe->peft.target_count == 0 && recipe->peft.bottleneck == 64);
+    pfm_recipe_free(recipe);
+    assert_ok(parse_with(lora, "peft.method=ln_tuning", &recipe, &err));
+    assert_string_equal(recipe->left_out, "peft.rank, peft.alpha, peft.targets");
+    assert_true(recipe->default_targets);
+    assert_string_equal(recipe->peft.targets[0], "input_layernorm");
+    pfm_recipe_free(recipe);
+    static const char none[] = "data: {dataset: slake}\npeft: {method: none, rank: 8, targets: [q_proj]}\n";
+    assert_ok(parse_with(none, NULL, &recipe, &err)); /* switched off by a word */
+    pfm_recipe_free(recipe);
+    const char *const sets[] = {"peft.method=ia3", "peft.rank=8"};
+    assert_error(pfm_recipe_parse(lora, sizeof lora - 1, "r.yaml", sets, 2, &recipe, &err), PFM_ERROR_USAGE,
+                 "peft.rank is not of peft.method: ia3; leave it out");
+}
+
 /* The rates that compare tries decide nothing of what one training computes. */
 static void test_rates_to_compare(void **state)
 {
@@ -492,6 +530,7 @@ static void test_a_model_that_sees_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_hash_lasts),
+                                       cmocka_unit_test(test_keys_of_another_method),
                                        cmocka_unit_test(test_rates_to_compare),
                                        cmocka_unit_test(test_the_smallest),
                                        cmocka_unit_test(test_the_recipes_of_this_repository),
