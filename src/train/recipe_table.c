@@ -163,7 +163,18 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("train.max_tokens", train.max_tokens, "1024", 16, 1048576, "the most tokens of a row, the image's and virtual ones included"),
 
     INTEGER("eval.max_tokens", eval.max_tokens, "24", 1, 65536, "the most tokens of an answer"),
+    INTEGER("eval.min_tokens", eval.min_tokens, "0", 0, 65536, "the fewest tokens of an answer before it may end"),
     INTEGER("eval.batch", eval.batch, "8", 1, 4096, "images answered at once"),
+    NUMBER("eval.temperature", eval.temperature, "0", 0, 100, "0 takes the likeliest token; above, one is drawn, scores divided by it"),
+    INTEGER("eval.top_k", eval.top_k, "0", 0, 1000000000, "of the likeliest so many one is drawn; 0: of all"),
+    ABOVE("eval.top_p", eval.top_p, "1", 0, 1, "of the fewest likeliest that have this probability together"),
+    NUMBER("eval.min_p", eval.min_p, "0", 0, 1, "of those with at least this share of the likeliest one's probability"),
+    ABOVE("eval.repetition_penalty", eval.repetition_penalty, "1", 0, 100, "scores of tokens that were there are divided by it, negative ones multiplied"),
+    INTEGER("eval.no_repeat_ngram", eval.no_repeat_ngram, "0", 0, 65536, "no run of so many tokens comes twice; 0: any may"),
+    INTEGER("eval.beams", eval.beams, "1", 1, PFM_MOST_BEAMS, "beam search keeps so many answers; 1: there is no search"),
+    NUMBER("eval.length_penalty", eval.length_penalty, "1", -10, 10, "of beam search: an answer's score is divided by its length to this power"),
+    CHOICE("eval.early_stopping", eval.early_stopping, "false", "false|true|never", "of beam search: whether it ends with as many answers as beams, or what they are weighed against"),
+    {.name = "eval.stop", .type = RECIPE_TEXTS, COUNTED(eval.stop), .help = "texts that end an answer, before them"},
 
     {.name = "compare.learning_rates", .type = RECIPE_LIST, .offset = PLACE(compare.learning_rates),
      .count_offset = PLACE(compare.learning_rate_count), .low = 0, .high = 10, .above = true, .aside = true,

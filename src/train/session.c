@@ -362,3 +362,9 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
 done:
     return status;
 }
+
+pfm_status pfm_session_set_answers(pfm_session *session, int max_tokens, const char *const *settings, size_t count,
+                                   pfm_error *err)
+{
+    return pfm_recipe_set_answers(session->whole, max_tokens, settings, count, err);
+}
