@@ -38,8 +38,12 @@ static pfm_status give_features(void *user, size_t request, size_t image, float 
     return pfm_features_of_image(a->session->vision, &a->images[image], features, err);
 }
 
-/* Of several adapters' answers none can be shown while the others are made. */
-static bool streams(const asking *a) { return a->options->write != NULL && a->options->adapter_count <= 1; }
+/* Of several adapters' answers none can be shown while the others are made; a text that ends the answer is none of it, and is
+ * known when it is complete. */
+static bool streams(const asking *a)
+{
+    return a->options->write != NULL && a->options->adapter_count <= 1 && a->session->recipe->eval.stop_count == 0;
+}
 
 static pfm_status show_token(void *user, size_t request, int32_t id, pfm_error *err)
 {
@@ -55,16 +59,19 @@ static pfm_status show_token(void *user, size_t request, int32_t id, pfm_error *
     return status;
 }
 
-/* The end of the one answer, or each adapter's on a line. */
+/* The end of the one answer or, where it was not shown as it was made, all of it; each of several adapters' on a line. */
 static pfm_status show_rest(asking *a, const pfm_answer *answers, pfm_error *err)
 {
     pfm_buffer text = {0};
     pfm_status status = PFM_OK;
+    const size_t adapters = a->options->adapter_count;
     if (a->options->write == NULL)
         return PFM_OK;
     if (streams(a))
         status = pfm_text_stream_finish(a->stream, &text, err);
-    for (size_t i = 0; !streams(a) && status == PFM_OK && i < a->options->adapter_count; i++)
+    else if (adapters <= 1)
+        status = pfm_buffer_append_string(&text, answers[0].text, err);
+    for (size_t i = 0; adapters > 1 && status == PFM_OK && i < adapters; i++)
         status =
             pfm_buffer_append_format(&text, err, "%s%s: %s", i > 0 ? "\n" : "", a->options->adapters[i].name, answers[i].text);
     if (status == PFM_OK && text.size > 0)
@@ -100,6 +107,27 @@ done:
     return status;
 }
 
+static pfm_status list_sequence(json_t *list, const pfm_answer *answer, pfm_error *err)
+{
+    json_t *one = json_object();
+    if (json_array_append_new(list, one) != 0)
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not list the answers");
+    pfm_status status = describe_answer(answer, one, err);
+    return status == PFM_OK ? pfm_json_take(one, "score", pfm_json_number(answer->score), err) : status;
+}
+
+/* The best answers of a beam search, as far as asked for. */
+static pfm_status list_sequences(const pfm_answer *answer, json_t *out, pfm_error *err)
+{
+    json_t *list = json_array();
+    pfm_status status = pfm_json_take(out, "sequences", list, err);
+    if (status == PFM_OK)
+        status = list_sequence(list, answer, err);
+    for (size_t i = 0; status == PFM_OK && i < answer->other_count; i++)
+        status = list_sequence(list, &answer->others[i], err);
+    return status;
+}
+
 static pfm_status make_document(const asking *a, const pfm_question *question, const pfm_answer *answers, char **json,
                                 pfm_error *err)
 {
@@ -112,6 +140,8 @@ static pfm_status make_document(const asking *a, const pfm_question *question, c
     PFM_TRY(pfm_json_take(document, "seconds", json_real(pfm_process_clock() - a->started), err));
     if (a->options->adapter_count > 1)
         PFM_TRY(list_answers(a, answers, document, err));
+    if (a->options->returned > 0)
+        PFM_TRY(list_sequences(&answers[0], document, err));
     *json = json_dumps(document, JSON_COMPACT);
     if (*json == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not make the answer");
@@ -181,15 +211,34 @@ static pfm_status choose_contexts(const asking *a, pfm_request *requests, size_t
 /* The same question to each adapter. */
 static pfm_status answer(asking *a, const pfm_request *requests, size_t count, pfm_answer *answers, pfm_error *err)
 {
-    const int most = a->options->max_tokens;
+    const pfm_recipe *recipe = a->session->recipe;
+    const pfm_decoding decoding = pfm_decoding_of(recipe, a->session->context->seed);
     const size_t images = a->options->image_count * count;
-    const pfm_generate_options generate = {.max_tokens = most > 0 ? most : a->session->recipe->eval.max_tokens,
+    const pfm_generate_options generate = {.max_tokens = recipe->eval.max_tokens,
+                                           .decoding = &decoding,
+                                           .returned = a->options->returned,
                                            .images = images > 0 ? (int32_t)images : 1,
                                            .ready = start,
                                            .features = give_features,
                                            .on_token = show_token,
                                            .user = a};
     return pfm_generate(a->session, requests, count, &generate, answers, err);
+}
+
+/* An indication stands where others ask a question. */
+static pfm_status check_indication(const asking *a, pfm_error *err)
+{
+    const bool place = strstr(a->session->model->instruction, "{question}") != NULL, given = a->options->question[0] != '\0';
+    if (a->options->report && given && !place)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "this run was trained without an indication: its prompt, \"%.80s\", has no {question} to put one; "
+                             "leave --indication out",
+                             a->session->model->instruction);
+    if (a->options->report && !given && place)
+        pfm_log(a->session->context, PFM_LOG_WARNING,
+                "this run's prompt, \"%.80s\", has a place that stays empty; --indication TEXT fills it",
+                a->session->model->instruction);
+    return PFM_OK;
 }
 
 pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **json, pfm_error *err)
@@ -207,10 +256,15 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
         requests[i].question = (pfm_question){options->question, options->image_count};
     PFM_TRY(open_session(&a, context, requests, err));
     PFM_TRY(choose_contexts(&a, requests, count, err));
+    PFM_TRY(pfm_session_set_answers(a.session, options->max_tokens, options->settings, options->setting_count, err));
+    if (options->returned > a.session->recipe->eval.beams)
+        PFM_FAIL(PFM_ERROR_USAGE, "%d answers are asked for and beam search keeps %d; raise --beams, or ask for fewer",
+                 options->returned, a.session->recipe->eval.beams);
     if (options->image_count == 0 && pfm_model_sees(a.session->model))
         PFM_FAIL(
             PFM_ERROR_USAGE,
             "name at least one image to ask about (RUN IMAGE... QUESTION); only a model with model.vision: none does without");
+    PFM_TRY(check_indication(&a, err));
     PFM_TRY(pfm_session_load_vision(a.session, err));
     PFM_TRY(pfm_text_stream_create(a.session->model->tokenizer, true, &a.stream, err));
     PFM_TRY(answer(&a, requests, count, answers, err));
@@ -218,7 +272,7 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     PFM_TRY(make_document(&a, &requests[0].question, answers, json, err));
 done:
     for (size_t i = 0; answers != NULL && i < count; i++)
-        free(answers[i].text);
+        pfm_answer_free(&answers[i]);
     free(answers);
     free(requests);
     for (size_t i = 0; a.images != NULL && i < options->image_count; i++)
