@@ -32,6 +32,9 @@ typedef struct pfm_ask_options {
     const char *const *settings; /* [setting_count] "temperature=0.7": in place of the recipe's keys under eval
                                     (docs/decoding.md); of a list each adds one */
     size_t setting_count;
+    const char *const
+        *choices; /* [choice_count] the answer is the likeliest of these, of equal ones the first; none: it is free */
+    size_t choice_count;
     int returned;                      /* of beam search: list so many answers, at most as many as beams; 0: the best alone */
     const pfm_named_adapter *adapters; /* [adapter_count] that answer, all in one batch; none: the run's own */
     size_t adapter_count;
@@ -42,7 +45,8 @@ typedef struct pfm_ask_options {
 /* *json = {"answer","prompt","tokens","seconds","probability"}, the caller calls free(). prompt is the exact text given to the
  * model with <image> where the visual tokens of an image stand; seconds is from the loaded model to the last token. Of several
  * adapters these are the first's, and "answers" has {"adapter","answer","tokens","probability"} of each. With `returned`
- * "sequences" has {"answer","tokens","probability","score"} of the best. */
+ * "sequences" has {"answer","tokens","probability","score"} of the best. With choices each answer has "choices" with
+ * {"choice","log_likelihood","tokens","score","probability"} of all, and its probability is its share among them. */
 pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **json, pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- a run for other programs ---- */

@@ -135,6 +135,10 @@ SYSTEM = [{'beams': 3, 'max_tokens': 10}, {'beams': 4, 'max_tokens': 12, 'length
           {'beams': 2, 'max_tokens': 12, 'length_penalty': 0.5, 'early_stopping': 'never', 'min_tokens': 4}]
 
 
+# answers to choose among, as a person gives them; learned in lower case
+CHOICES = ['Yes', 'no', ' Left Lung', 'the left lung, the right lung, the liver, the heart', 'the left lung, the right lung', 'x', '12']
+
+
 def encode(question):
     tokenizer = AutoTokenizer.from_pretrained(os.path.join(MODELS, 'llama'))
     text = tokenizer.apply_chat_template([dict(role='user', content=question)], tokenize=False, add_generation_prompt=True)
@@ -186,7 +190,23 @@ def system_cases():
     peft = PeftModel.from_pretrained(load_model(), os.path.join(MODELS, 'llama/adapter')).eval()
     system = language.System(peft, tokenizer)
     asked = [(system.embed(system.ids(q)[0], system.visual(image))[None]) for image, q in language.QUESTIONS]
-    return cases_of(SYSTEM, lambda options: [run(peft, [], options, i, embeds) for i, embeds in enumerate(asked)])
+    return {'system': cases_of(SYSTEM, lambda options: [run(peft, [], options, i, embeds) for i, embeds in enumerate(asked)]),
+            'choices': CHOICES, 'likelihoods': likelihoods(peft, system)}
+
+
+def likelihoods(peft, system):
+    """log p(choice and end of turn | image and question), a row a question."""
+    out = []
+    for image, question in language.QUESTIONS:
+        ids, begin = system.ids(question)
+        out.append([])
+        for choice in CHOICES:
+            whole, _ = system.ids(question, choice)
+            with torch.no_grad():
+                logits = peft(inputs_embeds=system.embed(whole[:-1], system.visual(image))[None]).logits[0, begin - 1:]
+            steps = logits.double().log_softmax(-1)
+            out[-1].append(round(sum(steps[i, t].item() for i, t in enumerate(whole[begin:])), 5))
+    return out
 
 
 def main():
@@ -199,7 +219,7 @@ def main():
     prompts = [encode(q) for q in QUESTIONS]
     cases = cases_of(GENERATE, lambda options: [run(model, prompt, options, i) for i, prompt in enumerate(prompts)])
     with open(os.path.join(OUT, 'generate.json'), 'w') as file:
-        json.dump({'questions': QUESTIONS, 'cases': cases, 'system': system_cases()}, file, separators=(',', ':'))
+        json.dump({'questions': QUESTIONS, 'cases': cases, **system_cases()}, file, separators=(',', ':'))
         file.write('\n')
     ended = sum(a[-1] == END for c in cases for made in c['answers'] for a in made)
     print(len(cases), 'cases,', sum(len(m) for c in cases for m in c['answers']), 'answers of which', ended, 'end by themselves')

@@ -4,6 +4,7 @@
 #include <string.h>
 
 static const cli_option answer_options[] = {CLI_ANSWER_OPTIONS, {0}};
+static const char choices_option[] = "choices";
 
 static pfm_status add(cli_settings *out, const char *option, const char *value, pfm_error *err)
 {
@@ -20,10 +21,12 @@ static pfm_status add(cli_settings *out, const char *option, const char *value, 
     return PFM_OK;
 }
 
-pfm_status cli_list_settings(const cli_call *call, cli_settings *out, pfm_error *err)
+pfm_status cli_list_settings(const cli_call *call, bool choices, cli_settings *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     *out = (cli_settings){0};
+    if (choices && cli_has(call, choices_option))
+        status = add(out, choices_option, cli_get(call, choices_option), err);
     for (const cli_option *option = answer_options; option->name != NULL; option++) {
         int count = 0;
         const char *const *values = cli_get_all(call, option->name, &count);

@@ -17,7 +17,9 @@
     {"beams", "N", "beam search with N beams (eval.beams)", NULL},                                                             \
     {"length-penalty", "X", "of beam search: above 0 longer answers gain (eval.length_penalty)", NULL},                        \
     {"early-stopping", "WHEN", "of beam search: when it ends (eval.early_stopping)", "false|true|never"},                      \
-    {"stop", "TEXT", "ends the answer before this text; may be said again (eval.stop)", NULL}
+    {"stop", "TEXT", "ends the answer before this text; may be said again (eval.stop)", NULL},                                 \
+    {"choice-score", "BY", "an answer is chosen by the log-likelihood: all of it, or over its length (eval.choice_score)",     \
+     "total|mean|sequence"}
 /* clang-format on */
 #define CLI_ANSWER_ARGUMENTS "[--temperature T] [--beams N] [--stop TEXT]..."
 
@@ -26,7 +28,8 @@ typedef struct cli_settings {
     char **texts; /* [count] */
     size_t count;
 } cli_settings;
-pfm_status cli_list_settings(const cli_call *call, cli_settings *out, pfm_error *err) PFM_MUST_CHECK;
+/* choices: with --choices, which in other commands names answers and is no setting. */
+pfm_status cli_list_settings(const cli_call *call, bool choices, cli_settings *out, pfm_error *err) PFM_MUST_CHECK;
 void cli_free_settings(cli_settings *settings);
 
 #endif

@@ -55,7 +55,7 @@ pfm_status cli_ask(cli_call *call, const pfm_ask_options *options, int image_cou
     if (status == PFM_OK)
         status = cli_get_integer(call, "sequences", 1, 64, &sequences, err);
     if (status == PFM_OK)
-        status = cli_list_settings(call, &settings, err);
+        status = cli_list_settings(call, false, &settings, err);
     if (images == NULL)
         status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not list the images");
     for (int i = 0; images != NULL && i < image_count; i++)

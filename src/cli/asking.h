@@ -15,7 +15,8 @@
     CLI_MEMORY_OPTION
 /* clang-format on */
 #define CLI_ASK_ARGUMENTS                                                                                                      \
-    "[--max-tokens N] " CLI_ANSWER_ARGUMENTS " [--adapter [NAME=]DIR]... [--context COLUMN=VALUE] [--weights FORMAT] [--memory SIZE]"
+    "[--max-tokens N] " CLI_ANSWER_ARGUMENTS                                                                                   \
+    " [--adapter [NAME=]DIR]... [--context COLUMN=VALUE] [--weights FORMAT] [--memory SIZE]"
 
 /* Asks operand 0, a run, about the pictures that are its operands 1 .. image_count, as the call's options say, and prints the
  * answer. `options` says what is asked. */

@@ -12,7 +12,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
     if (status == PFM_OK)
         status = cli_get_integer(call, "max-tokens", 1, 65536, &max_tokens, err);
     if (status == PFM_OK)
-        status = cli_list_settings(call, &settings, err);
+        status = cli_list_settings(call, true, &settings, err);
     pfm_eval_options options = {.run = cli_operand(call, 0),
                                 .data = cli_get(call, "data"),
                                 .split = cli_get(call, "split"),
@@ -42,6 +42,9 @@ static const cli_option options[] = {
     {"max-tokens", "N", "the longest answer (default: the recipe's eval.max_tokens)", NULL},
     {"adapter", "DIR", "another adapter (a PEFT folder, or a run with its aligner) in place of the run's; none: the base",
      NULL},
+    {"choices", "WHERE",
+     "choose each answer, by likelihood, among its row's column choices or the training answers (eval.choices)",
+     "none|column|train"},
     CLI_ANSWER_OPTIONS,
     CLI_WEIGHTS_OPTION,
     CLI_MEMORY_OPTION,

@@ -8,6 +8,7 @@
 #include "eval/metric.h"
 #include "eval/predictions.h"
 #include "eval/probe.h"
+#include "eval/row_choices.h"
 #include "eval/vqa.h"
 #include "infer/generate.h"
 #include "models/vision/feature_store.h"
@@ -30,6 +31,7 @@ typedef struct evaluation {
     pfm_feature_store *features; /* of the split's images; NULL where the probe makes its own */
     size_t *replacement;         /* [image_count] for the swapping probes */
     size_t *order;               /* [count] rows, those of the same images together */
+    pfm_row_choices choices;     /* of the rows, where the recipe says so */
     const char *split;
 } evaluation;
 
@@ -160,6 +162,7 @@ static pfm_status answer(evaluation *e, json_t **predictions, pfm_error *err)
         const pfm_row *row = &e->dataset->rows[e->order[i]];
         requests[i] = (pfm_request){.question = {row->question, row->image_count},
                                     .group = row->image_set,
+                                    .choices = pfm_row_choices_of(&e->choices, e->order[i]),
                                     .draws = pfm_name_number(row->id, strlen(row->id))};
         PFM_TRY(pfm_context_of_row(pfm_peft_get_options(e->session->peft), row, &requests[i].context, err));
     }
@@ -167,6 +170,7 @@ static pfm_status answer(evaluation *e, json_t **predictions, pfm_error *err)
     const pfm_decoding decoding = pfm_decoding_of(recipe, e->context->seed);
     pfm_generate_options generate = {.max_tokens = recipe->eval.max_tokens,
                                      .decoding = &decoding,
+                                     .choice_score = pfm_choice_score_of(recipe),
                                      .images = recipe->eval.batch,
                                      .features = give_features,
                                      .user = e};
@@ -254,10 +258,12 @@ pfm_status pfm_eval(pfm_context *context, const pfm_eval_options *options, char 
     json_t *predictions = NULL;
     PFM_TRY(pfm_probe_parse(options->probe, &e.probe, err));
     PFM_TRY(pfm_session_open_with(context, options->run, options->adapter, false, &e.session, err));
-    PFM_TRY(pfm_session_set_answers(e.session, options->max_tokens, options->settings, options->setting_count, err));
+    PFM_TRY(pfm_session_set_answers(
+        e.session, &(pfm_answer_settings){options->settings, options->setting_count, options->max_tokens, false, false}, err));
     e.split = options->split != NULL ? options->split : e.session->recipe->data.validate;
     PFM_TRY(pfm_score_profile_find(pfm_dataset_profile(e.session->recipe->data.dataset), &e.profile, err));
     PFM_TRY(load_data(&e, err));
+    PFM_TRY(pfm_row_choices_create(e.session->recipe, e.dataset, e.training, &e.choices, err));
     if (e.dataset->image_count > 0)
         PFM_TRY(pfm_session_load_vision(e.session, err));
     PFM_TRY(prepare_images(&e, err));
@@ -274,6 +280,7 @@ done:
     pfm_feature_store_free(e.features);
     free(e.replacement);
     free(e.order);
+    pfm_row_choices_free(&e.choices);
     pfm_dataset_free(e.dataset);
     pfm_dataset_free(e.training);
     pfm_session_free(e.session);

@@ -21,3 +21,11 @@ pfm_decoding pfm_decoding_of(const pfm_recipe *recipe, uint64_t seed)
                           .stop_count = recipe->eval.stop_count,
                           .seed = seed};
 }
+
+pfm_choice_score pfm_choice_score_of(const pfm_recipe *recipe)
+{
+    const char *score = recipe->eval.choice_score;
+    return strcmp(score, "mean") == 0       ? PFM_CHOICE_MEAN
+           : strcmp(score, "sequence") == 0 ? PFM_CHOICE_SEQUENCE
+                                            : PFM_CHOICE_TOTAL;
+}

@@ -21,13 +21,18 @@ static pfm_status check_adapters(const pfm_generator *g, pfm_error *err)
     return PFM_OK;
 }
 
+static size_t longest_answer(const pfm_generator *g)
+{
+    return pfm_generator_chooses(g) ? g->longest_choice : (size_t)g->options->max_tokens;
+}
+
 static pfm_status encode_prompts(pfm_generator *g, pfm_error *err)
 {
     pfm_status status = pfm_allocate(g->count, sizeof *g->prompts, &g->prompts, err);
     for (size_t i = 0; status == PFM_OK && i < g->count; i++) {
         status = pfm_model_encode_prompt(g->model, pfm_session_virtual_tokens(g->session, g->requests[i].adapter),
                                          &g->requests[i].question, &g->prompts[i], err);
-        size_t whole = g->prompts[i].count + (size_t)g->options->max_tokens;
+        size_t whole = g->prompts[i].count + longest_answer(g);
         if (status == PFM_OK && whole > (size_t)g->model->language.context)
             status = pfm_error_set(err, PFM_ERROR_MISMATCH,
                                    "the question \"%.60s\" and its answer take %zu tokens, the model has room for %lld",
@@ -125,15 +130,17 @@ typedef struct batch_sizes {
 static batch_sizes measure(const pfm_generator *g)
 {
     size_t tokens, images;
+    const size_t chosen = pfm_generator_chooses(g) ? pfm_choices_at_once(g) : 0;
     batch_sizes most = {.tokens = 1, .rows = 1, .keys = 1, .images = 1};
     for (size_t begin = 0, end; begin < g->count; begin = end) {
         end = batch_end(g, begin, &tokens, &images);
         const size_t rows = (end - begin) * (size_t)g->how->beams;
-        size_t keys = tokens + rows * (size_t)g->options->max_tokens;
+        const size_t answered = chosen > rows ? chosen : rows;
+        size_t keys = tokens + (chosen > 0 ? chosen : rows * (size_t)g->options->max_tokens);
         most.tokens = tokens > most.tokens ? tokens : most.tokens;
-        most.tokens = rows > most.tokens ? rows : most.tokens;
+        most.tokens = answered > most.tokens ? answered : most.tokens;
         most.images = images > most.images ? images : most.images;
-        most.rows = rows > most.rows ? rows : most.rows;
+        most.rows = answered > most.rows ? answered : most.rows;
         most.keys = keys > most.keys ? keys : most.keys;
     }
     most.visual = (int64_t)most.images * g->model->visual_tokens;
@@ -269,12 +276,16 @@ static pfm_status pack_prompts(pfm_generator *g, size_t begin, size_t end, pfm_e
     }
     pfm_pack_options options = {
         .share = true, .inference = true, .reserve = g->options->max_tokens * g->how->beams, .spread = g->how->beams};
+    if (pfm_generator_chooses(g)) {
+        options.reserve = 0;
+        options.spread = (int32_t)(pfm_choices_at_once(g) / (end - begin) + 1);
+    }
     PFM_TRY(pfm_pack_rows(&g->pack, g->sequences, end - begin, &options, err));
 done:
     return status;
 }
 
-static pfm_status run_graph(pfm_generator *g, int64_t visual_rows, pfm_error *err)
+pfm_status pfm_generator_run(pfm_generator *g, int64_t visual_rows, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const int64_t images = pfm_model_count_images(g->model, visual_rows);
@@ -286,7 +297,6 @@ static pfm_status run_graph(pfm_generator *g, int64_t visual_rows, pfm_error *er
     if (g->graph.visual_adapters != PFM_NO_VALUE)
         pfm_executor_bind(g->executor, g->graph.visual_adapters, g->visual_adapters);
     pfm_executor_forward(g->executor);
-    pfm_decoding_choose(g);
 done:
     return status;
 }
@@ -297,12 +307,18 @@ static pfm_status answer_batch(pfm_generator *g, size_t begin, size_t end, pfm_e
     int64_t visual_rows = 0;
     PFM_TRY(read_images(g, begin, end, &visual_rows, err));
     PFM_TRY(pack_prompts(g, begin, end, err));
+    PFM_TRY(pfm_generator_run(g, visual_rows, err));
+    if (pfm_generator_chooses(g)) {
+        PFM_TRY(pfm_choices_take(g, begin, end, err));
+        goto done;
+    }
     PFM_TRY(pfm_decoding_start(g, begin, end, err));
-    PFM_TRY(run_graph(g, visual_rows, err));
+    pfm_decoding_choose(g);
     PFM_TRY(pfm_decoding_take(g, err));
     while (g->row_count > 0) {
         pfm_decoding_pack(g);
-        PFM_TRY(run_graph(g, 0, err));
+        PFM_TRY(pfm_generator_run(g, 0, err));
+        pfm_decoding_choose(g);
         PFM_TRY(pfm_decoding_take(g, err));
     }
 done:
@@ -333,6 +349,7 @@ static void release(pfm_generator *g)
     free(g->candidates);
     free(g->candidate_count);
     free(g->next_rows);
+    pfm_choices_free(g);
 }
 
 void pfm_answer_free(pfm_answer *answer)
@@ -340,6 +357,7 @@ void pfm_answer_free(pfm_answer *answer)
     for (size_t i = 0; i < answer->other_count; i++)
         pfm_answer_free(&answer->others[i]);
     free(answer->others);
+    free(answer->choices);
     free(answer->text);
     *answer = (pfm_answer){0};
 }
@@ -357,6 +375,7 @@ pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_
                        .answers = answers};
     memset(answers, 0, count * sizeof *answers);
     PFM_TRY(check_adapters(&g, err));
+    PFM_TRY(pfm_choices_encode(&g, err));
     PFM_TRY(encode_prompts(&g, err));
     PFM_TRY(prepare(&g, err));
     if (options->ready != NULL)

@@ -1,5 +1,5 @@
 /* Inside of pfm_generate: batches of prompts (generate.c), rows that go on token by token (generate_rows.c), beam search
- * (generate_beams.c). */
+ * (generate_beams.c), answers to choose among (generate_choices.c). */
 #ifndef PFM_INFER_GENERATE_INTERNAL_H
 #define PFM_INFER_GENERATE_INTERNAL_H
 
@@ -25,6 +25,13 @@ typedef struct pfm_beam_group {
     size_t first, rows;
     pfm_beam_search search;
 } pfm_beam_group;
+
+/* The ids of a request's choices; `owned` of the first request that has them. */
+typedef struct pfm_choice_set {
+    const pfm_choices *choices;
+    pfm_ids *ids; /* [choices->count] */
+    bool owned;
+} pfm_choice_set;
 
 typedef struct pfm_generator {
     pfm_session *session;
@@ -54,6 +61,8 @@ typedef struct pfm_generator {
     int32_t *scratch;       /* as scores */
     pfm_beam_group *groups; /* of beam search, those not yet over */
     size_t group_count, group_capacity;
+    pfm_choice_set *choice_sets;    /* [count] of requests that choose: their choices as ids, those of equal lists shared */
+    size_t longest_choice;          /* of all, in tokens */
     pfm_beam_candidate *candidates; /* [rows, pfm_beam_candidates] of each row the best */
     size_t *candidate_count;        /* [rows] */
     pfm_decoding_row *next_rows;
@@ -96,5 +105,22 @@ void pfm_beams_collect(pfm_generator *g, size_t row, const float *scores, const 
 /* One step of every search; those that are over give their answers and leave. */
 pfm_status pfm_beams_take(pfm_generator *g, pfm_error *err) PFM_MUST_CHECK;
 void pfm_beams_clear(pfm_generator *g);
+
+/* ---- generate_choices.c ---- */
+
+/* Whether requests choose. */
+static inline bool pfm_generator_chooses(const pfm_generator *g) { return g->count > 0 && g->requests[0].choices != NULL; }
+/* Reads the choices of all requests, before anything is measured. */
+pfm_status pfm_choices_encode(pfm_generator *g, pfm_error *err) PFM_MUST_CHECK;
+void pfm_choices_free(pfm_generator *g);
+/* How many tokens of choices are read at once. */
+size_t pfm_choices_at_once(const pfm_generator *g);
+/* After the prompts of the pack have been read: how likely each choice is behind its prompt, and which is the answer. */
+pfm_status pfm_choices_take(pfm_generator *g, size_t begin, size_t end, pfm_error *err) PFM_MUST_CHECK;
+
+/* ---- generate.c ---- */
+
+/* Runs the graph on the pack. */
+pfm_status pfm_generator_run(pfm_generator *g, int64_t visual_rows, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

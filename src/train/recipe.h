@@ -102,7 +102,9 @@ typedef struct pfm_recipe {
         char *early_stopping; /* "false", "true" or "never" */
         char **stop;          /* [stop_count] texts that end an answer */
         size_t stop_count;
-    } eval; /* docs/decoding.md defines each */
+        char *choices;      /* "none", or which answers one is chosen among: "column", "train" */
+        char *choice_score; /* by which: "total", "mean" or "sequence" */
+    } eval;                 /* docs/decoding.md defines each */
     struct {
         char **learning_rates; /* [learning_rate_count] numbers as text, among which `compare` chooses; none: the one above */
         size_t learning_rate_count;
@@ -149,11 +151,17 @@ pfm_status pfm_recipe_choose_layers(pfm_recipe *recipe, const char *model_type, 
 pfm_status pfm_recipe_take_adapter(pfm_recipe *recipe, const char *folder, bool must_agree, pfm_error *err) PFM_MUST_CHECK;
 /* The same for peft.start, where there is one: what the recipe itself says must agree. */
 pfm_status pfm_recipe_take_start(pfm_recipe *recipe, pfm_error *err) PFM_MUST_CHECK;
-/* Sets keys under eval, each "temperature=0.7", also in every stage; of a list each adds one. max_tokens (0: not set) is the
- * same as a setting of that name. USAGE names a key that is none, a value that it cannot have, or keys that do not go together.
+/* What takes the place of keys under eval. */
+typedef struct pfm_answer_settings {
+    const char *const *texts; /* [count] each "temperature=0.7"; of a list each adds one */
+    size_t count;
+    int max_tokens; /* 0: not set */
+    bool chooses;   /* answers to choose among are given elsewhere */
+    bool asks;      /* eval.choices, which is of a data set, is left aside */
+} pfm_answer_settings;
+/* Sets them, also in every stage. USAGE names a key that is none, a value that it cannot have, or keys that do not go together.
  */
-pfm_status pfm_recipe_set_answers(pfm_recipe *recipe, int max_tokens, const char *const *settings, size_t count,
-                                  pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_recipe_set_answers(pfm_recipe *recipe, const pfm_answer_settings *settings, pfm_error *err) PFM_MUST_CHECK;
 /* Forgets what decides nothing of what is computed, in every stage and mixture: where data lie, what `compare` tries. */
 void pfm_recipe_forget_asides(pfm_recipe *recipe);
 

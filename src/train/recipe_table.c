@@ -174,6 +174,8 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("eval.beams", eval.beams, "1", 1, PFM_MOST_BEAMS, "beam search keeps so many answers; 1: there is no search"),
     NUMBER("eval.length_penalty", eval.length_penalty, "1", -10, 10, "of beam search: an answer's score is divided by its length to this power"),
     CHOICE("eval.early_stopping", eval.early_stopping, "false", "false|true|never", "of beam search: whether it ends with as many answers as beams, or what they are weighed against"),
+    CHOICE("eval.choices", eval.choices, "none", "none|column|train", "answers are chosen, by likelihood, among those of the row's column choices, or the training answers"),
+    CHOICE("eval.choice_score", eval.choice_score, "total", "total|mean|sequence", "by the log-likelihood of all tokens, or that divided by their number, or by the prompt's and theirs"),
     {.name = "eval.stop", .type = RECIPE_TEXTS, COUNTED(eval.stop), .help = "texts that end an answer, before them"},
 
     {.name = "compare.learning_rates", .type = RECIPE_LIST, .offset = PLACE(compare.learning_rates),

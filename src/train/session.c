@@ -363,8 +363,7 @@ done:
     return status;
 }
 
-pfm_status pfm_session_set_answers(pfm_session *session, int max_tokens, const char *const *settings, size_t count,
-                                   pfm_error *err)
+pfm_status pfm_session_set_answers(pfm_session *session, const pfm_answer_settings *settings, pfm_error *err)
 {
-    return pfm_recipe_set_answers(session->whole, max_tokens, settings, count, err);
+    return pfm_recipe_set_answers(session->whole, settings, err);
 }

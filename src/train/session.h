@@ -67,9 +67,8 @@ pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, 
 pfm_status pfm_session_replace_vision_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err) PFM_MUST_CHECK;
 void pfm_session_free(pfm_session *session);
 
-/* How answers are made, in place of what the recipe says: max_tokens (0: as it says), and as pfm_recipe_set_answers. */
-pfm_status pfm_session_set_answers(pfm_session *session, int max_tokens, const char *const *settings, size_t count,
-                                   pfm_error *err) PFM_MUST_CHECK;
+/* How answers are made, in place of what the recipe says; as pfm_recipe_set_answers. */
+pfm_status pfm_session_set_answers(pfm_session *session, const pfm_answer_settings *settings, pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- several adapters side by side (session_adapters.c) ---- */
 

@@ -204,13 +204,14 @@ static void every_way_says_what_transformers_says(void **state)
     json_decref(golden);
 }
 
+static const char *const system_questions[TINY_QUESTIONS] = {"Is the lung normal?",         "Is the lung normal, or not?",
+                                                             "Where is the lesion?",        "Is the lung normal?",
+                                                             "Which organ is abnormal? 12", "What?"};
+
 /* Beams of questions that share an image and go through an adapter. */
 static void beams_share_images_and_prompts(void **state)
 {
     (void)state;
-    static const char *const questions[TINY_QUESTIONS] = {"Is the lung normal?",         "Is the lung normal, or not?",
-                                                          "Where is the lesion?",        "Is the lung normal?",
-                                                          "Which organ is abnormal? 12", "What?"};
     json_t *golden = load_golden();
     const json_t *cases = json_object_get(golden, "system");
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
@@ -223,7 +224,7 @@ static void beams_share_images_and_prompts(void **state)
             said s = {.count = TINY_QUESTIONS};
             for (int k = 0; k < TINY_QUESTIONS; k++) {
                 s.number[k] = k;
-                s.requests[k] = (pfm_request){.question = {questions[k], 1}, .group = images[k]};
+                s.requests[k] = (pfm_request){.question = {system_questions[k], 1}, .group = images[k]};
             }
             answer(session, &s, &how, (int)number(options, "max_tokens", 0), at_once);
             check_answers(session, &s, one);
@@ -317,6 +318,114 @@ static void a_text_ends_a_beam(void **state)
     json_decref(golden);
 }
 
+static void check_choices(const json_t *wanted, const pfm_answer *got, const pfm_choices *choices, pfm_choice_score by,
+                          const pfm_session *session, int question)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_ids prompt = {0};
+    size_t best = 0;
+    double share = 0;
+    assert_ok(pfm_model_encode(session->model, &(pfm_question){system_questions[question], 1}, NULL, 0, &prompt, NULL, &err));
+    for (size_t c = 0; c < choices->count; c++) {
+        const pfm_choice *choice = &got->choices[c];
+        const double golden = json_number_value(json_array_get(wanted, c));
+        const double over = by == PFM_CHOICE_TOTAL  ? 1
+                            : by == PFM_CHOICE_MEAN ? choice->tokens
+                                                    : (double)prompt.count + choice->tokens - 1;
+        if (!(fabs(choice->log_likelihood - golden) < 1e-4 + 1e-5 * fabs(golden)))
+            fail_msg("question %d, choice %zu: %.6f, wanted %.6f", question, c, choice->log_likelihood, golden);
+        assert_true(fabs(choice->score - choice->log_likelihood / over) < 1e-12);
+        best = choice->score > got->choices[best].score ? c : best;
+        share += choice->probability;
+    }
+    assert_true(fabs(share - 1) < 1e-12);
+    assert_string_equal(got->text, choices->texts[best]);
+    assert_true(got->probability == got->choices[best].probability && got->score == got->choices[best].score);
+    pfm_ids_free(&prompt);
+}
+
+/* Whoever is asked beside whom: the likelihoods are transformers'. */
+static void choices_are_as_likely_as_transformers_says(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    json_t *golden = load_golden();
+    const json_t *list = json_object_get(golden, "choices"), *likelihoods = json_object_get(golden, "likelihoods");
+    const char *texts[8];
+    const pfm_choices choices = {texts, json_array_size(list)}, few = {texts + 1, 2};
+    assert_int_equal(choices.count, 7);
+    for (size_t c = 0; c < choices.count; c++)
+        texts[c] = json_string_value(json_array_get(list, c));
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    pfm_session *session = create_system(context);
+    for (int by = PFM_CHOICE_TOTAL; by <= PFM_CHOICE_SEQUENCE; by++)
+        for (int at_once = 1; at_once <= 8; at_once += 7) {
+            said s = {.count = TINY_QUESTIONS};
+            for (int k = 0; k < TINY_QUESTIONS; k++) {
+                s.number[k] = k;
+                s.requests[k] = (pfm_request){
+                    .question = {system_questions[k], 1}, .group = images[k], .choices = k == 1 ? &few : &choices};
+            }
+            const pfm_generate_options options = {.max_tokens = 1,
+                                                  .images = at_once,
+                                                  .choice_score = (pfm_choice_score)by,
+                                                  .features = give_features,
+                                                  .user = &s};
+            assert_ok(pfm_generate(session, s.requests, s.count, &options, s.answers, &err));
+            for (int k = 0; k < TINY_QUESTIONS; k++) {
+                if (k != 1)
+                    check_choices(json_array_get(likelihoods, (size_t)k), &s.answers[k], &choices, (pfm_choice_score)by,
+                                  session, k);
+                else
+                    assert_true(fabs(s.answers[1].choices[1].log_likelihood -
+                                     json_number_value(json_array_get(json_array_get(likelihoods, 1), 2))) < 1e-3);
+            }
+            forget(&s);
+        }
+    pfm_session_free(session);
+    pfm_context_free(context);
+    json_decref(golden);
+}
+
+/* More choices than one pass holds; of equal ones the first is the answer. */
+static void many_choices_take_passes_and_ties_go_to_the_first(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    enum { MANY = 200 };
+    static char names[MANY][64];
+    const char *texts[MANY], *alone[1];
+    for (int c = 0; c < MANY; c++) {
+        (void)snprintf(names[c], sizeof names[c], "the %d lungs of %d livers", c % 100, c % 100 * 7);
+        texts[c] = names[c];
+    }
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    pfm_session *session = create_system(context);
+    const pfm_choices choices = {texts, MANY};
+    said s = {.count = 1, .requests = {{.question = {system_questions[0], 1}, .choices = &choices}}};
+    const pfm_generate_options options = {.max_tokens = 1, .images = 1, .features = give_features, .user = &s};
+    assert_ok(pfm_generate(session, s.requests, 1, &options, s.answers, &err));
+    size_t best = 0;
+    for (size_t c = 0; c < MANY; c++) {
+        assert_true(s.answers[0].choices[c].log_likelihood == s.answers[0].choices[c % 100].log_likelihood);
+        best = s.answers[0].choices[c].score > s.answers[0].choices[best].score ? c : best;
+        if (c % 37 != 0)
+            continue;
+        const pfm_choices one = {alone, 1};
+        said lone = {.count = 1, .requests = {{.question = {system_questions[0], 1}, .choices = &one}}};
+        alone[0] = texts[c];
+        const pfm_generate_options again = {.max_tokens = 1, .images = 1, .features = give_features, .user = &lone};
+        assert_ok(pfm_generate(session, lone.requests, 1, &again, lone.answers, &err));
+        assert_true(lone.answers[0].choices[0].log_likelihood == s.answers[0].choices[c].log_likelihood);
+        forget(&lone);
+    }
+    assert_true(best < 100);
+    assert_string_equal(s.answers[0].text, texts[best]);
+    forget(&s);
+    pfm_session_free(session);
+    pfm_context_free(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +433,8 @@ int main(void)
         cmocka_unit_test(beams_share_images_and_prompts),
         cmocka_unit_test(a_text_ends_the_answer_before_it),
         cmocka_unit_test(a_text_ends_a_beam),
+        cmocka_unit_test(choices_are_as_likely_as_transformers_says),
+        cmocka_unit_test(many_choices_take_passes_and_ties_go_to_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,10 @@ static void what_says_nothing_is_refused(void **state)
                  {"temperature: 1, beams: 2", "eval.beams search for the likeliest answer"},
                  {"length_penalty: 2", "eval.length_penalty is of beam search"},
                  {"early_stopping: never", "eval.early_stopping is of beam search"},
+                 {"choices: train, beams: 2", "eval.beams says how an answer is made"},
+                 {"choices: column, stop: x", "eval.stop says how an answer is made"},
+                 {"choice_score: mean", "eval.choice_score says by what an answer is chosen"},
+                 {"choices: some", "eval.choices cannot be 'some'"},
                  {"min_tokens: 30", "eval.min_tokens must not be above eval.max_tokens"},
                  {"temperature: -1", "eval.temperature cannot be '-1'"},
                  {"repetition_penalty: 0", "eval.repetition_penalty cannot be '0'"},
@@ -69,15 +73,25 @@ static void settings_take_the_place_of_keys(void **state)
     static const char *const unknown[] = {"temprature=0.5"}, *const alone[] = {"temperature"}, *const wrong[] = {"top_k=many"},
                              *const lonely[] = {"temperature=0"};
     assert_ok(parse("stop: [p, q, r]", &recipe, &err));
-    assert_ok(pfm_recipe_set_answers(recipe, 5, sets, 4, &err));
+    assert_ok(pfm_recipe_set_answers(recipe, &(pfm_answer_settings){sets, 4, 5, false, false}, &err));
     assert_true(recipe->eval.temperature == 0.5 && recipe->eval.top_k == 9 && recipe->eval.max_tokens == 5);
     assert_int_equal(recipe->eval.stop_count, 2);
     assert_string_equal(recipe->eval.stop[0], "x");
     assert_string_equal(recipe->eval.stop[1], "y=z,w");
-    assert_error(pfm_recipe_set_answers(recipe, 0, unknown, 1, &err), PFM_ERROR_USAGE, "'temprature=0.5' sets no key");
-    assert_error(pfm_recipe_set_answers(recipe, 0, alone, 1, &err), PFM_ERROR_USAGE, "'temperature' sets no key");
-    assert_error(pfm_recipe_set_answers(recipe, 0, wrong, 1, &err), PFM_ERROR_USAGE, "--top-k: eval.top_k cannot be 'many'");
-    assert_error(pfm_recipe_set_answers(recipe, 0, lonely, 1, &err), PFM_ERROR_USAGE, "--top-k: eval.top_k says");
+    assert_error(pfm_recipe_set_answers(recipe, &(pfm_answer_settings){unknown, 1, 0, false, false}, &err), PFM_ERROR_USAGE,
+                 "'temprature=0.5' sets no key");
+    assert_error(pfm_recipe_set_answers(recipe, &(pfm_answer_settings){alone, 1, 0, false, false}, &err), PFM_ERROR_USAGE,
+                 "'temperature' sets no key");
+    assert_error(pfm_recipe_set_answers(recipe, &(pfm_answer_settings){wrong, 1, 0, false, false}, &err), PFM_ERROR_USAGE,
+                 "--top-k: eval.top_k cannot be 'many'");
+    assert_error(pfm_recipe_set_answers(recipe, &(pfm_answer_settings){lonely, 1, 0, false, false}, &err), PFM_ERROR_USAGE,
+                 "--top-k: eval.top_k says");
+    pfm_recipe_free(recipe);
+    static const char *const mean[] = {"choice_score=mean"};
+    assert_ok(parse("batch: 2", &recipe, &err));
+    assert_error(pfm_recipe_set_answers(recipe, &(pfm_answer_settings){mean, 1, 0, false, false}, &err), PFM_ERROR_USAGE,
+                 "--choice-score: eval.choice_score says");
+    assert_ok(pfm_recipe_set_answers(recipe, &(pfm_answer_settings){mean, 1, 0, true, false}, &err));
     pfm_recipe_free(recipe);
 }
 
