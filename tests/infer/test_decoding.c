@@ -396,7 +396,7 @@ static void many_choices_take_passes_and_ties_go_to_the_first(void **state)
     static char names[MANY][64];
     const char *texts[MANY], *alone[1];
     for (int c = 0; c < MANY; c++) {
-        (void)snprintf(names[c], sizeof names[c], "the %d lungs of %d livers", c % 100, c % 100 * 7);
+        (void)snprintf(names[c], sizeof names[c], "%s %d lungs of %d livers", c < 100 ? "The" : "the", c % 100, c % 100 * 7);
         texts[c] = names[c];
     }
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
