@@ -9,7 +9,7 @@ enum { MOST_CHOICES = 4096 };
 static pfm_status cut_choices(char *text, const char **out, size_t *count, pfm_error *err)
 {
     *count = 0;
-    for (char *part = text, *end = part; part != NULL; part = end) {
+    for (char *part = text, *end; part != NULL; part = end) {
         end = strchr(part, '|');
         if (end != NULL)
             *end++ = '\0';

@@ -235,6 +235,7 @@ static pfm_status answer(asking *a, const pfm_request *requests, size_t count, p
     const pfm_generate_options generate = {.max_tokens = recipe->eval.max_tokens,
                                            .decoding = &decoding,
                                            .choice_score = pfm_choice_score_of(recipe),
+                                           .list_choices = true,
                                            .returned = a->options->returned,
                                            .images = images > 0 ? (int32_t)images : 1,
                                            .ready = start,

@@ -276,7 +276,7 @@ static pfm_status pack_prompts(pfm_generator *g, size_t begin, size_t end, pfm_e
     }
     pfm_pack_options options = {
         .share = true, .inference = true, .reserve = g->options->max_tokens * g->how->beams, .spread = g->how->beams};
-    if (pfm_generator_chooses(g)) {
+    if (pfm_generator_chooses(g) && end > begin) {
         options.reserve = 0;
         options.spread = (int32_t)(pfm_choices_at_once(g) / (end - begin) + 1);
     }

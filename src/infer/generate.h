@@ -33,11 +33,12 @@ typedef struct pfm_request {
 } pfm_request;
 
 typedef struct pfm_answer {
-    char *text;                /* without the end of turn, and without a text that ends it */
-    int32_t tokens;            /* generated, the end of turn included */
-    double probability;        /* the model's own, of exactly these tokens: the product over them, the end of turn included */
-    double score;              /* of beam search: the sum of its scores over its length to the power of the length penalty */
-    pfm_choice *choices;       /* [request.choices->count] where one was chosen: its probability and score are the answer's */
+    char *text;          /* without the end of turn, and without a text that ends it */
+    int32_t tokens;      /* generated, the end of turn included */
+    double probability;  /* the model's own, of exactly these tokens: the product over them, the end of turn included */
+    double score;        /* of beam search: the sum of its scores over its length to the power of the length penalty */
+    pfm_choice *choices; /* [request.choices->count] where one was chosen and the list is wanted: its probability and score are
+                            the answer's */
     struct pfm_answer *others; /* [other_count] of beam search: the next best, as far as asked for */
     size_t other_count;
 } pfm_answer;
@@ -47,8 +48,9 @@ typedef struct pfm_generate_options {
     int32_t max_tokens;           /* of an answer, the end of turn included */
     const pfm_decoding *decoding; /* NULL: greedy */
     pfm_choice_score choice_score;
-    int returned;   /* of beam search: how many answers are wanted, 0 as 1 */
-    int32_t images; /* read and answered at once, a group without any as one; a group with more is alone */
+    bool list_choices; /* answers keep what was found of each choice */
+    int returned;      /* of beam search: how many answers are wanted, 0 as 1 */
+    int32_t images;    /* read and answered at once, a group without any as one; a group with more is alone */
     /* features f32 [positions, channels] of an image of a request (from 0), asked once a group, in order */
     pfm_status (*features)(void *user, size_t request, size_t image, float *features, pfm_error *err);
     /* NULL, or told once everything is loaded, before the first question */

@@ -188,6 +188,10 @@ static pfm_status choose(const pfm_generator *g, size_t request, pfm_error *err)
     answer->tokens = answer->choices[best].tokens;
     answer->score = answer->choices[best].score;
     answer->probability = answer->choices[best].probability;
+    if (!g->options->list_choices) {
+        free(answer->choices);
+        answer->choices = NULL;
+    }
     return pfm_string_copy(choices->texts[best], &answer->text, err);
 }
 

@@ -110,7 +110,7 @@ static pfm_status write_text(const pfm_generator *g, const int32_t *ids, size_t 
 static size_t first_stop(const pfm_generator *g, const pfm_buffer *text)
 {
     size_t first = text->size;
-    for (size_t i = 0; text->size > 0 && i < g->how->stop_count; i++) {
+    for (size_t i = 0; text->data != NULL && i < g->how->stop_count; i++) {
         const char *at = strstr(text->data, g->how->stop[i]);
         if (at != NULL && (size_t)(at - text->data) < first)
             first = (size_t)(at - text->data);

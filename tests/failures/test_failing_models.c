@@ -77,11 +77,8 @@ static pfm_status answers(int way, pfm_error *err)
     how.stop_count = 1;
     const pfm_request requests[REQUESTS] = {{.question = {"Is the lung normal?", 1}, .choices = given},
                                             {.question = {"Where is the lesion?", 2}, .group = 1, .choices = given}};
-    const pfm_generate_options options = {.max_tokens = MOST_TOKENS,
-                                          .decoding = way == 1 ? &how : NULL,
-                                          .returned = 3,
-                                          .images = 2,
-                                          .features = give_features};
+    const pfm_generate_options options = {
+        .max_tokens = MOST_TOKENS, .decoding = way == 1 ? &how : NULL, .returned = 3, .images = 2, .features = give_features};
     pfm_answer got[REQUESTS] = {{0}};
     pfm_status status = pfm_generate(answering, requests, REQUESTS, &options, got, err);
     for (int i = 0; i < REQUESTS; i++) {

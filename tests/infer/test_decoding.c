@@ -369,6 +369,7 @@ static void choices_are_as_likely_as_transformers_says(void **state)
             const pfm_generate_options options = {.max_tokens = 1,
                                                   .images = at_once,
                                                   .choice_score = (pfm_choice_score)by,
+                                                  .list_choices = true,
                                                   .features = give_features,
                                                   .user = &s};
             assert_ok(pfm_generate(session, s.requests, s.count, &options, s.answers, &err));
@@ -403,7 +404,8 @@ static void many_choices_take_passes_and_ties_go_to_the_first(void **state)
     pfm_session *session = create_system(context);
     const pfm_choices choices = {texts, MANY};
     said s = {.count = 1, .requests = {{.question = {system_questions[0], 1}, .choices = &choices}}};
-    const pfm_generate_options options = {.max_tokens = 1, .images = 1, .features = give_features, .user = &s};
+    const pfm_generate_options options = {
+        .max_tokens = 1, .images = 1, .list_choices = true, .features = give_features, .user = &s};
     assert_ok(pfm_generate(session, s.requests, 1, &options, s.answers, &err));
     size_t best = 0;
     for (size_t c = 0; c < MANY; c++) {
@@ -414,7 +416,8 @@ static void many_choices_take_passes_and_ties_go_to_the_first(void **state)
         const pfm_choices one = {alone, 1};
         said lone = {.count = 1, .requests = {{.question = {system_questions[0], 1}, .choices = &one}}};
         alone[0] = texts[c];
-        const pfm_generate_options again = {.max_tokens = 1, .images = 1, .features = give_features, .user = &lone};
+        const pfm_generate_options again = {
+            .max_tokens = 1, .images = 1, .list_choices = true, .features = give_features, .user = &lone};
         assert_ok(pfm_generate(session, lone.requests, 1, &again, lone.answers, &err));
         assert_true(lone.answers[0].choices[0].log_likelihood == s.answers[0].choices[c].log_likelihood);
         forget(&lone);
