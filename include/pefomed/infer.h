@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* ---- one question ---- */
+/* ---- one question, or one report ---- */
 
 /* Receives the answer piece by piece as it is made: `length` bytes of UTF-8, valid for the call only. */
 typedef void (*pfm_text_function)(void *user, const char *text, size_t length);
@@ -27,7 +27,15 @@ typedef struct pfm_ask_options {
     size_t image_count;
     const char *question; /* may say with <image>, once for each in order, where the images stand; else they come first */
     const char *context;  /* "modality=CT": what chooses the experts where peft.router is context; NULL: not known */
+    bool report;          /* a report is to be written; question is its indication, or "" */
     int max_tokens;       /* of the answer; 0: the recipe's eval.max_tokens */
+    const char *const *settings; /* [setting_count] "temperature=0.7": in place of the recipe's keys under eval
+                                    (docs/decoding.md); of a list each adds one */
+    size_t setting_count;
+    const char *const
+        *choices; /* [choice_count] the answer is the likeliest of these, of equal ones the first; none: it is free */
+    size_t choice_count;
+    int returned;                      /* of beam search: list so many answers, at most as many as beams; 0: the best alone */
     const pfm_named_adapter *adapters; /* [adapter_count] that answer, all in one batch; none: the run's own */
     size_t adapter_count;
     pfm_text_function write; /* NULL: the answer is in the result only */
@@ -36,7 +44,9 @@ typedef struct pfm_ask_options {
 
 /* *json = {"answer","prompt","tokens","seconds","probability"}, the caller calls free(). prompt is the exact text given to the
  * model with <image> where the visual tokens of an image stand; seconds is from the loaded model to the last token. Of several
- * adapters these are the first's, and "answers" has {"adapter","answer","tokens","probability"} of each. */
+ * adapters these are the first's, and "answers" has {"adapter","answer","tokens","probability"} of each. With `returned`
+ * "sequences" has {"answer","tokens","probability","score"} of the best. With choices each answer has "choices" with
+ * {"choice","log_likelihood","tokens","score","probability"} of all, and its probability is its share among them. */
 pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **json, pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- a run for other programs ---- */

@@ -8,6 +8,7 @@
     X(train)                                                                                                                   \
     X(eval)                                                                                                                    \
     X(ask)                                                                                                                     \
+    X(report)                                                                                                                  \
     X(export)                                                                                                                  \
     X(combine)                                                                                                                 \
     X(quantize)                                                                                                                \

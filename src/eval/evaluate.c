@@ -2,17 +2,20 @@
 #include "pefomed/evaluate.h"
 
 #include "base/file.h"
+#include "base/map.h"
 #include "base/try.h"
 #include "eval/answers.h"
 #include "eval/metric.h"
 #include "eval/predictions.h"
 #include "eval/probe.h"
+#include "eval/row_choices.h"
 #include "eval/vqa.h"
 #include "infer/generate.h"
 #include "models/vision/feature_store.h"
 #include "train/contexts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* What captions are scored by; an exact match of so many words says nothing. */
 static const char caption_metrics[] = "bleu1,bleu4,rouge_l,cider,f1_token";
@@ -28,6 +31,7 @@ typedef struct evaluation {
     pfm_feature_store *features; /* of the split's images; NULL where the probe makes its own */
     size_t *replacement;         /* [image_count] for the swapping probes */
     size_t *order;               /* [count] rows, those of the same images together */
+    pfm_row_choices choices;     /* of the rows, where the recipe says so */
     const char *split;
 } evaluation;
 
@@ -156,12 +160,17 @@ static pfm_status answer(evaluation *e, json_t **predictions, pfm_error *err)
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
     for (size_t i = 0; i < count; i++) {
         const pfm_row *row = &e->dataset->rows[e->order[i]];
-        requests[i] = (pfm_request){.question = {row->question, row->image_count}, .group = row->image_set};
+        requests[i] = (pfm_request){.question = {row->question, row->image_count},
+                                    .group = row->image_set,
+                                    .choices = pfm_row_choices_of(&e->choices, e->order[i]),
+                                    .draws = pfm_name_number(row->id, strlen(row->id))};
         PFM_TRY(pfm_context_of_row(pfm_peft_get_options(e->session->peft), row, &requests[i].context, err));
     }
     const pfm_recipe *recipe = e->session->recipe;
-    pfm_generate_options generate = {.max_tokens =
-                                         e->options->max_tokens > 0 ? e->options->max_tokens : recipe->eval.max_tokens,
+    const pfm_decoding decoding = pfm_decoding_of(recipe, e->context->seed);
+    pfm_generate_options generate = {.max_tokens = recipe->eval.max_tokens,
+                                     .decoding = &decoding,
+                                     .choice_score = pfm_choice_score_of(recipe),
                                      .images = recipe->eval.batch,
                                      .features = give_features,
                                      .user = e};
@@ -169,10 +178,17 @@ static pfm_status answer(evaluation *e, json_t **predictions, pfm_error *err)
     PFM_TRY(collect(e, answers, predictions, err));
 done:
     for (size_t i = 0; answers != NULL && i < count; i++)
-        free(answers[i].text);
+        pfm_answer_free(&answers[i]);
     free(requests);
     free(answers);
     return status;
+}
+
+/* The model card shows what the run itself does, as its recipe says. */
+static bool is_for_card(const evaluation *e)
+{
+    const pfm_eval_options *o = e->options;
+    return e->session->run != NULL && o->limit == 0 && o->adapter == NULL && o->setting_count == 0;
 }
 
 /* RUN/scores/SPLIT-PROBE.json, for the model card. */
@@ -180,7 +196,7 @@ static pfm_status keep_scores(const evaluation *e, const json_t *scores, pfm_err
 {
     pfm_status status = PFM_OK;
     char *folder = NULL, *name = NULL, *path = NULL;
-    if (e->session->run == NULL || e->options->limit > 0 || e->options->adapter != NULL)
+    if (!is_for_card(e))
         return PFM_OK;
     PFM_TRY(pfm_path_join(e->session->run, "scores", &folder, err));
     PFM_TRY(pfm_folder_create(folder, err));
@@ -242,9 +258,12 @@ pfm_status pfm_eval(pfm_context *context, const pfm_eval_options *options, char 
     json_t *predictions = NULL;
     PFM_TRY(pfm_probe_parse(options->probe, &e.probe, err));
     PFM_TRY(pfm_session_open_with(context, options->run, options->adapter, false, &e.session, err));
+    PFM_TRY(pfm_session_set_answers(
+        e.session, &(pfm_answer_settings){options->settings, options->setting_count, options->max_tokens, false, false}, err));
     e.split = options->split != NULL ? options->split : e.session->recipe->data.validate;
     PFM_TRY(pfm_score_profile_find(pfm_dataset_profile(e.session->recipe->data.dataset), &e.profile, err));
     PFM_TRY(load_data(&e, err));
+    PFM_TRY(pfm_row_choices_create(e.session->recipe, e.dataset, e.training, &e.choices, err));
     if (e.dataset->image_count > 0)
         PFM_TRY(pfm_session_load_vision(e.session, err));
     PFM_TRY(prepare_images(&e, err));
@@ -254,13 +273,14 @@ pfm_status pfm_eval(pfm_context *context, const pfm_eval_options *options, char 
     if (options->out != NULL)
         PFM_TRY(pfm_predictions_save(options->out, predictions, err));
     PFM_TRY(score(&e, predictions, json, err));
-    if (e.session->run != NULL && options->limit == 0 && options->adapter == NULL)
+    if (is_for_card(&e))
         PFM_TRY(pfm_card(context, e.session->run, err));
 done:
     json_decref(predictions);
     pfm_feature_store_free(e.features);
     free(e.replacement);
     free(e.order);
+    pfm_row_choices_free(&e.choices);
     pfm_dataset_free(e.dataset);
     pfm_dataset_free(e.training);
     pfm_session_free(e.session);

@@ -38,8 +38,13 @@ static pfm_status give_features(void *user, size_t request, size_t image, float 
     return pfm_features_of_image(a->session->vision, &a->images[image], features, err);
 }
 
-/* Of several adapters' answers none can be shown while the others are made. */
-static bool streams(const asking *a) { return a->options->write != NULL && a->options->adapter_count <= 1; }
+/* Of several adapters' answers none can be shown while the others are made; a text that ends the answer is none of it, and is
+ * known when it is complete; one that is chosen is not made. */
+static bool streams(const asking *a)
+{
+    return a->options->write != NULL && a->options->adapter_count <= 1 && a->options->choice_count == 0 &&
+           a->session->recipe->eval.stop_count == 0;
+}
 
 static pfm_status show_token(void *user, size_t request, int32_t id, pfm_error *err)
 {
@@ -55,16 +60,19 @@ static pfm_status show_token(void *user, size_t request, int32_t id, pfm_error *
     return status;
 }
 
-/* The end of the one answer, or each adapter's on a line. */
+/* The end of the one answer or, where it was not shown as it was made, all of it; each of several adapters' on a line. */
 static pfm_status show_rest(asking *a, const pfm_answer *answers, pfm_error *err)
 {
     pfm_buffer text = {0};
     pfm_status status = PFM_OK;
+    const size_t adapters = a->options->adapter_count;
     if (a->options->write == NULL)
         return PFM_OK;
     if (streams(a))
         status = pfm_text_stream_finish(a->stream, &text, err);
-    for (size_t i = 0; !streams(a) && status == PFM_OK && i < a->options->adapter_count; i++)
+    else if (adapters <= 1)
+        status = pfm_buffer_append_string(&text, answers[0].text, err);
+    for (size_t i = 0; adapters > 1 && status == PFM_OK && i < adapters; i++)
         status =
             pfm_buffer_append_format(&text, err, "%s%s: %s", i > 0 ? "\n" : "", a->options->adapters[i].name, answers[i].text);
     if (status == PFM_OK && text.size > 0)
@@ -73,12 +81,29 @@ static pfm_status show_rest(asking *a, const pfm_answer *answers, pfm_error *err
     return status;
 }
 
-static pfm_status describe_answer(const pfm_answer *answer, json_t *out, pfm_error *err)
+static pfm_status list_choices(const asking *a, const pfm_answer *answer, json_t *out, pfm_error *err)
+{
+    json_t *list = json_array();
+    pfm_status status = pfm_json_take(out, "choices", list, err);
+    for (size_t i = 0; status == PFM_OK && i < a->options->choice_count; i++) {
+        const pfm_choice *choice = &answer->choices[i];
+        json_t *one =
+            json_pack("{s:s,s:f,s:i,s:f,s:f}", "choice", a->options->choices[i], "log_likelihood", choice->log_likelihood,
+                      "tokens", (int)choice->tokens, "score", choice->score, "probability", choice->probability);
+        if (json_array_append_new(list, one) != 0)
+            status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not list the choices");
+    }
+    return status;
+}
+
+static pfm_status describe_answer(const asking *a, const pfm_answer *answer, json_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_json_take(out, "answer", json_string(answer->text), err));
     PFM_TRY(pfm_json_take(out, "tokens", json_integer(answer->tokens), err));
     PFM_TRY(pfm_json_take(out, "probability", pfm_json_number(answer->probability), err));
+    if (answer->choices != NULL)
+        PFM_TRY(list_choices(a, answer, out, err));
 done:
     return status;
 }
@@ -94,9 +119,30 @@ static pfm_status list_answers(const asking *a, const pfm_answer *answers, json_
         if (json_array_append_new(list, one) != 0)
             PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the answers");
         PFM_TRY(pfm_json_take(one, "adapter", json_string(a->options->adapters[i].name), err));
-        PFM_TRY(describe_answer(&answers[i], one, err));
+        PFM_TRY(describe_answer(a, &answers[i], one, err));
     }
 done:
+    return status;
+}
+
+static pfm_status list_sequence(const asking *a, json_t *list, const pfm_answer *answer, pfm_error *err)
+{
+    json_t *one = json_object();
+    if (json_array_append_new(list, one) != 0)
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not list the answers");
+    pfm_status status = describe_answer(a, answer, one, err);
+    return status == PFM_OK ? pfm_json_take(one, "score", pfm_json_number(answer->score), err) : status;
+}
+
+/* The best answers of a beam search, as far as asked for. */
+static pfm_status list_sequences(const asking *a, const pfm_answer *answer, json_t *out, pfm_error *err)
+{
+    json_t *list = json_array();
+    pfm_status status = pfm_json_take(out, "sequences", list, err);
+    if (status == PFM_OK)
+        status = list_sequence(a, list, answer, err);
+    for (size_t i = 0; status == PFM_OK && i < answer->other_count; i++)
+        status = list_sequence(a, list, &answer->others[i], err);
     return status;
 }
 
@@ -107,11 +153,13 @@ static pfm_status make_document(const asking *a, const pfm_question *question, c
     pfm_buffer prompt = {0};
     json_t *document = json_object();
     PFM_TRY(pfm_model_prompt(a->session->model, question, &prompt, err));
-    PFM_TRY(describe_answer(&answers[0], document, err));
+    PFM_TRY(describe_answer(a, &answers[0], document, err));
     PFM_TRY(pfm_json_take(document, "prompt", json_string(prompt.data), err));
     PFM_TRY(pfm_json_take(document, "seconds", json_real(pfm_process_clock() - a->started), err));
     if (a->options->adapter_count > 1)
         PFM_TRY(list_answers(a, answers, document, err));
+    if (a->options->returned > 0)
+        PFM_TRY(list_sequences(a, &answers[0], document, err));
     *json = json_dumps(document, JSON_COMPACT);
     if (*json == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not make the answer");
@@ -181,15 +229,54 @@ static pfm_status choose_contexts(const asking *a, pfm_request *requests, size_t
 /* The same question to each adapter. */
 static pfm_status answer(asking *a, const pfm_request *requests, size_t count, pfm_answer *answers, pfm_error *err)
 {
-    const int most = a->options->max_tokens;
+    const pfm_recipe *recipe = a->session->recipe;
+    const pfm_decoding decoding = pfm_decoding_of(recipe, a->session->context->seed);
     const size_t images = a->options->image_count * count;
-    const pfm_generate_options generate = {.max_tokens = most > 0 ? most : a->session->recipe->eval.max_tokens,
+    const pfm_generate_options generate = {.max_tokens = recipe->eval.max_tokens,
+                                           .decoding = &decoding,
+                                           .choice_score = pfm_choice_score_of(recipe),
+                                           .list_choices = true,
+                                           .returned = a->options->returned,
                                            .images = images > 0 ? (int32_t)images : 1,
                                            .ready = start,
                                            .features = give_features,
                                            .on_token = show_token,
                                            .user = a};
     return pfm_generate(a->session, requests, count, &generate, answers, err);
+}
+
+/* How the answer is made, here and not as the recipe says. */
+static pfm_status choose_answers(asking *a, pfm_error *err)
+{
+    const pfm_ask_options *o = a->options;
+    const pfm_answer_settings settings = {.texts = o->settings,
+                                          .count = o->setting_count,
+                                          .max_tokens = o->max_tokens,
+                                          .chooses = o->choice_count > 0,
+                                          .asks = true};
+    pfm_status status = pfm_session_set_answers(a->session, &settings, err);
+    const int beams = a->session->recipe->eval.beams;
+    if (status == PFM_OK && o->returned > beams)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "%d answers are asked for and beam search keeps %d; raise --beams, or ask for fewer", o->returned,
+                             beams);
+    return status;
+}
+
+/* An indication stands where others ask a question. */
+static pfm_status check_indication(const asking *a, pfm_error *err)
+{
+    const bool place = strstr(a->session->model->instruction, "{question}") != NULL, given = a->options->question[0] != '\0';
+    if (a->options->report && given && !place)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "this run was trained without an indication: its prompt, \"%.80s\", has no {question} to put one; "
+                             "leave --indication out",
+                             a->session->model->instruction);
+    if (a->options->report && !given && place)
+        pfm_log(a->session->context, PFM_LOG_WARNING,
+                "this run's prompt, \"%.80s\", has a place that stays empty; --indication TEXT fills it",
+                a->session->model->instruction);
+    return PFM_OK;
 }
 
 pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **json, pfm_error *err)
@@ -203,14 +290,18 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     PFM_TRY(load_images(&a, err)); /* before anything that takes time */
     PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
+    const pfm_choices choices = {options->choices, options->choice_count};
     for (size_t i = 0; i < count; i++)
-        requests[i].question = (pfm_question){options->question, options->image_count};
+        requests[i] = (pfm_request){.question = {options->question, options->image_count},
+                                    .choices = choices.count > 0 ? &choices : NULL};
     PFM_TRY(open_session(&a, context, requests, err));
     PFM_TRY(choose_contexts(&a, requests, count, err));
+    PFM_TRY(choose_answers(&a, err));
     if (options->image_count == 0 && pfm_model_sees(a.session->model))
         PFM_FAIL(
             PFM_ERROR_USAGE,
             "name at least one image to ask about (RUN IMAGE... QUESTION); only a model with model.vision: none does without");
+    PFM_TRY(check_indication(&a, err));
     PFM_TRY(pfm_session_load_vision(a.session, err));
     PFM_TRY(pfm_text_stream_create(a.session->model->tokenizer, true, &a.stream, err));
     PFM_TRY(answer(&a, requests, count, answers, err));
@@ -218,7 +309,7 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     PFM_TRY(make_document(&a, &requests[0].question, answers, json, err));
 done:
     for (size_t i = 0; answers != NULL && i < count; i++)
-        free(answers[i].text);
+        pfm_answer_free(&answers[i]);
     free(answers);
     free(requests);
     for (size_t i = 0; a.images != NULL && i < options->image_count; i++)

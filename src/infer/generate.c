@@ -1,50 +1,15 @@
-#include "infer/generate.h"
+#include "infer/generate_internal.h"
 
 #include "base/process.h"
 #include "base/try.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { TOKENS_AT_ONCE = 1536 }; /* of prompts read together */
 
-/* A row while it is being answered. */
-typedef struct decoding {
-    size_t request;
-    pfm_pack_row at;
-    int32_t last; /* its newest token, not yet read */
-    pfm_ids ids;
-    double log_probability;
-} decoding;
-
-typedef struct generator {
-    pfm_session *session;
-    pfm_model *model;
-    const pfm_request *requests;
-    size_t count;
-    const pfm_generate_options *options;
-    pfm_answer *answers;
-    pfm_ids *prompts;              /* [count], image tokens from visual row 0 */
-    size_t images, tokens_at_once; /* the most of a batch */
-    pfm_model_graph graph;
-    pfm_executor *executor;
-    pfm_kv_store kv, image_kv;
-    pfm_block kv_memory, image_kv_memory;
-    int32_t *visual_adapters; /* [visual rows of the largest batch] whose aligner makes them */
-    void *visual;             /* what the graph reads of the images of a batch */
-    pfm_pack pack;
-    pfm_sequence *sequences;
-    int32_t *ids;
-    size_t id_capacity, sequence_capacity;
-    decoding *rows; /* of the batch at hand */
-    size_t row_count, row_capacity;
-    float *best; /* [rows] log-probability of the chosen token */
-    size_t *chosen;
-} generator;
-
 /* A session without a choice has its own adapter alone. */
-static pfm_status check_adapters(const generator *g, pfm_error *err)
+static pfm_status check_adapters(const pfm_generator *g, pfm_error *err)
 {
     const pfm_session *session = g->session;
     for (size_t i = 0; i < g->count; i++) {
@@ -56,13 +21,18 @@ static pfm_status check_adapters(const generator *g, pfm_error *err)
     return PFM_OK;
 }
 
-static pfm_status encode_prompts(generator *g, pfm_error *err)
+static size_t longest_answer(const pfm_generator *g)
+{
+    return pfm_generator_chooses(g) ? g->longest_choice : (size_t)g->options->max_tokens;
+}
+
+static pfm_status encode_prompts(pfm_generator *g, pfm_error *err)
 {
     pfm_status status = pfm_allocate(g->count, sizeof *g->prompts, &g->prompts, err);
     for (size_t i = 0; status == PFM_OK && i < g->count; i++) {
         status = pfm_model_encode_prompt(g->model, pfm_session_virtual_tokens(g->session, g->requests[i].adapter),
                                          &g->requests[i].question, &g->prompts[i], err);
-        size_t whole = g->prompts[i].count + (size_t)g->options->max_tokens;
+        size_t whole = g->prompts[i].count + longest_answer(g);
         if (status == PFM_OK && whole > (size_t)g->model->language.context)
             status = pfm_error_set(err, PFM_ERROR_MISMATCH,
                                    "the question \"%.60s\" and its answer take %zu tokens, the model has room for %lld",
@@ -72,14 +42,14 @@ static pfm_status encode_prompts(generator *g, pfm_error *err)
 }
 
 /* Where a group begins its images are read. Another adapter may see them otherwise. */
-static bool begins_group(const generator *g, size_t begin, size_t request)
+static bool begins_group(const pfm_generator *g, size_t begin, size_t request)
 {
     const pfm_request *r = g->requests;
     return request == begin || r[request].group != r[request - 1].group || r[request].adapter != r[request - 1].adapter;
 }
 
 typedef struct group_of {
-    const generator *g;
+    const pfm_generator *g;
     size_t begin;
 } group_of;
 
@@ -95,7 +65,7 @@ static pfm_sequence prompt_of(const void *user, size_t i)
 
 /* The end of the batch that begins with a request: whole groups, few enough images and tokens; at least one group. *tokens and
  * *images = what they take. */
-static size_t batch_end(const generator *g, size_t begin, size_t *tokens, size_t *images)
+static size_t batch_end(const pfm_generator *g, size_t begin, size_t *tokens, size_t *images)
 {
     size_t end = begin, units = 0;
     *tokens = *images = 0;
@@ -116,33 +86,27 @@ static size_t batch_end(const generator *g, size_t begin, size_t *tokens, size_t
     return end;
 }
 
-/* The layers of a store of keys and values, and what each keeps of a row; no layers: there is none. */
-typedef struct store_shape {
-    int32_t layers;
-    size_t columns;
-} store_shape;
-
-static store_shape token_store(const generator *g)
+pfm_store_shape pfm_generator_store(const pfm_generator *g)
 {
     const pfm_language_config *c = &g->model->language;
-    return (store_shape){c->layers, (size_t)c->kv_heads * (size_t)c->head_dim};
+    return (pfm_store_shape){c->layers, (size_t)c->kv_heads * (size_t)c->head_dim};
 }
 
 /* Of visual tokens that stand beside the sequence. */
-static store_shape image_store(const generator *g)
+static pfm_store_shape image_store(const pfm_generator *g)
 {
     const pfm_gated_shape *gated = &g->model->shape.gated;
     if (!pfm_model_sees(g->model) || g->model->aligner->block == NULL)
-        return (store_shape){0};
-    return (store_shape){g->model->language.layers / gated->every, (size_t)gated->heads * (size_t)gated->head_dim};
+        return (pfm_store_shape){0};
+    return (pfm_store_shape){g->model->language.layers / gated->every, (size_t)gated->heads * (size_t)gated->head_dim};
 }
 
-static size_t store_bytes(const generator *g, store_shape shape, size_t rows)
+static size_t store_bytes(const pfm_generator *g, pfm_store_shape shape, size_t rows)
 {
     return 2 * (size_t)shape.layers * rows * shape.columns * pfm_act_size(g->model->act);
 }
 
-static pfm_status create_store(const generator *g, store_shape shape, size_t rows, pfm_kv_store *kv, pfm_block *memory,
+static pfm_status create_store(const pfm_generator *g, pfm_store_shape shape, size_t rows, pfm_kv_store *kv, pfm_block *memory,
                                pfm_error *err)
 {
     const size_t bytes = store_bytes(g, shape, rows);
@@ -163,16 +127,20 @@ typedef struct batch_sizes {
     pfm_op_environment env;
 } batch_sizes;
 
-static batch_sizes measure(const generator *g)
+static batch_sizes measure(const pfm_generator *g)
 {
     size_t tokens, images;
+    const size_t chosen = pfm_generator_chooses(g) ? pfm_choices_at_once(g) : 0;
     batch_sizes most = {.tokens = 1, .rows = 1, .keys = 1, .images = 1};
     for (size_t begin = 0, end; begin < g->count; begin = end) {
         end = batch_end(g, begin, &tokens, &images);
-        size_t keys = tokens + (end - begin) * (size_t)g->options->max_tokens;
+        const size_t rows = (end - begin) * (size_t)g->how->beams;
+        const size_t answered = chosen > rows ? chosen : rows;
+        size_t keys = tokens + (chosen > 0 ? chosen : rows * (size_t)g->options->max_tokens);
         most.tokens = tokens > most.tokens ? tokens : most.tokens;
+        most.tokens = answered > most.tokens ? answered : most.tokens;
         most.images = images > most.images ? images : most.images;
-        most.rows = end - begin > most.rows ? end - begin : most.rows;
+        most.rows = answered > most.rows ? answered : most.rows;
         most.keys = keys > most.keys ? keys : most.keys;
     }
     most.visual = (int64_t)most.images * g->model->visual_tokens;
@@ -183,7 +151,7 @@ static batch_sizes measure(const generator *g)
     return most;
 }
 
-static pfm_status build(generator *g, const batch_sizes *sizes, pfm_error *err)
+static pfm_status build(pfm_generator *g, const batch_sizes *sizes, pfm_error *err)
 {
     const int64_t capacity[PFM_DIM_COUNT] = {
         [PFM_DIM_TOKENS] = (int64_t)sizes->tokens, [PFM_DIM_ANSWERS] = (int64_t)sizes->rows, [PFM_DIM_VISUAL] = sizes->visual};
@@ -193,7 +161,7 @@ static pfm_status build(generator *g, const batch_sizes *sizes, pfm_error *err)
 
 /* Bytes resident at most with such batches: what is there already, parameters that are still to be loaded (the largest with the
  * file's pages and rows in f32), activations, keys and values. */
-static pfm_status count_bytes(const generator *g, const batch_sizes *sizes, size_t *out, pfm_error *err)
+static pfm_status count_bytes(const pfm_generator *g, const batch_sizes *sizes, size_t *out, pfm_error *err)
 {
     static const size_t answer_bytes = (size_t)16 << 20; /* texts, tokens, what a batch is put together in */
     pfm_plan *plan = NULL;
@@ -202,7 +170,7 @@ static pfm_status count_bytes(const generator *g, const batch_sizes *sizes, size
     PFM_TRY(pfm_plan_create(g->graph.graph, &sizes->env, PFM_NO_VALUE, &plan, err));
     if (!g->session->loaded)
         PFM_TRY(pfm_model_loading_bytes(g->model, &loading, err));
-    size_t work = plan->bytes + plan->scratch + store_bytes(g, token_store(g), sizes->keys) +
+    size_t work = plan->bytes + plan->scratch + store_bytes(g, pfm_generator_store(g), sizes->keys) +
                   store_bytes(g, image_store(g), (size_t)sizes->visual) + sizes->images * pfm_model_image_bytes(g->model);
     *out = (size_t)pfm_process_memory() + answer_bytes + (work > loading ? work : loading) +
            (g->session->loaded ? 0 : pfm_parameters_bytes(g->model->parameters));
@@ -212,7 +180,7 @@ done:
 }
 
 /* Builds the graph for the largest batches that the context's memory allows, at least one image's questions. */
-static pfm_status fit_memory(generator *g, batch_sizes *sizes, pfm_error *err)
+static pfm_status fit_memory(pfm_generator *g, batch_sizes *sizes, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const uint64_t memory = g->session->context->memory;
@@ -241,24 +209,23 @@ done:
 }
 
 /* Sizes for the largest batch, the graph, the weights, the store. */
-static pfm_status prepare(generator *g, pfm_error *err)
+static pfm_status prepare(pfm_generator *g, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     batch_sizes sizes;
     PFM_TRY(fit_memory(g, &sizes, err));
     PFM_TRY(pfm_session_load_weights(g->session, err));
     PFM_TRY(pfm_executor_create(g->graph.graph, &sizes.env, PFM_NO_VALUE, &g->executor, err));
-    PFM_TRY(create_store(g, token_store(g), sizes.keys, &g->kv, &g->kv_memory, err));
+    PFM_TRY(create_store(g, pfm_generator_store(g), sizes.keys, &g->kv, &g->kv_memory, err));
     PFM_TRY(create_store(g, image_store(g), (size_t)sizes.visual, &g->image_kv, &g->image_kv_memory, err));
     PFM_TRY(pfm_allocate(sizes.images, pfm_model_image_bytes(g->model), &g->visual, err));
     PFM_TRY(pfm_allocate((size_t)sizes.visual, sizeof *g->visual_adapters, &g->visual_adapters, err));
-    PFM_TRY(pfm_allocate(sizes.rows, sizeof *g->best, &g->best, err));
-    PFM_TRY(pfm_allocate(sizes.rows, sizeof *g->chosen, &g->chosen, err));
+    PFM_TRY(pfm_decoding_prepare(g, sizes.rows, err));
 done:
     return status;
 }
 
-static pfm_status read_images(generator *g, size_t begin, size_t end, int64_t *visual_rows, pfm_error *err)
+static pfm_status read_images(pfm_generator *g, size_t begin, size_t end, int64_t *visual_rows, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     float *features = NULL;
@@ -280,7 +247,7 @@ done:
     return status;
 }
 
-static pfm_status pack_prompts(generator *g, size_t begin, size_t end, pfm_error *err)
+static pfm_status pack_prompts(pfm_generator *g, size_t begin, size_t end, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t ids = 0;
@@ -307,23 +274,18 @@ static pfm_status pack_prompts(generator *g, size_t begin, size_t end, pfm_error
         for (size_t t = 0; t < count; t++)
             *next++ = pfm_id_behind(g->prompts[i].data[t], base);
     }
-    pfm_pack_options options = {.share = true, .inference = true, .reserve = g->options->max_tokens};
+    pfm_pack_options options = {
+        .share = true, .inference = true, .reserve = g->options->max_tokens * g->how->beams, .spread = g->how->beams};
+    if (pfm_generator_chooses(g) && end > begin) {
+        options.reserve = 0;
+        options.spread = (int32_t)(pfm_choices_at_once(g) / (end - begin) + 1);
+    }
     PFM_TRY(pfm_pack_rows(&g->pack, g->sequences, end - begin, &options, err));
 done:
     return status;
 }
 
-static void choose_row(void *user, int item, int thread)
-{
-    (void)thread;
-    generator *g = user;
-    size_t vocabulary = (size_t)g->model->language.vocabulary;
-    const float *logits = (const float *)pfm_executor_data(g->executor, g->graph.language.logits) + (size_t)item * vocabulary;
-    float total = g->session->context->kernels->logsumexp(logits, vocabulary, &g->chosen[item]);
-    g->best[item] = logits[g->chosen[item]] - total;
-}
-
-static pfm_status run_graph(generator *g, int64_t visual_rows, pfm_error *err)
+pfm_status pfm_generator_run(pfm_generator *g, int64_t visual_rows, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const int64_t images = pfm_model_count_images(g->model, visual_rows);
@@ -335,113 +297,36 @@ static pfm_status run_graph(generator *g, int64_t visual_rows, pfm_error *err)
     if (g->graph.visual_adapters != PFM_NO_VALUE)
         pfm_executor_bind(g->executor, g->graph.visual_adapters, g->visual_adapters);
     pfm_executor_forward(g->executor);
-    pfm_threads_run(g->session->context->threads, (int)g->pack.answers, choose_row, g);
 done:
     return status;
 }
 
-static pfm_status finish_row(generator *g, decoding *row, pfm_error *err)
-{
-    pfm_buffer text = {0};
-    size_t count = row->ids.count;
-    if (count > 0 && row->ids.data[count - 1] == pfm_tokenizer_end(g->model->tokenizer))
-        count--;
-    pfm_status status = pfm_tokenizer_decode(g->model->tokenizer, row->ids.data, count, true, &text, err);
-    if (status == PFM_OK)
-        status = pfm_string_copy_n(text.data != NULL ? text.data : "", text.size, &g->answers[row->request].text, err);
-    g->answers[row->request].tokens = (int32_t)row->ids.count;
-    g->answers[row->request].probability = exp(row->log_probability);
-    pfm_buffer_free(&text);
-    return status;
-}
-
-/* Takes the chosen tokens of all rows; finished rows leave. */
-static pfm_status take_tokens(generator *g, pfm_error *err)
-{
-    size_t left = 0;
-    for (size_t r = 0; r < g->row_count; r++) {
-        decoding *row = &g->rows[r];
-        row->last = (int32_t)g->chosen[r];
-        row->log_probability += g->best[r];
-        pfm_status status = pfm_ids_append(&row->ids, row->last, err);
-        if (status == PFM_OK && g->options->on_token != NULL)
-            status = g->options->on_token(g->options->user, row->request, row->last, err);
-        bool over = row->last == pfm_tokenizer_end(g->model->tokenizer) || row->ids.count == (size_t)g->options->max_tokens;
-        if (status == PFM_OK && over)
-            status = finish_row(g, row, err);
-        if (status != PFM_OK)
-            return status;
-        if (over) {
-            pfm_ids_free(&row->ids);
-            continue;
-        }
-        decoding kept = *row;
-        row->ids = (pfm_ids){0};
-        g->rows[left++] = kept;
-    }
-    g->row_count = left;
-    return PFM_OK;
-}
-
-/* The pack of one decoding step: each row's newest token, which sees the prefix and the row's own tokens. */
-static void pack_step(generator *g)
-{
-    pfm_pack *pack = &g->pack;
-    pack->tokens = pack->answers = pack->span_count = g->row_count;
-    pack->root_count = g->row_count;
-    pack->most_keys = 0;
-    for (size_t r = 0; r < g->row_count; r++) {
-        pfm_pack_row *at = &g->rows[r].at;
-        int32_t i = (int32_t)r, prefix = at->prefix_end - at->prefix_begin;
-        pack->ids[r] = g->rows[r].last;
-        pack->positions[r] = at->position++;
-        pack->adapters[r] = g->requests[g->rows[r].request].adapter;
-        pack->contexts[r] = g->requests[g->rows[r].request].context;
-        pack->keys[r] = 0;
-        pack->key_rows[r] = at->own_begin + at->own_count;
-        pack->index[r] = i;
-        pack->roots[r] = i;
-        pack->spans[r] = (pfm_attention_span){.q_begin = i,
-                                              .q_end = i + 1,
-                                              .own_begin = at->own_begin,
-                                              .own_past = at->own_count,
-                                              .ancestors = prefix > 0,
-                                              .ancestor_begin = {at->prefix_begin},
-                                              .ancestor_end = {at->prefix_end},
-                                              .root = i};
-        pack->image_spans[r] = pfm_pack_image_span(i, i + 1, at->visual_begin, at->visual_end);
-        at->own_count++;
-        if (prefix + at->own_count > pack->most_keys)
-            pack->most_keys = prefix + at->own_count;
-    }
-    pack->roots[g->row_count] = (int32_t)g->row_count;
-}
-
-static pfm_status answer_batch(generator *g, size_t begin, size_t end, pfm_error *err)
+static pfm_status answer_batch(pfm_generator *g, size_t begin, size_t end, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     int64_t visual_rows = 0;
     PFM_TRY(read_images(g, begin, end, &visual_rows, err));
     PFM_TRY(pack_prompts(g, begin, end, err));
-    PFM_TRY(pfm_array_reserve(&g->rows, &g->row_capacity, end - begin, sizeof *g->rows, err));
-    g->row_count = end - begin;
-    for (size_t r = 0; r < g->row_count; r++)
-        g->rows[r] = (decoding){.request = begin + r, .at = g->pack.rows[r]};
-    PFM_TRY(run_graph(g, visual_rows, err));
-    PFM_TRY(take_tokens(g, err));
+    PFM_TRY(pfm_generator_run(g, visual_rows, err));
+    if (pfm_generator_chooses(g)) {
+        PFM_TRY(pfm_choices_take(g, begin, end, err));
+        goto done;
+    }
+    PFM_TRY(pfm_decoding_start(g, begin, end, err));
+    pfm_decoding_choose(g);
+    PFM_TRY(pfm_decoding_take(g, err));
     while (g->row_count > 0) {
-        pack_step(g);
-        PFM_TRY(run_graph(g, 0, err));
-        PFM_TRY(take_tokens(g, err));
+        pfm_decoding_pack(g);
+        PFM_TRY(pfm_generator_run(g, 0, err));
+        pfm_decoding_choose(g);
+        PFM_TRY(pfm_decoding_take(g, err));
     }
 done:
-    for (size_t r = 0; r < g->row_count; r++)
-        pfm_ids_free(&g->rows[r].ids);
-    g->row_count = 0;
+    pfm_decoding_clear(g);
     return status;
 }
 
-static void release(generator *g)
+static void release(pfm_generator *g)
 {
     for (size_t i = 0; g->prompts != NULL && i < g->count; i++)
         pfm_ids_free(&g->prompts[i]);
@@ -458,20 +343,39 @@ static void release(generator *g)
     free(g->rows);
     free(g->best);
     free(g->chosen);
+    free(g->scores);
+    free(g->scratch);
+    free(g->groups);
+    free(g->candidates);
+    free(g->candidate_count);
+    free(g->next_rows);
+    pfm_choices_free(g);
+}
+
+void pfm_answer_free(pfm_answer *answer)
+{
+    for (size_t i = 0; i < answer->other_count; i++)
+        pfm_answer_free(&answer->others[i]);
+    free(answer->others);
+    free(answer->choices);
+    free(answer->text);
+    *answer = (pfm_answer){0};
 }
 
 pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_t count, const pfm_generate_options *options,
                         pfm_answer *answers, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    generator g = {.session = session,
-                   .model = session->model,
-                   .requests = requests,
-                   .count = count,
-                   .options = options,
-                   .answers = answers};
+    pfm_generator g = {.session = session,
+                       .model = session->model,
+                       .requests = requests,
+                       .count = count,
+                       .options = options,
+                       .how = options->decoding != NULL ? options->decoding : &pfm_decoding_greedy,
+                       .answers = answers};
     memset(answers, 0, count * sizeof *answers);
     PFM_TRY(check_adapters(&g, err));
+    PFM_TRY(pfm_choices_encode(&g, err));
     PFM_TRY(encode_prompts(&g, err));
     PFM_TRY(prepare(&g, err));
     if (options->ready != NULL)
@@ -485,10 +389,8 @@ pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_
             PFM_FAIL(PFM_ERROR_INTERRUPTED, "stopped after %zu of %zu questions", end, count);
     }
 done:
-    for (size_t i = 0; status != PFM_OK && i < count; i++) {
-        free(answers[i].text);
-        answers[i].text = NULL;
-    }
+    for (size_t i = 0; status != PFM_OK && i < count; i++)
+        pfm_answer_free(&answers[i]);
     release(&g);
     return status;
 }

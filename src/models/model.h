@@ -202,6 +202,8 @@ pfm_status pfm_model_encode_as(const pfm_model *model, const char *instruction, 
 /* A prompt alone, behind so many virtual tokens in place of the model's. */
 pfm_status pfm_model_encode_prompt(const pfm_model *model, int virtual_tokens, const pfm_question *question, pfm_ids *ids,
                                    pfm_error *err) PFM_MUST_CHECK;
+/* Appends the ids of an answer as it is learned, and the end of turn. */
+pfm_status pfm_model_encode_answer(const pfm_model *model, const char *answer, pfm_ids *ids, pfm_error *err) PFM_MUST_CHECK;
 /* Appends the prompt's text with <image> where the visual tokens of an image stand. */
 pfm_status pfm_model_prompt(const pfm_model *model, const pfm_question *question, pfm_buffer *out,
                             pfm_error *err) PFM_MUST_CHECK;

@@ -164,12 +164,23 @@ done:
     return status;
 }
 
+pfm_status pfm_model_encode_answer(const pfm_model *model, const char *answer, pfm_ids *ids, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *prepared = NULL;
+    PFM_TRY(pfm_answer_prepare(answer, model->lowercase_answers, &prepared, err));
+    PFM_TRY(pfm_tokenizer_encode(model->tokenizer, prepared, strlen(prepared), false, ids, err));
+    PFM_TRY(pfm_ids_append(ids, pfm_tokenizer_end(model->tokenizer), err));
+done:
+    free(prepared);
+    return status;
+}
+
 static pfm_status encode_row(const pfm_model *model, int virtual_tokens, const char *instruction, const pfm_question *question,
                              const char *answer, int32_t first_visual, pfm_ids *ids, size_t *answer_begin, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
-    char *prepared = NULL;
     size_t begin, end;
     PFM_TRY(render(model, instruction, question, &text, &begin, &end, err));
     for (int32_t v = 0; v < virtual_tokens; v++)
@@ -177,14 +188,10 @@ static pfm_status encode_row(const pfm_model *model, int virtual_tokens, const c
     PFM_TRY(encode_turns(model, &text, begin, end, first_visual, ids, err));
     if (answer_begin != NULL)
         *answer_begin = ids->count;
-    if (answer != NULL) {
-        PFM_TRY(pfm_answer_prepare(answer, model->lowercase_answers, &prepared, err));
-        PFM_TRY(pfm_tokenizer_encode(model->tokenizer, prepared, strlen(prepared), false, ids, err));
-        PFM_TRY(pfm_ids_append(ids, pfm_tokenizer_end(model->tokenizer), err));
-    }
+    if (answer != NULL)
+        PFM_TRY(pfm_model_encode_answer(model, answer, ids, err));
 done:
     pfm_buffer_free(&text);
-    free(prepared);
     return status;
 }
 

@@ -66,7 +66,7 @@ size_t pfm_group_tokens(size_t count, pfm_sequence (*row)(const void *user, size
     return tokens;
 }
 
-static pfm_status reserve(pfm_pack *pack, const pfm_sequence *rows, size_t count, pfm_error *err)
+static pfm_status reserve(pfm_pack *pack, const pfm_sequence *rows, size_t count, size_t spread, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t tokens = 0, answers = 0, capacity;
@@ -74,6 +74,9 @@ static pfm_status reserve(pfm_pack *pack, const pfm_sequence *rows, size_t count
         tokens += rows[r].count;
         answers += rows[r].count - rows[r].answer + 1;
     }
+    count *= spread; /* rows that go on have a token, a span and an answer each */
+    tokens = tokens > count ? tokens : count;
+    answers = answers > count ? answers : count;
     capacity = pack->token_capacity;
     PFM_TRY(pfm_array_reserve(&pack->ids, &capacity, tokens, sizeof *pack->ids, err));
     capacity = pack->token_capacity;
@@ -219,7 +222,7 @@ static void pack_group(pfm_pack *pack, const pfm_sequence *rows, size_t count, c
 pfm_status pfm_pack_rows(pfm_pack *pack, const pfm_sequence *rows, size_t count, const pfm_pack_options *options,
                          pfm_error *err)
 {
-    pfm_status status = reserve(pack, rows, count, err);
+    pfm_status status = reserve(pack, rows, count, options->spread > 1 ? (size_t)options->spread : 1, err);
     if (status != PFM_OK)
         return status;
     pack->tokens = pack->answers = pack->span_count = pack->root_count = pack->image_root_count = pack->row_count = 0;

@@ -34,6 +34,7 @@ typedef struct pfm_pack_options {
     bool share;      /* false: each row alone, drawing the same dropout as when packed */
     bool inference;  /* every row's last token is predicted from; key rows are those of a key-value store */
     int32_t reserve; /* inference: key rows kept free behind each row's own */
+    int32_t spread;  /* inference: how many rows each may become when it goes on; 0 as 1 */
 } pfm_pack_options;
 
 /* All arrays are owned; a pack can be used again, its memory is kept. Start with {0}. */

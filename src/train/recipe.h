@@ -15,6 +15,8 @@
 
 #include <stdbool.h>
 
+enum { PFM_MOST_BEAMS = 64 }; /* of a beam search */
+
 /* One data set of a mixture. */
 typedef struct pfm_member {
     char *dataset, *path, *language, *train; /* path NULL: where data.path says, for the same data set */
@@ -89,9 +91,20 @@ typedef struct pfm_recipe {
         int max_tokens;       /* the most tokens of one row, image included */
     } train;
     struct {
-        int max_tokens; /* the longest answer */
-        int batch;      /* images answered at once */
-    } eval;
+        int max_tokens, min_tokens; /* the longest and the shortest answer */
+        int batch;                  /* images answered at once */
+        double temperature;         /* 0: the likeliest token; above: one is drawn */
+        int top_k;                  /* 0: all */
+        double top_p, min_p, repetition_penalty;
+        int no_repeat_ngram; /* 0: anything may come again */
+        int beams;
+        double length_penalty;
+        char *early_stopping; /* "false", "true" or "never" */
+        char **stop;          /* [stop_count] texts that end an answer */
+        size_t stop_count;
+        char *choices;      /* "none", or which answers one is chosen among: "column", "train" */
+        char *choice_score; /* by which: "total", "mean" or "sequence" */
+    } eval;                 /* docs/decoding.md defines each */
     struct {
         char **learning_rates; /* [learning_rate_count] numbers as text, among which `compare` chooses; none: the one above */
         size_t learning_rate_count;
@@ -138,6 +151,17 @@ pfm_status pfm_recipe_choose_layers(pfm_recipe *recipe, const char *model_type, 
 pfm_status pfm_recipe_take_adapter(pfm_recipe *recipe, const char *folder, bool must_agree, pfm_error *err) PFM_MUST_CHECK;
 /* The same for peft.start, where there is one: what the recipe itself says must agree. */
 pfm_status pfm_recipe_take_start(pfm_recipe *recipe, pfm_error *err) PFM_MUST_CHECK;
+/* What takes the place of keys under eval. */
+typedef struct pfm_answer_settings {
+    const char *const *texts; /* [count] each "temperature=0.7"; of a list each adds one */
+    size_t count;
+    int max_tokens; /* 0: not set */
+    bool chooses;   /* answers to choose among are given elsewhere */
+    bool asks;      /* eval.choices, which is of a data set, is left aside */
+} pfm_answer_settings;
+/* Sets them, also in every stage. USAGE names a key that is none, a value that it cannot have, or keys that do not go together.
+ */
+pfm_status pfm_recipe_set_answers(pfm_recipe *recipe, const pfm_answer_settings *settings, pfm_error *err) PFM_MUST_CHECK;
 /* Forgets what decides nothing of what is computed, in every stage and mixture: where data lie, what `compare` tries. */
 void pfm_recipe_forget_asides(pfm_recipe *recipe);
 

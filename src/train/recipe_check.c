@@ -221,6 +221,10 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
         status = check_blind(state, err);
     if (status == PFM_OK)
         status = check_image_text(state, err);
+    const char *reason = NULL;
+    const recipe_key *fault = pfm_recipe_find_answer_fault(recipe, false, &reason);
+    if (status == PFM_OK && fault != NULL)
+        status = refuse_key(state, fault, reason, err);
     if (status != PFM_OK)
         return status;
     pfm_error unknown = PFM_ERROR_INIT;

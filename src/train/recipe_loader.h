@@ -29,6 +29,9 @@ pfm_status pfm_recipe_settle_method(recipe_loader *state, pfm_error *err) PFM_MU
 pfm_status pfm_recipe_derive(const recipe_loader *state, pfm_error *err) PFM_MUST_CHECK;
 /* USAGE names a key that does not go with the others. */
 pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err) PFM_MUST_CHECK;
+/* The key under eval that does not go with the others, and *reason why; NULL where all do. chooses: answers to choose among are
+ * given elsewhere. */
+const recipe_key *pfm_recipe_find_answer_fault(const pfm_recipe *recipe, bool chooses, const char **reason);
 /* A stage's name is that of a folder, and no other stage's. */
 pfm_status pfm_recipe_check_name(const recipe_loader *state, pfm_error *err) PFM_MUST_CHECK;
 

@@ -362,3 +362,8 @@ pfm_status pfm_session_load_weights(pfm_session *session, pfm_error *err)
 done:
     return status;
 }
+
+pfm_status pfm_session_set_answers(pfm_session *session, const pfm_answer_settings *settings, pfm_error *err)
+{
+    return pfm_recipe_set_answers(session->whole, settings, err);
+}

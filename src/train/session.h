@@ -67,6 +67,9 @@ pfm_status pfm_session_replace_adapter(pfm_recipe *recipe, const char *adapter, 
 pfm_status pfm_session_replace_vision_adapter(pfm_recipe *recipe, const char *adapter, pfm_error *err) PFM_MUST_CHECK;
 void pfm_session_free(pfm_session *session);
 
+/* How answers are made, in place of what the recipe says; as pfm_recipe_set_answers. */
+pfm_status pfm_session_set_answers(pfm_session *session, const pfm_answer_settings *settings, pfm_error *err) PFM_MUST_CHECK;
+
 /* ---- several adapters side by side (session_adapters.c) ---- */
 
 /* Before building: from now on each request says which adapter it goes through; the session's own is number 0, the base -1.

@@ -13,7 +13,8 @@ static pfm_session *training, *answering;
 static pfm_context *contexts[2];
 static pfm_sequence rows[TINY_ROWS];
 static double wanted_loss;
-static char wanted_text[REQUESTS][64];
+enum { WAYS = 3 }; /* greedy; beam search with all that changes scores; one of given answers */
+static char wanted_text[WAYS][REQUESTS][64];
 static void *visual;
 
 static pfm_status build(pfm_model *model, pfm_model_graph *graph, pfm_executor **executor, pfm_error *err)
@@ -62,23 +63,40 @@ static pfm_status give_features(void *user, size_t request, size_t image, float 
     return PFM_OK;
 }
 
-static pfm_status answers(pfm_error *err)
+static pfm_status answers(int way, pfm_error *err)
 {
-    const pfm_request requests[REQUESTS] = {{{"Is the lung normal?", 1}, 0}, {{"Where is the lesion?", 2}, 1}};
-    const pfm_generate_options options = {.max_tokens = MOST_TOKENS, .images = 2, .features = give_features};
+    static const char *const texts[] = {"yes", "no", "left lung"};
+    static const pfm_choices choices = {texts, 3};
+    char stop[] = "@@@";
+    char *const stops[] = {stop};
+    const pfm_choices *given = way == 2 ? &choices : NULL;
+    pfm_decoding how = pfm_decoding_greedy;
+    how.beams = 3;
+    how.no_repeat_ngram = 2;
+    how.stop = stops;
+    how.stop_count = 1;
+    const pfm_request requests[REQUESTS] = {{.question = {"Is the lung normal?", 1}, .choices = given},
+                                            {.question = {"Where is the lesion?", 2}, .group = 1, .choices = given}};
+    const pfm_generate_options options = {
+        .max_tokens = MOST_TOKENS, .decoding = way == 1 ? &how : NULL, .returned = 3, .images = 2, .features = give_features};
     pfm_answer got[REQUESTS] = {{0}};
     pfm_status status = pfm_generate(answering, requests, REQUESTS, &options, got, err);
     for (int i = 0; i < REQUESTS; i++) {
+        char *wanted = wanted_text[way][i];
         if (status != PFM_OK)
-            assert_null(got[i].text);
-        else if (wanted_text[i][0] == '\0')
-            (void)snprintf(wanted_text[i], sizeof wanted_text[i], "%s", got[i].text);
+            assert_true(got[i].text == NULL && got[i].others == NULL && got[i].choices == NULL);
+        else if (wanted[0] == '\0')
+            (void)snprintf(wanted, sizeof wanted_text[way][i], "%s", got[i].text);
         else
-            assert_string_equal(got[i].text, wanted_text[i]);
-        free(got[i].text);
+            assert_string_equal(got[i].text, wanted);
+        pfm_answer_free(&got[i]);
     }
     return status;
 }
+
+static pfm_status answer_greedily(pfm_error *err) { return answers(0, err); }
+static pfm_status answer_by_beams(pfm_error *err) { return answers(1, err); }
+static pfm_status choose_answers(pfm_error *err) { return answers(2, err); }
 
 static const pfm_aligner_shape shape = {
     .grid = 4,
@@ -169,7 +187,9 @@ static void test_step(void **state)
 static void test_answers(void **state)
 {
     (void)state;
-    failing_try_all("answers", answers);
+    failing_try_all("answers", answer_greedily);
+    failing_try_all("answers by beam search", answer_by_beams);
+    failing_try_all("answers to choose among", choose_answers);
 }
 
 static int set_up(void **state)
@@ -187,7 +207,7 @@ static int set_up(void **state)
     pfm_model_graph_free(&graph);
     assert_ok(pfm_session_load_weights(training, &err));
     tiny_set_weights(training, true);
-    assert_ok(answers(&err)); /* loads */
+    assert_ok(answer_greedily(&err)); /* loads */
     memset(wanted_text, 0, sizeof wanted_text);
     tiny_set_weights(answering, true);
     tiny_rows(rows);

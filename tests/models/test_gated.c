@@ -254,8 +254,10 @@ static void a_saved_one_comes_back_to_the_bit(void **state)
     tiny_system_free(&loaded);
 }
 
-/* The likeliest next token of a text about `images` pictures, read anew from its beginning. */
-static int32_t next_token(tiny_system *system, const int32_t *ids, size_t count, int first, int images)
+/* The likeliest next token of a text about `images` pictures, read anew from its beginning; *log_probability (NULL allowed)
+ * gains that of the token `given`. */
+static int32_t read_on(tiny_system *system, const int32_t *ids, size_t count, int first, int images, int32_t given,
+                       double *log_probability)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_pack pack = {0};
@@ -272,8 +274,18 @@ static int32_t next_token(tiny_system *system, const int32_t *ids, size_t count,
     int32_t best = 0;
     for (int32_t i = 1; i < TINY_VOCABULARY; i++)
         best = logits[i] > logits[best] ? i : best;
+    double total = 0;
+    for (int32_t i = 0; i < TINY_VOCABULARY; i++)
+        total += exp((double)logits[i] - (double)logits[best]);
+    if (log_probability != NULL)
+        *log_probability += (double)logits[given] - (double)logits[best] - log(total);
     pfm_pack_free(&pack);
     return best;
+}
+
+static int32_t next_token(tiny_system *system, const int32_t *ids, size_t count, int first, int images)
+{
+    return read_on(system, ids, count, first, images, 0, NULL);
 }
 
 enum { REQUESTS = 4, LONGEST = 12 };
@@ -328,6 +340,66 @@ static void answers_are_those_without_a_store(void **state)
     tiny_system_free(&system);
 }
 
+/* The log-probability of an answer to the golden question i, read anew for each token. */
+static double read_answer(tiny_system *system, const pfm_request *request, int i, const int32_t *answer, size_t count)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_ids ids = {0};
+    double log_probability = 0;
+    assert_ok(pfm_model_encode(system->session->model, &request->question, NULL, 0, &ids, NULL, &err));
+    for (size_t t = 0; t < count; t++) {
+        (void)read_on(system, ids.data, ids.count, i == 3, i == 3 ? 2 : 1, answer[t], &log_probability);
+        assert_ok(pfm_ids_append(&ids, answer[t], &err));
+    }
+    pfm_ids_free(&ids);
+    return log_probability;
+}
+
+static void beams_and_given_answers_look_at_their_own_pictures(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const texts[] = {"yes", "the left lung"};
+    const pfm_choices choices = {texts, 2};
+    pfm_request requests[REQUESTS];
+    pfm_answer answers[REQUESTS];
+    heard h = {0};
+    tiny_system system;
+    pfm_decoding how = pfm_decoding_greedy;
+    how.beams = 3;
+    for (int i = 0; i < REQUESTS; i++)
+        requests[i] = (pfm_request){.question = {questions[i], i == 3 ? 2 : 1}, .group = i == 3};
+    tiny_system_create(tiny_context(NULL, 2, PFM_PRECISION_F32), false, sets, SETS, &system);
+    open_gates(system.session->model->parameters, 0.8f);
+    pfm_generate_options options = {.max_tokens = LONGEST,
+                                    .decoding = &how,
+                                    .list_choices = true,
+                                    .images = 3,
+                                    .features = give_features,
+                                    .on_token = hear,
+                                    .user = &h};
+    assert_ok(pfm_generate(system.session, requests, REQUESTS, &options, answers, &err));
+    for (int i = 0; i < REQUESTS; i++) {
+        const double wanted = read_answer(&system, &requests[i], i, h.ids[i], h.counts[i]);
+        assert_true(fabs(log(answers[i].probability) - wanted) < 1e-4 * (1 + fabs(wanted)));
+        pfm_answer_free(&answers[i]);
+        requests[i].choices = &choices;
+    }
+    options.decoding = NULL;
+    assert_ok(pfm_generate(system.session, requests, REQUESTS, &options, answers, &err));
+    for (int i = 0; i < REQUESTS; i++) {
+        for (size_t c = 0; c < choices.count; c++) {
+            pfm_ids ids = {0};
+            assert_ok(pfm_model_encode_answer(system.session->model, texts[c], &ids, &err));
+            const double wanted = read_answer(&system, &requests[i], i, ids.data, ids.count);
+            assert_true(fabs(answers[i].choices[c].log_likelihood - wanted) < 1e-4 * (1 + fabs(wanted)));
+            pfm_ids_free(&ids);
+        }
+        pfm_answer_free(&answers[i]);
+    }
+    tiny_system_free(&system);
+}
+
 static void without_a_block_to_act_before_it_is_refused(void **state)
 {
     (void)state;
@@ -362,10 +434,13 @@ static void a_method_passes_blocks_by(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_block_is_that_of_torch),          cmocka_unit_test(it_starts_as_the_bare_language_model),
-        cmocka_unit_test(a_packed_group_equals_its_rows),    cmocka_unit_test(a_saved_one_comes_back_to_the_bit),
-        cmocka_unit_test(answers_are_those_without_a_store), cmocka_unit_test(without_a_block_to_act_before_it_is_refused),
-        cmocka_unit_test(a_method_passes_blocks_by)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_block_is_that_of_torch),
+                                       cmocka_unit_test(it_starts_as_the_bare_language_model),
+                                       cmocka_unit_test(a_packed_group_equals_its_rows),
+                                       cmocka_unit_test(a_saved_one_comes_back_to_the_bit),
+                                       cmocka_unit_test(answers_are_those_without_a_store),
+                                       cmocka_unit_test(without_a_block_to_act_before_it_is_refused),
+                                       cmocka_unit_test(a_method_passes_blocks_by),
+                                       cmocka_unit_test(beams_and_given_answers_look_at_their_own_pictures)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,11 +149,15 @@ static pfm_status give_features(void *user, size_t request, size_t image, float 
     return PFM_OK;
 }
 
-static pfm_status generate(pfm_session *session, const pfm_request *requests, size_t count, int at_once, pfm_answer *answers,
-                           pfm_error *err)
+/* how NULL: greedy */
+static pfm_status generate(pfm_session *session, const pfm_request *requests, size_t count, const pfm_decoding *how,
+                           int at_once, pfm_answer *answers, pfm_error *err)
 {
-    const pfm_generate_options options = {
-        .max_tokens = TOKENS, .images = at_once, .features = give_features, .user = (void *)(uintptr_t)requests};
+    const pfm_generate_options options = {.max_tokens = TOKENS,
+                                          .decoding = how,
+                                          .images = at_once,
+                                          .features = give_features,
+                                          .user = (void *)(uintptr_t)requests};
     return pfm_generate(session, requests, count, &options, answers, err);
 }
 
@@ -163,7 +167,7 @@ static pfm_request request_of(int question, int32_t adapter)
 }
 
 /* What each adapter alone says to each question, -1 first. */
-static void answer_alone(pfm_context *context, pfm_answer out[ADAPTERS][QUESTIONS])
+static void answer_alone(pfm_context *context, const pfm_decoding *how, pfm_answer out[ADAPTERS][QUESTIONS])
 {
     for (int32_t number = -1; number <= OTHERS + MORE; number++) {
         pfm_error err = PFM_ERROR_INIT;
@@ -171,7 +175,7 @@ static void answer_alone(pfm_context *context, pfm_answer out[ADAPTERS][QUESTION
         load_alone(session, number);
         for (int q = 0; q < QUESTIONS; q++) {
             const pfm_request request = request_of(q, 0);
-            assert_ok(generate(session, &request, 1, 1, &out[number + 1][q], &err));
+            assert_ok(generate(session, &request, 1, how, 1, &out[number + 1][q], &err));
         }
         pfm_session_free(session);
     }
@@ -207,7 +211,7 @@ static void compare(const pfm_answer *mixed, const pfm_answer *alone, const pfm_
                  mixed->text, mixed->probability, alone->text, alone->probability);
 }
 
-static void compare_company(pfm_context *context, pfm_answer alone[ADAPTERS][QUESTIONS], int32_t count)
+static void compare_company(pfm_context *context, const pfm_decoding *how, pfm_answer alone[ADAPTERS][QUESTIONS], int32_t count)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_answer mixed[ADAPTERS * QUESTIONS];
@@ -219,7 +223,7 @@ static void compare_company(pfm_context *context, pfm_answer alone[ADAPTERS][QUE
     }
     pfm_session *session = create_together(context, count);
     for (int at_once = 1; at_once <= 32; at_once *= 32) {
-        assert_ok(generate(session, requests, asked, at_once, mixed, &err));
+        assert_ok(generate(session, requests, asked, how, at_once, mixed, &err));
         for (size_t i = 0; i < asked; i++) {
             const int q = (int)i / (count + 2);
             compare(&mixed[i], &alone[requests[i].adapter + 1][q], &requests[i]);
@@ -227,18 +231,18 @@ static void compare_company(pfm_context *context, pfm_answer alone[ADAPTERS][QUE
         }
     }
     requests[0].adapter = count + 1;
-    assert_error(generate(session, requests, 1, 1, mixed, &err), PFM_ERROR_USAGE, "goes through adapter");
+    assert_error(generate(session, requests, 1, how, 1, mixed, &err), PFM_ERROR_USAGE, "goes through adapter");
     pfm_session_free(session);
 }
 
-static void compare_precision(pfm_precision precision)
+static void compare_precision(pfm_precision precision, const pfm_decoding *how)
 {
     pfm_context *context = tiny_context(NULL, 2, precision);
     pfm_answer alone[ADAPTERS][QUESTIONS];
     write_adapters(context);
-    answer_alone(context, alone);
-    compare_company(context, alone, OTHERS);
-    compare_company(context, alone, OTHERS + MORE);
+    answer_alone(context, how, alone);
+    compare_company(context, how, alone, OTHERS);
+    compare_company(context, how, alone, OTHERS + MORE);
     for (int a = 0; a < ADAPTERS; a++) { /* the adapters matter */
         for (int b = 0; b < a; b++)
             assert_true(alone[a][1].probability != alone[b][1].probability);
@@ -252,8 +256,18 @@ static void compare_precision(pfm_precision precision)
 static void rows_of_different_adapters_have_their_own_bits(void **state)
 {
     (void)state;
-    compare_precision(PFM_PRECISION_F32);
-    compare_precision(PFM_PRECISION_BF16);
+    compare_precision(PFM_PRECISION_F32, NULL);
+    compare_precision(PFM_PRECISION_BF16, NULL);
+}
+
+static void beams_and_draws_of_different_adapters_have_their_own_bits(void **state)
+{
+    (void)state;
+    pfm_decoding searching = pfm_decoding_greedy, drawing = pfm_decoding_greedy;
+    searching.beams = 3;
+    drawing.temperature = 1.2;
+    compare_precision(PFM_PRECISION_F32, &searching);
+    compare_precision(PFM_PRECISION_F32, &drawing);
 }
 
 /* Learned queries in place of rows of features: two runs whose Q-Formers differ. */
@@ -278,7 +292,7 @@ static void aligners_with_queries_stand_side_by_side(void **state)
         assert_ok(pfm_session_load_weights(session, &err));
         (void)snprintf(runs[i], sizeof runs[i], "%s/queries%d", test_scratch_folder(), i);
         assert_ok(pfm_run_save(runs[i], "tiny", session->model, session->peft, &err));
-        assert_ok(generate(session, &own, 1, 1, &alone[i], &err));
+        assert_ok(generate(session, &own, 1, NULL, 1, &alone[i], &err));
         pfm_model_graph_free(&graph);
         pfm_session_free(session);
         pfm_context_free(context);
@@ -289,7 +303,7 @@ static void aligners_with_queries_stand_side_by_side(void **state)
     assert_ok(pfm_string_copy(runs[0], &session->adapter, &err));
     assert_ok(pfm_session_add_adapter(session, "second", runs[1], NULL, &err));
     assert_int_equal(session->model->slot_count, 1);
-    assert_ok(generate(session, requests, 2, 8, mixed, &err));
+    assert_ok(generate(session, requests, 2, NULL, 8, mixed, &err));
     for (int i = 0; i < 2; i++) {
         compare(&mixed[i], &alone[i], &requests[i]);
         free(mixed[i].text);
@@ -329,7 +343,7 @@ static void without_a_choice_there_is_one(void **state)
     pfm_answer answer;
     const pfm_request base = request_of(0, -1);
     load_alone(session, 0);
-    assert_error(generate(session, &base, 1, 1, &answer, &err), PFM_ERROR_USAGE, "goes through adapter -1");
+    assert_error(generate(session, &base, 1, NULL, 1, &answer, &err), PFM_ERROR_USAGE, "goes through adapter -1");
     pfm_session_free(session);
     pfm_context_free(context);
 }
@@ -337,6 +351,7 @@ static void without_a_choice_there_is_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_different_adapters_have_their_own_bits),
+                                       cmocka_unit_test(beams_and_draws_of_different_adapters_have_their_own_bits),
                                        cmocka_unit_test(aligners_with_queries_stand_side_by_side),
                                        cmocka_unit_test(what_changes_the_base_stands_alone),
                                        cmocka_unit_test(without_a_choice_there_is_one)};

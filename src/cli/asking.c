@@ -1,0 +1,80 @@
+#include "asking.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void write_piece(void *user, const char *text, size_t length)
+{
+    (void)user;
+    (void)fwrite(text, 1, length, stdout);
+    (void)fflush(stdout);
+}
+
+/* The answer has been written as it came; the line is ended. */
+static void render(const json_t *document, FILE *out)
+{
+    (void)document;
+    fputc('\n', out);
+}
+
+enum { MOST_ADAPTERS = 64, LONGEST_NAME = 100 };
+
+/* "NAME=DIR", or DIR, whose last part is the name. */
+static void name_adapter(const char *text, char name[LONGEST_NAME], pfm_named_adapter *out)
+{
+    const char *equals = strchr(text, '='), *slash = strrchr(text, '/');
+    const bool named = equals != NULL && equals > text && (slash == NULL || strchr(text, '/') > equals);
+    const char *begin = named || slash == NULL || slash[1] == '\0' ? text : slash + 1;
+    (void)snprintf(name, LONGEST_NAME, "%.*s", named ? (int)(equals - text) : LONGEST_NAME - 1, begin);
+    *out = (pfm_named_adapter){.name = name, .folder = named ? equals + 1 : text};
+}
+
+static pfm_status ask_adapters(cli_call *call, pfm_ask_options *options, char **json, pfm_error *err)
+{
+    pfm_named_adapter adapters[MOST_ADAPTERS];
+    char names[MOST_ADAPTERS][LONGEST_NAME];
+    int count = 0;
+    const char *const *given = cli_get_all(call, "adapter", &count);
+    if (count > MOST_ADAPTERS)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%d adapters are more than %d", count, MOST_ADAPTERS);
+    for (int i = 0; i < count; i++)
+        name_adapter(given[i], names[i], &adapters[i]);
+    options->adapters = adapters;
+    options->adapter_count = (size_t)count;
+    return pfm_ask(cli_context(call), options, json, err);
+}
+
+pfm_status cli_ask(cli_call *call, const pfm_ask_options *options, int image_count, pfm_error *err)
+{
+    int64_t max_tokens = 0, sequences = 0;
+    char *json = NULL;
+    cli_settings settings = {0};
+    pfm_ask_options all = *options;
+    const char **images = calloc((size_t)image_count + 1, sizeof *images); /* one too many, so that there is always something */
+    pfm_status status = cli_get_integer(call, "max-tokens", 1, 65536, &max_tokens, err);
+    if (status == PFM_OK)
+        status = cli_get_integer(call, "sequences", 1, 64, &sequences, err);
+    if (status == PFM_OK)
+        status = cli_list_settings(call, false, &settings, err);
+    if (images == NULL)
+        status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not list the images");
+    for (int i = 0; images != NULL && i < image_count; i++)
+        images[i] = cli_operand(call, i + 1);
+    all.run = cli_operand(call, 0);
+    all.images = images;
+    all.image_count = (size_t)image_count;
+    all.context = cli_get(call, "context");
+    all.max_tokens = (int)max_tokens;
+    all.returned = (int)sequences;
+    all.settings = (const char *const *)settings.texts;
+    all.setting_count = settings.count;
+    all.write = cli_wants_json(call) ? NULL : write_piece;
+    if (status == PFM_OK)
+        status = ask_adapters(call, &all, &json, err);
+    if (status == PFM_OK)
+        status = cli_print_text(call, json, render, err);
+    free(json);
+    free(images);
+    cli_free_settings(&settings);
+    return status;
+}

@@ -1,0 +1,25 @@
+/* What `ask` and `report` share: a question, or a report to be written, about pictures. */
+#ifndef PFM_CLI_ASKING_H
+#define PFM_CLI_ASKING_H
+
+#include "answer_options.h"
+
+/* clang-format off */
+#define CLI_ASK_OPTIONS                                                                                                        \
+    {"context", "COLUMN=VALUE", "what chooses the experts of a run with peft.router: context, as modality=CT", NULL},          \
+    {"max-tokens", "N", "the longest answer (default: the recipe's eval.max_tokens)", NULL},                                   \
+    CLI_ANSWER_OPTIONS,                                                                                                        \
+    {"sequences", "N", "of beam search: with --json list the N best (at most --beams)", NULL},                                 \
+    {"adapter", "[NAME=]DIR", "another adapter in place of the run's, or several that all answer; none: the base", NULL},      \
+    CLI_WEIGHTS_OPTION,                                                                                                        \
+    CLI_MEMORY_OPTION
+/* clang-format on */
+#define CLI_ASK_ARGUMENTS                                                                                                      \
+    "[--max-tokens N] " CLI_ANSWER_ARGUMENTS                                                                                   \
+    " [--adapter [NAME=]DIR]... [--context COLUMN=VALUE] [--weights FORMAT] [--memory SIZE]"
+
+/* Asks operand 0, a run, about the pictures that are its operands 1 .. image_count, as the call's options say, and prints the
+ * answer. `options` says what is asked. */
+pfm_status cli_ask(cli_call *call, const pfm_ask_options *options, int image_count, pfm_error *err) PFM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,236 @@
+/* Rows of a batch that are answered token by token. */
+#include "infer/generate_internal.h"
+
+#include "base/try.h"
+#include "infer/processors.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+pfm_status pfm_decoding_prepare(pfm_generator *g, size_t rows, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const size_t threads = (size_t)pfm_threads_count(g->session->context->threads),
+                 values = threads * (size_t)g->model->language.vocabulary;
+    const bool searches = g->how->beams > 1;
+    PFM_TRY(pfm_allocate(rows, sizeof *g->best, &g->best, err));
+    PFM_TRY(pfm_allocate(rows, sizeof *g->chosen, &g->chosen, err));
+    if (searches || g->how->temperature > 0 || pfm_processors_act(g->how)) {
+        PFM_TRY(pfm_allocate(values, sizeof *g->scores, &g->scores, err));
+        PFM_TRY(pfm_allocate(values, sizeof *g->scratch, &g->scratch, err));
+    }
+    if (searches) {
+        PFM_TRY(pfm_allocate(rows * pfm_beam_candidates(g->how), sizeof *g->candidates, &g->candidates, err));
+        PFM_TRY(pfm_allocate(rows, sizeof *g->candidate_count, &g->candidate_count, err));
+    }
+done:
+    return status;
+}
+
+pfm_status pfm_decoding_start(pfm_generator *g, size_t begin, size_t end, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_array_reserve(&g->rows, &g->row_capacity, end - begin, sizeof *g->rows, err));
+    for (size_t i = begin; i < end; i++) {
+        pfm_decoding_row *row = &g->rows[g->row_count];
+        *row = (pfm_decoding_row){.request = i, .at = g->pack.rows[i - begin], .slot = -1, .prompt = g->prompts[i].count};
+        g->row_count++;
+        for (size_t t = 0; t < g->prompts[i].count; t++)
+            PFM_TRY(pfm_ids_append(&row->ids, g->prompts[i].data[t], err));
+    }
+    if (g->how->beams > 1)
+        PFM_TRY(pfm_beams_start(g, err));
+done:
+    return status;
+}
+
+static size_t largest_of(const float *scores, size_t count)
+{
+    size_t largest = 0;
+    for (size_t i = 1; i < count; i++)
+        largest = scores[i] > scores[largest] ? i : largest;
+    return largest;
+}
+
+/* The row's scores, changed, in the thread's own memory; of beams they are log-probabilities. */
+static float *score_row(pfm_generator *g, const pfm_decoding_row *row, const float *logits, float total, int thread)
+{
+    const size_t vocabulary = (size_t)g->model->language.vocabulary;
+    float *scores = g->scores + (size_t)thread * vocabulary;
+    const float less = g->how->beams > 1 ? total : 0;
+    for (size_t i = 0; i < vocabulary; i++)
+        scores[i] = logits[i] - less;
+    const pfm_scoring scoring = {.how = g->how,
+                                 .ids = row->ids.data,
+                                 .count = row->ids.count,
+                                 .prompt = row->prompt,
+                                 .end = pfm_tokenizer_end(g->model->tokenizer),
+                                 .scores = scores,
+                                 .vocabulary = vocabulary,
+                                 .scratch = g->scratch + (size_t)thread * vocabulary};
+    pfm_processors_apply(&scoring);
+    return scores;
+}
+
+static void choose_row(void *user, int item, int thread)
+{
+    pfm_generator *g = user;
+    const size_t vocabulary = (size_t)g->model->language.vocabulary;
+    const float *logits = (const float *)pfm_executor_data(g->executor, g->graph.language.logits) + (size_t)item * vocabulary;
+    const float total = g->session->context->kernels->logsumexp(logits, vocabulary, &g->chosen[item]);
+    if (g->scores != NULL) {
+        const pfm_decoding_row *row = &g->rows[item];
+        const float *scores = score_row(g, row, logits, total, thread);
+        if (g->how->beams > 1)
+            pfm_beams_collect(g, (size_t)item, scores, logits, total);
+        else if (g->how->temperature > 0)
+            g->chosen[item] = (size_t)pfm_draw_token(
+                scores, vocabulary,
+                pfm_draw_uniform(g->how->seed, g->requests[row->request].draws, row->ids.count - row->prompt));
+        else
+            g->chosen[item] = largest_of(scores, vocabulary);
+    }
+    g->best[item] = logits[g->chosen[item]] - total;
+}
+
+void pfm_decoding_choose(pfm_generator *g)
+{
+    pfm_threads_run(g->session->context->threads, (int)g->pack.answers, choose_row, g);
+}
+
+/* The text of an answer's ids, without the end of turn. */
+static pfm_status write_text(const pfm_generator *g, const int32_t *ids, size_t count, pfm_buffer *out, pfm_error *err)
+{
+    count -= count > 0 && ids[count - 1] == pfm_tokenizer_end(g->model->tokenizer);
+    return pfm_tokenizer_decode(g->model->tokenizer, ids, count, true, out, err);
+}
+
+/* Where in a text the first of those that end an answer begins; its length where there is none. */
+static size_t first_stop(const pfm_generator *g, const pfm_buffer *text)
+{
+    size_t first = text->size;
+    for (size_t i = 0; text->data != NULL && i < g->how->stop_count; i++) {
+        const char *at = strstr(text->data, g->how->stop[i]);
+        if (at != NULL && (size_t)(at - text->data) < first)
+            first = (size_t)(at - text->data);
+    }
+    return first;
+}
+
+pfm_status pfm_find_stop(const pfm_generator *g, const int32_t *ids, size_t count, bool *found, pfm_error *err)
+{
+    pfm_buffer text = {0};
+    *found = false;
+    if (g->how->stop_count == 0)
+        return PFM_OK;
+    pfm_status status = write_text(g, ids, count, &text, err);
+    *found = status == PFM_OK && first_stop(g, &text) < text.size;
+    pfm_buffer_free(&text);
+    return status;
+}
+
+pfm_status pfm_answer_make(const pfm_generator *g, const int32_t *ids, size_t count, double log_probability, pfm_answer *out,
+                           pfm_error *err)
+{
+    pfm_buffer text = {0};
+    pfm_status status = write_text(g, ids, count, &text, err);
+    if (status == PFM_OK)
+        status = pfm_string_copy_n(text.data != NULL ? text.data : "", first_stop(g, &text), &out->text, err);
+    out->tokens = (int32_t)count;
+    out->probability = exp(log_probability);
+    pfm_buffer_free(&text);
+    return status;
+}
+
+/* Takes the row's chosen token; *over: it is the answer's last. */
+static pfm_status take_token(pfm_generator *g, size_t r, bool *over, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_decoding_row *row = &g->rows[r];
+    row->last = (int32_t)g->chosen[r];
+    row->log_probability += g->best[r];
+    PFM_TRY(pfm_ids_append(&row->ids, row->last, err));
+    if (g->options->on_token != NULL)
+        PFM_TRY(g->options->on_token(g->options->user, row->request, row->last, err));
+    const int32_t *answer = row->ids.data + row->prompt;
+    const size_t count = row->ids.count - row->prompt;
+    *over = row->last == pfm_tokenizer_end(g->model->tokenizer) || count == (size_t)g->options->max_tokens;
+    if (!*over)
+        PFM_TRY(pfm_find_stop(g, answer, count, over, err));
+    if (*over)
+        PFM_TRY(pfm_answer_make(g, answer, count, row->log_probability, &g->answers[row->request], err));
+done:
+    return status;
+}
+
+pfm_status pfm_decoding_take(pfm_generator *g, pfm_error *err)
+{
+    size_t left = 0;
+    if (g->how->beams > 1)
+        return pfm_beams_take(g, err);
+    for (size_t r = 0; r < g->row_count; r++) {
+        bool over = false;
+        pfm_status status = take_token(g, r, &over, err);
+        if (status != PFM_OK)
+            return status;
+        pfm_decoding_row kept = g->rows[r];
+        if (over)
+            pfm_ids_free(&kept.ids);
+        g->rows[r].ids = (pfm_ids){0};
+        if (!over)
+            g->rows[left++] = kept;
+    }
+    g->row_count = left;
+    return PFM_OK;
+}
+
+/* What a row sees: the shared run, of a beam its prompt's own part, and what it said itself. */
+static pfm_attention_span span_of(const pfm_decoding_row *row, int32_t i)
+{
+    const pfm_pack_row *at = &row->at;
+    pfm_attention_span span = {.q_begin = i, .q_end = i + 1, .own_begin = at->own_begin, .own_past = at->own_count, .root = i};
+    const int32_t begin[] = {at->prefix_begin, row->prompt_begin}, end[] = {at->prefix_end, row->prompt_end};
+    for (size_t k = 0; k < 2; k++) {
+        if (begin[k] == end[k])
+            continue;
+        span.ancestor_begin[span.ancestors] = begin[k];
+        span.ancestor_end[span.ancestors++] = end[k];
+    }
+    return span;
+}
+
+void pfm_decoding_pack(pfm_generator *g)
+{
+    pfm_pack *pack = &g->pack;
+    pack->tokens = pack->answers = pack->span_count = g->row_count;
+    pack->root_count = g->row_count;
+    pack->most_keys = 0;
+    for (size_t r = 0; r < g->row_count; r++) {
+        pfm_decoding_row *row = &g->rows[r];
+        pfm_pack_row *at = &row->at;
+        const int32_t i = (int32_t)r;
+        pack->ids[r] = row->last;
+        pack->positions[r] = at->position++;
+        pack->adapters[r] = g->requests[row->request].adapter;
+        pack->contexts[r] = g->requests[row->request].context;
+        pack->keys[r] = 0;
+        pack->key_rows[r] = at->own_begin + at->own_count;
+        pack->index[r] = i;
+        pack->roots[r] = i;
+        pack->spans[r] = span_of(row, i);
+        pack->image_spans[r] = pfm_pack_image_span(i, i + 1, at->visual_begin, at->visual_end);
+        at->own_count++;
+        const int32_t keys = at->prefix_end - at->prefix_begin + row->prompt_end - row->prompt_begin + at->own_count;
+        pack->most_keys = keys > pack->most_keys ? keys : pack->most_keys;
+    }
+    pack->roots[g->row_count] = (int32_t)g->row_count;
+}
+
+void pfm_decoding_clear(pfm_generator *g)
+{
+    for (size_t r = 0; r < g->row_count; r++)
+        pfm_ids_free(&g->rows[r].ids);
+    g->row_count = 0;
+    pfm_beams_clear(g);
+}
