@@ -9,10 +9,11 @@
 
 typedef struct pfm_answer_row {
     const char *question, *answer,
-        *prediction;      /* borrowed from the set; question may be NULL; a report's reference is its answer */
-    uint32_t image;       /* into the set's images */
-    pfm_answer_kind kind; /* never UNKNOWN */
-    bool kind_given;      /* by answer_type, not inferred */
+        *prediction; /* borrowed from the set; question may be NULL; a report's (first) reference is its answer */
+    size_t first_reference, reference_count; /* what the prediction is compared with, at least one: see pfm_answer_references */
+    uint32_t image;                          /* into the set's images */
+    pfm_answer_kind kind;                    /* never UNKNOWN */
+    bool kind_given;                         /* by answer_type, not inferred */
     bool correct;
     double recall;      /* pfm_word_list_recall of the normalised texts, 0..1 */
     double probability; /* NaN where there is none */
@@ -35,6 +36,9 @@ typedef struct pfm_answer_set {
     pfm_intern ids, images; /* ids by row; images: what the bootstrap draws, of a row without an image the row itself */
     size_t shown;           /* how many of those are images */
     pfm_text_store texts;
+    const char **references; /* of all rows behind each other */
+    double *weights;         /* of each reference, 1 where the row gives none */
+    size_t reference_count, reference_capacity, weight_capacity;
     pfm_answer_column *columns;
     size_t column_count, column_capacity;
     size_t kinds_given, probabilities;    /* how many rows have them */
@@ -56,5 +60,15 @@ pfm_status pfm_answer_set_add(void *user, json_t *json, const pfm_place *place, 
  * 063Y) is put into its decade, "60-69". */
 bool pfm_answer_column_splits(const pfm_answer_column *column);
 void pfm_answer_set_free(pfm_answer_set *set);
+
+/* A row's references [reference_count], and their weights. */
+static inline const char *const *pfm_answer_references(const pfm_answer_set *set, const pfm_answer_row *row)
+{
+    return set->references + row->first_reference;
+}
+static inline const double *pfm_answer_weights(const pfm_answer_set *set, const pfm_answer_row *row)
+{
+    return set->weights + row->first_reference;
+}
 
 #endif

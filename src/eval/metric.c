@@ -58,6 +58,25 @@ done:
     return status;
 }
 
+/* The metric before the m-th whose numbers it shares, or m. */
+static size_t find_sharer(const pfm_metric_selection *chosen, size_t m)
+{
+    for (size_t k = 0; k < m && chosen->metrics[m]->shared; k++) {
+        if (chosen->metrics[k]->measure == chosen->metrics[m]->measure)
+            return k;
+    }
+    return m;
+}
+
+static void add_metric(pfm_metric_selection *out, const pfm_metric *metric)
+{
+    size_t m = out->count++;
+    out->metrics[m] = metric;
+    size_t sharer = find_sharer(out, m);
+    out->first[m] = sharer < m ? out->first[sharer] : out->columns;
+    out->columns += sharer < m ? 0 : metric->columns;
+}
+
 pfm_status pfm_metrics_select(const char *names, pfm_metric_selection *out, pfm_error *err)
 {
     while (*names != '\0') {
@@ -69,9 +88,7 @@ pfm_status pfm_metrics_select(const char *names, pfm_metric_selection *out, pfm_
             if (out->metrics[m] == metric)
                 return pfm_error_set(err, PFM_ERROR_USAGE, "the metric '%s' is named twice", metric->name);
         }
-        out->metrics[out->count] = metric;
-        out->first[out->count++] = out->columns;
-        out->columns += metric->columns;
+        add_metric(out, metric);
         names += length + (names[length] == ',');
     }
     if (out->count == 0)
@@ -92,41 +109,69 @@ static void finish_all(const void *user, const double *sums, double *values)
         values[m] = chosen->metrics[m]->finish(chosen->metrics[m], sums + chosen->first[m], sums[chosen->columns]);
 }
 
-/* *out [images, columns + 1] = the sums of the rows of each image. */
-static pfm_status sum_images(const pfm_answer_set *set, const pfm_metric_selection *chosen, double **out, pfm_error *err)
+pfm_status pfm_metrics_sum(const pfm_metric_selection *chosen, const pfm_answer_set *set, const pfm_answer_set *first,
+                           const size_t *where, size_t width, double *units, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    double *numbers = NULL, *units = NULL;
-    size_t width = chosen->columns + 1;
-    PFM_TRY(pfm_allocate(set->images.count, width * sizeof *units, &units, err));
+    double *numbers = NULL;
     for (size_t m = 0; m < chosen->count; m++) {
         const pfm_metric *metric = chosen->metrics[m];
+        if (find_sharer(chosen, m) < m)
+            continue;
         PFM_TRY(pfm_allocate(set->count, metric->columns * sizeof *numbers, &numbers, err));
         PFM_TRY(metric->measure(metric, set, numbers, err));
-        for (size_t i = 0; i < set->count; i++) {
-            double *unit = units + set->rows[i].image * width + chosen->first[m];
+        for (size_t i = 0; i < first->count; i++) {
+            double *unit = units + first->rows[i].image * width + chosen->first[m];
+            const double *row = numbers + (where != NULL ? where[i] : i) * metric->columns;
             for (size_t c = 0; c < metric->columns; c++)
-                unit[c] += numbers[i * metric->columns + c];
+                unit[c] += row[c];
         }
         free(numbers);
         numbers = NULL;
     }
+done:
+    free(numbers);
+    return status;
+}
+
+/* *out [images, columns + 1] = the sums of the rows of each image. */
+static pfm_status sum_images(const pfm_answer_set *set, const pfm_metric_selection *chosen, double **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    double *units = NULL;
+    size_t width = chosen->columns + 1;
+    PFM_TRY(pfm_allocate(set->images.count, width * sizeof *units, &units, err));
+    PFM_TRY(pfm_metrics_sum(chosen, set, set, NULL, width, units, err));
     for (size_t i = 0; i < set->count; i++)
         units[set->rows[i].image * width + chosen->columns]++;
     *out = units;
     units = NULL;
 done:
-    free(numbers);
     free(units);
     return status;
 }
 
-static pfm_status add_signature(json_t *out, const pfm_metric_selection *chosen, uint64_t seed, pfm_error *err)
+/* "1", or "1-4" where rows have from 1 to 4 references. */
+static pfm_status add_reference_counts(const pfm_answer_set *set, pfm_buffer *text, pfm_error *err)
+{
+    size_t least = SIZE_MAX, most = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        size_t count = set->rows[i].reference_count;
+        least = count < least ? count : least;
+        most = count > most ? count : most;
+    }
+    return least >= most ? pfm_buffer_append_format(text, err, "refs:%zu|", most)
+                         : pfm_buffer_append_format(text, err, "refs:%zu-%zu|", least, most);
+}
+
+static pfm_status add_signature(const pfm_answer_set *set, const pfm_metric_selection *chosen, uint64_t seed, json_t *out,
+                                pfm_error *err)
 {
     pfm_buffer text = {0};
     pfm_status status = PFM_OK;
     for (size_t m = 0; m < chosen->count; m++)
         PFM_TRY(pfm_buffer_append_format(&text, err, "%s[%s]|", chosen->metrics[m]->name, chosen->metrics[m]->signature));
+    PFM_TRY(add_reference_counts(set, &text, err));
     PFM_TRY(pfm_buffer_append_format(&text, err, "ci95:bootstrap.images.%d.percentile.seed%llu|version:%s",
                                      PFM_BOOTSTRAP_SAMPLES, (unsigned long long)seed, pfm_version()));
     PFM_TRY(pfm_json_take(out, "signature", json_string(text.data), err));
@@ -169,7 +214,7 @@ static pfm_status write_result(const pfm_answer_set *set, const pfm_metric_selec
                           chosen, PFM_BOOTSTRAP_SAMPLES, seed,  threads};
     PFM_TRY(pfm_bootstrap_run(&plan, low, high, err));
     PFM_TRY(pfm_metrics_write(chosen, values, low, high, out, err));
-    PFM_TRY(add_signature(out, chosen, seed, err));
+    PFM_TRY(add_signature(set, chosen, seed, out, err));
 done:
     free(sums);
     return status;

@@ -30,29 +30,6 @@ static void finish_all(const void *user, const double *sums, double *values)
     }
 }
 
-/* Adds the numbers of one run: where[i] is its row for the row i of `first`, whose images are the units. */
-static pfm_status add_run(const sums_of_runs *s, const pfm_answer_set *first, const pfm_answer_set *set, const size_t *where,
-                          size_t column, double *units, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    double *numbers = NULL;
-    for (size_t m = 0; m < s->chosen.count; m++) {
-        const pfm_metric *metric = s->chosen.metrics[m];
-        PFM_TRY(pfm_allocate(set->count, metric->columns * sizeof *numbers, &numbers, err));
-        PFM_TRY(metric->measure(metric, set, numbers, err));
-        for (size_t i = 0; i < first->count; i++) {
-            double *unit = units + first->rows[i].image * s->width + column + s->chosen.first[m];
-            for (size_t c = 0; c < metric->columns; c++)
-                unit[c] += numbers[where[i] * metric->columns + c];
-        }
-        free(numbers);
-        numbers = NULL;
-    }
-done:
-    free(numbers);
-    return status;
-}
-
 static pfm_status add_system(const sums_of_runs *s, pfm_answer_set *first, pfm_answer_runs *system, size_t column,
                              double *units, pfm_error *err)
 {
@@ -65,7 +42,7 @@ static pfm_status add_system(const sums_of_runs *s, pfm_answer_set *first, pfm_a
     for (size_t r = 0; r < system->run_count; r++) {
         for (size_t i = 0; i < first->count; i++)
             where[i] = system->order[r][match[i]];
-        PFM_TRY(add_run(s, first, &runs[r], where, column + r * s->chosen.columns, units, err));
+        PFM_TRY(pfm_metrics_sum(&s->chosen, &runs[r], first, where, s->width, units + column + r * s->chosen.columns, err));
     }
 done:
     free(match);
