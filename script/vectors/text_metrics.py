@@ -8,6 +8,7 @@ import atexit
 import collections
 import math
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -106,6 +107,39 @@ def deltableu(rows):
         return 0.0
     penalty = math.exp(1 - wanted_length / length) if length < wanted_length else 1
     return penalty * math.exp(sum(logarithms) / len(logarithms))
+
+
+def cut_ptb(texts):
+    """coco's words, by Stanford's program (needs java). It takes a text a line and cuts lines where Java does."""
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+    lines = [re.sub('[\\r\\x0b\\x0c\\x85\\u2028\\u2029]', ' ', t) for t in texts]
+    cut = PTBTokenizer().tokenize({i: [dict(caption=t)] for i, t in enumerate(lines)})
+    return [cut[i][0] for i in range(len(texts))]
+
+
+def clean_r2gen(text, mimic=False):
+    """R2Gen's clean_report, by what it replaces how often."""
+    times = [('\n', ' ', 1), ('__', '_', 7), ('  ', ' ', 6), ('..', '.', 8)] if mimic else [('..', '.', 3)]
+    times += [('1. ', '', 1)] + [(f'. {n}. ', '. ', 1) for n in range(2, 6)] + [(f' {n}. ', '. ', 1) for n in range(2, 6)]
+    for what, by, count in times:
+        for _ in range(count):
+            text = text.replace(what, by)
+    clean = lambda sentence: re.sub(r'[.,?;*!%^&_+():-\[\]{}]', '', re.sub(r'["/\\\']', '', sentence).strip().lower())
+    return ' . '.join(clean(s) for s in text.strip().lower().split('. ')) + ' .'
+
+
+def first_words(text, most):
+    return ' '.join(text.split()[:most])
+
+
+def prepare_r2gen(rows, training=(), mimic=False):
+    """What R2Gen's tester decodes: references of unknown words and one word less than the longest sequence."""
+    most, threshold = (100, 10) if mimic else (60, 3)
+    counts = collections.Counter(w for t in training for w in clean_r2gen(t, mimic).split())
+    known = lambda word: word if not training or counts[word] >= threshold else '<unk>'
+    reference = lambda text: ' '.join(known(w) for w in clean_r2gen(text, mimic).split()[:most - 1])
+    return [dict(references=[reference(t) for t in references_of(r)], prediction=first_words(clean_r2gen(r['prediction'], mimic), most))
+            for r in rows]
 
 
 def score(rows, names=NAMES, wordnet=None):

@@ -12,7 +12,8 @@ static pfm_status add_run(pfm_answer_runs *system, const char *name, bool report
     PFM_TRY(pfm_array_reserve(&system->names, &names, system->run_count + 1, sizeof *system->names, err));
     PFM_TRY(pfm_array_reserve(&system->runs, &system->capacity, system->run_count + 1, sizeof *system->runs, err));
     system->names[system->run_count] = name;
-    system->runs[system->run_count] = (pfm_answer_set){.reports = reports, .profile = system->profile};
+    system->runs[system->run_count] =
+        (pfm_answer_set){.reports = reports, .profile = system->profile, .number_columns = system->number_columns};
     *out = &system->runs[system->run_count++];
 done:
     return status;
@@ -157,6 +158,19 @@ pfm_status pfm_answer_runs_finish(pfm_answer_runs *system, pfm_error *err)
     take_means(system);
 done:
     return status;
+}
+
+json_t *pfm_answer_runs_files(const pfm_answer_runs *system)
+{
+    json_t *files = json_array();
+    for (size_t r = 0; r < system->run_count && files != NULL; r++) {
+        json_t *name = system->names[r] == NULL ? json_null() : json_string(system->names[r]);
+        if (name == NULL || json_array_append_new(files, name) != 0) {
+            json_decref(files);
+            files = NULL;
+        }
+    }
+    return files;
 }
 
 void pfm_answer_runs_free(pfm_answer_runs *system)

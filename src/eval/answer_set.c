@@ -221,6 +221,41 @@ done:
     return status;
 }
 
+pfm_status pfm_answer_set_judge(pfm_answer_set *set, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; i < set->count && status == PFM_OK; i++) {
+        pfm_answer_row *row = &set->rows[i];
+        row->correct = false;
+        row->recall = 0;
+        if (!row->kind_given)
+            row->kind = PFM_KIND_UNKNOWN;
+        status = judge(set, row, NULL, err);
+    }
+    return status;
+}
+
+static pfm_status add_numbers(pfm_answer_set *set, const json_t *row, const pfm_place *place, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_place_text where;
+    const pfm_answer_numbers *columns = &set->number_columns;
+    const char *id = set->ids.texts[set->count];
+    PFM_TRY(pfm_array_reserve(&set->numbers, &set->number_capacity, (set->count + 1) * columns->count + 1, sizeof *set->numbers,
+                              err));
+    for (size_t c = 0; c < columns->count; c++) {
+        bool own = columns->sources[c] == NULL;
+        const json_t *value = json_object_get(own ? row : columns->sources[c], own ? columns->names[c] : id);
+        if (!json_is_number(value))
+            PFM_FAIL(PFM_ERROR_FORMAT,
+                     "%s: there is no number \"%s\" %s the id %s; every prediction needs one to be scored by it",
+                     pfm_place_format(place, where), columns->names[c], own ? "in the row of" : "in its file for", id);
+        set->numbers[set->count * columns->count + c] = json_number_value(value);
+    }
+done:
+    return status;
+}
+
 /* Gives the row its id and image. A report without an id gets its number, without an image its id. */
 static pfm_status place_row(pfm_answer_set *set, const json_t *row, const pfm_place *place, uint32_t *image, pfm_error *err)
 {
@@ -267,6 +302,7 @@ pfm_status pfm_answer_set_add(void *user, json_t *json, const pfm_place *place, 
     if (json_is_number(probability))
         row.probability = fmin(json_number_value(probability), 1);
     PFM_TRY(add_columns(set, json, err));
+    PFM_TRY(add_numbers(set, json, place, err));
     set->kinds_given += row.kind_given;
     set->probabilities += !isnan(row.probability);
     set->rows[set->count++] = row;
@@ -286,6 +322,7 @@ void pfm_answer_set_free(pfm_answer_set *set)
     free(set->rows);
     free(set->references);
     free(set->weights);
+    free(set->numbers);
     pfm_intern_free(&set->ids);
     pfm_intern_free(&set->images);
     pfm_text_store_free(&set->texts);

@@ -30,6 +30,15 @@ typedef struct pfm_answer_column {
     size_t coded, capacity;
 } pfm_answer_column;
 
+enum { PFM_ANSWER_MAX_NUMBERS = 16 };
+
+/* Columns of numbers that are scored, each a number in every row. */
+typedef struct pfm_answer_numbers {
+    const char *names[PFM_ANSWER_MAX_NUMBERS];
+    const json_t *sources[PFM_ANSWER_MAX_NUMBERS]; /* {id: number}, or NULL: the row's own column */
+    size_t count;
+} pfm_answer_numbers;
+
 typedef struct pfm_answer_set {
     pfm_answer_row *rows;
     size_t count, capacity;
@@ -41,6 +50,9 @@ typedef struct pfm_answer_set {
     size_t reference_count, reference_capacity, weight_capacity;
     pfm_answer_column *columns;
     size_t column_count, column_capacity;
+    pfm_answer_numbers number_columns; /* set before the first row */
+    double *numbers;                   /* [rows, number_columns.count] */
+    size_t number_capacity;
     size_t kinds_given, probabilities;    /* how many rows have them */
     bool reports;                         /* set before the first row: reference (or answer) and prediction are enough */
     const pfm_score_profile *profile;     /* set before the first row: what is right; NULL: vqa */
@@ -60,6 +72,8 @@ pfm_status pfm_answer_set_add(void *user, json_t *json, const pfm_place *place, 
  * 063Y) is put into its decade, "60-69". */
 bool pfm_answer_column_splits(const pfm_answer_column *column);
 void pfm_answer_set_free(pfm_answer_set *set);
+/* Judges all rows again, after their texts were changed. */
+pfm_status pfm_answer_set_judge(pfm_answer_set *set, pfm_error *err) PFM_MUST_CHECK;
 
 /* A row's references [reference_count], and their weights. */
 static inline const char *const *pfm_answer_references(const pfm_answer_set *set, const pfm_answer_row *row)

@@ -1,8 +1,9 @@
 #include "eval/cut_13a.h"
 
 #include "base/try.h"
-#include "eval/vqa_text.h"
+#include "eval/text_edit.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static void swap(pfm_buffer *a, pfm_buffer *b)
@@ -10,23 +11,6 @@ static void swap(pfm_buffer *a, pfm_buffer *b)
     pfm_buffer kept = *a;
     *a = *b;
     *b = kept;
-}
-
-static pfm_status replace_all(pfm_buffer *text, pfm_buffer *scratch, const char *what, const char *with, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    if (text->size == 0 || strstr(text->data, what) == NULL)
-        return PFM_OK;
-    pfm_buffer_clear(scratch);
-    const char *rest = text->data;
-    for (const char *found = NULL; (found = strstr(rest, what)) != NULL; rest = found + strlen(what)) {
-        PFM_TRY(pfm_buffer_append(scratch, rest, (size_t)(found - rest), err));
-        PFM_TRY(pfm_buffer_append_string(scratch, with, err));
-    }
-    PFM_TRY(pfm_buffer_append_string(scratch, rest, err));
-    swap(text, scratch);
-done:
-    return status;
 }
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -81,19 +65,6 @@ static pfm_status apply(rule applied, const pfm_buffer *in, pfm_buffer *out, pfm
     return PFM_OK;
 }
 
-/* The length without the white space at the end. */
-static size_t trimmed_length(const char *text)
-{
-    size_t end = 0;
-    for (size_t i = 0; text[i] != '\0';) {
-        size_t space = pfm_space_length(text + i);
-        i += space > 0 ? space : 1;
-        if (space == 0)
-            end = i;
-    }
-    return end;
-}
-
 pfm_status pfm_cut_13a(const char *text, pfm_buffer *out, pfm_error *err)
 {
     static const char *const replacements[][2] = {{"<skipped>", ""}, {"-\n", ""},   {"\n", " "},  {"&quot;", "\""},
@@ -101,9 +72,9 @@ pfm_status pfm_cut_13a(const char *text, pfm_buffer *out, pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_buffer scratch = {0};
     pfm_buffer_clear(out);
-    PFM_TRY(pfm_buffer_append(out, text, trimmed_length(text), err));
+    PFM_TRY(pfm_buffer_append(out, text, pfm_text_trimmed(text, strlen(text)), err));
     for (size_t i = 0; i < sizeof replacements / sizeof replacements[0]; i++)
-        PFM_TRY(replace_all(out, &scratch, replacements[i][0], replacements[i][1], err));
+        PFM_TRY(pfm_text_replace(out, &scratch, replacements[i][0], replacements[i][1], err));
     pfm_buffer_clear(&scratch);
     PFM_TRY(pfm_buffer_append_format(&scratch, err, " %s ", out->size == 0 ? "" : out->data));
     swap(out, &scratch);

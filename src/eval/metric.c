@@ -6,6 +6,7 @@
 #include "pefomed/context.h"
 #include "pefomed/words.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,8 @@ static const pfm_metric *find_metric(const char *name, size_t length)
     }
     return NULL;
 }
+
+const pfm_metric *pfm_metric_find(const char *name) { return find_metric(name, strlen(name)); }
 
 static pfm_status refuse_name(const char *name, size_t length, pfm_error *err)
 {
@@ -68,13 +71,22 @@ static size_t find_sharer(const pfm_metric_selection *chosen, size_t m)
     return m;
 }
 
-static void add_metric(pfm_metric_selection *out, const pfm_metric *metric)
+pfm_status pfm_metrics_add(pfm_metric_selection *out, const pfm_metric *metric, pfm_error *err)
 {
-    size_t m = out->count++;
+    size_t m = out->count;
+    for (size_t k = 0; k < m; k++) {
+        if (strcmp(out->metrics[k]->name, metric->name) == 0)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "the metric '%s' is named twice", metric->name);
+    }
+    if (m == PFM_METRIC_MAX_COUNT)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "more than %d metrics at once; score them in parts", PFM_METRIC_MAX_COUNT);
+    assert(metric->columns <= PFM_METRIC_MAX_COLUMNS);
     out->metrics[m] = metric;
+    out->count++;
     size_t sharer = find_sharer(out, m);
     out->first[m] = sharer < m ? out->first[sharer] : out->columns;
     out->columns += sharer < m ? 0 : metric->columns;
+    return PFM_OK;
 }
 
 pfm_status pfm_metrics_select(const char *names, pfm_metric_selection *out, pfm_error *err)
@@ -84,11 +96,9 @@ pfm_status pfm_metrics_select(const char *names, pfm_metric_selection *out, pfm_
         const pfm_metric *metric = find_metric(names, length);
         if (metric == NULL)
             return refuse_name(names, length, err);
-        for (size_t m = 0; m < out->count; m++) {
-            if (out->metrics[m] == metric)
-                return pfm_error_set(err, PFM_ERROR_USAGE, "the metric '%s' is named twice", metric->name);
-        }
-        add_metric(out, metric);
+        pfm_status status = pfm_metrics_add(out, metric, err);
+        if (status != PFM_OK)
+            return status;
         names += length + (names[length] == ',');
     }
     if (out->count == 0)
@@ -164,13 +174,17 @@ static pfm_status add_reference_counts(const pfm_answer_set *set, pfm_buffer *te
                          : pfm_buffer_append_format(text, err, "refs:%zu-%zu|", least, most);
 }
 
-static pfm_status add_signature(const pfm_answer_set *set, const pfm_metric_selection *chosen, uint64_t seed, json_t *out,
-                                pfm_error *err)
+pfm_status pfm_metrics_sign(const pfm_answer_set *set, const pfm_metric_selection *chosen, const char *profile,
+                            const char *prepared, uint64_t seed, json_t *out, pfm_error *err)
 {
     pfm_buffer text = {0};
     pfm_status status = PFM_OK;
+    if (profile != NULL)
+        PFM_TRY(pfm_buffer_append_format(&text, err, "%s|", profile));
     for (size_t m = 0; m < chosen->count; m++)
         PFM_TRY(pfm_buffer_append_format(&text, err, "%s[%s]|", chosen->metrics[m]->name, chosen->metrics[m]->signature));
+    if (prepared != NULL)
+        PFM_TRY(pfm_buffer_append_format(&text, err, "%s|", prepared));
     PFM_TRY(add_reference_counts(set, &text, err));
     PFM_TRY(pfm_buffer_append_format(&text, err, "ci95:bootstrap.images.%d.percentile.seed%llu|version:%s",
                                      PFM_BOOTSTRAP_SAMPLES, (unsigned long long)seed, pfm_version()));
@@ -214,7 +228,7 @@ static pfm_status write_result(const pfm_answer_set *set, const pfm_metric_selec
                           chosen, PFM_BOOTSTRAP_SAMPLES, seed,  threads};
     PFM_TRY(pfm_bootstrap_run(&plan, low, high, err));
     PFM_TRY(pfm_metrics_write(chosen, values, low, high, out, err));
-    PFM_TRY(add_signature(set, chosen, seed, out, err));
+    PFM_TRY(pfm_metrics_sign(set, chosen, NULL, NULL, seed, out, err));
 done:
     free(sums);
     return status;
