@@ -16,7 +16,11 @@ static void swap(pfm_buffer *a, pfm_buffer *b)
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_point(char c) { return c == '.' || c == ','; }
 /* ASCII punctuation that always stands alone: all but apostrophe, comma, hyphen and full stop. */
-static bool is_symbol(char c) { return c != '\0' && strchr("{|}~[\\]^_`!\"#$%&()*+:;<=>?@/", c) != NULL; }
+static bool is_symbol(char c)
+{
+    return (c >= '!' && c <= '~') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !is_digit(c) && c != '\'' &&
+           c != ',' && c != '-' && c != '.';
+}
 
 typedef enum rule { SYMBOLS, POINTS_NOT_BEHIND_DIGITS, POINTS_NOT_BEFORE_DIGITS, DASHES_BEHIND_DIGITS, RULES } rule;
 
@@ -43,11 +47,14 @@ static cut find_cut(rule applied, char c, char next)
  * name ASCII only, and where one takes "any other character" the cut falls before its first or behind its last byte. */
 static pfm_status apply(rule applied, const pfm_buffer *in, pfm_buffer *out, pfm_error *err)
 {
+    enum { PIECE = 256, MOST = 5 };
+    char piece[PIECE];
+    size_t length = 0;
+    pfm_status status = PFM_OK;
     pfm_buffer_clear(out);
     for (size_t i = 0; i < in->size;) {
-        char c = in->data[i], next = i + 1 < in->size ? in->data[i + 1] : '\0', piece[5];
+        char c = in->data[i], next = i + 1 < in->size ? in->data[i + 1] : '\0';
         cut here = find_cut(applied, c, next);
-        size_t length = 0;
         if (here.before)
             piece[length++] = ' ';
         piece[length++] = c;
@@ -57,12 +64,14 @@ static pfm_status apply(rule applied, const pfm_buffer *in, pfm_buffer *out, pfm
             piece[length++] = next;
         if (here.behind)
             piece[length++] = ' ';
-        pfm_status status = pfm_buffer_append(out, piece, length, err);
-        if (status != PFM_OK)
-            return status;
         i += (size_t)here.taken;
+        if (length > PIECE - MOST || i >= in->size) {
+            PFM_TRY(pfm_buffer_append(out, piece, length, err));
+            length = 0;
+        }
     }
-    return PFM_OK;
+done:
+    return status;
 }
 
 pfm_status pfm_cut_13a(const char *text, pfm_buffer *out, pfm_error *err)

@@ -119,39 +119,73 @@ static void finish_all(const void *user, const double *sums, double *values)
         values[m] = chosen->metrics[m]->finish(chosen->metrics[m], sums + chosen->first[m], sums[chosen->columns]);
 }
 
+/* Metrics that are measured at once; each has its own numbers and its own error. */
+typedef struct measurement {
+    const pfm_metric *metric;
+    const pfm_answer_set *set;
+    double *numbers; /* [rows, columns] */
+    pfm_status status;
+    pfm_error error;
+    size_t first; /* column */
+} measurement;
+
+static void measure_one(void *user, int item, int thread)
+{
+    (void)thread;
+    measurement *m = (measurement *)user + item;
+    m->status = pfm_allocate(m->set->count, m->metric->columns * sizeof *m->numbers, &m->numbers, &m->error);
+    if (m->status == PFM_OK)
+        m->status = m->metric->measure(m->metric, m->set, m->numbers, &m->error);
+}
+
+static void add_numbers(const measurement *m, const pfm_answer_set *first, const size_t *where, size_t width, double *units)
+{
+    for (size_t i = 0; i < first->count; i++) {
+        double *unit = units + first->rows[i].image * width + m->first;
+        const double *row = m->numbers + (where != NULL ? where[i] : i) * m->metric->columns;
+        for (size_t c = 0; c < m->metric->columns; c++)
+            unit[c] += row[c];
+    }
+}
+
 pfm_status pfm_metrics_sum(const pfm_metric_selection *chosen, const pfm_answer_set *set, const pfm_answer_set *first,
-                           const size_t *where, size_t width, double *units, pfm_error *err)
+                           const size_t *where, size_t width, pfm_threads *threads, double *units, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    double *numbers = NULL;
+    measurement *list = NULL;
+    size_t count = 0;
+    PFM_TRY(pfm_allocate(chosen->count, sizeof *list, &list, err));
     for (size_t m = 0; m < chosen->count; m++) {
-        const pfm_metric *metric = chosen->metrics[m];
-        if (find_sharer(chosen, m) < m)
-            continue;
-        PFM_TRY(pfm_allocate(set->count, metric->columns * sizeof *numbers, &numbers, err));
-        PFM_TRY(metric->measure(metric, set, numbers, err));
-        for (size_t i = 0; i < first->count; i++) {
-            double *unit = units + first->rows[i].image * width + chosen->first[m];
-            const double *row = numbers + (where != NULL ? where[i] : i) * metric->columns;
-            for (size_t c = 0; c < metric->columns; c++)
-                unit[c] += row[c];
-        }
-        free(numbers);
-        numbers = NULL;
+        if (find_sharer(chosen, m) == m)
+            list[count++] = (measurement){.metric = chosen->metrics[m], .set = set, .first = chosen->first[m]};
+    }
+    if (threads == NULL) {
+        for (size_t m = 0; m < count; m++)
+            measure_one(list, (int)m, 0);
+    } else {
+        pfm_threads_run(threads, (int)count, measure_one, list);
+    }
+    for (size_t m = 0; m < count; m++) {
+        if (list[m].status != PFM_OK)
+            PFM_FAIL(list[m].status, "%s", list[m].error.message);
+        add_numbers(&list[m], first, where, width, units);
     }
 done:
-    free(numbers);
+    for (size_t m = 0; m < count; m++)
+        free(list[m].numbers);
+    free(list);
     return status;
 }
 
 /* *out [images, columns + 1] = the sums of the rows of each image. */
-static pfm_status sum_images(const pfm_answer_set *set, const pfm_metric_selection *chosen, double **out, pfm_error *err)
+static pfm_status sum_images(const pfm_answer_set *set, const pfm_metric_selection *chosen, pfm_threads *threads, double **out,
+                             pfm_error *err)
 {
     pfm_status status = PFM_OK;
     double *units = NULL;
     size_t width = chosen->columns + 1;
     PFM_TRY(pfm_allocate(set->images.count, width * sizeof *units, &units, err));
-    PFM_TRY(pfm_metrics_sum(chosen, set, set, NULL, width, units, err));
+    PFM_TRY(pfm_metrics_sum(chosen, set, set, NULL, width, threads, units, err));
     for (size_t i = 0; i < set->count; i++)
         units[set->rows[i].image * width + chosen->columns]++;
     *out = units;
@@ -242,7 +276,7 @@ pfm_status pfm_score_metrics(const pfm_answer_set *set, const char *names, uint6
     double *units = NULL;
     json_t *result = NULL;
     PFM_TRY(pfm_metrics_select(names, &chosen, err));
-    PFM_TRY(sum_images(set, &chosen, &units, err));
+    PFM_TRY(sum_images(set, &chosen, threads, &units, err));
     result = json_object();
     PFM_TRY(write_result(set, &chosen, units, seed, threads, result, err));
     *out = result;

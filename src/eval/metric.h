@@ -40,9 +40,10 @@ pfm_status pfm_metrics_add(pfm_metric_selection *out, const pfm_metric *metric, 
 /* USAGE unless names, separated by commas, are all metrics, each once; the message lists those there are. */
 pfm_status pfm_metrics_select(const char *names, pfm_metric_selection *out, pfm_error *err) PFM_MUST_CHECK;
 /* Adds each row's numbers to those of its image: units [images of `first`, width], a metric's at its first column. where[i] is
- * the set's row for row i of `first`; NULL: the same one. */
+ * the set's row for row i of `first`; NULL: the same one. Several metrics are measured at once where there are threads. */
 pfm_status pfm_metrics_sum(const pfm_metric_selection *chosen, const pfm_answer_set *set, const pfm_answer_set *first,
-                           const size_t *where, size_t width, double *units, pfm_error *err) PFM_MUST_CHECK;
+                           const size_t *where, size_t width, pfm_threads *threads, double *units,
+                           pfm_error *err) PFM_MUST_CHECK;
 /* out gains "metrics":{name:value} and "ci95":{name:[low,high]}; a value that is not finite, or has no interval, is null. */
 pfm_status pfm_metrics_write(const pfm_metric_selection *chosen, const double *values, const double *low, const double *high,
                              json_t *out, pfm_error *err) PFM_MUST_CHECK;

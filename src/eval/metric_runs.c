@@ -42,7 +42,7 @@ static void finish_all(const void *user, const double *sums, double *values)
 }
 
 static pfm_status add_system(const sums_of_runs *s, pfm_answer_set *first, pfm_answer_runs *system, size_t column,
-                             pfm_error *err)
+                             pfm_threads *threads, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t *match = NULL, *where = NULL;
@@ -53,7 +53,8 @@ static pfm_status add_system(const sums_of_runs *s, pfm_answer_set *first, pfm_a
     for (size_t r = 0; r < system->run_count; r++) {
         for (size_t i = 0; i < first->count; i++)
             where[i] = system->order[r][match[i]];
-        PFM_TRY(pfm_metrics_sum(s->chosen, &runs[r], first, where, s->width, s->units + column + r * s->chosen->columns, err));
+        PFM_TRY(pfm_metrics_sum(s->chosen, &runs[r], first, where, s->width, threads,
+                                s->units + column + r * s->chosen->columns, err));
     }
 done:
     free(match);
@@ -61,7 +62,8 @@ done:
     return status;
 }
 
-static pfm_status sum_systems(sums_of_runs *s, pfm_answer_runs *system, pfm_answer_runs *other, pfm_error *err)
+static pfm_status sum_systems(sums_of_runs *s, pfm_answer_runs *system, pfm_answer_runs *other, pfm_threads *threads,
+                              pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_answer_set *first = &system->runs[0];
@@ -70,9 +72,9 @@ static pfm_status sum_systems(sums_of_runs *s, pfm_answer_runs *system, pfm_answ
     s->width = (s->runs + s->other_runs) * s->chosen->columns + 1;
     s->count = first->images.count;
     PFM_TRY(pfm_allocate(s->count, s->width * sizeof *s->units, &s->units, err));
-    PFM_TRY(add_system(s, first, system, 0, err));
+    PFM_TRY(add_system(s, first, system, 0, threads, err));
     if (other != NULL)
-        PFM_TRY(add_system(s, first, other, s->runs * s->chosen->columns, err));
+        PFM_TRY(add_system(s, first, other, s->runs * s->chosen->columns, threads, err));
     for (size_t i = 0; i < first->count; i++)
         s->units[first->rows[i].image * s->width + s->width - 1]++;
 done:
@@ -197,7 +199,7 @@ pfm_status pfm_score_texts(pfm_answer_runs *system, pfm_answer_runs *other, cons
     sums_of_runs s = {.chosen = plan->chosen};
     figures of;
     json_t *result = json_object();
-    PFM_TRY(sum_systems(&s, system, other, err));
+    PFM_TRY(sum_systems(&s, system, other, plan->threads, err));
     PFM_TRY(find_figures(&s, plan->seed, plan->threads, &of, err));
     PFM_TRY(pfm_json_take(result, "profile", plan->profile == NULL ? json_null() : json_string(plan->profile), err));
     PFM_TRY(pfm_json_take(result, "n", json_integer((json_int_t)system->runs[0].count), err));
@@ -224,7 +226,7 @@ pfm_status pfm_score_metric_runs(pfm_answer_runs *system, pfm_answer_runs *other
     figures of;
     json_t *result = json_object();
     PFM_TRY(pfm_metrics_select(names, &chosen, err));
-    PFM_TRY(sum_systems(&s, system, other, err));
+    PFM_TRY(sum_systems(&s, system, other, threads, err));
     PFM_TRY(find_figures(&s, seed, threads, &of, err));
     const size_t first = other != NULL ? chosen.count : 0;
     PFM_TRY(pfm_metrics_write(&chosen, of.value + first, of.low + first, of.high + first, result, err));

@@ -34,10 +34,13 @@ void pfm_ngram_text_free(pfm_ngram_text *tokens)
 
 static pfm_status add_id(pfm_ngram_text *out, uint32_t id, pfm_error *err)
 {
-    pfm_status status = pfm_array_reserve(&out->ids, &out->capacity, out->count + 1, sizeof *out->ids, err);
-    if (status == PFM_OK)
-        out->ids[out->count++] = id;
-    return status;
+    if (out->count == out->capacity) {
+        pfm_status status = pfm_array_reserve(&out->ids, &out->capacity, out->count + 1, sizeof *out->ids, err);
+        if (status != PFM_OK)
+            return status;
+    }
+    out->ids[out->count++] = id;
+    return PFM_OK;
 }
 
 pfm_status pfm_ngram_text_add_word(pfm_ngram_space *space, const char *word, size_t length, pfm_ngram_text *out, pfm_error *err)

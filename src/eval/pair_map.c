@@ -16,7 +16,7 @@ struct pfm_pair_slot {
 static uint64_t key_of(uint32_t first, uint32_t second) { return (uint64_t)first << 32 | second; }
 
 /* Where the key is, or the empty slot where it would be. */
-static struct pfm_pair_slot *find_slot(const pfm_pair_map *map, uint64_t key)
+static inline struct pfm_pair_slot *find_slot(const pfm_pair_map *map, uint64_t key)
 {
     uint64_t hash = key * UINT64_C(0x9E3779B97F4A7C15);
     size_t place = (size_t)(hash ^ hash >> 32) & (map->capacity - 1);
