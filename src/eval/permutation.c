@@ -58,37 +58,37 @@ static void count_trials(const plan *p, const double *observed, double *out)
     }
 }
 
-pfm_status pfm_permutation_run(const pfm_permutation *of, double *out, pfm_error *err)
+pfm_status pfm_permutation_run(const pfm_permutation *of, double *p, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    plan p = {.permutation = of};
+    plan made = {.permutation = of};
     double *observed = NULL;
     size_t threads = of->threads == NULL ? 1 : (size_t)pfm_threads_count(of->threads);
-    PFM_TRY(pfm_allocate(of->count, sizeof *p.units, &p.units, err));
-    PFM_TRY(pfm_allocate(threads * of->columns, sizeof *p.sums, &p.sums, err));
-    PFM_TRY(pfm_allocate(PFM_PERMUTATION_TRIALS, of->values * sizeof *p.results, &p.results, err));
+    PFM_TRY(pfm_allocate(of->count, sizeof *made.units, &made.units, err));
+    PFM_TRY(pfm_allocate(threads * of->columns, sizeof *made.sums, &made.sums, err));
+    PFM_TRY(pfm_allocate(PFM_PERMUTATION_TRIALS, of->values * sizeof *made.results, &made.results, err));
     PFM_TRY(pfm_allocate(of->values, sizeof *observed, &observed, err));
     for (size_t c = 0; c < of->columns; c++)
-        p.sums[c] = of->middle[c];
+        made.sums[c] = of->middle[c];
     for (size_t u = 0; u < of->count; u++) {
         const double *unit = of->units + u * of->columns;
         for (size_t c = 0; c < of->columns; c++)
-            p.sums[c] += unit[c];
+            made.sums[c] += unit[c];
         if (!is_zero(unit, of->columns))
-            p.units[p.unit_count++] = unit;
+            made.units[made.unit_count++] = unit;
     }
-    of->statistics(of->user, p.sums, observed);
+    of->statistics(of->user, made.sums, observed);
     if (of->threads == NULL) {
         for (int t = 0; t < PFM_PERMUTATION_TRIALS; t++)
-            run_trial(&p, t, 0);
+            run_trial(&made, t, 0);
     } else {
-        pfm_threads_run(of->threads, PFM_PERMUTATION_TRIALS, run_trial, &p);
+        pfm_threads_run(of->threads, PFM_PERMUTATION_TRIALS, run_trial, &made);
     }
-    count_trials(&p, observed, out);
+    count_trials(&made, observed, p);
 done:
-    free(p.units);
-    free(p.sums);
-    free(p.results);
+    free(made.units);
+    free(made.sums);
+    free(made.results);
     free(observed);
     return status;
 }

@@ -20,6 +20,6 @@ typedef struct pfm_permutation {
 enum { PFM_PERMUTATION_TRIALS = 10000 };
 
 /* p[values] = the two-sided p-value of each difference; NaN where it is undefined without an exchange. */
-pfm_status pfm_permutation_run(const pfm_permutation *permutation, double *p, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_permutation_run(const pfm_permutation *of, double *p, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

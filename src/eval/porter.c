@@ -223,7 +223,8 @@ static bool is_irregular(stem *w)
 
 size_t pfm_porter_stem(uint32_t *word, size_t length)
 {
-    stem w = {word, length};
+    stem w = {.length = length};
+    w.c = word;
     if (is_irregular(&w) || length <= 2)
         return w.length;
     step_1a(&w);

@@ -44,12 +44,13 @@ static pfm_status append_sentence(const char *text, size_t length, pfm_buffer *s
         if (strchr("\"/\\'", text[i]) == NULL)
             PFM_TRY(pfm_buffer_append(sentence, text + i, 1, err));
     }
-    size_t end = pfm_text_trimmed(sentence->data == NULL ? "" : sentence->data, sentence->size);
-    for (size_t space = 0; begin < end && (space = pfm_space_length(sentence->data + begin)) > 0;)
+    const char *kept = sentence->data == NULL ? "" : sentence->data;
+    size_t end = pfm_text_trimmed(kept, sentence->size);
+    for (size_t space = 0; begin < end && (space = pfm_space_length(kept + begin)) > 0;)
         begin += space;
     for (size_t i = begin; i < end; i++) {
-        if (!is_removed(sentence->data[i]))
-            PFM_TRY(pfm_buffer_append(out, sentence->data + i, 1, err));
+        if (!is_removed(kept[i]))
+            PFM_TRY(pfm_buffer_append(out, kept + i, 1, err));
     }
 done:
     return status;

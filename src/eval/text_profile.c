@@ -83,9 +83,9 @@ static pfm_status read_number(const reader *r, const yaml_node_t *node, size_t *
 {
     const char *text = text_of(node);
     size_t digits = text == NULL ? 0 : strspn(text, "0123456789");
-    if (digits == 0 || digits > MOST_DIGITS || text[digits] != '\0' || atol(text) == 0)
+    if (digits == 0 || digits > MOST_DIGITS || text[digits] != '\0' || strtol(text, NULL, 10) == 0)
         return refuse(r, node, "a step's number must be whole, from 1 to 999999", err);
-    *out = (size_t)atol(text);
+    *out = (size_t)strtol(text, NULL, 10);
     return PFM_OK;
 }
 
