@@ -68,7 +68,7 @@ def main():
     wordnet = text_metrics.open_wordnet()
     sample = rows[:arguments.python] if arguments.python else rows
     # CIDEr's plain form and deltaBLEU are no packages but our own Python, and are not counted.
-    names = [n for n in text_metrics.NAMES if n not in ('cider_plain', 'deltableu')]
+    names = [n for n in text_metrics.NAMES if n not in ('cider_plain', 'deltableu', 'deltableu_zh')]
     begun = time.perf_counter()
     want = text_metrics.score(sample, names, wordnet)
     theirs = (time.perf_counter() - begun) * len(rows) / len(sample)

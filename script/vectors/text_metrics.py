@@ -23,9 +23,10 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 from rouge_score import rouge_scorer
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+from sacrebleu.tokenizers.tokenizer_zh import TokenizerZh
 
 NAMES = ('bleu1 bleu2 bleu3 bleu4 rouge_l cider ciderd cider_plain sacrebleu sacrebleu1 chrf rouge1 rouge2 rougeL meteor_nltk '
-         'deltableu').split()
+         'deltableu deltableu_zh').split()
 
 
 class Reader(WordNetCorpusReader):
@@ -75,9 +76,8 @@ def cider_plain(gts, res):
     return float(np.mean(scores))
 
 
-def deltableu(rows):
+def deltableu(rows, cut):
     """As MEDIQA-M3G 2024's scorer calls its copy of sacreBLEU 1.4.1: lowercase=True reaches predictions only."""
-    cut = Tokenizer13a()
     correct, total, length, wanted_length = [0] * 4, [0] * 4, 0, 0
     grams = lambda words: collections.Counter(tuple(words[i:i + n]) for n in range(1, 5) for i in range(len(words) - n + 1))
     for row in rows:
@@ -177,5 +177,7 @@ def score(rows, names=NAMES, wordnet=None):
                   for texts, p in zip(references, predictions)]
         out['meteor_nltk'] = sum(scores) / len(rows)
     if 'deltableu' in names:
-        out['deltableu'] = deltableu(rows)
+        out['deltableu'] = deltableu(rows, Tokenizer13a())
+    if 'deltableu_zh' in names:
+        out['deltableu_zh'] = deltableu(rows, TokenizerZh())
     return {n: out[n] for n in names}

@@ -2,9 +2,11 @@
 
 #include "base/try.h"
 #include "eval/text_edit.h"
+#include "eval/vqa_text.h"
 
 #include <stdbool.h>
 #include <string.h>
+#include <utf8proc.h>
 
 static void swap(pfm_buffer *a, pfm_buffer *b)
 {
@@ -74,6 +76,17 @@ done:
     return status;
 }
 
+/* The four rules, on what `out` holds. */
+static pfm_status apply_all(pfm_buffer *out, pfm_buffer *scratch, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (int r = SYMBOLS; r < RULES && status == PFM_OK; r++) {
+        status = apply((rule)r, out, scratch, err);
+        swap(out, scratch);
+    }
+    return status;
+}
+
 pfm_status pfm_cut_13a(const char *text, pfm_buffer *out, pfm_error *err)
 {
     static const char *const replacements[][2] = {{"<skipped>", ""}, {"-\n", ""},   {"\n", " "},  {"&quot;", "\""},
@@ -87,10 +100,43 @@ pfm_status pfm_cut_13a(const char *text, pfm_buffer *out, pfm_error *err)
     pfm_buffer_clear(&scratch);
     PFM_TRY(pfm_buffer_append_format(&scratch, err, " %s ", out->size == 0 ? "" : out->data));
     swap(out, &scratch);
-    for (int r = SYMBOLS; r < RULES; r++) {
-        PFM_TRY(apply((rule)r, out, &scratch, err));
-        swap(out, &scratch);
+    PFM_TRY(apply_all(out, &scratch, err));
+done:
+    pfm_buffer_free(&scratch);
+    return status;
+}
+
+static bool is_chinese(utf8proc_int32_t c)
+{
+    static const utf8proc_int32_t ranges[][2] = {{0x2001, 0x2A6D}, {0x2E80, 0x2FDF}, {0x2FF0, 0x303F}, {0x3100, 0x312F},
+                                                 {0x31A0, 0x31EF}, {0x3200, 0x4DB5}, {0x4E00, 0x9FBB}, {0xF900, 0xFA2D},
+                                                 {0xFA30, 0xFA6A}, {0xFA70, 0xFAD9}, {0xFE10, 0xFE1F}, {0xFE30, 0xFE4F},
+                                                 {0xFF00, 0xFFEF}};
+    for (size_t r = 0; r < sizeof ranges / sizeof ranges[0]; r++) {
+        if (c >= ranges[r][0] && c <= ranges[r][1])
+            return true;
     }
+    return false;
+}
+
+pfm_status pfm_cut_zh(const char *text, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer scratch = {0};
+    const char *end = text + pfm_text_trimmed(text, strlen(text));
+    pfm_buffer_clear(out);
+    for (size_t space = 0; text < end && (space = pfm_space_length(text)) > 0;)
+        text += space;
+    for (size_t bytes = 0; text < end; text += bytes) {
+        utf8proc_int32_t c = 0;
+        utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)(end - text), &c);
+        bytes = length > 0 ? (size_t)length : 1;
+        bool alone = length > 0 && is_chinese(c);
+        PFM_TRY(pfm_buffer_append(out, " ", alone, err));
+        PFM_TRY(pfm_buffer_append(out, text, bytes, err));
+        PFM_TRY(pfm_buffer_append(out, " ", alone, err));
+    }
+    PFM_TRY(apply_all(out, &scratch, err));
 done:
     pfm_buffer_free(&scratch);
     return status;

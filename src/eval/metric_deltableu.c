@@ -3,6 +3,7 @@
 #include "eval/metric.h"
 
 #include "base/try.h"
+#include "eval/cut_13a.h"
 #include "eval/lower.h"
 #include "eval/ngrams.h"
 
@@ -51,23 +52,48 @@ done:
     return status;
 }
 
-static pfm_status cut_lower(pfm_ngram_space *space, const char *text, pfm_ngram_text *out, pfm_error *err)
+static pfm_status cut_zh(pfm_ngram_space *space, const char *text, pfm_ngram_text *out, pfm_error *err)
 {
-    pfm_status status = pfm_text_lower(text, &space->lowered, err);
-    if (status != PFM_OK)
-        return status;
-    return pfm_ngram_text_13a(space, space->lowered.data == NULL ? "" : space->lowered.data, out, err);
+    pfm_status status = pfm_cut_zh(text, &space->text, err);
+    return status == PFM_OK ? pfm_ngram_text_split(space, space->text.data, out, err) : status;
 }
 
-static pfm_status measure(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
+static pfm_status cut_lower(pfm_ngram_space *space, const char *text, pfm_ngram_cut cut, pfm_ngram_text *out, pfm_error *err)
 {
-    (void)metric;
-    const pfm_ngram_plan plan = {
-        .cut = pfm_ngram_text_13a, .cut_prediction = cut_lower, .measure = count_row, .columns = COLUMNS};
+    pfm_status status = pfm_text_lower(text, &space->lowered, err);
+    return status == PFM_OK ? cut(space, space->lowered.data == NULL ? "" : space->lowered.data, out, err) : status;
+}
+
+static pfm_status cut_lower_13a(pfm_ngram_space *space, const char *text, pfm_ngram_text *out, pfm_error *err)
+{
+    return cut_lower(space, text, pfm_ngram_text_13a, out, err);
+}
+
+static pfm_status cut_lower_zh(pfm_ngram_space *space, const char *text, pfm_ngram_text *out, pfm_error *err)
+{
+    return cut_lower(space, text, cut_zh, out, err);
+}
+
+static pfm_status measure_cut(const pfm_answer_set *set, pfm_ngram_cut cut, pfm_ngram_cut cut_prediction, double *numbers,
+                              pfm_error *err)
+{
+    const pfm_ngram_plan plan = {.cut = cut, .cut_prediction = cut_prediction, .measure = count_row, .columns = COLUMNS};
     pfm_ngram_space space = {0};
     pfm_status status = pfm_ngram_measure_rows(&space, set, &plan, numbers, err);
     pfm_ngram_space_free(&space);
     return status;
+}
+
+static pfm_status measure_13a(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
+{
+    (void)metric;
+    return measure_cut(set, pfm_ngram_text_13a, cut_lower_13a, numbers, err);
+}
+
+static pfm_status measure_zh(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
+{
+    (void)metric;
+    return measure_cut(set, cut_zh, cut_lower_zh, numbers, err);
 }
 
 /* Orders that no prediction is long enough for do not count; each order without a match counts as half of the one before. */
@@ -89,16 +115,20 @@ static double finish(const pfm_metric *metric, const double *sums, double rows)
     return (length < wanted ? exp(1 - wanted / length) : 1) * exp(logarithms / orders);
 }
 
-const pfm_metric pfm_metric_deltableu = {
-    .name = "deltableu",
-    .definition =
-        "deltaBLEU (0..100) of all rows together, as the scorer of MEDIQA-M3G 2024 computes it: BLEU up to 4 tokens of "
-        "tokenizer 13a, smoothing exp, orders that no prediction has left out; a match counts by the largest weight of "
-        "the references that have it (weights: 1 where a row gives none), a guess by the row's largest. Like that "
-        "scorer it brings predictions into lower case and not the references.",
-    .signature = "m3g2024.case:lc-predictions|eff:yes|tok:13a|smooth:exp",
-    .columns = COLUMNS,
-    .order = ORDERS,
-    .measure = measure,
-    .finish = finish,
-};
+#define DELTABLEU(metric, cutter, tokens)                                                                                      \
+    const pfm_metric pfm_metric_##metric = {                                                                                   \
+        .name = #metric,                                                                                                       \
+        .definition =                                                                                                          \
+            "deltaBLEU (0..100) of all rows together, as the scorer of MEDIQA-M3G 2024 computes it: BLEU up to 4 tokens "      \
+            "of " tokens                                                                                                       \
+            ", smoothing exp, orders that no prediction has left out; a match counts by the largest weight of the "            \
+            "references that have it (weights: 1 where a row gives none), a guess by the row's largest. Like that scorer it "  \
+            "brings predictions into lower case and not the references.",                                                      \
+        .signature = "m3g2024.case:lc-predictions|eff:yes|tok:" #cutter "|smooth:exp",                                         \
+        .columns = COLUMNS,                                                                                                    \
+        .order = ORDERS,                                                                                                       \
+        .measure = measure_##cutter,                                                                                           \
+        .finish = finish,                                                                                                      \
+    }
+DELTABLEU(deltableu, 13a, "tokenizer 13a");
+DELTABLEU(deltableu_zh, zh, "tokenizer zh, which takes each Chinese character for one");

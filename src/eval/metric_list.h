@@ -19,4 +19,5 @@
     X(rouge2)                                                                                                                  \
     X(rougeL)                                                                                                                  \
     X(meteor_nltk)                                                                                                             \
-    X(deltableu)
+    X(deltableu)                                                                                                               \
+    X(deltableu_zh)

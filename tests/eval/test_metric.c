@@ -33,7 +33,7 @@ static void test_golden(void **state)
 }
 
 static const char all_lexical[] = "bleu1,bleu2,bleu3,bleu4,rouge_l,cider,ciderd,cider_plain,sacrebleu,sacrebleu1,chrf,rouge1,"
-                                  "rouge2,rougeL,meteor_nltk,deltableu";
+                                  "rouge2,rougeL,meteor_nltk,deltableu,deltableu_zh";
 
 /* Every figure of every case as the reference packages give it. */
 static void test_text(void **state)
