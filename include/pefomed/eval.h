@@ -15,8 +15,10 @@ typedef struct pfm_score_request {
     size_t file_count;
     const char *const *against; /* the same of another system on the same questions, or none: adds "difference" */
     size_t against_count;
-    const char *profile;           /* "vqa", "medexpqa", or NULL */
-    const char *metrics;           /* names separated by commas, or NULL; exactly one of profile and metrics is given */
+    const char *profile;           /* its name, or the path of a file of one, or NULL */
+    const char *metrics;           /* names separated by commas, or NULL: of a profile of texts these come beside its own */
+    const char *const *columns;    /* numbers made elsewhere that count as metrics: "name" of a column, or "name=file" */
+    size_t column_count;           /* a profile, metrics or columns are given */
     const char *rows;              /* NULL, or a file of rows (id or qid) that bring columns which the predictions lack */
     const char *training;          /* NULL, or a file of training rows {question, answer, answer_type} for the prior */
     const char *const *conditions; /* "key=value": only training rows with this value count */

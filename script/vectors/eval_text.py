@@ -1,22 +1,15 @@
 #!/usr/bin/env python3
 """Remakes tests/eval/golden/text.json: made-up texts, hard ones among them, and their scores by the packages that people trust.
 
-Needs: pip install pycocoevalcap==1.2 sacrebleu==2.6.0 rouge-score==0.1.2 numpy
+Needs what text_metrics.py beside it names; script/check-metrics compares on whole files.
 Usage: script/vectors/eval_text.py [OUT]
-With --check PROGRAM FILE: scores a predictions file (JSON lines with reference and prediction) by the program and by the
-packages, and prints the largest difference.
 """
 import json
 import os
 import random
-import subprocess
 import sys
 
-import sacrebleu
-from pycocoevalcap.bleu.bleu import Bleu
-from pycocoevalcap.cider.cider import Cider
-from pycocoevalcap.rouge.rouge import Rouge
-from rouge_score import rouge_scorer
+import text_metrics
 
 HARD = [('No acute disease.', 'no acute disease'), ('a', ''), ('', ''), ('', 'a b'), ('one', 'one'), ('two words', 'two words'),
         ('The heart is 1,234.5 mm, i.e. large-sized (T2-w); 50%/day.', 'The heart is 1,234.5mm. Large-sized (T2-w); 50 % a day..'),
@@ -41,40 +34,29 @@ def make_rows():
     return rows
 
 
-def score(rows):
-    references, predictions = [r['reference'] for r in rows], [r['prediction'] for r in rows]
-    space = lambda texts: {i: [' '.join(t.split())] for i, t in enumerate(texts)}  # the package expects one blank between words
-    gts, res = space(references), space(predictions)
-    bleus, _ = Bleu(4).compute_score(gts, res, verbose=0)
-    out = {f'bleu{n + 1}': bleus[n] for n in range(4)}
-    out['rouge_l'] = float(Rouge().compute_score(gts, res)[0])
-    out['cider'] = float(Cider().compute_score(gts, res)[0])
-    out['sacrebleu'] = sacrebleu.metrics.BLEU().corpus_score(predictions, [references]).score
-    out['chrf'] = sacrebleu.metrics.CHRF().corpus_score(predictions, [references]).score
-    scorer = rouge_scorer.RougeScorer(['rouge1', 'rouge2', 'rougeL'])
-    for name in ('rouge1', 'rouge2', 'rougeL'):
-        out[name] = sum(scorer.score(r, p)[name].fmeasure for r, p in zip(references, predictions)) / len(rows)
-    return out
-
-
-def check(program, path):
-    with open(path) as file:
-        rows = [json.loads(line) for line in file if line.strip()]
-    want = score(rows)
-    got = json.loads(subprocess.run([program, 'score', path, '--metrics', ','.join(want), '--json'], check=True,
-                                    capture_output=True).stdout)['metrics']
-    for name in want:
-        print(f'{name:<10} {want[name]:20.12f} {got[name]:20.12f}')
-    print('largest difference', max(abs(want[n] - got[n]) for n in want))
+def make_many():
+    """Several references a row, some with weights, words that only stems and synonyms join, and cases that change length."""
+    rng = random.Random(12)
+    rows = [dict(references=['Sicknesses of the feet were studied.', 'An illness of the foot studies'], prediction='Disease of foot study'),
+            dict(references=['No acute disease', 'there is no acute abnormality seen .', 'normal chest'], weights=[1, .5, -.2],
+                 prediction='No acute abnormality seen .'),
+            dict(references=['ΟΔΟΣ \u0130I', ''], weights=[.6, .9], prediction='οδος i\u0307i'),
+            dict(references=['an illness , a picture , an illness'], prediction='sickness in the image of sickness'),
+            dict(references=['\u80ba\u90e8\u6e05\u6670\uff0c.5 T2, \u65e0\u5f02\u5e38\u3002', '\u6e05\u6670 \u2001x\u2a6ey 3-4'], weights=[.7, 1], prediction=' \u80ba\u6e05\u6670,T2\u65e0\u2001x\u2a6ey'),
+            dict(references=['ill lung vomit'], prediction='lung sick'),
+            dict(references=['dying geologies happily YYYed hopping', 'die geology happy'], prediction='die geology happy yyy hop')]
+    for _ in range(12):
+        texts = [' '.join(rng.choice(WORDS) for _ in range(rng.randrange(1, 12))) for _ in range(rng.randrange(1, 5))]
+        row = dict(references=texts, prediction=' '.join(w for w in rng.choice(texts).split() if rng.random() < .8))
+        rows.append(row | dict(weights=[rng.choice([.6, .7, .8, .9]) for _ in texts]) if rng.random() < .5 else row)
+    return rows
 
 
 def main():
-    if sys.argv[1:2] == ['--check']:
-        return check(*sys.argv[2:])
-    rows = make_rows()
+    rows, many, wordnet = make_rows(), make_many(), text_metrics.open_wordnet()
     # The whole, the hard ones alone, and single rows: a corpus figure may hide what goes wrong in one of them.
-    cases = [rows, rows[:len(HARD)], *([r] for r in rows[:len(HARD)] if r['reference'])]
-    out = [dict(rows=c, want=score(c)) for c in cases]
+    cases = [rows, rows[:len(HARD)], *([r] for r in rows[:len(HARD)] if r['reference']), many, *([r] for r in many[:7])]
+    out = [dict(rows=c, want=text_metrics.score(c, wordnet=wordnet)) for c in cases]
     path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '../../tests/eval/golden/text.json')
     with open(path, 'w') as file:
         json.dump(out, file, indent=0)

@@ -5,12 +5,14 @@
 #include <string.h>
 
 static const cli_option options[] = {
-    {"profile", "NAME", "a named set of scores", "vqa|medexpqa"},
+    {"profile", "NAME", "a named set of scores, or the path of a file of one (docs/score.md)", NULL},
     {"metrics", "A,B,C", "text metrics, of answers or of reports", NULL},
+    {"column", "NAME[=FILE]", "a column of numbers made elsewhere, or a file of {id: number}; may be repeated", NULL},
     {"list", NULL, "names profiles and metrics and defines each", NULL},
     {"against", "FILE", "another system's predictions of the same questions; repeat for its other seeds", NULL},
     {"rows", "FILE", "rows that bring columns the predictions lack (answer_type, modality, ...), matched by id or qid", NULL},
-    {"training", "FILE", "training rows, for the prior that never looks at the image", NULL},
+    {"training", "FILE", "training rows, for the prior that never looks at the image, or for what a profile of texts learns",
+     NULL},
     {"where", "COLUMN=VALUE", "only training rows with this value; may be repeated", NULL},
     {"dataset", "NAME", "written into the result", NULL},
     {"split", "NAME", "written into the result", NULL},
@@ -42,8 +44,8 @@ static const char *const *copy_values(const cli_call *call, const char *option, 
 static pfm_status score(cli_call *call, char **document, pfm_error *err)
 {
     enum { MOST = 256 }; /* as many words as the frame takes */
-    const char *files[MOST], *against[MOST], *conditions[MOST];
-    int against_count = 0, condition_count = 0, file_count = cli_operand_count(call);
+    const char *files[MOST], *against[MOST], *conditions[MOST], *columns[MOST];
+    int against_count = 0, condition_count = 0, column_count = 0, file_count = cli_operand_count(call);
     for (int i = 0; i < file_count; i++)
         files[i] = cli_operand(call, i);
     pfm_score_request request = {.files = files,
@@ -57,6 +59,8 @@ static pfm_status score(cli_call *call, char **document, pfm_error *err)
                                  .probe = cli_get(call, "probe")};
     request.against = copy_values(call, "against", against, &against_count);
     request.conditions = copy_values(call, "where", conditions, &condition_count);
+    request.columns = copy_values(call, "column", columns, &column_count);
+    request.column_count = (size_t)column_count;
     request.against_count = (size_t)against_count;
     request.condition_count = (size_t)condition_count;
     return pfm_score(cli_context(call), &request, document, err);
@@ -75,15 +79,17 @@ static pfm_status run(cli_call *call, pfm_error *err)
 
 const cli_command cmd_score = {
     .name = "score",
-    .arguments = "FILE... (--profile NAME | --metrics A,B,C) [--against FILE]... | --list",
+    .arguments = "FILE... (--profile NAME | --metrics A,B,C | --column NAME)... [--against FILE]... | --list",
     .summary = "scores a predictions file",
-    .details =
-        "Several FILEs are runs of one system with different seeds: their mean is scored, and their spread shown.\n"
-        "--against adds the difference to another system's predictions of the same questions, with an interval over images.\n\n"
-        "  pefomed score predictions.jsonl --profile vqa\n"
-        "  pefomed score seed1.jsonl seed2.jsonl seed3.jsonl --profile vqa --against other.jsonl\n"
-        "  pefomed score predictions.jsonl --profile vqa --training slake/train.json --where q_lang=en\n"
-        "  pefomed score reports.jsonl --metrics exact,f1_token",
+    .details = "Several FILEs are runs of one system with different seeds: their mean is scored, and their spread shown.\n"
+               "--against adds the difference to another system's predictions of the same questions, with an interval over "
+               "images and\n"
+               "the p-value of a paired test.\n\n"
+               "  pefomed score predictions.jsonl --profile vqa\n"
+               "  pefomed score seed1.jsonl seed2.jsonl seed3.jsonl --profile vqa --against other.jsonl\n"
+               "  pefomed score predictions.jsonl --profile vqa --training slake/train.json --where q_lang=en\n"
+               "  pefomed score reports.jsonl --profile r2gen --training train.jsonl\n"
+               "  pefomed score reports.jsonl --metrics bleu4,meteor_nltk --column radgraph_f1 --against other.jsonl",
     .options = options,
     .min_operands = 0,
     .max_operands = -1,

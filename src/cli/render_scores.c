@@ -55,6 +55,14 @@ static void print_by(const json_t *by, FILE *out)
     }
 }
 
+static void print_p(const json_t *figure, FILE *out)
+{
+    const json_t *p = json_object_get(figure, "p");
+    if (json_is_number(p))
+        fprintf(out, "  p %.4f", json_number_value(p));
+    fputc('\n', out);
+}
+
 static void print_difference(const json_t *difference, FILE *out)
 {
     const char *name = NULL;
@@ -69,7 +77,7 @@ static void print_difference(const json_t *difference, FILE *out)
         fprintf(out, "  %-12s ", name);
         print_number(json_object_get(figure, "mean"), out);
         print_interval(json_object_get(figure, "ci95"), out);
-        fputc('\n', out);
+        print_p(figure, out);
     }
 }
 
@@ -109,6 +117,30 @@ static void render_profile(const json_t *document, FILE *out)
     fprintf(out, "\n%s\n", json_string_value(json_object_get(document, "signature")));
 }
 
+static void print_small_interval(const json_t *interval, FILE *out)
+{
+    if (json_is_array(interval))
+        fprintf(out, "  %.4f to %.4f", json_number_value(json_array_get(interval, 0)),
+                json_number_value(json_array_get(interval, 1)));
+}
+
+static void print_metric_differences(const json_t *difference, FILE *out)
+{
+    const char *name = NULL;
+    json_t *figure = NULL;
+    if (difference == NULL)
+        return;
+    fputs("\ndifference to the other system\n", out);
+    json_object_foreach(json_object_get(difference, "metrics"), name, figure)
+    {
+        fprintf(out, "%-12s ", name);
+        if (json_is_number(json_object_get(figure, "mean")))
+            fprintf(out, "%9.4f", json_number_value(json_object_get(figure, "mean")));
+        print_small_interval(json_object_get(figure, "ci95"), out);
+        print_p(figure, out);
+    }
+}
+
 static void render_metrics(const json_t *document, FILE *out)
 {
     const char *name = NULL;
@@ -120,11 +152,10 @@ static void render_metrics(const json_t *document, FILE *out)
         fprintf(out, "%-12s ", name);
         if (json_is_number(value))
             fprintf(out, "%9.4f", json_number_value(value));
-        if (json_is_array(interval))
-            fprintf(out, "  %.4f to %.4f", json_number_value(json_array_get(interval, 0)),
-                    json_number_value(json_array_get(interval, 1)));
+        print_small_interval(interval, out);
         fputc('\n', out);
     }
+    print_metric_differences(json_object_get(document, "difference"), out);
     fprintf(out, "\n%s\n", json_string_value(json_object_get(document, "signature")));
 }
 

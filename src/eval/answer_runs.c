@@ -12,7 +12,8 @@ static pfm_status add_run(pfm_answer_runs *system, const char *name, bool report
     PFM_TRY(pfm_array_reserve(&system->names, &names, system->run_count + 1, sizeof *system->names, err));
     PFM_TRY(pfm_array_reserve(&system->runs, &system->capacity, system->run_count + 1, sizeof *system->runs, err));
     system->names[system->run_count] = name;
-    system->runs[system->run_count] = (pfm_answer_set){.reports = reports, .profile = system->profile};
+    system->runs[system->run_count] =
+        (pfm_answer_set){.reports = reports, .profile = system->profile, .number_columns = system->number_columns};
     *out = &system->runs[system->run_count++];
 done:
     return status;
@@ -83,6 +84,20 @@ static void take_kind(pfm_answer_set *set, pfm_answer_row *row, const pfm_answer
     set->kinds_given++;
 }
 
+/* Equal as answers are, and of several references each. */
+static pfm_status compare_references(const pfm_answer_set *a, const pfm_answer_row *row, const pfm_answer_set *b,
+                                     const pfm_answer_row *partner, bool *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    *out = row->reference_count == partner->reference_count;
+    for (size_t r = 0; *out && r < row->reference_count; r++) {
+        PFM_TRY(pfm_vqa_correct(pfm_answer_references(a, row)[r], pfm_answer_references(b, partner)[r], out, err));
+        *out &= pfm_answer_weights(a, row)[r] == pfm_answer_weights(b, partner)[r];
+    }
+done:
+    return status;
+}
+
 pfm_status pfm_answer_set_match(pfm_answer_set *a, const char *a_name, pfm_answer_set *b, const char *b_name, size_t *order,
                                 pfm_error *err)
 {
@@ -103,7 +118,7 @@ pfm_status pfm_answer_set_match(pfm_answer_set *a, const char *a_name, pfm_answe
         pfm_answer_row *row = &a->rows[i], *partner = &b->rows[order[i]];
         take_kind(a, row, partner);
         take_kind(b, partner, row);
-        PFM_TRY(pfm_vqa_correct(row->answer, partner->answer, &same, err));
+        PFM_TRY(compare_references(a, row, b, partner, &same, err));
         if (!same)
             PFM_FAIL(PFM_ERROR_MISMATCH,
                      "%s and %s give different answers to the id %s; compare predictions of the same questions", owner, other,
@@ -143,6 +158,19 @@ pfm_status pfm_answer_runs_finish(pfm_answer_runs *system, pfm_error *err)
     take_means(system);
 done:
     return status;
+}
+
+json_t *pfm_answer_runs_files(const pfm_answer_runs *system)
+{
+    json_t *files = json_array();
+    for (size_t r = 0; r < system->run_count && files != NULL; r++) {
+        json_t *name = system->names[r] == NULL ? json_null() : json_string(system->names[r]);
+        if (name == NULL || json_array_append_new(files, name) != 0) {
+            json_decref(files);
+            files = NULL;
+        }
+    }
+    return files;
 }
 
 void pfm_answer_runs_free(pfm_answer_runs *system)

@@ -7,7 +7,8 @@
 
 /* Start with {0} or {.profile = ...}. */
 typedef struct pfm_answer_runs {
-    const pfm_score_profile *profile; /* set before the first run: what is right; NULL: vqa */
+    const pfm_score_profile *profile;  /* set before the first run: what is right; NULL: vqa */
+    pfm_answer_numbers number_columns; /* set before the first run: columns that are scored */
     pfm_answer_set *runs;
     const char **names; /* of the runs, for errors and results; borrowed; NULL entries where there is no file */
     size_t run_count, capacity;
@@ -29,6 +30,8 @@ pfm_status pfm_answer_runs_finish(pfm_answer_runs *system, pfm_error *err) PFM_M
  * differ. A kind that only one of them was given is taken over by the other. */
 pfm_status pfm_answer_set_match(pfm_answer_set *a, const char *a_name, pfm_answer_set *b, const char *b_name, size_t *order,
                                 pfm_error *err) PFM_MUST_CHECK;
+/* The files of the runs, null where there is none; NULL without memory. The caller calls json_decref. */
+json_t *pfm_answer_runs_files(const pfm_answer_runs *system);
 void pfm_answer_runs_free(pfm_answer_runs *system);
 
 #endif

@@ -14,9 +14,9 @@ static bool ends_with(const char *text, const char *tail)
 
 static bool names_a_row(const char *name)
 {
-    static const char *const names[] = {"id",      "qid",        "image",      "images",      "question",
-                                        "answer",  "prediction", "reference",  "answer_type", "correct",
-                                        "seconds", "tokens",     "probability"};
+    static const char *const names[] = {"id",      "qid",        "image",       "images",      "question",
+                                        "answer",  "prediction", "reference",   "answer_type", "correct",
+                                        "seconds", "tokens",     "probability", "references",  "weights"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0)
             return true;
@@ -145,25 +145,38 @@ static pfm_status add_columns(pfm_answer_set *set, json_t *row, pfm_error *err)
     return PFM_OK;
 }
 
+/* Right where it is right by one of the references; the recall is the best one. */
+static pfm_status judge_by(pfm_answer_set *set, pfm_answer_row *row, const char *reference, const json_t *columns,
+                           pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_score_profile *profile = pfm_score_profile_or_vqa(set->profile);
+    PFM_TRY(pfm_vqa_normalise(reference, &set->answer, err));
+    size_t size = set->answer.size;
+    bool correct = size == set->prediction.size && (size == 0 || memcmp(set->answer.data, set->prediction.data, size) == 0);
+    if (profile->reduce != NULL)
+        PFM_TRY(pfm_score_profile_correct(profile, row->prediction, reference, columns, &correct, err));
+    row->correct |= correct;
+    PFM_TRY(pfm_word_list_split(&set->answer_words, size == 0 ? NULL : set->answer.data, err));
+    pfm_word_list_sort(&set->answer_words);
+    row->recall = fmax(row->recall, pfm_word_list_recall(&set->answer_words, &set->prediction_words));
+done:
+    return status;
+}
+
 static pfm_status judge(pfm_answer_set *set, pfm_answer_row *row, const json_t *columns, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_score_profile *profile = pfm_score_profile_or_vqa(set->profile);
-    PFM_TRY(pfm_vqa_normalise(row->answer, &set->answer, err));
     PFM_TRY(pfm_vqa_normalise(row->prediction, &set->prediction, err));
-    size_t size = set->answer.size;
-    row->correct = size == set->prediction.size && (size == 0 || memcmp(set->answer.data, set->prediction.data, size) == 0);
-    if (profile->reduce != NULL)
-        PFM_TRY(pfm_score_profile_correct(profile, row->prediction, row->answer, columns, &row->correct, err));
+    PFM_TRY(pfm_word_list_split(&set->prediction_words, set->prediction.size == 0 ? NULL : set->prediction.data, err));
+    pfm_word_list_sort(&set->prediction_words);
+    for (size_t r = row->reference_count; r-- > 0;) /* the first one last: the kind is inferred from it */
+        PFM_TRY(judge_by(set, row, pfm_answer_references(set, row)[r], columns, err));
     row->guess = profile->guess != NULL ? profile->guess(columns) : NAN;
     row->kind_given = row->kind != PFM_KIND_UNKNOWN;
     if (!row->kind_given)
-        row->kind = pfm_answer_kind_infer(size == 0 ? "" : set->answer.data);
-    PFM_TRY(pfm_word_list_split(&set->answer_words, size == 0 ? NULL : set->answer.data, err));
-    PFM_TRY(pfm_word_list_split(&set->prediction_words, set->prediction.size == 0 ? NULL : set->prediction.data, err));
-    pfm_word_list_sort(&set->answer_words);
-    pfm_word_list_sort(&set->prediction_words);
-    row->recall = pfm_word_list_recall(&set->answer_words, &set->prediction_words);
+        row->kind = pfm_answer_kind_infer(set->answer.size == 0 ? "" : set->answer.data);
 done:
     return status;
 }
@@ -174,6 +187,73 @@ static pfm_status keep_text(pfm_answer_set *set, const json_t *row, const char *
     const char *text = pfm_json_text(json_object_get(row, key), number);
     *out = NULL;
     return text == NULL ? PFM_OK : pfm_text_store_add(&set->texts, text, strlen(text), out, err);
+}
+
+static pfm_status add_reference(pfm_answer_set *set, pfm_answer_row *row, const json_t *text, const json_t *weight,
+                                pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_number_text number;
+    const char *reference = pfm_json_text(text, number);
+    PFM_TRY(
+        pfm_array_reserve(&set->references, &set->reference_capacity, set->reference_count + 1, sizeof *set->references, err));
+    PFM_TRY(pfm_array_reserve(&set->weights, &set->weight_capacity, set->reference_count + 1, sizeof *set->weights, err));
+    PFM_TRY(pfm_text_store_add(&set->texts, reference, strlen(reference), &set->references[set->reference_count], err));
+    set->weights[set->reference_count++] = weight != NULL ? json_number_value(weight) : 1;
+    row->reference_count++;
+done:
+    return status;
+}
+
+/* The list `references` with its `weights`, else the reference, else the answer; the row was checked. */
+static pfm_status add_references(pfm_answer_set *set, pfm_answer_row *row, const json_t *json, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const json_t *list = set->reports ? json_object_get(json, "references") : NULL;
+    const json_t *weights = json_object_get(json, "weights"), *one = json_object_get(json, "reference");
+    row->first_reference = set->reference_count;
+    if (list == NULL)
+        PFM_TRY(add_reference(set, row, set->reports && one != NULL ? one : json_object_get(json, "answer"), NULL, err));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        PFM_TRY(add_reference(set, row, json_array_get(list, i), json_array_get(weights, i), err));
+    row->answer = set->references[row->first_reference];
+done:
+    return status;
+}
+
+pfm_status pfm_answer_set_judge(pfm_answer_set *set, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; i < set->count && status == PFM_OK; i++) {
+        pfm_answer_row *row = &set->rows[i];
+        row->correct = false;
+        row->recall = 0;
+        if (!row->kind_given)
+            row->kind = PFM_KIND_UNKNOWN;
+        status = judge(set, row, NULL, err);
+    }
+    return status;
+}
+
+static pfm_status add_numbers(pfm_answer_set *set, const json_t *row, const pfm_place *place, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_place_text where;
+    const pfm_answer_numbers *columns = &set->number_columns;
+    const char *id = set->ids.texts[set->count];
+    PFM_TRY(pfm_array_reserve(&set->numbers, &set->number_capacity, (set->count + 1) * columns->count + 1, sizeof *set->numbers,
+                              err));
+    for (size_t c = 0; c < columns->count; c++) {
+        bool own = columns->sources[c] == NULL;
+        const json_t *value = json_object_get(own ? row : columns->sources[c], own ? columns->names[c] : id);
+        if (!json_is_number(value))
+            PFM_FAIL(PFM_ERROR_FORMAT,
+                     "%s: there is no number \"%s\" %s the id %s; every prediction needs one to be scored by it",
+                     pfm_place_format(place, where), columns->names[c], own ? "in the row of" : "in its file for", id);
+        set->numbers[set->count * columns->count + c] = json_number_value(value);
+    }
+done:
+    return status;
 }
 
 /* Gives the row its id and image. A report without an id gets its number, without an image its id. */
@@ -213,9 +293,8 @@ pfm_status pfm_answer_set_add(void *user, json_t *json, const pfm_place *place, 
     pfm_answer_row row = {.probability = NAN, .kind = PFM_KIND_UNKNOWN};
     PFM_TRY(pfm_array_reserve(&set->rows, &set->capacity, set->count + 1, sizeof *set->rows, err));
     PFM_TRY(place_row(set, json, place, &row.image, err));
-    bool report = set->reports && json_object_get(json, "reference") != NULL;
     PFM_TRY(keep_text(set, json, "question", &row.question, err));
-    PFM_TRY(keep_text(set, json, report ? "reference" : "answer", &row.answer, err));
+    PFM_TRY(add_references(set, &row, json, err));
     PFM_TRY(keep_text(set, json, "prediction", &row.prediction, err));
     PFM_TRY(pfm_answer_kind_read(json, place, &row.kind, err));
     PFM_TRY(judge(set, &row, json, err));
@@ -223,6 +302,7 @@ pfm_status pfm_answer_set_add(void *user, json_t *json, const pfm_place *place, 
     if (json_is_number(probability))
         row.probability = fmin(json_number_value(probability), 1);
     PFM_TRY(add_columns(set, json, err));
+    PFM_TRY(add_numbers(set, json, place, err));
     set->kinds_given += row.kind_given;
     set->probabilities += !isnan(row.probability);
     set->rows[set->count++] = row;
@@ -240,6 +320,9 @@ void pfm_answer_set_free(pfm_answer_set *set)
     }
     free(set->columns);
     free(set->rows);
+    free(set->references);
+    free(set->weights);
+    free(set->numbers);
     pfm_intern_free(&set->ids);
     pfm_intern_free(&set->images);
     pfm_text_store_free(&set->texts);

@@ -9,10 +9,11 @@
 
 typedef struct pfm_answer_row {
     const char *question, *answer,
-        *prediction;      /* borrowed from the set; question may be NULL; a report's reference is its answer */
-    uint32_t image;       /* into the set's images */
-    pfm_answer_kind kind; /* never UNKNOWN */
-    bool kind_given;      /* by answer_type, not inferred */
+        *prediction; /* borrowed from the set; question may be NULL; a report's (first) reference is its answer */
+    size_t first_reference, reference_count; /* what the prediction is compared with, at least one: see pfm_answer_references */
+    uint32_t image;                          /* into the set's images */
+    pfm_answer_kind kind;                    /* never UNKNOWN */
+    bool kind_given;                         /* by answer_type, not inferred */
     bool correct;
     double recall;      /* pfm_word_list_recall of the normalised texts, 0..1 */
     double probability; /* NaN where there is none */
@@ -29,14 +30,29 @@ typedef struct pfm_answer_column {
     size_t coded, capacity;
 } pfm_answer_column;
 
+enum { PFM_ANSWER_MAX_NUMBERS = 16 };
+
+/* Columns of numbers that are scored, each a number in every row. */
+typedef struct pfm_answer_numbers {
+    const char *names[PFM_ANSWER_MAX_NUMBERS];
+    const json_t *sources[PFM_ANSWER_MAX_NUMBERS]; /* {id: number}, or NULL: the row's own column */
+    size_t count;
+} pfm_answer_numbers;
+
 typedef struct pfm_answer_set {
     pfm_answer_row *rows;
     size_t count, capacity;
     pfm_intern ids, images; /* ids by row; images: what the bootstrap draws, of a row without an image the row itself */
     size_t shown;           /* how many of those are images */
     pfm_text_store texts;
+    const char **references; /* of all rows behind each other */
+    double *weights;         /* of each reference, 1 where the row gives none */
+    size_t reference_count, reference_capacity, weight_capacity;
     pfm_answer_column *columns;
     size_t column_count, column_capacity;
+    pfm_answer_numbers number_columns; /* set before the first row */
+    double *numbers;                   /* [rows, number_columns.count] */
+    size_t number_capacity;
     size_t kinds_given, probabilities;    /* how many rows have them */
     bool reports;                         /* set before the first row: reference (or answer) and prediction are enough */
     const pfm_score_profile *profile;     /* set before the first row: what is right; NULL: vqa */
@@ -56,5 +72,17 @@ pfm_status pfm_answer_set_add(void *user, json_t *json, const pfm_place *place, 
  * 063Y) is put into its decade, "60-69". */
 bool pfm_answer_column_splits(const pfm_answer_column *column);
 void pfm_answer_set_free(pfm_answer_set *set);
+/* Judges all rows again, after their texts were changed. */
+pfm_status pfm_answer_set_judge(pfm_answer_set *set, pfm_error *err) PFM_MUST_CHECK;
+
+/* A row's references [reference_count], and their weights. */
+static inline const char *const *pfm_answer_references(const pfm_answer_set *set, const pfm_answer_row *row)
+{
+    return set->references + row->first_reference;
+}
+static inline const double *pfm_answer_weights(const pfm_answer_set *set, const pfm_answer_row *row)
+{
+    return set->weights + row->first_reference;
+}
 
 #endif

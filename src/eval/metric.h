@@ -15,8 +15,9 @@ struct pfm_metric {
     const char *name;
     const char *definition; /* a sentence or two, with the scale */
     const char *signature;  /* the options that must be equal for two figures to be comparable */
-    size_t columns;         /* numbers a row */
+    size_t columns;         /* numbers a row, at most PFM_METRIC_MAX_COLUMNS */
     int order;              /* the metric's own: the longest n-gram, or which of several figures */
+    bool shared;            /* metrics with this measure have the same numbers, which are measured once for all of them */
     /* numbers [rows, columns] = each row's; zeroed before. */
     pfm_status (*measure)(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err);
     /* The metric of rows from the sums of their numbers; NaN where undefined. */
@@ -24,19 +25,32 @@ struct pfm_metric {
 };
 extern const pfm_metric *const pfm_metrics[]; /* ended by NULL */
 
-enum { PFM_METRIC_MAX_COUNT = 64 };
+enum { PFM_METRIC_MAX_COUNT = 64, PFM_METRIC_MAX_COLUMNS = 32 };
 
-/* The metrics asked for; their columns stand side by side. */
+/* The metrics asked for; their columns stand side by side, those of metrics that share them once. */
 typedef struct pfm_metric_selection {
     const pfm_metric *metrics[PFM_METRIC_MAX_COUNT];
     size_t first[PFM_METRIC_MAX_COUNT]; /* a metric's first column */
     size_t count, columns;
 } pfm_metric_selection; /* start with {0} */
+/* The metric of this name; NULL where there is none. */
+const pfm_metric *pfm_metric_find(const char *name);
+/* Adds a metric that stays while the selection is used. USAGE where its name is taken or there are too many. */
+pfm_status pfm_metrics_add(pfm_metric_selection *out, const pfm_metric *metric, pfm_error *err) PFM_MUST_CHECK;
 /* USAGE unless names, separated by commas, are all metrics, each once; the message lists those there are. */
 pfm_status pfm_metrics_select(const char *names, pfm_metric_selection *out, pfm_error *err) PFM_MUST_CHECK;
+/* Adds each row's numbers to those of its image: units [images of `first`, width], a metric's at its first column. where[i] is
+ * the set's row for row i of `first`; NULL: the same one. Several metrics are measured at once where there are threads. */
+pfm_status pfm_metrics_sum(const pfm_metric_selection *chosen, const pfm_answer_set *set, const pfm_answer_set *first,
+                           const size_t *where, size_t width, pfm_threads *threads, double *units,
+                           pfm_error *err) PFM_MUST_CHECK;
 /* out gains "metrics":{name:value} and "ci95":{name:[low,high]}; a value that is not finite, or has no interval, is null. */
 pfm_status pfm_metrics_write(const pfm_metric_selection *chosen, const double *values, const double *low, const double *high,
                              json_t *out, pfm_error *err) PFM_MUST_CHECK;
+/* out gains "signature": the profile's name (or NULL), each metric's, what was done to the texts before (NULL: nothing), how
+ * many references rows have, the interval, the version. */
+pfm_status pfm_metrics_sign(const pfm_answer_set *set, const pfm_metric_selection *chosen, const char *profile,
+                            const char *prepared, uint64_t seed, json_t *out, pfm_error *err) PFM_MUST_CHECK;
 /* The same as select without a result. */
 pfm_status pfm_metrics_check(const char *names, pfm_error *err) PFM_MUST_CHECK;
 

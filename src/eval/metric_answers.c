@@ -73,9 +73,12 @@ static pfm_status measure_f1(const pfm_metric *metric, const pfm_answer_set *set
     pfm_word_list a_words = {0}, b_words = {0};
     pfm_status status = PFM_OK;
     for (size_t i = 0; i < set->count; i++) {
-        PFM_TRY(split_normalised(set->rows[i].answer, &a, &a_words, err));
-        PFM_TRY(split_normalised(set->rows[i].prediction, &b, &b_words, err));
-        numbers[i] = pfm_word_list_f1(&a_words, &b_words);
+        const pfm_answer_row *row = &set->rows[i];
+        PFM_TRY(split_normalised(row->prediction, &b, &b_words, err));
+        for (size_t r = 0; r < row->reference_count; r++) {
+            PFM_TRY(split_normalised(pfm_answer_references(set, row)[r], &a, &a_words, err));
+            numbers[i] = fmax(numbers[i], pfm_word_list_f1(&a_words, &b_words));
+        }
     }
 done:
     pfm_buffer_free(&a);
@@ -88,7 +91,8 @@ done:
 const pfm_metric pfm_metric_f1_token = {
     .name = "f1_token",
     .definition = "F1 (0..1) of the two multisets of words (normalised as in exact, split at white space): twice the number in "
-                  "common over the number in both, mean over rows; two texts without words count as 1.",
+                  "common over the number in both, mean over rows; two texts without words count as 1. Of several references "
+                  "the best.",
     .signature = NORMALISED ".multiset",
     .columns = 1,
     .measure = measure_f1,

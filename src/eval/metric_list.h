@@ -10,8 +10,14 @@
     X(bleu4)                                                                                                                   \
     X(rouge_l)                                                                                                                 \
     X(cider)                                                                                                                   \
+    X(ciderd)                                                                                                                  \
+    X(cider_plain)                                                                                                             \
     X(sacrebleu)                                                                                                               \
+    X(sacrebleu1)                                                                                                              \
     X(chrf)                                                                                                                    \
     X(rouge1)                                                                                                                  \
     X(rouge2)                                                                                                                  \
-    X(rougeL)
+    X(rougeL)                                                                                                                  \
+    X(meteor_nltk)                                                                                                             \
+    X(deltableu)                                                                                                               \
+    X(deltableu_zh)

@@ -5,29 +5,16 @@
 #include <math.h>
 #include <stdlib.h>
 
-static json_t *list_files(const pfm_answer_runs *system)
-{
-    json_t *files = json_array();
-    for (size_t r = 0; r < system->run_count && files != NULL; r++) {
-        json_t *name = system->names[r] == NULL ? json_null() : json_string(system->names[r]);
-        if (name == NULL || json_array_append_new(files, name) != 0) {
-            json_decref(files);
-            files = NULL;
-        }
-    }
-    return files;
-}
-
-static pfm_status write_difference(const pfm_answer_set *set, const pfm_vqa_intervals *gap, const double *a, const double *b,
-                                   json_t *out, pfm_error *err)
+static pfm_status write_difference(const pfm_answer_set *set, const pfm_vqa_intervals *gap, const double *p, const double *a,
+                                   const double *b, json_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_json_take(out, "n", json_integer((json_int_t)set->count), err));
     PFM_TRY(pfm_json_take(out, "n_images", json_integer((json_int_t)set->images.count), err));
     for (int i = 0; i < PFM_VQA_STATISTICS; i++) {
         json_t *figure = isnan(gap->value[i]) ? json_null()
-                                              : json_pack("{s:f,s:[f,f],s:f,s:f}", "mean", gap->value[i], "ci95", gap->low[i],
-                                                          gap->high[i], "a", a[i], "b", b[i]);
+                                              : json_pack("{s:f,s:[f,f],s:f,s:f,s:f}", "mean", gap->value[i], "ci95",
+                                                          gap->low[i], gap->high[i], "p", p[i], "a", a[i], "b", b[i]);
         PFM_TRY(pfm_json_take(out, pfm_vqa_statistic_names[i], figure, err));
     }
 done:
@@ -43,7 +30,7 @@ pfm_status pfm_score_difference(pfm_answer_runs *a, pfm_answer_runs *b, const pf
     double *correct = NULL, *recall = NULL, *gap_correct = NULL, *gap_recall = NULL;
     json_t *result = json_object();
     pfm_vqa_intervals gap;
-    double of_a[PFM_VQA_STATISTICS], of_b[PFM_VQA_STATISTICS];
+    double of_a[PFM_VQA_STATISTICS], of_b[PFM_VQA_STATISTICS], p[PFM_VQA_STATISTICS];
     PFM_TRY(pfm_allocate(set->count, sizeof *order, &order, err));
     PFM_TRY(pfm_allocate(set->count, sizeof *correct, &correct, err));
     PFM_TRY(pfm_allocate(set->count, sizeof *recall, &recall, err));
@@ -59,8 +46,9 @@ pfm_status pfm_score_difference(pfm_answer_runs *a, pfm_answer_runs *b, const pf
     pfm_vqa_score(set, a->correct, a->recall, of_a);
     pfm_vqa_score(set, correct, recall, of_b);
     PFM_TRY(pfm_vqa_intervals_over_images(set, gap_correct, gap_recall, options, &gap, err));
-    PFM_TRY(pfm_json_take(result, "against", list_files(b), err));
-    PFM_TRY(write_difference(set, &gap, of_a, of_b, result, err));
+    PFM_TRY(pfm_vqa_exchange_images(set, gap_correct, gap_recall, options, p, err));
+    PFM_TRY(pfm_json_take(result, "against", pfm_answer_runs_files(b), err));
+    PFM_TRY(write_difference(set, &gap, p, of_a, of_b, result, err));
     *out = result;
     result = NULL;
 done:

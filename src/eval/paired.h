@@ -5,9 +5,10 @@
 
 #include "eval/vqa.h"
 
-/* *out = {"against":[files],"n","n_images","overall":{"mean","ci95":[low,high],"a","b"},"closed","open","recall_open"}: mean is
- * a - b in percentage points; an undefined statistic is null. Both systems after pfm_answer_runs_finish; kinds that one of them
- * lacks are taken from the other. MISMATCH where the ids or answers differ. The caller calls json_decref. */
+/* *out = {"against":[files],"n","n_images","overall":{"mean","ci95":[low,high],"p","a","b"},"closed","open","recall_open"}:
+ * mean is a - b in percentage points, p its two-sided p-value (permutation.h); an undefined statistic is null. Both systems
+ * after pfm_answer_runs_finish; kinds that one of them lacks are taken from the other. MISMATCH where the ids or answers
+ * differ. The caller calls json_decref. */
 pfm_status pfm_score_difference(pfm_answer_runs *a, pfm_answer_runs *b, const pfm_score_options *options, json_t **out,
                                 pfm_error *err) PFM_MUST_CHECK;
 /* The same from two arrays of predictions. */

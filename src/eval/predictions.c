@@ -210,20 +210,61 @@ done:
     return status;
 }
 
+enum { MOST_REFERENCES = 1000 };
+
+/* `references`: texts, and as many `weights` where there are any, one of them above 0; a `reference` beside them is one of
+ * them. */
+static pfm_status check_references(const json_t *row, const json_t *list, const pfm_place *place, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_place_text where;
+    pfm_number_text number;
+    const json_t *weights = json_object_get(row, "weights"), *one = json_object_get(row, "reference");
+    double largest = 0;
+    bool has_one = one == NULL;
+    if (json_array_size(list) == 0)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: \"references\" must be a list of at least one text", pfm_place_format(place, where));
+    if (json_array_size(list) > MOST_REFERENCES)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: \"references\" has %zu texts, at most %d are compared",
+                 pfm_place_format(place, where), json_array_size(list), MOST_REFERENCES);
+    if (weights != NULL && (!json_is_array(weights) || json_array_size(weights) != json_array_size(list)))
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: \"weights\" must be a list of %zu numbers, one for each of \"references\"",
+                 pfm_place_format(place, where), json_array_size(list));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (pfm_json_text(json_array_get(list, i), number) == NULL)
+            PFM_FAIL(PFM_ERROR_FORMAT, "%s: number %zu of \"references\" is no text", pfm_place_format(place, where), i + 1);
+        if (weights != NULL && !json_is_number(json_array_get(weights, i)))
+            PFM_FAIL(PFM_ERROR_FORMAT, "%s: number %zu of \"weights\" is no number", pfm_place_format(place, where), i + 1);
+        double weight = weights == NULL ? 1 : json_number_value(json_array_get(weights, i));
+        largest = weight > largest ? weight : largest;
+        has_one |= json_equal(json_array_get(list, i), one);
+    }
+    if (largest <= 0)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: no number of \"weights\" is above 0", pfm_place_format(place, where));
+    if (!has_one)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: \"reference\" is none of \"references\"; keep one of the two",
+                 pfm_place_format(place, where));
+done:
+    return status;
+}
+
 pfm_status pfm_report_check(const json_t *row, const pfm_place *place, pfm_error *err)
 {
     pfm_place_text where;
     pfm_number_text number;
-    const json_t *reference = json_object_get(row, "reference");
+    pfm_status status = PFM_OK;
+    const json_t *reference = json_object_get(row, "reference"), *list = json_object_get(row, "references");
     if (reference == NULL)
         reference = json_object_get(row, "answer");
-    if (pfm_json_text(reference, number) == NULL)
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: \"reference\" (or \"answer\") %s", pfm_place_format(place, where),
-                             reference == NULL ? "is missing" : "must be a string");
+    if (list != NULL)
+        PFM_TRY(check_references(row, list, place, err));
+    else if (pfm_json_text(reference, number) == NULL)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: \"reference\" (or \"answer\") %s", pfm_place_format(place, where),
+                 reference == NULL ? "is missing" : "must be a string");
     if (pfm_json_text(json_object_get(row, "prediction"), number) == NULL)
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: \"prediction\" is missing or no string",
-                             pfm_place_format(place, where));
-    return PFM_OK;
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: \"prediction\" is missing or no string", pfm_place_format(place, where));
+done:
+    return status;
 }
 
 typedef struct collector {
@@ -239,7 +280,7 @@ static pfm_status collect(void *user, json_t *row, const pfm_place *place, pfm_e
     pfm_number_text number;
     pfm_place_text where;
     size_t index = 0;
-    if (json_object_get(row, "reference") != NULL) {
+    if (json_object_get(row, "reference") != NULL || json_object_get(row, "references") != NULL) {
         PFM_TRY(check_text(row, "id", true, false, place, err));
         PFM_TRY(pfm_report_check(row, place, err));
     } else {

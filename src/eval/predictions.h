@@ -6,7 +6,8 @@
  *   prediction  string or number
  * and may have answer_type (OPEN or CLOSED in any case, blanks around it allowed; "yes/no" is CLOSED, "other" and "number" are
  * OPEN), correct (true or false), probability (0..1, or null) and any further columns. A caption or report has `reference` (a
- * string) and `prediction`. */
+ * string) and `prediction`; in place of `reference` it may have `references`, a list of strings, and with them `weights`, a
+ * list of as many numbers of which one is above 0. */
 #ifndef PFM_EVAL_PREDICTIONS_H
 #define PFM_EVAL_PREDICTIONS_H
 
@@ -48,8 +49,8 @@ pfm_status pfm_answer_kind_read(const json_t *row, const pfm_place *place, pfm_a
 /* The kind of a question without answer_type: CLOSED where the normalised answer is "yes" or "no". */
 pfm_answer_kind pfm_answer_kind_infer(const char *normalised_answer);
 
-/* *out = an array of all predictions, each checked (as a report where it has a `reference`), the ids different; the caller
- * calls json_decref. */
+/* *out = an array of all predictions, each checked (as a report where it has a `reference` or `references`), the ids different;
+ * the caller calls json_decref. */
 pfm_status pfm_predictions_load(const char *path, json_t **out, pfm_error *err) PFM_MUST_CHECK;
 /* Checks an array of predictions and writes it as JSON lines, the whole file or nothing. */
 pfm_status pfm_predictions_save(const char *path, const json_t *predictions, pfm_error *err) PFM_MUST_CHECK;

@@ -3,6 +3,7 @@
 #include "base/try.h"
 #include "eval/bootstrap.h"
 #include "eval/calibration.h"
+#include "eval/permutation.h"
 #include "pefomed/context.h"
 
 #include <math.h>
@@ -72,6 +73,33 @@ pfm_status pfm_vqa_intervals_over_images(const pfm_answer_set *set, const double
                           .seed = options->seed,
                           .threads = options->threads};
     PFM_TRY(pfm_bootstrap_run(&plan, out->low, out->high, err));
+done:
+    free(units);
+    return status;
+}
+
+/* An exchange turns the sign of an image's differences, and leaves its number of rows. */
+pfm_status pfm_vqa_exchange_images(const pfm_answer_set *set, const double *correct, const double *recall,
+                                   const pfm_score_options *options, double *p, pfm_error *err)
+{
+    double *units = NULL, middle[COLUMNS] = {0};
+    pfm_status status = PFM_OK;
+    PFM_TRY(sum_images(set, correct, recall, &units, err));
+    for (size_t i = 0; i < set->images.count; i++) {
+        for (size_t c = N_CLOSED; c <= N_OPEN; c++) {
+            middle[c] += units[i * COLUMNS + c];
+            units[i * COLUMNS + c] = 0;
+        }
+    }
+    const pfm_permutation plan = {.middle = middle,
+                                  .units = units,
+                                  .count = set->images.count,
+                                  .columns = COLUMNS,
+                                  .values = PFM_VQA_STATISTICS,
+                                  .statistics = vqa_statistics,
+                                  .seed = options->seed,
+                                  .threads = options->threads};
+    PFM_TRY(pfm_permutation_run(&plan, p, err));
 done:
     free(units);
     return status;

@@ -52,5 +52,8 @@ void pfm_vqa_score(const pfm_answer_set *set, const double *correct, const doubl
 pfm_status pfm_vqa_intervals_over_images(const pfm_answer_set *set, const double *correct, const double *recall,
                                          const pfm_score_options *options, pfm_vqa_intervals *out,
                                          pfm_error *err) PFM_MUST_CHECK;
+/* p[PFM_VQA_STATISTICS]: of the differences that two systems' rows give, by permutation.h over the images. */
+pfm_status pfm_vqa_exchange_images(const pfm_answer_set *set, const double *correct, const double *recall,
+                                   const pfm_score_options *options, double *p, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -137,7 +137,7 @@ done:
     return status;
 }
 
-size_t pfm_space_length(const char *text)
+size_t pfm_space_length_of_any(const char *text)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     utf8proc_int32_t c = 0;

@@ -17,7 +17,11 @@ pfm_status pfm_vqa_normalise(const char *text, pfm_buffer *out, pfm_error *err) 
 pfm_status pfm_vqa_correct(const char *prediction, const char *answer, bool *out, pfm_error *err) PFM_MUST_CHECK;
 
 /* The bytes of the white space character (as above) with which a text begins; 0 where it begins with another. */
-size_t pfm_space_length(const char *text);
+size_t pfm_space_length_of_any(const char *text);
+static inline size_t pfm_space_length(const char *text)
+{
+    return *text > ' ' && *text < 0x7F ? 0 : pfm_space_length_of_any(text); /* most characters are printed ASCII */
+}
 
 /* The words of a text, split at white space. Start with {0}. */
 typedef struct pfm_word {

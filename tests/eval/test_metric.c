@@ -32,6 +32,9 @@ static void test_golden(void **state)
     pfm_answer_set_free(&set);
 }
 
+static const char all_lexical[] = "bleu1,bleu2,bleu3,bleu4,rouge_l,cider,ciderd,cider_plain,sacrebleu,sacrebleu1,chrf,rouge1,"
+                                  "rouge2,rougeL,meteor_nltk,deltableu,deltableu_zh";
+
 /* Every figure of every case as the reference packages give it. */
 static void test_text(void **state)
 {
@@ -46,8 +49,7 @@ static void test_text(void **state)
         pfm_answer_set set = {.reports = true};
         json_t *out = NULL;
         assert_ok(pfm_rows_visit(json_object_get(item, "rows"), pfm_answer_set_add, &set, &err));
-        assert_ok(pfm_score_metrics(&set, "bleu1,bleu2,bleu3,bleu4,rouge_l,cider,sacrebleu,chrf,rouge1,rouge2,rougeL", 42, NULL,
-                                    &out, &err));
+        assert_ok(pfm_score_metrics(&set, all_lexical, 42, NULL, &out, &err));
         json_object_foreach(json_object_get(item, "want"), name, value)
         {
             if (fabs(number(out, name) - json_number_value(value)) > 1e-12)
@@ -57,6 +59,25 @@ static void test_text(void **state)
         pfm_answer_set_free(&set);
     }
     json_decref(cases);
+}
+
+/* Equal to one of several references is right; the signature says how many there are. */
+static void test_references(void **state)
+{
+    (void)state;
+    pfm_answer_set set = {.reports = true};
+    json_t *out = NULL;
+    json_t *rows = json_loads("[{\"references\":[\"No acute disease.\",\"normal\"],\"prediction\":\"Normal\"},"
+                              "{\"reference\":\"clear\",\"prediction\":\"no\"}]",
+                              0, NULL);
+    assert_ok(pfm_rows_visit(rows, pfm_answer_set_add, &set, &err));
+    assert_ok(pfm_score_metrics(&set, "exact,f1_token,recall_open", 42, NULL, &out, &err));
+    assert_true(fabs(number(out, "exact") - 50) < 1e-12 && fabs(number(out, "f1_token") - 0.5) < 1e-12);
+    assert_true(fabs(number(out, "recall_open") - 50) < 1e-12);
+    assert_non_null(strstr(json_string_value(json_object_get(out, "signature")), "|refs:1-2|"));
+    json_decref(out);
+    json_decref(rows);
+    pfm_answer_set_free(&set);
 }
 
 static void test_reports(void **state)
@@ -101,6 +122,7 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_text),
-                                       cmocka_unit_test(test_reports), cmocka_unit_test(test_names)};
+                                       cmocka_unit_test(test_references), cmocka_unit_test(test_reports),
+                                       cmocka_unit_test(test_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

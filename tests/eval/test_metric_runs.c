@@ -128,6 +128,69 @@ static void test_order(void **state)
     pfm_answer_runs_free(&b);
 }
 
+static json_t *score_texts(pfm_answer_runs *a, pfm_answer_runs *b)
+{
+    pfm_metric_selection chosen = {0};
+    json_t *out = NULL;
+    assert_ok(pfm_metrics_select(names, &chosen, &err));
+    const pfm_metric_plan plan = {.chosen = &chosen, .seed = 42};
+    assert_ok(pfm_score_texts(a, b, &plan, &out, &err));
+    return out;
+}
+
+static const json_t *difference_of(const json_t *out, const char *name)
+{
+    return json_object_get(json_object_get(json_object_get(out, "difference"), "metrics"), name);
+}
+
+/* What is clearly better has a small p, what is by chance better a large one; of two runs against one there is none. */
+static void test_p(void **state)
+{
+    (void)state;
+    pfm_answer_runs good = {0}, bad = {0}, same = {0};
+    for (int r = 0; r < 2; r++) {
+        add(&good, make_reports((uint64_t)r, 0.8, r == 1));
+        add(&bad, make_reports((uint64_t)r + 7, 0.4, false));
+    }
+    add(&same, make_reports(5, 0.8, true));
+    assert_ok(pfm_answer_runs_finish(&good, &err));
+    assert_ok(pfm_answer_runs_finish(&bad, &err));
+    assert_ok(pfm_answer_runs_finish(&same, &err));
+    json_t *out = score_texts(&good, &bad);
+    for (const char *const *name = (const char *const[]){"bleu1", "rouge_l", "cider", "f1_token", NULL}; *name != NULL;
+         name++) {
+        const json_t *figure_of = difference_of(out, *name);
+        double p = json_number_value(json_object_get(figure_of, "p"));
+        assert_true(p > 0 && p < 0.01);
+        assert_true(json_number_value(json_array_get(json_object_get(figure_of, "ci95"), 0)) > 0);
+    }
+    json_decref(out);
+    out = score_texts(&same, &good);
+    assert_true(json_is_null(json_object_get(difference_of(out, "bleu1"), "p")));
+    json_decref(out);
+    pfm_answer_runs_free(&good);
+    pfm_answer_runs_free(&bad);
+    pfm_answer_runs_free(&same);
+}
+
+static void refuse_references(const char *first, const char *second)
+{
+    pfm_answer_runs a = {0};
+    add(&a, json_loads(first, 0, NULL));
+    add(&a, json_loads(second, 0, NULL));
+    assert_error(pfm_answer_runs_finish(&a, &err), PFM_ERROR_MISMATCH, "give different answers to the id 1");
+    pfm_answer_runs_free(&a);
+}
+
+static void test_other_references(void **state)
+{
+    (void)state;
+#define ROW(list) "[{\"id\":1,\"prediction\":\"p\"," list "}]"
+    refuse_references(ROW("\"references\":[\"a\",\"b\"]"), ROW("\"references\":[\"a\"]"));
+    refuse_references(ROW("\"references\":[\"a\",\"b\"]"), ROW("\"references\":[\"a\",\"c\"]"));
+    refuse_references(ROW("\"references\":[\"a\"],\"weights\":[0.5]"), ROW("\"references\":[\"a\"]"));
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -146,7 +209,8 @@ static void test_refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_run), cmocka_unit_test(test_difference),
-                                       cmocka_unit_test(test_order), cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_run), cmocka_unit_test(test_difference),       cmocka_unit_test(test_order),
+        cmocka_unit_test(test_p),       cmocka_unit_test(test_other_references), cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

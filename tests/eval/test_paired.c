@@ -54,6 +54,7 @@ static void test_difference(void **state)
     assert_true(fabs(mean - 20) < 4 * error);
     assert_true(fabs((high - low) / (2 * 1.96 * error) - 1) < 0.25);
     assert_true(low < mean && mean < high);
+    assert_true(figure(out, "overall", "p") < 0.001 && figure(out, "closed", "p") < 0.05);
     json_decref(out);
     json_decref(of_a);
     json_decref(a);

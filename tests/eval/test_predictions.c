@@ -44,6 +44,20 @@ static void refuse(const char *text, const char *part)
     assert_null(rows);
 }
 
+static void test_references(void **state)
+{
+    (void)state;
+#define REPORT(more) "{\"id\":1,\"prediction\":\"p\"," more "}"
+    assert_int_equal(load(REPORT("\"references\":[\"a\",\"b\"],\"weights\":[-0.5,1],\"reference\":\"b\"")), 1);
+    refuse(REPORT("\"references\":\"a\""), "\"references\" must be a list of at least one text");
+    refuse(REPORT("\"references\":[]"), "\"references\" must be a list of at least one text");
+    refuse(REPORT("\"references\":[\"a\",null]"), "number 2 of \"references\" is no text");
+    refuse(REPORT("\"references\":[\"a\"],\"reference\":\"b\""), "\"reference\" is none of \"references\"");
+    refuse(REPORT("\"references\":[\"a\",\"b\"],\"weights\":[1]"), "\"weights\" must be a list of 2 numbers");
+    refuse(REPORT("\"references\":[\"a\"],\"weights\":[\"1\"]"), "number 1 of \"weights\" is no number");
+    refuse(REPORT("\"references\":[\"a\"],\"weights\":[0]"), "no number of \"weights\" is above 0");
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -121,7 +135,8 @@ static void test_number_text(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_save), cmocka_unit_test(test_number_text)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_references),
+                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_save),
+                                       cmocka_unit_test(test_number_text)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,24 +80,107 @@ static void test_several_files(void **state)
     json_decref(out);
 }
 
+#define REPORTS(a, b)                                                                                                          \
+    "{\"id\":1,\"reference\":\"the lungs are clear\",\"prediction\":\"" a "\",\"f1\":0.25,\"answer\":\"x\"}\n"                 \
+    "{\"id\":2,\"reference\":\"no effusion is seen\",\"prediction\":\"" b "\",\"f1\":1}\n"
+
+static double figure(const json_t *document, const char *name)
+{
+    return json_number_value(json_object_get(json_object_get(document, "metrics"), name));
+}
+
+/* Numbers made elsewhere are metrics: of a column, of an object, of rows. */
+static void test_numbers(void **state)
+{
+    (void)state;
+    char *text = NULL, map[400], rows[400];
+    const char *files[] = {write_file("r.jsonl", REPORTS("the lungs are clear", "no"))};
+    (void)snprintf(map, sizeof map, "rad=%s", write_file("map.json", "{\"1\":0.5,\"2\":1.5}"));
+    (void)snprintf(rows, sizeof rows, "green=%s", write_file("rows.jsonl", "{\"id\":2,\"green\":3}\n{\"id\":1,\"green\":4}"));
+    const char *columns[] = {"f1", map, rows};
+    pfm_score_request request = {.files = files, .file_count = 1, .columns = columns, .column_count = 3, .metrics = "exact"};
+    json_t *out = score(&request);
+    assert_true(figure(out, "f1") == 0.625 && figure(out, "rad") == 1 && figure(out, "green") == 3.5);
+    assert_true(figure(out, "exact") == 50);
+    assert_non_null(strstr(json_string_value(json_object_get(out, "signature")), "f1[column.mean]"));
+    json_decref(out);
+    request.column_count = 1;
+    request.metrics = NULL;
+    static const char *const wrong[][2] = {{"f2", "r.jsonl line 1: there is no number \"f2\" in the row of the id 1"},
+                                           {"answer", "there is no number \"answer\""},
+                                           {"=x", "'=x' names no column"},
+                                           {"bleu1", "the column bleu1 has the name of a metric"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        columns[0] = wrong[i][0];
+        assert_error(pfm_score(context, &request, &text, &err), i < 2 ? PFM_ERROR_FORMAT : PFM_ERROR_USAGE, wrong[i][1]);
+    }
+    columns[0] = map;
+    (void)write_file("map.json", "{\"1\":0.5}");
+    assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_FORMAT,
+                 "there is no number \"rad\" in its file for the id 2");
+    (void)write_file("map.json", "{\"id\":1,\"rad\":0.5}\n{\"id\":1,\"rad\":2}");
+    assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_FORMAT, "line 2: the id 1 is there already");
+    (void)write_file("map.json", "{\"id\":1,\"rad\":\"x\"}");
+    assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_FORMAT, "needs \"id\" (or \"qid\") and a number \"rad\"");
+    request.against = files;
+    request.against_count = 1;
+    assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_USAGE, "belongs to one predictions file");
+}
+
+/* Two systems by metrics and by a profile's file; one system against itself does not differ. */
+static void test_texts_against(void **state)
+{
+    (void)state;
+    char *text = NULL, profile[400];
+    const char *files[] = {write_file("r.jsonl", REPORTS("the lungs are clear", "no effusion"))};
+    const char *against[] = {write_file("s.jsonl", REPORTS("no idea", "no effusion is seen"))};
+    pfm_score_request request = {
+        .files = files, .file_count = 1, .against = against, .against_count = 1, .metrics = "bleu1,rouge_l"};
+    json_t *out = score(&request), *difference = json_object_get(out, "difference");
+    json_t *bleu = json_object_get(json_object_get(difference, "metrics"), "bleu1");
+    double a = json_number_value(json_object_get(bleu, "a")), b = json_number_value(json_object_get(bleu, "b"));
+    assert_true(a == figure(out, "bleu1") && b > 0.47 && b < 0.48);
+    assert_true(json_number_value(json_object_get(bleu, "mean")) == a - b);
+    assert_true(json_number_value(json_object_get(bleu, "p")) > 0.4);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(difference, "against"), 0)), against[0]);
+    assert_int_equal(json_array_size(json_object_get(bleu, "ci95")), 2);
+    json_decref(out);
+    request.against = files;
+    out = score(&request);
+    bleu = json_object_get(json_object_get(json_object_get(out, "difference"), "metrics"), "rouge_l");
+    assert_true(json_number_value(json_object_get(bleu, "mean")) == 0 && json_number_value(json_object_get(bleu, "p")) == 1);
+    json_decref(out);
+    (void)snprintf(profile, sizeof profile, "%s",
+                   write_file("two.yaml", "definition: d\nmetrics: [exact]\nreferences: [first_words: 2]\n"));
+    request.profile = profile;
+    request.against_count = 0;
+    out = score(&request);
+    assert_string_equal(json_string_value(json_object_get(out, "profile")), "two");
+    assert_true(figure(out, "exact") == 50); /* "no effusion" is now the whole reference */
+    assert_non_null(strstr(json_string_value(json_object_get(out, "signature")), "|references:first_words:2|"));
+    assert_int_equal(strncmp(json_string_value(json_object_get(out, "signature")), "two|exact[", 10), 0);
+    json_decref(out);
+    request.training = files[0];
+    assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_USAGE, "nothing here learns from training rows");
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
     char *text = NULL;
     const char *files[] = {write_file("p.jsonl", PREDICTIONS), write_file("q.jsonl", PREDICTIONS "{\"id\":3}")};
     pfm_score_request request = {.files = files, .file_count = 1};
-    assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_USAGE, "either a profile");
+    assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_USAGE, "give a profile");
     request.profile = "vqa2";
     assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_USAGE, "there is no profile 'vqa2'");
     request.metrics = "exact";
-    assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_USAGE, "either a profile");
+    request.profile = "vqa";
+    assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_USAGE, "do not go with the profile vqa");
     request.profile = NULL;
     request.metrics = "blue";
     assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_USAGE, "there is no metric 'blue'");
-    request.metrics = "exact";
-    request.file_count = 2;
-    assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_USAGE, "metrics are of one file");
     request.metrics = NULL;
+    request.file_count = 2;
     request.profile = "vqa";
     assert_error(pfm_score(context, &request, &text, &err), PFM_ERROR_FORMAT, "q.jsonl line 3: \"image\" is missing");
     request.file_count = 0;
@@ -133,7 +216,8 @@ static int close_context(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_columns_and_training), cmocka_unit_test(test_several_files),
-                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_list)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_columns_and_training), cmocka_unit_test(test_several_files), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_texts_against),        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_list)};
     return cmocka_run_group_tests(tests, open_context, close_context);
 }

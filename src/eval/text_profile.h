@@ -1,0 +1,34 @@
+/* Profiles of texts: files that name metrics and what is done to texts before. Those of src/eval/profiles are part of the
+ * program; a user's own is named by its path. A profile is YAML with definition   a sentence or two metrics      a list of
+ * metrics' names references   a list of steps (prepare_list.h) for references; absent: the texts as they are predictions  the
+ * same for predictions */
+#ifndef PFM_EVAL_TEXT_PROFILE_H
+#define PFM_EVAL_TEXT_PROFILE_H
+
+#include "eval/prepare.h"
+
+typedef struct pfm_text_profile {
+    char *name; /* the file's, without .yaml */
+    char *definition;
+    char *metrics; /* separated by commas */
+    pfm_preparation references, predictions;
+} pfm_text_profile;
+
+/* A profile that is part of the program. */
+typedef struct pfm_profile_file {
+    const char *name, *text;
+    size_t size;
+} pfm_profile_file;
+extern const pfm_profile_file pfm_profile_files[]; /* ended by a name that is NULL */
+
+/* Whether a name is that of a file: it has a slash or ends with .yaml or .yml. */
+bool pfm_text_profile_is_path(const char *name);
+/* *out = the profile of this name, or NULL where the program has none; of a file, where it is a path's. FORMAT or USAGE names
+ * the line of the file that is wrong. */
+pfm_status pfm_text_profile_load(const char *name, pfm_text_profile **out, pfm_error *err) PFM_MUST_CHECK;
+void pfm_text_profile_free(pfm_text_profile *profile);
+
+/* *out = what the profile does to texts, for a signature; NULL where it does nothing. Release with free(). */
+pfm_status pfm_text_profile_describe(const pfm_text_profile *profile, char **out, pfm_error *err) PFM_MUST_CHECK;
+
+#endif
