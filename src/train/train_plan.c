@@ -284,12 +284,16 @@ pfm_status pfm_train_plan(pfm_context *context, const pfm_recipe *recipe, const 
         add_stage(&whole, &figure, finds_images(recipe, i));
     }
     document = pack_figures(&whole);
-    PFM_TRY(pfm_json_take(document, "stages", stages, err));
+    status = pfm_json_take(document, "stages", stages, err);
+    stages = NULL;
+    if (status != PFM_OK)
+        goto done;
     *json = json_dumps(document, JSON_COMPACT);
     if (*json == NULL)
         status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not make the plan");
 done:
     json_decref(document);
+    json_decref(stages);
     json_decref(stage);
     return status;
 }
