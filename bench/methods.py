@@ -4,8 +4,8 @@
 usage: bench/methods.py RECIPE... --data FOLDER [--lora recipes/ablation/lora.yaml] [--steps 20] [--rounds 2] [--work DIR]
                         [--pefomed build/release/pefomed] [train's options...]
 
-The LoRA is that of --lora with other targets and another rank: of all linear layers, of q_proj and v_proj, or of q_proj in some
-blocks, whichever trains the number nearest to the method's. Both are trained with the same samples, in turn, --rounds times. The ratio of
+The LoRA is that of --lora with another rank: of all linear layers, or where rank 1 of these trains more than the method does, of q_proj
+and v_proj, or of q_proj in some blocks. Both are trained with the same samples, in turn, --rounds times. The ratio of
 times is the median over steps (of each the fastest round; the first two steps are left out), memory the most at the end of
 a step. Nothing else should run.
 """
@@ -37,18 +37,17 @@ def settings(**keys):
 
 
 def lora_like(o, count, aligner, cache={}):
-    """The settings of --lora whose trained numbers, the aligner's left out, are nearest to count, and that number."""
+    """The settings of --lora that train about `count` numbers beside the aligner, that number, and the rank."""
     shapes = [{'targets': ALL}, {'targets': 'q_proj,v_proj'}] + [{'targets': 'q_proj', 'layers': ','.join(map(str, range(n)))}
                                                                  for n in (10, 3, 1)]
-    found = []
     for shape in shapes:
         key = str(shape)
         if key not in cache:
             cache[key] = trained(o, o.lora, settings(rank=1, **shape)) - aligner
-        rank = max(1, round(count / cache[key]))
-        found.append((abs(rank * cache[key] - count), shape, rank, rank * cache[key]))
-    _, shape, rank, size = min(found, key=lambda item: item[0])
-    return settings(rank=rank, alpha=2 * rank, **shape), size, rank
+        if cache[key] <= 1.2 * count:
+            break
+    rank = max(1, round(count / cache[key]))
+    return settings(rank=rank, alpha=2 * rank, **shape), rank * cache[key], rank
 
 
 def train(o, recipe, sets, out):
