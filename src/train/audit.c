@@ -36,7 +36,6 @@ static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_e
 {
     pfm_status status = PFM_OK;
     const pfm_dataset *sets[] = {trainer->train_set, trainer->validate_set};
-    const char *hashes[] = {trainer->identity.train, trainer->identity.validate};
     json_t *data = json_object();
     PFM_TRY(pfm_json_take(document, "data", data, err));
     PFM_TRY(pfm_json_take(data, "dataset", json_string(trainer->train_set->name), err));
@@ -45,7 +44,7 @@ static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_e
             continue;
         PFM_TRY(pfm_json_take(data, sets[i]->split,
                               json_pack("{s:I, s:I, s:s}", "rows", (json_int_t)sets[i]->count, "images",
-                                        (json_int_t)sets[i]->image_count, "sha256", hashes[i]),
+                                        (json_int_t)sets[i]->image_count, "sha256", trainer->row_hashes[i]),
                               err));
     }
 done:

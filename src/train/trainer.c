@@ -305,15 +305,16 @@ done:
     return status;
 }
 
-/* What the rows are and, where that chooses experts, what is known of each. */
-static pfm_status hash_rows(const pfm_samples *samples, pfm_hash_hex out, pfm_error *err)
+/* rows = what the rows are, out = that and, where it chooses experts, what is known of each. */
+static pfm_status hash_rows(const pfm_samples *samples, pfm_hash_hex rows, pfm_hash_hex out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer both = {0};
-    PFM_TRY(pfm_dataset_hash(samples->dataset, out, err));
+    PFM_TRY(pfm_dataset_hash(samples->dataset, rows, err));
+    memcpy(out, rows, sizeof(pfm_hash_hex));
     if (samples->session->recipe->peft.context == NULL)
         goto done;
-    PFM_TRY(pfm_buffer_append_string(&both, out, err));
+    PFM_TRY(pfm_buffer_append_string(&both, rows, err));
     for (size_t i = 0; i < samples->count; i++)
         PFM_TRY(pfm_buffer_append_format(&both, err, " %d", samples->contexts[i]));
     PFM_TRY(pfm_hash_bytes(both.data, both.size, out, err));
@@ -327,10 +328,10 @@ pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err)
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_session_load_vision(trainer->session, err));
     PFM_TRY(pfm_samples_prepare_features(&trainer->train, err));
-    PFM_TRY(hash_rows(&trainer->train, trainer->identity.train, err));
+    PFM_TRY(hash_rows(&trainer->train, trainer->row_hashes[0], trainer->identity.train, err));
     if (trainer->validate_set != NULL) {
         PFM_TRY(pfm_samples_prepare_features(&trainer->validate, err));
-        PFM_TRY(hash_rows(&trainer->validate, trainer->identity.validate, err));
+        PFM_TRY(hash_rows(&trainer->validate, trainer->row_hashes[1], trainer->identity.validate, err));
     }
     if (trainer->session->vision != NULL)
         pfm_vision_rest(trainer->session->vision);

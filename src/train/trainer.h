@@ -26,8 +26,9 @@ typedef struct pfm_trainer {
     float *before; /* [PFM_PROOF_ROWS, vocabulary] of a stage: what proves at its end that it changed something */
     char *folder;  /* the run's */
     char *output;  /* where the stage's results go: the run's folder, or RUN/stages/NAME of a stage that is not the last */
-    pfm_run_identity identity; /* of the data once prepared */
-    int log;                   /* descriptor of log.jsonl */
+    pfm_run_identity identity;  /* of the data once prepared */
+    pfm_hash_hex row_hashes[2]; /* of the rows and images alone, to learn from and to validate on; "" where there are none */
+    int log;                    /* descriptor of log.jsonl */
 } pfm_trainer;
 
 typedef struct pfm_step_result {

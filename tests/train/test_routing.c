@@ -320,6 +320,27 @@ static void a_run_does_not_go_on_with_other_contexts(void **state)
     pfm_buffer_free(&table);
 }
 
+/* The same rows, whatever is chosen by their columns. */
+static void the_audit_names_the_rows_alone(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    char hashes[2][80];
+    for (int routed = 0; routed < 2; routed++) {
+        stopper s = {.left = 1};
+        json_t *audit = NULL;
+        const char *out = folder_of(routed ? "rows_routed" : "rows_plain");
+        assert_error(train_with(out, 1, &s, routed ? by_modality : NULL, routed ? 3 : 0, &err), PFM_ERROR_INTERRUPTED,
+                     "stopped");
+        assert_ok(pfm_json_load(test_path(out, "audit.json"), &audit, &err));
+        const json_t *rows = json_object_get(json_object_get(audit, "data"), "train");
+        (void)snprintf(hashes[routed], sizeof hashes[0], "%s", json_string_value(json_object_get(rows, "sha256")));
+        json_decref(audit);
+    }
+    assert_int_equal(strlen(hashes[0]), 64);
+    assert_string_equal(hashes[0], hashes[1]);
+}
+
 static double evaluate(pfm_context *context, const char *run, const char *out)
 {
     pfm_error err = PFM_ERROR_INIT;
@@ -377,6 +398,7 @@ int main(void)
         cmocka_unit_test(rows_take_the_expert_of_their_context),
         cmocka_unit_test(a_run_tells_of_its_routers_and_goes_on),
         cmocka_unit_test(a_run_does_not_go_on_with_other_contexts),
+        cmocka_unit_test(the_audit_names_the_rows_alone),
         cmocka_unit_test(a_run_remembers_its_contexts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
