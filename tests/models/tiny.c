@@ -320,7 +320,7 @@ double tiny_run(tiny_system *system, const pfm_sequence *rows, size_t count, con
     return sum;
 }
 
-float *tiny_copy_gradients(const pfm_parameters *parameters)
+static float *copy_trained(const pfm_parameters *parameters, bool gradients)
 {
     float *out = calloc((size_t)pfm_parameters_trainable(parameters), sizeof *out), *next = out;
     assert_non_null(out);
@@ -328,10 +328,48 @@ float *tiny_copy_gradients(const pfm_parameters *parameters)
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
         if (!p->trainable)
             continue;
-        memcpy(next, p->gradient, (size_t)(p->n * p->k) * sizeof *next);
+        memcpy(next, gradients ? p->gradient : p->values, (size_t)(p->n * p->k) * sizeof *next);
         next += p->n * p->k;
     }
     return out;
+}
+
+float *tiny_copy_gradients(const pfm_parameters *parameters) { return copy_trained(parameters, true); }
+
+float *tiny_copy_values(const pfm_parameters *parameters) { return copy_trained(parameters, false); }
+
+static size_t parameter_bytes(const pfm_context *context, const pfm_parameter *p, unsigned char *out)
+{
+    const pfm_kernels *kernels = context->kernels;
+    const size_t n = (size_t)p->n, k = (size_t)p->k;
+    const struct {
+        const void *data;
+        size_t bytes;
+    } parts[] = {{p->values, n * k * sizeof(float)},
+                 {p->rows, n * k * sizeof(float)},
+                 {p->packed_forward, kernels->gemm_pack_size[PFM_ACT_F32](n, k)},
+                 {p->packed_backward, kernels->gemm_pack_size[PFM_ACT_F32](k, n)},
+                 {p->quantised, p->quantised != NULL ? kernels->quant_pack_size(p->operand.quant_format, n, k) : 0},
+                 {p->row_norms, n * sizeof(float)}};
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i].data == NULL)
+            continue;
+        if (out != NULL)
+            memcpy(out + used, parts[i].data, parts[i].bytes);
+        used += parts[i].bytes;
+    }
+    return used;
+}
+
+size_t tiny_parameter_bytes(const pfm_context *context, const pfm_parameter *p) { return parameter_bytes(context, p, NULL); }
+
+unsigned char *tiny_copy_parameter(const pfm_context *context, const pfm_parameter *p)
+{
+    unsigned char *copy = malloc(parameter_bytes(context, p, NULL) + 1);
+    assert_non_null(copy);
+    (void)parameter_bytes(context, p, copy);
+    return copy;
 }
 
 void assert_gradients_near(const pfm_parameters *parameters, const float *copy, double bound)

@@ -70,8 +70,13 @@ void tiny_rows_add_virtual(pfm_sequence rows[TINY_ROWS], int tokens);
 /* Runs these rows forward and, where the system trains, backward, adding to the gradients; the sum of the losses. The gradient
  * is that of loss_scale times this sum. */
 double tiny_run(tiny_system *system, const pfm_sequence *rows, size_t count, const pfm_pack_options *options, float loss_scale);
-/* All trained parameters' gradients side by side; the caller frees. */
+/* All trained parameters' gradients, or values, side by side; the caller frees. */
 float *tiny_copy_gradients(const pfm_parameters *parameters);
+float *tiny_copy_values(const pfm_parameters *parameters);
+/* Everything that the kernels and the files take from a parameter, side by side: how many bytes, and a copy; the caller frees.
+ */
+size_t tiny_parameter_bytes(const pfm_context *context, const pfm_parameter *p);
+unsigned char *tiny_copy_parameter(const pfm_context *context, const pfm_parameter *p);
 /* Each trained parameter's gradient against such a copy. */
 void assert_gradients_near(const pfm_parameters *parameters, const float *copy, double bound);
 

@@ -394,43 +394,14 @@ void peft_randomise(pfm_parameters *parameters, uint32_t seed)
     }
 }
 
-/* Everything that the kernels and the files take from a parameter, side by side. */
-static size_t parameter_bytes(const pfm_context *context, const pfm_parameter *p, unsigned char *out)
-{
-    const pfm_kernels *kernels = context->kernels;
-    const size_t n = (size_t)p->n, k = (size_t)p->k;
-    const struct {
-        const void *data;
-        size_t bytes;
-    } parts[] = {{p->values, n * k * sizeof(float)},
-                 {p->rows, n * k * sizeof(float)},
-                 {p->packed_forward, kernels->gemm_pack_size[PFM_ACT_F32](n, k)},
-                 {p->packed_backward, kernels->gemm_pack_size[PFM_ACT_F32](k, n)},
-                 {p->quantised, p->quantised != NULL ? kernels->quant_pack_size(p->operand.quant_format, n, k) : 0},
-                 {p->row_norms, n * sizeof(float)}};
-    size_t used = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (parts[i].data == NULL)
-            continue;
-        if (out != NULL)
-            memcpy(out + used, parts[i].data, parts[i].bytes);
-        used += parts[i].bytes;
-    }
-    return used;
-}
-
 static unsigned char **keep_parameters(const tiny_system *system)
 {
     const pfm_parameters *parameters = system->session->model->parameters;
     const int count = pfm_parameters_count(parameters);
     unsigned char **kept = calloc((size_t)count, sizeof *kept);
     assert_non_null(kept);
-    for (int i = 0; i < count; i++) {
-        const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        kept[i] = malloc(parameter_bytes(system->context, p, NULL));
-        assert_non_null(kept[i]);
-        (void)parameter_bytes(system->context, p, kept[i]);
-    }
+    for (int i = 0; i < count; i++)
+        kept[i] = tiny_copy_parameter(system->context, pfm_parameters_get(parameters, i));
     return kept;
 }
 
@@ -449,7 +420,7 @@ static void check_what_changes(tiny_system *system, const pfm_sequence *rows, in
     after = keep_parameters(system);
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if ((memcmp(before[i], after[i], parameter_bytes(system->context, p, NULL)) != 0) != p->trainable)
+        if ((memcmp(before[i], after[i], tiny_parameter_bytes(system->context, p)) != 0) != p->trainable)
             fail_msg("%s: %s", p->name, p->trainable ? "trains, but did not change" : "is frozen, but changed");
         changed += p->trainable;
         free(before[i]);

@@ -144,35 +144,6 @@ static void each_case(void (*body)(pfm_context *context, const method_case *c))
 
 /* ---- what trains ---- */
 
-/* Everything that the kernels and the files take from a parameter, side by side. */
-static size_t parameter_bytes(const pfm_context *context, const pfm_parameter *p, unsigned char *out)
-{
-    const struct {
-        const void *data;
-        size_t bytes;
-    } parts[] = {{p->values, (size_t)(p->n * p->k) * sizeof(float)},
-                 {p->rows, (size_t)(p->n * p->k) * sizeof(float)},
-                 {p->packed_forward, context->kernels->gemm_pack_size[PFM_ACT_F32]((size_t)p->n, (size_t)p->k)},
-                 {p->packed_backward, context->kernels->gemm_pack_size[PFM_ACT_F32]((size_t)p->k, (size_t)p->n)}};
-    size_t used = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (parts[i].data == NULL)
-            continue;
-        if (out != NULL)
-            memcpy(out + used, parts[i].data, parts[i].bytes);
-        used += parts[i].bytes;
-    }
-    return used;
-}
-
-static unsigned char *copy_parameter(const pfm_context *context, const pfm_parameter *p)
-{
-    unsigned char *copy = malloc(parameter_bytes(context, p, NULL) + 1);
-    assert_non_null(copy);
-    (void)parameter_bytes(context, p, copy);
-    return copy;
-}
-
 static void check_what_changes(pfm_context *context, const method_case *c)
 {
     pfm_error err = PFM_ERROR_INIT;
@@ -185,12 +156,12 @@ static void check_what_changes(pfm_context *context, const method_case *c)
     assert_non_null(before);
     assert_int_equal(pfm_parameters_trainable(parameters), c->trained);
     for (int i = 0; i < count; i++)
-        before[i] = copy_parameter(context, pfm_parameters_get(parameters, i));
+        before[i] = tiny_copy_parameter(context, pfm_parameters_get(parameters, i));
     assert_ok(pfm_trainer_step(trainer, 0, &result, &err));
     for (int i = 0; i < count; i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        unsigned char *after = copy_parameter(context, p);
-        if ((memcmp(before[i], after, parameter_bytes(context, p, NULL)) != 0) != p->trainable)
+        unsigned char *after = tiny_copy_parameter(context, p);
+        if ((memcmp(before[i], after, tiny_parameter_bytes(context, p)) != 0) != p->trainable)
             fail_msg("%s: %s %s", c->method, p->name, p->trainable ? "trains, but did not change" : "is frozen, but changed");
         assert_true(!p->trainable || p->part == PFM_PART_PEFT);
         free(before[i]);
@@ -223,20 +194,6 @@ static void move(pfm_parameters *parameters, const float *start, const float *di
     pfm_parameters_repack(parameters);
 }
 
-static float *copy_values(const pfm_parameters *parameters)
-{
-    float *out = calloc((size_t)pfm_parameters_trainable(parameters), sizeof *out), *next = out;
-    assert_non_null(out);
-    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
-        const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (!p->trainable)
-            continue;
-        memcpy(next, p->values, (size_t)(p->n * p->k) * sizeof *next);
-        next += p->n * p->k;
-    }
-    return out;
-}
-
 /* The loss along the gradient rises by its square. */
 static void check_slope(pfm_context *context, const method_case *c, const char *weights)
 {
@@ -244,7 +201,7 @@ static void check_slope(pfm_context *context, const method_case *c, const char *
     pfm_trainer *trainer = open_case(context, c, sets, 2);
     pfm_parameters *parameters = parameters_of(trainer);
     (void)gradients_of(trainer, 1);
-    float *direction = tiny_copy_gradients(parameters), *start = copy_values(parameters);
+    float *direction = tiny_copy_gradients(parameters), *start = tiny_copy_values(parameters);
     double squares = 0, loss[2];
     for (int64_t j = 0; j < pfm_parameters_trainable(parameters); j++)
         squares += (double)direction[j] * direction[j];
@@ -345,8 +302,8 @@ static void check_saving(pfm_context *context, const method_case *c)
     assert_ok(pfm_run_load(saved, NULL, b->session->model, b->session->peft, &err));
     for (int i = 0; i < pfm_parameters_count(parameters_of(a)); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters_of(a), i), *q = pfm_parameters_get(parameters_of(b), i);
-        unsigned char *x = copy_parameter(context, p), *y = copy_parameter(context, q);
-        if (strcmp(p->name, q->name) != 0 || memcmp(x, y, parameter_bytes(context, p, NULL)) != 0)
+        unsigned char *x = tiny_copy_parameter(context, p), *y = tiny_copy_parameter(context, q);
+        if (strcmp(p->name, q->name) != 0 || memcmp(x, y, tiny_parameter_bytes(context, p)) != 0)
             fail_msg("%s: %s was saved and is another when loaded", c->method, p->name);
         free(x);
         free(y);

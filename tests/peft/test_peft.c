@@ -148,27 +148,6 @@ static void factors_start_as_hugging_face_draws_them(void **state)
     pfm_context_free(context);
 }
 
-/* Everything that the kernels and the files take from a parameter, side by side. */
-static size_t parameter_bytes(const pfm_context *context, const pfm_parameter *p, unsigned char *out)
-{
-    const struct {
-        const void *data;
-        size_t bytes;
-    } parts[] = {{p->values, (size_t)(p->n * p->k) * sizeof(float)},
-                 {p->rows, (size_t)(p->n * p->k) * sizeof(float)},
-                 {p->packed_forward, context->kernels->gemm_pack_size[PFM_ACT_F32]((size_t)p->n, (size_t)p->k)},
-                 {p->packed_backward, context->kernels->gemm_pack_size[PFM_ACT_F32]((size_t)p->k, (size_t)p->n)}};
-    size_t used = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (parts[i].data == NULL)
-            continue;
-        if (out != NULL)
-            memcpy(out + used, parts[i].data, parts[i].bytes);
-        used += parts[i].bytes;
-    }
-    return used;
-}
-
 /* A training of two steps; trained: how many parameters change. */
 static void check_what_changes(const char *const *sets, int set_count, int trained)
 {
@@ -180,12 +159,8 @@ static void check_what_changes(const char *const *sets, int set_count, int train
     int count = pfm_parameters_count(parameters), changed = 0;
     unsigned char **before = calloc((size_t)count, sizeof *before);
     assert_non_null(before);
-    for (int i = 0; i < count; i++) {
-        const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        before[i] = malloc(parameter_bytes(system.context, p, NULL));
-        assert_non_null(before[i]);
-        (void)parameter_bytes(system.context, p, before[i]);
-    }
+    for (int i = 0; i < count; i++)
+        before[i] = tiny_copy_parameter(system.context, pfm_parameters_get(parameters, i));
     tiny_rows(rows);
     tiny_rows_add_virtual(rows, system.session->model->virtual_tokens);
     for (int step = 0; step < 2; step++) {
@@ -196,11 +171,8 @@ static void check_what_changes(const char *const *sets, int set_count, int train
     }
     for (int i = 0; i < count; i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        size_t bytes = parameter_bytes(system.context, p, NULL);
-        unsigned char *after = malloc(bytes);
-        assert_non_null(after);
-        (void)parameter_bytes(system.context, p, after);
-        if ((memcmp(before[i], after, bytes) != 0) != p->trainable)
+        unsigned char *after = tiny_copy_parameter(system.context, p);
+        if ((memcmp(before[i], after, tiny_parameter_bytes(system.context, p)) != 0) != p->trainable)
             fail_msg("%s: %s", p->name, p->trainable ? "trains, but did not change" : "is frozen, but changed");
         changed += p->trainable;
         free(before[i]);
