@@ -23,10 +23,9 @@ static pfm_touch touches(const pfm_peft *peft, const pfm_model_place *place)
     return place->kind == PFM_PLACE_LINEAR ? PFM_TOUCH_ADDS : PFM_TOUCH_NOTHING;
 }
 
-static pfm_status declare_factors(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, int factors[2],
-                                  pfm_error *err)
+pfm_status pfm_lora_declare(pfm_peft *peft, pfm_builder *builder, const pfm_model_place *place, int64_t rank, int factors[2],
+                            pfm_error *err)
 {
-    const int rank = pfm_peft_rank(peft, place->name);
     pfm_status status = PFM_OK;
     const pfm_parameter a = {.n = rank,
                              .k = place->k,
@@ -52,7 +51,7 @@ pfm_status pfm_lora_build(pfm_peft *peft, pfm_builder *builder, const pfm_model_
 {
     pfm_status status = PFM_OK;
     pfm_graph_node down = pfm_graph_node_of(&pfm_op_linear), up = down;
-    PFM_TRY(declare_factors(peft, builder, place, factors, err));
+    PFM_TRY(pfm_lora_declare(peft, builder, place, pfm_peft_rank(peft, place->name), factors, err));
     down.in[0] = x;
     down.operand[0] = factors[0];
     down.attributes = (pfm_op_attributes){.alpha = 1, .output = PFM_STORAGE_ACT};
@@ -83,11 +82,31 @@ static pfm_status apply(pfm_peft *peft, pfm_builder *builder, const pfm_model_pl
     return status != PFM_OK ? status : pfm_lora_build(peft, builder, place, x, *output, storage, factors, output, err);
 }
 
+pfm_status pfm_lora_add_product(const pfm_parameter *a, const pfm_parameter *b, const float *inner, const float *outer,
+                                double scale, float *values, pfm_error *err)
+{
+    const int64_t n = b->n, rank = a->n, k = a->k;
+    double *row = NULL;
+    pfm_status status = pfm_allocate((size_t)k, sizeof *row, &row, err);
+    for (int64_t i = 0; status == PFM_OK && i < n; i++) {
+        const double of_row = outer != NULL ? scale * outer[i] : scale;
+        memset(row, 0, (size_t)k * sizeof *row);
+        for (int64_t r = 0; r < rank; r++) {
+            const double factor = of_row * b->values[i * rank + r] * (inner != NULL ? inner[r] : 1);
+            for (int64_t j = 0; j < k; j++)
+                row[j] += factor * a->values[r * k + j];
+        }
+        for (int64_t j = 0; j < k; j++)
+            values[i * k + j] += (float)row[j];
+    }
+    free(row);
+    return status;
+}
+
 pfm_status pfm_lora_merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                           float *values, pfm_error *err)
 {
     const pfm_parameter *a = NULL, *b = NULL;
-    double *row = NULL; /* of the product, summed in double */
     pfm_status status = PFM_OK;
     if (pfm_peft_get_options(peft)->lora_bias)
         PFM_FAIL(
@@ -99,20 +118,8 @@ pfm_status pfm_lora_merge(const pfm_peft *peft, const pfm_parameters *parameters
     if (a->k != k || b->n != n || a->n != b->k)
         PFM_FAIL(PFM_ERROR_MISMATCH, "the factors of %s do not fit its weight of %lld x %lld", module, (long long)n,
                  (long long)k);
-    double scale = pfm_peft_scale(peft, module);
-    PFM_TRY(pfm_allocate((size_t)k, sizeof *row, &row, err));
-    for (int64_t i = 0; i < n; i++) {
-        memset(row, 0, (size_t)k * sizeof *row);
-        for (int64_t r = 0; r < a->n; r++) {
-            double factor = scale * b->values[i * a->n + r];
-            for (int64_t j = 0; j < k; j++)
-                row[j] += factor * a->values[r * k + j];
-        }
-        for (int64_t j = 0; j < k; j++)
-            values[i * k + j] += (float)row[j];
-    }
+    PFM_TRY(pfm_lora_add_product(a, b, NULL, NULL, pfm_peft_scale(peft, module), values, err));
 done:
-    free(row);
     return status;
 }
 

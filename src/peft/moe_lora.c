@@ -10,8 +10,6 @@
 #include "base/json.h"
 #include "base/try.h"
 
-#include <math.h>
-
 static pfm_status check(const pfm_peft_options *options, pfm_error *err)
 {
     pfm_status status = pfm_peft_check_low_rank(options, err);
@@ -30,29 +28,18 @@ static pfm_status apply(pfm_peft *peft, pfm_builder *builder, const pfm_model_pl
     pfm_status status = PFM_OK;
     pfm_value u, gates;
     pfm_graph_node down = pfm_graph_node_of(&pfm_op_linear), up = down;
-    const int64_t rows = pfm_experts_count(options) * options->rank;
-    const pfm_parameter a = {.n = rows,
-                             .k = place->k,
-                             .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
-                             .decays = true,
-                             .initial = PFM_INITIAL_UNIFORM,
-                             .initial_scale = 1.0 / sqrt((double)place->k)},
-                        b = {.n = place->n,
-                             .k = rows,
-                             .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD,
-                             .decays = true,
-                             .rate = options->rate_ratio,
-                             .initial = PFM_INITIAL_ZERO};
+    int factors[2];
     PFM_TRY(pfm_experts_route(peft, builder, place->name, place->input, &gates, err));
+    PFM_TRY(pfm_lora_declare(peft, builder, place, pfm_experts_count(options) * options->rank, factors, err));
     PFM_TRY(pfm_peft_dropout(peft, builder, place->name, place->input, &down.in[0], err));
+    down.operand[0] = factors[0];
     down.attributes = (pfm_op_attributes){.alpha = 1, .output = PFM_STORAGE_ACT};
-    PFM_TRY(pfm_peft_declare(peft, builder, place->name, "lora_A.weight", &a, &down.operand[0], err));
     PFM_TRY(pfm_graph_add(builder->graph, &down, &u, err));
     PFM_TRY(pfm_experts_weigh(builder, u, gates, &up.in[0], err));
     up.in[1] = *output;
+    up.operand[0] = factors[1];
     up.attributes = (pfm_op_attributes){.alpha = (float)pfm_peft_scale(peft, place->name),
                                         .output = builder->graph->values[*output].shape.storage};
-    PFM_TRY(pfm_peft_declare(peft, builder, place->name, "lora_B.weight", &b, &up.operand[0], err));
     PFM_TRY(pfm_graph_add(builder->graph, &up, output, err));
 done:
     return status;

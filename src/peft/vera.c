@@ -7,6 +7,7 @@
  * Layers of one width share a parameter: vera_A.K is A's first K columns and vera_B.N are B's first N rows, whatever else there
  * is; the widest of each is all of it, which alone stands in the file. A, then B, are drawn as PEFT draws them: by torch's
  * generator from projection_seed, uniformly from +-sqrt(6 / inputs) (Kaiming). */
+#include "peft/lora.h"
 #include "peft/peft_methods.h"
 
 #include "base/json.h"
@@ -191,7 +192,6 @@ static pfm_status merge(const pfm_peft *peft, const pfm_parameters *parameters, 
 {
     const pfm_parameter *a = NULL, *b = NULL, *inner = NULL, *outer = NULL;
     char names[PROJECTIONS][NAME_ROOM];
-    double *row = NULL; /* of the product, summed in double */
     pfm_status status = PFM_OK;
     slice_name(names[0], projections[0], k);
     slice_name(names[1], projections[1], n);
@@ -202,19 +202,8 @@ static pfm_status merge(const pfm_peft *peft, const pfm_parameters *parameters, 
     if (inner->n != a->n || outer->n != n)
         PFM_FAIL(PFM_ERROR_MISMATCH, "the vectors of %s do not fit its weight of %lld x %lld", module, (long long)n,
                  (long long)k);
-    PFM_TRY(pfm_allocate((size_t)k, sizeof *row, &row, err));
-    for (int64_t i = 0; i < n; i++) {
-        memset(row, 0, (size_t)k * sizeof *row);
-        for (int64_t r = 0; r < a->n; r++) {
-            const double factor = (double)outer->values[i] * b->values[i * a->n + r] * inner->values[r];
-            for (int64_t j = 0; j < k; j++)
-                row[j] += factor * a->values[r * k + j];
-        }
-        for (int64_t j = 0; j < k; j++)
-            values[i * k + j] += (float)row[j];
-    }
+    PFM_TRY(pfm_lora_add_product(a, b, inner->values, outer->values, 1, values, err));
 done:
-    free(row);
     return status;
 }
 
