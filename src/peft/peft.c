@@ -123,47 +123,38 @@ done:
     return status;
 }
 
-bool pfm_peft_method_has(const pfm_peft_method *method, const char *key)
+static bool is_among(const char *words, const char *word)
 {
-    const size_t length = strlen(key);
-    for (const char *at = method == NULL ? "" : method->keys; *at != '\0';) {
-        const size_t end = strcspn(at, " ");
-        if (end == length && memcmp(at, key, length) == 0)
+    const size_t length = strlen(word);
+    while (*words != '\0') {
+        const size_t end = strcspn(words, " ");
+        if (end == length && memcmp(words, word, length) == 0)
             return true;
-        at += end + strspn(at + end, " ");
+        words += end + strspn(words + end, " ");
     }
     return false;
 }
 
-/* What is set must say something to the method. Numbers that have a default in every recipe are the recipe's to check. */
+bool pfm_peft_method_has(const pfm_peft_method *method, const char *key)
+{
+    return is_among("method parts start modules_to_save", key) || (method != NULL && is_among(method->keys, key));
+}
+
+/* What the method says of its options itself says more than that one is not its. Numbers that have a default in every recipe
+ * are the recipe's to check. */
 static pfm_status check(const pfm_peft_method *method, const pfm_peft_options *o, pfm_error *err)
 {
     const bool biases = o->bias != NULL && strcmp(o->bias, "none") != 0;
-    const struct {
-        const char *key;
-        bool set;
-    } keys[] = {{"targets", o->target_count > 0},
-                {"exclude", o->exclude_count > 0},
-                {"layers", o->layer_count > 0},
-                {"layers_pattern", o->layers_pattern_count > 0},
-                {"feedforward", o->feedforward_count > 0},
-                {"rate_ratio", o->rate_ratio != 0 && o->rate_ratio != 1},
-                {"rank_pattern", o->rank_pattern_count > 0},
-                {"alpha_pattern", o->alpha_pattern_count > 0},
-                {"bias", biases},
-                {"lora_bias", o->lora_bias},
-                {"context", o->context != NULL},
-                {"contexts", o->context_count > 0}};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        if (keys[i].set && !pfm_peft_method_has(method, keys[i].key))
-            return pfm_error_set(err, PFM_ERROR_USAGE, "peft.%s is not of peft.method: %s; leave it out", keys[i].key,
-                                 method == NULL ? "none" : method->name);
-    }
     if (biases && strcmp(o->bias, "all") != 0 && strcmp(o->bias, "lora_only") != 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.bias cannot be '%.60s'; it is none, all or lora_only", o->bias);
     if (method != NULL && method->targets != NULL && o->target_count == 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "peft.targets is empty; name layers, such as [%s]", method->targets);
-    return method == NULL || method->check == NULL ? PFM_OK : method->check(o, err);
+    const pfm_status status = method == NULL || method->check == NULL ? PFM_OK : method->check(o, err);
+    const char *other = status == PFM_OK ? pfm_peft_options_find_other(o, method) : NULL;
+    if (other != NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "peft.%s is not of peft.method: %s; leave it out", other,
+                             method == NULL ? "none" : method->name);
+    return status;
 }
 
 /* What such a method names becomes modules that are kept whole, and no method is left. */

@@ -119,7 +119,7 @@ typedef struct pfm_peft_method {
     const char *feedforward; /* likewise peft.feedforward */
     const pfm_peft_family *families; /* where both are other ones, ended by one without a type; NULL: nowhere */
     const char *keys;  /* of a recipe's peft, with spaces between: those that say something to it; the others are refused. What
-                          every  method has (method, parts, start, modules_to_save) is not among them */
+                          every method has (method, parts, start, modules_to_save) is not among them */
     const char *needs; /* what it works on where it has no targets, "biases": a model without is refused */
     bool norms;        /* its targets are norms, and trains is asked of those alone that they name */
     bool of_base;      /* it trains parameters of the base and adds none: there is nothing to merge */
@@ -164,7 +164,10 @@ typedef struct pfm_peft_method {
                        pfm_error *err); /* *read = how many tensors of the file these are */
 } pfm_peft_method;
 
-/* What says nothing to the method is as if it had not been given: lists, texts and switches, all that create refuses. */
+/* The first key that is set and says nothing to the method (NULL: none), or NULL: of lists, texts and switches. Numbers that
+ * every recipe has a default for do not count. */
+const char *pfm_peft_options_find_other(const pfm_peft_options *options, const pfm_peft_method *method);
+/* What says nothing to the method is as if it had not been given: what the function above finds. */
 void pfm_peft_options_forget_others(pfm_peft_options *options, const pfm_peft_method *method);
 /* Copies the options. USAGE: an unknown method, or what the method refuses. */
 pfm_status pfm_peft_create(const pfm_peft_options *options, pfm_peft **out, pfm_error *err) PFM_MUST_CHECK;

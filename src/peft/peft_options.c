@@ -25,8 +25,9 @@ static const struct {
 static const struct {
     const char *key;
     size_t text;
-} texts[] = {{FIELD(method)},     {FIELD(bias)},      {FIELD(start)},  {FIELD(prompt_text)},
-             {FIELD(activation)}, {FIELD(sublayers)}, {FIELD(router)}, {FIELD(context)}};
+    const char *nothing; /* the text that says no more than none does; NULL: there is none */
+} texts[] = {{FIELD(method), NULL},       {FIELD(bias), "none"},      {FIELD(start), NULL},     {FIELD(prompt_text), NULL},
+             {FIELD(activation), "relu"}, {FIELD(sublayers), "both"}, {FIELD(router), "token"}, {FIELD(context), NULL}};
 enum { LISTS = sizeof lists / sizeof *lists, TEXTS = sizeof texts / sizeof *texts };
 
 static char ***items_of(pfm_peft_options *options, size_t list)
@@ -92,26 +93,37 @@ done:
     return status;
 }
 
-/* Whether every method has it. */
-static bool is_common(const char *key)
+const char *pfm_peft_options_find_other(const pfm_peft_options *options, const pfm_peft_method *method)
 {
-    return strcmp(key, "method") == 0 || strcmp(key, "start") == 0 || strcmp(key, "modules_to_save") == 0;
+    pfm_peft_options from = *options; /* its fields are only read */
+    for (size_t i = 0; i < LISTS; i++) {
+        if (*count_of(&from, i) > 0 && !pfm_peft_method_has(method, lists[i].key))
+            return lists[i].key;
+    }
+    for (size_t i = 0; i < TEXTS; i++) {
+        const char *text = *text_of(&from, i);
+        const bool says = text != NULL && (texts[i].nothing == NULL || strcmp(text, texts[i].nothing) != 0);
+        if (says && !pfm_peft_method_has(method, texts[i].key))
+            return texts[i].key;
+    }
+    if (options->rate_ratio != 0 && options->rate_ratio != 1 && !pfm_peft_method_has(method, "rate_ratio"))
+        return "rate_ratio";
+    return options->lora_bias && !pfm_peft_method_has(method, "lora_bias") ? "lora_bias" : NULL;
 }
 
 void pfm_peft_options_forget_others(pfm_peft_options *options, const pfm_peft_method *method)
 {
     for (size_t i = 0; i < LISTS; i++) {
-        if (!is_common(lists[i].key) && !pfm_peft_method_has(method, lists[i].key))
+        if (!pfm_peft_method_has(method, lists[i].key))
             pfm_peft_texts_free(items_of(options, i), count_of(options, i));
     }
     for (size_t i = 0; i < TEXTS; i++) {
-        if (is_common(texts[i].key) || pfm_peft_method_has(method, texts[i].key))
+        if (pfm_peft_method_has(method, texts[i].key))
             continue;
         free(*text_of(options, i));
         *text_of(options, i) = NULL;
     }
     if (!pfm_peft_method_has(method, "rate_ratio"))
         options->rate_ratio = 0;
-    if (!pfm_peft_method_has(method, "lora_bias"))
-        options->lora_bias = false;
+    options->lora_bias = options->lora_bias && pfm_peft_method_has(method, "lora_bias");
 }

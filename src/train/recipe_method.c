@@ -9,18 +9,11 @@ static const char begin[] = "peft.";
 
 static bool is_set(const recipe_place *place) { return place->file != NULL && place->line == 0; }
 
-/* Whether a key of peft says something whatever the method. */
-static bool is_common(const recipe_key *key)
-{
-    return key == KEY("peft.method") || key == KEY("peft.parts") || key == KEY("peft.start") ||
-           key == KEY("peft.modules_to_save");
-}
-
 bool pfm_recipe_is_of_method(const pfm_recipe *recipe, const recipe_key *key)
 {
     const pfm_peft_method *method = NULL;
     pfm_error unknown = PFM_ERROR_INIT; /* is reported where the recipe is checked */
-    if (strncmp(key->name, begin, sizeof begin - 1) != 0 || is_common(key) || recipe->peft.method == NULL ||
+    if (strncmp(key->name, begin, sizeof begin - 1) != 0 || recipe->peft.method == NULL ||
         pfm_peft_find_method(recipe->peft.method, &method, &unknown) != PFM_OK)
         return true;
     return pfm_peft_method_has(method, key->name + sizeof begin - 1);
