@@ -56,37 +56,46 @@ def make_model(name):
 
 
 def saved_name(name):
-    return name.replace('.modules_to_save.default', '').replace('ln_tuning_layers.default', 'ln_tuning_layers')
+    return name.replace('.modules_to_save.default', '').replace('ln_tuning_layers.default', 'ln_tuning_layers').removesuffix('.default')
 
 
-def make_case(name, number, out):
-    model_name, config, ids = CASES[name]
-    peft = get_peft_model(make_model(model_name), config).eval()
-    trained = {n: p for n, p in peft.named_parameters() if p.requires_grad}
-    for i, p in enumerate(trained.values()):
-        p.data += torch.from_numpy(spread(1000 * number + i, *p.shape)) * 0.3
-    hidden, vocabulary = model_name == 'gpt2' and 16 or 32, peft.config.vocab_size
-    x = torch.from_numpy(spread(1, TOKENS, hidden)).requires_grad_(True)
+def trained_of(peft):
+    return {n: p for n, p in peft.named_parameters() if p.requires_grad}
+
+
+def record(peft, name, base, ids, out):
+    """What PEFT computes with the adapter, into out, and its folder."""
+    vocabulary = peft.config.vocab_size
+    x = torch.from_numpy(spread(1, TOKENS, peft.config.hidden_size)).requires_grad_(True)
     given = dict(input_ids=torch.tensor([[(i * 37 + 5) % vocabulary for i in range(TOKENS)]])) if ids else dict(inputs_embeds=x[None])
     logits = peft(**given).logits[0]
     logits.backward(torch.from_numpy(spread(2, TOKENS, vocabulary)))
     out[f'{name}.logits'] = logits.detach().numpy()
     if not ids:
         out[f'{name}.grad_in'] = x.grad.numpy()
-    for n, p in trained.items():
+    for n, p in trained_of(peft).items():
         out[f'{name}.{saved_name(n)}.grad'] = p.grad.numpy()
-    config.base_model_name_or_path, config.inference_mode = model_name, True
+    config = peft.peft_config['default']
+    config.base_model_name_or_path, config.inference_mode = base, True
     peft.save_pretrained(os.path.join(OUT, name))
     os.remove(os.path.join(OUT, name, 'README.md'))
 
 
-def main():
+def make_case(name, number, out):
+    base, config, ids = CASES[name]
+    peft = get_peft_model(make_model(base), config).eval()
+    for i, p in enumerate(trained_of(peft).values()):
+        p.data += torch.from_numpy(spread(1000 * number + i, *p.shape)) * 0.3
+    record(peft, name, base, ids, out)
+
+
+def make(cases, make_case, file):
     torch.set_num_threads(1)
     out = {}
-    for number, name in enumerate(CASES):
+    for number, name in enumerate(cases):
         make_case(name, number, out)
-    save_file({n: np.ascontiguousarray(t) for n, t in out.items()}, os.path.join(OUT, 'trained_base.safetensors'))
+    save_file({n: np.ascontiguousarray(t) for n, t in out.items()}, os.path.join(OUT, file))
 
 
 if __name__ == '__main__':
-    main()
+    make(CASES, make_case, 'trained_base.safetensors')

@@ -8,13 +8,9 @@ OUT (tests/peft/golden) gets a folder a case, as save_pretrained writes it, and 
 too that PEFT drew for the case that does not save them. Torch draws them with other last bits where its kernels are those of a
 processor without fused multiplication.
 """
-import os
-
-import numpy as np
 import torch
 from peft import VeraConfig, get_peft_model
-from safetensors.numpy import save_file
-from trained_base import OUT, TOKENS, make_model, spread
+from trained_base import make, make_model, record, spread, trained_of
 
 ALL = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']
 # name: model, what PEFT makes of it
@@ -26,9 +22,9 @@ CASES = {
 
 
 def make_case(name, number, out):
-    model_name, config = CASES[name]
-    peft = get_peft_model(make_model(model_name), config).eval()
-    trained = {n: p for n, p in peft.named_parameters() if p.requires_grad}
+    base, config = CASES[name]
+    peft = get_peft_model(make_model(base), config).eval()
+    trained = trained_of(peft)
     assert all('vera_lambda' in n for n in trained)
     for i, p in enumerate(trained.values()):
         p.data = torch.from_numpy(spread(1000 * number + i, *p.shape)) + 0.1
@@ -37,25 +33,8 @@ def make_case(name, number, out):
             projection.copy_(torch.from_numpy(spread(500 + i, *projection.shape)))
         else:
             out[f'{name}.{which}'] = projection.numpy()
-    vocabulary = peft.config.vocab_size
-    x = torch.from_numpy(spread(1, TOKENS, peft.config.hidden_size)).requires_grad_(True)
-    logits = peft(inputs_embeds=x[None]).logits[0]
-    logits.backward(torch.from_numpy(spread(2, TOKENS, vocabulary)))
-    out[f'{name}.logits'], out[f'{name}.grad_in'] = logits.detach().numpy(), x.grad.numpy()
-    for n, p in trained.items():
-        out[f'{name}.{n.removesuffix(".default")}.grad'] = p.grad.numpy()
-    config.base_model_name_or_path, config.inference_mode = model_name, True
-    peft.save_pretrained(os.path.join(OUT, name))
-    os.remove(os.path.join(OUT, name, 'README.md'))
-
-
-def main():
-    torch.set_num_threads(1)
-    out = {}
-    for number, name in enumerate(CASES):
-        make_case(name, number, out)
-    save_file({n: np.ascontiguousarray(t) for n, t in out.items()}, os.path.join(OUT, 'vera.safetensors'))
+    record(peft, name, base, False, out)
 
 
 if __name__ == '__main__':
-    main()
+    make(CASES, make_case, 'vera.safetensors')
