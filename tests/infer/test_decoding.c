@@ -4,8 +4,7 @@
  * tokens" then means that both have the same distribution wherever a number falls. */
 #include "models/tiny.h"
 
-#include "base/json.h"
-#include "infer/generate.h"
+#include "decoding_golden.h"
 
 #include <math.h>
 
@@ -18,38 +17,6 @@ typedef struct said {
     pfm_ids ids[MOST];
     pfm_answer answers[MOST];
 } said;
-
-static json_t *load_golden(void)
-{
-    pfm_error err = PFM_ERROR_INIT;
-    json_t *golden = NULL;
-    assert_ok(pfm_json_load(PFM_SOURCE_DIR "/tests/infer/golden/generate.json", &golden, &err));
-    return golden;
-}
-
-static double number(const json_t *options, const char *key, double otherwise)
-{
-    const json_t *value = json_object_get(options, key);
-    return value != NULL ? json_number_value(value) : otherwise;
-}
-
-static pfm_decoding read_options(const json_t *options)
-{
-    const json_t *early = json_object_get(options, "early_stopping");
-    return (pfm_decoding){.temperature = number(options, "temperature", 0),
-                          .top_k = (int)number(options, "top_k", 0),
-                          .top_p = number(options, "top_p", 1),
-                          .min_p = number(options, "min_p", 0),
-                          .repetition_penalty = number(options, "repetition_penalty", 1),
-                          .no_repeat_ngram = (int)number(options, "no_repeat_ngram", 0),
-                          .min_tokens = (int)number(options, "min_tokens", 0),
-                          .beams = (int)number(options, "beams", 1),
-                          .length_penalty = number(options, "length_penalty", 1),
-                          .early_stopping = json_is_true(early)     ? PFM_EARLY_TRUE
-                                            : json_is_string(early) ? PFM_EARLY_NEVER
-                                                                    : PFM_EARLY_FALSE,
-                          .seed = (uint64_t)number(options, "seed", 42)};
-}
 
 static void prepare(pfm_session *session, int64_t visual)
 {
@@ -184,7 +151,7 @@ static said ask_all(const json_t *questions, bool backwards)
 static void every_way_says_what_transformers_says(void **state)
 {
     (void)state;
-    json_t *golden = load_golden();
+    json_t *golden = decoding_golden_load("generate.json");
     const json_t *cases = json_object_get(golden, "cases"), *questions = json_object_get(golden, "questions");
     assert_true(json_array_size(cases) > 40);
     for (int threads = 1; threads <= 2; threads++) {
@@ -192,9 +159,9 @@ static void every_way_says_what_transformers_says(void **state)
         pfm_session *session = create_blind(context);
         for (size_t i = 0; i < json_array_size(cases); i++) {
             const json_t *one = json_array_get(cases, i), *options = json_object_get(one, "options");
-            const pfm_decoding how = read_options(options);
+            const pfm_decoding how = decoding_golden_options(options);
             said s = ask_all(questions, threads == 2);
-            answer(session, &s, &how, (int)number(options, "max_tokens", 0), threads == 2 ? 8 : 1 + (int)i % 3);
+            answer(session, &s, &how, (int)decoding_golden_number(options, "max_tokens", 0), threads == 2 ? 8 : 1 + (int)i % 3);
             check_answers(session, &s, one);
             forget(&s);
         }
@@ -212,7 +179,7 @@ static const char *const system_questions[TINY_QUESTIONS] = {"Is the lung normal
 static void beams_share_images_and_prompts(void **state)
 {
     (void)state;
-    json_t *golden = load_golden();
+    json_t *golden = decoding_golden_load("generate.json");
     const json_t *cases = json_object_get(golden, "system");
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
     pfm_session *session = create_system(context);
@@ -220,13 +187,13 @@ static void beams_share_images_and_prompts(void **state)
     for (size_t i = 0; i < json_array_size(cases); i++)
         for (int at_once = 1; at_once <= 8; at_once += 7) {
             const json_t *one = json_array_get(cases, i), *options = json_object_get(one, "options");
-            const pfm_decoding how = read_options(options);
+            const pfm_decoding how = decoding_golden_options(options);
             said s = {.count = TINY_QUESTIONS};
             for (int k = 0; k < TINY_QUESTIONS; k++) {
                 s.number[k] = k;
                 s.requests[k] = (pfm_request){.question = {system_questions[k], 1}, .group = images[k]};
             }
-            answer(session, &s, &how, (int)number(options, "max_tokens", 0), at_once);
+            answer(session, &s, &how, (int)decoding_golden_number(options, "max_tokens", 0), at_once);
             check_answers(session, &s, one);
             forget(&s);
         }
@@ -252,7 +219,7 @@ static bool choose_stop(const char *text, char stop[4])
 static void a_text_ends_the_answer_before_it(void **state)
 {
     (void)state;
-    json_t *golden = load_golden();
+    json_t *golden = decoding_golden_load("generate.json");
     const json_t *questions = json_object_get(golden, "questions");
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
     pfm_session *session = create_blind(context);
@@ -292,7 +259,7 @@ static void a_text_ends_the_answer_before_it(void **state)
 static void a_text_ends_a_beam(void **state)
 {
     (void)state;
-    json_t *golden = load_golden();
+    json_t *golden = decoding_golden_load("generate.json");
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
     pfm_session *session = create_blind(context);
     pfm_decoding how = pfm_decoding_greedy;
@@ -349,7 +316,7 @@ static void choices_are_as_likely_as_transformers_says(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
-    json_t *golden = load_golden();
+    json_t *golden = decoding_golden_load("generate.json");
     const json_t *list = json_object_get(golden, "choices"), *likelihoods = json_object_get(golden, "likelihoods");
     const char *texts[8];
     const pfm_choices choices = {texts, json_array_size(list)}, few = {texts + 1, 2};

@@ -2,36 +2,10 @@
  * come, with the same scores, in the same order of processors. And the draw, against its definition. */
 #include "models/tiny.h"
 
-#include "base/json.h"
+#include "decoding_golden.h"
 #include "infer/processors.h"
 
 #include <math.h>
-
-static json_t *load_golden(void)
-{
-    pfm_error err = PFM_ERROR_INIT;
-    json_t *golden = NULL;
-    assert_ok(pfm_json_load(PFM_SOURCE_DIR "/tests/infer/golden/processors.json", &golden, &err));
-    return golden;
-}
-
-static double number(const json_t *options, const char *key, double otherwise)
-{
-    const json_t *value = json_object_get(options, key);
-    return value != NULL ? json_number_value(value) : otherwise;
-}
-
-static pfm_decoding read_options(const json_t *options)
-{
-    return (pfm_decoding){.temperature = number(options, "temperature", 0),
-                          .top_k = (int)number(options, "top_k", 0),
-                          .top_p = number(options, "top_p", 1),
-                          .min_p = number(options, "min_p", 0),
-                          .repetition_penalty = number(options, "repetition_penalty", 1),
-                          .no_repeat_ngram = (int)number(options, "no_repeat_ngram", 0),
-                          .min_tokens = (int)number(options, "min_tokens", 0),
-                          .beams = 1};
-}
 
 static bool contains(const json_t *list, size_t id)
 {
@@ -49,7 +23,7 @@ static void check_case(const json_t *golden, const json_t *one)
     const json_t *history = json_object_get(golden, "ids"), *left_out = json_object_get(one, "left_out"),
                  *values = json_object_get(one, "values");
     const int seed = (int)json_integer_value(json_object_get(one, "seed"));
-    const pfm_decoding how = read_options(json_object_get(one, "options"));
+    const pfm_decoding how = decoding_golden_options(json_object_get(one, "options"));
     const size_t count = json_array_size(history);
     assert_true(count <= sizeof ids / sizeof *ids);
     for (size_t i = 0; i < count; i++)
@@ -66,7 +40,7 @@ static void check_case(const json_t *golden, const json_t *one)
                              .scores = scores,
                              .vocabulary = TINY_VOCABULARY,
                              .scratch = scratch};
-    assert_true(pfm_processors_act(&how) || number(json_object_get(one, "options"), "temperature", 0) == 1);
+    assert_true(pfm_processors_act(&how) || decoding_golden_number(json_object_get(one, "options"), "temperature", 0) == 1);
     pfm_processors_apply(&row);
     double sum = 0;
     size_t can = 0, likeliest = 0;
@@ -89,7 +63,7 @@ static void check_case(const json_t *golden, const json_t *one)
 static void scores_are_those_of_transformers(void **state)
 {
     (void)state;
-    json_t *golden = load_golden();
+    json_t *golden = decoding_golden_load("processors.json");
     const json_t *cases = json_object_get(golden, "cases");
     assert_int_equal(json_array_size(cases), 15);
     for (size_t i = 0; i < json_array_size(cases); i++)
