@@ -19,8 +19,7 @@ static pfm_status index_row(void *user, json_t *row, const pfm_place *place, pfm
     id_index *into = user;
     pfm_number_text number;
     pfm_place_text where;
-    const json_t *value = json_object_get(row, "id");
-    const char *id = pfm_json_text(value != NULL ? value : json_object_get(row, "qid"), number);
+    const char *id = pfm_score_row_id(row, number);
     if (id == NULL)
         return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: a row that adds columns needs \"id\" or \"qid\"",
                              pfm_place_format(place, where));

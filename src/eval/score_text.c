@@ -29,14 +29,19 @@ typedef struct number_file {
     json_t *numbers; /* {id: number} */
 } number_file;
 
+const char *pfm_score_row_id(const json_t *row, pfm_number_text text)
+{
+    const json_t *id = json_object_get(row, "id");
+    return pfm_json_text(id != NULL ? id : json_object_get(row, "qid"), text);
+}
+
 static pfm_status add_number(void *user, json_t *row, const pfm_place *place, pfm_error *err)
 {
     number_file *into = user;
     pfm_number_text text;
     pfm_place_text where;
-    const json_t *id = json_object_get(row, "id");
     json_t *number = json_object_get(row, into->column);
-    const char *key = pfm_json_text(id != NULL ? id : json_object_get(row, "qid"), text);
+    const char *key = pfm_score_row_id(row, text);
     if (key == NULL || !json_is_number(number))
         return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: a row of this file needs \"id\" (or \"qid\") and a number \"%s\"",
                              pfm_place_format(place, where), into->column);

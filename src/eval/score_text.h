@@ -14,4 +14,7 @@ pfm_status pfm_score_text_files(const pfm_score_request *request, pfm_text_profi
 pfm_status pfm_training_rows_read(const pfm_score_request *request, pfm_row_function function, void *user,
                                   pfm_error *err) PFM_MUST_CHECK;
 
+/* The id (or qid) by which a row of a file beside the predictions finds its row there; NULL where it has none. */
+const char *pfm_score_row_id(const json_t *row, pfm_number_text text);
+
 #endif
