@@ -6,6 +6,7 @@
     X(medpix)                                                                                                                  \
     X(iu_xray)                                                                                                                 \
     X(mimic_cxr)                                                                                                               \
+    X(mediqa_m3g)                                                                                                              \
     X(medexpqa)                                                                                                                \
     X(phantom)                                                                                                                 \
     X(table)

@@ -146,31 +146,6 @@ static pfm_status copy_case(json_t *to, const cases *all, const char *id, const 
     return PFM_OK;
 }
 
-/* The data name images without the ending of their file. Where there is no such file the row keeps the path of a JPEG, which is
- * what most are, and is counted as missing by whoever opens it. */
-static pfm_status find_file(pfm_row_image *image, pfm_error *err)
-{
-    static const char *const endings[] = {"", ".jpg", ".jpeg", ".png"};
-    pfm_status status = PFM_OK;
-    char *path = NULL;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        free(path);
-        path = NULL;
-        PFM_TRY(pfm_string_format(&path, err, "%s%s", image->path, endings[i]));
-        if (pfm_path_exists(path))
-            goto done;
-    }
-    free(path);
-    path = NULL;
-    PFM_TRY(pfm_string_format(&path, err, "%s.jpg", image->path));
-done:
-    if (status == PFM_OK) {
-        free(image->path);
-        image->path = path;
-    }
-    return status;
-}
-
 /* One object with all that is said about an image, as pfm_row_read takes it. */
 static pfm_status flatten(const json_t *record, const cases *all, const pfm_row_place *place, json_t *out, pfm_error *err)
 {
@@ -206,7 +181,7 @@ static pfm_status read_row(const json_t *record, const cases *all, const pfm_row
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", place->file);
     PFM_TRY(flatten(record, all, place, flat, err));
     PFM_TRY(pfm_row_read(flat, &columns, place, &row, err));
-    PFM_TRY(find_file(&row.images[0], err));
+    PFM_TRY(pfm_row_find_image(&row.images[0], err));
     PFM_TRY(pfm_rows_take(out, &row, err));
 done:
     pfm_row_free(&row);

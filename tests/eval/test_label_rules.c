@@ -91,7 +91,7 @@ static const struct {
     {"Evidence of prior granulomatous infection.", {{0}}},
     {"Calcified granuloma. Degenerative changes. XXXX.", {{0}}},
     /* how texts are cut */
-    {"A 2.5 cm nodule", {HAS(LES)}},
+    {"No 2.5 cm nodule", {NOT(LES)}},
     {"No\nedema", {NOT(EDE)}},
     {"No\n \nedema", {HAS(EDE)}},
     {"Findings: no\tairspace-disease; effusion", {NOT(OPA), HAS(EFF)}},
