@@ -4,6 +4,7 @@
     X(vqa_rad)                                                                                                                 \
     X(pathvqa)                                                                                                                 \
     X(medpix)                                                                                                                  \
+    X(medpix_cases)                                                                                                            \
     X(iu_xray)                                                                                                                 \
     X(mimic_cxr)                                                                                                               \
     X(mediqa_m3g)                                                                                                              \
