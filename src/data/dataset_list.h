@@ -7,6 +7,7 @@
     X(medpix_cases)                                                                                                            \
     X(iu_xray)                                                                                                                 \
     X(mimic_cxr)                                                                                                               \
+    X(roco)                                                                                                                    \
     X(mediqa_m3g)                                                                                                              \
     X(medexpqa)                                                                                                                \
     X(phantom)                                                                                                                 \

@@ -130,7 +130,7 @@ static void test_splits(void **state)
     assert_error(pfm_dataset_load("slake", folder, "test", &english, &data, &err), PFM_ERROR_USAGE,
                  "has no split 'test' for slake; its splits: train, validate");
     assert_error(pfm_dataset_load("slack", folder, "test", &english, &data, &err), PFM_ERROR_USAGE,
-                 "no data set 'slack'; there are slake, vqa_rad, pathvqa, medpix, medpix_cases, iu_xray, mimic_cxr, "
+                 "no data set 'slack'; there are slake, vqa_rad, pathvqa, medpix, medpix_cases, iu_xray, mimic_cxr, roco, "
                  "mediqa_m3g, medexpqa, "
                  "phantom, table");
     assert_error(pfm_dataset_load("slake", "/nowhere", "train", &english, &data, &err), PFM_ERROR_IO,

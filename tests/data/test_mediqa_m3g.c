@@ -12,18 +12,18 @@ static const pfm_dataset_options english = {.language = "en"}, plain = {.languag
     "itches.\",\"query_title_zh\":\"t\",\"query_content_zh\":\"\"" rest "}"
 #define USERS "author_id,validation_level,rank_level\nU1,md2_validated,level_5\nU2,,unk\nU3,realid_validated,level_4\n"
 
+#define RESPONSES                                                                                                              \
+    RESPONSE("U2", "Eczema.", 0.5, 0.0)                                                                                        \
+    "," RESPONSE("U1", "Psoriasis.", 1.0, 1.0) "," RESPONSE("U3", " ", 1.0, 1.0) "," RESPONSE("U3", "Mycosis.", 1.0, 0.0)
+#define ANSWERED CASE("ENC1", "\"IMG_ENC1_1\",\"IMG_ENC1_2.png\"", ",\"responses\":[" RESPONSES "],\"place\":\"arm\"")
+
 static void test_cases(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
     pfm_dataset *data = NULL;
     const char *folder = make_folder("m3g");
-    make_file(
-        folder, "train.json",
-        "[" CASE("ENC1", "\"IMG_ENC1_1\",\"IMG_ENC1_2.png\"",
-                 ",\"responses\":[" RESPONSE("U2", "Eczema.", 0.5, 0.0) "," RESPONSE("U1", "Psoriasis.", 1.0, 1.0) "," RESPONSE(
-                     "U3", " ", 1.0, 1.0) "," RESPONSE("U3", "Mycosis.", 1.0, 0.0) "],\"place\":\"arm\"") "," //
-        CASE("ENC2", "\"IMG_ENC2_1\"", "") "]");
+    make_file(folder, "train.json", "[" ANSWERED "," CASE("ENC2", "\"IMG_ENC2_1\"", "") "]");
     make_file(folder, "valid_ht.json",
               "[" CASE("ENC3", "\"IMG_ENC3_1\"", ",\"responses\":[" RESPONSE("U1", "Tinea.", 1, 1) "]") "]");
     make_file(folder, "images_train/IMG_ENC1_1.jpg", "");

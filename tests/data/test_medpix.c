@@ -84,6 +84,13 @@ static void test_bad_medpix(void **state)
 
 #define MEDPIX_CASE(id, lists, parts) "{\"U_id\":" id "," lists ",\"Case\":{" parts "},\"Topic\":{\"Category\":\"Trauma\"}}\n"
 
+#define SEVERAL                                                                                                                \
+    MEDPIX_CASE("\"M1\"", "\"MRI\":[\"M1_c\"],\"TAC\":[\"M1_a\",\"M1_b\"]",                                                    \
+                "\"History\":\"Cough.\",\"Findings\":\"A mass.\",\"Exam\":null,\"Case Diagnosis\":\"Tumour\"")
+#define ALONE MEDPIX_CASE("\"M2\"", "\"MRI\":null,\"TAC\":[\"M2_a\"]", "\"History\":null,\"Case Diagnosis\":\"Cyst\"")
+#define NO_IMAGE MEDPIX_CASE("\"M3\"", "\"TAC\":[]", "\"Case Diagnosis\":\"Cyst\"")
+#define NO_DIAGNOSIS MEDPIX_CASE("\"M4\"", "\"TAC\":[\"M4_a\"]", "\"Case Diagnosis\":null")
+
 /* A case is a row with all of its images, CT before MR. */
 static void test_cases(void **state)
 {
@@ -91,55 +98,7 @@ static void test_cases(void **state)
     pfm_error err = PFM_ERROR_INIT;
     pfm_dataset *data = NULL;
     const char *folder = make_folder("medpix_cases");
-    make_file(
-        folder, "splitted_dataset/data_train.jsonl",
-        MEDPIX_CASE(
-            "\"M1\"", "\"MRI\":[\"M1_c\"],\"TAC\":[\"M1_a\",\"M1_b\"]",
-            "\"History\":\"Cough.\",\"Findings\":\"A mass.\",\"Exam\":null,\"Case Diagnosis\":\"Tumour\"") "\n" MEDPIX_CASE("\""
-                                                                                                                            "M2"
-                                                                                                                            "\"",
-                                                                                                                            "\""
-                                                                                                                            "MR"
-                                                                                                                            "I"
-                                                                                                                            "\""
-                                                                                                                            ":n"
-                                                                                                                            "ul"
-                                                                                                                            "l,"
-                                                                                                                            "\""
-                                                                                                                            "TA"
-                                                                                                                            "C"
-                                                                                                                            "\""
-                                                                                                                            ":["
-                                                                                                                            "\""
-                                                                                                                            "M2"
-                                                                                                                            "_a"
-                                                                                                                            "\""
-                                                                                                                            "]",
-                                                                                                                            "\""
-                                                                                                                            "Hi"
-                                                                                                                            "st"
-                                                                                                                            "or"
-                                                                                                                            "y"
-                                                                                                                            "\""
-                                                                                                                            ":n"
-                                                                                                                            "ul"
-                                                                                                                            "l,"
-                                                                                                                            "\""
-                                                                                                                            "Ca"
-                                                                                                                            "se"
-                                                                                                                            " D"
-                                                                                                                            "ia"
-                                                                                                                            "gn"
-                                                                                                                            "os"
-                                                                                                                            "is"
-                                                                                                                            "\""
-                                                                                                                            ":"
-                                                                                                                            "\""
-                                                                                                                            "Cy"
-                                                                                                                            "st"
-                                                                                                                            "\"")
-            MEDPIX_CASE("\"M3\"", "\"TAC\":[]", "\"Case Diagnosis\":\"Cyst\"")
-                MEDPIX_CASE("\"M4\"", "\"TAC\":[\"M4_a\"]", "\"Case Diagnosis\":null"));
+    make_file(folder, "splitted_dataset/data_train.jsonl", SEVERAL "\n" ALONE NO_IMAGE NO_DIAGNOSIS);
     make_file(folder, "images/M1_c.png", "");
     assert_ok(pfm_dataset_load("medpix_cases", folder, "train", &plain, &data, &err));
     assert_true(data->count == 2 && data->left_out == 2);
