@@ -18,6 +18,8 @@ const char *const pfm_finding_names[PFM_FINDINGS] = {"No Finding",       "Enlarg
 enum { STATE = PFM_LABEL_ENLARGED | PFM_LABEL_NORMAL };
 /* Words between a state and the subject that it is of: behind it, and before it. */
 enum { REACH_BEHIND = 4, REACH_BEFORE = 8 };
+/* Phrases that are looked at to see what begins behind one: a sentence without end must not cost its square. */
+enum { LOOK_AHEAD = 50 };
 
 struct pfm_labeller {
     pfm_label_words words;
@@ -48,7 +50,8 @@ void pfm_labeller_free(pfm_labeller *labeller)
  * "no effusion, edema or pneumothorax is seen". */
 static bool begins_statement(const pfm_label_words *words, size_t i)
 {
-    for (i++; i < words->phrase_count; i++) {
+    const size_t end = i + LOOK_AHEAD < words->phrase_count ? i + LOOK_AHEAD : words->phrase_count;
+    for (i++; i < end; i++) {
         unsigned kinds = words->phrases[i].kinds;
         if ((kinds & (PFM_LABEL_EITHER | PFM_LABEL_MENTION | PFM_LABEL_DENIED | PFM_LABEL_COMMA)) != 0)
             return false;
@@ -62,9 +65,10 @@ static bool begins_statement(const pfm_label_words *words, size_t i)
 static bool goes_on(const pfm_label_words *words, size_t i)
 {
     const unsigned listed = PFM_LABEL_MENTION | PFM_LABEL_COMMA | PFM_LABEL_ASSERTED;
-    for (i++; i < words->phrase_count && (words->phrases[i].kinds & listed) != 0;)
+    const size_t end = i + LOOK_AHEAD < words->phrase_count ? i + LOOK_AHEAD : words->phrase_count;
+    for (i++; i < end && (words->phrases[i].kinds & listed) != 0;)
         i++;
-    return i < words->phrase_count && (words->phrases[i].kinds & PFM_LABEL_EITHER) != 0;
+    return i < end && (words->phrases[i].kinds & PFM_LABEL_EITHER) != 0;
 }
 
 static void reach_forward(pfm_label_words *words)

@@ -148,6 +148,26 @@ static void test_several(void **state)
     pfm_labeller_free(labeller);
 }
 
+/* A sentence without end is read in no time, and nothing reaches across all of it. */
+static void test_long(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"and ", "or stable ", "may, ", "normal heart ", "? "};
+    pfm_labeller *labeller = NULL;
+    assert_ok(pfm_labeller_create(&labeller, &err));
+    for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++) {
+        pfm_buffer text = {0};
+        pfm_labels labels = {0};
+        for (size_t i = 0; i < 200000; i++)
+            assert_ok(pfm_buffer_append_string(&text, parts[p], &err));
+        assert_ok(pfm_buffer_append_string(&text, "or. Edema", &err));
+        assert_ok(pfm_labels_add(labeller, text.data, &labels, &err));
+        assert_int_equal(labels.of[EDE], PFM_LABEL_PRESENT);
+        pfm_buffer_free(&text);
+    }
+    pfm_labeller_free(labeller);
+}
+
 static double number(const json_t *out, const char *name)
 {
     return json_number_value(json_object_get(json_object_get(out, "metrics"), name));
@@ -187,6 +207,6 @@ static void test_metrics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_texts), cmocka_unit_test(test_several),
-                                       cmocka_unit_test(test_metrics)};
+                                       cmocka_unit_test(test_long), cmocka_unit_test(test_metrics)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
