@@ -19,6 +19,7 @@ typedef struct pfm_score_request {
     const char *metrics;           /* names separated by commas, or NULL: of a profile of texts these come beside its own */
     const char *const *columns;    /* numbers made elsewhere that count as metrics: "name" of a column, or "name=file" */
     size_t column_count;           /* a profile, metrics or columns are given */
+    const char *labels;            /* NULL, or a file to write: what pefomed-rules finds in each text of the only file */
     const char *rows;              /* NULL, or a file of rows (id or qid) that bring columns which the predictions lack */
     const char *training;          /* NULL, or a file of training rows {question, answer, answer_type} for the prior */
     const char *const *conditions; /* "key=value": only training rows with this value count */

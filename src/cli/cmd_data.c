@@ -222,7 +222,10 @@ const cli_command cmd_data = {
     .arguments = "DATASET PATH [--language NAME]",
     .summary = "counts a data set's splits and kinds; finds missing and duplicate images, and leakage",
     .details =
-        "DATASET is slake, vqa_rad, pathvqa, medpix, iu_xray, mimic_cxr, medexpqa, phantom or table; PATH its folder, or the\n"
+        "DATASET is slake, vqa_rad, pathvqa, medpix, medpix_cases, iu_xray, mimic_cxr, roco, mediqa_m3g, medexpqa, phantom or "
+        "table; "
+        "PATH its "
+        "folder, or the\n"
         "file of a table (CSV or JSON lines). Every image is read and decoded. Leakage between two splits is an image of one\n"
         "that is in the other, by its bytes or its name, a patient who is in both, or a text without images that is.\n\n"
         "  pefomed data slake data/slake --language en\n"

@@ -8,6 +8,7 @@ static const cli_option options[] = {
     {"profile", "NAME", "a named set of scores, or the path of a file of one (docs/score.md)", NULL},
     {"metrics", "A,B,C", "text metrics, of answers or of reports", NULL},
     {"column", "NAME[=FILE]", "a column of numbers made elsewhere, or a file of {id: number}; may be repeated", NULL},
+    {"labels", "OUT", "writes what the labeller of the label_f1 metrics finds in each text (docs/labels.md)", NULL},
     {"list", NULL, "names profiles and metrics and defines each", NULL},
     {"against", "FILE", "another system's predictions of the same questions; repeat for its other seeds", NULL},
     {"rows", "FILE", "rows that bring columns the predictions lack (answer_type, modality, ...), matched by id or qid", NULL},
@@ -52,6 +53,7 @@ static pfm_status score(cli_call *call, char **document, pfm_error *err)
                                  .file_count = (size_t)file_count,
                                  .profile = cli_get(call, "profile"),
                                  .metrics = cli_get(call, "metrics"),
+                                 .labels = cli_get(call, "labels"),
                                  .rows = cli_get(call, "rows"),
                                  .training = cli_get(call, "training"),
                                  .dataset = cli_get(call, "dataset"),
@@ -89,7 +91,8 @@ const cli_command cmd_score = {
                "  pefomed score seed1.jsonl seed2.jsonl seed3.jsonl --profile vqa --against other.jsonl\n"
                "  pefomed score predictions.jsonl --profile vqa --training slake/train.json --where q_lang=en\n"
                "  pefomed score reports.jsonl --profile r2gen --training train.jsonl\n"
-               "  pefomed score reports.jsonl --metrics bleu4,meteor_nltk --column radgraph_f1 --against other.jsonl",
+               "  pefomed score reports.jsonl --metrics bleu4,meteor_nltk --column radgraph_f1 --against other.jsonl\n"
+               "  pefomed score reports.jsonl --metrics label_f1_micro,label_f1_macro5 --labels labels.jsonl",
     .options = options,
     .min_operands = 0,
     .max_operands = -1,

@@ -195,6 +195,16 @@ done:
     return status;
 }
 
+static pfm_status check_grounding(const pfm_dataset_format *format, const pfm_dataset_options *options, pfm_error *err)
+{
+    if (options->grounding == NULL || strcmp(options->grounding, "none") == 0 || format->grounds)
+        return PFM_OK;
+    return pfm_error_set(err, PFM_ERROR_USAGE,
+                         "%s has nothing to ground its questions in; leave data.grounding: %s out, which is for "
+                         "medexpqa",
+                         format->name, options->grounding);
+}
+
 pfm_status pfm_dataset_load(const char *name, const char *path, const char *split, const pfm_dataset_options *options,
                             pfm_dataset **out, pfm_error *err)
 {
@@ -204,6 +214,7 @@ pfm_status pfm_dataset_load(const char *name, const char *path, const char *spli
     pfm_rows rows = {0};
     split = pfm_split_canonical(split);
     PFM_TRY(get_format(name, &format, err));
+    PFM_TRY(check_grounding(format, options, err));
     PFM_TRY(require_split(format, path, split, options, err));
     PFM_TRY(read_rows(format, path, split, options, &rows, err));
     if (rows.count == 0)

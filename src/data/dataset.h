@@ -50,6 +50,7 @@ typedef struct pfm_dataset {
 typedef struct pfm_dataset_options {
     const char *language;    /* NULL, or the only language to take */
     bool any_language;       /* take every language: to count them, never to learn from */
+    const char *grounding;   /* NULL or "none", or what of the data a question is grounded in (medexpqa) */
     uint64_t seed;           /* of the rows held back where there is no validation split */
     double validate_share;   /* of the images (patients) to hold back, 0..1 */
     const char *validate_by; /* "image" or "patient"; NULL: image */
@@ -61,9 +62,9 @@ typedef struct pfm_dataset_options {
  * split and its format allows, "validate" is a share of the training images (or patients), chosen by the seed, and "train" the
  * rest; rows that share an image or, by patient, a patient are never divided.
  *
- * USAGE: no such data set, split, or language. IO: a file is missing. FORMAT: a row without question, answer or image, of a
- * wrong type; the message names file and row. Image files are not touched: see pfm_dataset_check_images. Rows that nothing can
- * be learned from are left out and counted. */
+ * USAGE: no such data set, split, or language, or a grounding that it has not. IO: a file is missing. FORMAT: a row without
+ * question, answer or image, of a wrong type; the message names file and row. Image files are not touched: see
+ * pfm_dataset_check_images. Rows that nothing can be learned from are left out and counted. */
 pfm_status pfm_dataset_load(const char *name, const char *path, const char *split, const pfm_dataset_options *options,
                             pfm_dataset **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_dataset_free(pfm_dataset *dataset);

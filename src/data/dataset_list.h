@@ -4,8 +4,11 @@
     X(vqa_rad)                                                                                                                 \
     X(pathvqa)                                                                                                                 \
     X(medpix)                                                                                                                  \
+    X(medpix_cases)                                                                                                            \
     X(iu_xray)                                                                                                                 \
     X(mimic_cxr)                                                                                                               \
+    X(roco)                                                                                                                    \
+    X(mediqa_m3g)                                                                                                              \
     X(medexpqa)                                                                                                                \
     X(phantom)                                                                                                                 \
     X(table)

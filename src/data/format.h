@@ -48,6 +48,7 @@ typedef struct pfm_dataset_format {
     const char *profile;           /* by which its answers are scored; NULL: vqa */
     const pfm_json_splits *layout; /* NULL, or the functions are NULL */
     const char *language;          /* the column of the language, or NULL; of a layout it is the layout's */
+    bool grounds;                  /* it knows the option `grounding` */
     /* Adds the splits that there are, under their canonical names. */
     pfm_status (*list_splits)(const char *path, const pfm_dataset_options *options, pfm_names *out, pfm_error *err);
     /* Adds the rows of a split that list_splits named, in the file's order. Images are not numbered; ids may repeat. */
@@ -79,6 +80,9 @@ enum { PFM_ROW_MOST_IMAGES = 1000 };
 /* *out = the row in a JSON object. FORMAT names the place and the column. */
 pfm_status pfm_row_read(const json_t *object, const pfm_columns *columns, const pfm_row_place *place, pfm_row *out,
                         pfm_error *err) PFM_MUST_CHECK;
+/* Completes the path of an image that the data name without the ending of its file. Where there is no such file the path gets
+ * the ending of a JPEG, which is what most are, and is counted as missing by whoever opens it. */
+pfm_status pfm_row_find_image(pfm_row_image *image, pfm_error *err) PFM_MUST_CHECK;
 /* The text of a column: borrowed, NULL where it is absent or null. FORMAT where it is no string. */
 pfm_status pfm_row_get_text(const json_t *object, const char *column, const pfm_row_place *place, const char **out,
                             pfm_error *err) PFM_MUST_CHECK;

@@ -3,11 +3,12 @@
  * English, Spanish, French and Italian: SPLIT.LANGUAGE.jsonl, a case a line.
  *
  * The question is the published prompt up to the sentence that the answer ends, in the case's language; the answer is what the
- * published code learns, "4. Intestinal biopsy.". The prompt has a place for documents, which is empty here. */
+ * published code learns, "4. Intestinal biopsy.". The prompt has a place for documents, which the grounding fills. */
 #include "data/medexpqa.h"
 
 #include "base/file.h"
 #include "base/try.h"
+#include "data/medexpqa_grounding.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -236,10 +237,9 @@ static pfm_status read_correct(const json_t *record, const option_list *options,
 }
 
 /* The published prompt up to the sentence that the answer ends. */
-static pfm_status write_question(const json_t *record, const pfm_medexpqa_words *words, const option_list *options,
-                                 const pfm_row_place *place, pfm_buffer *out, pfm_error *err)
+static pfm_status write_question(const json_t *record, const pfm_medexpqa_words *words, const char *documents,
+                                 const option_list *options, const pfm_row_place *place, pfm_buffer *out, pfm_error *err)
 {
-    static const char documents[] = "";
     pfm_status status = PFM_OK;
     char *type = NULL, *question = NULL;
     PFM_TRY(copy_text(record, "type", place, &type, err));
@@ -289,12 +289,12 @@ static pfm_status flatten(const json_t *record, const char *question, const char
     return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", place->file);
 }
 
-pfm_status pfm_medexpqa_read_case(const json_t *record, const pfm_medexpqa_words *words, const pfm_row_place *place,
-                                  pfm_rows *out, pfm_error *err)
+pfm_status pfm_medexpqa_read_case(const json_t *record, const pfm_medexpqa_words *words, const char *grounding,
+                                  const pfm_row_place *place, pfm_rows *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     option_list options = {.count = 0};
-    pfm_buffer question = {0};
+    pfm_buffer documents = {0}, question = {0};
     pfm_row row = {0};
     json_t *flat = NULL;
     char *answer = NULL;
@@ -304,26 +304,28 @@ pfm_status pfm_medexpqa_read_case(const json_t *record, const pfm_medexpqa_words
                  place->file, place->number);
     PFM_TRY(check_language(record, words, place, err));
     PFM_TRY(read_options(record, place, &options, err));
-    PFM_TRY(write_question(record, words, &options, place, &question, err));
     PFM_TRY(read_correct(record, &options, place, &correct, err));
     if (correct == 0) {
         out->left_out++;
         out->left_out_why = "name no correct option";
         goto done;
     }
+    PFM_TRY(pfm_medexpqa_ground(record, grounding, correct, place, &documents, err));
+    PFM_TRY(write_question(record, words, documents.size == 0 ? "" : documents.data, &options, place, &question, err));
     PFM_TRY(pfm_string_format(&answer, err, "%d. %s", correct, options.texts[correct]));
     PFM_TRY(flatten(record, question.data, answer, place, &flat, err));
     PFM_TRY(pfm_row_read(flat, &columns, place, &row, err));
     PFM_TRY(pfm_rows_take(out, &row, err));
 done:
     free_options(&options);
+    pfm_buffer_free(&documents);
     pfm_buffer_free(&question);
     json_decref(flat);
     free(answer);
     return status;
 }
 
-static pfm_status read_file(const case_file *file, const char *split, pfm_rows *out, pfm_error *err)
+static pfm_status read_file(const case_file *file, const char *split, const char *grounding, pfm_rows *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
@@ -333,7 +335,7 @@ static pfm_status read_file(const case_file *file, const char *split, pfm_rows *
     PFM_TRY(pfm_json_lines_parse(text.data, text.size, file->path, &records, err));
     for (size_t i = 0; i < records.count; i++) {
         place.number = records.lines[i];
-        PFM_TRY(pfm_medexpqa_read_case(records.items[i], file->words, &place, out, err));
+        PFM_TRY(pfm_medexpqa_read_case(records.items[i], file->words, grounding, &place, out, err));
     }
 done:
     pfm_records_free(&records);
@@ -351,12 +353,16 @@ static pfm_status read(const char *path, const char *split, const pfm_dataset_op
     if (held.file_count > 1 && !options->any_language) /* languages are never mixed by accident */
         PFM_FAIL(PFM_ERROR_USAGE, "%s: choose one language (data.language, --language); the folder holds %s", path, known.data);
     for (size_t i = 0; i < held.file_count; i++)
-        PFM_TRY(read_file(&held.files[i], split, out, err));
+        PFM_TRY(read_file(&held.files[i], split, options->grounding, out, err));
 done:
     pfm_buffer_free(&known);
     free_contents(&held);
     return status;
 }
 
-const pfm_dataset_format pfm_dataset_medexpqa = {
-    .name = "medexpqa", .profile = "medexpqa", .language = language_column, .list_splits = list_splits, .read = read};
+const pfm_dataset_format pfm_dataset_medexpqa = {.name = "medexpqa",
+                                                 .profile = "medexpqa",
+                                                 .language = language_column,
+                                                 .grounds = true,
+                                                 .list_splits = list_splits,
+                                                 .read = read};

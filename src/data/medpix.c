@@ -1,10 +1,14 @@
 /* MedPix 2.0 (Siragusa et al., MedPix 2.0: A Comprehensive Multimodal Biomedical Dataset for Advanced AI Applications, 2024):
  * CT and MR images, a caption each, and the cases from which they come. A row asks nothing and its answer is the caption; what
  * else the data say about the image, and history, findings and diagnosis of its case, stand beside it. The case stands for the
- * patient. */
+ * patient.
+ *
+ * medpix_cases are the cases themselves: a row has all images of one, CT before MR, asks for the diagnosis by its history, and
+ * keeps the findings beside, for they say in words what the images show. */
 #include "data/format.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/map.h"
 #include "base/try.h"
 
@@ -21,9 +25,9 @@ static pfm_status path_of(const char *folder, const char *kind, const char *spli
     return pfm_string_format(out, err, "%s/splitted_dataset/%s_%s.jsonl", folder, kind, split);
 }
 
-static pfm_status list_splits(const char *path, const pfm_dataset_options *options, pfm_names *out, pfm_error *err)
+/* kind "descriptions" or "data". */
+static pfm_status list_files(const char *path, const char *kind, pfm_names *out, pfm_error *err)
 {
-    (void)options;
     pfm_status status = PFM_OK;
     char *file = NULL;
     if (!pfm_path_is_folder(path))
@@ -31,13 +35,19 @@ static pfm_status list_splits(const char *path, const pfm_dataset_options *optio
     for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
         free(file);
         file = NULL;
-        PFM_TRY(path_of(path, "descriptions", published[i], &file, err));
+        PFM_TRY(path_of(path, kind, published[i], &file, err));
         if (pfm_path_exists(file))
             PFM_TRY(pfm_names_add(out, pfm_split_canonical(published[i]), err));
     }
 done:
     free(file);
     return status;
+}
+
+static pfm_status list_splits(const char *path, const pfm_dataset_options *options, pfm_names *out, pfm_error *err)
+{
+    (void)options;
+    return list_files(path, "descriptions", out, err);
 }
 
 static pfm_status load_lines(const char *file, pfm_records *out, pfm_error *err)
@@ -146,31 +156,6 @@ static pfm_status copy_case(json_t *to, const cases *all, const char *id, const 
     return PFM_OK;
 }
 
-/* The data name images without the ending of their file. Where there is no such file the row keeps the path of a JPEG, which is
- * what most are, and is counted as missing by whoever opens it. */
-static pfm_status find_file(pfm_row_image *image, pfm_error *err)
-{
-    static const char *const endings[] = {"", ".jpg", ".jpeg", ".png"};
-    pfm_status status = PFM_OK;
-    char *path = NULL;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        free(path);
-        path = NULL;
-        PFM_TRY(pfm_string_format(&path, err, "%s%s", image->path, endings[i]));
-        if (pfm_path_exists(path))
-            goto done;
-    }
-    free(path);
-    path = NULL;
-    PFM_TRY(pfm_string_format(&path, err, "%s.jpg", image->path));
-done:
-    if (status == PFM_OK) {
-        free(image->path);
-        image->path = path;
-    }
-    return status;
-}
-
 /* One object with all that is said about an image, as pfm_row_read takes it. */
 static pfm_status flatten(const json_t *record, const cases *all, const pfm_row_place *place, json_t *out, pfm_error *err)
 {
@@ -206,7 +191,7 @@ static pfm_status read_row(const json_t *record, const cases *all, const pfm_row
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", place->file);
     PFM_TRY(flatten(record, all, place, flat, err));
     PFM_TRY(pfm_row_read(flat, &columns, place, &row, err));
-    PFM_TRY(find_file(&row.images[0], err));
+    PFM_TRY(pfm_row_find_image(&row.images[0], err));
     PFM_TRY(pfm_rows_take(out, &row, err));
 done:
     pfm_row_free(&row);
@@ -240,3 +225,109 @@ done:
 }
 
 const pfm_dataset_format pfm_dataset_medpix = {.name = "medpix", .list_splits = list_splits, .read = read};
+
+/* ---- cases ---- */
+
+static const pfm_columns case_columns = {
+    .id = "U_id", .images = "images", .question = "question", .answer = "Case Diagnosis", .patient = "U_id"};
+static const char asks[] = "What is the diagnosis?";
+
+static pfm_status list_case_splits(const char *path, const pfm_dataset_options *options, pfm_names *out, pfm_error *err)
+{
+    (void)options;
+    return list_files(path, "data", out, err);
+}
+
+/* Adds the names of the images in a list of the case. */
+static pfm_status add_images(json_t *to, const json_t *record, const char *list, const pfm_row_place *place, pfm_error *err)
+{
+    json_t *images = json_object_get(record, list);
+    if (images != NULL && !json_is_null(images) && !json_is_array(images))
+        return refuse(place, list, "must be a list of images", err);
+    if (json_is_array(images) && json_array_extend(to, images) != 0)
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", place->file);
+    return PFM_OK;
+}
+
+/* One object with the case's parts, as pfm_row_read takes it; *whole = whether it has images and a diagnosis. */
+static pfm_status flatten_case(const json_t *record, const pfm_row_place *place, json_t *out, bool *whole, pfm_error *err)
+{
+    static const char *const lists[] = {"TAC", "MRI"};
+    pfm_status status = PFM_OK;
+    pfm_buffer question = {0};
+    json_t *content = json_object_get(record, "Case"), *images = json_array(), *category = NULL;
+    const char *history = NULL;
+    if (!json_is_object(record) || !json_is_object(content))
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s line %zu: must be a JSON object with U_id, TAC, MRI and Case", place->file,
+                 place->number);
+    for (size_t i = 0; i < 2; i++)
+        PFM_TRY(add_images(images, record, lists[i], place, err));
+    json_t *diagnosis = json_object_get(content, case_columns.answer);
+    *whole = json_array_size(images) > 0 && diagnosis != NULL && !json_is_null(diagnosis);
+    PFM_TRY(copy_others(out, content, err));
+    (void)json_object_del(out, "case_diagnosis"); /* the answer */
+    category = json_object_get(json_object_get(record, "Topic"), "Category");
+    if (category != NULL)
+        PFM_TRY(copy_value(out, "Category", category, err));
+    PFM_TRY(pfm_row_get_text(content, "History", place, &history, err));
+    if (history != NULL)
+        PFM_TRY(pfm_buffer_append_format(&question, err, "History: %s\n", history));
+    PFM_TRY(pfm_buffer_append_string(&question, asks, err));
+    PFM_TRY(pfm_json_take(out, case_columns.question, json_string(question.data), err));
+    PFM_TRY(pfm_json_take(out, case_columns.images, json_incref(images), err));
+    if (diagnosis != NULL)
+        PFM_TRY(pfm_json_take(out, case_columns.answer, json_incref(diagnosis), err));
+    if (json_object_get(record, case_columns.id) != NULL)
+        PFM_TRY(pfm_json_take(out, case_columns.id, json_incref(json_object_get(record, case_columns.id)), err));
+done:
+    pfm_buffer_free(&question);
+    json_decref(images);
+    return status;
+}
+
+static pfm_status read_case(const json_t *record, const pfm_row_place *place, pfm_rows *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_row row = {0};
+    bool whole = false;
+    json_t *flat = json_object();
+    PFM_TRY(flatten_case(record, place, flat, &whole, err));
+    if (!whole) {
+        out->left_out++;
+        out->left_out_why = "have no diagnosis or no image";
+        goto done;
+    }
+    PFM_TRY(pfm_row_read(flat, &case_columns, place, &row, err));
+    for (size_t i = 0; i < row.image_count; i++)
+        PFM_TRY(pfm_row_find_image(&row.images[i], err));
+    PFM_TRY(pfm_rows_take(out, &row, err));
+done:
+    pfm_row_free(&row);
+    json_decref(flat);
+    return status;
+}
+
+static pfm_status read_cases(const char *path, const char *split, const pfm_dataset_options *options, pfm_rows *out,
+                             pfm_error *err)
+{
+    (void)options;
+    pfm_status status = PFM_OK;
+    pfm_records records = {0};
+    char *file = NULL, *images = NULL;
+    PFM_TRY(path_of(path, "data", strcmp(split, "validate") == 0 ? "dev" : split, &file, err));
+    PFM_TRY(load_lines(file, &records, err));
+    PFM_TRY(pfm_path_join(path, "images", &images, err));
+    pfm_row_place place = {.file = file, .unit = "line", .split = split, .image_folder = images};
+    for (size_t i = 0; i < records.count; i++) {
+        place.number = records.lines[i];
+        PFM_TRY(read_case(records.items[i], &place, out, err));
+    }
+done:
+    pfm_records_free(&records);
+    free(images);
+    free(file);
+    return status;
+}
+
+const pfm_dataset_format pfm_dataset_medpix_cases = {
+    .name = "medpix_cases", .list_splits = list_case_splits, .read = read_cases};

@@ -208,6 +208,37 @@ static pfm_status read_image_list(const json_t *list, const char *first, const p
     return PFM_OK;
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t a = strlen(text), b = strlen(end);
+    return a >= b && strcasecmp(text + a - b, end) == 0;
+}
+
+pfm_status pfm_row_find_image(pfm_row_image *image, pfm_error *err)
+{
+    static const char *const endings[] = {"", ".jpg", ".jpeg", ".png"};
+    pfm_status status = PFM_OK;
+    char *path = NULL;
+    bool ended = false;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        free(path);
+        path = NULL;
+        PFM_TRY(pfm_string_format(&path, err, "%s%s", image->path, endings[i]));
+        if (pfm_path_exists(path))
+            goto done;
+        ended |= i > 0 && ends_with(image->path, endings[i]);
+    }
+    free(path);
+    path = NULL;
+    PFM_TRY(pfm_string_format(&path, err, "%s%s", image->path, ended ? "" : ".jpg"));
+done:
+    if (status == PFM_OK) {
+        free(image->path);
+        image->path = path;
+    }
+    return status;
+}
+
 static pfm_status read_images(const json_t *object, const pfm_columns *columns, const pfm_row_place *place, pfm_row *row,
                               pfm_error *err)
 {

@@ -20,4 +20,12 @@
     X(rougeL)                                                                                                                  \
     X(meteor_nltk)                                                                                                             \
     X(deltableu)                                                                                                               \
-    X(deltableu_zh)
+    X(deltableu_zh)                                                                                                            \
+    X(label_f1_micro)                                                                                                          \
+    X(label_f1_macro)                                                                                                          \
+    X(label_f1_micro5)                                                                                                         \
+    X(label_f1_macro5)                                                                                                         \
+    X(label_f1_micro_certain)                                                                                                  \
+    X(label_f1_macro_certain)                                                                                                  \
+    X(label_f1_micro5_certain)                                                                                                 \
+    X(label_f1_macro5_certain)

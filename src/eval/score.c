@@ -111,6 +111,8 @@ static pfm_status score_profile(const pfm_score_request *request, const pfm_scor
     json_t *difference = NULL, *result = NULL;
     if (request->metrics != NULL || request->column_count > 0)
         PFM_FAIL(PFM_ERROR_USAGE, "metrics and columns do not go with the profile %s; score them by themselves", profile->name);
+    if (request->labels != NULL)
+        PFM_FAIL(PFM_ERROR_USAGE, "labels are of reports; the profile %s scores questions", profile->name);
     if (request->training != NULL)
         PFM_TRY(read_training(request, system.profile, &prior, err));
     PFM_TRY(read_system(request->files, request->file_count, extra, &system, err));
@@ -179,6 +181,9 @@ static pfm_status check_request(const pfm_score_request *request, pfm_error *err
     if (request->profile == NULL && request->metrics == NULL && request->column_count == 0)
         return pfm_error_set(err, PFM_ERROR_USAGE,
                              "give a profile (--profile vqa), metrics (--metrics exact,f1_token) or a column (--column NAME)");
+    if (request->labels != NULL && request->file_count != 1)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "labels are written of one predictions file; name one, or leave --labels out");
     for (size_t i = 0; i < request->condition_count; i++) {
         if (strchr(request->conditions[i], '=') == NULL)
             return pfm_error_set(err, PFM_ERROR_USAGE, "'%s' is no condition; write --where column=value",

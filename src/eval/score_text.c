@@ -1,6 +1,7 @@
 #include "eval/score_text.h"
 
 #include "base/try.h"
+#include "eval/label_file.h"
 #include "eval/metric_runs.h"
 
 #include <stdlib.h>
@@ -194,6 +195,8 @@ pfm_status pfm_score_text_files(const pfm_score_request *request, pfm_text_profi
     PFM_TRY(read_system(request->files, request->file_count, extra, profile, &columns, &system, err));
     if (request->against_count > 0)
         PFM_TRY(read_system(request->against, request->against_count, extra, profile, &columns, &other, err));
+    if (request->labels != NULL)
+        PFM_TRY(pfm_label_file_write(&system.runs[0], request->labels, err));
     const pfm_metric_plan plan = {&chosen, profile == NULL ? NULL : profile->name, prepared, seed, threads};
     PFM_TRY(pfm_score_texts(&system, request->against_count > 0 ? &other : NULL, &plan, out, err));
 done:

@@ -265,6 +265,7 @@ pfm_status pfm_recipe_compare(const pfm_recipe *a, const pfm_recipe *b, pfm_buff
 static pfm_status find_data(const pfm_recipe *recipe, const char **path, pfm_dataset_options *options, pfm_error *err)
 {
     *options = (pfm_dataset_options){.language = recipe->data.language,
+                                     .grounding = recipe->data.grounding,
                                      .seed = (uint64_t)recipe->data.split_seed,
                                      .validate_share = recipe->data.validate_share,
                                      .validate_by = recipe->data.validate_by};
@@ -295,12 +296,14 @@ pfm_status pfm_recipe_has_data(const pfm_recipe *recipe, const char *path, const
 static pfm_status load_member(const pfm_recipe *recipe, const pfm_member *member, const char *path, pfm_dataset **out,
                               pfm_error *err)
 {
+    const bool same = strcmp(member->dataset, recipe->data.dataset) == 0; /* what is learned is asked in the same way */
     const pfm_dataset_options options = {.language = member->language,
+                                         .grounding = same ? recipe->data.grounding : NULL,
                                          .seed = (uint64_t)recipe->data.split_seed,
                                          .validate_share = recipe->data.validate_share,
                                          .validate_by = recipe->data.validate_by};
     const char *at = member->path;
-    if (at == NULL && strcmp(member->dataset, recipe->data.dataset) == 0)
+    if (at == NULL && same)
         at = path != NULL ? path : recipe->data.path;
     if (at == NULL)
         return pfm_error_set(err, PFM_ERROR_USAGE, "where does %s of data.mixture lie? set its path there", member->dataset);

@@ -53,8 +53,9 @@ typedef struct pfm_recipe {
     size_t part_count;
     struct {
         char *dataset;
-        char *path;     /* NULL, or where the data lies when the command line does not say */
-        char *language; /* NULL, or "en", "zh", ... */
+        char *path;      /* NULL, or where the data lies when the command line does not say */
+        char *language;  /* NULL, or "en", "zh", ... */
+        char *grounding; /* "none", or what the questions of medexpqa are grounded in */
         char *train, *validate;
         int group;             /* rows of one image that go together */
         double validate_share; /* of the images (patients), where the data set brings no validation split */

@@ -121,6 +121,8 @@ const recipe_key pfm_recipe_keys[] = {
     {.name = "data.path", .type = RECIPE_OPTIONAL, .offset = PLACE(data.path), .aside = true,
      .help = "where it lies, unless --data says"},
     OPTIONAL("data.language", data.language, "the language to take, where the data set holds several"),
+    CHOICE("data.grounding", data.grounding, "none", "none|full|wrong|hidden|retrieved",
+           "what medexpqa's questions are shown: nothing, the explanation, that of the wrong options alone, that with the answer hidden"),
     STRING("data.train", data.train, "train", "the split to learn from"),
     STRING("data.validate", data.validate, "validate", "the split to watch"),
     INTEGER("data.group", data.group, "4", 1, 1024, "rows of the same images that go together in a step"),

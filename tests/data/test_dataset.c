@@ -129,9 +129,10 @@ static void test_splits(void **state)
     assert_false(has);
     assert_error(pfm_dataset_load("slake", folder, "test", &english, &data, &err), PFM_ERROR_USAGE,
                  "has no split 'test' for slake; its splits: train, validate");
-    assert_error(
-        pfm_dataset_load("slack", folder, "test", &english, &data, &err), PFM_ERROR_USAGE,
-        "no data set 'slack'; there are slake, vqa_rad, pathvqa, medpix, iu_xray, mimic_cxr, medexpqa, phantom, table");
+    assert_error(pfm_dataset_load("slack", folder, "test", &english, &data, &err), PFM_ERROR_USAGE,
+                 "no data set 'slack'; there are slake, vqa_rad, pathvqa, medpix, medpix_cases, iu_xray, mimic_cxr, roco, "
+                 "mediqa_m3g, medexpqa, "
+                 "phantom, table");
     assert_error(pfm_dataset_load("slake", "/nowhere", "train", &english, &data, &err), PFM_ERROR_IO,
                  "/nowhere is not a folder");
     assert_error(pfm_dataset_load("vqa_rad", "/nowhere", "train", &english, &data, &err), PFM_ERROR_IO,

@@ -112,6 +112,63 @@ static void languages_stand_apart(void **state)
     pfm_dataset_free(data);
 }
 
+#define PUBLISHED(texts)                                                                                                       \
+    "{\"id\":\"c\",\"lang\":\"en\",\"type\":\"T\",\"full_question\":\"Q\",\"options\":{\"1\":\"a\",\"2\":\"b\"},"              \
+    "\"correct_option\":2" texts "}\n"
+#define EXPLAINED(ranges)                                                                                                      \
+    ",\"full_answer\":\"\u00c9s b. Not a.\",\"full_answer_no_ref\":\"\u00c9s "                                                 \
+    "[HIDDEN].\",\"explanations\":{\"1\":{\"char_ranges\":[[6,"                                                                \
+    "12]]},\"2\":{\"char_ranges\":" ranges "}}"
+
+static void expect_documents(const char *folder, const char *texts, const char *grounding, const char *want)
+{
+    static const char before[] = "Here are the relevant documents:\n", behind[] = "\nHere is the question:\n";
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_dataset *data = NULL;
+    const pfm_dataset_options options = {.grounding = grounding};
+    make_file(folder, "train.en.jsonl", texts);
+    pfm_status status = pfm_dataset_load("medexpqa", folder, "train", &options, &data, &err);
+    if (status != PFM_OK) {
+        if (strstr(err.message, want) == NULL)
+            fail_msg("%s: wanted \"%s\", got \"%s\"", grounding, want, err.message);
+        return;
+    }
+    const char *from = strstr(data->rows[0].question, before) + strlen(before), *to = strstr(from, behind);
+    assert_int_equal(to - from, strlen(want));
+    assert_memory_equal(from, want, strlen(want));
+    pfm_dataset_free(data);
+}
+
+/* What the published code shows; ranges count characters, not bytes. */
+static void questions_are_grounded(void **state)
+{
+    (void)state;
+    const char *folder = make_folder("grounded");
+    const char *published = PUBLISHED(EXPLAINED("[[0,5]]"));
+    expect_documents(folder, published, "none", "");
+    expect_documents(folder, published, "full", "\xc3\x89s b. Not a.");
+    expect_documents(folder, published, "wrong", "  Not a.");
+    expect_documents(folder, published, "hidden", "\xc3\x89s [HIDDEN].");
+    expect_documents(folder, PUBLISHED(EXPLAINED("[[0,2],[3,5]]")), "wrong", "  b Not a."); /* the second in what is left */
+    expect_documents(folder, PUBLISHED(EXPLAINED("[[3,999]]")), "wrong", "\xc3\x89s  ");
+    expect_documents(folder, PUBLISHED(",\"explanation\":\"E\""), "full", "E");
+    expect_documents(folder, published, "retrieved", "needs an index of documents, which this version does not make");
+    expect_documents(folder, published, "all", "there is no grounding 'all'; there are none, full");
+    expect_documents(folder, PUBLISHED(""), "full", "line 1: \"full_answer\" (or \"explanation\") is missing");
+    expect_documents(folder, PUBLISHED(",\"full_answer\":3"), "full", "line 1: \"full_answer\" must be a text");
+    expect_documents(folder, PUBLISHED(",\"explanation\":\"E\""), "wrong", "\"explanations\" has no char_ranges");
+    expect_documents(folder, PUBLISHED(",\"explanation\":\"E\""), "hidden", "\"full_answer_no_ref\" is missing");
+    static const char *const bad[] = {PUBLISHED(EXPLAINED("[[3,1]]")), PUBLISHED(EXPLAINED("[[-1,1]]")),
+                                      PUBLISHED(EXPLAINED("[3]")), PUBLISHED(EXPLAINED("[[0,1.5]]"))};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        expect_documents(folder, bad[i], "wrong", "must hold char_ranges, pairs of whole numbers");
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_dataset *data = NULL;
+    const pfm_dataset_options full = {.grounding = "full"};
+    assert_error(pfm_dataset_load("slake", folder, "train", &full, &data, &err), PFM_ERROR_USAGE,
+                 "slake has nothing to ground its questions in");
+}
+
 static void cases_without_an_answer_are_counted(void **state)
 {
     (void)state;
@@ -184,8 +241,9 @@ static void bad_cases_are_named(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_case_is_the_published_prompt), cmocka_unit_test(languages_stand_apart),
-        cmocka_unit_test(cases_without_an_answer_are_counted), cmocka_unit_test(bad_cases_are_named)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_case_is_the_published_prompt),
+                                       cmocka_unit_test(languages_stand_apart), cmocka_unit_test(questions_are_grounded),
+                                       cmocka_unit_test(cases_without_an_answer_are_counted),
+                                       cmocka_unit_test(bad_cases_are_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,8 +82,66 @@ static void test_bad_medpix(void **state)
     }
 }
 
+#define MEDPIX_CASE(id, lists, parts) "{\"U_id\":" id "," lists ",\"Case\":{" parts "},\"Topic\":{\"Category\":\"Trauma\"}}\n"
+
+#define SEVERAL                                                                                                                \
+    MEDPIX_CASE("\"M1\"", "\"MRI\":[\"M1_c\"],\"TAC\":[\"M1_a\",\"M1_b\"]",                                                    \
+                "\"History\":\"Cough.\",\"Findings\":\"A mass.\",\"Exam\":null,\"Case Diagnosis\":\"Tumour\"")
+#define ALONE MEDPIX_CASE("\"M2\"", "\"MRI\":null,\"TAC\":[\"M2_a\"]", "\"History\":null,\"Case Diagnosis\":\"Cyst\"")
+#define NO_IMAGE MEDPIX_CASE("\"M3\"", "\"TAC\":[]", "\"Case Diagnosis\":\"Cyst\"")
+#define NO_DIAGNOSIS MEDPIX_CASE("\"M4\"", "\"TAC\":[\"M4_a\"]", "\"Case Diagnosis\":null")
+
+/* A case is a row with all of its images, CT before MR. */
+static void test_cases(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_dataset *data = NULL;
+    const char *folder = make_folder("medpix_cases");
+    make_file(folder, "splitted_dataset/data_train.jsonl", SEVERAL "\n" ALONE NO_IMAGE NO_DIAGNOSIS);
+    make_file(folder, "images/M1_c.png", "");
+    assert_ok(pfm_dataset_load("medpix_cases", folder, "train", &plain, &data, &err));
+    assert_true(data->count == 2 && data->left_out == 2);
+    const pfm_row *row = &data->rows[0];
+    assert_string_equal(row->id, "M1");
+    assert_string_equal(row->patient, "M1");
+    assert_string_equal(row->question, "History: Cough.\nWhat is the diagnosis?");
+    assert_string_equal(row->answer, "Tumour");
+    assert_int_equal(row->image_count, 3);
+    assert_string_equal(row->images[0].name, "M1_a");
+    assert_string_equal(row->images[2].path, test_path(folder, "images/M1_c.png"));
+    char *extra = json_dumps(row->extra, JSON_COMPACT);
+    assert_string_equal(extra, "{\"history\":\"Cough.\",\"findings\":\"A mass.\",\"category\":\"Trauma\"}");
+    free(extra);
+    assert_string_equal(data->rows[1].question, "What is the diagnosis?");
+    pfm_dataset_free(data);
+    assert_error(pfm_dataset_load("medpix_cases", folder, "dev", &plain, &data, &err), PFM_ERROR_USAGE, "its splits: train");
+}
+
+static void test_bad_cases(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_dataset *data = NULL;
+    const char *folder = make_folder("bad_medpix_cases");
+    static const char *const bad[][2] = {
+        {"3\n", "data_train.jsonl line 1: must be a JSON object with U_id, TAC, MRI and Case"},
+        {"{\"U_id\":\"M1\",\"Case\":3}", "must be a JSON object with U_id"},
+        {MEDPIX_CASE("\"M1\"", "\"TAC\":3", ""), "line 1: \"TAC\" must be a list of images"},
+        {MEDPIX_CASE("\"M1\"", "\"TAC\":[3]", "\"Case Diagnosis\":\"d\""), "\"images\" must hold names of images"},
+        {MEDPIX_CASE("[]", "\"TAC\":[\"a\"]", "\"Case Diagnosis\":\"d\""), "\"U_id\" must be a text"},
+        {MEDPIX_CASE("\"M1\"", "\"TAC\":[\"a\"]", "\"Case Diagnosis\":{}"), "\"Case Diagnosis\" must be a text"},
+        {MEDPIX_CASE("\"M1\"", "\"TAC\":[\"a\"]", "\"History\":1"), "\"History\" must be a text"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        make_file(folder, "splitted_dataset/data_train.jsonl", bad[i][0]);
+        assert_error(pfm_dataset_load("medpix_cases", folder, "train", &plain, &data, &err), PFM_ERROR_FORMAT, bad[i][1]);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_medpix), cmocka_unit_test(test_bad_medpix)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_medpix), cmocka_unit_test(test_bad_medpix),
+                                       cmocka_unit_test(test_cases), cmocka_unit_test(test_bad_cases)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,8 @@ static void test_studies(void **state)
     const char *folder = make_folder("r2gen");
     make_file(folder, "annotation.json",
               "{\"train\":[{\"id\":\"S1\",\"subject_id\":7,\"report\":\"Clear lungs.\",\"image_path\":[\"S1/0.png\","
-              "\"S1/1.png\"],\"split\":\"train\"},{\"id\":\"S2\",\"report\":\"Effusion.\",\"image_path\":[\"S2/0.png\"]}],"
+              "\"S1/1.png\"],\"split\":\"train\"},{\"id\":\"S2\",\"report\":\"XXXX effusion since XXXX. "
+              "\",\"image_path\":[\"S2/0.png\"]}],"
               "\"val\":[{\"id\":\"S3\",\"report\":\"Normal.\",\"image_path\":[\"S3/0.png\"]}]}");
     static const char *const names[] = {"iu_xray", "mimic_cxr"};
     for (size_t i = 0; i < 2; i++) {
@@ -28,6 +29,7 @@ static void test_studies(void **state)
         assert_string_equal(row->images[1].name, "S1/1.png");
         assert_string_equal(row->images[1].path, test_path(folder, "images/S1/1.png"));
         assert_null(data->rows[1].patient);
+        assert_string_equal(data->rows[1].answer, "XXXX effusion since XXXX. "); /* the marks of removed words stay */
         pfm_dataset_free(data);
         assert_ok(pfm_dataset_load(names[i], folder, "validate", &plain, &data, &err));
         assert_int_equal(data->count, 1);

@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "base/try.h"
 #include "data/medexpqa.h"
+#include "eval/labels.h"
 #include "failing.h"
 #include "pefomed/context.h"
 #include "pefomed/image.h"
@@ -122,10 +123,10 @@ static pfm_status read_case(pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_rows rows = {0};
     const pfm_row_place place = {.file = "FILE", .unit = "line", .number = 1, .split = "train"};
-    PFM_TRY(pfm_medexpqa_read_case(a_case, pfm_medexpqa_find_words("en"), &place, &rows, err));
+    PFM_TRY(pfm_medexpqa_read_case(a_case, pfm_medexpqa_find_words("en"), "wrong", &place, &rows, err));
     assert_int_equal(rows.count, 1);
     assert_string_equal(rows.items[0].answer, "2. b");
-    assert_int_equal(json_object_size(rows.items[0].extra), 4);
+    assert_int_equal(json_object_size(rows.items[0].extra), 6);
 done:
     pfm_rows_free(&rows);
     return status;
@@ -135,7 +136,7 @@ static void test_a_case(void **state)
 {
     (void)state;
     a_case = json_loads("{\"lang\":\"en\",\"type\":\"T\",\"full_question\":\"q\",\"options\":{\"1\":\"a\",\"2\":\"b\"},"
-                        "\"correct_option\":2}",
+                        "\"correct_option\":2,\"full_answer\":\"b, not a\",\"explanations\":{\"2\":{\"char_ranges\":[[0,1]]}}}",
                         0, NULL);
     assert_non_null(a_case);
     failing_try_all("a case", read_case);
@@ -166,10 +167,60 @@ static void test_texts(void **state)
     failing_try_all("texts", texts);
 }
 
+static pfm_status figures(pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_dataset *data = NULL;
+    pfm_dataset_options options = {.seed = 42};
+    PFM_TRY(pfm_dataset_load("roco", test_scratch_folder(), "test", &options, &data, err));
+    assert_true(data->count == 2 && data->left_out == 1);
+    pfm_dataset_free(data);
+    data = NULL;
+    PFM_TRY(pfm_dataset_load("roco", test_scratch_folder(), "validate", &options, &data, err));
+    assert_true(data->count == 1);
+done:
+    pfm_dataset_free(data);
+    return status;
+}
+
+static void test_figures(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    assert_ok(pfm_folder_create(test_path(test_scratch_folder(), "test/radiology"), &err));
+    write_text("test/radiology/captions.txt", "R1\tA mass.\nR2\t \nR3\tA cyst.\n");
+    write_text("test/radiology/dlinks.txt", "R1\t/P1.tar.gz\ta\nR2\t/P2.tar.gz\tb\nR3\t/P3.tar.gz\tc\n");
+    write_text("valid_captions.csv", "ID,Caption\na,A mass.\n");
+    failing_try_all("figures", figures);
+}
+
+static pfm_status labels(pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_labeller *labeller = NULL;
+    pfm_labels found = {0};
+    json_t *written = NULL;
+    PFM_TRY(pfm_labeller_create(&labeller, err));
+    PFM_TRY(pfm_labels_add(labeller, "The heart is enlarged. No edema, effusion or mass.", &found, err));
+    assert_true(found.of[PFM_CARDIOMEGALY] == PFM_LABEL_PRESENT && found.of[PFM_LUNG_LESION] == PFM_LABEL_ABSENT);
+    PFM_TRY(pfm_labels_write(&found, &written, err));
+done:
+    json_decref(written);
+    pfm_labeller_free(labeller);
+    return status;
+}
+
+static void test_labels(void **state)
+{
+    (void)state;
+    failing_try_all("labels", labels);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_held_out),       cmocka_unit_test(test_audit),
                                        cmocka_unit_test(test_several_images), cmocka_unit_test(test_captions),
-                                       cmocka_unit_test(test_a_case),         cmocka_unit_test(test_texts)};
+                                       cmocka_unit_test(test_a_case),         cmocka_unit_test(test_texts),
+                                       cmocka_unit_test(test_figures),        cmocka_unit_test(test_labels)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

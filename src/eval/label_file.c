@@ -1,0 +1,51 @@
+#include "eval/label_file.h"
+
+#include "base/file.h"
+#include "base/try.h"
+#include "eval/labels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static pfm_status write_row(pfm_labeller *labeller, const pfm_answer_set *set, size_t i, pfm_atomic_file *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_answer_row *row = &set->rows[i];
+    pfm_labels reference = {0}, prediction = {0};
+    json_t *wanted = NULL, *given = NULL, *line = NULL;
+    char *text = NULL;
+    for (size_t r = 0; r < row->reference_count; r++)
+        PFM_TRY(pfm_labels_add(labeller, pfm_answer_references(set, row)[r], &reference, err));
+    PFM_TRY(pfm_labels_add(labeller, row->prediction, &prediction, err));
+    PFM_TRY(pfm_labels_write(&reference, &wanted, err));
+    PFM_TRY(pfm_labels_write(&prediction, &given, err));
+    line = json_pack("{s:s,s:s,s:O,s:O}", "id", set->ids.texts[i], "labeller", PFM_LABELLER_NAME, "reference", wanted,
+                     "prediction", given);
+    text = line == NULL ? NULL : json_dumps(line, JSON_COMPACT);
+    if (text == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the labels of a row");
+    PFM_TRY(pfm_atomic_file_write(out, text, strlen(text), err));
+    PFM_TRY(pfm_atomic_file_write(out, "\n", 1, err));
+done:
+    free(text);
+    json_decref(line);
+    json_decref(wanted);
+    json_decref(given);
+    return status;
+}
+
+pfm_status pfm_label_file_write(const pfm_answer_set *set, const char *path, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_labeller *labeller = NULL;
+    pfm_atomic_file out = {0};
+    PFM_TRY(pfm_labeller_create(&labeller, err));
+    PFM_TRY(pfm_atomic_file_begin(path, &out, err));
+    for (size_t i = 0; i < set->count; i++)
+        PFM_TRY(write_row(labeller, set, i, &out, err));
+    PFM_TRY(pfm_atomic_file_commit(&out, err));
+done:
+    pfm_labeller_free(labeller);
+    pfm_atomic_file_abort(&out);
+    return status;
+}
