@@ -20,4 +20,7 @@
     X(rougeL)                                                                                                                  \
     X(meteor_nltk)                                                                                                             \
     X(deltableu)                                                                                                               \
-    X(deltableu_zh)
+    X(deltableu_zh)                                                                                                            \
+    X(bertscore_p)                                                                                                             \
+    X(bertscore_r)                                                                                                             \
+    X(bertscore_f1)
