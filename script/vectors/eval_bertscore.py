@@ -40,7 +40,7 @@ class Encoder:
 
     def score(self, prediction, references):
         figures = [[float(x[0]) for x in self.scorer.score([prediction], [reference])] for reference in references]
-        return [max(column) for column in zip(*figures)]
+        return [round(max(column), 7) for column in zip(*figures)]
 
 
 def small(path):

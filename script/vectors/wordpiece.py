@@ -3,7 +3,7 @@
 
 Needs: pip install transformers tokenizers
 Usage: wordpiece.py OUT   (OUT is tests/text/golden); wordpiece.py --table prints the ranges of src/text/bert_characters_table.h
-OUT/wordpiece/tokenizer.json is a small uncased vocabulary, trained on the sentences below; OUT/wordpiece_cased/vocab.txt a cased one
+OUT/wordpiece/tokenizer.json is a small uncased vocabulary, made of the sentences below; OUT/wordpiece_cased/vocab.txt a cased one
 with its tokenizer_config.json. OUT/wordpiece.json has, of either, {"text", "ids", "decoded"}; wordpiece/vocab.txt is the same
 vocabulary as in tokenizer.json.
 """
@@ -12,9 +12,10 @@ import os
 import random
 import sys
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import BertTokenizer
 
+WORDS = 170
 SENTENCES = [
     'The heart size is normal. No pleural effusion or pneumothorax is seen.',
     'Small bilateral pleural effusions, increased compared with prior; bibasilar atelectasis.',
@@ -32,13 +33,18 @@ ODD = [
 ]
 
 
-def train(lower):
-    tokenizer = Tokenizer(models.WordPiece(unk_token='[UNK]'))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.train_from_iterator(SENTENCES, trainers.WordPieceTrainer(
-        vocab_size=170, special_tokens=['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'], show_progress=False))
+def make(lower):
+    """A tokenizer with WORDS tokens: what the sentences are spelled with, and their most frequent beginnings and ends of words. (The trainer
+    of the library breaks ties by chance.)"""
+    normalizer, cut = normalizers.BertNormalizer(lowercase=lower), pre_tokenizers.BertPreTokenizer()
+    words = [word for s in SENTENCES for word, _ in cut.pre_tokenize_str(normalizer.normalize_str(s))]
+    letters = sorted({c for word in words for c in word})
+    pieces = [word[:n] for word in words for n in range(2, len(word) + 1)] + ['##' + word[n:] for word in words for n in range(1, len(word) - 1)]
+    frequent = sorted(set(pieces), key=lambda piece: (-pieces.count(piece), -len(piece), piece))
+    tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', *letters, *('##' + c for c in letters), *frequent][:WORDS]
+    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token='[UNK]'))
+    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = normalizer, cut, decoders.WordPiece()
+    tokenizer.add_special_tokens(tokens[:5])
     return tokenizer
 
 
@@ -97,6 +103,6 @@ if __name__ == '__main__':
     if sys.argv[1] == '--table':
         print_table()
     else:
-        result = {name: write(sys.argv[1], name, train(lower), lower) for name, lower in (('wordpiece', True), ('wordpiece_cased', False))}
+        result = {name: write(sys.argv[1], name, make(lower), lower) for name, lower in (('wordpiece', True), ('wordpiece_cased', False))}
         with open(os.path.join(sys.argv[1], 'wordpiece.json'), 'w') as file:
             json.dump(result, file, separators=(',', ':'))
