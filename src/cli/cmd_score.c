@@ -9,6 +9,8 @@ static const cli_option options[] = {
     {"metrics", "A,B,C", "text metrics, of answers or of reports", NULL},
     {"column", "NAME[=FILE]", "a column of numbers made elsewhere, or a file of {id: number}; may be repeated", NULL},
     {"labels", "OUT", "writes what the labeller of the label_f1 metrics finds in each text (docs/labels.md)", NULL},
+    {"bert", "MODEL", "the text encoder of bertscore_*: a name that fetch knows, a folder, or weights in one", NULL},
+    {"bert-layer", "N", "whose output is compared, counted from 1 (default: the last)", NULL},
     {"list", NULL, "names profiles and metrics and defines each", NULL},
     {"against", "FILE", "another system's predictions of the same questions; repeat for its other seeds", NULL},
     {"rows", "FILE", "rows that bring columns the predictions lack (answer_type, modality, ...), matched by id or qid", NULL},
@@ -46,6 +48,7 @@ static pfm_status score(cli_call *call, char **document, pfm_error *err)
 {
     enum { MOST = 256 }; /* as many words as the frame takes */
     const char *files[MOST], *against[MOST], *conditions[MOST], *columns[MOST];
+    int64_t layer = 0;
     int against_count = 0, condition_count = 0, column_count = 0, file_count = cli_operand_count(call);
     for (int i = 0; i < file_count; i++)
         files[i] = cli_operand(call, i);
@@ -56,9 +59,14 @@ static pfm_status score(cli_call *call, char **document, pfm_error *err)
                                  .labels = cli_get(call, "labels"),
                                  .rows = cli_get(call, "rows"),
                                  .training = cli_get(call, "training"),
+                                 .bert = cli_get(call, "bert"),
                                  .dataset = cli_get(call, "dataset"),
                                  .split = cli_get(call, "split"),
                                  .probe = cli_get(call, "probe")};
+    pfm_status status = cli_get_integer(call, "bert-layer", 1, 1000, &layer, err);
+    if (status != PFM_OK)
+        return status;
+    request.bert_layer = (int)layer;
     request.against = copy_values(call, "against", against, &against_count);
     request.conditions = copy_values(call, "where", conditions, &condition_count);
     request.columns = copy_values(call, "column", columns, &column_count);

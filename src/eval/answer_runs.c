@@ -12,8 +12,8 @@ static pfm_status add_run(pfm_answer_runs *system, const char *name, bool report
     PFM_TRY(pfm_array_reserve(&system->names, &names, system->run_count + 1, sizeof *system->names, err));
     PFM_TRY(pfm_array_reserve(&system->runs, &system->capacity, system->run_count + 1, sizeof *system->runs, err));
     system->names[system->run_count] = name;
-    system->runs[system->run_count] =
-        (pfm_answer_set){.reports = reports, .profile = system->profile, .number_columns = system->number_columns};
+    system->runs[system->run_count] = (pfm_answer_set){
+        .reports = reports, .profile = system->profile, .networks = system->networks, .number_columns = system->number_columns};
     *out = &system->runs[system->run_count++];
 done:
     return status;

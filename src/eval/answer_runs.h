@@ -7,8 +7,9 @@
 
 /* Start with {0} or {.profile = ...}. */
 typedef struct pfm_answer_runs {
-    const pfm_score_profile *profile;  /* set before the first run: what is right; NULL: vqa */
-    pfm_answer_numbers number_columns; /* set before the first run: columns that are scored */
+    const pfm_score_profile *profile;    /* set before the first run: what is right; NULL: vqa */
+    pfm_answer_numbers number_columns;   /* set before the first run: columns that are scored */
+    struct pfm_score_networks *networks; /* set before the first run, or NULL: of metrics that run one */
     pfm_answer_set *runs;
     const char **names; /* of the runs, for errors and results; borrowed; NULL entries where there is no file */
     size_t run_count, capacity;

@@ -54,6 +54,7 @@ typedef struct pfm_answer_set {
     double *numbers;                   /* [rows, number_columns.count] */
     size_t number_capacity;
     size_t kinds_given, probabilities;    /* how many rows have them */
+    struct pfm_score_networks *networks;  /* of metrics that run one; NULL: none is there; borrowed */
     bool reports;                         /* set before the first row: reference (or answer) and prediction are enough */
     const pfm_score_profile *profile;     /* set before the first row: what is right; NULL: vqa */
     pfm_buffer answer, prediction, value; /* scratch */

@@ -153,18 +153,19 @@ pfm_status pfm_metrics_sum(const pfm_metric_selection *chosen, const pfm_answer_
 {
     pfm_status status = PFM_OK;
     measurement *list = NULL;
-    size_t count = 0;
+    size_t count = 0, together = 0;
     PFM_TRY(pfm_allocate(chosen->count, sizeof *list, &list, err));
-    for (size_t m = 0; m < chosen->count; m++) {
-        if (find_sharer(chosen, m) == m)
-            list[count++] = (measurement){.metric = chosen->metrics[m], .set = set, .first = chosen->first[m]};
+    for (int alone = 0; alone < 2; alone++) { /* those that use all threads come last */
+        for (size_t m = 0; m < chosen->count; m++) {
+            if (find_sharer(chosen, m) == m && chosen->metrics[m]->alone == (alone == 1))
+                list[count++] = (measurement){.metric = chosen->metrics[m], .set = set, .first = chosen->first[m]};
+        }
+        together = alone == 0 ? count : together;
     }
-    if (threads == NULL) {
-        for (size_t m = 0; m < count; m++)
-            measure_one(list, (int)m, 0);
-    } else {
-        pfm_threads_run(threads, (int)count, measure_one, list);
-    }
+    if (threads != NULL)
+        pfm_threads_run(threads, (int)together, measure_one, list);
+    for (size_t m = threads != NULL ? together : 0; m < count; m++)
+        measure_one(list, (int)m, 0);
     for (size_t m = 0; m < count; m++) {
         if (list[m].status != PFM_OK)
             PFM_FAIL(list[m].status, "%s", list[m].error.message);
@@ -215,8 +216,13 @@ pfm_status pfm_metrics_sign(const pfm_answer_set *set, const pfm_metric_selectio
     pfm_status status = PFM_OK;
     if (profile != NULL)
         PFM_TRY(pfm_buffer_append_format(&text, err, "%s|", profile));
-    for (size_t m = 0; m < chosen->count; m++)
-        PFM_TRY(pfm_buffer_append_format(&text, err, "%s[%s]|", chosen->metrics[m]->name, chosen->metrics[m]->signature));
+    for (size_t m = 0; m < chosen->count; m++) {
+        const pfm_metric *metric = chosen->metrics[m];
+        PFM_TRY(pfm_buffer_append_format(&text, err, "%s[%s", metric->name, metric->signature));
+        if (metric->sign != NULL)
+            PFM_TRY(metric->sign(metric, set, &text, err));
+        PFM_TRY(pfm_buffer_append_string(&text, "]|", err));
+    }
     if (prepared != NULL)
         PFM_TRY(pfm_buffer_append_format(&text, err, "%s|", prepared));
     PFM_TRY(add_reference_counts(set, &text, err));

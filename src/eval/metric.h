@@ -17,11 +17,14 @@ struct pfm_metric {
     const char *signature;  /* the options that must be equal for two figures to be comparable */
     size_t columns;         /* numbers a row, at most PFM_METRIC_MAX_COLUMNS */
     int order;              /* the metric's own: the longest n-gram, or which of several figures */
+    bool alone;             /* runs a network on all threads: measured by itself */
     bool shared;            /* metrics with this measure have the same numbers, which are measured once for all of them */
     /* numbers [rows, columns] = each row's; zeroed before. */
     pfm_status (*measure)(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err);
     /* The metric of rows from the sums of their numbers; NaN where undefined. */
     double (*finish)(const pfm_metric *metric, const double *sums, double rows);
+    /* Appends what else must be equal, known once the set was measured; NULL: nothing. */
+    pfm_status (*sign)(const pfm_metric *metric, const pfm_answer_set *set, pfm_buffer *text, pfm_error *err);
 };
 extern const pfm_metric *const pfm_metrics[]; /* ended by NULL */
 

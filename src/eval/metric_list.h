@@ -28,4 +28,7 @@
     X(label_f1_micro_certain)                                                                                                  \
     X(label_f1_macro_certain)                                                                                                  \
     X(label_f1_micro5_certain)                                                                                                 \
-    X(label_f1_macro5_certain)
+    X(label_f1_macro5_certain)                                                                                                 \
+    X(bertscore_p)                                                                                                             \
+    X(bertscore_r)                                                                                                             \
+    X(bertscore_f1)

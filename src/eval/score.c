@@ -113,6 +113,8 @@ static pfm_status score_profile(const pfm_score_request *request, const pfm_scor
         PFM_FAIL(PFM_ERROR_USAGE, "metrics and columns do not go with the profile %s; score them by themselves", profile->name);
     if (request->labels != NULL)
         PFM_FAIL(PFM_ERROR_USAGE, "labels are of reports; the profile %s scores questions", profile->name);
+    if (request->bert != NULL || request->bert_layer > 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "the profile %s runs no text encoder; leave --bert and --bert-layer out", profile->name);
     if (request->training != NULL)
         PFM_TRY(read_training(request, system.profile, &prior, err));
     PFM_TRY(read_system(request->files, request->file_count, extra, &system, err));
@@ -158,8 +160,8 @@ static const pfm_score_profile *find_profile(const char *name)
     return NULL;
 }
 
-static pfm_status score_texts(const pfm_score_request *request, const json_t *extra, const pfm_score_options *options,
-                              json_t **out, pfm_error *err)
+static pfm_status score_texts(pfm_context *context, const pfm_score_request *request, const json_t *extra,
+                              const pfm_score_options *options, json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_text_profile *profile = NULL;
@@ -168,7 +170,7 @@ static pfm_status score_texts(const pfm_score_request *request, const json_t *ex
         if (profile == NULL)
             PFM_TRY(refuse_profile(request->profile, err));
     }
-    PFM_TRY(pfm_score_text_files(request, profile, extra, options->seed, options->threads, out, err));
+    PFM_TRY(pfm_score_text_files(request, profile, extra, options->seed, context, out, err));
 done:
     pfm_text_profile_free(profile);
     return status;
@@ -211,7 +213,7 @@ pfm_status pfm_score(pfm_context *context, const pfm_score_request *request, cha
     if (profile != NULL)
         PFM_TRY(score_profile(request, profile, extra.rows, &options, &result, err));
     else
-        PFM_TRY(score_texts(request, extra.rows, &options, &result, err));
+        PFM_TRY(score_texts(context, request, extra.rows, &options, &result, err));
     *json_out = json_dumps(result, JSON_COMPACT);
     if (*json_out == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the score");

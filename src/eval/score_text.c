@@ -1,8 +1,10 @@
 #include "eval/score_text.h"
 
+#include "base/context.h"
 #include "base/try.h"
 #include "eval/label_file.h"
 #include "eval/metric_runs.h"
+#include "eval/networks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +148,30 @@ static pfm_status learn(const pfm_score_request *request, pfm_text_profile *prof
     return pfm_training_rows_read(request, learn_row, profile, err);
 }
 
+/* What the request says of networks, or else the profile. */
+static pfm_score_networks networks_of(const pfm_score_request *request, const pfm_text_profile *profile, pfm_context *context)
+{
+    const bool own = request->bert != NULL; /* a profile's layer is its own model's */
+    return (pfm_score_networks){.context = context,
+                                .bert = own || profile == NULL ? request->bert : profile->bert,
+                                .bert_layer = own || request->bert_layer > 0 || profile == NULL ? request->bert_layer
+                                                                                                : profile->bert_layer};
+}
+
+/* A network that nothing runs was asked for by mistake. */
+static pfm_status check_networks(const pfm_score_request *request, const pfm_metric_selection *chosen, pfm_error *err)
+{
+    for (size_t m = 0; m < chosen->count; m++) {
+        if (chosen->metrics[m]->alone)
+            return PFM_OK;
+    }
+    if (request->bert == NULL && request->bert_layer == 0)
+        return PFM_OK;
+    return pfm_error_set(err, PFM_ERROR_USAGE,
+                         "no metric here runs a text encoder; leave --bert and --bert-layer out, or add "
+                         "--metrics bertscore_f1");
+}
+
 static pfm_status read_system(const char *const *files, size_t count, const json_t *extra, pfm_text_profile *profile,
                               const number_columns *columns, pfm_answer_runs *out, pfm_error *err)
 {
@@ -181,14 +207,17 @@ done:
 }
 
 pfm_status pfm_score_text_files(const pfm_score_request *request, pfm_text_profile *profile, const json_t *extra, uint64_t seed,
-                                pfm_threads *threads, json_t **out, pfm_error *err)
+                                pfm_context *context, json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_answer_runs system = {0}, other = {0};
     pfm_metric_selection chosen = {0};
     number_columns columns = {0};
+    pfm_score_networks networks = networks_of(request, profile, context);
     char *prepared = NULL;
+    system.networks = other.networks = &networks;
     PFM_TRY(choose(request, profile, &columns, &chosen, err));
+    PFM_TRY(check_networks(request, &chosen, err));
     PFM_TRY(learn(request, profile, err));
     if (profile != NULL)
         PFM_TRY(pfm_text_profile_describe(profile, &prepared, err));
@@ -197,11 +226,12 @@ pfm_status pfm_score_text_files(const pfm_score_request *request, pfm_text_profi
         PFM_TRY(read_system(request->against, request->against_count, extra, profile, &columns, &other, err));
     if (request->labels != NULL)
         PFM_TRY(pfm_label_file_write(&system.runs[0], request->labels, err));
-    const pfm_metric_plan plan = {&chosen, profile == NULL ? NULL : profile->name, prepared, seed, threads};
+    const pfm_metric_plan plan = {&chosen, profile == NULL ? NULL : profile->name, prepared, seed, context->threads};
     PFM_TRY(pfm_score_texts(&system, request->against_count > 0 ? &other : NULL, &plan, out, err));
 done:
     pfm_answer_runs_free(&system);
     pfm_answer_runs_free(&other);
+    pfm_score_networks_close(&networks);
     free_columns(&columns);
     free(prepared);
     return status;

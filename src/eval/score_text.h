@@ -8,7 +8,7 @@
 
 /* *out = what pfm_score_texts says of the request's files. profile NULL: its metrics alone. extra NULL, or {id: row}. */
 pfm_status pfm_score_text_files(const pfm_score_request *request, pfm_text_profile *profile, const json_t *extra, uint64_t seed,
-                                pfm_threads *threads, json_t **out, pfm_error *err) PFM_MUST_CHECK;
+                                pfm_context *context, json_t **out, pfm_error *err) PFM_MUST_CHECK;
 
 /* Calls function(user, row, place) for each training row that meets the request's conditions. USAGE where none does. */
 pfm_status pfm_training_rows_read(const pfm_score_request *request, pfm_row_function function, void *user,

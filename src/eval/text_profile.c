@@ -17,8 +17,8 @@ typedef struct reader {
     pfm_text_profile *profile;
 } reader;
 
-static const char *const keys[] = {"definition", "metrics", "references", "predictions"};
-enum { DEFINITION, METRICS, REFERENCES, PREDICTIONS, KEYS };
+static const char *const keys[] = {"definition", "metrics", "references", "predictions", "bert", "bert_layer"};
+enum { DEFINITION, METRICS, REFERENCES, PREDICTIONS, BERT, BERT_LAYER, KEYS };
 
 static pfm_status refuse(const reader *r, const yaml_node_t *node, const char *problem, pfm_error *err)
 {
@@ -79,12 +79,12 @@ done:
     return status;
 }
 
-static pfm_status read_number(const reader *r, const yaml_node_t *node, size_t *out, pfm_error *err)
+static pfm_status read_number(const reader *r, const yaml_node_t *node, const char *problem, size_t *out, pfm_error *err)
 {
     const char *text = text_of(node);
     size_t digits = text == NULL ? 0 : strspn(text, "0123456789");
     if (digits == 0 || digits > MOST_DIGITS || text[digits] != '\0' || strtol(text, NULL, 10) == 0)
-        return refuse(r, node, "a step's number must be whole, from 1 to 999999", err);
+        return refuse(r, node, problem, err);
     *out = (size_t)strtol(text, NULL, 10);
     return PFM_OK;
 }
@@ -116,7 +116,7 @@ static pfm_status read_step(reader *r, const yaml_node_t *node, pfm_preparation 
         PFM_FAIL(PFM_ERROR_USAGE, "%s line %zu: the step %s %s", r->file, node->start_mark.line + 1, name,
                  number == NULL ? "needs a number, as in {first_words: 60}" : "takes no number");
     if (number != NULL)
-        PFM_TRY(read_number(r, number, &step.number, err));
+        PFM_TRY(read_number(r, number, "a step's number must be whole, from 1 to 999999", &step.number, err));
     into->steps[into->count++] = step;
 done:
     return status;
@@ -134,11 +134,28 @@ done:
     return status;
 }
 
+static pfm_status read_bert(reader *r, const yaml_node_t *node, pfm_error *err)
+{
+    if (text_of(node) == NULL || text_of(node)[0] == '\0')
+        return refuse(r, node, "bert must be a model's name or path", err);
+    return pfm_string_copy(text_of(node), &r->profile->bert, err);
+}
+
+static pfm_status read_bert_layer(reader *r, const yaml_node_t *node, pfm_error *err)
+{
+    size_t layer = 0;
+    pfm_status status = read_number(r, node, "bert_layer must be a whole number, 1 or more", &layer, err);
+    r->profile->bert_layer = (int)layer;
+    return status;
+}
+
 static pfm_status read_key(reader *r, size_t key, const yaml_node_t *node, pfm_error *err)
 {
     switch (key) {
     case DEFINITION: return read_definition(r, node, err);
     case METRICS: return read_metrics(r, node, err);
+    case BERT: return read_bert(r, node, err);
+    case BERT_LAYER: return read_bert_layer(r, node, err);
     case REFERENCES: return read_steps(r, node, &r->profile->references, err);
     default: return read_steps(r, node, &r->profile->predictions, err);
     }
@@ -150,7 +167,8 @@ static pfm_status read_profile(reader *r, pfm_error *err)
     const yaml_node_t *root = yaml_document_get_root_node(&r->document);
     bool given[KEYS] = {false};
     if (root == NULL || root->type != YAML_MAPPING_NODE)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s: a profile is a file of keys: definition, metrics, references, predictions", r->file);
+        PFM_FAIL(PFM_ERROR_FORMAT,
+                 "%s: a profile is a file of keys: definition, metrics, references, predictions, bert, bert_layer", r->file);
     for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
         const yaml_node_t *key = node_at(r, pair->key);
         const char *name = text_of(key);
@@ -246,6 +264,7 @@ void pfm_text_profile_free(pfm_text_profile *profile)
     free(profile->name);
     free(profile->definition);
     free(profile->metrics);
+    free(profile->bert);
     pfm_preparation_free(&profile->references);
     pfm_preparation_free(&profile->predictions);
     free(profile);

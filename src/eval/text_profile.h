@@ -1,7 +1,8 @@
 /* Profiles of texts: files that name metrics and what is done to texts before. Those of src/eval/profiles are part of the
- * program; a user's own is named by its path. A profile is YAML with definition   a sentence or two metrics      a list of
- * metrics' names references   a list of steps (prepare_list.h) for references; absent: the texts as they are predictions  the
- * same for predictions */
+ * program; a user's own is named by its path. A profile is YAML with
+ * definition, a sentence or two; metrics, a list of metrics' names; references, a list of steps (prepare_list.h) for
+ * references, absent: the texts as they are; predictions, the same for predictions; bert and bert_layer, the encoder of
+ * bertscore_*. */
 #ifndef PFM_EVAL_TEXT_PROFILE_H
 #define PFM_EVAL_TEXT_PROFILE_H
 
@@ -10,7 +11,9 @@
 typedef struct pfm_text_profile {
     char *name; /* the file's, without .yaml */
     char *definition;
-    char *metrics; /* separated by commas */
+    char *metrics;  /* separated by commas */
+    char *bert;     /* NULL: not said */
+    int bert_layer; /* 0: not said */
     pfm_preparation references, predictions;
 } pfm_text_profile;
 

@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define BESIDE(name, file, bytes, sha256, member) {name, file, bytes, sha256, member},
+static const pfm_fetch_beside beside[] = {PFM_FETCH_BESIDE_LIST(BESIDE){NULL, NULL, 0, NULL, NULL}};
 #define LINE(name, what, license, file, bytes, sha256, package, member, url)                                                   \
-    {name, what, license, file, bytes, sha256, package, member, url},
+    {name, what, license, file, bytes, sha256, package, member, url, beside},
 static const pfm_fetch_source sources[] = {PFM_FETCH_LIST(LINE)};
 enum { SOURCES = sizeof sources / sizeof *sources };
 
@@ -28,6 +30,24 @@ static const char *nearest_name(const char *name)
     for (int i = 0; i < SOURCES; i++)
         names[i] = sources[i].name;
     return pfm_words_nearest(name, names, SOURCES);
+}
+
+bool pfm_fetch_next_beside(const pfm_fetch_source *source, size_t *next, pfm_fetch_source *out)
+{
+    const pfm_fetch_beside *all = source->beside;
+    while (all != NULL && all[*next].name != NULL) {
+        const pfm_fetch_beside *file = &all[(*next)++];
+        if (strcmp(file->name, source->name) == 0) {
+            *out = *source;
+            out->file = file->file;
+            out->bytes = file->bytes;
+            out->sha256 = file->sha256;
+            out->member = file->member;
+            out->url = NULL;
+            return true;
+        }
+    }
+    return false;
 }
 
 pfm_status pfm_fetch_sink_open(pfm_context *context, const pfm_fetch_source *source, const char *path, pfm_fetch_sink *out,
@@ -77,18 +97,44 @@ static pfm_status place_of(const pfm_context *context, const pfm_fetch_source *s
     return pfm_string_format(out, err, "%s/weights/%s/%s", pfm_context_home(context), source->name, source->file);
 }
 
-/* The file is there with its right size; its hash is for fetch to look at, not for every command. */
-static bool is_here(const pfm_fetch_source *source, const char *path)
+static bool has_size(const pfm_fetch_source *source, const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0 && S_ISREG(info.st_mode) && (size_t)info.st_size == source->bytes;
 }
 
-static pfm_status is_right(const pfm_fetch_source *source, const char *path, bool *right, pfm_error *err)
+/* The files are there with their right sizes; their hashes are for fetch to look at, not for every command. */
+static bool is_here(const pfm_fetch_source *source, const char *path)
+{
+    pfm_fetch_source file;
+    bool here = has_size(source, path);
+    for (size_t next = 0; here && pfm_fetch_next_beside(source, &next, &file);) {
+        char *beside_it = NULL;
+        here = pfm_path_beside(path, file.file, &beside_it, NULL) == PFM_OK && has_size(&file, beside_it);
+        free(beside_it);
+    }
+    return here;
+}
+
+static pfm_status is_file_right(const pfm_fetch_source *source, const char *path, bool *right, pfm_error *err)
 {
     pfm_hash_hex digest = "";
-    pfm_status status = is_here(source, path) ? pfm_hash_file(path, digest, err) : PFM_OK;
+    pfm_status status = has_size(source, path) ? pfm_hash_file(path, digest, err) : PFM_OK;
     *right = strcmp(digest, source->sha256) == 0;
+    return status;
+}
+
+static pfm_status is_right(const pfm_fetch_source *source, const char *path, bool *right, pfm_error *err)
+{
+    pfm_fetch_source file;
+    pfm_status status = is_file_right(source, path, right, err);
+    for (size_t next = 0; status == PFM_OK && *right && pfm_fetch_next_beside(source, &next, &file);) {
+        char *beside_it = NULL;
+        status = pfm_path_beside(path, file.file, &beside_it, err);
+        if (status == PFM_OK)
+            status = is_file_right(&file, beside_it, right, err);
+        free(beside_it);
+    }
     return status;
 }
 

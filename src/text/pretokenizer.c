@@ -1,8 +1,9 @@
-/* The pre-tokenisers of tokenizer.json that byte-pair tokenizers use: Sequence, Split, Digits, ByteLevel, Metaspace. Each step
- * cuts the pieces of the step before it. */
+/* The pre-tokenisers of tokenizer.json that this program knows: Sequence, Split, Digits, ByteLevel, Metaspace,
+ * BertPreTokenizer. Each step cuts the pieces of the step before it. */
 #include "text/tokenizer_internal.h"
 
 #include "base/try.h"
+#include "text/bert_text.h"
 #include "text/pattern.h"
 #include "text/utf8.h"
 
@@ -13,7 +14,7 @@ static const char gpt2_pattern[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+|
 
 typedef enum behavior { ISOLATED, REMOVED, CONTIGUOUS, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT } behavior;
 
-typedef enum split_kind { SPLIT_PATTERN, SPLIT_DIGITS, SPLIT_PREFIX_SPACE, SPLIT_METASPACE } split_kind;
+typedef enum split_kind { SPLIT_PATTERN, SPLIT_CHARACTERS, SPLIT_PREFIX_SPACE, SPLIT_METASPACE } split_kind;
 
 /* Which pieces Metaspace puts its mark before, where they do not begin with it: all, the one that begins the text, none. */
 typedef enum prepend_scheme { PREPEND_ALWAYS, PREPEND_FIRST, PREPEND_NEVER } prepend_scheme;
@@ -21,6 +22,7 @@ typedef enum prepend_scheme { PREPEND_ALWAYS, PREPEND_FIRST, PREPEND_NEVER } pre
 typedef struct split_step {
     split_kind kind;
     pfm_pattern *pattern;
+    bool (*matches)(uint32_t code); /* SPLIT_CHARACTERS */
     behavior behavior;
     bool invert;
     prepend_scheme prepend;
@@ -147,10 +149,17 @@ static pfm_status add_steps(pfm_pretokenizer *pretokenizer, const json_t *defini
     } else if (strcmp(type, "Split") == 0) {
         status = add_split(pretokenizer, definition, err);
     } else if (strcmp(type, "Digits") == 0) {
-        PFM_TRY(new_step(pretokenizer, SPLIT_DIGITS, &step, err));
+        PFM_TRY(new_step(pretokenizer, SPLIT_CHARACTERS, &step, err));
+        step->matches = pfm_utf8_is_numeric;
         step->behavior = pfm_member_flag(definition, "individual_digits", false) ? ISOLATED : CONTIGUOUS;
     } else if (strcmp(type, "ByteLevel") == 0) {
         status = add_byte_level(pretokenizer, definition, err);
+    } else if (strcmp(type, "BertPreTokenizer") == 0) {
+        PFM_TRY(new_step(pretokenizer, SPLIT_CHARACTERS, &step, err));
+        step->matches = pfm_utf8_is_space;
+        step->behavior = REMOVED;
+        PFM_TRY(new_step(pretokenizer, SPLIT_CHARACTERS, &step, err));
+        step->matches = pfm_bert_is_punctuation;
     } else if (strcmp(type, "Metaspace") == 0) {
         status = add_metaspace(pretokenizer, definition, err);
     } else {
@@ -263,12 +272,12 @@ done:
     return status;
 }
 
-static pfm_status find_digits(pfm_split_scratch *scratch, pfm_text_view piece, pfm_error *err)
+static pfm_status find_characters(const split_step *step, pfm_split_scratch *scratch, pfm_text_view piece, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t done_to = 0;
     for (size_t i = 0, length = 0; i < piece.length; i += length) {
-        if (!pfm_utf8_is_numeric(pfm_utf8_decode(piece.data + i, piece.length - i, &length)))
+        if (!step->matches(pfm_utf8_decode(piece.data + i, piece.length - i, &length)))
             continue;
         if (i > done_to)
             PFM_TRY(add_part(scratch, piece.data + done_to, i - done_to, false, err));
@@ -317,8 +326,8 @@ static pfm_status run_split(const split_step *step, pfm_split_scratch *scratch, 
     pfm_status status = PFM_OK;
     for (size_t i = 0; i < scratch->from.count; i++) {
         scratch->parts.count = 0;
-        if (step->kind == SPLIT_DIGITS)
-            PFM_TRY(find_digits(scratch, scratch->from.items[i], err));
+        if (step->kind == SPLIT_CHARACTERS)
+            PFM_TRY(find_characters(step, scratch, scratch->from.items[i], err));
         else
             PFM_TRY(find_matches(step, scratch, scratch->from.items[i], err));
         PFM_TRY(join_parts(scratch, step->behavior, err));

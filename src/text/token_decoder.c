@@ -1,4 +1,5 @@
-/* Tokens back to text: the byte alphabet, or the chain Replace*, ByteFallback, Fuse, Strip that LLaMA's tokenizer.json has.
+/* Tokens back to text: the byte alphabet, or the chain Replace*, ByteFallback, Fuse, Strip that LLaMA's tokenizer.json has, or
+ * BERT's WordPiece, where a space stands before each token that does not go on with a word.
  * There is one path: decoding a list is a stream that gets all ids at once. */
 #include "text/tokenizer_internal.h"
 
@@ -17,7 +18,9 @@ struct pfm_decoder {
     replacement *replacements;
     size_t count, capacity;
     bool byte_fallback, fuse;
-    char *strip; /* NULL, or what is taken off the beginning, at most strip_count times */
+    char *prefix; /* WordPiece: what a token begins with that goes on with a word; NULL: none of that kind */
+    bool cleanup; /* WordPiece: no space before marks and ends of English words */
+    char *strip;  /* NULL, or what is taken off the beginning, at most strip_count times */
     size_t strip_count;
 };
 
@@ -28,6 +31,7 @@ struct pfm_text_stream {
     pfm_buffer run;  /* byte-fallback tokens that follow each other */
     size_t stripped;
     bool begun;
+    bool spaced; /* WordPiece: a token came before */
 };
 
 static pfm_status add_replacement(pfm_decoder *decoder, const json_t *definition, pfm_error *err)
@@ -59,14 +63,24 @@ static pfm_status set_strip(pfm_decoder *decoder, const json_t *definition, pfm_
     return pfm_string_copy(content, &decoder->strip, err);
 }
 
+static pfm_status set_wordpiece(pfm_decoder *decoder, const json_t *definition, pfm_error *err)
+{
+    const char *prefix = pfm_member_text(definition, "prefix");
+    if (decoder->prefix != NULL || decoder->count > 0 || decoder->byte_fallback || decoder->fuse)
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "a decoder of type WordPiece stands behind another");
+    decoder->cleanup = pfm_member_flag(definition, "cleanup", true);
+    return pfm_string_copy(prefix == NULL ? "##" : prefix, &decoder->prefix, err);
+}
+
 static pfm_status add_part(pfm_decoder *decoder, const json_t *definition, int depth, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const char *type = pfm_member_text(definition, "type");
     if (type == NULL || depth > 8)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "the tokenizer has no decoder of a known type");
-    if (decoder->bytes)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "this program does not know a decoder of type %s behind ByteLevel", type);
+    if (decoder->bytes || decoder->prefix != NULL)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "this program does not know a decoder of type %s behind %s", type,
+                 decoder->bytes ? "ByteLevel" : "WordPiece");
     if (strcmp(type, "Sequence") == 0) {
         size_t index;
         json_t *part;
@@ -74,6 +88,8 @@ static pfm_status add_part(pfm_decoder *decoder, const json_t *definition, int d
             PFM_TRY(add_part(decoder, part, depth + 1, err));
     } else if (strcmp(type, "ByteLevel") == 0 && decoder->count == 0 && !decoder->byte_fallback && !decoder->fuse) {
         decoder->bytes = true;
+    } else if (strcmp(type, "WordPiece") == 0) {
+        status = set_wordpiece(decoder, definition, err);
     } else if (strcmp(type, "Replace") == 0) {
         status = add_replacement(decoder, definition, err);
     } else if (strcmp(type, "ByteFallback") == 0 && !decoder->fuse) {
@@ -112,6 +128,7 @@ void pfm_decoder_free(pfm_decoder *decoder)
     }
     free(decoder->replacements);
     free(decoder->strip);
+    free(decoder->prefix);
     free(decoder);
 }
 
@@ -228,6 +245,26 @@ done:
     return status;
 }
 
+/* The first token stands as it is, with its prefix. */
+static pfm_status hold_piece(pfm_text_stream *stream, const pfm_token *token, pfm_error *err)
+{
+    static const char *const close[] = {".", "?", "!", ",", "n't", "'m", "'s", "'ve", "'re"};
+    pfm_status status = PFM_OK;
+    const pfm_decoder *decoder = stream->tokenizer->decoder;
+    const size_t prefix = strlen(decoder->prefix);
+    const bool goes_on = token->length >= prefix && memcmp(token->text, decoder->prefix, prefix) == 0;
+    bool space = stream->spaced && !goes_on;
+    for (size_t i = 0; i < sizeof close / sizeof close[0] && decoder->cleanup; i++)
+        space = space && !(token->length >= strlen(close[i]) && memcmp(token->text, close[i], strlen(close[i])) == 0);
+    const size_t skipped = stream->spaced && goes_on ? prefix : 0;
+    if (space)
+        PFM_TRY(pfm_buffer_append(&stream->held, " ", 1, err));
+    PFM_TRY(pfm_buffer_append(&stream->held, token->text + skipped, token->length - skipped, err));
+    stream->spaced = true;
+done:
+    return status;
+}
+
 pfm_status pfm_text_stream_create(const pfm_tokenizer *tokenizer, bool skip_special, pfm_text_stream **out, pfm_error *err)
 {
     pfm_status status = pfm_allocate(1, sizeof **out, out, err);
@@ -254,7 +291,10 @@ pfm_status pfm_text_stream_put(pfm_text_stream *stream, int32_t id, pfm_buffer *
     const pfm_token *token = &vocabulary->tokens[id];
     if (token->special && stream->skip_special)
         return PFM_OK;
-    pfm_status status = stream->tokenizer->decoder->bytes ? hold_bytes(stream, token, err) : hold_chain(stream, token, err);
+    const pfm_decoder *decoder = stream->tokenizer->decoder;
+    pfm_status status = decoder->bytes            ? hold_bytes(stream, token, err)
+                        : decoder->prefix != NULL ? hold_piece(stream, token, err)
+                                                  : hold_chain(stream, token, err);
     return status == PFM_OK ? release(stream, false, out, err) : status;
 }
 
@@ -263,7 +303,7 @@ pfm_status pfm_text_stream_finish(pfm_text_stream *stream, pfm_buffer *out, pfm_
     pfm_status status = end_run(stream, err);
     if (status == PFM_OK)
         status = release(stream, true, out, err);
-    stream->begun = false;
+    stream->begun = stream->spaced = false;
     stream->stripped = 0;
     return status;
 }

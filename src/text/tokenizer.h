@@ -72,6 +72,9 @@ pfm_status pfm_tokenizer_load_json(const char *path, pfm_tokenizer **out, pfm_er
 pfm_status pfm_tokenizer_load_sentencepiece(const char *path, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
 /* From a vocab.json and the merges.txt beside it; tokenizer_config.json beside them, or else config.json, must say whose. */
 pfm_status pfm_tokenizer_load_merges(const char *path, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
+/* From a vocab.txt, a WordPiece vocabulary with a token a line; what tokenizer_config.json beside it says of BERT's text
+ * (do_lower_case, strip_accents, tokenize_chinese_chars) holds. */
+pfm_status pfm_tokenizer_load_wordpiece(const char *path, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_tokenizer_free(pfm_tokenizer *tokenizer);
 
 /* One more than the largest id. */

