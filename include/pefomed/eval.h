@@ -24,8 +24,9 @@ typedef struct pfm_score_request {
     const char *training;          /* NULL, or a file of training rows {question, answer, answer_type} for the prior */
     const char *const *conditions; /* "key=value": only training rows with this value count */
     size_t condition_count;
-    const char
-        *bert; /* the text encoder of bertscore_*: a name that fetch knows, or a path; NULL: the profile's, or the default */
+    const char *bert;                    /* the text encoder of bertscore_*: a name that fetch knows, or a path; NULL: the
+                                          * profile's, or the default */
+    const char *chexbert;                /* the path of CheXbert's checkpoint, for chexbert_f1_*; NULL: there is none */
     int bert_layer;                      /* whose output is compared, counted from 1; 0: the profile's, or the last */
     const char *dataset, *split, *probe; /* written into the result; NULL: unknown, unknown, "none" */
 } pfm_score_request;

@@ -11,6 +11,8 @@ static const cli_option options[] = {
     {"labels", "OUT", "writes what the labeller of the label_f1 metrics finds in each text (docs/labels.md)", NULL},
     {"bert", "MODEL", "the text encoder of bertscore_*: a name that fetch knows, a folder, or weights in one", NULL},
     {"bert-layer", "N", "whose output is compared, counted from 1 (default: the last)", NULL},
+    {"chexbert", "PATH", "CheXbert's checkpoint, for chexbert_f1_*: chexbert.pth, bert-base-uncased's vocab.txt beside it",
+     NULL},
     {"list", NULL, "names profiles and metrics and defines each", NULL},
     {"against", "FILE", "another system's predictions of the same questions; repeat for its other seeds", NULL},
     {"rows", "FILE", "rows that bring columns the predictions lack (answer_type, modality, ...), matched by id or qid", NULL},
@@ -60,6 +62,7 @@ static pfm_status score(cli_call *call, char **document, pfm_error *err)
                                  .rows = cli_get(call, "rows"),
                                  .training = cli_get(call, "training"),
                                  .bert = cli_get(call, "bert"),
+                                 .chexbert = cli_get(call, "chexbert"),
                                  .dataset = cli_get(call, "dataset"),
                                  .split = cli_get(call, "split"),
                                  .probe = cli_get(call, "probe")};

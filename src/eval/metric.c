@@ -157,7 +157,7 @@ pfm_status pfm_metrics_sum(const pfm_metric_selection *chosen, const pfm_answer_
     PFM_TRY(pfm_allocate(chosen->count, sizeof *list, &list, err));
     for (int alone = 0; alone < 2; alone++) { /* those that use all threads come last */
         for (size_t m = 0; m < chosen->count; m++) {
-            if (find_sharer(chosen, m) == m && chosen->metrics[m]->alone == (alone == 1))
+            if (find_sharer(chosen, m) == m && (chosen->metrics[m]->network != PFM_NETWORK_NONE) == (alone == 1))
                 list[count++] = (measurement){.metric = chosen->metrics[m], .set = set, .first = chosen->first[m]};
         }
         together = alone == 0 ? count : together;

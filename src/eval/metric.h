@@ -10,6 +10,9 @@
 #include "base/threads.h"
 #include "eval/answer_set.h"
 
+/* What a metric runs (networks.h). */
+typedef enum pfm_network { PFM_NETWORK_NONE, PFM_NETWORK_BERT, PFM_NETWORK_CHEXBERT } pfm_network;
+
 typedef struct pfm_metric pfm_metric;
 struct pfm_metric {
     const char *name;
@@ -17,7 +20,7 @@ struct pfm_metric {
     const char *signature;  /* the options that must be equal for two figures to be comparable */
     size_t columns;         /* numbers a row, at most PFM_METRIC_MAX_COLUMNS */
     int order;              /* the metric's own: the longest n-gram, or which of several figures */
-    bool alone;             /* runs a network on all threads: measured by itself */
+    pfm_network network;    /* which it runs, on all threads: then it is measured by itself */
     bool shared;            /* metrics with this measure have the same numbers, which are measured once for all of them */
     /* numbers [rows, columns] = each row's; zeroed before. */
     pfm_status (*measure)(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err);

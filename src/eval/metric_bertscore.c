@@ -215,7 +215,7 @@ static pfm_status sign(const pfm_metric *metric, const pfm_answer_set *set, pfm_
                                            .signature = "bert-score0.3.13.no-idf.no-baseline.f32",                             \
                                            .columns = FIGURES,                                                                 \
                                            .order = place,                                                                     \
-                                           .alone = true,                                                                      \
+                                           .network = PFM_NETWORK_BERT,                                                        \
                                            .shared = true,                                                                     \
                                            .measure = measure,                                                                 \
                                            .finish = finish,                                                                   \

@@ -29,6 +29,14 @@
     X(label_f1_macro_certain)                                                                                                  \
     X(label_f1_micro5_certain)                                                                                                 \
     X(label_f1_macro5_certain)                                                                                                 \
+    X(chexbert_f1_micro)                                                                                                       \
+    X(chexbert_f1_macro)                                                                                                       \
+    X(chexbert_f1_micro5)                                                                                                      \
+    X(chexbert_f1_macro5)                                                                                                      \
+    X(chexbert_f1_micro_certain)                                                                                               \
+    X(chexbert_f1_macro_certain)                                                                                               \
+    X(chexbert_f1_micro5_certain)                                                                                              \
+    X(chexbert_f1_macro5_certain)                                                                                              \
     X(bertscore_p)                                                                                                             \
     X(bertscore_r)                                                                                                             \
     X(bertscore_f1)

@@ -12,12 +12,18 @@ static const char *name_of(const pfm_score_networks *networks)
     return networks->bert == NULL ? PFM_DEFAULT_BERT : networks->bert;
 }
 
+static pfm_status check(const pfm_score_networks *networks, pfm_error *err)
+{
+    return networks != NULL
+               ? PFM_OK
+               : pfm_error_set(err, PFM_ERROR_USAGE, "a metric that runs a network is computed by pefomed score alone");
+}
+
 pfm_status pfm_score_networks_bert(pfm_score_networks *networks, pfm_text_encoder **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *path = NULL;
-    if (networks == NULL)
-        PFM_FAIL(PFM_ERROR_USAGE, "a metric that runs a text encoder is computed by pefomed score alone");
+    PFM_TRY(check(networks, err));
     if (networks->bert_encoder == NULL) {
         PFM_TRY(pfm_model_path(networks->context, name_of(networks), &path, err));
         PFM_TRY(pfm_text_encoder_load(networks->context, path, networks->bert_layer, &networks->bert_encoder, err));
@@ -42,8 +48,24 @@ pfm_status pfm_score_networks_sign_bert(const pfm_score_networks *networks, pfm_
                                     pfm_text_encoder_get_layer(networks->bert_encoder));
 }
 
+pfm_status pfm_score_networks_chexbert(pfm_score_networks *networks, pfm_chexbert **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(check(networks, err));
+    if (networks->chexbert == NULL)
+        PFM_FAIL(PFM_ERROR_USAGE, "chexbert_f1_* needs CheXbert's checkpoint: --chexbert chexbert.pth, with the vocab.txt of "
+                                  "bert-base-uncased beside it");
+    if (networks->chexbert_network == NULL)
+        PFM_TRY(pfm_chexbert_load(networks->context, networks->chexbert, &networks->chexbert_network, err));
+    *out = networks->chexbert_network;
+done:
+    return status;
+}
+
 void pfm_score_networks_close(pfm_score_networks *networks)
 {
+    pfm_chexbert_free(networks->chexbert_network);
+    networks->chexbert_network = NULL;
     pfm_text_encoder_free(networks->bert_encoder);
     networks->bert_encoder = NULL;
 }

@@ -113,8 +113,9 @@ static pfm_status score_profile(const pfm_score_request *request, const pfm_scor
         PFM_FAIL(PFM_ERROR_USAGE, "metrics and columns do not go with the profile %s; score them by themselves", profile->name);
     if (request->labels != NULL)
         PFM_FAIL(PFM_ERROR_USAGE, "labels are of reports; the profile %s scores questions", profile->name);
-    if (request->bert != NULL || request->bert_layer > 0)
-        PFM_FAIL(PFM_ERROR_USAGE, "the profile %s runs no text encoder; leave --bert and --bert-layer out", profile->name);
+    if (request->bert != NULL || request->bert_layer > 0 || request->chexbert != NULL)
+        PFM_FAIL(PFM_ERROR_USAGE, "the profile %s runs no network; leave --bert, --bert-layer and --chexbert out",
+                 profile->name);
     if (request->training != NULL)
         PFM_TRY(read_training(request, system.profile, &prior, err));
     PFM_TRY(read_system(request->files, request->file_count, extra, &system, err));

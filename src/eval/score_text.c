@@ -153,6 +153,7 @@ static pfm_score_networks networks_of(const pfm_score_request *request, const pf
 {
     const bool own = request->bert != NULL; /* a profile's layer is its own model's */
     return (pfm_score_networks){.context = context,
+                                .chexbert = request->chexbert,
                                 .bert = own || profile == NULL ? request->bert : profile->bert,
                                 .bert_layer = own || request->bert_layer > 0 || profile == NULL ? request->bert_layer
                                                                                                 : profile->bert_layer};
@@ -161,15 +162,17 @@ static pfm_score_networks networks_of(const pfm_score_request *request, const pf
 /* A network that nothing runs was asked for by mistake. */
 static pfm_status check_networks(const pfm_score_request *request, const pfm_metric_selection *chosen, pfm_error *err)
 {
-    for (size_t m = 0; m < chosen->count; m++) {
-        if (chosen->metrics[m]->alone)
-            return PFM_OK;
-    }
-    if (request->bert == NULL && request->bert_layer == 0)
-        return PFM_OK;
-    return pfm_error_set(err, PFM_ERROR_USAGE,
-                         "no metric here runs a text encoder; leave --bert and --bert-layer out, or add "
-                         "--metrics bertscore_f1");
+    bool runs[PFM_NETWORK_CHEXBERT + 1] = {false};
+    for (size_t m = 0; m < chosen->count; m++)
+        runs[chosen->metrics[m]->network] = true;
+    if ((request->bert != NULL || request->bert_layer > 0) && !runs[PFM_NETWORK_BERT])
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "no metric here runs a text encoder; leave --bert and --bert-layer out, or add "
+                             "--metrics bertscore_f1");
+    if (request->chexbert != NULL && !runs[PFM_NETWORK_CHEXBERT])
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "no metric here runs CheXbert; leave --chexbert out, or add --metrics chexbert_f1_micro");
+    return PFM_OK;
 }
 
 static pfm_status read_system(const char *const *files, size_t count, const json_t *extra, pfm_text_profile *profile,
