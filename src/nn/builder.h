@@ -66,10 +66,10 @@ typedef struct pfm_builder {
     pfm_value adapters; /* i32 [tokens,1]: which of several adapters each goes through, -1: the base; PFM_NO_VALUE: one alone */
     const char *network; /* what the names of its modules begin with, "vision_model", for what they share; NULL: the language
                             model, whose begin with nothing */
-    const char *slot;   /* NULL, or what the names of an aligner's parameters begin with, where it is one of several */
-    pfm_dtype blocks;   /* the block type that frozen linear layers are kept in; anything else: none */
-    bool full_weights;  /* they stay as the precision says, whatever the context asks for */
-    int32_t block;      /* which block of its network is being built, -1: none; for the places' sake */
+    const char *slot;    /* NULL, or what the names of an aligner's parameters begin with, where it is one of several */
+    pfm_dtype blocks;    /* the block type that frozen linear layers are kept in; anything else: none */
+    bool full_weights;   /* they stay as the precision says, whatever the context asks for */
+    int32_t block;       /* which block of its network is being built, -1: none; for the places' sake */
     int32_t block_count; /* of the language model */
     pfm_value made;      /* of the language model: what the hook made at its first place for all of them, or PFM_NO_VALUE */
 } pfm_builder;

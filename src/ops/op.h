@@ -86,7 +86,8 @@ typedef struct pfm_token_row {
 /* Which rows of a batch are meant. */
 typedef enum pfm_row_sort {
     PFM_ROWS_SEQUENCE, /* the rows of the data, as tokens of the sequence */
-    PFM_ROWS_PICTURES, /* each picture of each of them, as tokens within the vision encoder: all shared with the rows that show it too */
+    PFM_ROWS_PICTURES, /* each picture of each of them, as tokens within the vision encoder: all shared with the rows that show
+                          it too */
     PFM_ROW_SORTS
 } pfm_row_sort;
 
@@ -113,9 +114,9 @@ typedef struct pfm_op_environment {
     pfm_context *context;
     const pfm_kernels *kernels;
     pfm_act_type act;
-    bool training;             /* dropout is on, and the loss prepares its gradient */
-    uint64_t dropout_key;      /* of this seed and step */
-    float loss_scale;          /* the loss is this times the sum over answer tokens */
+    bool training;                   /* dropout is on, and the loss prepares its gradient */
+    uint64_t dropout_key;            /* of this seed and step */
+    float loss_scale;                /* the loss is this times the sum over answer tokens */
     pfm_row_set rows[PFM_ROW_SORTS]; /* of the batch: read while training only */
     pfm_attention_set attention[PFM_ATTENTION_SORTS];
     int32_t most_keys;            /* that one token of the sequence sees */

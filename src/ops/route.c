@@ -262,9 +262,9 @@ static void push_apart(const pfm_op_call *call, const routing *r)
     memset(r->push, 0, (size_t)(r->tokens * r->experts) * sizeof *r->push);
     for (int32_t i = 0; i < set.count; i++) {
         const pfm_token_row *row = &set.rows[i];
-        const double length = (double)pfm_token_row_length(row),
-                     scale = (double)call->attributes.alpha * (double)set.scale * (double)r->experts /
-                             (length * length * (double)call->attributes.top_k);
+        const double length = (double)pfm_token_row_length(row), scale = (double)call->attributes.alpha * (double)set.scale *
+                                                                         (double)r->experts /
+                                                                         (length * length * (double)call->attributes.top_k);
         double own[MOST_EXPERTS];
         tally_row(&set, r, i, &shared, &whole);
         for (int64_t e = 0; e < r->experts; e++) {

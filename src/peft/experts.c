@@ -72,8 +72,7 @@ static pfm_status route_by_context(const pfm_peft_options *options, pfm_builder 
 {
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_route_context);
     node.in[0] = builder->contexts;
-    node.attributes =
-        (pfm_op_attributes){.experts = options->experts, .shared = options->shared_expert, .rows = builder->rows};
+    node.attributes = (pfm_op_attributes){.experts = options->experts, .shared = options->shared_expert, .rows = builder->rows};
     return add_router(builder, &node, gates, err);
 }
 

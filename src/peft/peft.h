@@ -162,8 +162,8 @@ typedef struct pfm_peft_method {
     /* What a parameter is called in the file, behind "base_model.model." where the method has no virtual tokens. NULL: its own
      * name. */
     pfm_status (*file_name)(const pfm_parameter *parameter, char **out, pfm_error *err);
-    /* What the file of a network holds of the method's own parameters, and these from it. NULL: each under its file_name. What trains of the
-     * base is kept beside them. */
+    /* What the file of a network holds of the method's own parameters, and these from it. NULL: each under its file_name. What
+     * trains of the base is kept beside them. */
     pfm_status (*save)(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameters *parameters,
                        pfm_peft_tensors *out, pfm_error *err);
     pfm_status (*load)(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,

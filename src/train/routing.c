@@ -47,9 +47,8 @@ pfm_status pfm_routing_append(const pfm_routing *routing, const char *begin, pfm
     if (routing->experts == 0)
         return PFM_OK;
     if (routing->by_token)
-        PFM_TRY(pfm_buffer_append_format(line, err,
-                                         ",\"%sbalance_loss\":%.6g,\"%srouter_entropy\":%.6g,\"%sdropped\":%.6g", begin,
-                                         routing->balance, begin, routing->entropy, begin, routing->dropped));
+        PFM_TRY(pfm_buffer_append_format(line, err, ",\"%sbalance_loss\":%.6g,\"%srouter_entropy\":%.6g,\"%sdropped\":%.6g",
+                                         begin, routing->balance, begin, routing->entropy, begin, routing->dropped));
     PFM_TRY(pfm_buffer_append_format(line, err, ",\"%sexpert_load\":[", begin));
     for (int64_t e = 0; e < routing->experts; e++)
         PFM_TRY(pfm_buffer_append_format(line, err, "%s%.6g", e > 0 ? "," : "", routing->load[e]));

@@ -295,9 +295,8 @@ done:
 pfm_status pfm_micro_batch_bind_images(const pfm_micro_batch *batch, const pfm_model *model, const pfm_model_graph *graph,
                                        pfm_executor *executor, pfm_error *err)
 {
-    const pfm_tower_pictures shown = {.count = pfm_model_count_images(model, batch->visual_rows),
-                                      .numbers = batch->numbers,
-                                      .contexts = batch->contexts};
+    const pfm_tower_pictures shown = {
+        .count = pfm_model_count_images(model, batch->visual_rows), .numbers = batch->numbers, .contexts = batch->contexts};
     pfm_row_set *pictures = &pfm_executor_environment(executor)->rows[PFM_ROWS_PICTURES];
     pictures->rows = batch->pictures;
     pictures->count = (int32_t)batch->picture_count;
@@ -318,18 +317,6 @@ void pfm_micro_batch_free(pfm_micro_batch *batch)
     *batch = (pfm_micro_batch){0};
 }
 
-static void order_by_context(const pfm_samples *samples, size_t *texts, size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        const size_t text = texts[i];
-        const int32_t context = samples->contexts[text % samples->count];
-        size_t at = i;
-        for (; at > 0 && samples->contexts[texts[at - 1] % samples->count] > context; at--)
-            texts[at] = texts[at - 1];
-        texts[at] = text;
-    }
-}
-
 void pfm_samples_divide_groups(const pfm_samples *samples, size_t *texts, int *groups, size_t count)
 {
     const pfm_session *session = samples->session;
@@ -339,10 +326,10 @@ void pfm_samples_divide_groups(const pfm_samples *samples, size_t *texts, int *g
     for (size_t begin = 0, end; begin < count; begin = end) {
         for (end = begin + 1; end < count && groups[end] == groups[begin]; end++)
             ;
-        order_by_context(samples, texts + begin, end - begin);
+        pfm_contexts_order(samples->contexts, samples->count, texts + begin, end - begin);
         for (size_t i = begin; i < end; i++) {
-            number += i == begin ||
-                      samples->contexts[texts[i] % samples->count] != samples->contexts[texts[i - 1] % samples->count];
+            number +=
+                i == begin || samples->contexts[texts[i] % samples->count] != samples->contexts[texts[i - 1] % samples->count];
             groups[i] = number;
         }
     }

@@ -140,7 +140,8 @@ const method_case method_cases[METHOD_CASES] = {
      .merges = true,
      .trained = BLOCKS * (4 + WIDTH + 4 + WIDE)},
     {.method = "vera", /* each part has projections of its own widths */
-     .peft = "{method: vera, rank: 6, d_initial: 1, projection_seed: 5, save_projection: false, targets: [q_proj, up_proj, fc2]}",
+     .peft =
+         "{method: vera, rank: 6, d_initial: 1, projection_seed: 5, save_projection: false, targets: [q_proj, up_proj, fc2]}",
      .model = "llama",
      .parts = "[language, vision]",
      .merges = true,

@@ -138,12 +138,9 @@ static const char router_name[] = "vision_model.encoder.layers.1.self_attn.q_pro
 /* A trainer with this router alone, which is far from even. */
 static pfm_trainer *open_router(pfm_context *context, const char *balance)
 {
-    const char *const more[] = {"peft.parts=[vision]",
-                                "peft.targets=[layers.1.self_attn.q_proj]",
-                                "peft.dropout=0",
-                                "peft.capacity=0",
-                                balance,
-                                training_pairs()};
+    const char *const more[] = {
+        "peft.parts=[vision]", "peft.targets=[layers.1.self_attn.q_proj]", "peft.dropout=0", "peft.capacity=0", balance,
+        training_pairs()};
     pfm_trainer *trainer = open_system(context, by_token, more, 6);
     pfm_parameters *parameters = trainer->session->model->parameters;
     pfm_parameter *p = pfm_parameters_get(parameters, pfm_parameters_find(parameters, router_name));
@@ -213,7 +210,7 @@ static void a_picture_is_computed_for_each_context(void **state)
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
     const char *const more[] = {"data.group=4"};
     pfm_trainer *trainer = open_system(context, by_task, more, 1);
-    size_t texts[] = {3, 1, 0, 2, 4, 7, 5};                   /* tasks 1 3 1 2, 1 1 3: two pictures */
+    size_t texts[] = {3, 1, 0, 2, 4, 7, 5}; /* tasks 1 3 1 2, 1 1 3: two pictures */
     int groups[] = {0, 0, 0, 0, 1, 1, 1}, wanted_groups[] = {0, 0, 1, 2, 3, 3, 4};
     static const size_t wanted[] = {3, 0, 2, 1, 4, 7, 5};
     pfm_error err = PFM_ERROR_INIT;
@@ -281,8 +278,8 @@ static void a_run_tells_of_the_routers_of_both_parts(void **state)
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
     json_t *lines = NULL;
-    static const char *const keys[] = {"balance_loss", "router_entropy", "dropped", "vision_balance_loss",
-                                       "vision_router_entropy", "vision_dropped"},
+    static const char *const keys[] = {"balance_loss",        "router_entropy",        "dropped",
+                                       "vision_balance_loss", "vision_router_entropy", "vision_dropped"},
                              *const lists[] = {"expert_load", "vision_expert_load"};
     const char *run = folder_of("told");
     assert_ok(train_system(run, by_token, NULL, 0, &err));
@@ -306,7 +303,8 @@ static double ask(const char *run, const json_t *row, const char *task)
     pfm_error err = PFM_ERROR_INIT;
     char *json = NULL, *image = NULL, context_text[64];
     pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
-    assert_ok(pfm_string_format(&image, &err, "%s/%s", test_scratch_folder(), json_string_value(json_object_get(row, "image"))));
+    assert_ok(
+        pfm_string_format(&image, &err, "%s/%s", test_scratch_folder(), json_string_value(json_object_get(row, "image"))));
     (void)snprintf(context_text, sizeof context_text, "task=%s", task);
     const char *images[] = {image};
     const pfm_ask_options options = {.run = run,
@@ -359,12 +357,9 @@ static void each_row_is_answered_in_its_context(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_step_may_be_cut_and_packed_at_will),
-        cmocka_unit_test(threads_do_not_change_a_bit),
-        cmocka_unit_test(the_balance_loss_has_its_gradient),
-        cmocka_unit_test(a_picture_is_computed_for_each_context),
-        cmocka_unit_test(other_groups_are_left_alone),
-        cmocka_unit_test(a_run_tells_of_the_routers_of_both_parts),
+        cmocka_unit_test(a_step_may_be_cut_and_packed_at_will), cmocka_unit_test(threads_do_not_change_a_bit),
+        cmocka_unit_test(the_balance_loss_has_its_gradient),    cmocka_unit_test(a_picture_is_computed_for_each_context),
+        cmocka_unit_test(other_groups_are_left_alone),          cmocka_unit_test(a_run_tells_of_the_routers_of_both_parts),
         cmocka_unit_test(each_row_is_answered_in_its_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
