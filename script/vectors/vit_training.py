@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Makes what PEFT, transformers and torch compute, in f32, where a vision encoder learns: LoRA on the small CLIP of vit.py.
+"""Makes what PEFT, transformers and torch compute, in f32, where a vision encoder learns: LoRA and VeRA on the small CLIP of vit.py.
 
 usage: script/vectors/vit_training.py OUT       (OUT is tests/models/golden, with what vit.py and language.py made)
 
-OUT/vit_clip_adapter/ is the adapter as PEFT saves it. OUT/vit_training.safetensors has
+OUT/vit_clip_adapter/ is the adapter as PEFT saves it; OUT/vit_clip_vera/ and vit_clip_vera_seed/ are of VeRA, the latter without its
+projections. OUT/vit_training.safetensors has
 - encoder.*: the encoder alone, of the picture of vit.py at 28 pixels: features (the last hidden state), the gradients of pixels
-  and factors where that of the features is vit.py's formula; error.*: how far autocast to bf16 is from each;
+  and factors where that of the features is vit.py's formula; error.*: how far autocast to bf16 is from each; vera.* and vera_seed.*:
+  as encoder.*, with the adapters of VeRA;
 - system.*: two pictures of 42 pixels through the encoder, of which hidden states 1 and 2 make the features, an aligner that joins
   2 x 2 neighbours and the language model with its own adapter to the mean loss over the answers of three rows (`rows`, here and in
   tests/models/test_tower.c), with the gradients of all that learns.
@@ -16,7 +18,7 @@ import sys
 
 import numpy as np
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, VeraConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
@@ -48,8 +50,7 @@ def spread(seed, *shape):
         (((x >> np.uint64(16)) & np.uint64(0xffff)).astype(np.float32) / np.float32(32768) - np.float32(1)).reshape(shape))
 
 
-def make_encoder():
-    """The small CLIP with factors that matter everywhere."""
+def make_clip():
     folder = os.path.join(OUT, 'vit_clip')
     with open(os.path.join(folder, 'config.json')) as file:
         config = json.load(file)['vision_config']
@@ -58,7 +59,25 @@ def make_encoder():
     weights = load_file(os.path.join(folder, 'model.safetensors'))
     state = {n[len(begin):]: t.float() for n, t in weights.items() if n.startswith(begin)}
     model.load_state_dict(state)
-    peft = get_peft_model(model.eval(), LoraConfig(r=4, lora_alpha=6, target_modules=['q_proj', 'k_proj', 'v_proj', 'fc1']))
+    return model.eval()
+
+
+def make_vera(**config):
+    peft = get_peft_model(make_clip(), VeraConfig(target_modules=['q_proj', 'v_proj', 'fc1', 'fc2'], **config))
+    torch.manual_seed(5)
+    for p in peft.parameters():
+        if p.requires_grad:
+            p.data = torch.randn(p.shape) + 0.1
+    if config.get('save_projection', True):  # others than any seed's
+        for i, which in enumerate(('vera_A', 'vera_B')):
+            projection = getattr(peft.base_model, which)['default']
+            projection.copy_(spread(600 + i, *projection.shape))
+    return peft
+
+
+def make_encoder():
+    """The small CLIP with factors that matter everywhere."""
+    peft = get_peft_model(make_clip(), LoraConfig(r=4, lora_alpha=6, target_modules=['q_proj', 'k_proj', 'v_proj', 'fc1']))
     torch.manual_seed(3)
     for name, p in peft.named_parameters():
         if 'lora_' in name:
@@ -125,16 +144,24 @@ def system(encoder):
             'system.proj.bias.grad': bias.grad.numpy(), **gradients(encoder, 'system.'), **gradients(peft, 'system.')}
 
 
+def save(peft, name):
+    folder = os.path.join(OUT, name)
+    os.makedirs(folder, exist_ok=True)
+    save_file({n: t.numpy() for n, t in get_peft_model_state_dict(peft).items()}, os.path.join(folder, 'adapter_model.safetensors'))
+    config = peft.peft_config['default']
+    config.base_model_name_or_path, config.inference_mode = 'vit_clip', True
+    config.save_pretrained(folder)
+
+
 def main():
     torch.set_num_threads(1)
     encoder = make_encoder()
-    folder = os.path.join(OUT, 'vit_clip_adapter')
-    os.makedirs(folder, exist_ok=True)
-    save_file({n: t.numpy() for n, t in get_peft_model_state_dict(encoder).items()}, os.path.join(folder, 'adapter_model.safetensors'))
-    config = encoder.peft_config['default']
-    config.base_model_name_or_path, config.inference_mode = 'vit_clip', True
-    config.save_pretrained(folder)
+    save(encoder, 'vit_clip_adapter')
     out = {**encoder_alone(encoder), **system(encoder)}
+    for name, settings in (('vera', dict(r=5)), ('vera_seed', dict(r=3, d_initial=0.5, projection_prng_key=7, save_projection=False))):
+        peft = make_vera(**settings)
+        save(peft, 'vit_clip_' + name)
+        out.update({f'{name}.{n}': t for n, t in run_encoder(peft, False).items()})
     save_file({n: np.ascontiguousarray(t) for n, t in out.items()}, os.path.join(OUT, 'vit_training.safetensors'))
 
 

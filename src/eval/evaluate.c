@@ -31,6 +31,7 @@ typedef struct evaluation {
     pfm_feature_store *features; /* of the split's images; NULL where the probe makes its own */
     size_t *replacement;         /* [image_count] for the swapping probes */
     size_t *order;               /* [count] rows, those of the same images together */
+    int32_t *contexts;           /* [count] of the rows in the split's order */
     pfm_row_choices choices;     /* of the rows, where the recipe says so */
     const char *split;
 } evaluation;
@@ -148,23 +149,43 @@ done:
     return status;
 }
 
-/* Answers every row, those of the same images together, so that they share them. */
+/* Rows of the same images stand together, so that they share them; where a vision encoder learned, those of one context among
+ * them, as it may compute the images for each context. */
+static pfm_status order_rows(evaluation *e, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_row *rows = e->dataset->rows;
+    const size_t count = e->dataset->count;
+    PFM_TRY(pfm_dataset_order_by_images(e->dataset, &e->order, err));
+    PFM_TRY(pfm_allocate(count, sizeof *e->contexts, &e->contexts, err));
+    for (size_t i = 0; i < count; i++)
+        PFM_TRY(pfm_context_of_row(pfm_peft_get_options(e->session->peft), &rows[i], &e->contexts[i], err));
+    for (size_t begin = 0, end; e->session->model->tower != NULL && begin < count; begin = end) {
+        for (end = begin + 1; end < count && rows[e->order[end]].image_set == rows[e->order[begin]].image_set; end++)
+            ;
+        pfm_contexts_order(e->contexts, count, e->order + begin, end - begin);
+    }
+done:
+    return status;
+}
+
+/* Answers every row. */
 static pfm_status answer(evaluation *e, json_t **predictions, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t count = e->dataset->count;
     pfm_request *requests = NULL;
     pfm_answer *answers = NULL;
-    PFM_TRY(pfm_dataset_order_by_images(e->dataset, &e->order, err));
+    PFM_TRY(order_rows(e, err));
     PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
     for (size_t i = 0; i < count; i++) {
         const pfm_row *row = &e->dataset->rows[e->order[i]];
         requests[i] = (pfm_request){.question = {row->question, row->image_count},
                                     .group = row->image_set,
+                                    .context = e->contexts[e->order[i]],
                                     .choices = pfm_row_choices_of(&e->choices, e->order[i]),
                                     .draws = pfm_name_number(row->id, strlen(row->id))};
-        PFM_TRY(pfm_context_of_row(pfm_peft_get_options(e->session->peft), row, &requests[i].context, err));
     }
     const pfm_recipe *recipe = e->session->recipe;
     const pfm_decoding decoding = pfm_decoding_of(recipe, e->context->seed);
@@ -280,6 +301,7 @@ done:
     pfm_feature_store_free(e.features);
     free(e.replacement);
     free(e.order);
+    free(e.contexts);
     pfm_row_choices_free(&e.choices);
     pfm_dataset_free(e.dataset);
     pfm_dataset_free(e.training);

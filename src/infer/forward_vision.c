@@ -149,7 +149,8 @@ static pfm_status build_tower(seeing *s, pfm_error *err)
     PFM_TRY(pfm_graph_create(s->parameters, capacity, &s->graph, err));
     PFM_TRY(pfm_tower_build(s->tower, s->graph, grad, &s->inputs, &s->features, err));
     pfm_graph_keep(s->graph, s->features);
-    PFM_TRY(pfm_peft_check_targets(s->peft, err));
+    if (!pfm_recipe_adapts(s->stage, "language")) /* whose layers some of the names mean, and are not here */
+        PFM_TRY(pfm_peft_check_targets(s->peft, err));
     PFM_TRY(pfm_parameters_allocate(s->parameters, err));
     PFM_TRY(pfm_tower_load(s->tower, s->parameters, err));
     PFM_TRY(pfm_run_load_vision_adapter(s->adapter, s->parameters, s->peft, err));
@@ -210,6 +211,7 @@ static pfm_status run_adapted(seeing *s, pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_vision *vision = NULL;
     float *state = NULL, *features = NULL;
+    static const pfm_tower_pictures one = {.count = 1}; /* of which nothing is known */
     PFM_TRY(build_tower(s, err));
     pfm_vision_options before = s->frozen;
     before.layers = pfm_tower_input(s->tower);
@@ -218,7 +220,7 @@ static pfm_status run_adapted(seeing *s, pfm_error *err)
     PFM_TRY(pfm_allocate(pfm_vision_shape_values(&s->tower->shape), sizeof *features, &features, err));
     PFM_TRY(read_grad_out(s, &s->tower->shape, err));
     PFM_TRY(pfm_vision_encode(vision, s->pixels, 1, state, err));
-    PFM_TRY(pfm_tower_bind(s->tower, &s->inputs, s->executor, state, NULL, 1, err));
+    PFM_TRY(pfm_tower_bind(s->tower, &s->inputs, s->executor, state, &one, err));
     pfm_executor_forward(s->executor);
     move_rows(s->tower, features, pfm_executor_data(s->executor, s->features), true);
     if (s->grad_out != NULL)

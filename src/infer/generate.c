@@ -41,11 +41,13 @@ static pfm_status encode_prompts(pfm_generator *g, pfm_error *err)
     return status;
 }
 
-/* Where a group begins its images are read. Another adapter may see them otherwise. */
+/* Where a group begins its images are read. Another adapter may see them otherwise, and a vision encoder that learned in
+ * another context. */
 static bool begins_group(const pfm_generator *g, size_t begin, size_t request)
 {
     const pfm_request *r = g->requests;
-    return request == begin || r[request].group != r[request - 1].group || r[request].adapter != r[request - 1].adapter;
+    return request == begin || r[request].group != r[request - 1].group || r[request].adapter != r[request - 1].adapter ||
+           (g->model->tower != NULL && r[request].context != r[request - 1].context);
 }
 
 typedef struct group_of {
@@ -220,6 +222,7 @@ static pfm_status prepare(pfm_generator *g, pfm_error *err)
     PFM_TRY(create_store(g, image_store(g), (size_t)sizes.visual, &g->image_kv, &g->image_kv_memory, err));
     PFM_TRY(pfm_allocate(sizes.images, pfm_model_image_bytes(g->model), &g->visual, err));
     PFM_TRY(pfm_allocate((size_t)sizes.visual, sizeof *g->visual_adapters, &g->visual_adapters, err));
+    PFM_TRY(pfm_allocate(sizes.images, sizeof *g->image_contexts, &g->image_contexts, err));
     PFM_TRY(pfm_decoding_prepare(g, sizes.rows, err));
 done:
     return status;
@@ -233,9 +236,10 @@ static pfm_status read_images(pfm_generator *g, size_t begin, size_t end, int64_
     PFM_TRY(pfm_allocate(pfm_model_feature_values(g->model), sizeof *features, &features, err));
     for (size_t i = begin; i < end; i++) {
         for (size_t k = 0; begins_group(g, begin, i) && k < g->requests[i].question.images; k++) {
+            const size_t image = (size_t)pfm_model_count_images(g->model, *visual_rows);
+            char *to = (char *)g->visual + image * pfm_model_image_bytes(g->model);
             PFM_TRY(g->options->features(g->options->user, i, k, features, err));
-            char *to =
-                (char *)g->visual + (size_t)pfm_model_count_images(g->model, *visual_rows) * pfm_model_image_bytes(g->model);
+            g->image_contexts[image] = g->requests[i].context;
             PFM_TRY(pfm_model_read_image(g->model, g->requests[i].adapter, features, to, err));
             for (int64_t t = 0; t < g->model->visual_tokens; t++)
                 g->visual_adapters[*visual_rows + t] = g->requests[i].adapter;
@@ -288,9 +292,9 @@ done:
 pfm_status pfm_generator_run(pfm_generator *g, int64_t visual_rows, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const int64_t images = pfm_model_count_images(g->model, visual_rows);
+    const pfm_tower_pictures images = {.count = pfm_model_count_images(g->model, visual_rows), .contexts = g->image_contexts};
     PFM_TRY(pfm_model_bind(g->model, &g->graph, g->executor, &g->pack, visual_rows, err));
-    PFM_TRY(pfm_model_bind_images(g->model, &g->graph, g->executor, g->visual, NULL, images, err));
+    PFM_TRY(pfm_model_bind_images(g->model, &g->graph, g->executor, g->visual, &images, err));
     g->kv.rows = g->pack.key_rows;
     pfm_executor_environment(g->executor)->kv = &g->kv;
     pfm_executor_environment(g->executor)->image_kv = &g->image_kv;
@@ -338,6 +342,7 @@ static void release(pfm_generator *g)
     pfm_pack_free(&g->pack);
     free(g->visual);
     free(g->visual_adapters);
+    free(g->image_contexts);
     free(g->sequences);
     free(g->ids);
     free(g->rows);

@@ -48,6 +48,7 @@ typedef struct pfm_generator {
     pfm_kv_store kv, image_kv;
     pfm_block kv_memory, image_kv_memory;
     int32_t *visual_adapters; /* [visual rows of the largest batch] whose aligner makes them */
+    int32_t *image_contexts;  /* [images of the largest batch] what a router may see of them */
     void *visual;             /* what the graph reads of the images of a batch */
     pfm_pack pack;
     pfm_sequence *sequences;

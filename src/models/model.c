@@ -445,8 +445,8 @@ pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, 
                                                                .roots = pack->image_roots,
                                                                .root_count = (int32_t)pack->image_root_count};
     env->most_keys = pack->most_keys;
-    env->rows = pack->token_rows;
-    env->row_count = (int32_t)pack->row_count;
+    env->rows[PFM_ROWS_SEQUENCE].rows = pack->token_rows;
+    env->rows[PFM_ROWS_SEQUENCE].count = (int32_t)pack->row_count;
 done:
     return status;
 }

@@ -154,10 +154,9 @@ pfm_status pfm_model_loading_bytes(const pfm_model *model, size_t *out, pfm_erro
 /* Binds a pack's arrays and sizes to an executor of such a graph; visual_rows: visual tokens of all images. */
 pfm_status pfm_model_bind(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const pfm_pack *pack,
                           int64_t visual_rows, pfm_error *err) PFM_MUST_CHECK;
-/* Binds its images to the same, where the graph reads any: rows of pfm_model_read_image, one image behind the other. numbers
- * [images]: which they are, for dropout (pfm_tower_bind); NULL: nothing is drawn. */
+/* Binds its images to the same, where the graph reads any: rows of pfm_model_read_image, one image behind the other. */
 pfm_status pfm_model_bind_images(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const void *rows,
-                                 const int32_t *numbers, int64_t images, pfm_error *err) PFM_MUST_CHECK;
+                                 const pfm_tower_pictures *images, pfm_error *err) PFM_MUST_CHECK;
 
 /* The images' part of a graph, from what is bound of them to the visual tokens: *visual f32 [visual, hidden]. */
 pfm_status pfm_model_build_images(const pfm_model *model, const pfm_builder *builder, pfm_model_graph *graph, pfm_value *visual,

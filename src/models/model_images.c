@@ -95,20 +95,20 @@ done:
 }
 
 pfm_status pfm_model_bind_images(const pfm_model *model, const pfm_model_graph *graph, pfm_executor *executor, const void *rows,
-                                 const int32_t *numbers, int64_t images, pfm_error *err)
+                                 const pfm_tower_pictures *images, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     if (graph->features == PFM_NO_VALUE)
         return PFM_OK;
-    PFM_TRY(pfm_executor_resize(executor, PFM_DIM_FEATURES, images * model->feature_rows, err));
-    pfm_aligner_bind(&graph->aligner, executor, images);
+    PFM_TRY(pfm_executor_resize(executor, PFM_DIM_FEATURES, images->count * model->feature_rows, err));
+    pfm_aligner_bind(&graph->aligner, executor, images->count);
     for (size_t i = 0; i < graph->slot_count; i++)
-        pfm_aligner_bind(&graph->slots[i], executor, images);
+        pfm_aligner_bind(&graph->slots[i], executor, images->count);
     if (model->tower == NULL) {
         pfm_executor_bind(executor, graph->features, rows);
         goto done;
     }
-    PFM_TRY(pfm_tower_bind(model->tower, &graph->tower, executor, rows, numbers, images, err));
+    PFM_TRY(pfm_tower_bind(model->tower, &graph->tower, executor, rows, images, err));
     pfm_executor_bind(executor, graph->index, graph->index_rows);
     if (model->normalise) {
         pfm_executor_bind(executor, graph->mean, model->mean);

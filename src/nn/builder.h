@@ -60,13 +60,16 @@ typedef struct pfm_builder {
     const pfm_hook *aligner; /* NULL: visual tokens stand in the sequence */
     bool learns_norms;       /* the weights of the language model's norms are a learned part */
     pfm_value contexts;   /* i32 [tokens,1] of their rows, see pfm_sequence, for routers; PFM_NO_VALUE where there are none */
+    pfm_row_sort rows;    /* which these are */
     pfm_value token_keys; /* i64 [tokens,1], for dropout: the same key and place drop the same columns */
     pfm_value ids;        /* i32 [tokens,1] of the language model, see pfm_id_is_virtual; PFM_NO_VALUE outside of it */
     pfm_value adapters; /* i32 [tokens,1]: which of several adapters each goes through, -1: the base; PFM_NO_VALUE: one alone */
-    const char *slot;   /* NULL, or what the names of an aligner's parameters begin with, where it is one of several */
-    pfm_dtype blocks;   /* the block type that frozen linear layers are kept in; anything else: none */
-    bool full_weights;  /* they stay as the precision says, whatever the context asks for */
-    int32_t block;      /* which block of its network is being built, -1: none; for the places' sake */
+    const char *network; /* what the names of its modules begin with, "vision_model", for what they share; NULL: the language
+                            model, whose begin with nothing */
+    const char *slot;    /* NULL, or what the names of an aligner's parameters begin with, where it is one of several */
+    pfm_dtype blocks;    /* the block type that frozen linear layers are kept in; anything else: none */
+    bool full_weights;   /* they stay as the precision says, whatever the context asks for */
+    int32_t block;       /* which block of its network is being built, -1: none; for the places' sake */
     int32_t block_count; /* of the language model */
     pfm_value made;      /* of the language model: what the hook made at its first place for all of them, or PFM_NO_VALUE */
 } pfm_builder;

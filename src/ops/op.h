@@ -83,6 +83,20 @@ typedef struct pfm_token_row {
     int32_t shared_begin, shared_end, own_begin, own_end;
 } pfm_token_row;
 
+/* Which rows of a batch are meant. */
+typedef enum pfm_row_sort {
+    PFM_ROWS_SEQUENCE, /* the rows of the data, as tokens of the sequence */
+    PFM_ROWS_PICTURES, /* each picture of each of them, as tokens within the vision encoder: all shared with the rows that show
+                          it too */
+    PFM_ROW_SORTS
+} pfm_row_sort;
+
+typedef struct pfm_row_set {
+    const pfm_token_row *rows; /* [count] those that share tokens stand next to each other */
+    int32_t count;
+    float scale; /* a loss of whole rows is this times the sum over them */
+} pfm_row_set;
+
 static inline int64_t pfm_token_row_length(const pfm_token_row *row)
 {
     return row->shared_end - row->shared_begin + row->own_end - row->own_begin;
@@ -100,12 +114,10 @@ typedef struct pfm_op_environment {
     pfm_context *context;
     const pfm_kernels *kernels;
     pfm_act_type act;
-    bool training;             /* dropout is on, and the loss prepares its gradient */
-    uint64_t dropout_key;      /* of this seed and step */
-    float loss_scale;          /* the loss is this times the sum over answer tokens */
-    float row_scale;           /* a loss of whole rows is this times the sum over rows */
-    const pfm_token_row *rows; /* [row_count] of the batch: read while training only */
-    int32_t row_count;
+    bool training;                   /* dropout is on, and the loss prepares its gradient */
+    uint64_t dropout_key;            /* of this seed and step */
+    float loss_scale;                /* the loss is this times the sum over answer tokens */
+    pfm_row_set rows[PFM_ROW_SORTS]; /* of the batch: read while training only */
     pfm_attention_set attention[PFM_ATTENTION_SORTS];
     int32_t most_keys;            /* that one token of the sequence sees */
     const pfm_kv_store *kv;       /* NULL: keys and values are those of this step's tokens */
@@ -131,6 +143,7 @@ typedef struct pfm_op_attributes {
     int32_t experts, top_k;            /* route_context; route: how many of them a token takes */
     float capacity;                    /* route: what an expert takes at most, beside its even share; 0: all */
     bool shared;                       /* route, route_context: a last expert that every token takes */
+    pfm_row_sort rows;                 /* route, route_context: whose tokens these are */
     pfm_storage output;                /* linear, layernorm, columns */
 } pfm_op_attributes;
 

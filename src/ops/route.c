@@ -10,7 +10,7 @@
  * share of what capacity refused. Each row counts its own tokens and those that it shares, so that packing changes nothing.
  *
  * The balance loss (Switch's, of each row as in DeepSeek-V3, arXiv 2412.19437) is no output: the backward adds the gradient of
- * alpha * env.row_scale * its sum over rows to that of l, f_e being constant. */
+ * alpha * the rows' scale * its sum over rows to that of l, f_e being constant. */
 #include "ops/op.h"
 
 #include <math.h>
@@ -120,7 +120,11 @@ static void decide_rows(const pfm_op_call *call, int64_t begin, int64_t end)
     }
 }
 
-static int32_t rows_of(const pfm_op_call *call) { return call->env->training ? call->env->row_count : 0; }
+/* None where nothing trains. */
+static pfm_row_set rows_of(const pfm_op_call *call)
+{
+    return call->env->training ? call->env->rows[call->attributes.rows] : (pfm_row_set){0};
+}
 
 /* Capacity looks back alone: what rows share comes out the same for each of them. */
 static void limit_row(const pfm_op_call *call, const routing *r, const pfm_token_row *row)
@@ -145,8 +149,9 @@ static void decide(const pfm_op_call *call)
 {
     const routing r = lay_out(call);
     pfm_op_for_rows(call, r.tokens, decide_rows);
-    for (int32_t i = 0; call->attributes.capacity > 0 && i < rows_of(call); i++)
-        limit_row(call, &r, &call->env->rows[i]);
+    const pfm_row_set set = rows_of(call);
+    for (int32_t i = 0; call->attributes.capacity > 0 && i < set.count; i++)
+        limit_row(call, &r, &set.rows[i]);
 }
 
 /* Whose probabilities the gates of a token are shares of: all, where one is taken. */
@@ -202,9 +207,9 @@ static bool share(const pfm_token_row *a, const pfm_token_row *b)
 
 /* *whole = what row i says. *shared holds what its shared tokens say, which are
  * read once where rows that share them follow each other. */
-static void tally_row(const pfm_op_call *call, const routing *r, int32_t i, tally *shared, tally *whole)
+static void tally_row(const pfm_row_set *set, const routing *r, int32_t i, tally *shared, tally *whole)
 {
-    const pfm_token_row *row = &call->env->rows[i];
+    const pfm_token_row *row = &set->rows[i];
     if (i == 0 || !share(row, row - 1)) {
         *shared = (tally){0};
         add_tokens(r, row->shared_begin, row->shared_end, shared);
@@ -216,12 +221,12 @@ static void tally_row(const pfm_op_call *call, const routing *r, int32_t i, tall
 static void report(const pfm_op_call *call)
 {
     const routing r = lay_out(call);
+    const pfm_row_set set = rows_of(call);
     double sums[MOST_EXPERTS + 3] = {0};
     tally shared, whole;
-    for (int32_t i = 0; i < rows_of(call); i++) {
-        const double length = (double)pfm_token_row_length(&call->env->rows[i]),
-                     taken = length * (double)call->attributes.top_k;
-        tally_row(call, &r, i, &shared, &whole);
+    for (int32_t i = 0; i < set.count; i++) {
+        const double length = (double)pfm_token_row_length(&set.rows[i]), taken = length * (double)call->attributes.top_k;
+        tally_row(&set, &r, i, &shared, &whole);
         for (int64_t e = 0; e < r.experts; e++) {
             sums[e] += whole.taken[e] / taken;
             sums[r.experts] += (double)r.experts * whole.taken[e] / taken * whole.p[e] / length;
@@ -251,23 +256,23 @@ static void push_tokens(const routing *r, int64_t begin, int64_t end, const doub
 /* push = the gradient of the balance losses of all rows by p; a shared token gets that of each row which it is part of. */
 static void push_apart(const pfm_op_call *call, const routing *r)
 {
-    const int32_t count = call->attributes.alpha != 0 ? rows_of(call) : 0;
+    const pfm_row_set set = call->attributes.alpha != 0 ? rows_of(call) : (pfm_row_set){0};
     tally shared, whole;
     double all[MOST_EXPERTS] = {0}; /* of the rows that share the tokens at hand, up to this one */
     memset(r->push, 0, (size_t)(r->tokens * r->experts) * sizeof *r->push);
-    for (int32_t i = 0; i < count; i++) {
-        const pfm_token_row *row = &call->env->rows[i];
-        const double length = (double)pfm_token_row_length(row), scale = (double)call->attributes.alpha *
-                                                                         (double)call->env->row_scale * (double)r->experts /
+    for (int32_t i = 0; i < set.count; i++) {
+        const pfm_token_row *row = &set.rows[i];
+        const double length = (double)pfm_token_row_length(row), scale = (double)call->attributes.alpha * (double)set.scale *
+                                                                         (double)r->experts /
                                                                          (length * length * (double)call->attributes.top_k);
         double own[MOST_EXPERTS];
-        tally_row(call, r, i, &shared, &whole);
+        tally_row(&set, r, i, &shared, &whole);
         for (int64_t e = 0; e < r->experts; e++) {
             own[e] = scale * whole.taken[e];
             all[e] = own[e] + (i > 0 && share(row, row - 1) ? all[e] : 0);
         }
         push_tokens(r, row->own_begin, row->own_end, own);
-        if (i + 1 == count || !share(row, row + 1))
+        if (i + 1 == set.count || !share(row, row + 1))
             push_tokens(r, row->shared_begin, row->shared_end, all);
     }
 }

@@ -36,11 +36,12 @@ static void forward_rows(const pfm_op_call *call, int64_t begin, int64_t end)
 static void forward(const pfm_op_call *call)
 {
     float *load = call->out[1].data;
+    const pfm_row_set set = call->env->rows[call->attributes.rows];
     pfm_op_for_rows(call, call->in[0].rows, forward_rows);
     for (int32_t e = 0; e < call->attributes.experts; e++) {
         double sum = 0;
-        for (int32_t i = 0; call->env->training && i < call->env->row_count; i++)
-            sum += (double)((const float *)pfm_tensor_row(&call->out[0], call->env->rows[i].own_begin, call->env->act))[e];
+        for (int32_t i = 0; call->env->training && i < set.count; i++) /* a row's tokens are all of its context */
+            sum += (double)((const float *)pfm_tensor_row(&call->out[0], pfm_token_row_at(&set.rows[i], 0), call->env->act))[e];
         load[e] = (float)sum;
     }
 }

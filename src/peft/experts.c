@@ -72,7 +72,7 @@ static pfm_status route_by_context(const pfm_peft_options *options, pfm_builder 
 {
     pfm_graph_node node = pfm_graph_node_of(&pfm_op_route_context);
     node.in[0] = builder->contexts;
-    node.attributes = (pfm_op_attributes){.experts = options->experts, .shared = options->shared_expert};
+    node.attributes = (pfm_op_attributes){.experts = options->experts, .shared = options->shared_expert, .rows = builder->rows};
     return add_router(builder, &node, gates, err);
 }
 
@@ -90,10 +90,10 @@ pfm_status pfm_experts_route(pfm_peft *peft, pfm_builder *builder, const char *m
                                   .decays = true,
                                   .initial = PFM_INITIAL_NORMAL,
                                   .initial_scale = router_deviation};
-    if (builder->ids == PFM_NO_VALUE)
+    if (builder->contexts == PFM_NO_VALUE)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED,
-                 "%s reads no tokens of the language model, and experts are chosen for these alone; name "
-                 "other peft.targets",
+                 "%s reads tokens of which it is not known whose they are, and experts are chosen by that; name other "
+                 "peft.targets",
                  module);
     if (by_context(options))
         return route_by_context(options, builder, gates, err);
@@ -104,7 +104,8 @@ pfm_status pfm_experts_route(pfm_peft *peft, pfm_builder *builder, const char *m
     node.attributes = (pfm_op_attributes){.alpha = trains ? (float)options->balance : 0,
                                           .top_k = options->top_k,
                                           .capacity = trains ? (float)options->capacity : 0,
-                                          .shared = options->shared_expert};
+                                          .shared = options->shared_expert,
+                                          .rows = builder->rows};
     PFM_TRY(add_router(builder, &node, gates, err));
 done:
     return status;

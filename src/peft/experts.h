@@ -8,15 +8,12 @@
 
 #include "peft/peft.h"
 
-#define PFM_EXPERTS_NOT_IN_VISION                                                                                              \
-    "chooses experts by row, and rows that share a picture share what a vision encoder makes of it"
-
 /* How many stand side by side: the shared one comes last. */
 int64_t pfm_experts_count(const pfm_peft_options *options);
 /* USAGE for options of experts that it cannot take. */
 pfm_status pfm_experts_check(const pfm_peft_options *options, pfm_error *err) PFM_MUST_CHECK;
 /* *gates f32 [tokens, experts] at a place that reads x act [tokens, k]: by a router MODULE.router.weight [experts, k] that
- * trains, or by the tokens' contexts. UNSUPPORTED outside of the language model, whose rows alone have tokens. */
+ * trains, or by the tokens' contexts. UNSUPPORTED where a builder does not know whose tokens these are. */
 pfm_status pfm_experts_route(pfm_peft *peft, pfm_builder *builder, const char *module, pfm_value x, pfm_value *gates,
                              pfm_error *err) PFM_MUST_CHECK;
 /* *y = u act [tokens, experts * columns of one], each expert's columns times its gate. */

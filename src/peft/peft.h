@@ -11,6 +11,7 @@
 #include "nn/builder.h"
 
 #include <jansson.h>
+#include <string.h>
 
 enum { PFM_PEFT_MOST_RANK = 4096 };
 
@@ -94,11 +95,17 @@ typedef struct pfm_peft_tensors {
 } pfm_peft_tensors;
 
 /* Which network of a model an adapter's file is for: the one whose names begin with `begin`, which in the file is `in_file`, or
- * with `others` all that do not begin so. A method's own save and load are for the others. */
+ * with `others` all that do not begin so. */
 typedef struct pfm_peft_network {
     const char *begin, *in_file;
     bool others;
 } pfm_peft_network;
+
+/* Whether it is the one that a module or a parameter of this name belongs to. */
+static inline bool pfm_peft_is_of(const pfm_peft_network *network, const char *name)
+{
+    return (strncmp(name, network->begin, strlen(network->begin)) == 0) != network->others;
+}
 
 /* What a method changes in a family of language models whose layers have names of their own. */
 typedef struct pfm_peft_family {
@@ -155,8 +162,8 @@ typedef struct pfm_peft_method {
     /* What a parameter is called in the file, behind "base_model.model." where the method has no virtual tokens. NULL: its own
      * name. */
     pfm_status (*file_name)(const pfm_parameter *parameter, char **out, pfm_error *err);
-    /* What the file holds of the method's own parameters, and these from it. NULL: each under its file_name. What trains of the
-     * base is kept beside them. */
+    /* What the file of a network holds of the method's own parameters, and these from it. NULL: each under its file_name. What
+     * trains of the base is kept beside them. */
     pfm_status (*save)(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameters *parameters,
                        pfm_peft_tensors *out, pfm_error *err);
     pfm_status (*load)(const pfm_peft *peft, const pfm_peft_network *network, const pfm_weights *weights,

@@ -95,9 +95,9 @@ static bool is_listed(const pfm_peft *peft, const pfm_peft_network *network, con
 {
     const pfm_peft_method *method = pfm_peft_get_method(peft);
     const char *name = pfm_peft_own_name(peft, parameter);
-    if (name == NULL || (strncmp(name, network->begin, strlen(network->begin)) == 0) == network->others)
+    if (name == NULL || !pfm_peft_is_of(network, name))
         return false;
-    const bool own = network->others && method != NULL && (saves ? method->save != NULL : method->load != NULL);
+    const bool own = method != NULL && (saves ? method->save != NULL : method->load != NULL);
     return parameter->part == PFM_PART_NORMS ||
            (parameter->part == PFM_PART_PEFT && (!own || parameter->initial == PFM_INITIAL_LOADED));
 }
@@ -172,7 +172,7 @@ pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_peft_network *network, 
     pfm_status status = PFM_OK;
     const pfm_peft_method *method = pfm_peft_get_method(peft);
     char *name = NULL;
-    if (method != NULL && method->save != NULL && network->others)
+    if (method != NULL && method->save != NULL)
         PFM_TRY(method->save(peft, network, parameters, out, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
@@ -269,7 +269,7 @@ pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_peft_network *network, 
     pfm_status status = PFM_OK;
     const pfm_peft_method *method = pfm_peft_get_method(peft);
     size_t read = 0, there = 0;
-    const bool own = method != NULL && method->load != NULL && network->others, whole = is_whole(weights);
+    const bool own = method != NULL && method->load != NULL, whole = is_whole(weights);
     if (own)
         PFM_TRY(method->load(peft, network, weights, parameters, &read, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {

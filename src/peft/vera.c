@@ -6,7 +6,8 @@
  *
  * Layers of one width share a parameter: vera_A.K is A's first K columns and vera_B.N are B's first N rows, whatever else there
  * is; the widest of each is all of it, which alone stands in the file. A, then B, are drawn as PEFT draws them: by torch's
- * generator from projection_seed, uniformly from +-sqrt(6 / inputs) (Kaiming). */
+ * generator from projection_seed, uniformly from +-sqrt(6 / inputs) (Kaiming). The vision encoder has an A and a B of its own
+ * (vision_model.vera_A.K), drawn from the same seed, as its adapter is one of its own to PEFT. */
 #include "peft/lora.h"
 #include "peft/peft_methods.h"
 
@@ -62,7 +63,8 @@ static pfm_status project(pfm_peft *peft, pfm_builder *builder, const char *proj
     const pfm_parameter slice = {
         .n = n, .k = k, .uses = PFM_USE_FORWARD | PFM_USE_BACKWARD, .column = true, .initial = PFM_INITIAL_ZERO};
     slice_name(name, projection, width);
-    pfm_status status = pfm_peft_declare_fixed(peft, builder, "", name, &slice, &node.operand[0], err);
+    const char *network = builder->network != NULL ? builder->network : "";
+    pfm_status status = pfm_peft_declare_fixed(peft, builder, network, name, &slice, &node.operand[0], err);
     node.in[0] = x;
     node.attributes = (pfm_op_attributes){.alpha = 1, .output = output};
     return status != PFM_OK ? status : pfm_graph_add(builder->graph, &node, y, err);
@@ -101,34 +103,84 @@ done:
 
 /* ---- the projections ---- */
 
-/* Whether a parameter is a slice of that projection. */
-static bool is_slice(const pfm_peft *peft, const pfm_parameter *parameter, const char *projection)
+/* Whose layers share a projection: what the names of their modules begin with, "" or "vision_model.". */
+typedef struct owner {
+    const char *begin; /* not ended by a zero */
+    size_t length;
+} owner;
+
+/* Whether a parameter is a slice of that projection; *whose = of which. */
+static bool is_slice(const pfm_peft *peft, const pfm_parameter *parameter, const char *projection, owner *whose)
 {
-    const char *name = pfm_peft_own_name(peft, parameter);
-    const size_t length = strlen(projection);
-    return name != NULL && strncmp(name, projection, length) == 0 && name[length] == '.';
+    const char *name = pfm_peft_own_name(peft, parameter), *end = name == NULL ? NULL : strrchr(name, '.');
+    const size_t length = strlen(projection), before = end == NULL ? 0 : (size_t)(end - name);
+    if (before < length || memcmp(end - length, projection, length) != 0)
+        return false;
+    *whose = (owner){name, before - length};
+    return whose->length == 0 || name[whose->length - 1] == '.';
 }
 
-/* The widest slice, which is all of it; NULL where no layer has one. */
-static const pfm_parameter *find_whole(const pfm_peft *peft, const pfm_parameters *parameters, const char *projection)
+static bool is_slice_of(const pfm_peft *peft, const pfm_parameter *parameter, const char *projection, const owner *whose)
+{
+    owner found;
+    return is_slice(peft, parameter, projection, &found) && found.length == whose->length &&
+           memcmp(found.begin, whose->begin, found.length) == 0;
+}
+
+/* The widest slice, which is all of it. */
+static const pfm_parameter *find_whole(const pfm_peft *peft, const pfm_parameters *parameters, const char *projection,
+                                       const owner *whose)
 {
     const pfm_parameter *whole = NULL;
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (is_slice(peft, p, projection) && (whole == NULL || p->n * p->k > whole->n * whole->k))
+        if (is_slice_of(peft, p, projection, whose) && (whole == NULL || p->n * p->k > whole->n * whole->k))
             whole = p;
     }
     return whole;
 }
 
+/* The slice that a module's layer of such a width has. MISMATCH where there is none. */
+static pfm_status find_slice(const pfm_peft *peft, const pfm_parameters *parameters, const char *projection, int64_t width,
+                             const char *module, const pfm_parameter **out, pfm_error *err)
+{
+    char name[NAME_ROOM];
+    size_t longest = 0;
+    slice_name(name, projection, width);
+    *out = NULL;
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        owner whose;
+        if (!is_slice(peft, p, projection, &whose) || strncmp(whose.begin, module, whose.length) != 0 ||
+            strcmp(whose.begin + whose.length, name) != 0 || (*out != NULL && whose.length < longest))
+            continue;
+        longest = whose.length;
+        *out = p;
+    }
+    if (*out == NULL)
+        return pfm_error_set(err, PFM_ERROR_MISMATCH, "there is no %s for %s", name, module);
+    return PFM_OK;
+}
+
+/* Whether a network has any; *whose = its. */
+static bool find_owner(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameters *parameters, owner *whose)
+{
+    for (int i = 0; i < pfm_parameters_count(parameters); i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        if (is_slice(peft, p, projections[0], whose) && pfm_peft_is_of(network, whose->begin))
+            return true;
+    }
+    return false;
+}
+
 /* Every slice becomes its part of the whole, whose rows have so many columns. */
-static pfm_status set_slices(const pfm_peft *peft, pfm_parameters *parameters, const char *projection, const float *whole,
-                             int64_t columns, pfm_error *err)
+static pfm_status set_slices(const pfm_peft *peft, pfm_parameters *parameters, const char *projection, const owner *whose,
+                             const float *whole, int64_t columns, pfm_error *err)
 {
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
         float *slice = NULL;
-        if (!is_slice(peft, p, projection))
+        if (!is_slice_of(peft, p, projection, whose))
             continue;
         pfm_status status = pfm_allocate((size_t)(p->n * p->k), sizeof *slice, &slice, err);
         if (status != PFM_OK)
@@ -150,24 +202,35 @@ static void draw_uniform(pfm_mersenne *mersenne, int64_t inputs, float *values, 
         values[i] = fmaf((float)(pfm_mersenne_u32(mersenne) & 0xffffff) * 0x1p-24f, high - low, low);
 }
 
-static pfm_status draw_projections(const pfm_peft *peft, pfm_parameters *parameters, pfm_error *err)
+static pfm_status draw_projections(const pfm_peft *peft, pfm_parameters *parameters, const owner *whose, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_mersenne mersenne;
     float *values = NULL;
     pfm_mersenne_start(&mersenne, (uint32_t)pfm_peft_get_options(peft)->projection_seed);
     for (int i = 0; i < PROJECTIONS; i++) {
-        const pfm_parameter *whole = find_whole(peft, parameters, projections[i]);
-        if (whole == NULL)
-            break;
+        const pfm_parameter *whole = find_whole(peft, parameters, projections[i], whose); /* who has an A has a B */
         free(values);
         values = NULL;
         PFM_TRY(pfm_allocate((size_t)(whole->n * whole->k), sizeof *values, &values, err));
         draw_uniform(&mersenne, whole->k, values, whole->n * whole->k);
-        PFM_TRY(set_slices(peft, parameters, projections[i], values, whole->k, err));
+        PFM_TRY(set_slices(peft, parameters, projections[i], whose, values, whole->k, err));
     }
 done:
     free(values);
+    return status;
+}
+
+/* Once for each of the networks. */
+static pfm_status draw_all(const pfm_peft *peft, pfm_parameters *parameters, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (int i = 0; i < pfm_parameters_count(parameters) && status == PFM_OK; i++) {
+        const pfm_parameter *p = pfm_parameters_get(parameters, i);
+        owner whose;
+        if (is_slice(peft, p, projections[0], &whose) && p == find_whole(peft, parameters, projections[0], &whose))
+            status = draw_projections(peft, parameters, &whose, err);
+    }
     return status;
 }
 
@@ -184,19 +247,16 @@ static pfm_status start(const pfm_peft *peft, const pfm_peft_text *text, pfm_par
             p->values[j] = (float)pfm_peft_get_options(peft)->d_initial;
         pfm_parameters_set(parameters, i, p->values);
     }
-    return draw_projections(peft, parameters, err);
+    return draw_all(peft, parameters, err);
 }
 
 static pfm_status merge(const pfm_peft *peft, const pfm_parameters *parameters, const char *module, int64_t n, int64_t k,
                         float *values, pfm_error *err)
 {
     const pfm_parameter *a = NULL, *b = NULL, *inner = NULL, *outer = NULL;
-    char names[PROJECTIONS][NAME_ROOM];
     pfm_status status = PFM_OK;
-    slice_name(names[0], projections[0], k);
-    slice_name(names[1], projections[1], n);
-    PFM_TRY(pfm_peft_find(peft, parameters, "", names[0], &a, err));
-    PFM_TRY(pfm_peft_find(peft, parameters, "", names[1], &b, err));
+    PFM_TRY(find_slice(peft, parameters, projections[0], k, module, &a, err));
+    PFM_TRY(find_slice(peft, parameters, projections[1], n, module, &b, err));
     PFM_TRY(pfm_peft_find(peft, parameters, module, inner_name, &inner, err));
     PFM_TRY(pfm_peft_find(peft, parameters, module, outer_name, &outer, err));
     if (inner->n != a->n || outer->n != n)
@@ -209,11 +269,13 @@ done:
 
 /* ---- files ---- */
 
-/* A vector of a layer, which the file has under its own name. */
-static bool is_vector(const pfm_peft *peft, const pfm_parameter *p)
+/* A vector of one of the network's layers, which its file has under its own name. */
+static bool is_vector(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameter *p)
 {
-    return p->part == PFM_PART_PEFT && p->initial != PFM_INITIAL_LOADED && pfm_peft_own_name(peft, p) != NULL &&
-           !is_slice(peft, p, projections[0]) && !is_slice(peft, p, projections[1]);
+    const char *name = pfm_peft_own_name(peft, p);
+    owner whose;
+    return p->part == PFM_PART_PEFT && p->initial != PFM_INITIAL_LOADED && name != NULL && pfm_peft_is_of(network, name) &&
+           !is_slice(peft, p, projections[0], &whose) && !is_slice(peft, p, projections[1], &whose);
 }
 
 /* The projections stand beside the model, not within. */
@@ -224,16 +286,16 @@ static pfm_status save(const pfm_peft *peft, const pfm_peft_network *network, co
 {
     pfm_status status = PFM_OK;
     char *name = NULL;
-    for (int i = 0; pfm_peft_get_options(peft)->save_projection && i < PROJECTIONS; i++) {
-        const pfm_parameter *whole = find_whole(peft, parameters, projections[i]);
-        if (whole == NULL)
-            continue;
+    owner whose;
+    const bool saves = pfm_peft_get_options(peft)->save_projection && find_owner(peft, network, parameters, &whose);
+    for (int i = 0; saves && i < PROJECTIONS; i++) {
+        const pfm_parameter *whole = find_whole(peft, parameters, projections[i], &whose);
         PFM_TRY(pfm_peft_tensors_add(out, "", projection_files[i], whole->n, whole->k, whole->values, false, err));
         out->items[out->count - 1].column = true;
     }
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
-        if (!is_vector(peft, p))
+        if (!is_vector(peft, network, p))
             continue;
         free(name);
         name = NULL;
@@ -245,11 +307,12 @@ done:
     return status;
 }
 
+/* whose: NULL where no layer has any. */
 static pfm_status load_projection(const pfm_peft *peft, const pfm_weights *weights, pfm_parameters *parameters, int which,
-                                  size_t *read, pfm_error *err)
+                                  const owner *whose, size_t *read, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_parameter *whole = find_whole(peft, parameters, projections[which]);
+    const pfm_parameter *whole = whose == NULL ? NULL : find_whole(peft, parameters, projections[which], whose);
     const bool there = pfm_peft_find_tensor(weights, projection_files[which]) != NULL,
                wanted = pfm_peft_get_options(peft)->save_projection;
     float *values = NULL;
@@ -261,7 +324,7 @@ static pfm_status load_projection(const pfm_peft *peft, const pfm_weights *weigh
         goto done;
     PFM_TRY(pfm_allocate((size_t)(whole->n * whole->k), sizeof *values, &values, err));
     PFM_TRY(pfm_peft_read_tensor(weights, projection_files[which], whole->n, whole->k, values, err));
-    PFM_TRY(set_slices(peft, parameters, projections[which], values, whole->k, err));
+    PFM_TRY(set_slices(peft, parameters, projections[which], whose, values, whole->k, err));
     (*read)++;
 done:
     free(values);
@@ -272,12 +335,14 @@ static pfm_status load(const pfm_peft *peft, const pfm_peft_network *network, co
                        pfm_parameters *parameters, size_t *read, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    owner found;
+    const owner *whose = find_owner(peft, network, parameters, &found) ? &found : NULL;
     for (int i = 0; i < PROJECTIONS; i++)
-        PFM_TRY(load_projection(peft, weights, parameters, i, read, err));
-    if (!pfm_peft_get_options(peft)->save_projection)
-        PFM_TRY(draw_projections(peft, parameters, err));
+        PFM_TRY(load_projection(peft, weights, parameters, i, whose, read, err));
+    if (!pfm_peft_get_options(peft)->save_projection && whose != NULL)
+        PFM_TRY(draw_projections(peft, parameters, whose, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
-        if (!is_vector(peft, pfm_parameters_get(parameters, i)))
+        if (!is_vector(peft, network, pfm_parameters_get(parameters, i)))
             continue;
         PFM_TRY(pfm_peft_read_parameter(peft, network, weights, parameters, i, err));
         (*read)++;
@@ -322,7 +387,6 @@ const pfm_peft_method pfm_peft_vera = {.name = "vera",
                                        .targets = "q_proj,v_proj",
                                        .families = families,
                                        .check = check,
-                                       .not_in_vision = "draws what its layers share for one network, the language model",
                                        .touches = touches,
                                        .apply = apply,
                                        .start = start,

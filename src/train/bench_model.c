@@ -152,7 +152,8 @@ static pfm_status prepare(bench_model *b, bool training, pfm_error *err)
     PFM_TRY(pfm_executor_create(b->graph.graph, &env, training ? b->graph.language.loss : PFM_NO_VALUE, &b->executor, err));
     PFM_TRY(pfm_bench_numbers(b->model->act, (size_t)(visual * b->model->visual_width), &b->features, err));
     PFM_TRY(pfm_model_bind(b->model, &b->graph, b->executor, &b->pack, visual, err));
-    PFM_TRY(pfm_model_bind_images(b->model, &b->graph, b->executor, b->features, NULL, b->work.images, err));
+    const pfm_tower_pictures shown = {.count = b->work.images};
+    PFM_TRY(pfm_model_bind_images(b->model, &b->graph, b->executor, b->features, &shown, err));
 done:
     return status;
 }
@@ -378,6 +379,7 @@ static pfm_status measure_decoding(pfm_bench *bench, bench_model *b, pfm_error *
     const int most = b->work.images * b->work.questions, counts[] = {1, 4, most};
     pfm_status status = PFM_OK;
     pfm_block memory = {0};
+    static const pfm_tower_pictures none = {0};
     PFM_TRY(prepare(b, false, err));
     const pfm_language_config *c = &b->model->language;
     size_t columns = (size_t)c->kv_heads * (size_t)c->head_dim, stride = (size_t)most * (PAST + 1) * columns,
@@ -391,7 +393,7 @@ static pfm_status measure_decoding(pfm_bench *bench, bench_model *b, pfm_error *
         char shape[40];
         pack_decoding(b, counts[i]);
         PFM_TRY(pfm_model_bind(b->model, &b->graph, b->executor, &b->pack, 0, err));
-        PFM_TRY(pfm_model_bind_images(b->model, &b->graph, b->executor, b->features, NULL, 0, err));
+        PFM_TRY(pfm_model_bind_images(b->model, &b->graph, b->executor, b->features, &none, err));
         kv.rows = b->pack.key_rows;
         pfm_executor_environment(b->executor)->kv = &kv;
         pfm_executor_forward(b->executor);

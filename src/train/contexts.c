@@ -52,6 +52,17 @@ pfm_status pfm_context_of_row(const pfm_peft_options *method, const pfm_row *row
     return status;
 }
 
+void pfm_contexts_order(const int32_t *contexts, size_t all, size_t *rows, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        const size_t row = rows[i];
+        size_t at = i;
+        for (; at > 0 && contexts[rows[at - 1] % all] > contexts[row % all]; at--)
+            rows[at] = rows[at - 1];
+        rows[at] = row;
+    }
+}
+
 /* Appends "CT, MRI, X-Ray". */
 static pfm_status list_values(const pfm_peft_options *method, pfm_buffer *out, pfm_error *err)
 {

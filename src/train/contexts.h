@@ -15,6 +15,8 @@ bool pfm_context_chooses(const pfm_peft_options *method);
 /* *out = the context of a row; 0 too where experts are not chosen so. FORMAT names a row whose column holds neither text nor
  * number. */
 pfm_status pfm_context_of_row(const pfm_peft_options *method, const pfm_row *row, int32_t *out, pfm_error *err) PFM_MUST_CHECK;
+/* Puts rows [count] in the order of their contexts, contexts[row % all] of each; those of one stay in their order. */
+void pfm_contexts_order(const int32_t *contexts, size_t all, size_t *rows, size_t count);
 /* *out = the context that a person names, as "modality=CT", to a method that chooses so. USAGE where the column or the value is
  * not the method's. */
 pfm_status pfm_context_parse(const pfm_peft_options *method, const char *text, int32_t *out, pfm_error *err) PFM_MUST_CHECK;

@@ -80,7 +80,8 @@ static pfm_status write_log(pfm_trainer *trainer, const pfm_step_result *result,
                                      "\"samples\":%lld,\"seconds\":%.3f,\"rss_bytes\":%lld",
                                      epoch, result->loss, result->learning_rate, result->gradient_norm, (long long)s->tokens,
                                      (long long)s->samples, s->seconds, (long long)pfm_process_memory()));
-    PFM_TRY(pfm_routing_append(&result->routing, &line, err));
+    PFM_TRY(pfm_routing_append(&result->routing, "", &line, err));
+    PFM_TRY(pfm_routing_append(&result->vision_routing, "vision_", &line, err));
     if (more->validation_loss >= 0)
         PFM_TRY(pfm_buffer_append_format(&line, err, ",\"validation_loss\":%.6g", more->validation_loss));
     if (more->change >= 0)

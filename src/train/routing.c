@@ -2,13 +2,16 @@
 
 #include "base/try.h"
 
-static bool routes(const pfm_graph_node *node) { return node->op == &pfm_op_route || node->op == &pfm_op_route_context; }
+static bool routes(const pfm_graph_node *node, pfm_row_sort sort)
+{
+    return (node->op == &pfm_op_route || node->op == &pfm_op_route_context) && node->attributes.rows == sort;
+}
 
-void pfm_routing_add(pfm_routing *routing, const pfm_graph *graph, const pfm_executor *executor)
+void pfm_routing_add(pfm_routing *routing, pfm_row_sort sort, const pfm_graph *graph, const pfm_executor *executor)
 {
     for (size_t n = 0; n < graph->node_count; n++) {
         const pfm_graph_node *node = &graph->nodes[n];
-        if (!routes(node))
+        if (!routes(node, sort))
             continue;
         const float *says = pfm_executor_data(executor, node->out[1]);
         routing->by_token = node->op == &pfm_op_route;
@@ -23,12 +26,12 @@ void pfm_routing_add(pfm_routing *routing, const pfm_graph *graph, const pfm_exe
     }
 }
 
-void pfm_routing_finish(pfm_routing *routing, const pfm_graph *graph, int64_t rows)
+void pfm_routing_finish(pfm_routing *routing, pfm_row_sort sort, const pfm_graph *graph, int64_t rows)
 {
     int64_t routers = 0;
     for (size_t n = 0; n < graph->node_count; n++)
-        routers += routes(&graph->nodes[n]);
-    if (routers == 0)
+        routers += routes(&graph->nodes[n], sort);
+    if (routers == 0 || rows == 0)
         return;
     const double count = (double)(routers * rows);
     for (int64_t e = 0; e < routing->experts; e++)
@@ -38,15 +41,15 @@ void pfm_routing_finish(pfm_routing *routing, const pfm_graph *graph, int64_t ro
     routing->dropped /= count;
 }
 
-pfm_status pfm_routing_append(const pfm_routing *routing, pfm_buffer *line, pfm_error *err)
+pfm_status pfm_routing_append(const pfm_routing *routing, const char *begin, pfm_buffer *line, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     if (routing->experts == 0)
         return PFM_OK;
     if (routing->by_token)
-        PFM_TRY(pfm_buffer_append_format(line, err, ",\"balance_loss\":%.6g,\"router_entropy\":%.6g,\"dropped\":%.6g",
-                                         routing->balance, routing->entropy, routing->dropped));
-    PFM_TRY(pfm_buffer_append_string(line, ",\"expert_load\":[", err));
+        PFM_TRY(pfm_buffer_append_format(line, err, ",\"%sbalance_loss\":%.6g,\"%srouter_entropy\":%.6g,\"%sdropped\":%.6g",
+                                         begin, routing->balance, begin, routing->entropy, begin, routing->dropped));
+    PFM_TRY(pfm_buffer_append_format(line, err, ",\"%sexpert_load\":[", begin));
     for (int64_t e = 0; e < routing->experts; e++)
         PFM_TRY(pfm_buffer_append_format(line, err, "%s%.6g", e > 0 ? "," : "", routing->load[e]));
     PFM_TRY(pfm_buffer_append_string(line, "]", err));

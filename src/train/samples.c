@@ -200,8 +200,32 @@ static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *sampl
     char *to = (char *)batch->visual + first * pfm_model_image_bytes(model);
     for (size_t k = 0; k < shown->image_count; k++, to += pfm_model_image_bytes(model)) {
         batch->numbers[first + k] = shown->images[k].index;
+        batch->contexts[first + k] = samples->contexts[text % samples->count];
         PFM_TRY(pfm_feature_store_read(samples->features, (size_t)shown->images[k].index, features, err));
         PFM_TRY(pfm_model_read_image(model, 0, features, to, err));
+    }
+done:
+    return status;
+}
+
+/* The rows of the same images, which stand next to each other, image after image. */
+static pfm_status fill_pictures(pfm_micro_batch *batch, const pfm_samples *samples, const size_t *texts, const int *groups,
+                                size_t count, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const int32_t tokens = (int32_t)samples->session->model->tower->tokens;
+    int32_t next = 0;
+    batch->picture_count = 0;
+    for (size_t begin = 0, end; begin < count; begin = end) {
+        const size_t images = samples->dataset->rows[texts[begin] % samples->count].image_count;
+        for (end = begin + 1; end < count && groups[end] == groups[begin]; end++)
+            ;
+        PFM_TRY(pfm_array_reserve(&batch->pictures, &batch->picture_capacity, batch->picture_count + images * (end - begin),
+                                  sizeof *batch->pictures, err));
+        for (size_t k = 0; k < images; k++, next += tokens) {
+            for (size_t row = begin; row < end; row++)
+                batch->pictures[batch->picture_count++] = (pfm_token_row){.shared_begin = next, .shared_end = next + tokens};
+        }
     }
 done:
     return status;
@@ -217,6 +241,7 @@ static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples
     int64_t visual = 0;
     PFM_TRY(pfm_array_reserve(&batch->visual, &batch->visual_capacity, images * pfm_model_image_bytes(model), 1, err));
     PFM_TRY(pfm_array_reserve(&batch->numbers, &batch->number_capacity, images, sizeof *batch->numbers, err));
+    PFM_TRY(pfm_array_reserve(&batch->contexts, &batch->context_capacity, images, sizeof *batch->contexts, err));
     PFM_TRY(pfm_allocate(pfm_model_feature_values(model), sizeof *features, &features, err));
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && groups[i] == groups[i - 1])
@@ -261,6 +286,8 @@ pfm_status pfm_micro_batch_fill(pfm_micro_batch *batch, const pfm_samples *sampl
     PFM_TRY(pfm_pack_rows(&batch->pack, batch->sequences, count, &options, err));
     if (samples->features != NULL)
         PFM_TRY(fill_visual(batch, samples, texts, groups, count, err));
+    if (samples->session->model->tower != NULL)
+        PFM_TRY(fill_pictures(batch, samples, texts, groups, count, err));
 done:
     return status;
 }
@@ -268,8 +295,12 @@ done:
 pfm_status pfm_micro_batch_bind_images(const pfm_micro_batch *batch, const pfm_model *model, const pfm_model_graph *graph,
                                        pfm_executor *executor, pfm_error *err)
 {
-    return pfm_model_bind_images(model, graph, executor, batch->visual, batch->numbers,
-                                 pfm_model_count_images(model, batch->visual_rows), err);
+    const pfm_tower_pictures shown = {
+        .count = pfm_model_count_images(model, batch->visual_rows), .numbers = batch->numbers, .contexts = batch->contexts};
+    pfm_row_set *pictures = &pfm_executor_environment(executor)->rows[PFM_ROWS_PICTURES];
+    pictures->rows = batch->pictures;
+    pictures->count = (int32_t)batch->picture_count;
+    return pfm_model_bind_images(model, graph, executor, batch->visual, &shown, err);
 }
 
 void pfm_micro_batch_free(pfm_micro_batch *batch)
@@ -279,9 +310,29 @@ void pfm_micro_batch_free(pfm_micro_batch *batch)
     pfm_pack_free(&batch->pack);
     free(batch->visual);
     free(batch->numbers);
+    free(batch->contexts);
+    free(batch->pictures);
     free(batch->ids);
     free(batch->sequences);
     *batch = (pfm_micro_batch){0};
+}
+
+void pfm_samples_divide_groups(const pfm_samples *samples, size_t *texts, int *groups, size_t count)
+{
+    const pfm_session *session = samples->session;
+    int number = -1;
+    if (session->model->tower == NULL || !pfm_context_chooses(pfm_peft_get_options(session->peft)))
+        return;
+    for (size_t begin = 0, end; begin < count; begin = end) {
+        for (end = begin + 1; end < count && groups[end] == groups[begin]; end++)
+            ;
+        pfm_contexts_order(samples->contexts, samples->count, texts + begin, end - begin);
+        for (size_t i = begin; i < end; i++) {
+            number +=
+                i == begin || samples->contexts[texts[i] % samples->count] != samples->contexts[texts[i - 1] % samples->count];
+            groups[i] = number;
+        }
+    }
 }
 
 typedef struct texts_of {

@@ -38,13 +38,19 @@ void pfm_samples_free(pfm_samples *samples);
 /* Visual tokens that a text's images take. */
 int64_t pfm_samples_visual_rows(const pfm_samples *samples, size_t text);
 
+/* Where a vision encoder chooses experts by context, the same images are computed for each context: the texts of a group, put
+ * in the order of their contexts, become a group a context, numbered anew. Elsewhere nothing changes. */
+void pfm_samples_divide_groups(const pfm_samples *samples, size_t *texts, int *groups, size_t count);
+
 /* What is computed at once: rows of whole groups, packed, and their features. Start with {0}. */
 typedef struct pfm_micro_batch {
     pfm_pack pack;
     int64_t visual_rows;
-    void *visual;     /* what a graph reads of each image (pfm_model_read_image), one behind the other */
-    int32_t *numbers; /* [images] which they are in the data set */
-    size_t visual_capacity, number_capacity;
+    void *visual;                /* what a graph reads of each image (pfm_model_read_image), one behind the other */
+    int32_t *numbers, *contexts; /* [images] which they are in the data set; of their rows */
+    size_t visual_capacity, number_capacity, context_capacity;
+    pfm_token_row *pictures; /* [picture_count] each image of each row, within a vision encoder that is part of the graph */
+    size_t picture_count, picture_capacity;
     int32_t *ids; /* the rows' ids with their visual rows */
     pfm_sequence *sequences;
     size_t id_capacity, sequence_capacity;

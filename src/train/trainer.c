@@ -191,6 +191,7 @@ static pfm_status validation_order(const pfm_trainer *trainer, size_t **rows, in
         }
         (*groups)[i] = group;
     }
+    pfm_samples_divide_groups(&trainer->validate, *rows, *groups, count);
 done:
     return status;
 }
@@ -203,6 +204,8 @@ static pfm_status draw_step(pfm_trainer *trainer, int64_t step, pfm_error *err)
     for (size_t i = 0; status == PFM_OK && i < batch; i++)
         trainer->rows[i] =
             pfm_samples_draw(&trainer->train, trainer->rows[i], trainer->seed, (uint64_t)step * (uint64_t)batch + i);
+    if (status == PFM_OK)
+        pfm_samples_divide_groups(&trainer->train, trainer->rows, trainer->groups, batch);
     return status;
 }
 
@@ -381,28 +384,33 @@ pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_re
     pfm_status status = PFM_OK;
     size_t batch = (size_t)trainer->session->recipe->train.batch, used;
     pfm_op_environment *env = pfm_executor_environment(trainer->executor);
+    int64_t pictures = 0; /* of all rows */
     *result = (pfm_step_result){.samples = (int64_t)batch};
     PFM_TRY(draw_step(trainer, step, err));
     for (size_t i = 0; i < batch; i++) {
         const pfm_sequence text = pfm_samples_sequence(&trainer->train, trainer->rows[i]);
         result->answers += (int64_t)(text.count - text.answer);
+        pictures += (int64_t)trainer->train_set->rows[trainer->rows[i] % trainer->train.count].image_count;
     }
     double mean_tokens = over_answers(trainer->session->recipe) ? (double)result->answers / (double)batch : 0;
     env->training = true;
     env->dropout_key = mix(trainer->session->context->seed, 0x64726f70u, (uint64_t)(trainer->first + step));
     env->loss_scale = 1.0f / (float)result->answers;
-    env->row_scale = 1.0f / (float)batch;
+    env->rows[PFM_ROWS_SEQUENCE].scale = 1.0f / (float)batch;
+    env->rows[PFM_ROWS_PICTURES].scale = pictures > 0 ? 1.0f / (float)pictures : 0;
     pfm_parameters_zero_gradients(trainer->session->model->parameters);
     for (size_t begin = 0; begin < batch;) {
         size_t taken = cut(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, batch - begin, &used);
         PFM_TRY(run_micro_batch(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, taken, begin,
                                 mean_tokens, &result->loss, err));
         result->tokens += (int64_t)trainer->batch.pack.tokens;
-        pfm_routing_add(&result->routing, trainer->graph.graph, trainer->executor);
+        pfm_routing_add(&result->routing, PFM_ROWS_SEQUENCE, trainer->graph.graph, trainer->executor);
+        pfm_routing_add(&result->vision_routing, PFM_ROWS_PICTURES, trainer->graph.graph, trainer->executor);
         begin += taken;
     }
     result->loss /= (double)result->answers;
-    pfm_routing_finish(&result->routing, trainer->graph.graph, result->samples);
+    pfm_routing_finish(&result->routing, PFM_ROWS_SEQUENCE, trainer->graph.graph, result->samples);
+    pfm_routing_finish(&result->vision_routing, PFM_ROWS_PICTURES, trainer->graph.graph, pictures);
 done:
     return status;
 }

@@ -34,7 +34,7 @@ typedef struct pfm_trainer {
 typedef struct pfm_step_result {
     double loss, gradient_norm, learning_rate;
     int64_t tokens, samples, answers;
-    pfm_routing routing; /* of a method with experts */
+    pfm_routing routing, vision_routing; /* of a method with experts, in the language model and in the vision encoder */
 } pfm_step_result;
 
 /* What --data, or NULL, says of a stage: it speaks of the last stage's data set, which other stages may share. */

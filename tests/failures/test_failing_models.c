@@ -39,7 +39,7 @@ static pfm_status step(pfm_error *err)
     PFM_TRY(build(model, &system.graph, &system.executor, err));
     PFM_TRY(pfm_pack_rows(&pack, rows, TINY_ROWS, &options, err));
     PFM_TRY(pfm_model_bind(model, &system.graph, system.executor, &pack, TINY_IMAGES * model->visual_tokens, err));
-    PFM_TRY(pfm_model_bind_images(model, &system.graph, system.executor, visual, NULL, TINY_IMAGES, err));
+    PFM_TRY(pfm_model_bind_images(model, &system.graph, system.executor, visual, &tiny_pictures, err));
     pfm_executor_forward(system.executor);
     const float *losses = pfm_executor_data(system.executor, system.graph.language.loss);
     double loss = 0;

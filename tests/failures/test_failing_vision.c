@@ -102,7 +102,7 @@ static pfm_status tower(pfm_error *err)
     PFM_TRY(pfm_parameters_initialise(parameters, 1, true, err));
     const pfm_op_environment env = {.context = context, .kernels = context->kernels, .act = PFM_ACT_F32};
     PFM_TRY(pfm_executor_create(graph, &env, out, &executor, err));
-    PFM_TRY(pfm_tower_bind(end, &inputs, executor, state, NULL, 1, err));
+    PFM_TRY(pfm_tower_bind(end, &inputs, executor, state, &(pfm_tower_pictures){.count = 1}, err));
     pfm_executor_forward(executor);
     memset(pfm_executor_gradient(executor, out), 0, sizeof state);
     pfm_executor_backward(executor);

@@ -58,13 +58,14 @@ static pfm_status forward(const char *level, const char *model, const char *adap
     return forward_in(PFM_PRECISION_F32, level, model, adapter, grad, WITH_IT, out, err);
 }
 
-static void check_tensor(const pfm_weights *out, const char *name, double bound)
+/* system: which of the golden adapters made it. */
+static void check_tensor(const pfm_weights *out, const char *system, const char *name, double bound)
 {
     char full[256];
     const pfm_weight *made = pfm_weights_find(out, name);
     if (made == NULL)
         fail_msg("there is no tensor %s", name);
-    (void)snprintf(full, sizeof full, "encoder.%s", name);
+    (void)snprintf(full, sizeof full, "%s.%s", system, name);
     float *wanted = tiny_golden("vit_training", full, pfm_weight_values(made));
     assert_near(name, made->data, wanted, pfm_weight_values(made), bound);
     free(wanted);
@@ -76,19 +77,19 @@ static void as_peft_at(const char *level)
     pfm_weights *out = NULL;
     int factors = 0;
     assert_ok(forward(level, vit_network("clip"), tiny_path("vit_clip_adapter"), true, &out, &err));
-    check_tensor(out, "features", 1e-4);
-    check_tensor(out, "grad_in", 1e-4);
+    check_tensor(out, "encoder", "features", 1e-4);
+    check_tensor(out, "encoder", "grad_in", 1e-4);
     for (size_t i = 0; i < pfm_weights_count(out); i++) {
         const char *name = pfm_weights_at(out, i)->name;
         if (strstr(name, ".lora_") == NULL)
             continue;
-        check_tensor(out, name, 1e-4);
+        check_tensor(out, "encoder", name, 1e-4);
         factors++;
     }
     assert_int_equal(factors, FACTORS);
     pfm_weights_close(out);
     assert_ok(forward(level, vit_network("clip"), tiny_path("vit_clip_adapter"), false, &out, &err));
-    check_tensor(out, "features", 1e-4);
+    check_tensor(out, "encoder", "features", 1e-4);
     assert_int_equal(pfm_weights_count(out), 1);
     pfm_weights_close(out);
 }
@@ -97,6 +98,24 @@ static void an_adapter_of_peft(void **state)
 {
     (void)state;
     tiny_each_level(as_peft_at);
+}
+
+/* VeRA's projections are those of the file, or of the seed that it names. */
+static void an_adapter_of_pefts_vera(void **state)
+{
+    (void)state;
+    static const char *const systems[] = {"vera", "vera_seed"};
+    for (size_t s = 0; s < sizeof systems / sizeof *systems; s++) {
+        pfm_error err = PFM_ERROR_INIT;
+        pfm_weights *out = NULL;
+        char folder[64];
+        (void)snprintf(folder, sizeof folder, "vit_clip_%s", systems[s]);
+        assert_ok(forward(NULL, vit_network("clip"), tiny_path(folder), true, &out, &err));
+        assert_int_equal(pfm_weights_count(out), FACTORS + 2); /* two vectors of eight layers */
+        for (size_t i = 0; i < pfm_weights_count(out); i++)
+            check_tensor(out, systems[s], pfm_weights_at(out, i)->name, 1e-4);
+        pfm_weights_close(out);
+    }
 }
 
 /* With halves of the bits no further from f32 than one and a half times torch's autocast. */
@@ -175,7 +194,7 @@ static void older_names(void **state)
     }
     assert_ok(pfm_adapter_write(folder, &config, tensors, FACTORS, NULL, NULL, &err));
     assert_ok(forward(NULL, vit_network("clip"), folder, false, &out, &err));
-    check_tensor(out, "features", 1e-4);
+    check_tensor(out, "encoder", "features", 1e-4);
     pfm_weights_close(out);
     pfm_weights_close(factors);
     pfm_adapter_config_free(&config);
@@ -196,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_adapter_of_peft),
+        cmocka_unit_test(an_adapter_of_pefts_vera),
         cmocka_unit_test(no_further_than_autocast),
         cmocka_unit_test(a_class_token_may_be_left_out),
         cmocka_unit_test(older_names),

@@ -247,8 +247,8 @@ static int32_t next_token(tiny_system *system, const int32_t *ids, size_t count,
     const pfm_pack_options options = {.share = true, .inference = true};
     assert_ok(pfm_pack_rows(&pack, &row, 1, &options, &err));
     assert_ok(pfm_model_bind(system->session->model, &system->graph, system->executor, &pack, TINY_IMAGES * TINY_VISUAL, &err));
-    assert_ok(pfm_model_bind_images(system->session->model, &system->graph, system->executor, system->visual, NULL, TINY_IMAGES,
-                                    &err));
+    assert_ok(
+        pfm_model_bind_images(system->session->model, &system->graph, system->executor, system->visual, &tiny_pictures, &err));
     pfm_executor_forward(system->executor);
     const float *logits = pfm_executor_data(system->executor, system->graph.language.logits);
     int32_t best = 0;

@@ -268,7 +268,7 @@ static int32_t read_on(tiny_system *system, const int32_t *ids, size_t count, in
         .ids = ids, .count = count, .answer = count, .visual_begin = first * visual, .visual_end = (first + images) * visual};
     assert_ok(pfm_pack_rows(&pack, &row, 1, &options, &err));
     assert_ok(pfm_model_bind(model, &system->graph, system->executor, &pack, TINY_IMAGES * model->visual_tokens, &err));
-    assert_ok(pfm_model_bind_images(model, &system->graph, system->executor, system->visual, NULL, TINY_IMAGES, &err));
+    assert_ok(pfm_model_bind_images(model, &system->graph, system->executor, system->visual, &tiny_pictures, &err));
     pfm_executor_forward(system->executor);
     const float *logits = pfm_executor_data(system->executor, system->graph.language.logits);
     int32_t best = 0;

@@ -148,8 +148,8 @@ static void last_logits(tiny_system *system, const pfm_ids *ids, float out[TINY_
     const pfm_pack_options options = {.inference = true};
     assert_ok(pfm_pack_rows(&pack, &row, 1, &options, &err));
     assert_ok(pfm_model_bind(system->session->model, &system->graph, system->executor, &pack, TINY_IMAGES * TINY_VISUAL, &err));
-    assert_ok(pfm_model_bind_images(system->session->model, &system->graph, system->executor, system->visual, NULL, TINY_IMAGES,
-                                    &err));
+    assert_ok(
+        pfm_model_bind_images(system->session->model, &system->graph, system->executor, system->visual, &tiny_pictures, &err));
     pfm_executor_forward(system->executor);
     memcpy(out, pfm_executor_data(system->executor, system->graph.language.logits), TINY_VOCABULARY * sizeof *out);
     pfm_pack_free(&pack);

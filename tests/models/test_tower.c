@@ -168,7 +168,8 @@ static double run_rows(seeing_system *s, const pfm_sequence *rows, size_t count,
     pfm_parameters_zero_gradients(model->parameters);
     assert_ok(pfm_pack_rows(&s->pack, rows, count, &options, &err));
     assert_ok(pfm_model_bind(model, &s->graph, s->executor, &s->pack, PICTURES * VISUAL, &err));
-    assert_ok(pfm_model_bind_images(model, &s->graph, s->executor, states, numbers, PICTURES, &err));
+    const pfm_tower_pictures pictures = {.count = PICTURES, .numbers = numbers};
+    assert_ok(pfm_model_bind_images(model, &s->graph, s->executor, states, &pictures, &err));
     pfm_executor_forward(s->executor);
     const float *losses = pfm_executor_data(s->executor, s->graph.language.loss);
     float *seed = pfm_executor_gradient(s->executor, s->graph.language.loss);
@@ -447,7 +448,7 @@ static void check_family(const char *network, int size, char *target)
     encode(context, &options, pixels, values, wanted);
     options.layers = pfm_tower_input(t.tower);
     encode(context, &options, pixels, state_values, states);
-    assert_ok(pfm_tower_bind(t.tower, &t.inputs, t.executor, states, NULL, PICTURES, &err));
+    assert_ok(pfm_tower_bind(t.tower, &t.inputs, t.executor, states, &(pfm_tower_pictures){.count = PICTURES}, &err));
     pfm_executor_forward(t.executor);
     const float *made = pfm_executor_data(t.executor, t.features);
     for (size_t row = 0; row < PICTURES * values / width; row++) {

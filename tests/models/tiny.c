@@ -295,6 +295,8 @@ void tiny_rows_free(pfm_sequence rows[TINY_ROWS])
         free((void *)(uintptr_t)rows[i].ids);
 }
 
+const pfm_tower_pictures tiny_pictures = {.count = TINY_IMAGES};
+
 double tiny_run(tiny_system *system, const pfm_sequence *rows, size_t count, const pfm_pack_options *options, float loss_scale)
 {
     pfm_error err = PFM_ERROR_INIT;
@@ -303,7 +305,7 @@ double tiny_run(tiny_system *system, const pfm_sequence *rows, size_t count, con
     const pfm_model *model = system->session->model;
     assert_ok(pfm_pack_rows(&pack, rows, count, options, &err));
     assert_ok(pfm_model_bind(model, &system->graph, system->executor, &pack, TINY_IMAGES * model->visual_tokens, &err));
-    assert_ok(pfm_model_bind_images(model, &system->graph, system->executor, system->visual, NULL, TINY_IMAGES, &err));
+    assert_ok(pfm_model_bind_images(model, &system->graph, system->executor, system->visual, &tiny_pictures, &err));
     pfm_op_environment *env = pfm_executor_environment(system->executor);
     env->training = true;
     env->dropout_key = 77;

@@ -48,8 +48,10 @@ typedef struct tiny_system {
     pfm_session *session;
     pfm_model_graph graph;
     pfm_executor *executor;
-    void *visual; /* act rows of TINY_IMAGES pictures */
+    void *visual; /* act rows of the tiny_pictures */
 } tiny_system;
+
+extern const pfm_tower_pictures tiny_pictures; /* TINY_IMAGES of them, of which nothing is known */
 
 /* With a loss and gradients where training, else with logits; room for 512 tokens. Frees the context at its end. */
 void tiny_system_create(pfm_context *context, bool training, const char *const *sets, int set_count, tiny_system *out);

@@ -115,8 +115,7 @@ static void make_spans(harness *h, int32_t rows)
     h->env.most_keys = rows;
     for (int i = 0; i < 2; i++)
         h->rows[i] = (pfm_token_row){.shared_end = a, .own_begin = i == 0 ? a : b, .own_end = i == 0 ? b : rows};
-    h->env.rows = h->rows;
-    h->env.row_count = 2;
+    h->env.rows[PFM_ROWS_SEQUENCE] = (pfm_row_set){.rows = h->rows, .count = 2};
 }
 
 /* Queries that see other rows than their own, each run some keys, the second none, with gaps that nobody sees before, between

@@ -29,9 +29,7 @@ static void set_up(fixture *f, int64_t experts, pfm_op_attributes attributes)
     f->env = (pfm_op_environment){.context = f->context,
                                   .kernels = f->context->kernels,
                                   .training = true,
-                                  .row_scale = 0.5f,
-                                  .rows = rows,
-                                  .row_count = ROWS};
+                                  .rows = {[PFM_ROWS_SEQUENCE] = {.rows = rows, .count = ROWS, .scale = 0.5f}}};
     f->call = (pfm_op_call){.env = &f->env, .attributes = attributes};
     f->call.in[0] =
         (pfm_tensor){.data = f->logits, .dim = PFM_DIM_TOKENS, .rows = TOKENS, .columns = experts, .storage = PFM_STORAGE_F32};

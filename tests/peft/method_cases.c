@@ -133,6 +133,44 @@ const method_case method_cases[METHOD_CASES] = {
      .merges = true,
      .has_constants = true,
      .trained = BLOCKS * (4 * (WIDTH + WIDTH + WIDE + WIDTH) + WIDTH + WIDTH)},
+    {.method = "vera",
+     .peft = "{method: vera, rank: 4, d_initial: 1, dropout: 0.3, targets: [v_proj, fc1]}",
+     .model = "llama_untied",
+     .parts = "[vision]",
+     .merges = true,
+     .trained = BLOCKS * (4 + WIDTH + 4 + WIDE)},
+    {.method = "vera", /* each part has projections of its own widths */
+     .peft =
+         "{method: vera, rank: 6, d_initial: 1, projection_seed: 5, save_projection: false, targets: [q_proj, up_proj, fc2]}",
+     .model = "llama",
+     .parts = "[language, vision]",
+     .merges = true,
+     .trained = LAYERS * (6 + HIDDEN + 6 + INNER) + BLOCKS * (6 + WIDTH + 6 + WIDTH)},
+    {.method = "moe_lora",
+     .peft = "{method: moe_lora, rank: 2, alpha: 4, experts: 3, shared_expert: true, balance: 0, dropout: 0.3,\n"
+             "       targets: [q_proj, fc1]}",
+     .model = "llama_untied",
+     .parts = "[vision]",
+     .trained = BLOCKS * (4 * 2 * (WIDTH + WIDTH + WIDTH + WIDE) + 3 * 2 * WIDTH)},
+    {.method = "moe_lora", /* rows of one picture agree */
+     .peft = "{method: moe_lora, rank: 2, alpha: 4, experts: 3, router: context, context: modality,\n"
+             "       contexts: [CT, MRI, US], shared_expert: true, dropout: 0.3, targets: [q_proj]}",
+     .model = "llama",
+     .parts = "[language, vision]",
+     .trained = LAYERS * 4 * 2 * (HIDDEN + HIDDEN) + BLOCKS * 4 * 2 * (WIDTH + WIDTH)},
+    {.method = "moe_adapter",
+     .peft = "{method: moe_adapter, bottleneck: 3, experts: 3, top_k: 1, shared_expert: true, balance: 0, sublayers: mlp, "
+             "dropout: 0.3}",
+     .model = "llama",
+     .parts = "[language, vision]",
+     .trained = LAYERS * (4 * 3 * (HIDDEN + 1 + HIDDEN) + HIDDEN + 3 * HIDDEN) +
+                BLOCKS * (4 * 3 * (WIDTH + 1 + WIDTH) + WIDTH + 3 * WIDTH)},
+    {.method = "moe_adapter", /* rows of one picture do not, so that it is computed for each task */
+     .peft = "{method: moe_adapter, bottleneck: 3, experts: 3, router: context, context: task, "
+             "contexts: [normal, organ, place], dropout: 0.3}",
+     .model = "llama",
+     .parts = "[vision]",
+     .trained = BLOCKS * 2 * (3 * 3 * (WIDTH + 1 + WIDTH) + WIDTH)},
     {.method = "ia3",
      .peft = "{method: ia3, targets: [k_proj, fc2], feedforward: [fc2]}",
      .model = "llama",

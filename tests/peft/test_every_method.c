@@ -205,7 +205,7 @@ static void check_slope(pfm_context *context, const method_case *c, const char *
     double squares = 0, loss[2];
     for (int64_t j = 0; j < pfm_parameters_trainable(parameters); j++)
         squares += (double)direction[j] * direction[j];
-    const double width = 4e-3 / sqrt(squares);
+    const double width = 1e-3 / sqrt(squares); /* so near that no token takes another expert */
     for (int side = 0; side < 2; side++) {
         move(parameters, start, direction, side == 0 ? -width : width);
         loss[side] = gradients_of(trainer, 1);

@@ -174,12 +174,12 @@ static void compare_with_torch(const golden_case *c, const char *level, bool sha
         rows[i].context = c->contexts[i];
         total += (double)(rows[i].count - rows[i].answer);
     }
-    pfm_executor_environment(system.executor)->row_scale = 1.0f / TINY_ROWS;
+    pfm_executor_environment(system.executor)->rows[PFM_ROWS_SEQUENCE].scale = 1.0f / TINY_ROWS;
     const float loss = (float)(tiny_run(&system, rows, TINY_ROWS, &options, (float)(1 / total)) / total);
     assert_golden(c, "loss", &loss, 1, 1e-5);
     check_gradients(c, system.session->model->parameters);
-    pfm_routing_add(&routing, system.graph.graph, system.executor);
-    pfm_routing_finish(&routing, system.graph.graph, TINY_ROWS);
+    pfm_routing_add(&routing, PFM_ROWS_SEQUENCE, system.graph.graph, system.executor);
+    pfm_routing_finish(&routing, PFM_ROWS_SEQUENCE, system.graph.graph, TINY_ROWS);
     assert_told(c, &routing);
     tiny_rows_free(rows);
     tiny_system_free(&system);
@@ -439,8 +439,8 @@ static void what_cannot_be_is_refused(void **state)
     pfm_peft_free(peft);
 }
 
-/* Layers outside of the language model, as a vision encoder's, read no tokens. */
-static void experts_are_for_tokens_alone(void **state)
+/* Whose tokens a builder does not know, for those it has no experts. */
+static void experts_are_for_known_rows_alone(void **state)
 {
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
@@ -458,7 +458,7 @@ static void experts_are_for_tokens_alone(void **state)
                            .token_keys = PFM_NO_VALUE,
                            .ids = PFM_NO_VALUE};
     assert_error(pfm_build_linear(&builder, x, "vision.q_proj", &layer, &y, &err), PFM_ERROR_UNSUPPORTED,
-                 "vision.q_proj reads no tokens");
+                 "vision.q_proj reads tokens of which it is not known");
     pfm_graph_free(graph);
     pfm_session_free(session);
     pfm_context_free(context);
@@ -475,7 +475,7 @@ int main(void)
         cmocka_unit_test(an_adapters_configuration_is_read),
         cmocka_unit_test(a_frozen_router_is_left_in_peace),
         cmocka_unit_test(what_cannot_be_is_refused),
-        cmocka_unit_test(experts_are_for_tokens_alone),
+        cmocka_unit_test(experts_are_for_known_rows_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,9 +89,23 @@ void assert_same_log(const char *a, const char *b, size_t steps)
 {
     pfm_error err = PFM_ERROR_INIT;
     json_t *x = NULL, *y = NULL;
-    static const char *const keys[] = {
-        "epoch", "loss",          "lr",           "grad_norm",      "tokens",  "samples",    "validation_loss",
-        "stage", "logits_change", "balance_loss", "router_entropy", "dropped", "expert_load"};
+    static const char *const keys[] = {"epoch",
+                                       "loss",
+                                       "lr",
+                                       "grad_norm",
+                                       "tokens",
+                                       "samples",
+                                       "validation_loss",
+                                       "stage",
+                                       "logits_change",
+                                       "balance_loss",
+                                       "router_entropy",
+                                       "dropped",
+                                       "expert_load",
+                                       "vision_balance_loss",
+                                       "vision_router_entropy",
+                                       "vision_dropped",
+                                       "vision_expert_load"};
     assert_ok(pfm_json_load_lines(test_path(a, "log.jsonl"), &x, &err));
     assert_ok(pfm_json_load_lines(test_path(b, "log.jsonl"), &y, &err));
     assert_int_equal(json_array_size(x), steps);

@@ -55,6 +55,19 @@ done:
     return status;
 }
 
+/* Whose graph, tokens and contexts are still to be set. */
+static pfm_builder start_building(const pfm_tower *tower)
+{
+    return (pfm_builder){.hook = tower->hook,
+                         .network = PFM_TOWER_NETWORK,
+                         .rows = PFM_ROWS_PICTURES,
+                         .contexts = PFM_NO_VALUE,
+                         .ids = PFM_NO_VALUE,
+                         .adapters = PFM_NO_VALUE,
+                         .made = PFM_NO_VALUE,
+                         .block = -1};
+}
+
 /* Layer after layer is built in a graph that nobody runs: the one before the first that depends on something learned is the
  * deepest that does not. A layer that makes features must not stand before the one that enters. All are built, so that what
  * names layers has seen them also where the tower is not part of the graph at hand. */
@@ -66,13 +79,13 @@ static pfm_status find_first(pfm_tower *tower, pfm_context *context, pfm_error *
     pfm_value hidden;
     const int64_t capacity[PFM_DIM_COUNT] = {[PFM_DIM_PATCHES] = tower->tokens};
     const int last = tower->layers.layer[tower->layers.count - 1];
-    pfm_builder builder = {
-        .hook = tower->hook, .ids = PFM_NO_VALUE, .adapters = PFM_NO_VALUE, .made = PFM_NO_VALUE, .block = -1};
+    pfm_builder builder = start_building(tower);
     PFM_TRY(pfm_parameters_create(context, PFM_ACT_F32, true, &parameters, err));
     PFM_TRY(pfm_graph_create(parameters, capacity, &graph, err));
     builder.graph = graph;
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_PATCHES, 0, tower->width, PFM_STORAGE_F32, false, &hidden, err));
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_PATCHES, 0, 1, PFM_STORAGE_I64, false, &builder.token_keys, err));
+    PFM_TRY(pfm_graph_input(graph, PFM_DIM_PATCHES, 0, 1, PFM_STORAGE_I32, false, &builder.contexts, err));
     tower->first = 0;
     for (int layer = 0; layer < last; layer++) {
         const pfm_vision_layers next = {.count = 1, .layer = {layer + 1}};
@@ -140,19 +153,18 @@ pfm_status pfm_tower_build(const pfm_tower *tower, pfm_graph *graph, bool wants_
     pfm_status status = PFM_OK;
     const int64_t rows = graph->capacity[PFM_DIM_PATCHES];
     pfm_value states[PFM_VISION_MOST_LAYERS];
-    pfm_builder builder = {.graph = graph,
-                           .hook = tower->hook,
-                           .ids = PFM_NO_VALUE,
-                           .adapters = PFM_NO_VALUE,
-                           .made = PFM_NO_VALUE,
-                           .full_weights = true,
-                           .block = -1};
+    pfm_builder builder = start_building(tower);
+    builder.graph = graph;
+    builder.full_weights = true;
     *inputs = (pfm_tower_inputs){0};
     PFM_TRY(pfm_patch_spans_create(rows / tower->tokens, tower->tokens, &inputs->spans, err));
     PFM_TRY(pfm_allocate((size_t)rows, sizeof *inputs->key_values, &inputs->key_values, err));
+    PFM_TRY(pfm_allocate((size_t)rows, sizeof *inputs->context_values, &inputs->context_values, err));
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_PATCHES, 0, tower->width, PFM_STORAGE_F32, wants_input, &inputs->state, err));
     PFM_TRY(pfm_graph_input(graph, PFM_DIM_PATCHES, 0, 1, PFM_STORAGE_I64, false, &inputs->keys, err));
+    PFM_TRY(pfm_graph_input(graph, PFM_DIM_PATCHES, 0, 1, PFM_STORAGE_I32, false, &inputs->contexts, err));
     builder.token_keys = inputs->keys;
+    builder.contexts = inputs->contexts;
     PFM_TRY(tower->config->kind->build(tower->config, &builder, &tower->layers, tower->first, tower->tokens, inputs->state,
                                        states, err));
     PFM_TRY(join(graph, states, tower->layers.count, features, err));
@@ -167,16 +179,20 @@ static int64_t token_key(int32_t picture, int64_t token)
 }
 
 pfm_status pfm_tower_bind(const pfm_tower *tower, const pfm_tower_inputs *inputs, pfm_executor *executor, const float *states,
-                          const int32_t *numbers, int64_t pictures, pfm_error *err)
+                          const pfm_tower_pictures *pictures, pfm_error *err)
 {
-    pfm_status status = pfm_executor_resize(executor, PFM_DIM_PATCHES, pictures * tower->tokens, err);
+    const int64_t patches = pictures->count * tower->tokens;
+    pfm_status status = pfm_executor_resize(executor, PFM_DIM_PATCHES, patches, err);
     if (status != PFM_OK)
         return status;
-    for (int64_t i = 0; numbers != NULL && i < pictures * tower->tokens; i++)
-        inputs->key_values[i] = token_key(numbers[i / tower->tokens], i % tower->tokens);
+    for (int64_t i = 0; pictures->numbers != NULL && i < patches; i++)
+        inputs->key_values[i] = token_key(pictures->numbers[i / tower->tokens], i % tower->tokens);
+    for (int64_t i = 0; i < patches; i++)
+        inputs->context_values[i] = pictures->contexts != NULL ? pictures->contexts[i / tower->tokens] : 0;
     pfm_executor_bind(executor, inputs->state, states);
     pfm_executor_bind(executor, inputs->keys, inputs->key_values);
-    pfm_executor_environment(executor)->attention[PFM_ATTENTION_PATCHES] = pfm_patch_spans_of(&inputs->spans, pictures);
+    pfm_executor_bind(executor, inputs->contexts, inputs->context_values);
+    pfm_executor_environment(executor)->attention[PFM_ATTENTION_PATCHES] = pfm_patch_spans_of(&inputs->spans, pictures->count);
     return PFM_OK;
 }
 
@@ -184,6 +200,7 @@ void pfm_tower_inputs_free(pfm_tower_inputs *inputs)
 {
     pfm_patch_spans_free(&inputs->spans);
     free(inputs->key_values);
+    free(inputs->context_values);
     *inputs = (pfm_tower_inputs){0};
 }
 

@@ -10,7 +10,8 @@
 #include "nn/builder.h"
 #include "nn/executor.h"
 
-#define PFM_TOWER_PREFIX "vision_model." /* what the names of all its parameters begin with */
+#define PFM_TOWER_NETWORK "vision_model"
+#define PFM_TOWER_PREFIX PFM_TOWER_NETWORK "." /* what the names of all its parameters begin with */
 
 typedef struct pfm_tower_options {
     const char *kind, *path; /* path: of the weights; NULL: shapes alone, which the kind's name tells */
@@ -44,7 +45,9 @@ pfm_vision_layers pfm_tower_input(const pfm_tower *tower);
 typedef struct pfm_tower_inputs {
     pfm_value state;     /* f32 [patches, width]: bound at each run */
     pfm_value keys;      /* i64 [patches,1], for dropout */
+    pfm_value contexts;  /* i32 [patches,1], for routers */
     int64_t *key_values; /* [patches] */
+    int32_t *context_values;
     pfm_patch_spans spans;
 } pfm_tower_inputs;
 
@@ -52,10 +55,17 @@ typedef struct pfm_tower_inputs {
  * wants_input: the gradient of the state is made too. *inputs is to be freed even where this fails. */
 pfm_status pfm_tower_build(const pfm_tower *tower, pfm_graph *graph, bool wants_input, pfm_tower_inputs *inputs,
                            pfm_value *features, pfm_error *err) PFM_MUST_CHECK;
-/* Binds what it reads for the pictures of the next run: states f32 [pictures * tokens, width]. numbers [pictures] tells dropout
- * one picture from another: the same one draws the same in one step, wherever it stands; NULL: nothing is drawn. */
+/* Pictures of one run, each of them tokens of the state that enters. */
+typedef struct pfm_tower_pictures {
+    int64_t count;
+    const int32_t *numbers;  /* [count] tells dropout one from another: the same one draws the same in one step, wherever it
+                                stands; NULL: nothing is drawn */
+    const int32_t *contexts; /* [count] what a router may see of each, see pfm_sequence; NULL: nothing is known */
+} pfm_tower_pictures;
+
+/* Binds what it reads of the pictures of the next run: states f32 [pictures * tokens, width]. */
 pfm_status pfm_tower_bind(const pfm_tower *tower, const pfm_tower_inputs *inputs, pfm_executor *executor, const float *states,
-                          const int32_t *numbers, int64_t pictures, pfm_error *err) PFM_MUST_CHECK;
+                          const pfm_tower_pictures *pictures, pfm_error *err) PFM_MUST_CHECK;
 void pfm_tower_inputs_free(pfm_tower_inputs *inputs);
 
 /* The row of *features, within its picture, of position `position` of the features. */
