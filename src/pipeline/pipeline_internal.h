@@ -61,9 +61,10 @@ pfm_status pfm_pipeline_ask_remote(pfm_pipeline_work *work, const pfm_pipeline_s
                                    pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_pipeline_ask_local(pfm_pipeline_work *work, const pfm_pipeline_step *step, pfm_turn *turns, size_t count,
                                   pfm_error *err) PFM_MUST_CHECK;
-/* Before anything is asked: USAGE where the step's server may not be asked. */
+/* Before anything is asked: whether the step's server may be asked, or its run is there and can be. */
 pfm_status pfm_pipeline_check_remote(const pfm_pipeline_work *work, const pfm_pipeline_step *step,
                                      pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_pipeline_check_local(pfm_pipeline_work *work, const pfm_pipeline_step *step, pfm_error *err) PFM_MUST_CHECK;
 
 /* The mark of an image in a text. */
 #define PFM_IMAGE_MARK "<image>"

@@ -38,7 +38,7 @@ typedef struct local {
 /* A language model by itself is asked as it stands. */
 static pfm_status open_model(local *l, const char *name, pfm_error *err)
 {
-    static const char recipe_text[] = "model: {vision: none}\nprompt: {instruction: '{question}'}\n";
+    static const char recipe_text[] = "model: {vision: none}\ndata: {dataset: table}\nprompt: {instruction: '{question}'}\n";
     pfm_status status = PFM_OK;
     pfm_recipe *recipe = NULL;
     char *set = NULL, *path = NULL;
@@ -265,18 +265,6 @@ done:
     return status;
 }
 
-static pfm_status check_images(const local *l, pfm_error *err)
-{
-    for (size_t i = 0; !pfm_model_sees(l->session->model) && l->step->images && i < l->count; i++)
-        if (row_of(l, i)->image_count > 0)
-            return pfm_error_set(
-                err, PFM_ERROR_USAGE,
-                "step %s shows images, and %s is a model that sees none; name one that does, or leave the images out "
-                "(--no-images)",
-                l->step->name, l->step->run);
-    return PFM_OK;
-}
-
 static pfm_status prepare_images(local *l, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -387,11 +375,25 @@ pfm_status pfm_pipeline_ask_local(pfm_pipeline_work *work, const pfm_pipeline_st
     PFM_TRY(open_session(&l, err));
     PFM_TRY(identify(&l, err));
     PFM_TRY(choose_turns(&l, err));
-    PFM_TRY(check_images(&l, err));
     if (l.count > 0) {
         PFM_TRY(prepare_images(&l, err));
         PFM_TRY(answer(&l, err));
     }
+done:
+    release(&l);
+    return status;
+}
+
+pfm_status pfm_pipeline_check_local(pfm_pipeline_work *work, const pfm_pipeline_step *step, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    local l = {.work = work, .step = step};
+    PFM_TRY(open_session(&l, err));
+    if (step->images && work->dataset->image_count > 0 && !pfm_model_sees(l.session->model))
+        PFM_FAIL(PFM_ERROR_USAGE,
+                 "step %s shows images, and %s is a model that sees none; name one that does, or leave the images out "
+                 "(--no-images)",
+                 step->name, step->run);
 done:
     release(&l);
     return status;

@@ -203,9 +203,10 @@ pfm_status pfm_pipeline_run(pfm_context *context, const pfm_pipeline_options *op
     PFM_TRY(pfm_pipeline_load(options->file, &work.pipeline, err));
     PFM_TRY(resolve(&work, err));
     PFM_TRY(pfm_pipeline_load_rows(&work, err));
-    for (size_t s = 0; s < work.pipeline->count; s++)
-        if (work.pipeline->steps[s].url != NULL)
-            PFM_TRY(pfm_pipeline_check_remote(&work, &work.pipeline->steps[s], err));
+    for (size_t s = 0; s < work.pipeline->count; s++) {
+        const pfm_pipeline_step *step = &work.pipeline->steps[s];
+        PFM_TRY(step->run != NULL ? pfm_pipeline_check_local(&work, step, err) : pfm_pipeline_check_remote(&work, step, err));
+    }
     PFM_TRY(run_steps(&work, json, err));
 done:
     release(&work);
