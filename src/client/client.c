@@ -135,6 +135,11 @@ typedef struct asking {
     pfm_transfer *transfers; /* [concurrency] */
 } asking;
 
+static const char *model_of(const asking *a, size_t i)
+{
+    return a->questions[i].model != NULL ? a->questions[i].model : a->client->model;
+}
+
 /* From the log, or from the question that is the same. */
 static pfm_status give_answer(asking *a, size_t i, pfm_error *err)
 {
@@ -159,7 +164,7 @@ static pfm_status prepare(asking *a, pfm_error *err)
     for (size_t i = 0; i < a->count; i++) {
         call *c = &a->calls[i];
         int64_t same = (int64_t)i;
-        PFM_TRY(pfm_chat_request_create(a->client->url, a->client->model, &a->questions[i], &c->request, err));
+        PFM_TRY(pfm_chat_request_create(a->client->url, model_of(a, i), &a->questions[i], &c->request, err));
         PFM_TRY(pfm_call_log_key(c->request, c->key, err));
         if (!pfm_map_get(&first, c->key, strlen(c->key), &same))
             PFM_TRY(pfm_map_set(&first, c->key, strlen(c->key), same, err));
@@ -204,7 +209,7 @@ static pfm_status start(asking *a, pfm_transfer *transfer, size_t i, pfm_error *
     pfm_client *client = a->client;
     transfer->call = i;
     pfm_buffer_clear(&transfer->out);
-    PFM_TRY(pfm_chat_body_append(client->model, &a->questions[i], &transfer->out, err));
+    PFM_TRY(pfm_chat_body_append(model_of(a, i), &a->questions[i], &transfer->out, err));
     PFM_TRY(pfm_transfer_start(client, a->multi, transfer, err));
     a->calls[i].attempts++;
     if (client->options.per_minute > 0)

@@ -27,6 +27,7 @@ typedef struct pfm_client_message {
 
 /* What is asked. Everything but label makes the key by which the log knows it. Strings are borrowed. */
 typedef struct pfm_client_question {
+    const char *model;                  /* by the server's name; NULL: the client's own */
     const char *label;                  /* what messages and the log call it, "diagnosis of MPX1106" */
     const pfm_client_message *messages; /* [message_count] */
     size_t message_count;

@@ -26,6 +26,7 @@ typedef struct pfm_pipeline_work {
     pfm_dataset *dataset;
     pfm_case *cases;            /* [dataset->count] */
     pfm_hash_hex *image_hashes; /* [dataset->image_count] of the files */
+    pfm_client **clients;       /* [steps] of those that a server answers, one a URL */
     pfm_call_log *log;
     int64_t asked, attempts, replayed, cut_short;
 } pfm_pipeline_work;
@@ -56,15 +57,16 @@ pfm_status pfm_pipeline_save_rows(const pfm_pipeline_work *work, const char *pat
 
 /* ---- who answers ---- */
 
+/* Before anything is asked: clients[s] for the step's server, or whether its run is there and can be asked. */
+pfm_status pfm_pipeline_open_remote(pfm_pipeline_work *work, size_t s, pfm_error *err) PFM_MUST_CHECK;
+void pfm_pipeline_close_remote(pfm_pipeline_work *work);
+pfm_status pfm_pipeline_check_local(pfm_pipeline_work *work, const pfm_pipeline_step *step, pfm_error *err) PFM_MUST_CHECK;
+
 /* answers of turns [count] by the step's server (pipeline_remote.c) or run (pipeline_local.c). */
-pfm_status pfm_pipeline_ask_remote(pfm_pipeline_work *work, const pfm_pipeline_step *step, pfm_turn *turns, size_t count,
+pfm_status pfm_pipeline_ask_remote(pfm_pipeline_work *work, size_t s, pfm_turn *turns, size_t count,
                                    pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_pipeline_ask_local(pfm_pipeline_work *work, const pfm_pipeline_step *step, pfm_turn *turns, size_t count,
                                   pfm_error *err) PFM_MUST_CHECK;
-/* Before anything is asked: whether the step's server may be asked, or its run is there and can be. */
-pfm_status pfm_pipeline_check_remote(const pfm_pipeline_work *work, const pfm_pipeline_step *step,
-                                     pfm_error *err) PFM_MUST_CHECK;
-pfm_status pfm_pipeline_check_local(pfm_pipeline_work *work, const pfm_pipeline_step *step, pfm_error *err) PFM_MUST_CHECK;
 
 /* The mark of an image in a text. */
 #define PFM_IMAGE_MARK "<image>"

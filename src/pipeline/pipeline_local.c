@@ -231,6 +231,31 @@ static pfm_status give_logged(const local *l, pfm_turn *turn, const char *key, i
     return reply != NULL ? pfm_string_copy(reply, &turn->answer.text, err) : PFM_OK;
 }
 
+/* A prompt that the model has no room for fails by itself, and is in the log. */
+static pfm_status refuse_long(const local *l, pfm_turn *turn, const char *key, json_t *request, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_ids ids = {0};
+    const pfm_row *row = l->work->cases[turn->number].row;
+    const pfm_question question = {turn->prompt, l->step->images ? row->image_count : 0};
+    const int64_t answer = l->session->recipe->eval.max_tokens, context = l->session->model->language.context;
+    PFM_TRY(pfm_model_encode_prompt(l->session->model, pfm_session_virtual_tokens(l->session, 0), &question, &ids, err));
+    if ((int64_t)ids.count + answer <= context)
+        goto done;
+    PFM_TRY(
+        pfm_string_format(&turn->answer.error, err,
+                          "the prompt takes %zu tokens and its answer up to %lld, and %.200s has room for %lld: shorten it, or "
+                          "lower max_tokens",
+                          ids.count, (long long)answer, l->step->run, (long long)context));
+    PFM_TRY(pfm_call_log_append(
+        l->work->log,
+        &(pfm_call_line){.key = key, .label = turn->label, .request = request, .attempt = 1, .error = turn->answer.error},
+        err));
+done:
+    pfm_ids_free(&ids);
+    return status;
+}
+
 /* What the log does not answer, those of the same images together. */
 static pfm_status choose_turns(local *l, pfm_error *err)
 {
@@ -252,7 +277,9 @@ static pfm_status choose_turns(local *l, pfm_error *err)
         PFM_TRY(make_request(l, &l->turns[i], &l->requests[l->count], err));
         PFM_TRY(pfm_call_log_key(l->requests[l->count], l->keys[l->count], err));
         PFM_TRY(give_logged(l, &l->turns[i], l->keys[l->count], 0, err));
-        if (l->turns[i].answer.text == NULL) {
+        if (l->turns[i].answer.text == NULL)
+            PFM_TRY(refuse_long(l, &l->turns[i], l->keys[l->count], l->requests[l->count], err));
+        if (l->turns[i].answer.text == NULL && l->turns[i].answer.error == NULL) {
             l->order[l->count++] = i;
         } else {
             json_decref(l->requests[l->count]);

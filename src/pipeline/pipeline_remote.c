@@ -5,26 +5,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-static pfm_client_options options_of(const pfm_pipeline_work *work, const pfm_pipeline_step *step)
+pfm_status pfm_pipeline_open_remote(pfm_pipeline_work *work, size_t s, pfm_error *err)
 {
+    const pfm_pipeline_step *step = &work->pipeline->steps[s];
+    const char *dataset = work->dataset->name;
+    for (size_t i = 0; i < s; i++) {
+        if (work->pipeline->steps[i].url != NULL && strcmp(work->pipeline->steps[i].url, step->url) == 0)
+            work->clients[s] = work->clients[i];
+    }
+    if (work->clients[s] != NULL)
+        return PFM_OK;
     pfm_client_options options = work->options->client;
     options.url = step->url;
     options.model = step->model;
-    return options;
-}
-
-pfm_status pfm_pipeline_check_remote(const pfm_pipeline_work *work, const pfm_pipeline_step *step, pfm_error *err)
-{
-    pfm_client *client = NULL;
-    const pfm_client_options options = options_of(work, step);
-    const char *dataset = work->dataset->name;
-    pfm_status status = pfm_client_create(work->context, &options, &client, err);
-    if (status == PFM_OK && !pfm_client_is_local(client) && pfm_dataset_is_restricted(dataset))
+    pfm_status status = pfm_client_create(work->context, &options, &work->clients[s], err);
+    if (status == PFM_OK && !pfm_client_is_local(work->clients[s]) && pfm_dataset_is_restricted(dataset))
         status = pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
                                "%s may not be sent to others by its terms, and %.200s is not this machine; ask a model here",
                                dataset, step->url);
-    pfm_client_free(client);
     return status;
+}
+
+void pfm_pipeline_close_remote(pfm_pipeline_work *work)
+{
+    for (size_t s = 0; work->clients != NULL && s < work->pipeline->count; s++) {
+        bool shared = false;
+        for (size_t i = 0; i < s; i++)
+            shared |= work->clients[i] == work->clients[s];
+        if (!shared)
+            pfm_client_free(work->clients[s]);
+    }
+    free(work->clients);
 }
 
 /* What one case is asked: its parts, one message. */
@@ -68,22 +79,20 @@ done:
     return status;
 }
 
-pfm_status pfm_pipeline_ask_remote(pfm_pipeline_work *work, const pfm_pipeline_step *step, pfm_turn *turns, size_t count,
-                                   pfm_error *err)
+pfm_status pfm_pipeline_ask_remote(pfm_pipeline_work *work, size_t s, pfm_turn *turns, size_t count, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_client *client = NULL;
+    const pfm_pipeline_step *step = &work->pipeline->steps[s];
     pfm_client_question *questions = NULL;
     pfm_client_answer *answers = NULL;
     conversation *all = NULL;
-    const pfm_client_options options = options_of(work, step);
-    PFM_TRY(pfm_client_create(work->context, &options, &client, err));
     PFM_TRY(pfm_allocate(count, sizeof *questions, &questions, err));
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
     PFM_TRY(pfm_allocate(count, sizeof *all, &all, err));
     for (size_t i = 0; i < count; i++) {
         PFM_TRY(make_parts(work, &turns[i], step->images, &all[i], err));
-        questions[i] = (pfm_client_question){.label = turns[i].label,
+        questions[i] = (pfm_client_question){.model = step->model,
+                                             .label = turns[i].label,
                                              .messages = &all[i].message,
                                              .message_count = 1,
                                              .temperature = step->temperature,
@@ -93,7 +102,7 @@ pfm_status pfm_pipeline_ask_remote(pfm_pipeline_work *work, const pfm_pipeline_s
                                              .stop = (const char *const *)step->stop,
                                              .stop_count = step->stop_count};
     }
-    PFM_TRY(pfm_client_ask(client, work->log, questions, count, answers, err));
+    PFM_TRY(pfm_client_ask(work->clients[s], work->log, questions, count, answers, err));
     for (size_t i = 0; i < count; i++) {
         turns[i].answer = answers[i];
         answers[i] = (pfm_client_answer){0};
@@ -110,6 +119,5 @@ done:
     free(all);
     free(answers);
     free(questions);
-    pfm_client_free(client);
     return status;
 }

@@ -105,7 +105,7 @@ static pfm_status do_step(pfm_pipeline_work *work, size_t s, pfm_error *err)
     if (count > 0 && step->run != NULL)
         PFM_TRY(pfm_pipeline_ask_local(work, step, turns, count, err));
     else if (count > 0)
-        PFM_TRY(pfm_pipeline_ask_remote(work, step, turns, count, err));
+        PFM_TRY(pfm_pipeline_ask_remote(work, s, turns, count, err));
     PFM_TRY(pfm_pipeline_take_turns(work, s, turns, count, err));
 done:
     pfm_pipeline_free_turns(turns, count);
@@ -190,6 +190,7 @@ static void release(pfm_pipeline_work *work)
     }
     free(work->cases);
     free(work->image_hashes);
+    pfm_pipeline_close_remote(work);
     pfm_call_log_free(work->log);
     pfm_dataset_free(work->dataset);
     pfm_recipe_free(work->recipe);
@@ -203,9 +204,10 @@ pfm_status pfm_pipeline_run(pfm_context *context, const pfm_pipeline_options *op
     PFM_TRY(pfm_pipeline_load(options->file, &work.pipeline, err));
     PFM_TRY(resolve(&work, err));
     PFM_TRY(pfm_pipeline_load_rows(&work, err));
+    PFM_TRY(pfm_allocate(work.pipeline->count, sizeof(pfm_client *), &work.clients, err));
     for (size_t s = 0; s < work.pipeline->count; s++) {
         const pfm_pipeline_step *step = &work.pipeline->steps[s];
-        PFM_TRY(step->run != NULL ? pfm_pipeline_check_local(&work, step, err) : pfm_pipeline_check_remote(&work, step, err));
+        PFM_TRY(step->run != NULL ? pfm_pipeline_check_local(&work, step, err) : pfm_pipeline_open_remote(&work, s, err));
     }
     PFM_TRY(run_steps(&work, json, err));
 done:

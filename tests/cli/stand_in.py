@@ -4,7 +4,7 @@
 usage: stand_in.py PORT_FILE LOG [--fail P] [--stall P] [--nonsense P] [--refuse P] [--limit P] [--drop P] [--delay S] [--seed S] [--key KEY]
 
 Listens on a port of its own at 127.0.0.1, which PORT_FILE then holds, until it is ended. Each request is a line of LOG: the hash of its body,
-what was done, and of the images their SHA-256. With the probabilities given it answers 500 (--fail), nothing for long (--stall), what is no answer
+what was done, the SHA-256 of the images, how many requests are open, the time. With the probabilities given it answers 500 (--fail), nothing for long (--stall), what is no answer
 (--nonsense: one of a page of HTML, half a JSON text, JSON of another shape, bytes, 20 MB), 400 (--refuse), 429 with Retry-After (--limit), or
 closes the connection (--drop); which depends on the seed, the body and how often it came. Otherwise the answer is "Of IMAGES images: HASH", or
 what stands behind "say:" in the last text.
@@ -72,7 +72,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return 'answer', rng
 
     def note(self, key, done, images):
-        line = json.dumps({'key': key, 'done': done, 'images': images}) + '\n'
+        line = json.dumps({'key': key, 'done': done, 'images': images, 'now': self.server.now, 'time': time.time()}) + '\n'
         with self.server.lock:
             os.write(self.server.log, line.encode())
 
@@ -84,7 +84,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         texts, images = parts_of(body)
         with self.server.lock:
             self.server.now += 1
-            self.server.most = max(self.server.most, self.server.now)
         try:
             self.act(o, key, body, texts, images)
         except (BrokenPipeError, ConnectionResetError):
@@ -136,7 +135,7 @@ def main():
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     server.daemon_threads = True
     server.options, server.lock, server.seen = o, threading.Lock(), {}
-    server.now = server.most = 0
+    server.now = 0
     server.log = os.open(o.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     with open(o.port_file + '.new', 'w') as file:
         file.write(str(server.server_address[1]))
