@@ -4,6 +4,7 @@
 #define PEFOMED_PEFOMED_H
 
 #include "pefomed/bench.h"
+#include "pefomed/client.h"
 #include "pefomed/compare.h"
 #include "pefomed/context.h"
 #include "pefomed/data.h"
@@ -13,6 +14,7 @@
 #include "pefomed/infer.h"
 #include "pefomed/inspect.h"
 #include "pefomed/phantom.h"
+#include "pefomed/pipeline.h"
 #include "pefomed/status.h"
 #include "pefomed/tokens.h"
 #include "pefomed/train.h"

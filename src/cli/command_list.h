@@ -14,6 +14,7 @@
     X(quantize)                                                                                                                \
     X(forward)                                                                                                                 \
     X(image)                                                                                                                   \
+    X(pipeline) \
     X(score)                                                                                                                   \
     X(compare)                                                                                                                 \
     X(inspect)                                                                                                                 \

@@ -35,6 +35,12 @@ const char *pfm_dataset_names(void)
 
 bool pfm_dataset_is_known(const char *name) { return find_format(name) != NULL; }
 
+bool pfm_dataset_is_restricted(const char *name)
+{
+    const pfm_dataset_format *format = find_format(name);
+    return format != NULL && format->restricted;
+}
+
 const char *pfm_dataset_profile(const char *name)
 {
     const pfm_dataset_format *format = find_format(name);

@@ -75,4 +75,5 @@ done:
 }
 
 const pfm_dataset_format pfm_dataset_iu_xray = {.name = "iu_xray", .list_splits = list_splits, .read = read};
-const pfm_dataset_format pfm_dataset_mimic_cxr = {.name = "mimic_cxr", .list_splits = list_splits, .read = read};
+const pfm_dataset_format pfm_dataset_mimic_cxr = {
+    .name = "mimic_cxr", .restricted = true, .list_splits = list_splits, .read = read};

@@ -6,8 +6,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-/* *out = the text with U+FFFD for every byte that is no UTF-8. A model that is cut off may end within a character. */
-static pfm_status make_valid(const char *text, pfm_buffer *out, pfm_error *err)
+pfm_status pfm_answer_make_valid(const char *text, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t left = strlen(text);
@@ -62,7 +61,7 @@ pfm_status pfm_prediction_create(const pfm_row *row, const pfm_score_profile *pr
     pfm_status status = PFM_OK;
     pfm_buffer valid = {0};
     json_t *result = json_object();
-    PFM_TRY(make_valid(prediction, &valid, err));
+    PFM_TRY(pfm_answer_make_valid(prediction, &valid, err));
     const char *text = valid.size == 0 ? "" : valid.data;
     PFM_TRY(pfm_json_take(result, "id", json_string(row->id), err));
     PFM_TRY(add_images(row, result, err));

@@ -2,9 +2,13 @@
 #ifndef PFM_EVAL_ANSWERS_H
 #define PFM_EVAL_ANSWERS_H
 
+#include "base/memory.h"
 #include "data/dataset.h"
 #include "eval/prior.h"
 #include "eval/profile.h"
+
+/* Appends the text with U+FFFD for every byte that is no UTF-8. A model that is cut off may end within a character. */
+pfm_status pfm_answer_make_valid(const char *text, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = a prediction: {"id","image","question","answer","prediction","answer_type","correct","probability"} and then the row's
  * further columns; of a row with several images "image" is the first and "images" lists them all, of one without it is null;

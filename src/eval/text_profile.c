@@ -3,17 +3,14 @@
 #include "base/file.h"
 #include "base/try.h"
 #include "eval/metric.h"
-#include "pefomed/words.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 enum { LARGEST_FILE = 1 << 16, MOST_NAMES = 64, MOST_DIGITS = 6 };
 
 typedef struct reader {
-    const char *file;
-    yaml_document_t document;
+    pfm_yaml yaml;
     pfm_text_profile *profile;
 } reader;
 
@@ -22,38 +19,14 @@ enum { DEFINITION, METRICS, REFERENCES, PREDICTIONS, BERT, BERT_LAYER, KEYS };
 
 static pfm_status refuse(const reader *r, const yaml_node_t *node, const char *problem, pfm_error *err)
 {
-    return pfm_error_set(err, PFM_ERROR_USAGE, "%s line %zu: %s", r->file, node->start_mark.line + 1, problem);
-}
-
-static yaml_node_t *node_at(reader *r, int index) { return yaml_document_get_node(&r->document, index); }
-
-static const char *text_of(const yaml_node_t *node)
-{
-    return node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : NULL;
-}
-
-/* Names what there is, and what was probably meant. */
-static pfm_status refuse_name(const reader *r, const yaml_node_t *node, const char *kind, const char *name,
-                              const char *const *known, size_t count, pfm_error *err)
-{
-    pfm_buffer list = {0};
-    pfm_status status = PFM_OK;
-    const char *nearest = pfm_words_nearest(name, known, count);
-    for (size_t i = 0; i < count; i++)
-        PFM_TRY(pfm_buffer_append_format(&list, err, "%s%s", i == 0 ? "" : ", ", known[i]));
-    PFM_FAIL(PFM_ERROR_USAGE, "%s line %zu: there is no %s '%.60s'%s%s%s; there are %s", r->file, node->start_mark.line + 1,
-             kind, name, nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?",
-             list.data);
-done:
-    pfm_buffer_free(&list);
-    return status;
+    return pfm_yaml_refuse(&r->yaml, node, problem, err);
 }
 
 static pfm_status read_definition(reader *r, const yaml_node_t *node, pfm_error *err)
 {
-    if (text_of(node) == NULL || text_of(node)[0] == '\0')
+    if (pfm_yaml_text(node) == NULL || pfm_yaml_text(node)[0] == '\0')
         return refuse(r, node, "definition must be a text", err);
-    return pfm_string_copy(text_of(node), &r->profile->definition, err);
+    return pfm_string_copy(pfm_yaml_text(node), &r->profile->definition, err);
 }
 
 static pfm_status read_metrics(reader *r, const yaml_node_t *node, pfm_error *err)
@@ -64,7 +37,7 @@ static pfm_status read_metrics(reader *r, const yaml_node_t *node, pfm_error *er
     if (node->type != YAML_SEQUENCE_NODE || node->data.sequence.items.start == node->data.sequence.items.top)
         return refuse(r, node, "metrics must be a list of names, as in [bleu4, rouge_l]", err);
     for (yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
-        const char *name = text_of(node_at(r, *item));
+        const char *name = pfm_yaml_text(pfm_yaml_node(&r->yaml, *item));
         if (name == NULL || strchr(name, ',') != NULL) {
             status = refuse(r, node, "metrics must be a list of names, as in [bleu4, rouge_l]", err);
             goto done;
@@ -72,7 +45,7 @@ static pfm_status read_metrics(reader *r, const yaml_node_t *node, pfm_error *er
         PFM_TRY(pfm_buffer_append_format(&names, err, "%s%s", names.size == 0 ? "" : ",", name));
     }
     if (pfm_metrics_check(names.data, &inner) != PFM_OK)
-        PFM_FAIL(inner.code, "%s line %zu: %s", r->file, node->start_mark.line + 1, inner.message);
+        PFM_FAIL(inner.code, "%s line %zu: %s", r->yaml.file, node->start_mark.line + 1, inner.message);
     PFM_TRY(pfm_string_copy(names.data, &r->profile->metrics, err));
 done:
     pfm_buffer_free(&names);
@@ -81,7 +54,7 @@ done:
 
 static pfm_status read_number(const reader *r, const yaml_node_t *node, const char *problem, size_t *out, pfm_error *err)
 {
-    const char *text = text_of(node);
+    const char *text = pfm_yaml_text(node);
     size_t digits = text == NULL ? 0 : strspn(text, "0123456789");
     if (digits == 0 || digits > MOST_DIGITS || text[digits] != '\0' || strtol(text, NULL, 10) == 0)
         return refuse(r, node, problem, err);
@@ -97,10 +70,10 @@ static pfm_status read_step(reader *r, const yaml_node_t *node, pfm_preparation 
     const char *names[MOST_NAMES];
     size_t count = 0, chosen = 0;
     if (node->type == YAML_MAPPING_NODE && node->data.mapping.pairs.top - node->data.mapping.pairs.start == 1) {
-        key = node_at(r, node->data.mapping.pairs.start->key);
-        number = node_at(r, node->data.mapping.pairs.start->value);
+        key = pfm_yaml_node(&r->yaml, node->data.mapping.pairs.start->key);
+        number = pfm_yaml_node(&r->yaml, node->data.mapping.pairs.start->value);
     }
-    const char *name = text_of(key);
+    const char *name = pfm_yaml_text(key);
     if (name == NULL)
         return refuse(r, node, "a step is a name, as lower, or a name with a number, as {first_words: 60}", err);
     for (; pfm_prepare_kinds[count] != NULL && count < MOST_NAMES; count++)
@@ -108,12 +81,12 @@ static pfm_status read_step(reader *r, const yaml_node_t *node, pfm_preparation 
     while (chosen < count && strcmp(names[chosen], name) != 0)
         chosen++;
     if (chosen == count)
-        return refuse_name(r, node, "step", name, names, count, err);
+        return pfm_yaml_refuse_name(&r->yaml, node, "step", name, names, count, err);
     if (into->count == PFM_PREPARE_MAX_STEPS)
         return refuse(r, node, "a profile has at most 16 steps", err);
     pfm_prepare_step step = {.kind = pfm_prepare_kinds[chosen]};
     if (step.kind->takes_number != (number != NULL))
-        PFM_FAIL(PFM_ERROR_USAGE, "%s line %zu: the step %s %s", r->file, node->start_mark.line + 1, name,
+        PFM_FAIL(PFM_ERROR_USAGE, "%s line %zu: the step %s %s", r->yaml.file, node->start_mark.line + 1, name,
                  number == NULL ? "needs a number, as in {first_words: 60}" : "takes no number");
     if (number != NULL)
         PFM_TRY(read_number(r, number, "a step's number must be whole, from 1 to 999999", &step.number, err));
@@ -129,16 +102,16 @@ static pfm_status read_steps(reader *r, const yaml_node_t *node, pfm_preparation
     if (node->type != YAML_SEQUENCE_NODE)
         return refuse(r, node, "must be a list of steps, as in [lower, first_words: 60]", err);
     for (yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++)
-        PFM_TRY(read_step(r, node_at(r, *item), into, err));
+        PFM_TRY(read_step(r, pfm_yaml_node(&r->yaml, *item), into, err));
 done:
     return status;
 }
 
 static pfm_status read_bert(reader *r, const yaml_node_t *node, pfm_error *err)
 {
-    if (text_of(node) == NULL || text_of(node)[0] == '\0')
+    if (pfm_yaml_text(node) == NULL || pfm_yaml_text(node)[0] == '\0')
         return refuse(r, node, "bert must be a model's name or path", err);
-    return pfm_string_copy(text_of(node), &r->profile->bert, err);
+    return pfm_string_copy(pfm_yaml_text(node), &r->profile->bert, err);
 }
 
 static pfm_status read_bert_layer(reader *r, const yaml_node_t *node, pfm_error *err)
@@ -149,8 +122,9 @@ static pfm_status read_bert_layer(reader *r, const yaml_node_t *node, pfm_error 
     return status;
 }
 
-static pfm_status read_key(reader *r, size_t key, const yaml_node_t *node, pfm_error *err)
+static pfm_status read_key(void *user, size_t key, const yaml_node_t *node, pfm_error *err)
 {
+    reader *r = user;
     switch (key) {
     case DEFINITION: return read_definition(r, node, err);
     case METRICS: return read_metrics(r, node, err);
@@ -161,71 +135,29 @@ static pfm_status read_key(reader *r, size_t key, const yaml_node_t *node, pfm_e
     }
 }
 
-static pfm_status read_profile(reader *r, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    const yaml_node_t *root = yaml_document_get_root_node(&r->document);
-    bool given[KEYS] = {false};
-    if (root == NULL || root->type != YAML_MAPPING_NODE)
-        PFM_FAIL(PFM_ERROR_FORMAT,
-                 "%s: a profile is a file of keys: definition, metrics, references, predictions, bert, bert_layer", r->file);
-    for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *key = node_at(r, pair->key);
-        const char *name = text_of(key);
-        size_t k = 0;
-        while (k < KEYS && (name == NULL || strcmp(keys[k], name) != 0))
-            k++;
-        if (k == KEYS)
-            PFM_TRY(refuse_name(r, key, "key", name == NULL ? "" : name, keys, KEYS, err));
-        if (given[k])
-            PFM_FAIL(PFM_ERROR_USAGE, "%s line %zu: %s is given a second time", r->file, key->start_mark.line + 1, name);
-        given[k] = true;
-        PFM_TRY(read_key(r, k, node_at(r, pair->value), err));
-    }
-    if (!given[DEFINITION] || !given[METRICS])
-        PFM_FAIL(PFM_ERROR_USAGE, "%s: a profile needs definition and metrics", r->file);
-done:
-    return status;
-}
-
 static pfm_status read_text(const char *file, const char *text, size_t size, pfm_text_profile *profile, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    yaml_parser_t parser;
-    reader r = {.file = file, .profile = profile};
-    if (!yaml_parser_initialize(&parser))
-        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", file);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
-    if (yaml_parser_load(&parser, &r.document)) {
-        status = read_profile(&r, err);
-        yaml_document_delete(&r.document);
-    } else {
-        status = pfm_error_set(err, PFM_ERROR_FORMAT, "%s line %zu: not YAML: %s", file, parser.problem_mark.line + 1,
-                               parser.problem != NULL ? parser.problem : "unreadable");
-    }
-    yaml_parser_delete(&parser);
+    uint64_t given = 0, needed = UINT64_C(1) << DEFINITION | UINT64_C(1) << METRICS;
+    reader r = {.profile = profile};
+    PFM_TRY(pfm_yaml_parse(file, text, size, &r.yaml, err));
+    const yaml_node_t *root = yaml_document_get_root_node(&r.yaml.document);
+    if (root == NULL || root->type != YAML_MAPPING_NODE)
+        PFM_FAIL(PFM_ERROR_FORMAT,
+                 "%s: a profile is a file of keys: definition, metrics, references, predictions, bert, bert_layer", file);
+    PFM_TRY(pfm_yaml_read_keys(&r.yaml, root, keys, KEYS, read_key, &r, &given, err));
+    if ((given & needed) != needed)
+        PFM_FAIL(PFM_ERROR_USAGE, "%s: a profile needs definition and metrics", file);
+done:
+    pfm_yaml_free(&r.yaml);
     return status;
-}
-
-static bool ends_with(const char *text, const char *tail)
-{
-    size_t length = strlen(text), size = strlen(tail);
-    return length > size && strcmp(text + length - size, tail) == 0;
-}
-
-bool pfm_text_profile_is_path(const char *name)
-{
-    return strchr(name, '/') != NULL || ends_with(name, ".yaml") || ends_with(name, ".yml");
 }
 
 static pfm_status load_file(const char *path, pfm_text_profile *profile, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
-    const char *name = pfm_path_name(path);
-    size_t length = strlen(name);
-    length -= ends_with(name, ".yaml") ? 5 : ends_with(name, ".yml") ? 4 : 0;
-    PFM_TRY(pfm_string_copy_n(name, length, &profile->name, err));
+    PFM_TRY(pfm_yaml_name(path, &profile->name, err));
     PFM_TRY(pfm_file_read(path, LARGEST_FILE, &text, err));
     PFM_TRY(read_text(path, text.size == 0 ? "" : text.data, text.size, profile, err));
 done:
@@ -237,14 +169,12 @@ pfm_status pfm_text_profile_load(const char *name, pfm_text_profile **out, pfm_e
 {
     pfm_status status = PFM_OK;
     pfm_text_profile *profile = NULL;
-    const pfm_profile_file *file = pfm_profile_files;
+    const pfm_builtin_file *file = pfm_builtin_find(pfm_profile_files, name);
     *out = NULL;
-    while (file->name != NULL && strcmp(file->name, name) != 0)
-        file++;
-    if (file->name == NULL && !pfm_text_profile_is_path(name))
+    if (file == NULL && !pfm_yaml_is_path(name))
         return PFM_OK;
     PFM_TRY(pfm_allocate(1, sizeof *profile, &profile, err));
-    if (file->name != NULL) {
+    if (file != NULL) {
         PFM_TRY(pfm_string_copy(name, &profile->name, err));
         PFM_TRY(read_text(name, file->text, file->size, profile, err));
     } else {

@@ -7,6 +7,7 @@
 #define PFM_EVAL_TEXT_PROFILE_H
 
 #include "eval/prepare.h"
+#include "eval/yaml_file.h"
 
 typedef struct pfm_text_profile {
     char *name; /* the file's, without .yaml */
@@ -17,15 +18,8 @@ typedef struct pfm_text_profile {
     pfm_preparation references, predictions;
 } pfm_text_profile;
 
-/* A profile that is part of the program. */
-typedef struct pfm_profile_file {
-    const char *name, *text;
-    size_t size;
-} pfm_profile_file;
-extern const pfm_profile_file pfm_profile_files[]; /* ended by a name that is NULL */
+extern const pfm_builtin_file pfm_profile_files[]; /* that are part of the program */
 
-/* Whether a name is that of a file: it has a slash or ends with .yaml or .yml. */
-bool pfm_text_profile_is_path(const char *name);
 /* *out = the profile of this name, or NULL where the program has none; of a file, where it is a path's. FORMAT or USAGE names
  * the line of the file that is wrong. */
 pfm_status pfm_text_profile_load(const char *name, pfm_text_profile **out, pfm_error *err) PFM_MUST_CHECK;

@@ -388,6 +388,8 @@ pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_
     for (size_t begin = 0, end, tokens, images; begin < count; begin = end) {
         end = batch_end(&g, begin, &tokens, &images);
         PFM_TRY(answer_batch(&g, begin, end, err));
+        if (options->on_answers != NULL)
+            PFM_TRY(options->on_answers(options->user, begin, end, err));
         if (count > 1) /* a single answer shows itself */
             pfm_report_progress(session->context, "answering", "questions", (double)end, (double)count, "");
         if (pfm_interrupted(session->context) && end < count)

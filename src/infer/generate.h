@@ -57,6 +57,8 @@ typedef struct pfm_generate_options {
     void (*ready)(void *user);
     /* NULL, or told each token as it is chosen */
     pfm_status (*on_token)(void *user, size_t request, int32_t id, pfm_error *err);
+    /* NULL, or told when the answers from begin to before end are complete, batch after batch */
+    pfm_status (*on_answers)(void *user, size_t begin, size_t end, pfm_error *err);
     void *user;
 } pfm_generate_options;
 

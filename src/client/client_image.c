@@ -1,0 +1,95 @@
+#include "base/file.h"
+#include "base/try.h"
+#include "client/client_internal.h"
+
+#include <string.h>
+
+enum { LARGEST_IMAGE = 64 << 20 };
+
+static const struct {
+    const char *type;
+    size_t at;
+    const char *bytes;
+    size_t length;
+} kinds[] = {
+    {"image/jpeg", 0, "\xFF\xD8\xFF", 3},
+    {"image/png", 0, "\x89PNG\r\n\x1A\n", 8},
+    {"image/gif", 0, "GIF8", 4},
+    {"image/webp", 8, "WEBP", 4},
+    {"image/bmp", 0, "BM", 2},
+};
+
+const char *pfm_client_image_type(const unsigned char *bytes, size_t size)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (size >= kinds[i].at + kinds[i].length && memcmp(bytes + kinds[i].at, kinds[i].bytes, kinds[i].length) == 0)
+            return kinds[i].type;
+    return NULL;
+}
+
+/* RFC 4648, section 4. */
+static pfm_status append_base64(const unsigned char *bytes, size_t size, pfm_buffer *out, pfm_error *err)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    enum { AT_ONCE = 3 * 256 };
+    pfm_status status = PFM_OK;
+    char text[AT_ONCE / 3 * 4];
+    for (size_t begin = 0; begin < size; begin += AT_ONCE) {
+        const size_t end = size - begin < AT_ONCE ? size : begin + AT_ONCE;
+        size_t length = 0;
+        for (size_t i = begin; i < end; i += 3) {
+            const unsigned second = i + 1 < end ? bytes[i + 1] : 0, third = i + 2 < end ? bytes[i + 2] : 0;
+            const unsigned three = (unsigned)bytes[i] << 16 | second << 8 | third;
+            text[length++] = digits[three >> 18];
+            text[length++] = digits[three >> 12 & 63];
+            text[length++] = i + 1 < end ? digits[three >> 6 & 63] : '=';
+            text[length++] = i + 2 < end ? digits[three & 63] : '=';
+        }
+        PFM_TRY(pfm_buffer_append(out, text, length, err));
+    }
+done:
+    return status;
+}
+
+static pfm_status open_image(const char *path, pfm_mapping *file, const char **type, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_mapping_open(path, file, err));
+    *type = file->size > 0 ? pfm_client_image_type(file->data, file->size) : NULL;
+    if (*type == NULL)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s is none of JPEG, PNG, GIF, WebP and BMP, which servers take; convert it", path);
+    if (file->size > LARGEST_IMAGE)
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s has %zu bytes; a picture of more than %d MiB is not sent, make it smaller", path,
+                 file->size, LARGEST_IMAGE >> 20);
+done:
+    return status;
+}
+
+pfm_status pfm_client_image_append(const char *path, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_mapping file = {0};
+    const char *type = NULL;
+    PFM_TRY(open_image(path, &file, &type, err));
+    PFM_TRY(pfm_buffer_append_format(out, err, "data:%s;base64,", type));
+    PFM_TRY(append_base64(file.data, file.size, out, err));
+done:
+    pfm_mapping_close(&file);
+    return status;
+}
+
+pfm_status pfm_chat_images_check(const pfm_client_question *question, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (size_t m = 0; m < question->message_count; m++) {
+        const pfm_client_message *message = &question->messages[m];
+        for (size_t i = 0; status == PFM_OK && i < message->count; i++) {
+            pfm_mapping file = {0};
+            const char *type = NULL;
+            if (message->parts[i].image != NULL)
+                status = open_image(message->parts[i].image, &file, &type, err);
+            pfm_mapping_close(&file);
+        }
+    }
+    return status;
+}

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""A stand-in for an OpenAI-compatible server that errs on purpose, for tests of the client. Its replies depend on what is asked and on --seed.
+
+usage: stand_in.py PORT_FILE LOG [--fail P] [--stall P] [--nonsense P] [--refuse P] [--limit P] [--drop P] [--delay S] [--seed S] [--key KEY]
+
+Listens on a port of its own at 127.0.0.1, which PORT_FILE then holds, until it is ended. Each request is a line of LOG: the hash of its body,
+what was done, the SHA-256 of the images, how many requests are open, the time. With the probabilities given it answers 500 (--fail), nothing for long (--stall), what is no answer
+(--nonsense: one of a page of HTML, half a JSON text, JSON of another shape, bytes, 20 MB), 400 (--refuse), 429 with Retry-After (--limit), or
+closes the connection (--drop); which depends on the seed, the body and how often it came. Otherwise the answer is "Of IMAGES images: HASH", or
+what stands behind "say:" in the last text.
+"""
+import argparse
+import base64
+import hashlib
+import http.server
+import json
+import os
+import random
+import sys
+import threading
+import time
+
+KINDS = ['fail', 'stall', 'nonsense', 'refuse', 'limit', 'drop']
+NONSENSE = [b'<html><body>Bad gateway</body></html>', b'{"choices": [{"message": {"content": "hal', b'{"choices": []}', b'[1, 2]', b'\xff\xfe\x00\x01' * 9,
+            b'{"choices": [{"message": {"role": "assistant", "content": null}}]}', b'', b'x' * 20_000_000, b'{"choices": [{"message": {"content": "a\\u0000b"}}]}']
+
+
+def parts_of(body):
+    """(texts, images) of the messages; an image must be a data URI with a picture in it."""
+    texts, images = [], []
+    for message in body['messages']:
+        content = message['content']
+        for part in [{'type': 'text', 'text': content}] if isinstance(content, str) else content:
+            if part['type'] == 'text':
+                texts.append(part['text'])
+                continue
+            head, _, data = part['image_url']['url'].partition(';base64,')
+            picture = base64.b64decode(data, validate=True)
+            known = {'data:image/png': b'\x89PNG', 'data:image/jpeg': b'\xff\xd8\xff'}
+            if not picture.startswith(known[head]):
+                raise ValueError('a picture of another kind')
+            images.append(hashlib.sha256(picture).hexdigest())
+    return texts, images
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+
+    def log_message(self, *arguments):
+        pass
+
+    def reply(self, status, data, headers=()):
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header('Content-Length', str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+        self.wfile.flush()
+
+    def choose(self, key):
+        """What is done with a body that came for the n-th time."""
+        o = self.server.options
+        with self.server.lock:
+            self.server.seen[key] = n = self.server.seen.get(key, 0) + 1
+        rng = random.Random(f'{o.seed} {key} {n}')
+        draw = rng.random()
+        for kind in KINDS:
+            draw -= getattr(o, kind)
+            if draw < 0:
+                return kind, rng
+        return 'answer', rng
+
+    def note(self, key, done, images):
+        line = json.dumps({'key': key, 'done': done, 'images': images, 'now': self.server.now, 'time': time.time()}) + '\n'
+        with self.server.lock:
+            os.write(self.server.log, line.encode())
+
+    def do_POST(self):
+        o = self.server.options
+        data = self.rfile.read(int(self.headers['Content-Length']))
+        key = hashlib.sha256(data).hexdigest()
+        body = json.loads(data)
+        texts, images = parts_of(body)
+        with self.server.lock:
+            self.server.now += 1
+        try:
+            self.act(o, key, body, texts, images)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+        finally:
+            with self.server.lock:
+                self.server.now -= 1
+
+    def act(self, o, key, body, texts, images):
+        if self.path != '/v1/chat/completions':
+            return self.reply(404, b'{"error": {"message": "no such path"}}')
+        if o.key is not None and self.headers['Authorization'] != f'Bearer {o.key}':
+            return self.reply(401, b'{"error": {"message": "wrong key"}}')
+        kind, rng = self.choose(key)
+        time.sleep(o.delay)
+        if kind != 'answer':
+            self.note(key, kind, images)
+        if kind == 'fail':
+            self.reply(rng.choice([500, 502, 503]), b'{"error": {"message": "out of order"}}')
+        elif kind == 'stall':
+            time.sleep(30)
+            self.close_connection = True
+        elif kind == 'nonsense':
+            self.reply(200, rng.choice(NONSENSE))
+        elif kind == 'refuse':
+            self.reply(400, b'{"error": "this is never answered"}')
+        elif kind == 'limit':
+            self.reply(429, b'slow down', [('Retry-After', '1')])
+        elif kind == 'drop':
+            self.close_connection = True
+            self.connection.shutdown(2)
+        else:
+            said = texts[-1].partition('say:')[2] if texts else ''
+            text = said or f'Of {len(images)} images: {key[:12]}'
+            answer = {'choices': [{'index': 0, 'message': {'role': 'assistant', 'content': text},
+                                   'finish_reason': 'length' if 'cut short' in text else 'stop'}],
+                      'model': body['model'], 'usage': {'prompt_tokens': 7, 'completion_tokens': 3, 'total_tokens': 10}}
+            self.note(key, 'answer', images)
+            self.reply(200, json.dumps(answer).encode(), [('Content-Type', 'application/json')])
+
+
+def main():
+    a = argparse.ArgumentParser(usage=__doc__)
+    a.add_argument('port_file'), a.add_argument('log')
+    for kind in KINDS:
+        a.add_argument(f'--{kind}', type=float, default=0)
+    a.add_argument('--delay', type=float, default=0), a.add_argument('--seed', type=int, default=1), a.add_argument('--key')
+    o = a.parse_args()
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    server.daemon_threads = True
+    server.options, server.lock, server.seen = o, threading.Lock(), {}
+    server.now = 0
+    server.log = os.open(o.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    with open(o.port_file + '.new', 'w') as file:
+        file.write(str(server.server_address[1]))
+    os.rename(o.port_file + '.new', o.port_file)
+    server.serve_forever()
+
+
+sys.exit(main())
