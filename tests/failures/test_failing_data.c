@@ -123,7 +123,8 @@ static pfm_status read_case(pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_rows rows = {0};
     const pfm_row_place place = {.file = "FILE", .unit = "line", .number = 1, .split = "train"};
-    PFM_TRY(pfm_medexpqa_read_case(a_case, pfm_medexpqa_find_words("en"), "wrong", &place, &rows, err));
+    static const pfm_medexpqa_grounding wrong = {.name = "wrong"};
+    PFM_TRY(pfm_medexpqa_read_case(a_case, pfm_medexpqa_find_words("en"), &wrong, &place, &rows, err));
     assert_int_equal(rows.count, 1);
     assert_string_equal(rows.items[0].answer, "2. b");
     assert_int_equal(json_object_size(rows.items[0].extra), 6);
