@@ -21,6 +21,10 @@ typedef pfm_status (*pfm_snippet_function)(void *user, const char *text, size_t 
 pfm_status pfm_text_cut(const char *text, size_t length, int most_words, int overlap, pfm_snippet_function take, void *user,
                         pfm_error *err) PFM_MUST_CHECK;
 
+/* Where a snippet ends when no more than so many words may be shown: at its own end, else at the last end of a sentence, else
+ * (with `midst`) behind these words, else at 0. *words = how many it keeps. */
+size_t pfm_text_cut_at(const char *text, size_t length, size_t most_words, bool midst, size_t *words);
+
 /* Appends the words of a text for comparison: letters, digits and marks in lower case, a blank between the words. Text that is
  * not UTF-8 has none where it is not. */
 pfm_status pfm_text_append_words(const char *text, size_t length, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
@@ -105,13 +109,15 @@ enum { PFM_INDEX_OWN_WORDS = 8, PFM_MOST_SNIPPETS = 100 };
 /* What must not be found: what a row knows of its own answer. */
 typedef struct pfm_own_texts {
     const char *record;   /* no snippet of a record with this id; NULL: none has it */
-    const char *texts[2]; /* nor one that has eight words in a row with one of these, or all of a shorter one; NULL: none */
+    const char *texts[2]; /* nor one that has eight words in a row in common with one of these, or all of them where it or the
+                             other is shorter; NULL: none */
 } pfm_own_texts;
 
 /* Appends the best snippets for a text, a line each, at most `most` of them and together at most `most_words` words (0: no
- * limit; the last is cut), and adds to `places` (a list, or NULL) "SOURCE:LINE" for each. The text is words and nothing else,
- * whatever signs it holds. The best is the one with the least bm25 (FTS5's, k1 1.2, b 0.75), of equal ones the first of the
- * corpus; a snippet with the same text as one before it is passed over. own NULL: nothing is left out. */
+ * limit; the last is cut at the end of a sentence, the first anywhere), and adds to `places` (a list, or NULL) "SOURCE:LINE"
+ * for each. The text is words and nothing else, whatever signs it holds. The best is the one with the least bm25 (FTS5's,
+ * k1 1.2, b 0.75), of equal ones the first of the corpus; a snippet with the same text as one before it is passed over. own
+ * NULL: nothing is left out. */
 pfm_status pfm_index_find(pfm_index *index, const char *text, const pfm_own_texts *own, int most, int most_words,
                           pfm_buffer *out, json_t *places, pfm_error *err) PFM_MUST_CHECK;
 

@@ -135,6 +135,27 @@ done:
     return status;
 }
 
+size_t pfm_text_cut_at(const char *text, size_t length, size_t most_words, bool midst, size_t *words)
+{
+    word next;
+    size_t at = 0, end = 0, kept = 0, cut = 0;
+    for (*words = 0; *words < most_words; (*words)++) {
+        if (!next_word(text, length, &at, &next))
+            return length;
+        end = next.end;
+        if (next.last) {
+            cut = next.end;
+            kept = *words + 1;
+        }
+    }
+    if (!next_word(text, length, &at, &next))
+        return length;
+    if (cut == 0 && midst)
+        return end;
+    *words = kept;
+    return cut;
+}
+
 bool pfm_text_is_clean(const char *text, size_t length, size_t *at)
 {
     for (*at = 0; *at < length;) {

@@ -72,8 +72,22 @@ done:
     return status;
 }
 
+/* A short snippet that stands in the own text word for word. */
+static bool is_within(const word_list *snippet, const word_list *own)
+{
+    const size_t size = snippet->text.size;
+    for (size_t i = 0; snippet->count > 0 && i + snippet->count <= own->count; i++) {
+        const size_t begin = own->begins[i], end = end_of(own, i + snippet->count - 1);
+        if (end - begin == size && memcmp(own->text.data + begin, snippet->text.data, size) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool shares_run(const own_runs *own, const word_list *snippet)
 {
+    if (snippet->count < own->length)
+        return is_within(snippet, &own->words);
     for (size_t i = 0; own->length > 0 && i + own->length <= snippet->count; i++) {
         const size_t begin = snippet->begins[i], end = end_of(snippet, i + own->length - 1);
         if (pfm_map_get(&own->runs, snippet->text.data + begin, end - begin, NULL))
@@ -109,7 +123,7 @@ typedef struct finding {
     const pfm_own_texts *own;
     own_runs runs[2];
     word_list snippet;
-    int words_left; /* of those that may still be shown; negative: no limit */
+    int words_left; /* that may still be shown; negative: no limit */
     pfm_buffer *out;
     json_t *places;
     int count;
@@ -136,24 +150,17 @@ done:
     return status;
 }
 
-/* The length of the first words of a text, no more than are left. */
-static size_t cut_words(const char *text, int *left)
-{
-    size_t end = 0;
-    if (*left < 0)
-        return strlen(text);
-    for (size_t at = 0; *left > 0 && text[at] != '\0'; (*left)--) {
-        at += strcspn(text + at, " ");
-        end = at;
-        at += strspn(text + at, " ");
-    }
-    return end;
-}
-
 static pfm_status show(finding *f, const char *text, const char *source, int64_t line, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const size_t length = cut_words(text, &f->words_left);
+    size_t length = strlen(text), words = 0;
+    if (f->words_left >= 0) {
+        const size_t whole = length;
+        length = pfm_text_cut_at(text, whole, (size_t)f->words_left, f->count == 0, &words);
+        f->words_left = length < whole ? 0 : f->words_left - (int)words;
+    }
+    if (length == 0)
+        return PFM_OK;
     PFM_TRY(pfm_array_reserve(&f->shown, &f->capacity, (size_t)f->count + 1, sizeof *f->shown, err));
     PFM_TRY(pfm_string_copy(text, &f->shown[f->count], err));
     f->count++;
