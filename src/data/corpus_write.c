@@ -96,12 +96,12 @@ done:
     return status;
 }
 
-static void bind_text(sqlite3_stmt *statement, int place, const char *text)
+/* The text is borrowed until the statement is reset. */
+static pfm_status bind_text(const writing *w, sqlite3_stmt *statement, int place, const char *text, pfm_error *err)
 {
-    if (text == NULL)
-        (void)sqlite3_bind_null(statement, place);
-    else
-        (void)sqlite3_bind_text(statement, place, text, -1, SQLITE_TRANSIENT); /* where memory ends the step fails */
+    const int code =
+        text == NULL ? sqlite3_bind_null(statement, place) : sqlite3_bind_text(statement, place, text, -1, SQLITE_STATIC);
+    return code == SQLITE_OK ? PFM_OK : pfm_database_fail(&w->database, code, err);
 }
 
 static pfm_status end_source(writing *w, pfm_error *err)
@@ -128,9 +128,9 @@ static pfm_status begin_source(void *user, const char *name, const char *kind, c
     w->first = w->snippets;
     (void)sqlite3_reset(w->add_source);
     (void)sqlite3_bind_int64(w->add_source, 1, w->source);
-    bind_text(w->add_source, 2, name);
-    bind_text(w->add_source, 3, kind);
-    bind_text(w->add_source, 4, sha256);
+    PFM_TRY(bind_text(w, w->add_source, 2, name, err));
+    PFM_TRY(bind_text(w, w->add_source, 3, kind, err));
+    PFM_TRY(bind_text(w, w->add_source, 4, sha256, err));
     PFM_TRY(pfm_database_step(&w->database, w->add_source, NULL, err));
     json_t *document = json_pack("{s:s,s:s}", "name", name, "kind", kind);
     if (document == NULL || json_array_append_new(w->sources, document) != 0)
@@ -151,14 +151,14 @@ static pfm_status add_snippet(void *user, const char *text, size_t words, size_t
     (void)sqlite3_bind_int64(w->add_snippet, 1, w->snippets);
     (void)sqlite3_bind_int64(w->add_snippet, 2, w->source);
     (void)sqlite3_bind_int64(w->add_snippet, 3, (int64_t)w->line);
-    bind_text(w->add_snippet, 4, w->text->record);
-    bind_text(w->add_snippet, 5, w->text->search);
-    bind_text(w->add_snippet, 6, text);
+    PFM_TRY(bind_text(w, w->add_snippet, 4, w->text->record, err));
+    PFM_TRY(bind_text(w, w->add_snippet, 5, w->text->search, err));
+    PFM_TRY(bind_text(w, w->add_snippet, 6, text, err));
     PFM_TRY(pfm_database_step(&w->database, w->add_snippet, NULL, err));
     (void)sqlite3_reset(w->add_words);
     (void)sqlite3_bind_int64(w->add_words, 1, w->snippets);
-    bind_text(w->add_words, 2, w->text->search);
-    bind_text(w->add_words, 3, text);
+    PFM_TRY(bind_text(w, w->add_words, 2, w->text->search, err));
+    PFM_TRY(bind_text(w, w->add_words, 3, text, err));
     PFM_TRY(pfm_database_step(&w->database, w->add_words, NULL, err));
     if (w->snippets % 1024 == 0 && pfm_interrupted(w->context))
         PFM_FAIL(PFM_ERROR_INTERRUPTED, "stopped; no index was written");
@@ -180,8 +180,8 @@ static pfm_status add_about(writing *w, const char *name, const char *value, pfm
     pfm_status status = PFM_OK;
     sqlite3_stmt *statement = NULL;
     PFM_TRY(pfm_database_prepare(&w->database, "INSERT INTO about VALUES(?1, ?2)", &statement, err));
-    bind_text(statement, 1, name);
-    bind_text(statement, 2, value);
+    PFM_TRY(bind_text(w, statement, 1, name, err));
+    PFM_TRY(bind_text(w, statement, 2, value, err));
     PFM_TRY(pfm_database_step(&w->database, statement, NULL, err));
 done:
     sqlite3_finalize(statement);
