@@ -4,6 +4,7 @@
 #define PFM_DATA_CORPUS_H
 
 #include "base/hash.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "pefomed/corpus.h"
 
@@ -91,7 +92,10 @@ typedef struct pfm_index {
     pfm_database database;
     char *path;
     pfm_hash_hex sha256; /* of all that it holds */
-    sqlite3_stmt *find, *get;
+    sqlite3_stmt *find, *get, *count;
+    char **words; /* [word_count] that were asked for; `counts` says in how many snippets each stands */
+    size_t word_count, word_capacity;
+    pfm_map counts;
 } pfm_index;
 
 /* *out = the index, read once from end to end: what it holds is what its hash says. The caller closes it. wanted: NULL, or the
@@ -104,7 +108,7 @@ bool pfm_index_is(const char *path);
 
 /* ---- finding ---- */
 
-enum { PFM_INDEX_OWN_WORDS = 8, PFM_MOST_SNIPPETS = 100 };
+enum { PFM_INDEX_OWN_WORDS = 8, PFM_MOST_SNIPPETS = 100, PFM_INDEX_LOOKED_AT = 30000 };
 
 /* What must not be found: what a row knows of its own answer. */
 typedef struct pfm_own_texts {

@@ -278,6 +278,11 @@ void pfm_index_close(pfm_index *index)
         return;
     sqlite3_finalize(index->find);
     sqlite3_finalize(index->get);
+    sqlite3_finalize(index->count);
+    for (size_t i = 0; i < index->word_count; i++)
+        free(index->words[i]);
+    free(index->words);
+    pfm_map_free(&index->counts);
     (void)sqlite3_close(index->database.handle); /* without statements it cannot fail */
     free(index->path);
     free(index);

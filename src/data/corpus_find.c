@@ -2,7 +2,6 @@
 #include "data/corpus.h"
 
 #include "base/json.h"
-#include "base/map.h"
 #include "base/try.h"
 
 #include <stdlib.h>
@@ -98,21 +97,87 @@ static bool shares_run(const own_runs *own, const word_list *snippet)
 
 /* ---- the query ---- */
 
-/* Each word once, in quotes, so that none of it is FTS5's syntax: "fever" OR "not" OR ... */
-static pfm_status write_query(const word_list *words, pfm_buffer *out, pfm_error *err)
+/* A word of the question, and in how many snippets it stands. */
+typedef struct asked_word {
+    const char *text;
+    size_t length, place;
+    int64_t count;
+} asked_word;
+
+/* Appends the word in quotes, so that none of it is FTS5's syntax. */
+static pfm_status quote(const char *word, size_t length, pfm_buffer *out, pfm_error *err)
+{
+    return pfm_buffer_append_format(out, err, "%s\"%.*s\"", out->size > 0 ? " OR " : "", (int)length, word);
+}
+
+static pfm_status count_in_index(pfm_index *index, const char *word, size_t length, int64_t *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer query = {0};
+    bool row = false;
+    PFM_TRY(quote(word, length, &query, err));
+    (void)sqlite3_reset(index->count);
+    if (sqlite3_bind_text(index->count, 1, query.data, (int)query.size, SQLITE_STATIC) != SQLITE_OK)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not search %s", index->path);
+    PFM_TRY(pfm_database_step(&index->database, index->count, &row, err));
+    *out = row ? sqlite3_column_int64(index->count, 0) : 0;
+done:
+    (void)sqlite3_reset(index->count);
+    (void)sqlite3_clear_bindings(index->count);
+    pfm_buffer_free(&query);
+    return status;
+}
+
+/* The same, looked up once for each word. */
+static pfm_status count_word(pfm_index *index, const char *word, size_t length, int64_t *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *copy = NULL;
+    if (pfm_map_get(&index->counts, word, length, out))
+        return PFM_OK;
+    PFM_TRY(count_in_index(index, word, length, out, err));
+    PFM_TRY(pfm_array_reserve(&index->words, &index->word_capacity, index->word_count + 1, sizeof *index->words, err));
+    PFM_TRY(pfm_string_copy_n(word, length, &copy, err));
+    index->words[index->word_count++] = copy;
+    PFM_TRY(pfm_map_set(&index->counts, copy, length, *out, err));
+done:
+    return status;
+}
+
+static int by_count(const void *a, const void *b)
+{
+    const asked_word *x = a, *y = b;
+    return x->count != y->count ? (x->count > y->count) - (x->count < y->count) : (x->place > y->place) - (x->place < y->place);
+}
+
+/* "fever" OR "not" OR ...: each word once, the rarest first. One that stands nowhere says nothing; the most frequent ones,
+ * which weigh little and cost most, are left out where all together stand in too many snippets. */
+static pfm_status write_query(pfm_index *index, const word_list *words, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_map seen = {0};
+    asked_word *asked = NULL;
+    size_t count = 0;
+    int64_t looked_at = 0;
+    PFM_TRY(pfm_allocate(words->count, sizeof *asked, &asked, err));
     for (size_t i = 0; i < words->count; i++) {
-        const char *word = words->text.data + words->begins[i];
-        const size_t length = end_of(words, i) - words->begins[i];
-        if (pfm_map_get(&seen, word, length, NULL))
+        asked_word word = {
+            .text = words->text.data + words->begins[i], .length = end_of(words, i) - words->begins[i], .place = i};
+        if (pfm_map_get(&seen, word.text, word.length, NULL))
             continue;
-        PFM_TRY(pfm_map_set(&seen, word, length, 0, err));
-        PFM_TRY(pfm_buffer_append_format(out, err, "%s\"%.*s\"", out->size > 0 ? " OR " : "", (int)length, word));
+        PFM_TRY(pfm_map_set(&seen, word.text, word.length, 0, err));
+        PFM_TRY(count_word(index, word.text, word.length, &word.count, err));
+        if (word.count > 0)
+            asked[count++] = word;
+    }
+    qsort(asked, count, sizeof *asked, by_count);
+    for (size_t i = 0; i < count && (i == 0 || looked_at + asked[i].count <= PFM_INDEX_LOOKED_AT); i++) {
+        looked_at += asked[i].count;
+        PFM_TRY(quote(asked[i].text, asked[i].length, out, err));
     }
 done:
     pfm_map_free(&seen);
+    free(asked);
     return status;
 }
 
@@ -205,6 +270,8 @@ static pfm_status prepare(pfm_index *index, pfm_error *err)
     if (index->find == NULL)
         PFM_TRY(pfm_database_prepare(&index->database, "SELECT rowid FROM words WHERE words MATCH ?1 ORDER BY rank, rowid",
                                      &index->find, err));
+    if (index->count == NULL)
+        PFM_TRY(pfm_database_prepare(&index->database, "SELECT count(*) FROM words WHERE words MATCH ?1", &index->count, err));
     if (index->get == NULL)
         PFM_TRY(
             pfm_database_prepare(&index->database,
@@ -247,7 +314,7 @@ pfm_status pfm_index_find(pfm_index *index, const char *text, const pfm_own_text
     for (int i = 0; own != NULL && i < 2; i++)
         PFM_TRY(read_runs(own->texts[i], &f.runs[i], err));
     PFM_TRY(read_words(text, strlen(text), &words, err));
-    PFM_TRY(write_query(&words, &query, err));
+    PFM_TRY(write_query(index, &words, &query, err));
     if (query.size > 0)
         PFM_TRY(search(&f, &query, most, err));
 done:
