@@ -7,6 +7,7 @@
 #include "pefomed/client.h"
 #include "pefomed/compare.h"
 #include "pefomed/context.h"
+#include "pefomed/corpus.h"
 #include "pefomed/data.h"
 #include "pefomed/eval.h"
 #include "pefomed/evaluate.h"

@@ -203,6 +203,28 @@ static void print_run(const json_t *document, FILE *out)
     }
 }
 
+static void print_index(const json_t *document, FILE *out)
+{
+    static const char *const facts[] = {"words_at_most", "overlap", "stemmer", "columns", "search", "id", "sha256"};
+    const json_t *sources = member(document, "sources"), *source = NULL;
+    size_t i = 0;
+    char bytes[32];
+    format_count((double)json_integer_value(member(document, "snippets")), bytes);
+    fprintf(out, "%s snippets of %zu files, version %" JSON_INTEGER_FORMAT "\n", bytes, json_array_size(sources),
+            json_integer_value(member(document, "version")));
+    for (size_t k = 0; k < sizeof facts / sizeof *facts; k++) {
+        if (member(document, facts[k]) == NULL)
+            continue;
+        fprintf(out, "%-14s ", facts[k]);
+        print_value(member(document, facts[k]), out);
+    }
+    json_array_foreach(sources, i, source)
+    {
+        fprintf(out, "  %-44s %8" JSON_INTEGER_FORMAT " snippets, %s\n", text_of(source, "name"),
+                json_integer_value(member(source, "snippets")), text_of(source, "kind"));
+    }
+}
+
 static void print_rest(const json_t *document, FILE *out)
 {
     const char *key = NULL;
@@ -223,7 +245,7 @@ static void render(const json_t *document, FILE *out)
     static const struct {
         const char *kind;
         void (*print)(const json_t *document, FILE *out);
-    } kinds[] = {{"weights", print_weights}, {"adapter", print_adapter}, {"run", print_run}};
+    } kinds[] = {{"weights", print_weights}, {"adapter", print_adapter}, {"run", print_run}, {"index", print_index}};
     const char *kind = text_of(document, "kind"), *format = text_of(document, "format");
     fprintf(out, "%s: %s%s%s", text_of(document, "path"), kind, format[0] == '\0' ? "" : ", ", format);
     if (member(document, "bytes") != NULL) {
@@ -254,10 +276,11 @@ static pfm_status run(cli_call *call, pfm_error *err)
 const cli_command cmd_inspect = {
     .name = "inspect",
     .arguments = "PATH",
-    .summary = "says what a checkpoint, adapter, run, image or data set holds",
+    .summary = "says what a checkpoint, adapter, run, image, data set or index holds",
     .details = "PATH is a weight file (GGUF, safetensors, PyTorch), a folder with one, an adapter's or a run's folder, an "
                "image, a data\n"
-               "set's folder, a file of records, or the name of fetched weights. Nothing in a file is run. --json lists every "
+               "set's folder, an index, a file of records, or the name of fetched weights. Nothing in a file is run. --json "
+               "lists every "
                "tensor.\n\n"
                "pefomed inspect smollm2-135m-instruct\npefomed inspect runs/slake/adapter",
     .options = NULL,

@@ -3,6 +3,7 @@
 #define CLI_COMMAND_LIST(X)                                                                                                    \
     X(fetch)                                                                                                                   \
     X(data)                                                                                                                    \
+    X(index)                                                                                                                   \
     X(phantom)                                                                                                                 \
     X(tokens)                                                                                                                  \
     X(train)                                                                                                                   \

@@ -244,6 +244,21 @@ done:
     return status;
 }
 
+pfm_status pfm_dataset_ground(const char *name, const pfm_dataset_options *options, const char *text, char **out,
+                              pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_dataset_format *format = NULL;
+    PFM_TRY(get_format(name, &format, err));
+    PFM_TRY(check_grounding(format, options, err));
+    if (format->ground != NULL && options->grounding != NULL && strcmp(options->grounding, "retrieved") == 0)
+        PFM_TRY(format->ground(options, text, out, err));
+    else
+        PFM_TRY(pfm_string_copy(text, out, err));
+done:
+    return status;
+}
+
 static pfm_status join_names(pfm_dataset *const *members, size_t count, char **out, pfm_error *err)
 {
     pfm_buffer text = {0};
@@ -367,7 +382,7 @@ done:
     return status;
 }
 
-pfm_status pfm_dataset_hash(const pfm_dataset *dataset, pfm_hash_hex out, pfm_error *err)
+static pfm_status hash_rows(const pfm_dataset *dataset, bool grounded, pfm_hash_hex out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_hash *hash = NULL;
@@ -377,7 +392,7 @@ pfm_status pfm_dataset_hash(const pfm_dataset *dataset, pfm_hash_hex out, pfm_er
     for (size_t i = 0; i < dataset->count; i++) {
         const pfm_row *row = &dataset->rows[i];
         PFM_TRY(hash_images(hash, row, seen, err));
-        hash_text(hash, row->question);
+        hash_text(hash, grounded || row->ungrounded == NULL ? row->question : row->ungrounded);
         hash_text(hash, row->answer);
     }
     pfm_hash_finish(hash, out);
@@ -385,6 +400,16 @@ done:
     pfm_hash_free(hash);
     free(seen);
     return status;
+}
+
+pfm_status pfm_dataset_hash(const pfm_dataset *dataset, pfm_hash_hex out, pfm_error *err)
+{
+    return hash_rows(dataset, true, out, err);
+}
+
+pfm_status pfm_dataset_hash_ungrounded(const pfm_dataset *dataset, pfm_hash_hex out, pfm_error *err)
+{
+    return hash_rows(dataset, false, out, err);
 }
 
 pfm_status pfm_answer_prepare(const char *answer, bool lowercase, char **out, pfm_error *err)

@@ -24,8 +24,9 @@ typedef struct pfm_row {
     char *id;              /* the data set's own, else a made one; unique within the split */
     pfm_row_image *images; /* [image_count] in the order in which the model sees them; none where it is text alone */
     size_t image_count;
-    char *question; /* as the data set writes it; "" for a caption or report */
-    char *answer;   /* as the data set writes it, a number as its JSON text; a caption's or report's text */
+    char *question;   /* as the data set writes it; "" for a caption or report */
+    char *ungrounded; /* the question without what it is grounded in; NULL where it is grounded in nothing */
+    char *answer;     /* as the data set writes it, a number as its JSON text; a caption's or report's text */
     pfm_answer_type answer_type;
     char *patient; /* NULL where the data set does not say */
     json_t *extra; /* object: the columns that no field above holds, as in the data */
@@ -47,10 +48,22 @@ typedef struct pfm_dataset {
     const char *left_out_why;  /* since they are so; NULL where there are none; static */
 } pfm_dataset;
 
+/* From where a question is shown what fits it, and how much of that. */
+typedef struct pfm_retrieval {
+    const char *index;  /* the file that pefomed index wrote; NULL: none */
+    const char *sha256; /* what it must be made from; NULL: anything */
+    int snippets;       /* at most, 1..100 */
+    int words;          /* of all snippets together, at most; 0: no limit */
+} pfm_retrieval;
+
+/* The hash of the index, which must be the one it must be. As pfm_dataset_load says of it. */
+pfm_status pfm_retrieval_hash(const pfm_retrieval *retrieval, pfm_hash_hex out, pfm_error *err) PFM_MUST_CHECK;
+
 typedef struct pfm_dataset_options {
     const char *language;    /* NULL, or the only language to take */
     bool any_language;       /* take every language: to count them, never to learn from */
-    const char *grounding;   /* NULL or "none", or what of the data a question is grounded in (medexpqa) */
+    const char *grounding;   /* NULL or "none", or what a question is grounded in (medexpqa) */
+    pfm_retrieval retrieval; /* of the grounding "retrieved" */
     uint64_t seed;           /* of the rows held back where there is no validation split */
     double validate_share;   /* of the images (patients) to hold back, 0..1 */
     const char *validate_by; /* "image" or "patient"; NULL: image */
@@ -68,6 +81,12 @@ typedef struct pfm_dataset_options {
 pfm_status pfm_dataset_load(const char *name, const char *path, const char *split, const pfm_dataset_options *options,
                             pfm_dataset **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_dataset_free(pfm_dataset *dataset);
+
+/* *out = what a person asks of a model that learned from the data set `name`, as its rows ask it: with what is retrieved for
+ * it, where that is the grounding, else as it is. Release with free(). USAGE: a data set that grounds nothing, or a language
+ * that is not said. Else as pfm_dataset_load says of the index. */
+pfm_status pfm_dataset_ground(const char *name, const pfm_dataset_options *options, const char *text, char **out,
+                              pfm_error *err) PFM_MUST_CHECK;
 
 /* Warns of the rows that were left out, where there are any. */
 void pfm_dataset_tell_left_out(const pfm_dataset *dataset, const pfm_context *context);
@@ -89,6 +108,8 @@ pfm_status pfm_dataset_list_paths(const pfm_dataset *dataset, const char ***out,
 /* A hash of the rows in their order: each image's name and bytes, question and answer. Where the files lie does not matter. IO
  * where an image cannot be read. */
 pfm_status pfm_dataset_hash(const pfm_dataset *dataset, pfm_hash_hex out, pfm_error *err) PFM_MUST_CHECK;
+/* The same of the questions without what they are grounded in: equal where rows are the same, whatever they are shown. */
+pfm_status pfm_dataset_hash_ungrounded(const pfm_dataset *dataset, pfm_hash_hex out, pfm_error *err) PFM_MUST_CHECK;
 
 /* pfm_dataset_names, which lists them, is public: pefomed/data.h. */
 bool pfm_dataset_is_known(const char *name);

@@ -54,6 +54,8 @@ typedef struct pfm_dataset_format {
     pfm_status (*list_splits)(const char *path, const pfm_dataset_options *options, pfm_names *out, pfm_error *err);
     /* Adds the rows of a split that list_splits named, in the file's order. Images are not numbered; ids may repeat. */
     pfm_status (*read)(const char *path, const char *split, const pfm_dataset_options *options, pfm_rows *out, pfm_error *err);
+    /* *out = what a person asks, as a row would ask it with what was retrieved for it; NULL where `grounds` is false. */
+    pfm_status (*ground)(const pfm_dataset_options *options, const char *text, char **out, pfm_error *err);
 } pfm_dataset_format;
 
 #define PFM_DATASET_DECLARE(name) extern const pfm_dataset_format pfm_dataset_##name;
@@ -87,6 +89,10 @@ pfm_status pfm_row_find_image(pfm_row_image *image, pfm_error *err) PFM_MUST_CHE
 /* The text of a column: borrowed, NULL where it is absent or null. FORMAT where it is no string. */
 pfm_status pfm_row_get_text(const json_t *object, const char *column, const pfm_row_place *place, const char **out,
                             pfm_error *err) PFM_MUST_CHECK;
+/* *out = a copy of a column's text, or of a number's JSON text; NULL where it is absent or null. FORMAT where it is neither.
+ * Released with free(). */
+pfm_status pfm_row_copy_scalar(const json_t *object, const char *column, const pfm_row_place *place, char **out,
+                               pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_rows_take(pfm_rows *rows, pfm_row *row, pfm_error *err) PFM_MUST_CHECK; /* zeroes *row; frees it on error */
 
 /* What list_splits and read are for a layout. */
@@ -109,7 +115,15 @@ typedef struct pfm_records {
 } pfm_records; /* start with {0} */
 pfm_status pfm_records_take(pfm_records *records, json_t *object, size_t line, pfm_error *err) PFM_MUST_CHECK;
 void pfm_records_free(pfm_records *records);
-/* Adds the values of JSON lines; empty lines are passed over. */
+/* Where a file of JSON lines is read. */
+typedef struct pfm_json_line {
+    size_t next, line; /* the byte that comes next; the line of the value, from 1 */
+    json_t *value;     /* the caller's; NULL at the end */
+} pfm_json_line;       /* start with {0} */
+/* The next value; empty lines are passed over. */
+pfm_status pfm_json_lines_next(const char *text, size_t length, const char *file, pfm_json_line *at,
+                               pfm_error *err) PFM_MUST_CHECK;
+/* Adds the values of JSON lines. */
 pfm_status pfm_json_lines_parse(const char *text, size_t length, const char *file, pfm_records *out,
                                 pfm_error *err) PFM_MUST_CHECK;
 /* Adds the records of a CSV file (RFC 4180, UTF-8, the first record names the columns); every value is a string. */

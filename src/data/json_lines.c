@@ -2,26 +2,35 @@
 
 #include <string.h>
 
-pfm_status pfm_json_lines_parse(const char *text, size_t length, const char *file, pfm_records *out, pfm_error *err)
+pfm_status pfm_json_lines_next(const char *text, size_t length, const char *file, pfm_json_line *at, pfm_error *err)
 {
-    size_t line = 0;
-    for (size_t begin = 0; text != NULL && begin < length;) {
-        const char *end = memchr(text + begin, '\n', length - begin);
-        size_t size = end == NULL ? length - begin : (size_t)(end - (text + begin));
+    at->value = NULL;
+    while (at->value == NULL && text != NULL && at->next < length) {
+        const char *begin = text + at->next, *end = memchr(begin, '\n', length - at->next);
+        const size_t size = end == NULL ? length - at->next : (size_t)(end - begin);
         size_t blank = 0;
-        line++;
-        while (blank < size && strchr(" \t\r", text[begin + blank]) != NULL)
+        at->line++;
+        at->next += size + 1;
+        while (blank < size && strchr(" \t\r", begin[blank]) != NULL)
             blank++;
-        if (blank < size) {
-            json_error_t reason;
-            json_t *value = json_loadb(text + begin, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &reason);
-            if (value == NULL)
-                return pfm_error_set(err, PFM_ERROR_FORMAT, "%s line %zu: not JSON: %s", file, line, reason.text);
-            pfm_status status = pfm_records_take(out, value, line, err);
-            if (status != PFM_OK)
-                return status;
-        }
-        begin += size + 1;
+        if (blank == size)
+            continue;
+        json_error_t reason;
+        at->value = json_loadb(begin, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &reason);
+        if (at->value == NULL)
+            return pfm_error_set(err, PFM_ERROR_FORMAT, "%s line %zu: not JSON: %s", file, at->line, reason.text);
     }
     return PFM_OK;
+}
+
+pfm_status pfm_json_lines_parse(const char *text, size_t length, const char *file, pfm_records *out, pfm_error *err)
+{
+    pfm_json_line at = {0};
+    pfm_status status = pfm_json_lines_next(text, length, file, &at, err);
+    while (status == PFM_OK && at.value != NULL) {
+        status = pfm_records_take(out, at.value, at.line, err);
+        if (status == PFM_OK)
+            status = pfm_json_lines_next(text, length, file, &at, err);
+    }
+    return status;
 }

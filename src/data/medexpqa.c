@@ -7,8 +7,8 @@
 #include "data/medexpqa.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/try.h"
-#include "data/medexpqa_grounding.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -236,22 +236,48 @@ static pfm_status read_correct(const json_t *record, const option_list *options,
     return PFM_OK;
 }
 
-/* The published prompt up to the sentence that the answer ends. */
-static pfm_status write_question(const json_t *record, const pfm_medexpqa_words *words, const char *documents,
-                                 const option_list *options, const pfm_row_place *place, pfm_buffer *out, pfm_error *err)
+/* What stands behind the line of the question: the case, its options, and the sentence that the answer ends. */
+static pfm_status write_case(const json_t *record, const pfm_medexpqa_words *words, const option_list *options,
+                             const pfm_row_place *place, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *type = NULL, *question = NULL;
     PFM_TRY(copy_text(record, "type", place, &type, err));
     PFM_TRY(copy_text(record, question_column, place, &question, err));
-    PFM_TRY(pfm_buffer_append_format(out, err, "%s\n%s\n%s\n%s\n%s: %s\n%s\n", words->task, words->documents, documents,
-                                     words->question, type, question, words->options));
+    PFM_TRY(pfm_buffer_append_format(out, err, "%s: %s\n%s\n", type, question, words->options));
     for (int i = 0; i < options->count; i++)
         PFM_TRY(pfm_buffer_append_format(out, err, "%d. %s\n", options->order[i], options->texts[options->order[i]]));
     PFM_TRY(pfm_buffer_append_string(out, words->sentence, err));
 done:
     free(type);
     free(question);
+    return status;
+}
+
+/* The published prompt: `documents`, and what write_case makes. */
+static pfm_status write_prompt(const pfm_medexpqa_words *words, const pfm_buffer *documents, const char *asked, pfm_buffer *out,
+                               pfm_error *err)
+{
+    return pfm_buffer_append_format(out, err, "%s\n%s\n%s\n%s\n%s", words->task, words->documents,
+                                    documents->size == 0 ? "" : documents->data, words->question, asked);
+}
+
+/* What of a case is searched for: the lines that stand in every prompt, and the options' numbers, say nothing. */
+static pfm_status write_query(const pfm_medexpqa_words *words, const char *asked, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (const char *line = asked; *line != '\0';) {
+        const size_t length = strcspn(line, "\n"), number = strspn(line, "0123456789");
+        const char *const same[] = {words->options, words->sentence};
+        bool says = true;
+        for (size_t i = 0; i < 2; i++)
+            says = says && !(strlen(same[i]) == length && memcmp(line, same[i], length) == 0);
+        const size_t skipped = number > 0 && number < length && line[number] == '.' ? number + 1 : 0;
+        if (says)
+            PFM_TRY(pfm_buffer_append_format(out, err, "%.*s\n", (int)(length - skipped), line + skipped));
+        line += length + (line[length] == '\n');
+    }
+done:
     return status;
 }
 
@@ -289,14 +315,44 @@ static pfm_status flatten(const json_t *record, const char *question, const char
     return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", place->file);
 }
 
-pfm_status pfm_medexpqa_read_case(const json_t *record, const pfm_medexpqa_words *words, const char *grounding,
-                                  const pfm_row_place *place, pfm_rows *out, pfm_error *err)
+/* question = the prompt, ungrounded = that without documents, empty where it shows none. */
+static pfm_status ask(const json_t *record, const pfm_medexpqa_words *words, const pfm_medexpqa_grounding *grounding,
+                      const option_list *options, int correct, const pfm_row_place *place, pfm_buffer *question,
+                      pfm_buffer *ungrounded, json_t *places, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_buffer none = {0};
+    pfm_buffer documents = {0}, asked = {0}, query = {0};
+    PFM_TRY(write_case(record, words, options, place, &asked, err));
+    PFM_TRY(write_query(words, asked.data, &query, err));
+    PFM_TRY(pfm_medexpqa_ground(record, grounding, correct, query.data, place, &documents, places, err));
+    PFM_TRY(write_prompt(words, &documents, asked.data, question, err));
+    if (documents.size > 0)
+        PFM_TRY(write_prompt(words, &none, asked.data, ungrounded, err));
+done:
+    pfm_buffer_free(&documents);
+    pfm_buffer_free(&asked);
+    pfm_buffer_free(&query);
+    return status;
+}
+
+/* Where what was retrieved came from stands beside the row. */
+static pfm_status note_places(json_t *flat, json_t *places, pfm_error *err)
+{
+    if (json_array_size(places) == 0)
+        return PFM_OK;
+    return pfm_json_take(flat, "retrieved", json_incref(places), err);
+}
+
+pfm_status pfm_medexpqa_read_case(const json_t *record, const pfm_medexpqa_words *words,
+                                  const pfm_medexpqa_grounding *grounding, const pfm_row_place *place, pfm_rows *out,
+                                  pfm_error *err)
 {
     pfm_status status = PFM_OK;
     option_list options = {.count = 0};
-    pfm_buffer documents = {0}, question = {0};
+    pfm_buffer question = {0}, ungrounded = {0};
     pfm_row row = {0};
-    json_t *flat = NULL;
+    json_t *flat = NULL, *places = json_array();
     char *answer = NULL;
     int correct = 0;
     if (!json_is_object(record))
@@ -310,22 +366,26 @@ pfm_status pfm_medexpqa_read_case(const json_t *record, const pfm_medexpqa_words
         out->left_out_why = "name no correct option";
         goto done;
     }
-    PFM_TRY(pfm_medexpqa_ground(record, grounding, correct, place, &documents, err));
-    PFM_TRY(write_question(record, words, documents.size == 0 ? "" : documents.data, &options, place, &question, err));
+    PFM_TRY(ask(record, words, grounding, &options, correct, place, &question, &ungrounded, places, err));
     PFM_TRY(pfm_string_format(&answer, err, "%d. %s", correct, options.texts[correct]));
     PFM_TRY(flatten(record, question.data, answer, place, &flat, err));
+    PFM_TRY(note_places(flat, places, err));
     PFM_TRY(pfm_row_read(flat, &columns, place, &row, err));
+    row.ungrounded = ungrounded.data;
+    ungrounded = (pfm_buffer){0};
     PFM_TRY(pfm_rows_take(out, &row, err));
 done:
     free_options(&options);
-    pfm_buffer_free(&documents);
     pfm_buffer_free(&question);
+    pfm_buffer_free(&ungrounded);
     json_decref(flat);
+    json_decref(places);
     free(answer);
     return status;
 }
 
-static pfm_status read_file(const case_file *file, const char *split, const char *grounding, pfm_rows *out, pfm_error *err)
+static pfm_status read_file(const case_file *file, const char *split, const pfm_medexpqa_grounding *grounding, pfm_rows *out,
+                            pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
@@ -348,15 +408,77 @@ static pfm_status read(const char *path, const char *split, const pfm_dataset_op
     pfm_status status = PFM_OK;
     contents held = {0};
     pfm_buffer known = {0};
+    pfm_medexpqa_grounding grounding = {0};
     PFM_TRY(scan(path, split, options, &held, err));
     PFM_TRY(append_languages(&held, &known, err));
     if (held.file_count > 1 && !options->any_language) /* languages are never mixed by accident */
         PFM_FAIL(PFM_ERROR_USAGE, "%s: choose one language (data.language, --language); the folder holds %s", path, known.data);
+    PFM_TRY(pfm_medexpqa_open_grounding(options, &grounding, err));
     for (size_t i = 0; i < held.file_count; i++)
-        PFM_TRY(read_file(&held.files[i], split, options->grounding, out, err));
+        PFM_TRY(read_file(&held.files[i], split, &grounding, out, err));
 done:
+    pfm_medexpqa_close_grounding(&grounding);
     pfm_buffer_free(&known);
     free_contents(&held);
+    return status;
+}
+
+/* ---- a case that a person asks ---- */
+
+/* The language whose prompt the text begins like; else the only one that is named. */
+static pfm_status find_words(const char *text, const char *language, const pfm_medexpqa_words **out, pfm_error *err)
+{
+    *out = language == NULL ? NULL : pfm_medexpqa_find_words(language);
+    for (int i = 0; *out == NULL && language == NULL && i < LANGUAGES; i++) {
+        if (strncmp(text, languages[i].task, strlen(languages[i].task)) == 0)
+            *out = &languages[i];
+    }
+    return *out != NULL ? PFM_OK
+                        : pfm_error_set(err, PFM_ERROR_USAGE,
+                                        "in which language is this asked? set data.language in the recipe to en, es, fr or it");
+}
+
+/* What of a text is asked: all of it, or what the published prompt has behind the line of the question. NULL: it brings
+ * documents of its own. */
+static pfm_status find_asked(const pfm_medexpqa_words *words, const char *text, const char **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer begin = {0}, empty = {0};
+    PFM_TRY(pfm_buffer_append_format(&begin, err, "%s\n%s\n", words->task, words->documents));
+    PFM_TRY(pfm_buffer_append_format(&empty, err, "%s\n%s\n", begin.data, words->question));
+    const bool prompt = strncmp(text, begin.data, begin.size) == 0, bare = strncmp(text, empty.data, empty.size) == 0;
+    *out = bare ? text + empty.size : prompt ? NULL : text;
+done:
+    pfm_buffer_free(&begin);
+    pfm_buffer_free(&empty);
+    return status;
+}
+
+static pfm_status ground(const pfm_dataset_options *options, const char *text, char **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_medexpqa_words *words = NULL;
+    const char *asked = NULL;
+    pfm_medexpqa_grounding grounding = {0};
+    pfm_buffer query = {0}, documents = {0}, prompt = {0};
+    PFM_TRY(find_words(text, options->language, &words, err));
+    PFM_TRY(find_asked(words, text, &asked, err));
+    if (asked == NULL) {
+        status = pfm_string_copy(text, out, err);
+        goto done;
+    }
+    PFM_TRY(pfm_medexpqa_open_grounding(options, &grounding, err));
+    PFM_TRY(write_query(words, asked, &query, err));
+    if (query.size > 0)
+        PFM_TRY(pfm_medexpqa_retrieve(&grounding, query.data, NULL, &documents, NULL, err));
+    PFM_TRY(write_prompt(words, &documents, asked, &prompt, err));
+    *out = prompt.data;
+    prompt = (pfm_buffer){0};
+done:
+    pfm_medexpqa_close_grounding(&grounding);
+    pfm_buffer_free(&query);
+    pfm_buffer_free(&documents);
+    pfm_buffer_free(&prompt);
     return status;
 }
 
@@ -365,4 +487,5 @@ const pfm_dataset_format pfm_dataset_medexpqa = {.name = "medexpqa",
                                                  .language = language_column,
                                                  .grounds = true,
                                                  .list_splits = list_splits,
-                                                 .read = read};
+                                                 .read = read,
+                                                 .ground = ground};

@@ -2,7 +2,7 @@
 #ifndef PFM_DATA_MEDEXPQA_H
 #define PFM_DATA_MEDEXPQA_H
 
-#include "data/format.h"
+#include "data/medexpqa_grounding.h"
 
 typedef struct pfm_medexpqa_words {
     const char *language;  /* "en" */
@@ -18,7 +18,8 @@ const pfm_medexpqa_words *pfm_medexpqa_find_words(const char *language);
 
 /* Adds the row of a case from a file in this language, or counts it as left out; grounding as for pfm_medexpqa_ground. FORMAT
  * names the place and the column. */
-pfm_status pfm_medexpqa_read_case(const json_t *record, const pfm_medexpqa_words *words, const char *grounding,
-                                  const pfm_row_place *place, pfm_rows *out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_medexpqa_read_case(const json_t *record, const pfm_medexpqa_words *words,
+                                  const pfm_medexpqa_grounding *grounding, const pfm_row_place *place, pfm_rows *out,
+                                  pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -76,34 +76,87 @@ done:
     return status;
 }
 
-pfm_status pfm_medexpqa_ground(const json_t *record, const char *grounding, int correct, const pfm_row_place *place,
-                               pfm_buffer *out, pfm_error *err)
+/* The explanation with the answer hidden. */
+static pfm_status append_hidden(const json_t *record, const pfm_row_place *place, pfm_buffer *out, pfm_error *err)
+{
+    const char *text = NULL;
+    pfm_status status = pfm_row_get_text(record, hidden_column, place, &text, err);
+    if (status == PFM_OK && text == NULL)
+        return refuse(place, hidden_column,
+                      "is missing, which data.grounding: hidden shows; take the published files, or another grounding", err);
+    return status == PFM_OK ? pfm_buffer_append_string(out, text, err) : status;
+}
+
+pfm_status pfm_medexpqa_retrieve(const pfm_medexpqa_grounding *grounding, const char *query, const pfm_own_texts *own,
+                                 pfm_buffer *out, json_t *places, pfm_error *err)
+{
+    return pfm_index_find(grounding->index, query, own, grounding->limits.snippets, grounding->limits.words, out, places, err);
+}
+
+/* A row is never shown what it knows itself. */
+static pfm_status append_retrieved(const json_t *record, const pfm_medexpqa_grounding *grounding, const char *query,
+                                   const pfm_row_place *place, pfm_buffer *out, json_t *places, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const char *text = NULL;
-    if (grounding == NULL || strcmp(grounding, "none") == 0)
-        goto done;
-    if (strcmp(grounding, "retrieved") == 0)
-        PFM_FAIL(
-            PFM_ERROR_UNSUPPORTED,
-            "data.grounding: retrieved needs an index of documents, which this version does not make; take none, full, wrong "
-            "or hidden");
-    if (strcmp(grounding, "wrong") == 0) {
-        PFM_TRY(append_wrong(record, correct, place, out, err));
-    } else if (strcmp(grounding, "full") == 0) {
-        PFM_TRY(get_full(record, place, &text, err));
-        PFM_TRY(pfm_buffer_append_string(out, text, err));
-    } else if (strcmp(grounding, "hidden") == 0) {
-        PFM_TRY(pfm_row_get_text(record, hidden_column, place, &text, err));
-        if (text == NULL)
-            PFM_TRY(refuse(place, hidden_column,
-                           "is missing, which data.grounding: hidden shows; take the published files, or "
-                           "another grounding",
-                           err));
-        PFM_TRY(pfm_buffer_append_string(out, text, err));
-    } else {
-        PFM_FAIL(PFM_ERROR_USAGE, "there is no grounding '%.60s'; there are none, full, wrong, hidden, retrieved", grounding);
-    }
+    char *id = NULL;
+    pfm_own_texts own = {0};
+    PFM_TRY(pfm_row_copy_scalar(record, "id", place, &id, err));
+    PFM_TRY(pfm_row_get_text(record, full_column, place, &own.texts[0], err));
+    PFM_TRY(pfm_row_get_text(record, plain_column, place, &own.texts[1], err));
+    own.record = id;
+    PFM_TRY(pfm_medexpqa_retrieve(grounding, query, &own, out, places, err));
 done:
+    free(id);
     return status;
+}
+
+pfm_status pfm_medexpqa_ground(const json_t *record, const pfm_medexpqa_grounding *grounding, int correct, const char *query,
+                               const pfm_row_place *place, pfm_buffer *out, json_t *places, pfm_error *err)
+{
+    const char *name = grounding == NULL || grounding->name == NULL ? "none" : grounding->name, *text = NULL;
+    if (strcmp(name, "retrieved") == 0)
+        return append_retrieved(record, grounding, query, place, out, places, err);
+    if (strcmp(name, "wrong") == 0)
+        return append_wrong(record, correct, place, out, err);
+    if (strcmp(name, "hidden") == 0)
+        return append_hidden(record, place, out, err);
+    if (strcmp(name, "full") != 0)
+        return PFM_OK;
+    pfm_status status = get_full(record, place, &text, err);
+    return status == PFM_OK ? pfm_buffer_append_string(out, text, err) : status;
+}
+
+static bool is_known(const char *name)
+{
+    static const char *const names[] = {"none", "full", "wrong", "hidden", "retrieved"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+pfm_status pfm_medexpqa_open_grounding(const pfm_dataset_options *options, pfm_medexpqa_grounding *out, pfm_error *err)
+{
+    const pfm_retrieval *limits = &options->retrieval;
+    *out = (pfm_medexpqa_grounding){.name = options->grounding, .limits = *limits};
+    if (out->name != NULL && !is_known(out->name))
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "there is no grounding '%.60s'; there are none, full, wrong, hidden, retrieved", out->name);
+    if (out->name == NULL || strcmp(out->name, "retrieved") != 0)
+        return PFM_OK;
+    if (limits->index == NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "data.grounding: retrieved needs an index of documents: make one with pefomed index, and name it "
+                             "with data.index");
+    if (limits->snippets < 1 || limits->snippets > PFM_MOST_SNIPPETS || limits->words < 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "of an index 1 to %d snippets are shown, not %d, and not %d words",
+                             PFM_MOST_SNIPPETS, limits->snippets, limits->words);
+    return pfm_index_open(limits->index, limits->sha256, &out->index, err);
+}
+
+void pfm_medexpqa_close_grounding(pfm_medexpqa_grounding *grounding)
+{
+    pfm_index_close(grounding->index);
+    *grounding = (pfm_medexpqa_grounding){0};
 }

@@ -63,6 +63,7 @@ void pfm_row_free(pfm_row *row)
     }
     free(row->images);
     free(row->question);
+    free(row->ungrounded);
     free(row->answer);
     free(row->patient);
     json_decref(row->extra);
@@ -123,8 +124,7 @@ pfm_status pfm_row_get_text(const json_t *object, const char *column, const pfm_
     return PFM_OK;
 }
 
-/* *out = a copy of a text or of a number's JSON text; NULL where the column is absent. */
-static pfm_status copy_scalar(const json_t *object, const char *column, const pfm_row_place *place, char **out, pfm_error *err)
+pfm_status pfm_row_copy_scalar(const json_t *object, const char *column, const pfm_row_place *place, char **out, pfm_error *err)
 {
     const json_t *value = get(object, column);
     *out = NULL;
@@ -151,7 +151,7 @@ static pfm_status copy_scalar(const json_t *object, const char *column, const pf
 static pfm_status copy_required(const json_t *object, const char *column, const pfm_row_place *place, char **out,
                                 pfm_error *err)
 {
-    pfm_status status = copy_scalar(object, column, place, out, err);
+    pfm_status status = pfm_row_copy_scalar(object, column, place, out, err);
     if (status == PFM_OK && *out == NULL)
         return refuse(place, column, "is missing; every row needs it", err);
     return status;
@@ -253,7 +253,7 @@ static pfm_status read_images(const json_t *object, const pfm_columns *columns, 
         PFM_TRY(copy_required(object, columns->image, place, &name, err));
         return take_image(row, name, columns->image, place, err);
     }
-    PFM_TRY(copy_scalar(object, columns->image, place, &name, err));
+    PFM_TRY(pfm_row_copy_scalar(object, columns->image, place, &name, err));
     status = read_image_list(list, name, columns, place, row, err);
 done:
     free(name);
@@ -353,13 +353,13 @@ pfm_status pfm_row_read(const json_t *object, const pfm_columns *columns, const 
     pfm_row row = {0};
     if (!json_is_object(object))
         return refuse_value(columns, place, err);
-    PFM_TRY(copy_scalar(object, columns->id, place, &row.id, err));
+    PFM_TRY(pfm_row_copy_scalar(object, columns->id, place, &row.id, err));
     if (row.id == NULL)
         PFM_TRY(pfm_string_format(&row.id, err, "%s-%zu", place->split, place->number));
     PFM_TRY(read_images(object, columns, place, &row, err));
     PFM_TRY(read_question_and_answer(object, columns, place, &row, err));
     PFM_TRY(read_answer_type(object, columns, place, &row, err));
-    PFM_TRY(copy_scalar(object, columns->patient, place, &row.patient, err));
+    PFM_TRY(pfm_row_copy_scalar(object, columns->patient, place, &row.patient, err));
     PFM_TRY(read_extra(object, columns, &row, err));
     *out = row;
     row = (pfm_row){0};

@@ -8,6 +8,7 @@
 
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,6 +66,7 @@ static pfm_status hash_rate(const pfm_contender *contender, const pfm_compare_op
     if (rate->set != NULL)
         sets[count++] = rate->set;
     PFM_TRY(pfm_recipe_load(contender->path, sets, (int)count, &recipe, err));
+    PFM_TRY(pfm_recipe_pin_index(recipe, err));
     pfm_recipe_forget_asides(recipe);
     PFM_TRY(pfm_recipe_hash(recipe, rate->recipe, err));
 done:
@@ -87,6 +89,7 @@ static pfm_status load_contender(pfm_comparison *c, size_t index, pfm_error *err
                      c->contenders[i].path, contender->path);
     }
     PFM_TRY(pfm_recipe_load(contender->path, options->sets, options->set_count, &contender->recipe, err));
+    PFM_TRY(pfm_recipe_pin_index(contender->recipe, err));
     PFM_TRY(pfm_rates_create(contender->recipe, contender->name, &contender->rates, &contender->rate_count, err));
     PFM_TRY(check_sets(contender, options, err));
     for (size_t i = 0; i < contender->rate_count; i++)
@@ -164,7 +167,8 @@ typedef struct survey {
     const char *split;
 } survey;
 
-/* The hash of each recipe's rows of the split. A pfm_child_function: the parent stays small. */
+/* Of each recipe's rows of the split a hash without what they are grounded in, and one with it. A pfm_child_function: the
+ * parent stays small. */
 static pfm_status hash_rows(pfm_context *context, void *user, json_t **result, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -175,11 +179,12 @@ static pfm_status hash_rows(pfm_context *context, void *user, json_t **result, p
     (void)context;
     for (size_t i = 0; i < s->comparison->count; i++) {
         const pfm_recipe *stage = pfm_contender_stage(&s->comparison->contenders[i]);
-        pfm_hash_hex hash;
+        pfm_hash_hex hash, ungrounded;
         PFM_TRY(pfm_recipe_load_data(stage, options->data, s->split, (size_t)options->limit, &rows, err));
         PFM_TRY(pfm_dataset_check_images(rows, err));
+        PFM_TRY(pfm_dataset_hash_ungrounded(rows, ungrounded, err));
         PFM_TRY(pfm_dataset_hash(rows, hash, err));
-        hashes = pfm_json_add(hashes, json_string(hash));
+        hashes = pfm_json_add(hashes, json_pack("[s,s]", ungrounded, hash));
         pfm_dataset_free(rows);
         rows = NULL;
     }
@@ -193,8 +198,13 @@ done:
     return status;
 }
 
-/* All recipes answer the same rows of a split. */
-static pfm_status survey_split(const pfm_comparison *c, const char *split, pfm_hash_hex out, pfm_error *err)
+static const char *hash_of(const json_t *hashes, size_t contender, size_t which)
+{
+    return json_string_value(json_array_get(json_array_get(hashes, contender), which));
+}
+
+/* All recipes answer the same rows of a split, which may show them different texts beside. */
+static pfm_status survey_split(const pfm_comparison *c, const char *split, bool choice, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     json_t *hashes = NULL;
@@ -203,14 +213,15 @@ static pfm_status survey_split(const pfm_comparison *c, const char *split, pfm_h
     PFM_TRY(pfm_child_run(c->context, c->context->seed, hash_rows, &s, &hashes, &outcome, err));
     if (outcome.code != PFM_OK)
         PFM_FAIL(outcome.code, "%s", outcome.message);
-    const char *first = json_string_value(json_array_get(hashes, c->baseline));
+    const char *first = hash_of(hashes, c->baseline, 0);
     for (size_t i = 0; i < c->count; i++) {
-        const char *hash = json_string_value(json_array_get(hashes, i));
-        if (first == NULL || hash == NULL || strcmp(first, hash) != 0)
+        const char *ungrounded = hash_of(hashes, i, 0), *hash = hash_of(hashes, i, 1);
+        if (first == NULL || ungrounded == NULL || hash == NULL || strcmp(first, ungrounded) != 0)
             PFM_FAIL(PFM_ERROR_USAGE, "%s and %s do not mean the same rows by '%s'; give them the same data set and language",
                      c->contenders[c->baseline].name, c->contenders[i].name, split);
+        pfm_contender *contender = &c->contenders[i];
+        (void)snprintf(choice ? contender->choice_rows : contender->split_rows, sizeof(pfm_hash_hex), "%s", hash);
     }
-    (void)strncpy(out, first, sizeof(pfm_hash_hex) - 1);
 done:
     json_decref(hashes);
     return status;
@@ -232,11 +243,12 @@ static pfm_status prepare(pfm_comparison *c, pfm_error *err)
     }
     PFM_TRY(find_baseline(c, err));
     PFM_TRY(find_splits(c, err));
-    PFM_TRY(survey_split(c, c->split, c->split_rows, err));
-    if (strcmp(c->split, c->choice_split) == 0)
-        memcpy(c->choice_rows, c->split_rows, sizeof c->choice_rows);
-    else if (any_chooses(c))
-        PFM_TRY(survey_split(c, c->choice_split, c->choice_rows, err));
+    PFM_TRY(survey_split(c, c->split, false, err));
+    const bool same = strcmp(c->split, c->choice_split) == 0;
+    for (size_t i = 0; same && i < c->count; i++)
+        memcpy(c->contenders[i].choice_rows, c->contenders[i].split_rows, sizeof(pfm_hash_hex));
+    if (!same && any_chooses(c))
+        PFM_TRY(survey_split(c, c->choice_split, true, err));
     count_visits(c);
     PFM_TRY(pfm_folder_create(c->out, err));
 done:

@@ -24,8 +24,9 @@ typedef struct pfm_contender {
     pfm_recipe *recipe; /* with the overrides */
     pfm_rate *rates;    /* [rate_count], at least one */
     size_t rate_count;
-    int chosen;  /* -1: none yet */
-    char *error; /* NULL, or why there is no result */
+    int chosen;                           /* -1: none yet */
+    pfm_hash_hex split_rows, choice_rows; /* what it is asked; the rows are the same for all, what they show need not be */
+    char *error;                          /* NULL, or why there is no result */
 } pfm_contender;
 
 typedef struct pfm_comparison {
@@ -35,8 +36,7 @@ typedef struct pfm_comparison {
     pfm_contender *contenders; /* [count] */
     size_t count, baseline;
     const char *split, *choice_split; /* scored; that rates are chosen on */
-    pfm_hash_hex split_rows, choice_rows;
-    int seeds, visits, visit; /* visits: to runs in all; visit: the one at hand */
+    int seeds, visits, visit;         /* visits: to runs in all; visit: the one at hand */
 } pfm_comparison;
 
 /* One run. */

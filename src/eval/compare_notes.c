@@ -60,7 +60,8 @@ static pfm_status read_rows(const pfm_comparison *c, const pfm_contender *conten
     out[0] = '\0';
     json_object_foreach(json_object_get(audit, "data"), split, facts)
     {
-        const char *hash = json_string_value(json_object_get(facts, "sha256"));
+        const json_t *ungrounded = json_object_get(facts, "ungrounded_sha256");
+        const char *hash = json_string_value(ungrounded != NULL ? ungrounded : json_object_get(facts, "sha256"));
         if (hash != NULL && strcmp(split, pfm_contender_stage(contender)->data.validate) != 0)
             (void)snprintf(out, sizeof(pfm_hash_hex), "%s", hash);
     }

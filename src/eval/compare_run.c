@@ -27,7 +27,7 @@ pfm_status pfm_compared_run_locate(const pfm_comparison *comparison, const pfm_c
                               .rate = rate,
                               .seed = seed,
                               .split = split,
-                              .rows = scored ? comparison->split_rows : comparison->choice_rows};
+                              .rows = scored ? contender->split_rows : contender->choice_rows};
     if (rate == NULL)
         return pfm_string_format(&out->folder, err, "%s/untrained", comparison->out);
     return pfm_string_format(&out->folder, err, "%s/%s/rate-%s/seed-%llu", comparison->out, contender->name, rate->text,

@@ -5,6 +5,7 @@
     X(adapter)                                                                                                                 \
     X(image)                                                                                                                   \
     X(dicom)                                                                                                                   \
+    X(index)                                                                                                                   \
     X(data)                                                                                                                    \
     X(records)                                                                                                                 \
     X(weights)

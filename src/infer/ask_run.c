@@ -286,15 +286,18 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     const size_t count = options->adapter_count > 1 ? options->adapter_count : 1;
     pfm_request *requests = NULL;
     pfm_answer *answers = NULL;
+    char *question = NULL;
     PFM_TRY(check_names(options, err));
     PFM_TRY(load_images(&a, err)); /* before anything that takes time */
     PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
     const pfm_choices choices = {options->choices, options->choice_count};
     for (size_t i = 0; i < count; i++)
-        requests[i] = (pfm_request){.question = {options->question, options->image_count},
-                                    .choices = choices.count > 0 ? &choices : NULL};
+        requests[i] = (pfm_request){.choices = choices.count > 0 ? &choices : NULL};
     PFM_TRY(open_session(&a, context, requests, err));
+    PFM_TRY(pfm_recipe_ground(a.session->recipe, options->question, &question, err));
+    for (size_t i = 0; i < count; i++)
+        requests[i].question = (pfm_question){question, options->image_count};
     PFM_TRY(choose_contexts(&a, requests, count, err));
     PFM_TRY(choose_answers(&a, err));
     if (options->image_count == 0 && pfm_model_sees(a.session->model))
@@ -312,6 +315,7 @@ done:
         pfm_answer_free(&answers[i]);
     free(answers);
     free(requests);
+    free(question);
     for (size_t i = 0; a.images != NULL && i < options->image_count; i++)
         pfm_image_free(&a.images[i]);
     free(a.images);

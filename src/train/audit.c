@@ -32,6 +32,31 @@ done:
     return status;
 }
 
+/* What the rows are without what they are grounded in: the same for every grounding. */
+static pfm_status audit_ungrounded(const pfm_dataset *dataset, json_t *facts, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_hash_hex hash;
+    bool grounded = false;
+    for (size_t i = 0; i < dataset->count; i++)
+        grounded = grounded || dataset->rows[i].ungrounded != NULL;
+    if (!grounded)
+        return PFM_OK;
+    PFM_TRY(pfm_dataset_hash_ungrounded(dataset, hash, err));
+    PFM_TRY(pfm_json_take(facts, "ungrounded_sha256", json_string(hash), err));
+done:
+    return status;
+}
+
+/* The index that questions are shown snippets of. */
+static pfm_status audit_index(const pfm_recipe *recipe, json_t *document, pfm_error *err)
+{
+    if (recipe->data.index_sha256 == NULL)
+        return PFM_OK;
+    return pfm_json_take(document, "index",
+                         json_pack("{s:s, s:s}", "name", recipe->data.index, "sha256", recipe->data.index_sha256), err);
+}
+
 static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -46,7 +71,9 @@ static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_e
                               json_pack("{s:I, s:I, s:s}", "rows", (json_int_t)sets[i]->count, "images",
                                         (json_int_t)sets[i]->image_count, "sha256", trainer->row_hashes[i]),
                               err));
+        PFM_TRY(audit_ungrounded(sets[i], json_object_get(data, sets[i]->split), err));
     }
+    PFM_TRY(audit_index(trainer->session->recipe, document, err));
 done:
     return status;
 }

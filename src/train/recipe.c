@@ -262,13 +262,57 @@ pfm_status pfm_recipe_compare(const pfm_recipe *a, const pfm_recipe *b, pfm_buff
     return PFM_OK;
 }
 
+/* How the recipe's data set is read, or another one of the mixture that is asked in the same way. */
+static pfm_dataset_options options_of(const pfm_recipe *recipe)
+{
+    return (pfm_dataset_options){.language = recipe->data.language,
+                                 .grounding = recipe->data.grounding,
+                                 .retrieval = {.index = recipe->data.index,
+                                               .sha256 = recipe->data.index_sha256,
+                                               .snippets = recipe->data.snippets,
+                                               .words = recipe->data.snippet_words},
+                                 .seed = (uint64_t)recipe->data.split_seed,
+                                 .validate_share = recipe->data.validate_share,
+                                 .validate_by = recipe->data.validate_by};
+}
+
+pfm_status pfm_recipe_ground(const pfm_recipe *recipe, const char *text, char **out, pfm_error *err)
+{
+    const pfm_dataset_options options = options_of(recipe);
+    return pfm_dataset_ground(recipe->data.dataset, &options, text, out, err);
+}
+
+static pfm_status pin_index(pfm_recipe *recipe, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_hash_hex hash;
+    char *place = NULL;
+    if (!pfm_recipe_retrieves(recipe))
+        return PFM_OK;
+    const pfm_dataset_options options = options_of(recipe);
+    PFM_TRY(pfm_retrieval_hash(&options.retrieval, hash, err));
+    place = realpath(recipe->data.index, NULL);
+    if (place != NULL) {
+        free(recipe->data.index);
+        recipe->data.index = place;
+    }
+    if (recipe->data.index_sha256 == NULL)
+        PFM_TRY(pfm_string_copy(hash, &recipe->data.index_sha256, err));
+done:
+    return status;
+}
+
+pfm_status pfm_recipe_pin_index(pfm_recipe *recipe, pfm_error *err)
+{
+    pfm_status status = recipe->stage_count == 0 ? pin_index(recipe, err) : PFM_OK;
+    for (size_t i = 0; status == PFM_OK && i < recipe->stage_count; i++)
+        status = pin_index(recipe->stages[i], err);
+    return status;
+}
+
 static pfm_status find_data(const pfm_recipe *recipe, const char **path, pfm_dataset_options *options, pfm_error *err)
 {
-    *options = (pfm_dataset_options){.language = recipe->data.language,
-                                     .grounding = recipe->data.grounding,
-                                     .seed = (uint64_t)recipe->data.split_seed,
-                                     .validate_share = recipe->data.validate_share,
-                                     .validate_by = recipe->data.validate_by};
+    *options = options_of(recipe);
     if (*path == NULL)
         *path = recipe->data.path;
     if (*path == NULL)
@@ -297,11 +341,10 @@ static pfm_status load_member(const pfm_recipe *recipe, const pfm_member *member
                               pfm_error *err)
 {
     const bool same = strcmp(member->dataset, recipe->data.dataset) == 0; /* what is learned is asked in the same way */
-    const pfm_dataset_options options = {.language = member->language,
-                                         .grounding = same ? recipe->data.grounding : NULL,
-                                         .seed = (uint64_t)recipe->data.split_seed,
-                                         .validate_share = recipe->data.validate_share,
-                                         .validate_by = recipe->data.validate_by};
+    pfm_dataset_options options = options_of(recipe);
+    options.language = member->language;
+    if (!same)
+        options.grounding = NULL;
     const char *at = member->path;
     if (at == NULL && same)
         at = path != NULL ? path : recipe->data.path;

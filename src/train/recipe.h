@@ -53,9 +53,11 @@ typedef struct pfm_recipe {
     size_t part_count;
     struct {
         char *dataset;
-        char *path;      /* NULL, or where the data lies when the command line does not say */
-        char *language;  /* NULL, or "en", "zh", ... */
-        char *grounding; /* "none", or what the questions of medexpqa are grounded in */
+        char *path;                  /* NULL, or where the data lies when the command line does not say */
+        char *language;              /* NULL, or "en", "zh", ... */
+        char *grounding;             /* "none", or what the questions of medexpqa are grounded in */
+        char *index, *index_sha256;  /* of the grounding "retrieved": the index, and NULL or what it must hold */
+        int snippets, snippet_words; /* of it, in one question; 0 words: no limit */
         char *train, *validate;
         int group;             /* rows of one image that go together */
         double validate_share; /* of the images (patients), where the data set brings no validation split */
@@ -186,6 +188,12 @@ pfm_status pfm_recipe_load_training(const pfm_recipe *recipe, const char *path, 
                                     pfm_error *err) PFM_MUST_CHECK;
 /* Whether it is said where all that is learned from lies. */
 bool pfm_recipe_has_path(const pfm_recipe *recipe, const char *path);
+/* *out = what a person asks, as the recipe's rows ask it: with what is retrieved for it, where they are grounded so. Release
+ * with free(). As pfm_dataset_ground. */
+pfm_status pfm_recipe_ground(const pfm_recipe *recipe, const char *text, char **out, pfm_error *err) PFM_MUST_CHECK;
+/* Notes in every stage that retrieves what its index holds, and where it lies whatever folder one is in: from now on no other
+ * index will do. As pfm_retrieval_hash. */
+pfm_status pfm_recipe_pin_index(pfm_recipe *recipe, pfm_error *err) PFM_MUST_CHECK;
 /* *out = whether it would find the split. */
 pfm_status pfm_recipe_has_data(const pfm_recipe *recipe, const char *path, const char *split, bool *out,
                                pfm_error *err) PFM_MUST_CHECK;

@@ -197,6 +197,25 @@ static pfm_status check_data(const recipe_loader *state, pfm_error *err)
     return status;
 }
 
+/* Snippets come from an index, and an index is for nothing else. What --set changes the grounding to leaves a recipe's index
+ * aside. */
+static pfm_status check_retrieval(const recipe_loader *state, pfm_error *err)
+{
+    const recipe_place *grounding = pfm_recipe_find_place(state, KEY("data.grounding"));
+    const bool changed = grounding->file != NULL && grounding->line == 0;
+    if (pfm_recipe_retrieves(state->recipe))
+        return state->recipe->data.index != NULL
+                   ? PFM_OK
+                   : refuse_key(state, KEY("data.grounding"),
+                                "cannot be retrieved without data.index, the file that pefomed index makes", err);
+    for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
+        const recipe_place *own = own_place(state, key);
+        if (pfm_recipe_is_of_retrieval(key) && own->file != NULL && !(changed && own->line > 0))
+            return refuse_key(state, key, "is for data.grounding: retrieved; leave it out", err);
+    }
+    return PFM_OK;
+}
+
 /* Nothing of images is said to a model that sees none. */
 static pfm_status check_blind(const recipe_loader *state, pfm_error *err)
 {
@@ -217,6 +236,8 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
 {
     const pfm_recipe *recipe = state->recipe;
     pfm_status status = check_data(state, err);
+    if (status == PFM_OK)
+        status = check_retrieval(state, err);
     if (status == PFM_OK)
         status = check_blind(state, err);
     if (status == PFM_OK)

@@ -122,7 +122,13 @@ const recipe_key pfm_recipe_keys[] = {
      .help = "where it lies, unless --data says"},
     OPTIONAL("data.language", data.language, "the language to take, where the data set holds several"),
     CHOICE("data.grounding", data.grounding, "none", "none|full|wrong|hidden|retrieved",
-           "what medexpqa's questions are shown: nothing, the explanation, that of the wrong options alone, that with the answer hidden"),
+           "what medexpqa's questions are shown: nothing, the explanation, that of the wrong options alone, that with the answer hidden, "
+           "or what an index has that fits"),
+    {.name = "data.index", .type = RECIPE_OPTIONAL, .offset = PLACE(data.index), .aside = true,
+     .help = "of grounding: retrieved: the index, a file that pefomed index makes"},
+    INTEGER("data.snippets", data.snippets, "4", 1, 100, "of it: how many snippets a question is shown"),
+    INTEGER("data.snippet_words", data.snippet_words, "0", 0, 1000000, "how many words these have together at most; 0: no limit"),
+    OPTIONAL("data.index_sha256", data.index_sha256, "what the index must hold; training notes it, and no other will do then"),
     STRING("data.train", data.train, "train", "the split to learn from"),
     STRING("data.validate", data.validate, "validate", "the split to watch"),
     INTEGER("data.group", data.group, "4", 1, 1024, "rows of the same images that go together in a step"),
@@ -237,6 +243,14 @@ bool pfm_recipe_is_of_images(const recipe_key *key)
            key->offset == PLACE(prompt.image);
 }
 
+bool pfm_recipe_is_of_retrieval(const recipe_key *key)
+{
+    return key->offset == PLACE(data.index) || key->offset == PLACE(data.snippets) ||
+           key->offset == PLACE(data.snippet_words) || key->offset == PLACE(data.index_sha256);
+}
+
+bool pfm_recipe_retrieves(const pfm_recipe *recipe) { return strcmp(recipe->data.grounding, "retrieved") == 0; }
+
 bool pfm_recipe_adds(const pfm_recipe *recipe)
 {
     return strcmp(recipe->peft.method, "none") != 0 || recipe->peft.module_to_save_count > 0 || recipe->peft.start != NULL;
@@ -245,7 +259,8 @@ bool pfm_recipe_adds(const pfm_recipe *recipe)
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key)
 {
     if (key->type == RECIPE_STAGES || (key->of_stage && recipe->name == NULL) ||
-        (pfm_recipe_is_of_images(key) && !pfm_recipe_sees(recipe)) || !pfm_recipe_is_of_method(recipe, key))
+        (pfm_recipe_is_of_images(key) && !pfm_recipe_sees(recipe)) ||
+        (pfm_recipe_is_of_retrieval(key) && !pfm_recipe_retrieves(recipe)) || !pfm_recipe_is_of_method(recipe, key))
         return false;
     bool by_steps = recipe->train.steps > 0, lacks = key->type == RECIPE_STRING && key->initial == NULL &&
                                                      *(char *const *)(const void *)((const char *)recipe + key->offset) == NULL;

@@ -43,6 +43,9 @@ bool pfm_recipe_is_shared(const recipe_key *key);
 bool pfm_recipe_is_optional(const recipe_key *key);
 /* true where the key says how images are seen, which a model without a vision encoder does not. */
 bool pfm_recipe_is_of_images(const recipe_key *key);
+/* true where the key says how snippets are retrieved, which is done for data.grounding: retrieved alone. */
+bool pfm_recipe_is_of_retrieval(const recipe_key *key);
+bool pfm_recipe_retrieves(const pfm_recipe *recipe);
 /* true where something under peft trains, or will where peft.start says what. */
 bool pfm_recipe_adds(const pfm_recipe *recipe);
 /* true where some key's name begins with `name` and a dot. */
@@ -79,7 +82,7 @@ pfm_status pfm_recipe_copy_value(void *to, const void *from, const recipe_key *k
 /* Appends the field's value as YAML, on one line. */
 pfm_status pfm_recipe_append_value(const void *object, const recipe_key *key, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
 /* false where the key says nothing: outside of a stage one of a stage's, where another key stands in its place, of images where
- * none are seen, or of another PEFT method. */
+ * none are seen, of retrieval where nothing is retrieved, or of another PEFT method. */
 bool pfm_recipe_says(const pfm_recipe *recipe, const recipe_key *key);
 /* false for a key of peft that says nothing to the recipe's method, and so nothing at all. */
 bool pfm_recipe_is_of_method(const pfm_recipe *recipe, const recipe_key *key);

@@ -297,6 +297,7 @@ pfm_status pfm_train(pfm_context *context, const pfm_train_options *options, cha
         status = pfm_train_plan(context, recipe, options->data, json, err);
         goto done;
     }
+    PFM_TRY(pfm_recipe_pin_index(recipe, err));
     PFM_TRY(remember_data(recipe, options->data, err));
     PFM_TRY(choose_folder(options, &folder, err));
     if (options->fresh && pfm_path_is_folder(folder)) {

@@ -1,4 +1,5 @@
 /* MedExpQA: the published prompt, what is learned, languages, and every way in which a case can be wrong. */
+#include "data/corpus.h"
 #include "data/dataset.h"
 #include "make_data.h"
 
@@ -152,7 +153,7 @@ static void questions_are_grounded(void **state)
     expect_documents(folder, PUBLISHED(EXPLAINED("[[0,2],[3,5]]")), "wrong", "  b Not a."); /* the second in what is left */
     expect_documents(folder, PUBLISHED(EXPLAINED("[[3,999]]")), "wrong", "\xc3\x89s  ");
     expect_documents(folder, PUBLISHED(",\"explanation\":\"E\""), "full", "E");
-    expect_documents(folder, published, "retrieved", "needs an index of documents, which this version does not make");
+    expect_documents(folder, published, "retrieved", "needs an index of documents: make one with pefomed index");
     expect_documents(folder, published, "all", "there is no grounding 'all'; there are none, full");
     expect_documents(folder, PUBLISHED(""), "full", "line 1: \"full_answer\" (or \"explanation\") is missing");
     expect_documents(folder, PUBLISHED(",\"full_answer\":3"), "full", "line 1: \"full_answer\" must be a text");
@@ -167,6 +168,143 @@ static void questions_are_grounded(void **state)
     const pfm_dataset_options full = {.grounding = "full"};
     assert_error(pfm_dataset_load("slake", folder, "train", &full, &data, &err), PFM_ERROR_USAGE,
                  "slake has nothing to ground its questions in");
+}
+
+/* ---- retrieval ---- */
+
+#define EXPLAINED_CASE(id, question, explanation)                                                                              \
+    "{\"id\":\"" id "\",\"lang\":\"en\",\"type\":\"HEART\",\"full_question\":\"" question                                      \
+    "\",\"options\":{\"1\":\"Mitral.\",\"2\":\"Aortic.\"},\"correct_option\":1,\"explanation\":\"" explanation "\"}\n"
+
+/* The index of train.en.jsonl's explanations. */
+static const char *make_index(const char *folder)
+{
+    static char out[512];
+    pfm_error err = PFM_ERROR_INIT;
+    char path[512], *json = NULL;
+    (void)snprintf(path, sizeof path, "%s/train.en.jsonl", folder);
+    (void)snprintf(out, sizeof out, "%s/index.sqlite", folder);
+    const char *paths[] = {path}, *explanations[] = {"explanation"};
+    const pfm_index_options options = {
+        .paths = paths, .path_count = 1, .out = out, .columns = explanations, .column_count = 1, .words = 20};
+    assert_ok(pfm_index_build(NULL, &options, &json, &err));
+    free(json);
+    return out;
+}
+
+static const char retrieved_prompt[] =
+    "You are a helpful medical expert, and your task is to answer a multi-choice medical question using the relevant "
+    "documents. Please choose the answer from the provided options. Your responses will be used for research purposes only, so "
+    "please have a definite answer.\nHere are the relevant documents:\nThe aortic valve snaps.\nA murmur is a valve.\nHere is "
+    "the "
+    "question:\nHEART: Which valve snaps?\nHere are the potential choices:\n1. Mitral.\n2. Aortic.\nThe correct answer is:";
+
+static pfm_dataset_options retrieving(const char *folder)
+{
+    return (pfm_dataset_options){.grounding = "retrieved", .retrieval = {.index = make_index(folder), .snippets = 2}};
+}
+
+static const char *make_cases(const char *name)
+{
+    const char *folder = make_folder(name);
+    make_file(folder, "train.en.jsonl",
+              EXPLAINED_CASE("t-0", "Which valve snaps?", "The mitral valve snaps, of course.")
+                  EXPLAINED_CASE("t-1", "Another?", "The aortic valve snaps.")
+                      EXPLAINED_CASE("t-2", "More?", "A murmur is a valve."));
+    make_file(folder, "dev.en.jsonl",
+              EXPLAINED_CASE("d-0", "Which valve snaps?", "See above: the mitral valve snaps, of course."));
+    return folder;
+}
+
+/* A training row is shown the other rows' explanations, a row that is scored nothing that holds its own. */
+static void cases_are_shown_what_fits(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_dataset *data = NULL;
+    const char *folder = make_cases("retrieved");
+    pfm_dataset_options options = retrieving(folder);
+    assert_ok(pfm_dataset_load("medexpqa", folder, "train", &options, &data, &err));
+    assert_string_equal(data->rows[0].question, retrieved_prompt);
+    assert_non_null(strstr(data->rows[1].question, "documents:\nThe mitral valve snaps, of course.\nHere"));
+    assert_null(strstr(data->rows[0].ungrounded, "snaps."));
+    json_t *places = json_object_get(data->rows[0].extra, "retrieved");
+    assert_int_equal(json_array_size(places), 2);
+    assert_string_equal(json_string_value(json_array_get(places, 0)), "train.en.jsonl:2");
+    assert_string_equal(json_string_value(json_array_get(places, 1)), "train.en.jsonl:3");
+    pfm_dataset_free(data);
+    assert_ok(pfm_dataset_load("medexpqa", folder, "validate", &options, &data, &err));
+    assert_string_equal(data->rows[0].question, retrieved_prompt); /* t-0 says what its own explanation says */
+    pfm_dataset_free(data);
+    options.retrieval.words = 6;
+    assert_ok(pfm_dataset_load("medexpqa", folder, "train", &options, &data, &err));
+    assert_non_null(strstr(data->rows[0].question, "documents:\nThe aortic valve snaps.\nHere"));
+    pfm_dataset_free(data);
+    options.retrieval.snippets = 101;
+    assert_error(pfm_dataset_load("medexpqa", folder, "train", &options, &data, &err), PFM_ERROR_USAGE,
+                 "1 to 100 snippets are shown, not 101");
+}
+
+/* Rows are the same whatever they are shown, and asked differently. */
+static void hashes_tell_rows_and_documents_apart(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *folder = make_cases("hashes");
+    const pfm_dataset_options each[] = {{.grounding = NULL}, {.grounding = "full"}, retrieving(folder)};
+    pfm_hash_hex asked[3], rows[3];
+    for (size_t i = 0; i < 3; i++) {
+        pfm_dataset *data = NULL;
+        assert_ok(pfm_dataset_load("medexpqa", folder, "train", &each[i], &data, &err));
+        assert_ok(pfm_dataset_hash(data, asked[i], &err));
+        assert_ok(pfm_dataset_hash_ungrounded(data, rows[i], &err));
+        pfm_dataset_free(data);
+    }
+    assert_string_equal(rows[0], asked[0]);
+    assert_string_equal(rows[0], rows[1]);
+    assert_string_equal(rows[0], rows[2]);
+    assert_string_not_equal(asked[0], asked[1]);
+    assert_string_not_equal(asked[1], asked[2]);
+    assert_string_not_equal(asked[0], asked[2]);
+}
+
+static void expect_asked(const pfm_dataset_options *options, const char *text, const char *wanted)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    char *got = NULL;
+    assert_ok(pfm_dataset_ground("medexpqa", options, text, &got, &err));
+    assert_string_equal(got, wanted);
+    free(got);
+}
+
+/* A person asks as a row does: from the question on, or with the whole prompt. */
+static void a_person_asks_as_a_row_does(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    char *got = NULL, whole[2000];
+    const char *folder = make_cases("asked");
+    make_file(folder, "train.en.jsonl",
+              EXPLAINED_CASE("t-1", "Another?", "The aortic valve snaps.")
+                  EXPLAINED_CASE("t-2", "More?", "A murmur is a valve."));
+    pfm_dataset_options options = retrieving(folder);
+    options.language = "en";
+    const char *typed = strstr(retrieved_prompt, "HEART:"), *documents = strstr(retrieved_prompt, "The aortic valve snaps.");
+    expect_asked(&options, typed, retrieved_prompt);
+    (void)snprintf(whole, sizeof whole, "%.*s\nHere is the question:\n%s", (int)(documents - retrieved_prompt),
+                   retrieved_prompt, typed);
+    expect_asked(&options, whole, retrieved_prompt);
+    expect_asked(&options, retrieved_prompt, retrieved_prompt); /* its own documents stay */
+    options.language = NULL;
+    expect_asked(&options, whole, retrieved_prompt); /* the prompt says its language */
+    assert_error(pfm_dataset_ground("medexpqa", &options, typed, &got, &err), PFM_ERROR_USAGE,
+                 "in which language is this asked?");
+    options.grounding = "full";
+    expect_asked(&options, typed, typed);
+    options.grounding = NULL;
+    expect_asked(&options, "?", "?");
+    options.grounding = "retrieved";
+    assert_error(pfm_dataset_ground("slake", &options, typed, &got, &err), PFM_ERROR_USAGE, "slake has nothing to ground");
 }
 
 static void cases_without_an_answer_are_counted(void **state)
@@ -242,7 +380,11 @@ static void bad_cases_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_case_is_the_published_prompt),
-                                       cmocka_unit_test(languages_stand_apart), cmocka_unit_test(questions_are_grounded),
+                                       cmocka_unit_test(languages_stand_apart),
+                                       cmocka_unit_test(questions_are_grounded),
+                                       cmocka_unit_test(cases_are_shown_what_fits),
+                                       cmocka_unit_test(hashes_tell_rows_and_documents_apart),
+                                       cmocka_unit_test(a_person_asks_as_a_row_does),
                                        cmocka_unit_test(cases_without_an_answer_are_counted),
                                        cmocka_unit_test(bad_cases_are_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "base/try.h"
+#include "data/corpus.h"
 #include "data/medexpqa.h"
 #include "eval/labels.h"
 #include "failing.h"
@@ -123,7 +124,8 @@ static pfm_status read_case(pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_rows rows = {0};
     const pfm_row_place place = {.file = "FILE", .unit = "line", .number = 1, .split = "train"};
-    PFM_TRY(pfm_medexpqa_read_case(a_case, pfm_medexpqa_find_words("en"), "wrong", &place, &rows, err));
+    static const pfm_medexpqa_grounding wrong = {.name = "wrong"};
+    PFM_TRY(pfm_medexpqa_read_case(a_case, pfm_medexpqa_find_words("en"), &wrong, &place, &rows, err));
     assert_int_equal(rows.count, 1);
     assert_string_equal(rows.items[0].answer, "2. b");
     assert_int_equal(json_object_size(rows.items[0].extra), 6);
@@ -194,6 +196,43 @@ static void test_figures(void **state)
     failing_try_all("figures", figures);
 }
 
+static pfm_status retrieval(pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const char *paths[] = {test_path(test_scratch_folder(), "corpus.txt")};
+    const pfm_index_options options = {
+        .paths = paths, .path_count = 1, .out = test_path(test_scratch_folder(), "index.sqlite"), .words = 10, .overlap = 2};
+    const pfm_own_texts own = {.record = "r",
+                               .texts = {"The heart has four.", "The liver makes bile every day since it is so."}};
+    char *built = NULL, *said = NULL;
+    pfm_index *index = NULL;
+    pfm_buffer out = {0};
+    json_t *places = json_array();
+    PFM_TRY(places != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "no list"));
+    PFM_TRY(pfm_index_build(NULL, &options, &built, err));
+    assert_non_null(strstr(built, "\"snippets\":2"));
+    PFM_TRY(pfm_index_describe(options.out, &said, err));
+    assert_non_null(strstr(said, "\"snippets\":2"));
+    PFM_TRY(pfm_index_open(options.out, NULL, &index, err));
+    PFM_TRY(pfm_index_find(index, "heart, liver and lung", &own, 2, 50, &out, places, err));
+    assert_string_equal(out.data, "The lung breathes and the heart beats, day and night.");
+done:
+    json_decref(places);
+    pfm_buffer_free(&out);
+    pfm_index_close(index);
+    free(built);
+    free(said);
+    return status;
+}
+
+static void test_retrieval(void **state)
+{
+    (void)state;
+    write_text("corpus.txt",
+               "The liver makes bile every day since it is so.\n\nThe lung breathes and the heart beats, day and night.");
+    failing_try_all("retrieval", retrieval);
+}
+
 static pfm_status labels(pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -218,9 +257,9 @@ static void test_labels(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_held_out),       cmocka_unit_test(test_audit),
-                                       cmocka_unit_test(test_several_images), cmocka_unit_test(test_captions),
-                                       cmocka_unit_test(test_a_case),         cmocka_unit_test(test_texts),
-                                       cmocka_unit_test(test_figures),        cmocka_unit_test(test_labels)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_held_out), cmocka_unit_test(test_audit),     cmocka_unit_test(test_several_images),
+        cmocka_unit_test(test_captions), cmocka_unit_test(test_a_case),    cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_figures),  cmocka_unit_test(test_retrieval), cmocka_unit_test(test_labels)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

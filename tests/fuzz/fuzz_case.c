@@ -9,11 +9,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void read_case(json_t *record, const char *language)
 {
     static const pfm_row_place place = {.file = "FILE", .unit = "line", .number = 1, .split = "train"};
+    static const pfm_medexpqa_grounding wrong = {.name = "wrong"};
     pfm_error err = PFM_ERROR_INIT;
     pfm_rows rows = {0};
     if (json_is_object(record) && json_object_set_new(record, "lang", json_string(language)) != 0)
         abort();
-    if (pfm_medexpqa_read_case(record, pfm_medexpqa_find_words(language), strcmp(language, "en") == 0 ? NULL : "wrong", &place,
+    if (pfm_medexpqa_read_case(record, pfm_medexpqa_find_words(language), strcmp(language, "en") == 0 ? NULL : &wrong, &place,
                                &rows, &err) != PFM_OK) {
         if (err.message[0] == '\0')
             abort();

@@ -56,6 +56,41 @@ static void test_the_recipes_of_this_repository(void **state)
     }
 }
 
+static pfm_recipe *parse(const char *text, const char *set)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL;
+    assert_ok(pfm_recipe_parse(text, strlen(text), "r.yaml", &set, set != NULL, &recipe, &err));
+    return recipe;
+}
+
+/* What is said of an index is written where one is used; where it lies decides nothing, what it holds does. */
+static void test_retrieval(void **state)
+{
+    (void)state;
+    static const char text[] = "data: {dataset: medexpqa, grounding: retrieved, index: a.sqlite, snippet_words: 200}\n"
+                               "model: {vision: none}\n";
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const sets[] = {NULL, "data.index=b.sqlite", "data.index_sha256=00", "data.grounding=none"};
+    pfm_hash_hex hashes[4];
+    for (size_t i = 0; i < 4; i++) {
+        pfm_buffer written = {0};
+        pfm_recipe *recipe = parse(text, sets[i]), *again = NULL;
+        assert_ok(pfm_recipe_write(recipe, &written, &err));
+        assert_int_equal(strstr(written.data, "snippet_words: 200") != NULL, i < 3);
+        assert_int_equal(strstr(written.data, "index_sha256:") != NULL, i < 3);
+        assert_ok(pfm_recipe_parse(written.data, written.size, "w.yaml", NULL, 0, &again, &err));
+        pfm_recipe_forget_asides(recipe);
+        assert_ok(pfm_recipe_hash(recipe, hashes[i], &err));
+        pfm_recipe_free(again);
+        pfm_recipe_free(recipe);
+        pfm_buffer_free(&written);
+    }
+    assert_string_equal(hashes[0], hashes[1]);
+    assert_string_not_equal(hashes[0], hashes[2]);
+    assert_string_not_equal(hashes[0], hashes[3]);
+}
+
 /* Whatever can be loaded is written as YAML that loads to the same recipe. */
 static void test_written_and_read_again(void **state)
 {
@@ -242,6 +277,22 @@ static const struct {
      "line 3: trainable names the aligner", PFM_ERROR_USAGE},
     {"data: {dataset: medexpqa}\nmodel: {vision: none}\nstages: [{name: x, model: {image_size: 64}}]\n", NULL,
      "line 3: model.image_size says how images are seen", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa, grounding: retrieved}\nmodel: {vision: none}\n", NULL,
+     "line 1: data.grounding cannot be retrieved without data.index", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\n", "data.grounding=retrieved",
+     "--set: data.grounding cannot be retrieved without data.index", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa, index: a.sqlite}\nmodel: {vision: none}\n", NULL,
+     "line 1: data.index is for data.grounding: retrieved; leave it out", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa, grounding: full, snippets: 3}\nmodel: {vision: none}\n", NULL,
+     "line 1: data.snippets is for data.grounding: retrieved; leave it out", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa}\nmodel: {vision: none}\nstages: [{name: x, data: {snippet_words: 3}}]\n", NULL,
+     "line 3: data.snippet_words is for data.grounding: retrieved", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa, grounding: retrieved, index: a}\nmodel: {vision: none}\n", "data.snippets=0",
+     "--set: data.snippets cannot be", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa, grounding: retrieved, index: a}\nmodel: {vision: none}\n", "data.snippets=101",
+     "--set: data.snippets cannot be", PFM_ERROR_USAGE},
+    {"data: {dataset: medexpqa, grounding: retrieved, index: a}\nmodel: {vision: none}\n", "data.snippet_words=-1",
+     "--set: data.snippet_words cannot be", PFM_ERROR_USAGE},
     {"data: {dataset: medexpqa}\nmodel: {vision: none}\npeft: {method: none}\n", NULL,
      "trainable leaves nothing that trains; name norms, or peft with a peft.method", PFM_ERROR_USAGE},
 };
@@ -534,6 +585,7 @@ int main(void)
                                        cmocka_unit_test(test_rates_to_compare),
                                        cmocka_unit_test(test_the_smallest),
                                        cmocka_unit_test(test_the_recipes_of_this_repository),
+                                       cmocka_unit_test(test_retrieval),
                                        cmocka_unit_test(test_written_and_read_again),
                                        cmocka_unit_test(test_a_comma_locale_changes_nothing),
                                        cmocka_unit_test(test_refusals),
