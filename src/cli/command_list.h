@@ -15,7 +15,10 @@
     X(forward)                                                                                                                 \
     X(image)                                                                                                                   \
     X(score)                                                                                                                   \
+    X(sheets)                                                                                                                  \
+    X(agree)                                                                                                                   \
     X(compare)                                                                                                                 \
+    X(plot)                                                                                                                    \
     X(inspect)                                                                                                                 \
     X(bench)                                                                                                                   \
     X(completion)
