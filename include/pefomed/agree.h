@@ -17,8 +17,9 @@ typedef struct pfm_agree_request {
     double offset, scale; /* of weighted averages: scale * mean + offset; scale is not 0 */
     const char *level;    /* "nominal", "ordinal", "interval": by which own consistency is told; NULL: ordinal */
     const char
-        *levels;     /* NULL, or the scale: "0..4" (whole numbers) or "0,0.5,1"; other scores of people and judges are errors */
-    const char *key; /* NULL, or the key of filled sheets */
+        *levels; /* NULL, or the scale: "0..4" (whole numbers) or "0,0.5,1"; other scores of people and judges are errors */
+    const char *predictions, *metrics; /* NULL, or a predictions file and the text metrics of its rows, separated by commas */
+    const char *key;                   /* NULL, or the key of filled sheets */
     const char *system; /* NULL, or the only system of the sheets that counts; its items then have their own ids */
     const char *out;    /* NULL, or a folder for figures (SVG and PNG) and the result (agreement.json) */
 } pfm_agree_request;

@@ -184,6 +184,8 @@ static pfm_status run(cli_call *call, pfm_error *err)
                                  .scale = 1,
                                  .level = cli_get(call, "level"),
                                  .levels = cli_get(call, "levels"),
+                                 .predictions = cli_get(call, "predictions"),
+                                 .metrics = cli_get(call, "metrics"),
                                  .key = cli_get(call, "key"),
                                  .system = cli_get(call, "system"),
                                  .out = cli_get(call, "out")};
@@ -205,6 +207,8 @@ static const cli_option options[] = {
     {"levels", "SCALE", "the scale, as 0..4 or 0,0.5,1: other scores are errors, and kappas count all its steps", NULL},
     {"offset", "X", "a weighted average is scale * mean + X (default 0)", NULL},
     {"scale", "Y", "a weighted average is Y * mean + offset (default 1)", NULL},
+    {"predictions", "FILE", "a predictions file whose rows --metrics scores one by one", NULL},
+    {"metrics", "A,B,C", "text metrics of those rows, to be compared with people (score --list)", NULL},
     {"key", "FILE", "the key of filled sheets (pefomed sheets)", NULL},
     {"system", "NAME", "of the sheets only this system's texts, under their own ids", NULL},
     {"out", "FOLDER", "also writes figures (SVG and PNG) and agreement.json there", NULL},
@@ -213,8 +217,8 @@ static const cli_option options[] = {
 
 const cli_command cmd_agree = {
     .name = "agree",
-    .arguments =
-        "[NAME=]FILE... [--level NAME] [--levels SCALE] [--offset X] [--scale Y] [--key FILE] [--system NAME] [--out FOLDER]",
+    .arguments = "[NAME=]FILE... [--level NAME] [--levels SCALE] [--offset X] [--scale Y] [--predictions FILE --metrics A,B,C] "
+                 "[--key FILE] [--system NAME] [--out FOLDER]",
     .summary = "agreement between raters, judges and metrics",
     .details =
         "FILE holds ratings (item, rater, score), verdicts of a judge (id, repeat, score, status), numbers of metrics (id and\n"
@@ -222,6 +226,7 @@ const cli_command cmd_agree = {
         "docs/agreement.md defines every figure.\n\n"
         "  pefomed agree ratings.csv\n"
         "  pefomed agree ratings.csv judge.verdicts.jsonl bleu4=bleu.json --levels 0..4 --out figures\n"
+        "  pefomed agree ratings.csv --predictions reports.jsonl --metrics bleu4,rougeL,label_f1_micro\n"
         "  pefomed agree sheets/rater-*.csv --key sheets.key.json --system ours ours.verdicts.jsonl",
     .options = options,
     .min_operands = 1,

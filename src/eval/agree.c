@@ -6,6 +6,7 @@
 #include "eval/agree_figures.h"
 #include "eval/agree_result.h"
 #include "eval/rating_files.h"
+#include "eval/rating_metrics.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -71,6 +72,8 @@ static pfm_status check_request(const pfm_agree_request *r, pfm_rated_level *lev
         return pfm_error_set(err, PFM_ERROR_USAGE, "there is no level %s; there are nominal, ordinal and interval", r->level);
     if (!isfinite(r->offset) || !isfinite(r->scale) || r->scale == 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "the scale of weighted averages must be a number other than 0");
+    if ((r->metrics == NULL) != (r->predictions == NULL))
+        return pfm_error_set(err, PFM_ERROR_USAGE, "metrics of single rows need both --predictions FILE and --metrics A,B,C");
     if (r->system != NULL && r->key == NULL)
         return pfm_error_set(err, PFM_ERROR_USAGE, "--system chooses among blinded sheets, which need --key");
     return PFM_OK;
@@ -91,7 +94,7 @@ static pfm_status check_system(const pfm_agree_request *r, const pfm_sheet_key *
     return pfm_error_set(err, PFM_ERROR_USAGE, "%s knows no system %s", r->key, r->system);
 }
 
-static pfm_status read_files(const pfm_agree_request *r, agreement *a, pfm_error *err)
+static pfm_status read_files(const pfm_agree_request *r, pfm_context *context, agreement *a, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_allocate(MOST_LEVELS, sizeof *a->levels, &a->levels, err));
@@ -107,6 +110,8 @@ static pfm_status read_files(const pfm_agree_request *r, agreement *a, pfm_error
     const pfm_rating_options options = {.key_path = r->key, .key = r->key == NULL ? NULL : &a->key, .system = r->system};
     for (size_t i = 0; i < r->file_count; i++)
         PFM_TRY(pfm_ratings_read(&a->ratings, r->files[i], &options, err));
+    if (r->metrics != NULL)
+        PFM_TRY(pfm_ratings_measure(&a->ratings, r->predictions, r->metrics, context, err));
     PFM_TRY(pfm_ratings_finish(&a->ratings, err));
 done:
     return status;
@@ -158,7 +163,7 @@ pfm_status pfm_agree(pfm_context *context, const pfm_agree_request *request, cha
     pfm_rated_level level = PFM_LEVEL_ORDINAL;
     json_t *result = NULL;
     PFM_TRY(check_request(request, &level, err));
-    PFM_TRY(read_files(request, &a, err));
+    PFM_TRY(read_files(request, context, &a, err));
     PFM_TRY(find_systems(request, &a, err));
     PFM_TRY(pfm_study_run(context, &a.ratings, &a.systems, &a.study, err));
     warn_apart(context, &a.study);

@@ -355,6 +355,8 @@ static pfm_status sign(writer *w, pfm_rated_level level, uint64_t seed, pfm_erro
                                      w->of->levels == NULL        ? "as they occur"
                                      : w->request->levels != NULL ? w->request->levels
                                                                   : "of the key"));
+    if (w->request->metrics != NULL)
+        PFM_TRY(pfm_buffer_append_format(&text, err, "metrics of rows:%s|", w->request->metrics));
     if (w->request->system != NULL)
         PFM_TRY(pfm_buffer_append_format(&text, err, "system:%s|", w->request->system));
     PFM_TRY(pfm_buffer_append_format(&text, err, "repeats:mean|fleiss:items with the most scores|"));

@@ -198,7 +198,8 @@ static void draw(pfm_canvas *canvas, const void *user)
         double end_x = pfm_axis_place(&x, c->xy[2 * c->count - 2]), end_y = pfm_axis_place(&y, c->xy[2 * c->count - 1]);
         pfm_colour colour = pfm_series_colour(tags[i].curve);
         const double sample[] = {p->right + 18, tags[i].y, p->right + 50, tags[i].y};
-        pfm_canvas_line(canvas, end_x, end_y, p->right + 14, tags[i].y, 0xbbbbbb, 0.8);
+        if (end_x > p->right - 60) /* to a curve that ends earlier the line would cross all others */
+            pfm_canvas_line(canvas, end_x, end_y, p->right + 14, tags[i].y, 0xbbbbbb, 0.8);
         pfm_canvas_path(canvas, sample, 2, colour, 1.7, tags[i].curve % 5);
         pfm_canvas_mark(canvas, tags[i].curve, p->right + 34, tags[i].y, 4, colour);
         pfm_canvas_text_within(canvas, p->right + 56, tags[i].y + 4.5, -1, 12, PFM_INK, WIDTH - p->right - 64, 0, c->name);

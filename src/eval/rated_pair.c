@@ -225,6 +225,7 @@ double pfm_rated_correlation(const pfm_rated_counts *counts, const double *x, co
         yy += of_b[i] * (y[i] - mean_y) * (y[i] - mean_y);
     for (size_t c = 0; c < pair->cell_count; c++)
         xy += counts->times[c] * (x[pair->cell_a[c]] - mean_x) * (y[pair->cell_b[c]] - mean_y);
-    double r = xy / (sqrt(xx) * sqrt(yy));
+    double both = xx * yy; /* one root of the product, where it fits, so that a column correlates with itself by exactly 1 */
+    double r = xy / (isnormal(both) ? sqrt(both) : sqrt(xx) * sqrt(yy));
     return isfinite(r) ? fmax(-1, fmin(1, r)) : NAN;
 }

@@ -28,6 +28,8 @@ static pfm_status load_table(const char *path, const pfm_buffer *text, pfm_ratin
     pfm_status status = PFM_OK;
     pfm_records records = {0};
     char separator = ',';
+    if (text->data == NULL || text->data[strspn(text->data, " \t\r\n\xef\xbb\xbf")] == '\0')
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s is empty", path);
     PFM_TRY(pfm_spreadsheet_parse(text->data == NULL ? "" : text->data, text->size, path, &separator, &records, err));
     if (records.count == 0)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s holds no rows: a table with a line of names and rows, or JSON lines, is needed", path);
