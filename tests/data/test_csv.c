@@ -81,7 +81,9 @@ static void test_spreadsheets(void **state)
         const char *text;
         char separator;
     } cases[] = {{"a,b\n1,\"x;y\nz\"\n", ','},
-                 {"\xef\xbb\xbfa;b\r\n1;\"x;y\nz\"\r\n;\r\n", ';'},
+                 {"\xef\xbb\xbf"
+                  "a;b\r\n1;\"x;y\nz\"\r\n;\r\n",
+                  ';'},
                  {"a\tb\t\t\n1\t\"x;y\nz\"\n\n\t\t\t\n", '\t'},
                  {"sep=|\r\na|b\r\n1|\"x;y\nz\"|\r\n", '|'},
                  {"\"a\";\"b\"\n1;\"x;y\nz\"\n", ';'}};
