@@ -3,6 +3,7 @@
 #ifndef PEFOMED_PEFOMED_H
 #define PEFOMED_PEFOMED_H
 
+#include "pefomed/agree.h"
 #include "pefomed/bench.h"
 #include "pefomed/client.h"
 #include "pefomed/compare.h"

@@ -17,7 +17,10 @@
     X(image)                                                                                                                   \
     X(pipeline) \
     X(score)                                                                                                                   \
+    X(sheets)                                                                                                                  \
+    X(agree)                                                                                                                   \
     X(compare)                                                                                                                 \
+    X(plot)                                                                                                                    \
     X(inspect)                                                                                                                 \
     X(bench)                                                                                                                   \
     X(completion)

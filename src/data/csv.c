@@ -33,9 +33,13 @@ void pfm_records_free(pfm_records *records)
 typedef struct reader {
     const char *next, *end, *file;
     size_t line; /* of next, from 1 */
+    char separator;
+    bool loose; /* as spreadsheets leave it */
     pfm_buffer fields;
     size_t field_count;
 } reader;
+
+static bool ends_field(const reader *state, char c) { return c == state->separator || c == '\r' || c == '\n'; }
 
 static pfm_status read_quoted(reader *state, pfm_error *err)
 {
@@ -54,7 +58,7 @@ static pfm_status read_quoted(reader *state, pfm_error *err)
         PFM_TRY(pfm_buffer_append(&state->fields, "\"", 1, err)); /* "" within quotes is one */
         state->next++;
     }
-    if (state->next < state->end && strchr(",\r\n", *state->next) == NULL)
+    if (state->next < state->end && !ends_field(state, *state->next))
         PFM_FAIL(PFM_ERROR_FORMAT,
                  "%s line %zu: behind a closing quote stands '%c', not a comma; write a quote in a field as \"\"", state->file,
                  state->line, *state->next);
@@ -65,7 +69,7 @@ done:
 static pfm_status read_plain(reader *state, pfm_error *err)
 {
     const char *begin = state->next;
-    while (state->next < state->end && strchr(",\r\n\"", *state->next) == NULL)
+    while (state->next < state->end && !ends_field(state, *state->next) && *state->next != '"')
         state->next++;
     if (state->next < state->end && *state->next == '"')
         return pfm_error_set(err, PFM_ERROR_FORMAT,
@@ -87,7 +91,7 @@ static pfm_status read_record(reader *state, pfm_error *err)
             PFM_TRY(read_plain(state, err));
         PFM_TRY(pfm_buffer_append(&state->fields, "", 1, err));
         state->field_count++;
-        if (state->next == state->end || *state->next != ',')
+        if (state->next == state->end || *state->next != state->separator)
             break;
         state->next++;
     }
@@ -120,6 +124,17 @@ static pfm_status check_header(const reader *header, pfm_error *err)
     return PFM_OK;
 }
 
+/* Fewer fields are empty ones at the end; more are allowed where they are empty. */
+static bool fits_loosely(const reader *state, size_t columns)
+{
+    const char *value = state->fields.data;
+    for (size_t i = 0; i < state->field_count; i++, value += strlen(value) + 1) {
+        if (i >= columns && value[0] != '\0')
+            return false;
+    }
+    return true;
+}
+
 static pfm_status take_record(const reader *state, const pfm_buffer *header, size_t columns, size_t line, pfm_records *out,
                               pfm_error *err)
 {
@@ -127,7 +142,7 @@ static pfm_status take_record(const reader *state, const pfm_buffer *header, siz
     json_t *object = json_object();
     if (object == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", state->file);
-    if (state->field_count != columns)
+    if (state->field_count != columns && !(state->loose && fits_loosely(state, columns)))
         PFM_FAIL(PFM_ERROR_FORMAT, "%s line %zu: %zu fields where the first line names %zu columns", state->file, line,
                  state->field_count, columns);
     const char *name = header->data, *value = state->fields.data;
@@ -136,7 +151,7 @@ static pfm_status take_record(const reader *state, const pfm_buffer *header, siz
             PFM_FAIL(PFM_ERROR_FORMAT, "%s line %zu: column '%s' is not UTF-8 text; save the table as UTF-8", state->file, line,
                      name);
         name += strlen(name) + 1;
-        value += strlen(value) + 1;
+        value += i + 1 < state->field_count ? strlen(value) + 1 : strlen(value); /* a missing one is empty */
     }
     PFM_TRY(pfm_records_take(out, json_incref(object), line, err));
 done:
@@ -147,7 +162,7 @@ done:
 pfm_status pfm_csv_parse(const char *text, size_t length, const char *file, pfm_records *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    reader state = {.next = text, .end = text + length, .file = file, .line = 1};
+    reader state = {.next = text, .end = text + length, .file = file, .line = 1, .separator = ','};
     pfm_buffer header = {0};
     if (length > 0 && memchr(text, '\0', length) != NULL)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: holds zero bytes; a table is UTF-8 text", file);
@@ -163,6 +178,68 @@ pfm_status pfm_csv_parse(const char *text, size_t length, const char *file, pfm_
         if (!is_blank_line(&state) || columns == 1)
             PFM_TRY(take_record(&state, &header, columns, line, out, err));
     }
+done:
+    pfm_buffer_free(&header);
+    pfm_buffer_free(&state.fields);
+    return status;
+}
+
+static bool is_empty_record(const reader *state) { return state->fields.size == state->field_count; }
+
+/* What separates the columns of the first line, outside of quotes: tab, semicolon or comma, whichever occurs most. */
+static char find_separator(const char *text, const char *end)
+{
+    static const char candidates[] = ",;\t";
+    size_t counts[3] = {0}, best = 0;
+    bool quoted = false;
+    for (; text < end && (quoted || *text != '\n'); text++) {
+        quoted ^= *text == '"';
+        const char *at = quoted || *text == '\0' ? NULL : strchr(candidates, *text);
+        if (at != NULL)
+            counts[at - candidates]++;
+    }
+    for (size_t i = 1; i < 3; i++)
+        best = counts[i] > counts[best] ? i : best;
+    return candidates[best];
+}
+
+/* Columns without a name at the end are none. */
+static void drop_unnamed(reader *header)
+{
+    while (header->field_count > 1 && header->fields.size >= 2 && header->fields.data[header->fields.size - 2] == '\0') {
+        header->field_count--;
+        header->fields.size--;
+    }
+}
+
+pfm_status pfm_spreadsheet_parse(const char *text, size_t length, const char *file, char *separator, pfm_records *out,
+                                 pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    reader state = {.next = text, .end = text + length, .file = file, .line = 1, .loose = true};
+    pfm_buffer header = {0};
+    if (length > 0 && memchr(text, '\0', length) != NULL)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: holds zero bytes (UTF-16?); save the table as CSV in UTF-8", file);
+    if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        state.next += 3;
+    if (state.end - state.next > 5 && memcmp(state.next, "sep=", 4) == 0 && strchr("\r\n", state.next[5]) != NULL) {
+        state.separator = state.next[4];
+        PFM_TRY(read_record(&state, err));
+    } else {
+        state.separator = find_separator(state.next, state.end);
+    }
+    PFM_TRY(read_record(&state, err));
+    drop_unnamed(&state);
+    PFM_TRY(check_header(&state, err));
+    size_t columns = state.field_count;
+    PFM_TRY(pfm_buffer_append(&header, state.fields.data, state.fields.size, err));
+    while (state.next < state.end) {
+        size_t line = state.line;
+        PFM_TRY(read_record(&state, err));
+        if (!is_empty_record(&state))
+            PFM_TRY(take_record(&state, &header, columns, line, out, err));
+    }
+    *separator = state.separator;
 done:
     pfm_buffer_free(&header);
     pfm_buffer_free(&state.fields);

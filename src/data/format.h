@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "data/dataset.h"
+#include "data/records.h"
 
 typedef struct pfm_names {
     char **items;
@@ -104,29 +105,5 @@ pfm_status pfm_json_splits_read(const pfm_json_splits *layout, const char *path,
 /* Keeps the rows of "train" or "validate" of a training set without validation rows, frees the others. */
 pfm_status pfm_rows_hold_out(pfm_rows *rows, const char *split, const pfm_dataset_options *options, const char *name,
                              pfm_error *err) PFM_MUST_CHECK;
-
-/* ---- tables ---- */
-
-/* Records of a table file with the line on which each begins. */
-typedef struct pfm_records {
-    json_t **items; /* objects */
-    size_t *lines;
-    size_t count, capacity, line_capacity;
-} pfm_records; /* start with {0} */
-pfm_status pfm_records_take(pfm_records *records, json_t *object, size_t line, pfm_error *err) PFM_MUST_CHECK;
-void pfm_records_free(pfm_records *records);
-/* Where a file of JSON lines is read. */
-typedef struct pfm_json_line {
-    size_t next, line; /* the byte that comes next; the line of the value, from 1 */
-    json_t *value;     /* the caller's; NULL at the end */
-} pfm_json_line;       /* start with {0} */
-/* The next value; empty lines are passed over. */
-pfm_status pfm_json_lines_next(const char *text, size_t length, const char *file, pfm_json_line *at,
-                               pfm_error *err) PFM_MUST_CHECK;
-/* Adds the values of JSON lines. */
-pfm_status pfm_json_lines_parse(const char *text, size_t length, const char *file, pfm_records *out,
-                                pfm_error *err) PFM_MUST_CHECK;
-/* Adds the records of a CSV file (RFC 4180, UTF-8, the first record names the columns); every value is a string. */
-pfm_status pfm_csv_parse(const char *text, size_t length, const char *file, pfm_records *out, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

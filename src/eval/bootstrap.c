@@ -43,18 +43,18 @@ done:
 
 /* Draws a sample's units: 32 random bits give a number below count by multiplication, those that would favour some numbers
  * are thrown away (Lemire, Fast Random Integer Generation in an Interval, 2019). */
-static void draw(const plan *p, int sample, uint32_t *counts)
+void pfm_bootstrap_draw(uint64_t seed, int sample, size_t unit_count, const uint32_t *kind_of, uint32_t *counts)
 {
-    uint32_t count = (uint32_t)p->bootstrap->count, refused = (uint32_t)-count % count;
+    uint32_t count = (uint32_t)unit_count, refused = (uint32_t)-count % count;
     size_t drawn = 0;
     for (uint64_t position = 0; drawn < count; position++) {
         uint32_t counter[4] = {(uint32_t)position, (uint32_t)(position >> 32), (uint32_t)sample, 0x626f6f74u}, words[4];
-        pfm_philox(p->bootstrap->seed, counter, words);
+        pfm_philox(seed, counter, words);
         for (int i = 0; i < 4 && drawn < count; i++) {
             uint64_t product = (uint64_t)words[i] * count;
             if ((uint32_t)product < refused)
                 continue;
-            counts[p->kind_of[product >> 32]]++;
+            counts[kind_of == NULL ? (uint32_t)(product >> 32) : kind_of[product >> 32]]++;
             drawn++;
         }
     }
@@ -82,7 +82,7 @@ static void run_sample(void *user, int sample, int thread)
         counts[k] = 0;
     for (size_t c = 0; c < b->columns; c++)
         sums[c] = 0;
-    draw(p, sample, counts);
+    pfm_bootstrap_draw(b->seed, sample, b->count, p->kind_of, counts);
     for (size_t k = 0; k < p->kind_count; k++) {
         if (counts[k] > 0) /* a third of single units are not drawn */
             add_times(counts[k], p->kinds[k], b->columns, sums);
@@ -105,19 +105,25 @@ double pfm_percentile(const double *sorted, size_t count, double percent)
     return sorted[low] + (sorted[high] - sorted[low]) * (place - (double)low);
 }
 
+void pfm_bootstrap_interval(double *values, size_t count, double *low, double *high)
+{
+    size_t defined = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!isnan(values[i]))
+            values[defined++] = values[i];
+    }
+    qsort(values, defined, sizeof *values, compare_numbers);
+    *low = pfm_percentile(values, defined, 2.5);
+    *high = pfm_percentile(values, defined, 97.5);
+}
+
 static void take_percentiles(const plan *p, double *column, double *low, double *high)
 {
     const pfm_bootstrap *b = p->bootstrap;
     for (size_t v = 0; v < b->values; v++) {
-        size_t count = 0;
-        for (size_t s = 0; s < b->samples; s++) {
-            double value = p->results[s * b->values + v];
-            if (!isnan(value))
-                column[count++] = value;
-        }
-        qsort(column, count, sizeof *column, compare_numbers);
-        low[v] = pfm_percentile(column, count, 2.5);
-        high[v] = pfm_percentile(column, count, 97.5);
+        for (size_t s = 0; s < b->samples; s++)
+            column[s] = p->results[s * b->values + v];
+        pfm_bootstrap_interval(column, b->samples, &low[v], &high[v]);
     }
 }
 

@@ -29,6 +29,13 @@ enum { PFM_BOOTSTRAP_SAMPLES = 1000 };
  * neighbours; NaN where it is defined in none. USAGE for no units. */
 pfm_status pfm_bootstrap_run(const pfm_bootstrap *bootstrap, double *low, double *high, pfm_error *err) PFM_MUST_CHECK;
 
+/* Adds to counts[kind_of[unit]] (kind_of NULL: counts[unit]) how often sample number `sample` draws each of unit_count units,
+ * 1..UINT32_MAX - 1. The same seed and sample draw the same units whatever is computed from them. */
+void pfm_bootstrap_draw(uint64_t seed, int sample, size_t unit_count, const uint32_t *kind_of, uint32_t *counts);
+
+/* *low, *high = the 2.5th and 97.5th percentile of those values that are no NaN, which are moved and sorted; NaN for none. */
+void pfm_bootstrap_interval(double *values, size_t count, double *low, double *high);
+
 /* The percentile (0..100) of sorted numbers, linear between neighbours (Hyndman and Fan's type 7); NaN for none. */
 double pfm_percentile(const double *sorted, size_t count, double percent);
 

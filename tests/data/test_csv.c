@@ -64,8 +64,54 @@ static void test_refusals(void **state)
     assert_error(pfm_csv_parse("a\0b", 3, "t.csv", &records, &err), PFM_ERROR_FORMAT, "zero bytes");
 }
 
+static size_t parse_spreadsheet(const char *text, char separator, pfm_records *records)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    char found = 0;
+    assert_ok(pfm_spreadsheet_parse(text, strlen(text), "t.csv", &found, records, &err));
+    assert_int_equal(found, separator);
+    return records->count;
+}
+
+/* What spreadsheets leave: other separators, rows without their last cells, empty rows and columns. */
+static void test_spreadsheets(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        char separator;
+    } cases[] = {{"a,b\n1,\"x;y\nz\"\n", ','},
+                 {"\xef\xbb\xbf"
+                  "a;b\r\n1;\"x;y\nz\"\r\n;\r\n",
+                  ';'},
+                 {"a\tb\t\t\n1\t\"x;y\nz\"\n\n\t\t\t\n", '\t'},
+                 {"sep=|\r\na|b\r\n1|\"x;y\nz\"|\r\n", '|'},
+                 {"\"a\";\"b\"\n1;\"x;y\nz\"\n", ';'}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pfm_records records = {0};
+        assert_int_equal(parse_spreadsheet(cases[i].text, cases[i].separator, &records), 1);
+        assert_string_equal(json_string_value(json_object_get(records.items[0], "a")), "1");
+        assert_string_equal(json_string_value(json_object_get(records.items[0], "b")), "x;y\nz");
+        pfm_records_free(&records);
+    }
+    pfm_records records = {0};
+    assert_int_equal(parse_spreadsheet("a;b;c\n1\n\n2;3\n", ';', &records), 2);
+    assert_string_equal(json_string_value(json_object_get(records.items[0], "c")), "");
+    assert_string_equal(json_string_value(json_object_get(records.items[1], "b")), "3");
+    assert_int_equal(records.lines[1], 4);
+    pfm_records_free(&records);
+    pfm_error err = PFM_ERROR_INIT;
+    char found = 0;
+    static const char extra[] = "a;b\n1;2;3\n", nul[] = "a\0b";
+    assert_error(pfm_spreadsheet_parse(extra, sizeof extra - 1, "t.csv", &found, &records, &err), PFM_ERROR_FORMAT,
+                 "line 2: 3 fields where the first line names 2");
+    assert_error(pfm_spreadsheet_parse(nul, 3, "t.csv", &found, &records, &err), PFM_ERROR_FORMAT, "UTF-16");
+    pfm_records_free(&records);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_quoting), cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_quoting), cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_spreadsheets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

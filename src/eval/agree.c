@@ -1,0 +1,185 @@
+#include "pefomed/agree.h"
+
+#include "base/context.h"
+#include "base/file.h"
+#include "base/try.h"
+#include "eval/agree_figures.h"
+#include "eval/agree_result.h"
+#include "eval/rating_files.h"
+#include "eval/rating_metrics.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_LEVELS = 1001 };
+
+typedef struct agreement {
+    pfm_sheet_key key;
+    pfm_ratings ratings;
+    pfm_study study;
+    pfm_study_systems systems;
+    double *levels; /* [MOST_LEVELS] */
+} agreement;
+
+static pfm_status add_range(double low, double high, agreement *a, pfm_error *err)
+{
+    if (low != floor(low) || high != floor(high) || !(low < high) || high - low >= MOST_LEVELS)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "a scale from %g to %g is no range of 2 to %d whole numbers", low, high,
+                             MOST_LEVELS);
+    for (double level = low; level <= high; level++)
+        a->levels[a->ratings.level_count++] = level;
+    return PFM_OK;
+}
+
+/* "0..4", or "0,0.5,1" in ascending order. */
+static pfm_status read_levels(const char *text, agreement *a, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *end = NULL;
+    const char *dots = strstr(text, "..");
+    if (dots != NULL) {
+        double low = strtod(text, &end), high = 0;
+        bool good = end != text && (end == dots || end == dots + 1); /* "0." is a number too */
+        high = strtod(dots + 2, &end);
+        if (!good || end == dots + 2 || *end != '\0')
+            PFM_FAIL(PFM_ERROR_USAGE, "'%s' is no scale; write it as 0..4 or 0,0.5,1", text);
+        PFM_TRY(add_range(low, high, a, err));
+        goto done;
+    }
+    for (const char *next = text; *next != '\0';) {
+        double level = strtod(next, &end);
+        size_t count = a->ratings.level_count;
+        bool good = end != next && isfinite(level) && (*end == ',' || *end == '\0') && count < MOST_LEVELS;
+        if (!good || (count > 0 && !(level > a->levels[count - 1])) || (*end == ',' && end[1] == '\0'))
+            PFM_FAIL(PFM_ERROR_USAGE, "'%s' is no scale; write it as 0..4 or 0,0.5,1, ascending", text);
+        a->levels[a->ratings.level_count++] = level;
+        next = *end == ',' ? end + 1 : end;
+    }
+    if (a->ratings.level_count < 2)
+        PFM_FAIL(PFM_ERROR_USAGE, "'%s' is no scale: it needs two levels at least", text);
+done:
+    return status;
+}
+
+static pfm_status check_request(const pfm_agree_request *r, pfm_rated_level *level, pfm_error *err)
+{
+    size_t l = 0;
+    while (r->level != NULL && l < PFM_LEVEL_COUNT && strcmp(r->level, pfm_rated_level_names[l]) != 0)
+        l++;
+    *level = r->level == NULL ? PFM_LEVEL_ORDINAL : (pfm_rated_level)l;
+    if (l == PFM_LEVEL_COUNT)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "there is no level %s; there are nominal, ordinal and interval", r->level);
+    if (!isfinite(r->offset) || !isfinite(r->scale) || r->scale == 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "the scale of weighted averages must be a number other than 0");
+    if ((r->metrics == NULL) != (r->predictions == NULL))
+        return pfm_error_set(err, PFM_ERROR_USAGE, "metrics of single rows need both --predictions FILE and --metrics A,B,C");
+    if (r->system != NULL && r->key == NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "--system chooses among blinded sheets, which need --key");
+    return PFM_OK;
+}
+
+static pfm_status check_system(const pfm_agree_request *r, const pfm_sheet_key *key, pfm_error *err)
+{
+    size_t i = 0;
+    json_t *system = NULL;
+    if (r->system == NULL)
+        return PFM_OK;
+    json_array_foreach(json_object_get(key->document, "systems"), i, system)
+    {
+        const char *name = json_string_value(json_object_get(system, "name"));
+        if (name != NULL && strcmp(name, r->system) == 0)
+            return PFM_OK;
+    }
+    return pfm_error_set(err, PFM_ERROR_USAGE, "%s knows no system %s", r->key, r->system);
+}
+
+static pfm_status read_files(const pfm_agree_request *r, pfm_context *context, agreement *a, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_allocate(MOST_LEVELS, sizeof *a->levels, &a->levels, err));
+    if (r->key != NULL) {
+        PFM_TRY(pfm_sheet_key_load(r->key, &a->key, err));
+        PFM_TRY(check_system(r, &a->key, err));
+    }
+    if (r->levels != NULL)
+        PFM_TRY(read_levels(r->levels, a, err));
+    else if (r->key != NULL)
+        PFM_TRY(add_range(a->key.low, a->key.high, a, err));
+    a->ratings.levels = a->ratings.level_count > 0 ? a->levels : NULL;
+    const pfm_rating_options options = {.key_path = r->key, .key = r->key == NULL ? NULL : &a->key, .system = r->system};
+    for (size_t i = 0; i < r->file_count; i++)
+        PFM_TRY(pfm_ratings_read(&a->ratings, r->files[i], &options, err));
+    if (r->metrics != NULL)
+        PFM_TRY(pfm_ratings_measure(&a->ratings, r->predictions, r->metrics, context, err));
+    PFM_TRY(pfm_ratings_finish(&a->ratings, err));
+done:
+    return status;
+}
+
+/* Items of sheets with several systems are named SYSTEM/id. */
+static pfm_status find_systems(const pfm_agree_request *r, agreement *a, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    size_t s = 0;
+    json_t *system = NULL;
+    const json_t *list = json_object_get(a->key.document, "systems");
+    if (r->key == NULL || r->system != NULL || a->key.system_count < 2)
+        goto done;
+    PFM_TRY(pfm_allocate(a->key.system_count, sizeof *a->systems.names, &a->systems.names, err));
+    PFM_TRY(pfm_allocate(a->ratings.item_count, sizeof *a->systems.of, &a->systems.of, err));
+    a->systems.count = a->key.system_count;
+    for (size_t i = 0; i < a->ratings.item_count; i++)
+        a->systems.of[i] = (uint32_t)a->systems.count;
+    json_array_foreach(list, s, system)
+    {
+        const char *name = json_string_value(json_object_get(system, "name"));
+        a->systems.names[s] = name;
+        size_t length = strlen(name);
+        for (size_t i = 0; i < a->ratings.item_count; i++) {
+            const char *item = a->ratings.items[i];
+            if (strncmp(item, name, length) == 0 && item[length] == '/')
+                a->systems.of[i] = (uint32_t)s;
+        }
+    }
+done:
+    return status;
+}
+
+/* What of a judge has nothing to do with the people is a slip of the hand more often than not. */
+static void warn_apart(const pfm_context *context, const pfm_study *study)
+{
+    for (size_t i = 0; i < study->pair_count; i++) {
+        const pfm_study_pair *pair = &study->pairs[i];
+        if (pair->n == 0 && pair->part != PFM_STUDY_DUPLICATES)
+            pfm_log(context, PFM_LOG_WARNING, "%s and %s have no item in common", pair->a, pair->b);
+    }
+}
+
+pfm_status pfm_agree(pfm_context *context, const pfm_agree_request *request, char **json_out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    agreement a = {0};
+    pfm_rated_level level = PFM_LEVEL_ORDINAL;
+    json_t *result = NULL;
+    PFM_TRY(check_request(request, &level, err));
+    PFM_TRY(read_files(request, context, &a, err));
+    PFM_TRY(find_systems(request, &a, err));
+    PFM_TRY(pfm_study_run(context, &a.ratings, &a.systems, &a.study, err));
+    warn_apart(context, &a.study);
+    PFM_TRY(pfm_study_write(&a.study, request, level, context->seed, &result, err));
+    if (request->out != NULL)
+        PFM_TRY(pfm_agree_draw(&a.ratings, result, request->out, err));
+    *json_out = json_dumps(result, JSON_INDENT(2));
+    if (*json_out == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the result");
+done:
+    json_decref(result);
+    pfm_study_free(&a.study);
+    pfm_ratings_free(&a.ratings);
+    pfm_sheet_key_free(&a.key);
+    free(a.systems.names);
+    free(a.systems.of);
+    free(a.levels);
+    return status;
+}
