@@ -1,5 +1,7 @@
 #include "cli.h"
 
+#include <stdlib.h>
+
 static void render(const json_t *document, FILE *out)
 {
     fprintf(out, "%s: %lld x %lld pixels\n", json_string_value(json_object_get(document, "out")),
@@ -19,15 +21,20 @@ static pfm_status run(cli_call *call, pfm_error *err)
         return status;
     pfm_image image = {0};
     pfm_image_options options = {.frame = (int)frame, .window = cli_get(call, "window"), .size = (int)size};
-    status = pfm_image_convert(path, &options, &image, err);
+    pfm_image_applied applied;
+    char *how = NULL;
+    status = pfm_image_convert(path, &options, &image, &applied, err);
     if (status == PFM_OK)
         status = pfm_image_write_png(&image, out, err);
+    if (status == PFM_OK)
+        status = pfm_image_applied_json(&applied, &how, err);
     if (status == PFM_OK) {
-        json_t *document = json_pack("{s:s, s:s, s:i, s:i, s:i}", "image", path, "out", out, "frame", (int)frame, "width",
-                                     image.width, "height", image.height);
+        json_t *document = json_pack("{s:s, s:s, s:i, s:i, s:i, s:o}", "image", path, "out", out, "frame", (int)frame, "width",
+                                     image.width, "height", image.height, "shown", json_loads(how, 0, NULL));
         status = cli_print(call, document, render, err);
         json_decref(document);
     }
+    free(how);
     pfm_image_free(&image);
     return status;
 }

@@ -51,18 +51,19 @@ static void test_convert(void **state)
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
     pfm_image image;
+    pfm_image_applied applied;
     const char *path = golden_path("rgb8.png");
-    assert_ok(pfm_image_convert(path, &(pfm_image_options){0}, &image, &err));
+    assert_ok(pfm_image_convert(path, &(pfm_image_options){0}, &image, &applied, &err));
     assert_int_equal(image.width, 29);
     pfm_image_free(&image);
-    assert_ok(pfm_image_convert(path, &(pfm_image_options){.size = 50}, &image, &err));
+    assert_ok(pfm_image_convert(path, &(pfm_image_options){.size = 50}, &image, &applied, &err));
     assert_int_equal(image.width, 50);
     assert_int_equal(image.height, 50);
     pfm_image_free(&image);
-    assert_error(pfm_image_convert(path, &(pfm_image_options){.frame = 1}, &image, &err), PFM_ERROR_USAGE, "no frame 1");
-    assert_error(pfm_image_convert(path, &(pfm_image_options){.window = "lung"}, &image, &err), PFM_ERROR_USAGE, "no window");
-    assert_error(pfm_image_convert(path, &(pfm_image_options){.size = -1}, &image, &err), PFM_ERROR_USAGE, "-1 x -1");
-    assert_error(pfm_image_convert(path, &(pfm_image_options){.size = 99999}, &image, &err), PFM_ERROR_USAGE, "99999");
+    assert_error(pfm_image_convert(path, &(pfm_image_options){.frame = 1}, &image, &applied, &err), PFM_ERROR_USAGE, "no frame 1");
+    assert_error(pfm_image_convert(path, &(pfm_image_options){.window = "lung"}, &image, &applied, &err), PFM_ERROR_USAGE, "no window");
+    assert_error(pfm_image_convert(path, &(pfm_image_options){.size = -1}, &image, &applied, &err), PFM_ERROR_USAGE, "-1 x -1");
+    assert_error(pfm_image_convert(path, &(pfm_image_options){.size = 99999}, &image, &applied, &err), PFM_ERROR_USAGE, "99999");
     assert_null(image.rgb);
 }
 
