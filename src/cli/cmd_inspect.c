@@ -244,23 +244,28 @@ static void render(const json_t *document, FILE *out)
 static pfm_status run(cli_call *call, pfm_error *err)
 {
     char *document = NULL;
-    pfm_status status = pfm_inspect(cli_context(call), cli_operand(call, 0), &document, err);
+    pfm_status status = pfm_inspect(cli_context(call), cli_operand(call, 0), cli_has(call, "identifiers"), &document, err);
     if (status == PFM_OK)
         status = cli_print_text(call, document, render, err);
     free(document);
     return status;
 }
 
+static const cli_option options[] = {
+    {"identifiers", NULL, "of a DICOM file: tell names, numbers and dates of patient and study, which else show as (hidden)", NULL},
+    {0},
+};
+
 const cli_command cmd_inspect = {
     .name = "inspect",
-    .arguments = "PATH",
-    .summary = "says what a checkpoint, adapter, run, image or data set holds",
+    .arguments = "PATH [--identifiers]",
+    .summary = "says what a checkpoint, adapter, run, image, DICOM file or data set holds",
     .details = "PATH is a weight file (GGUF, safetensors, PyTorch), a folder with one, an adapter's or a run's folder, an "
-               "image, a data\n"
-               "set's folder, a file of records, or the name of fetched weights. Nothing in a file is run. --json lists every "
+               "image, a DICOM\n"
+               "file, a data set's folder, a file of records, or the name of fetched weights. Nothing in a file is run. --json lists every "
                "tensor.\n\n"
-               "pefomed inspect smollm2-135m-instruct\npefomed inspect runs/slake/adapter",
-    .options = NULL,
+               "pefomed inspect smollm2-135m-instruct\npefomed inspect runs/slake/adapter\npefomed inspect scan.dcm",
+    .options = options,
     .min_operands = 1,
     .max_operands = 1,
     .needs_context = true,

@@ -37,7 +37,7 @@ template <class Decoder> class Counting : public Decoder
 template <class Decoder>
 pfm_dcmtk_result decode(const unsigned char *bytes, size_t count, void *out, size_t size, char *reason)
 {
-    const DJCodecParameter parameters(ECC_lossyYCbCr, EDC_never, EUC_never, EPC_colorByPixel, OFTrue);
+    const DJCodecParameter parameters(ECC_lossyYCbCr, EDC_never, EUC_never, EPC_colorByPixel);
     Counting<Decoder> decoder(parameters);
     OFCondition result = decoder.init();
     if (result.good())

@@ -84,7 +84,7 @@ static pfm_status read_modality(pfm_dicom *file, const pfm_dicom_layout *layout,
     double slope = 1, intercept = 0;
     bool found = false;
     char unit[17];
-    pfm_dicom_text(pfm_dicom_find(file, DICOM_TAG(0x0008, 0x0060)), out->modality, sizeof out->modality);
+    pfm_dicom_code(pfm_dicom_find(file, DICOM_TAG(0x0008, 0x0060)), out->modality, sizeof out->modality);
     if (sequence != NULL)
         PFM_TRY(pfm_dicom_get_item(file, sequence, 0, &item, &found, err));
     if (found) {
@@ -95,10 +95,10 @@ static pfm_status read_modality(pfm_dicom *file, const pfm_dicom_layout *layout,
     PFM_TRY(read_numbers(file, index, VALUE_MACRO, DICOM_TAG(0x0028, 0x1053), &slope, 1, &slopes, err));
     PFM_TRY(read_numbers(file, index, VALUE_MACRO, DICOM_TAG(0x0028, 0x1052), &intercept, 1, &intercepts, err));
     PFM_TRY(pfm_dicom_find_of_frame(file, index, VALUE_MACRO, DICOM_TAG(0x0028, 0x1054), &type, &found, err));
-    pfm_dicom_text(found ? &type : NULL, unit, sizeof unit);
+    pfm_dicom_code(found ? &type : NULL, unit, sizeof unit);
     if (slopes == 1 && intercepts == 1) {
         out->has_units = true;
-        out->is_hounsfield = strcmp(unit, "HU") == 0 || (strcmp(out->modality, "CT") == 0 && (unit[0] == '\0' || strcmp(unit, "US") == 0));
+        out->is_hounsfield = strcmp(unit, "HU") == 0 || (strcmp(out->modality, "CT") == 0 && unit[0] == '\0');
         out->slope = slope;
         out->intercept = intercept;
     }
@@ -160,7 +160,7 @@ static pfm_status read_window(pfm_dicom *file, int frame, int index, pfm_dicom_g
         goto done;
     out->window = (pfm_window){.center = centers[index], .width = widths[index]};
     PFM_TRY(pfm_dicom_find_of_frame(file, frame, VOI_MACRO, DICOM_TAG(0x0028, 0x1056), &element, found, err));
-    pfm_dicom_text(*found ? &element : NULL, name, sizeof name);
+    pfm_dicom_code(*found ? &element : NULL, name, sizeof name);
     *found = pfm_window_is_good(&out->window);
     if (name[0] != '\0' && !pfm_window_find_function(name, &out->window.function))
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: its VOI LUT Function (0028,1056) is '%s'; LINEAR, LINEAR_EXACT and SIGMOID are read; "

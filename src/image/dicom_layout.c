@@ -55,8 +55,9 @@ static pfm_status read_colour(const pfm_dicom *file, pfm_dicom_layout *out, pfm_
         {"YBR_ICT", 3, DICOM_YBR_OF_CODEC},
         {"YBR_RCT", 3, DICOM_YBR_OF_CODEC},
     };
-    pfm_dicom_text(pfm_dicom_find(file, DICOM_TAG(0x0028, 0x0004)), out->photometric, sizeof out->photometric);
-    if (out->photometric[0] == '\0') /* as before DICOM: what it must be by the number of samples */
+    const pfm_dicom_element *element = pfm_dicom_find(file, DICOM_TAG(0x0028, 0x0004));
+    pfm_dicom_code(element, out->photometric, sizeof out->photometric);
+    if (element == NULL) /* as before DICOM: what it must be by the number of samples */
         (void)memcpy(out->photometric, out->samples == 1 ? "MONOCHROME2" : "RGB", out->samples == 1 ? 12 : 4);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strcmp(out->photometric, known[i].name) != 0)
@@ -112,7 +113,7 @@ static pfm_status find_pixels(const pfm_dicom *file, pfm_dicom_layout *out, pfm_
         return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
                              "%s has no pixels itself but says where a server has them (Pixel Data Provider URL); fetch them there",
                              file->name);
-    pfm_dicom_text(pfm_dicom_find(file, DICOM_TAG(0x0008, 0x0060)), modality, sizeof modality);
+    pfm_dicom_code(pfm_dicom_find(file, DICOM_TAG(0x0008, 0x0060)), modality, sizeof modality);
     return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is a DICOM file without pixels%s%.16s%s; an image is needed", file->name,
                          modality[0] != '\0' ? " (modality " : "", modality, modality[0] != '\0' ? ")" : "");
 }

@@ -63,6 +63,8 @@ static void read_meta(const unsigned char *bytes, size_t size, size_t *at, char 
         if (pfm_dicom_u16(bytes + *at + 2, false) == 0x0010) {
             const pfm_dicom_element element = {.value = bytes + *at + header, .length = length};
             pfm_dicom_text(&element, syntax, 65);
+            if (strspn(syntax, "0123456789.") < strlen(syntax)) /* no identifier of a standard */
+                syntax[0] = '\0';
         }
         *at += header + length;
     }

@@ -2,6 +2,7 @@
 
 #include "base/try.h"
 #include "image/dicom_codec.h"
+#include "image/dicom_syntax.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -167,17 +168,6 @@ static pfm_status read_wrapped(const pfm_dicom *file, const pfm_dicom_layout *l,
 
 /* ---- compressed pixels ---- */
 
-static const struct {
-    const char *uid, *name;
-} other_syntaxes[] = {
-    {"1.2.840.10008.1.2.4.100", "MPEG-2 video"}, {"1.2.840.10008.1.2.4.101", "MPEG-2 video"},
-    {"1.2.840.10008.1.2.4.102", "H.264 video"},  {"1.2.840.10008.1.2.4.103", "H.264 video"},
-    {"1.2.840.10008.1.2.4.104", "H.264 video"},  {"1.2.840.10008.1.2.4.105", "H.264 video"},
-    {"1.2.840.10008.1.2.4.106", "H.264 video"},  {"1.2.840.10008.1.2.4.107", "HEVC video"},
-    {"1.2.840.10008.1.2.4.108", "HEVC video"},   {"1.2.840.10008.1.2.4.110", "JPEG XL"},
-    {"1.2.840.10008.1.2.4.111", "JPEG XL"},      {"1.2.840.10008.1.2.4.112", "JPEG XL"},
-};
-
 /* Which codec it is the stream itself shows; RLE alone begins as other things may. */
 static pfm_status choose_codec(const pfm_dicom *file, const unsigned char *bytes, size_t size, pfm_dicom_codec **out, pfm_error *err)
 {
@@ -188,7 +178,6 @@ static pfm_status choose_codec(const pfm_dicom *file, const unsigned char *bytes
     } known[] = {{3, "\xFF\xD8\xFF", pfm_dicom_decode_jpeg},
                  {4, "\xFF\x4F\xFF\x51", pfm_dicom_decode_jpeg2000},
                  {12, "\0\0\0\x0CjP  \r\n\x87\n", pfm_dicom_decode_jpeg2000}};
-    const char *what = NULL;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (size >= known[i].length && memcmp(bytes, known[i].begin, known[i].length) == 0) {
             *out = known[i].codec;
@@ -199,13 +188,10 @@ static pfm_status choose_codec(const pfm_dicom *file, const unsigned char *bytes
         *out = pfm_dicom_decode_rle;
         return PFM_OK;
     }
-    for (size_t i = 0; i < sizeof other_syntaxes / sizeof *other_syntaxes; i++) {
-        if (strcmp(file->syntax, other_syntaxes[i].uid) == 0)
-            what = other_syntaxes[i].name;
-    }
-    if (what != NULL)
+    const pfm_dicom_syntax *syntax = pfm_dicom_find_syntax(file->syntax);
+    if (syntax != NULL && !syntax->read)
         return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s holds %s, which is not read here; write its frames uncompressed",
-                             file->name, what);
+                             file->name, syntax->name);
     return pfm_error_set(err, PFM_ERROR_FORMAT,
                          "%s: its pixels begin neither as JPEG, JPEG-LS nor JPEG 2000 do (transfer syntax %s); the file is damaged",
                          file->name, file->syntax[0] != '\0' ? file->syntax : "not given");

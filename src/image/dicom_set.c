@@ -345,6 +345,13 @@ void pfm_dicom_text(const pfm_dicom_element *element, char *out, size_t size)
     out[used] = '\0';
 }
 
+void pfm_dicom_code(const pfm_dicom_element *element, char *out, size_t size)
+{
+    pfm_dicom_text(element, out, size);
+    if (strspn(out, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ ") < strlen(out))
+        out[0] = '\0';
+}
+
 void pfm_dicom_close(pfm_dicom *file)
 {
     free(file->elements);

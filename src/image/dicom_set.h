@@ -69,6 +69,10 @@ size_t pfm_dicom_numbers(const pfm_dicom_element *element, const char *vr, doubl
 /* out = the element's text without padding, cut to fit; control characters become spaces. "" for NULL. */
 void pfm_dicom_text(const pfm_dicom_element *element, char *out, size_t size);
 
+/* The same of a code: "" where it holds anything but capitals, digits, spaces and underscores, so that no name gets into what is
+ * printed. */
+void pfm_dicom_code(const pfm_dicom_element *element, char *out, size_t size);
+
 uint16_t pfm_dicom_u16(const unsigned char *bytes, bool big);
 uint32_t pfm_dicom_u32(const unsigned char *bytes, bool big);
 

@@ -184,7 +184,7 @@ static pfm_status adapter(pfm_error *err)
     PFM_TRY(pfm_adapter_write(test_path(test_scratch_folder(), "adapter"), &config, NULL, 0, NULL, NULL, err));
     PFM_TRY(pfm_context_create(&options, &context, err));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        PFM_TRY(pfm_inspect(context, test_path(PFM_SOURCE_DIR "/tests/formats/golden", names[i]), &text, err));
+        PFM_TRY(pfm_inspect(context, test_path(PFM_SOURCE_DIR "/tests/formats/golden", names[i]), false, &text, err));
         free(text);
         text = NULL;
     }
