@@ -17,14 +17,14 @@ static uint8_t grey_of(const pfm_dicom_grey *grey, double stored)
     return to_byte(grey->inverted ? 1 - share : share);
 }
 
-/* Of values of at most 16 bits each is computed once. */
+/* Of values of at most 16 bits each is computed once, where that is less work. */
 static pfm_status make_grey(const pfm_dicom_frame *frame, const pfm_dicom_grey *grey, uint8_t *rgb, pfm_error *err)
 {
     const size_t pixels = (size_t)frame->width * (size_t)frame->height;
     uint8_t *table = NULL;
-    const bool wide = frame->kind > DICOM_S16, one_byte = frame->kind <= DICOM_S8;
-    const bool is_signed = frame->kind == DICOM_S8 || frame->kind == DICOM_S16;
+    const bool one_byte = frame->kind <= DICOM_S8, is_signed = frame->kind == DICOM_S8 || frame->kind == DICOM_S16;
     const int entries = one_byte ? 256 : 65536;
+    const bool wide = frame->kind > DICOM_S16 || pixels < (size_t)entries;
     if (!wide) {
         pfm_status status = pfm_allocate((size_t)entries, 1, &table, err);
         if (status != PFM_OK)

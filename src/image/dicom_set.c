@@ -181,12 +181,12 @@ pfm_status pfm_dicom_list(pfm_dicom *file, pfm_error *err)
         pfm_dicom_element element = {0};
         bool cut = false;
         PFM_TRY(read_element(file, &file->set, &at, &element, &cut, err));
+        if (element.value == NULL) /* not even a header: padding behind the last element */
+            break;
         if (cut) {
             file->cut = true;
             file->cut_at = element.tag;
         }
-        if (element.value == NULL) /* not even a header: padding behind the last element */
-            break;
         if (file->count == MOST)
             PFM_FAIL(PFM_ERROR_FORMAT, "%s is a DICOM file of more than %d elements, which no honest file has", file->name, MOST);
         PFM_TRY(pfm_array_reserve(&file->elements, &file->capacity, file->count + 1, sizeof *file->elements, err));
