@@ -6,8 +6,8 @@
  * applied, CMYK is read in Adobe's inverted sense, 16-bit grey is clipped at 255 (not scaled). Unlike Pillow, a file that ends
  * before its end marker or whose data are damaged is an error, never a picture with invented parts.
  *
- * DICOM files hold values; a window makes grey of them (PS3.3, C.11), docs/dicom.md says how. A frame is decoded alone, and what is
- * wrong with a file is said without what it holds of a patient.
+ * DICOM files hold values; a window makes grey of them (PS3.3, C.11), docs/dicom.md says how. A frame is decoded alone, and
+ * what is wrong with a file is said without what it holds of a patient.
  *
  * The functions keep no state and may run in several threads at once. */
 #ifndef PEFOMED_IMAGE_H
@@ -58,8 +58,8 @@ typedef struct pfm_image_applied {
     bool inverted;           /* MONOCHROME1: high is dark */
 } pfm_image_applied;
 
-/* pfm_image_load and pfm_image_decode with a window, as `--window` takes it, for files that hold values (of others it says nothing);
- * NULL: the file's own. USAGE for a window that is none, or that the file has not. */
+/* pfm_image_load and pfm_image_decode with a window, as `--window` takes it, for files that hold values (of others it says
+ * nothing); NULL: the file's own. USAGE for a window that is none, or that the file has not. */
 pfm_status pfm_image_load_shown(const char *path, const char *window, pfm_image *out, pfm_image_applied *applied,
                                 pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_image_decode_shown(const void *bytes, size_t size, const char *name, const char *window, pfm_image *out,

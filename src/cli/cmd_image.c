@@ -41,7 +41,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
 
 static const cli_option options[] = {
     {"frame", "N", "which frame of a file that has several; they count from 0 (default 0)", NULL},
-    {"window", "W", "CENTER,WIDTH or a window's name, for pictures of more than 8 bits", NULL},
+    {"window", "W", "CENTER,WIDTH or a window's name, for files that hold values (DICOM)", NULL},
     {"size", "N", "resize to N x N, as a model sees it (default: the picture's own size)", NULL},
     {0},
 };
@@ -51,9 +51,14 @@ const cli_command cmd_image = {
     .arguments = "PATH OUT.png [--frame N] [--window CENTER,WIDTH|NAME] [--size N]",
     .summary = "writes the picture that a model would be given",
     .details =
-        "PATH is a JPEG or PNG file, known by its content. The result is an 8-bit RGB PNG: transparency is dropped, the\n"
-        "orientation that a camera noted is not applied, and --size resizes with the bicubic filter that training uses.\n\n"
-        "pefomed image imgs/xmlab1/source.jpg seen.png --size 448",
+        "PATH is a JPEG, PNG or DICOM file, known by its content. The result is an 8-bit RGB PNG: transparency is dropped, "
+        "the\n"
+        "orientation that a camera noted is not applied, and --size resizes with the bicubic filter that training uses.\n"
+        "The values of a DICOM file become grey through W: CENTER,WIDTH (with ,sigmoid or ,linear_exact behind, if so); lung,\n"
+        "bone, brain, abdomen, mediastinum, liver or stroke, in Hounsfield units; file, its own, which is the default; file:N "
+        "or\n"
+        "lut:N, where it has several; percentile; full. --json says what was applied (docs/dicom.md).\n\n"
+        "pefomed image imgs/xmlab1/source.jpg seen.png --size 448\npefomed image scan.dcm seen.png --window lung",
     .options = options,
     .min_operands = 2,
     .max_operands = 2,

@@ -28,8 +28,8 @@ static void record(const pfm_dicom_grey *grey, pfm_image_applied *out)
     out->inverted = grey->inverted;
 }
 
-static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice, pfm_image *out,
-                       pfm_image_applied *applied, pfm_error *err)
+static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
+                       pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_dicom file = {0};

@@ -1,8 +1,7 @@
 #include "image/dicom_dcmtk.h"
 
-#include <cstdio>
-#include <exception>
 #include <new>
+#include <stdio.h>
 
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmjpeg/djcparam.h>

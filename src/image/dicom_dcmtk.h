@@ -10,9 +10,9 @@ extern "C" {
 
 typedef enum pfm_dcmtk_result { PFM_DCMTK_OK, PFM_DCMTK_CUT, PFM_DCMTK_DAMAGED, PFM_DCMTK_NO_MEMORY } pfm_dcmtk_result;
 
-/* Decodes one JPEG (ISO 10918-1, all processes but arithmetic coding and hierarchies) of `precision` bits a sample: out [size bytes]
- * = its samples, interleaved, of one byte up to 8 bits and else of two in the machine's order, no colours converted. `reason` [100]
- * says what is damaged. May run in several threads at once. */
+/* Decodes one JPEG (ISO 10918-1, all processes but arithmetic coding and hierarchies) of `precision` bits a sample: out [size
+ * bytes] = its samples, interleaved, of one byte up to 8 bits and else of two in the machine's order, no colours converted.
+ * `reason` [100] says what is damaged. May run in several threads at once. */
 pfm_dcmtk_result pfm_dcmtk_decode_jpeg(const unsigned char *bytes, size_t count, int precision, void *out, size_t size,
                                        char *reason);
 

@@ -60,23 +60,40 @@ static const struct {
     const char *key;
     uint32_t tag;
 } hidden[] = {
-    {"patient_name", DICOM_TAG(0x0010, 0x0010)},       {"patient_id", DICOM_TAG(0x0010, 0x0020)},
-    {"other_patient_ids", DICOM_TAG(0x0010, 0x1000)},  {"other_patient_names", DICOM_TAG(0x0010, 0x1001)},
-    {"birth_date", DICOM_TAG(0x0010, 0x0030)},         {"sex", DICOM_TAG(0x0010, 0x0040)},
-    {"age", DICOM_TAG(0x0010, 0x1010)},                {"weight", DICOM_TAG(0x0010, 0x1030)},
-    {"address", DICOM_TAG(0x0010, 0x1040)},            {"patient_comments", DICOM_TAG(0x0010, 0x4000)},
-    {"accession_number", DICOM_TAG(0x0008, 0x0050)},   {"institution", DICOM_TAG(0x0008, 0x0080)},
-    {"institution_address", DICOM_TAG(0x0008, 0x0081)}, {"department", DICOM_TAG(0x0008, 0x1040)},
-    {"station", DICOM_TAG(0x0008, 0x1010)},            {"referring_physician", DICOM_TAG(0x0008, 0x0090)},
-    {"performing_physician", DICOM_TAG(0x0008, 0x1050)}, {"reading_physician", DICOM_TAG(0x0008, 0x1060)},
-    {"operator", DICOM_TAG(0x0008, 0x1070)},           {"study_date", DICOM_TAG(0x0008, 0x0020)},
-    {"series_date", DICOM_TAG(0x0008, 0x0021)},        {"acquisition_date", DICOM_TAG(0x0008, 0x0022)},
-    {"content_date", DICOM_TAG(0x0008, 0x0023)},       {"study_time", DICOM_TAG(0x0008, 0x0030)},
-    {"acquisition_date_time", DICOM_TAG(0x0008, 0x002A)}, {"device_serial_number", DICOM_TAG(0x0018, 0x1000)},
-    {"study_id", DICOM_TAG(0x0020, 0x0010)},           {"study_uid", DICOM_TAG(0x0020, 0x000D)},
-    {"series_uid", DICOM_TAG(0x0020, 0x000E)},         {"instance_uid", DICOM_TAG(0x0008, 0x0018)},
-    {"study_description", DICOM_TAG(0x0008, 0x1030)},  {"series_description", DICOM_TAG(0x0008, 0x103E)},
-    {"protocol", DICOM_TAG(0x0018, 0x1030)},           {"image_comments", DICOM_TAG(0x0020, 0x4000)},
+    {"patient_name", DICOM_TAG(0x0010, 0x0010)},
+    {"patient_id", DICOM_TAG(0x0010, 0x0020)},
+    {"other_patient_ids", DICOM_TAG(0x0010, 0x1000)},
+    {"other_patient_names", DICOM_TAG(0x0010, 0x1001)},
+    {"birth_date", DICOM_TAG(0x0010, 0x0030)},
+    {"sex", DICOM_TAG(0x0010, 0x0040)},
+    {"age", DICOM_TAG(0x0010, 0x1010)},
+    {"weight", DICOM_TAG(0x0010, 0x1030)},
+    {"address", DICOM_TAG(0x0010, 0x1040)},
+    {"patient_comments", DICOM_TAG(0x0010, 0x4000)},
+    {"accession_number", DICOM_TAG(0x0008, 0x0050)},
+    {"institution", DICOM_TAG(0x0008, 0x0080)},
+    {"institution_address", DICOM_TAG(0x0008, 0x0081)},
+    {"department", DICOM_TAG(0x0008, 0x1040)},
+    {"station", DICOM_TAG(0x0008, 0x1010)},
+    {"referring_physician", DICOM_TAG(0x0008, 0x0090)},
+    {"performing_physician", DICOM_TAG(0x0008, 0x1050)},
+    {"reading_physician", DICOM_TAG(0x0008, 0x1060)},
+    {"operator", DICOM_TAG(0x0008, 0x1070)},
+    {"study_date", DICOM_TAG(0x0008, 0x0020)},
+    {"series_date", DICOM_TAG(0x0008, 0x0021)},
+    {"acquisition_date", DICOM_TAG(0x0008, 0x0022)},
+    {"content_date", DICOM_TAG(0x0008, 0x0023)},
+    {"study_time", DICOM_TAG(0x0008, 0x0030)},
+    {"acquisition_date_time", DICOM_TAG(0x0008, 0x002A)},
+    {"device_serial_number", DICOM_TAG(0x0018, 0x1000)},
+    {"study_id", DICOM_TAG(0x0020, 0x0010)},
+    {"study_uid", DICOM_TAG(0x0020, 0x000D)},
+    {"series_uid", DICOM_TAG(0x0020, 0x000E)},
+    {"instance_uid", DICOM_TAG(0x0008, 0x0018)},
+    {"study_description", DICOM_TAG(0x0008, 0x1030)},
+    {"series_description", DICOM_TAG(0x0008, 0x103E)},
+    {"protocol", DICOM_TAG(0x0018, 0x1030)},
+    {"image_comments", DICOM_TAG(0x0020, 0x4000)},
 };
 
 bool pfm_dicom_is(const void *begin, size_t size, size_t total) { return pfm_dicom_begins(begin, size, total); }
@@ -202,7 +219,8 @@ static pfm_status tell_identifiers(const pfm_dicom *file, bool identifiers, json
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
         const pfm_dicom_element *element = pfm_dicom_find(file, hidden[i].tag);
         if (element != NULL)
-            PFM_TRY(pfm_json_take(object, hidden[i].key, identifiers ? make_text(file, element) : json_string("(hidden)"), err));
+            PFM_TRY(
+                pfm_json_take(object, hidden[i].key, identifiers ? make_text(file, element) : json_string("(hidden)"), err));
     }
 done:
     return status;
@@ -210,7 +228,8 @@ done:
 
 static pfm_status tell_pixels(const pfm_dicom *file, json_t *out, pfm_error *err)
 {
-    const bool has = pfm_dicom_find(file, DICOM_TAG(0x7FE0, 0x0010)) != NULL || pfm_dicom_find(file, DICOM_TAG(0x7FE0, 0x0008)) != NULL ||
+    const bool has = pfm_dicom_find(file, DICOM_TAG(0x7FE0, 0x0010)) != NULL ||
+                     pfm_dicom_find(file, DICOM_TAG(0x7FE0, 0x0008)) != NULL ||
                      pfm_dicom_find(file, DICOM_TAG(0x7FE0, 0x0009)) != NULL;
     pfm_status status = pfm_json_take(out, "pixels", json_boolean(has), err);
     if (status == PFM_OK && file->cut)

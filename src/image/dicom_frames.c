@@ -30,11 +30,11 @@ static pfm_status find_native(pfm_dicom *file, const pfm_dicom_layout *layout, i
     const bool all = !halved || layout->pixels->length >= frame_bits(layout, 3) / 8 * (uint64_t)layout->frames;
     const uint64_t bits = frame_bits(layout, all ? layout->samples : 2), begin = bits * (uint64_t)index, end = begin + bits;
     if ((end + 7) / 8 > layout->pixels->length)
-        return pfm_error_set(err, PFM_ERROR_FORMAT,
-                             "%s: frame %d of %d x %d pixels ends at byte %llu of its pixel data, of which there are %zu; the file "
-                             "is cut short or damaged",
-                             file->name, index, layout->columns, layout->rows, (unsigned long long)((end + 7) / 8),
-                             layout->pixels->length);
+        return pfm_error_set(
+            err, PFM_ERROR_FORMAT,
+            "%s: frame %d of %d x %d pixels ends at byte %llu of its pixel data, of which there are %zu; the file "
+            "is cut short or damaged",
+            file->name, index, layout->columns, layout->rows, (unsigned long long)((end + 7) / 8), layout->pixels->length);
     *bytes = layout->pixels->value + begin / 8;
     *size = (size_t)((end + 7) / 8 - begin / 8);
     *first_bit = (int)(begin % 8);
@@ -50,8 +50,8 @@ static bool begins_stream(const unsigned char *bytes, size_t size)
 
 /* How the fragments that follow the table of offsets make frames. */
 typedef struct division {
-    size_t fragments, begun; /* how many there are; how many begin a frame by themselves */
-    size_t first;            /* where behind the table the first is */
+    size_t fragments, begun;    /* how many there are; how many begin a frame by themselves */
+    size_t first;               /* where behind the table the first is */
     const unsigned char *table; /* little endian, of `width` bytes each */
     size_t entries, width;
 } division;
@@ -87,7 +87,8 @@ static pfm_status divide(pfm_dicom *file, const pfm_dicom_layout *layout, divisi
 }
 
 /* Which frame a fragment belongs to, given that of the one before it. */
-static size_t frame_of(const pfm_dicom_layout *layout, const division *d, size_t number, size_t offset, bool begins, size_t before)
+static size_t frame_of(const pfm_dicom_layout *layout, const division *d, size_t number, size_t offset, bool begins,
+                       size_t before)
 {
     const size_t frames = (size_t)layout->frames;
     if (frames == 1)
@@ -141,7 +142,8 @@ static pfm_status find_encapsulated(pfm_dicom *file, const pfm_dicom_layout *lay
             PFM_TRY(join(joined, bytes, size, piece, length, err));
     }
     if (*bytes == NULL)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s: frame %d of the %d that it speaks of is not in its pixel data; the file is cut short or damaged",
+        PFM_FAIL(PFM_ERROR_FORMAT,
+                 "%s: frame %d of the %d that it speaks of is not in its pixel data; the file is cut short or damaged",
                  file->name, index, layout->frames);
 done:
     return status;

@@ -43,8 +43,8 @@ static pfm_status find_in_group(pfm_dicom *file, uint32_t groups, size_t item, u
     return status;
 }
 
-pfm_status pfm_dicom_find_of_frame(pfm_dicom *file, int index, uint32_t macro, uint32_t tag, pfm_dicom_element *out, bool *found,
-                                   pfm_error *err)
+pfm_status pfm_dicom_find_of_frame(pfm_dicom *file, int index, uint32_t macro, uint32_t tag, pfm_dicom_element *out,
+                                   bool *found, pfm_error *err)
 {
     pfm_status status = find_in_group(file, DICOM_TAG(0x5200, 0x9230), (size_t)index, macro, tag, out, found, err);
     if (status == PFM_OK && !*found)
@@ -59,8 +59,8 @@ pfm_status pfm_dicom_find_of_frame(pfm_dicom *file, int index, uint32_t macro, u
 }
 
 /* *count = how many numbers an element has for the frame, at most `most`. */
-static pfm_status read_numbers(pfm_dicom *file, int index, uint32_t macro, uint32_t tag, double *out, size_t most, size_t *count,
-                               pfm_error *err)
+static pfm_status read_numbers(pfm_dicom *file, int index, uint32_t macro, uint32_t tag, double *out, size_t most,
+                               size_t *count, pfm_error *err)
 {
     pfm_dicom_element element;
     bool found = false, good = true;
@@ -70,8 +70,8 @@ static pfm_status read_numbers(pfm_dicom *file, int index, uint32_t macro, uint3
         return status;
     *count = pfm_dicom_numbers(&element, "DS", out, most, &good);
     return good ? PFM_OK
-                : pfm_error_set(err, PFM_ERROR_FORMAT, "%s: (%04X,%04X) holds what is no number; the file is damaged", file->name,
-                                tag >> 16, tag & 0xFFFF);
+                : pfm_error_set(err, PFM_ERROR_FORMAT, "%s: (%04X,%04X) holds what is no number; the file is damaged",
+                                file->name, tag >> 16, tag & 0xFFFF);
 }
 
 static pfm_status read_modality(pfm_dicom *file, const pfm_dicom_layout *layout, int index, pfm_dicom_grey *out, pfm_error *err)
@@ -125,13 +125,12 @@ static bool is_padding(const pfm_dicom_grey *grey, double stored)
 }
 
 /* *found = whether there is item `index`. */
-static pfm_status read_voi_lut(pfm_dicom *file, const pfm_dicom_layout *layout, int frame, int index, pfm_dicom_grey *out, bool *found,
-                               pfm_error *err)
+static pfm_status read_voi_lut(pfm_dicom *file, const pfm_dicom_layout *layout, int frame, int index, pfm_dicom_grey *out,
+                               bool *found, pfm_error *err)
 {
     pfm_dicom_element sequence;
     pfm_dicom_set item;
-    pfm_status status =
-        pfm_dicom_find_of_frame(file, frame, VOI_MACRO, DICOM_TAG(0x0028, 0x3010), &sequence, found, err);
+    pfm_status status = pfm_dicom_find_of_frame(file, frame, VOI_MACRO, DICOM_TAG(0x0028, 0x3010), &sequence, found, err);
     if (status == PFM_OK && *found)
         status = pfm_dicom_get_item(file, &sequence, (size_t)index, &item, found, err);
     const bool is_signed = out->modality_lut.count == 0 && (layout->is_signed || out->intercept < 0 || out->slope < 0);
@@ -145,7 +144,8 @@ static pfm_status read_voi_lut(pfm_dicom *file, const pfm_dicom_layout *layout, 
 }
 
 /* *found = whether window `index` is there and can be applied; *count = how many there are. */
-static pfm_status read_window(pfm_dicom *file, int frame, int index, pfm_dicom_grey *out, bool *found, size_t *count, pfm_error *err)
+static pfm_status read_window(pfm_dicom *file, int frame, int index, pfm_dicom_grey *out, bool *found, size_t *count,
+                              pfm_error *err)
 {
     pfm_status status = PFM_OK;
     double centers[MOST_WINDOWS], widths[MOST_WINDOWS];
@@ -163,8 +163,10 @@ static pfm_status read_window(pfm_dicom *file, int frame, int index, pfm_dicom_g
     pfm_dicom_code(*found ? &element : NULL, name, sizeof name);
     *found = pfm_window_is_good(&out->window);
     if (name[0] != '\0' && !pfm_window_find_function(name, &out->window.function))
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: its VOI LUT Function (0028,1056) is '%s'; LINEAR, LINEAR_EXACT and SIGMOID are read; "
-                 "choose another window, as --window percentile", file->name, name);
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
+                 "%s: its VOI LUT Function (0028,1056) is '%s'; LINEAR, LINEAR_EXACT and SIGMOID are read; "
+                 "choose another window, as --window percentile",
+                 file->name, name);
     *found = pfm_window_is_good(&out->window);
     out->chosen = "file";
     out->index = index;
@@ -172,8 +174,8 @@ done:
     return status;
 }
 
-/* The file's own choice; of one that has none, or whose window has no width, the values as they are where they fill 8 bits, else
- * all but the outermost. */
+/* The file's own choice; of one that has none, or whose window has no width, the values as they are where they fill 8 bits,
+ * else all but the outermost. */
 static pfm_status choose_own(pfm_dicom *file, const pfm_dicom_layout *layout, int index, const pfm_dicom_frame *frame,
                              pfm_dicom_grey *out, pfm_error *err)
 {
@@ -216,8 +218,8 @@ static pfm_status choose_of_file(pfm_dicom *file, const pfm_dicom_layout *layout
         PFM_FAIL(PFM_ERROR_USAGE, "%s has %zu window%s (they count from 0); there is no window %d", file->name, count,
                  count == 1 ? "" : "s", wanted->index);
     if (!found)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s: its window %d has a width of %g, which no window has; choose another window", file->name,
-                 wanted->index, out->window.width);
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: its window %d has a width of %g, which no window has; choose another window",
+                 file->name, wanted->index, out->window.width);
 done:
     return status;
 }

@@ -28,7 +28,7 @@ typedef struct pfm_dicom_grey {
     bool has_units, is_hounsfield; /* values are rescaled; they are Hounsfield units */
     double slope, intercept;
     pfm_dicom_lut modality_lut, voi_lut;
-    pfm_window window; /* where there is no voi_lut */
+    pfm_window window;  /* where there is no voi_lut */
     const char *chosen; /* "file", "lut", "given", "percentile", "full", "stored", or a preset's name */
     int index;
     bool inverted;
@@ -50,7 +50,7 @@ pfm_status pfm_dicom_grey_measure(const pfm_dicom_grey *grey, const pfm_dicom_fr
 pfm_status pfm_dicom_make_picture(pfm_dicom *file, const pfm_dicom_layout *layout, const pfm_dicom_frame *frame,
                                   const pfm_dicom_grey *grey, pfm_image *out, pfm_error *err) PFM_MUST_CHECK;
 /* Reads an element for one frame: of the frame's functional group `macro`, of that of all frames, or of the file itself. */
-pfm_status pfm_dicom_find_of_frame(pfm_dicom *file, int index, uint32_t macro, uint32_t tag, pfm_dicom_element *out, bool *found,
-                                   pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_dicom_find_of_frame(pfm_dicom *file, int index, uint32_t macro, uint32_t tag, pfm_dicom_element *out,
+                                   bool *found, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

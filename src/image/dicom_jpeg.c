@@ -86,14 +86,16 @@ static pfm_status check_markers(const pfm_dicom_stream *in, const markers *m, pf
     if (m->process < 0)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: a frame in JPEG has no frame header; the file is damaged or cut short", in->name);
     if (m->process > 3)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s: a frame in JPEG is of a hierarchical or arithmetic process (SOF%d), which is not read here",
-                 in->name, m->process);
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
+                 "%s: a frame in JPEG is of a hierarchical or arithmetic process (SOF%d), which is not read here", in->name,
+                 m->process);
     if (m->precision < 2 || m->precision > 16 || (m->process < 3 && m->precision != 8 && m->precision != 12))
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: a frame in JPEG has samples of %d bits, which cannot be; the file is damaged", in->name,
                  m->precision);
     PFM_TRY(pfm_dicom_check_stream(in, "JPEG", m->width, m->height, (uint64_t)m->components, err));
     if (m->scans > MOST_SCANS)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s: a frame in JPEG has more than %d scans, which no honest file has", in->name, MOST_SCANS);
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: a frame in JPEG has more than %d scans, which no honest file has", in->name,
+                 MOST_SCANS);
     /* At the least a bit for each lossless sample, or for each block of 64. */
     const size_t most = m->process == 3 ? 8 : 512;
     if (pfm_dicom_count_samples(in->layout) / most > in->size)
@@ -120,7 +122,8 @@ pfm_status pfm_dicom_decode_jpeg(const pfm_dicom_stream *in, pfm_dicom_decoded *
     switch (pfm_dcmtk_decode_jpeg(in->bytes, in->size, m.precision, out->data, size, reason)) {
     case PFM_DCMTK_OK: break;
     case PFM_DCMTK_CUT: PFM_FAIL(PFM_ERROR_FORMAT, "%s: a frame in JPEG ends too early; copy the file again", in->name);
-    case PFM_DCMTK_DAMAGED: PFM_FAIL(PFM_ERROR_FORMAT, "%s: a frame in JPEG is damaged: %s; copy the file again", in->name, reason);
+    case PFM_DCMTK_DAMAGED:
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s: a frame in JPEG is damaged: %s; copy the file again", in->name, reason);
     case PFM_DCMTK_NO_MEMORY: PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not decode a frame of %s", in->name);
     }
 done:

@@ -1,5 +1,5 @@
-/* JPEG 2000 and HTJ2K (ISO 15444-1 and -15) by OpenJPEG, as a codestream or in a file of boxes. What a stream says of its sizes is
- * checked before OpenJPEG sees it, which believes all of it. */
+/* JPEG 2000 and HTJ2K (ISO 15444-1 and -15) by OpenJPEG, as a codestream or in a file of boxes. What a stream says of its sizes
+ * is checked before OpenJPEG sees it, which believes all of it. */
 #include "base/try.h"
 #include "image/dicom_codec.h"
 
@@ -14,7 +14,7 @@ enum {
     COC = 0xFF53,
     SOT = 0xFF90,
     MOST_TILES = 4096,
-    LEAST_BLOCK = 8,   /* log2 of a code block's or precinct's samples: smaller ones cost more memory than their picture */
+    LEAST_BLOCK = 8, /* log2 of a code block's or precinct's samples: smaller ones cost more memory than their picture */
     LEAST_PRECINCT = 10
 };
 
@@ -85,14 +85,15 @@ static pfm_status check_sizes(const pfm_dicom_stream *in, const unsigned char *a
 {
     if (size < 41)
         return refuse(in, "its SIZ is too short", err);
-    const uint64_t x1 = read32(at + 4), y1 = read32(at + 8), x0 = read32(at + 12), y0 = read32(at + 16), tile_x = read32(at + 20),
-                   tile_y = read32(at + 24), tile_x0 = read32(at + 28), tile_y0 = read32(at + 32);
+    const uint64_t x1 = read32(at + 4), y1 = read32(at + 8), x0 = read32(at + 12), y0 = read32(at + 16),
+                   tile_x = read32(at + 20), tile_y = read32(at + 24), tile_x0 = read32(at + 28), tile_y0 = read32(at + 32);
     if (x1 <= x0 || y1 <= y0 || tile_x == 0 || tile_y == 0 || tile_x0 > x0 || tile_y0 > y0)
         return refuse(in, "its sizes cannot be", err);
     pfm_status status = pfm_dicom_check_stream(in, "JPEG 2000", x1 - x0, y1 - y0, read16(at + 36), err);
     const uint64_t across = (x1 - tile_x0 + tile_x - 1) / tile_x, down = (y1 - tile_y0 + tile_y - 1) / tile_y;
     if (status == PFM_OK && (across > MOST_TILES || down > MOST_TILES || across * down > MOST_TILES))
-        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s: a frame in JPEG 2000 has more than %d tiles", in->name, MOST_TILES);
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s: a frame in JPEG 2000 has more than %d tiles", in->name,
+                             MOST_TILES);
     return status;
 }
 
@@ -132,7 +133,8 @@ static pfm_status check_header(const pfm_dicom_stream *in, const unsigned char *
         }
         const size_t head = marker == COD ? 7 : 4; /* in front of the levels */
         const bool has_blocks = marker == COD || marker == COC;
-        if (has_blocks && length > head && blocks_are_small(value + head, length - head, (value[marker == COD ? 2 : 3] & 1) != 0, samples))
+        if (has_blocks && length > head &&
+            blocks_are_small(value + head, length - head, (value[marker == COD ? 2 : 3] & 1) != 0, samples))
             return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s: a frame in JPEG 2000 has code blocks too small to be honest",
                                  in->name);
         at += 2 + length;
@@ -187,8 +189,8 @@ static pfm_status take_image(const pfm_dicom_stream *in, const opj_image_t *imag
         return refuse(in, "its components are not what they were", err);
     for (int c = 0; c < l->samples; c++) {
         const opj_image_comp_t *comp = &image->comps[c];
-        if (comp->data == NULL || comp->w == 0 || comp->h == 0 || comp->dx == 0 || comp->dy == 0 || comp->prec < 1 || comp->prec > 32 ||
-            comp->prec != image->comps[0].prec || comp->sgnd != image->comps[0].sgnd)
+        if (comp->data == NULL || comp->w == 0 || comp->h == 0 || comp->dx == 0 || comp->dy == 0 || comp->prec < 1 ||
+            comp->prec > 32 || comp->prec != image->comps[0].prec || comp->sgnd != image->comps[0].sgnd)
             return refuse(in, "its components do not fit each other", err);
     }
     out->precision = (int)image->comps[0].prec;
@@ -200,7 +202,8 @@ static pfm_status take_image(const pfm_dicom_stream *in, const opj_image_t *imag
     return status;
 }
 
-static pfm_status run(const pfm_dicom_stream *in, opj_codec_t *codec, opj_stream_t *stream, pfm_dicom_decoded *out, pfm_error *err)
+static pfm_status run(const pfm_dicom_stream *in, opj_codec_t *codec, opj_stream_t *stream, pfm_dicom_decoded *out,
+                      pfm_error *err)
 {
     char reason[128] = "";
     opj_image_t *image = NULL;

@@ -14,10 +14,10 @@ static pfm_status refuse(const pfm_dicom_stream *in, charls_jpegls_errc code, pf
                          charls_get_error_message(code));
 }
 
-/* *decoder = one that has read the header, which fits what the file says. It reads a copy with an end behind it: CharLS 2.4 never
- * comes back from a stream that stops without any marker. */
-static pfm_status open_stream(const pfm_dicom_stream *in, pfm_buffer *copy, charls_jpegls_decoder **decoder, charls_frame_info *info,
-                              pfm_error *err)
+/* *decoder = one that has read the header, which fits what the file says. It reads a copy with an end behind it: CharLS 2.4
+ * never comes back from a stream that stops without any marker. */
+static pfm_status open_stream(const pfm_dicom_stream *in, pfm_buffer *copy, charls_jpegls_decoder **decoder,
+                              charls_frame_info *info, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_buffer_append(copy, in->bytes, in->size, err));

@@ -31,8 +31,9 @@ static pfm_status read_whole(const pfm_dicom *file, const whole *what, int *out,
         return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: %s (%04X,%04X) is missing, without which its pixels cannot be read",
                              file->name, what->name, what->tag >> 16, what->tag & 0xFFFF);
     if (!good || value != floor(value) || value < what->low || value > what->high)
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: %s (%04X,%04X) is no whole number from %.0f to %.0f; the file is damaged",
-                             file->name, what->name, what->tag >> 16, what->tag & 0xFFFF, what->low, what->high);
+        return pfm_error_set(err, PFM_ERROR_FORMAT,
+                             "%s: %s (%04X,%04X) is no whole number from %.0f to %.0f; the file is damaged", file->name,
+                             what->name, what->tag >> 16, what->tag & 0xFFFF, what->low, what->high);
     *out = (int)value;
     return PFM_OK;
 }
@@ -44,16 +45,11 @@ static pfm_status read_colour(const pfm_dicom *file, pfm_dicom_layout *out, pfm_
         int samples;
         pfm_dicom_colour colour;
     } known[] = {
-        {"MONOCHROME1", 1, DICOM_MONOCHROME1},
-        {"MONOCHROME2", 1, DICOM_MONOCHROME2},
-        {"PALETTE COLOR", 1, DICOM_PALETTE},
-        {"RGB", 3, DICOM_RGB},
-        {"YBR_FULL", 3, DICOM_YBR_FULL},
-        {"YBR_FULL_422", 3, DICOM_YBR_FULL_422},
-        {"YBR_PARTIAL_422", 3, DICOM_YBR_PARTIAL},
-        {"YBR_PARTIAL_420", 3, DICOM_YBR_PARTIAL},
-        {"YBR_ICT", 3, DICOM_YBR_OF_CODEC},
-        {"YBR_RCT", 3, DICOM_YBR_OF_CODEC},
+        {"MONOCHROME1", 1, DICOM_MONOCHROME1},     {"MONOCHROME2", 1, DICOM_MONOCHROME2},
+        {"PALETTE COLOR", 1, DICOM_PALETTE},       {"RGB", 3, DICOM_RGB},
+        {"YBR_FULL", 3, DICOM_YBR_FULL},           {"YBR_FULL_422", 3, DICOM_YBR_FULL_422},
+        {"YBR_PARTIAL_422", 3, DICOM_YBR_PARTIAL}, {"YBR_PARTIAL_420", 3, DICOM_YBR_PARTIAL},
+        {"YBR_ICT", 3, DICOM_YBR_OF_CODEC},        {"YBR_RCT", 3, DICOM_YBR_OF_CODEC},
     };
     const pfm_dicom_element *element = pfm_dicom_find(file, DICOM_TAG(0x0028, 0x0004));
     pfm_dicom_code(element, out->photometric, sizeof out->photometric);
@@ -81,8 +77,8 @@ static pfm_status check_bits(const pfm_dicom *file, const pfm_dicom_layout *layo
     if (layout->is_float && (a == 32 || a == 64) && layout->samples == 1)
         return PFM_OK;
     if ((a != 1 && a != 8 && a != 16 && a != 32) || layout->is_float)
-        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
-                             "%s: its Bits Allocated (0028,0100) are %d; 1, 8, 16 and 32 are read", file->name, a);
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s: its Bits Allocated (0028,0100) are %d; 1, 8, 16 and 32 are read",
+                             file->name, a);
     if (layout->stored > a || layout->high >= a || layout->high + 1 < layout->stored)
         return pfm_error_set(err, PFM_ERROR_FORMAT,
                              "%s: its Bits Stored (0028,0101) are %d with High Bit (0028,0102) %d, which do not fit in the %d "
@@ -110,9 +106,9 @@ static pfm_status find_pixels(const pfm_dicom *file, pfm_dicom_layout *out, pfm_
                              "%s is a DICOM file that ends within the element (%04X,%04X), before any pixels; copy it again",
                              file->name, file->cut_at >> 16, file->cut_at & 0xFFFF);
     if (pfm_dicom_find(file, DICOM_TAG(0x0028, 0x7FE0)) != NULL)
-        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
-                             "%s has no pixels itself but says where a server has them (Pixel Data Provider URL); fetch them there",
-                             file->name);
+        return pfm_error_set(
+            err, PFM_ERROR_UNSUPPORTED,
+            "%s has no pixels itself but says where a server has them (Pixel Data Provider URL); fetch them there", file->name);
     pfm_dicom_code(pfm_dicom_find(file, DICOM_TAG(0x0008, 0x0060)), modality, sizeof modality);
     return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is a DICOM file without pixels%s%.16s%s; an image is needed", file->name,
                          modality[0] != '\0' ? " (modality " : "", modality, modality[0] != '\0' ? ")" : "");

@@ -20,8 +20,8 @@ double pfm_dicom_lut_apply(const pfm_dicom_lut *lut, double value)
 
 static pfm_status refuse(const pfm_dicom *file, uint32_t tag, const char *what, pfm_error *err)
 {
-    return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: the lookup table at (%04X,%04X) %s; the file is damaged", file->name, tag >> 16,
-                         tag & 0xFFFF, what);
+    return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: the lookup table at (%04X,%04X) %s; the file is damaged", file->name,
+                         tag >> 16, tag & 0xFFFF, what);
 }
 
 /* How many entries, the first input, bits an entry (PS3.3, C.11.1.1): the same three numbers for every kind of table. */

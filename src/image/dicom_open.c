@@ -1,5 +1,5 @@
-/* Where in a file the data set is, and how it is written (PS3.10, 7; PS3.5, A): with preamble and meta header or without, and as
- * its bytes say where they contradict what the file says of itself. */
+/* Where in a file the data set is, and how it is written (PS3.10, 7; PS3.5, A): with preamble and meta header or without, and
+ * as its bytes say where they contradict what the file says of itself. */
 #include "image/dicom_open.h"
 
 #include "base/try.h"
@@ -57,7 +57,9 @@ static void read_meta(const unsigned char *bytes, size_t size, size_t *at, char 
         const size_t header = is_wide ? 12 : 8;
         if (size - *at < header)
             return;
-        const size_t length = is_wide ? pfm_dicom_u32(vr + 4, false) : says ? pfm_dicom_u16(vr + 2, false) : pfm_dicom_u32(vr, false);
+        const size_t length = is_wide ? pfm_dicom_u32(vr + 4, false)
+                              : says  ? pfm_dicom_u16(vr + 2, false)
+                                      : pfm_dicom_u32(vr, false);
         if (length > size - *at - header)
             return;
         if (pfm_dicom_u16(bytes + *at + 2, false) == 0x0010) {

@@ -4,16 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint8_t to_byte(double share)
-{
-    return (uint8_t)(share <= 0 ? 0 : share >= 1 ? 255 : share * 255 + 0.5);
-}
+static uint8_t to_byte(double share) { return (uint8_t)(share <= 0 ? 0 : share >= 1 ? 255 : share * 255 + 0.5); }
 
 static uint8_t grey_of(const pfm_dicom_grey *grey, double stored)
 {
     const double value = pfm_dicom_grey_value(grey, stored);
     const double most = grey->voi_lut.count > 0 ? (double)((1 << grey->voi_lut.bits) - 1) : 1;
-    const double share = grey->voi_lut.count > 0 ? pfm_dicom_lut_apply(&grey->voi_lut, value) / most : pfm_window_apply(&grey->window, value);
+    const double share =
+        grey->voi_lut.count > 0 ? pfm_dicom_lut_apply(&grey->voi_lut, value) / most : pfm_window_apply(&grey->window, value);
     return to_byte(grey->inverted ? 1 - share : share);
 }
 

@@ -29,16 +29,17 @@ void pfm_dicom_frame_free(pfm_dicom_frame *frame)
     *frame = (pfm_dicom_frame){0};
 }
 
-pfm_status pfm_dicom_check_stream(const pfm_dicom_stream *in, const char *what, uint64_t width, uint64_t height, uint64_t samples,
-                                  pfm_error *err)
+pfm_status pfm_dicom_check_stream(const pfm_dicom_stream *in, const char *what, uint64_t width, uint64_t height,
+                                  uint64_t samples, pfm_error *err)
 {
     const pfm_dicom_layout *l = in->layout;
     if (width == (uint64_t)l->columns && height == (uint64_t)l->rows && samples == (uint64_t)l->samples)
         return PFM_OK;
-    return pfm_error_set(err, PFM_ERROR_FORMAT,
-                         "%s: a frame in %s is %llu x %llu pixels of %llu samples, and the file says %d x %d of %d; it is damaged",
-                         in->name, what, (unsigned long long)width, (unsigned long long)height, (unsigned long long)samples,
-                         l->columns, l->rows, l->samples);
+    return pfm_error_set(
+        err, PFM_ERROR_FORMAT,
+        "%s: a frame in %s is %llu x %llu pixels of %llu samples, and the file says %d x %d of %d; it is damaged", in->name,
+        what, (unsigned long long)width, (unsigned long long)height, (unsigned long long)samples, l->columns, l->rows,
+        l->samples);
 }
 
 /* The `bits` above `shift` of every sample, signed or not, to the whole of it. */
@@ -123,8 +124,8 @@ static size_t word_of(const pfm_dicom *file, const pfm_dicom_layout *l)
     return l->allocated > 8 ? (size_t)l->allocated / 8 : words ? 2 : 1;
 }
 
-static pfm_status read_native(const pfm_dicom *file, const pfm_dicom_layout *l, const unsigned char *bytes, size_t size, int first,
-                              pfm_dicom_frame *out, pfm_error *err)
+static pfm_status read_native(const pfm_dicom *file, const pfm_dicom_layout *l, const unsigned char *bytes, size_t size,
+                              int first, pfm_dicom_frame *out, pfm_error *err)
 {
     const size_t pixels = (size_t)l->rows * (size_t)l->columns, count = pfm_dicom_count_samples(l);
     const size_t wide = l->allocated < 8 ? 1 : (size_t)l->allocated / 8, word = word_of(file, l);
@@ -169,7 +170,8 @@ static pfm_status read_wrapped(const pfm_dicom *file, const pfm_dicom_layout *l,
 /* ---- compressed pixels ---- */
 
 /* Which codec it is the stream itself shows; RLE alone begins as other things may. */
-static pfm_status choose_codec(const pfm_dicom *file, const unsigned char *bytes, size_t size, pfm_dicom_codec **out, pfm_error *err)
+static pfm_status choose_codec(const pfm_dicom *file, const unsigned char *bytes, size_t size, pfm_dicom_codec **out,
+                               pfm_error *err)
 {
     static const struct {
         size_t length;
@@ -192,9 +194,10 @@ static pfm_status choose_codec(const pfm_dicom *file, const unsigned char *bytes
     if (syntax != NULL && !syntax->read)
         return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s holds %s, which is not read here; write its frames uncompressed",
                              file->name, syntax->name);
-    return pfm_error_set(err, PFM_ERROR_FORMAT,
-                         "%s: its pixels begin neither as JPEG, JPEG-LS nor JPEG 2000 do (transfer syntax %s); the file is damaged",
-                         file->name, file->syntax[0] != '\0' ? file->syntax : "not given");
+    return pfm_error_set(
+        err, PFM_ERROR_FORMAT,
+        "%s: its pixels begin neither as JPEG, JPEG-LS nor JPEG 2000 do (transfer syntax %s); the file is damaged", file->name,
+        file->syntax[0] != '\0' ? file->syntax : "not given");
 }
 
 static pfm_status read_compressed(const pfm_dicom *file, const pfm_dicom_layout *l, const unsigned char *bytes, size_t size,
@@ -211,7 +214,8 @@ static pfm_status read_compressed(const pfm_dicom *file, const pfm_dicom_layout 
     if (decoded.planar)
         PFM_TRY(interleave(&decoded.data, pixels, (size_t)l->samples, (size_t)decoded.bytes, err));
     out->bits = rle ? l->stored : decoded.precision;
-    settle(decoded.data, pfm_dicom_count_samples(l), (size_t)decoded.bytes, rle ? l->high + 1 - l->stored : 0, out->bits, l->is_signed);
+    settle(decoded.data, pfm_dicom_count_samples(l), (size_t)decoded.bytes, rle ? l->high + 1 - l->stored : 0, out->bits,
+           l->is_signed);
     out->kind = kind_of((size_t)decoded.bytes, l->is_signed);
     out->data = decoded.data;
     decoded.data = NULL;
@@ -232,8 +236,8 @@ static unsigned char clip(float value) { return (unsigned char)(value < 0 ? 0 : 
 static void to_rgb(unsigned char *data, size_t pixels, bool partial)
 {
     const float y_scale = partial ? 255.0f / 219 : 1, c_scale = partial ? 255.0f / 224 : 1, y_zero = partial ? 16 : 0;
-    const float rr = 1.402f * c_scale, gb = (float)(-0.114 * 1.772 / 0.587) * c_scale, gr = (float)(-0.299 * 1.402 / 0.587) * c_scale,
-                bb = 1.772f * c_scale;
+    const float rr = 1.402f * c_scale, gb = (float)(-0.114 * 1.772 / 0.587) * c_scale,
+                gr = (float)(-0.299 * 1.402 / 0.587) * c_scale, bb = 1.772f * c_scale;
     for (size_t i = 0; i < pixels; i++, data += 3) {
         const float y = ((float)data[0] - y_zero) * y_scale, b = (float)data[1] - 128, r = (float)data[2] - 128;
         data[0] = clip(y + rr * r);
@@ -242,7 +246,8 @@ static void to_rgb(unsigned char *data, size_t pixels, bool partial)
     }
 }
 
-pfm_status pfm_dicom_read_frame(pfm_dicom *file, const pfm_dicom_layout *layout, int index, pfm_dicom_frame *out, pfm_error *err)
+pfm_status pfm_dicom_read_frame(pfm_dicom *file, const pfm_dicom_layout *layout, int index, pfm_dicom_frame *out,
+                                pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer joined = {0};

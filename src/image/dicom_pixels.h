@@ -27,7 +27,16 @@ typedef struct pfm_dicom_layout {
     const pfm_dicom_element *pixels;
 } pfm_dicom_layout;
 
-typedef enum pfm_dicom_kind { DICOM_U8, DICOM_S8, DICOM_U16, DICOM_S16, DICOM_U32, DICOM_S32, DICOM_F32, DICOM_F64 } pfm_dicom_kind;
+typedef enum pfm_dicom_kind {
+    DICOM_U8,
+    DICOM_S8,
+    DICOM_U16,
+    DICOM_S16,
+    DICOM_U32,
+    DICOM_S32,
+    DICOM_F32,
+    DICOM_F64
+} pfm_dicom_kind;
 
 /* One frame: samples of a pixel beside each other, in the machine's order, of the kind's size. Colour is RGB, or what a palette
  * is asked with. */

@@ -31,11 +31,14 @@ pfm_status pfm_dicom_decode_rle(const pfm_dicom_stream *in, pfm_dicom_decoded *o
     const size_t pixels = (size_t)l->rows * (size_t)l->columns, bytes = (size_t)l->allocated / 8;
     const size_t segments = bytes * (size_t)l->samples;
     if (bytes == 0 || in->size < HEADER || pfm_dicom_u32(in->bytes, false) != segments || segments > MOST_SEGMENTS)
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: a frame in RLE does not begin with the %zu segments that it should have; "
-                             "the file is damaged", in->name, segments);
+        return pfm_error_set(err, PFM_ERROR_FORMAT,
+                             "%s: a frame in RLE does not begin with the %zu segments that it should have; "
+                             "the file is damaged",
+                             in->name, segments);
     if (pixels / 64 * segments > in->size) /* two bytes make 128 at most */
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: %zu bytes in RLE cannot be a frame of %d x %d pixels; the file is damaged",
-                             in->name, in->size, l->columns, l->rows);
+        return pfm_error_set(err, PFM_ERROR_FORMAT,
+                             "%s: %zu bytes in RLE cannot be a frame of %d x %d pixels; the file is damaged", in->name,
+                             in->size, l->columns, l->rows);
     pfm_status status = PFM_OK;
     unsigned char *data = NULL;
     PFM_TRY(pfm_allocate(pixels * segments, 1, &data, err));
@@ -44,13 +47,14 @@ pfm_status pfm_dicom_decode_rle(const pfm_dicom_stream *in, pfm_dicom_decoded *o
         const size_t begin = pfm_dicom_u32(in->bytes + 4 + 4 * s, false);
         const size_t end = s + 1 < segments ? pfm_dicom_u32(in->bytes + 8 + 4 * s, false) : in->size;
         if (begin < HEADER || begin > end || end > in->size)
-            PFM_FAIL(PFM_ERROR_FORMAT, "%s: segment %zu of a frame in RLE lies outside of it; the file is damaged", in->name, s);
+            PFM_FAIL(PFM_ERROR_FORMAT, "%s: segment %zu of a frame in RLE lies outside of it; the file is damaged", in->name,
+                     s);
         /* The high byte comes first; this machine keeps the low one there. */
         unsigned char *plane = data + s / bytes * pixels * bytes + (bytes - 1 - s % bytes);
         const size_t made = unpack(in->bytes + begin, end - begin, plane, bytes, pixels);
         if (made < pixels)
-            PFM_FAIL(PFM_ERROR_FORMAT, "%s: segment %zu of a frame in RLE ends after %zu of %zu samples; the file is damaged", in->name,
-                     s, made, pixels);
+            PFM_FAIL(PFM_ERROR_FORMAT, "%s: segment %zu of a frame in RLE ends after %zu of %zu samples; the file is damaged",
+                     in->name, s, made, pixels);
     }
 done:
     return status;

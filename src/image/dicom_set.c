@@ -87,8 +87,9 @@ static bool read_header(const pfm_dicom_set *set, size_t *at, pfm_dicom_element 
 
 static pfm_status refuse_item(const pfm_dicom *file, uint32_t tag, pfm_error *err)
 {
-    return pfm_error_set(err, PFM_ERROR_FORMAT, "%s: (%04X,%04X) stands where an item of a sequence should; the file is damaged",
-                         file->name, tag >> 16, tag & 0xFFFF);
+    return pfm_error_set(err, PFM_ERROR_FORMAT,
+                         "%s: (%04X,%04X) stands where an item of a sequence should; the file is damaged", file->name,
+                         tag >> 16, tag & 0xFFFF);
 }
 
 /* One of those within each other that `skip` is in. */
@@ -129,8 +130,8 @@ static pfm_status skip_one(pfm_dicom *file, const pfm_dicom_set *set, level *lev
 
 /* Finds the end of what has no length: `element`, whose value begins at *at. *at is then behind its delimiter. Items of defined
  * length are leapt over, so that the work is one pass. */
-static pfm_status skip(pfm_dicom *file, const pfm_dicom_set *set, pfm_dicom_element *element, bool is_item, size_t *at, bool *cut,
-                       pfm_error *err)
+static pfm_status skip(pfm_dicom *file, const pfm_dicom_set *set, pfm_dicom_element *element, bool is_item, size_t *at,
+                       bool *cut, pfm_error *err)
 {
     level levels[DEEPEST] = {{.is_item = is_item, .implicit = element->implicit}};
     int depth = 1;
@@ -188,7 +189,8 @@ pfm_status pfm_dicom_list(pfm_dicom *file, pfm_error *err)
             file->cut_at = element.tag;
         }
         if (file->count == MOST)
-            PFM_FAIL(PFM_ERROR_FORMAT, "%s is a DICOM file of more than %d elements, which no honest file has", file->name, MOST);
+            PFM_FAIL(PFM_ERROR_FORMAT, "%s is a DICOM file of more than %d elements, which no honest file has", file->name,
+                     MOST);
         PFM_TRY(pfm_array_reserve(&file->elements, &file->capacity, file->count + 1, sizeof *file->elements, err));
         file->elements[file->count++] = element;
         if (element.tag >= DICOM_TAG(0x7FE0, 0x0008)) /* of what stands behind the pixels nothing is needed */

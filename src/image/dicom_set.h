@@ -36,7 +36,7 @@ typedef struct pfm_dicom {
     pfm_dicom_element *elements;
     size_t count, capacity;
     pfm_buffer inflated;
-    bool cut;           /* the file ends too early: within the element `cut_at` */
+    bool cut; /* the file ends too early: within the element `cut_at` */
     uint32_t cut_at;
     size_t visited; /* elements and items looked at, which are not without end */
 } pfm_dicom;
@@ -44,8 +44,8 @@ typedef struct pfm_dicom {
 /* Whether a file of `total` bytes that begins with these is DICOM, with or without preamble and meta header. */
 bool pfm_dicom_begins(const unsigned char *bytes, size_t size, size_t total);
 
-/* Lists the elements of the file up to its pixels. FORMAT where it is none; a file that is cut short is no error here. The caller
- * calls pfm_dicom_close, whatever happens; `bytes` and `name` are borrowed until then. */
+/* Lists the elements of the file up to its pixels. FORMAT where it is none; a file that is cut short is no error here. The
+ * caller calls pfm_dicom_close, whatever happens; `bytes` and `name` are borrowed until then. */
 pfm_status pfm_dicom_open(const unsigned char *bytes, size_t size, const char *name, pfm_dicom *out,
                           pfm_error *err) PFM_MUST_CHECK;
 void pfm_dicom_close(pfm_dicom *file);
@@ -63,14 +63,14 @@ pfm_status pfm_dicom_find_in(pfm_dicom *file, const pfm_dicom_set *set, uint32_t
 pfm_status pfm_dicom_next_fragment(pfm_dicom *file, const pfm_dicom_element *pixels, size_t *at, const unsigned char **bytes,
                                    size_t *size, bool *found, pfm_error *err) PFM_MUST_CHECK;
 
-/* out [most] = the element's numbers, as its value representation has them, `vr` where the file does not say it. Returns how many
- * there are; of what is no number (text where a number should be) `false` comes back in *good. */
+/* out [most] = the element's numbers, as its value representation has them, `vr` where the file does not say it. Returns how
+ * many there are; of what is no number (text where a number should be) `false` comes back in *good. */
 size_t pfm_dicom_numbers(const pfm_dicom_element *element, const char *vr, double *out, size_t most, bool *good);
 /* out = the element's text without padding, cut to fit; control characters become spaces. "" for NULL. */
 void pfm_dicom_text(const pfm_dicom_element *element, char *out, size_t size);
 
-/* The same of a code: "" where it holds anything but capitals, digits, spaces and underscores, so that no name gets into what is
- * printed. */
+/* The same of a code: "" where it holds anything but capitals, digits, spaces and underscores, so that no name gets into what
+ * is printed. */
 void pfm_dicom_code(const pfm_dicom_element *element, char *out, size_t size);
 
 uint16_t pfm_dicom_u16(const unsigned char *bytes, bool big);

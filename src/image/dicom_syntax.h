@@ -1,4 +1,5 @@
-/* The transfer syntaxes by name (PS3.6, A). How a data set is written its bytes show; which codec its frames want, their streams. */
+/* The transfer syntaxes by name (PS3.6, A). How a data set is written its bytes show; which codec its frames want, their
+ * streams. */
 #ifndef PFM_IMAGE_DICOM_SYNTAX_H
 #define PFM_IMAGE_DICOM_SYNTAX_H
 

@@ -116,7 +116,8 @@ static pfm_status decode(const unsigned char *bytes, size_t size, const char *na
                          is_text(bytes, size) ? "text" : "of an unknown kind");
 }
 
-static pfm_status load(const char *path, const pfm_image_choice *choice, pfm_image *out, pfm_image_applied *applied, pfm_error *err)
+static pfm_status load(const char *path, const pfm_image_choice *choice, pfm_image *out, pfm_image_applied *applied,
+                       pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_mapping file = {0}; /* of a file with many frames only what is looked at is read */

@@ -19,10 +19,10 @@ typedef struct pfm_image_kind {
     bool (*recognize)(const unsigned char *bytes, size_t size);
     /* The picture in 8-bit RGB. *out is {0} before the call; what a failing call leaves in it is released by the caller. */
     pfm_status (*decode)(const unsigned char *bytes, size_t size, const char *name, pfm_image *out, pfm_error *err);
-    /* The same of a kind with several frames, or values that a window makes grey; NULL of one with neither. *applied is as for a
-     * finished picture before the call. */
-    pfm_status (*show)(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice, pfm_image *out,
-                       pfm_image_applied *applied, pfm_error *err);
+    /* The same of a kind with several frames, or values that a window makes grey; NULL of one with neither. *applied is as for
+     * a finished picture before the call. */
+    pfm_status (*show)(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
+                       pfm_image *out, pfm_image_applied *applied, pfm_error *err);
 } pfm_image_kind;
 
 #define PFM_IMAGE_KINDS(X)                                                                                                     \

@@ -11,8 +11,8 @@ static const struct {
     const char *name;
     double center, width;
 } presets[] = {
-    {"lung", -600, 1500}, {"bone", 400, 1800},       {"brain", 40, 80}, {"abdomen", 50, 400},
-    {"mediastinum", 50, 350}, {"liver", 30, 150}, {"stroke", 40, 40},
+    {"lung", -600, 1500},     {"bone", 400, 1800}, {"brain", 40, 80},  {"abdomen", 50, 400},
+    {"mediastinum", 50, 350}, {"liver", 30, 150},  {"stroke", 40, 40},
 };
 
 static const char *const functions[] = {"LINEAR", "LINEAR_EXACT", "SIGMOID"};
@@ -38,11 +38,12 @@ bool pfm_window_is_good(const pfm_window *window)
 
 static pfm_status refuse(const char *text, pfm_error *err)
 {
-    return pfm_error_set(err, PFM_ERROR_USAGE,
-                         "a window cannot be '%.60s'; it is CENTER,WIDTH as in 40,400 (with ,sigmoid or ,linear_exact behind, if "
-                         "so), lung, bone, brain, abdomen, mediastinum, liver or stroke (in Hounsfield units), file (its own), "
-                         "file:N or lut:N (of several, from 0), percentile or full",
-                         text);
+    return pfm_error_set(
+        err, PFM_ERROR_USAGE,
+        "a window cannot be '%.60s'; it is CENTER,WIDTH as in 40,400 (with ,sigmoid or ,linear_exact behind, if "
+        "so), lung, bone, brain, abdomen, mediastinum, liver or stroke (in Hounsfield units), file (its own), "
+        "file:N or lut:N (of several, from 0), percentile or full",
+        text);
 }
 
 /* "file:N", "lut:N". */
@@ -78,10 +79,8 @@ pfm_status pfm_window_parse(const char *text, pfm_window *out, pfm_error *err)
         return PFM_OK;
     for (size_t i = 0; i < sizeof presets / sizeof *presets; i++) {
         if (strcasecmp(text, presets[i].name) == 0) {
-            *out = (pfm_window){.choice = PFM_WINDOW_NAMED,
-                                .name = presets[i].name,
-                                .center = presets[i].center,
-                                .width = presets[i].width};
+            *out = (pfm_window){
+                .choice = PFM_WINDOW_NAMED, .name = presets[i].name, .center = presets[i].center, .width = presets[i].width};
             return PFM_OK;
         }
     }

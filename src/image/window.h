@@ -1,4 +1,5 @@
-/* Which window turns values into grey: what a person or a recipe writes, and the functions of PS3.3, C.11.2.1.2 and C.11.2.1.3. */
+/* Which window turns values into grey: what a person or a recipe writes, and the functions of PS3.3, C.11.2.1.2 and C.11.2.1.3.
+ */
 #ifndef PFM_IMAGE_WINDOW_H
 #define PFM_IMAGE_WINDOW_H
 

@@ -15,9 +15,9 @@ typedef struct asking {
     pfm_session *session;
     const pfm_ask_options *options;
     pfm_text_stream *stream;
-    pfm_image *images; /* [options->image_count] */
+    pfm_image *images;        /* [options->image_count] */
     pfm_image_applied *shown; /* [options->image_count] what made them */
-    double started;    /* when everything was loaded */
+    double started;           /* when everything was loaded */
 } asking;
 
 static pfm_status load_images(asking *a, pfm_error *err)

@@ -192,7 +192,9 @@ static pfm_status check_window(const recipe_loader *state, pfm_error *err)
     const pfm_recipe *recipe = state->recipe;
     if (pfm_image_check_window(recipe->model.window, &reason) == PFM_OK)
         return PFM_OK;
-    return refuse_key(state, KEY("model.window"), reason.message, err);
+    char text[600];
+    (void)snprintf(text, sizeof text, "cannot be used: %.500s", reason.message);
+    return refuse_key(state, KEY("model.window"), text, err);
 }
 
 static pfm_status check_data(const recipe_loader *state, pfm_error *err)

@@ -1,5 +1,5 @@
-/* Any bytes as a DICOM file: what it holds, and its first and last frame as a picture through every kind of window. A preamble is put
- * before bytes that are not DICOM by themselves, so that mutations need not find it. */
+/* Any bytes as a DICOM file: what it holds, and its first and last frame as a picture through every kind of window. A preamble
+ * is put before bytes that are not DICOM by themselves, so that mutations need not find it. */
 #include "pefomed/dicom.h"
 #include "pefomed/image.h"
 

@@ -1,5 +1,5 @@
-/* Pictures of small DICOM files of every kind against pydicom's apply_modality_lut, apply_voi_lut and apply_color_lut, and what a
- * hostile file comes to. */
+/* Pictures of small DICOM files of every kind against pydicom's apply_modality_lut, apply_voi_lut and apply_color_lut, and what
+ * a hostile file comes to. */
 #include "base/file.h"
 #include "base/json.h"
 #include "golden.h"
@@ -59,7 +59,8 @@ static void test_pictures(void **state)
     json_decref(entries);
 }
 
-static pfm_status show(const char *name, const char *window, int frame, pfm_image_applied *applied, uint8_t *first, pfm_error *err)
+static pfm_status show(const char *name, const char *window, int frame, pfm_image_applied *applied, uint8_t *first,
+                       pfm_error *err)
 {
     pfm_image image;
     const pfm_image_options options = {.frame = frame, .window = window};
@@ -136,8 +137,8 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Each golden file cut at many lengths and with many single bytes changed: never a crash, an error that names the file and nothing of
- * the patient, and no picture left behind. */
+/* Each golden file cut at many lengths and with many single bytes changed: never a crash, an error that names the file and
+ * nothing of the patient, and no picture left behind. */
 static void check_damaged(const char *name, const pfm_buffer *whole)
 {
     for (size_t i = 0; i < 2 * whole->size; i += 3) {
@@ -196,7 +197,10 @@ static void put_header(pfm_buffer *out)
     static const char zeros[128];
     put(out, zeros, 128);
     put(out, "DICM", 4);
-    put(out, "\2\0\x10\0UI\x14\0" "1.2.840.10008.1.2.1\0", 28);
+    put(out,
+        "\2\0\x10\0UI\x14\0"
+        "1.2.840.10008.1.2.1\0",
+        28);
     put(out, "\x08\0\x60\0CS\2\0CT", 10);
 }
 
@@ -276,10 +280,14 @@ static void test_what_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pictures),      cmocka_unit_test(test_the_choice_of_a_window),
-        cmocka_unit_test(test_a_window_for_all_kinds), cmocka_unit_test(test_headless),
-        cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_sequences),
-        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_what_is_told),
+        cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_the_choice_of_a_window),
+        cmocka_unit_test(test_a_window_for_all_kinds),
+        cmocka_unit_test(test_headless),
+        cmocka_unit_test(test_damaged_files),
+        cmocka_unit_test(test_sequences),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_what_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

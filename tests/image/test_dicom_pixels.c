@@ -1,4 +1,5 @@
-/* Stored values of every file in the data folder, against pydicom with its plug-ins (golden/dicom/data.json, one line a file). */
+/* Stored values of every file in the data folder, against pydicom with its plug-ins (golden/dicom/data.json, one line a file).
+ */
 #include "image/dicom_pixels.h"
 
 #include "base/file.h"
@@ -50,7 +51,8 @@ static void check_grid(const json_t *entry, const char *name, const pfm_dicom_fr
     for (int y = 0; y < GRID; y++)
         for (int x = 0; x < GRID; x++)
             for (int s = 0; s < frame->samples; s++, next++) {
-                const size_t row = (size_t)(y * (frame->height - 1) / (GRID - 1)), column = (size_t)(x * (frame->width - 1) / (GRID - 1));
+                const size_t row = (size_t)(y * (frame->height - 1) / (GRID - 1)),
+                             column = (size_t)(x * (frame->width - 1) / (GRID - 1));
                 const double value =
                     pfm_dicom_sample(frame, (row * (size_t)frame->width + column) * (size_t)frame->samples + (size_t)s);
                 const double wanted = (double)whole(entry, "grid", next);

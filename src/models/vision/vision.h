@@ -71,7 +71,7 @@ typedef struct pfm_vision_options {
     const char *kind, *path; /* the weights of `kind` are read from the file or folder at `path` */
     int image_size;
     pfm_vision_layers layers;
-    bool gradients; /* pfm_vision_gradient will be called */
+    bool gradients;     /* pfm_vision_gradient will be called */
     const char *window; /* how files that hold values become pictures, as --window; NULL: as each says. Copied */
 } pfm_vision_options;
 
