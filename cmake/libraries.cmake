@@ -12,9 +12,18 @@ pkg_check_modules(ZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo-svg cairo-png)
+pkg_check_modules(CHARLS REQUIRED IMPORTED_TARGET charls)
+pkg_check_modules(OPENJPEG REQUIRED IMPORTED_TARGET libopenjp2)
+find_package(ZLIB REQUIRED)
 find_library(DNNL_LIBRARY dnnl REQUIRED)
+# Of DCMTK's many libraries those that src/image/dicom_dcmtk.cpp calls.
+set(PFM_DCMTK "")
+foreach(part dcmjpeg dcmdata oflog ofstd)
+    find_library(DCMTK_${part} ${part} REQUIRED)
+    list(APPEND PFM_DCMTK ${DCMTK_${part}})
+endforeach()
 set(PFM_LIBRARIES PkgConfig::JANSSON PkgConfig::YAML PkgConfig::ZIP PkgConfig::SQLITE PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::CAIRO JPEG::JPEG PNG::PNG
-    CURL::libcurl OpenSSL::Crypto ${DNNL_LIBRARY} gomp Threads::Threads m)
+    CURL::libcurl OpenSSL::Crypto PkgConfig::CHARLS PkgConfig::OPENJPEG ZLIB::ZLIB ${PFM_DCMTK} ${DNNL_LIBRARY} gomp Threads::Threads m)
 
 set(PFM_WARNINGS -Wall -Wextra -Werror -Wno-missing-field-initializers -Wshadow -Wpointer-arith -Wcast-qual -Wvla
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>)

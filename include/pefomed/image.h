@@ -1,9 +1,13 @@
 /* Pictures: from a file's bytes to 8-bit RGB, resized as the models were trained on, and back to a file.
  *
+ * JPEG and PNG files are finished pictures.
  * What comes out of decoding and resizing is what Pillow (13 or later) gives for `Image.open(f).convert("RGB")` and then
  * `.resize((w, h), Image.BICUBIC)`, byte for byte: alpha is dropped, colour profiles, gamma and EXIF orientation are not
  * applied, CMYK is read in Adobe's inverted sense, 16-bit grey is clipped at 255 (not scaled). Unlike Pillow, a file that ends
  * before its end marker or whose data are damaged is an error, never a picture with invented parts.
+ *
+ * DICOM files hold values; a window makes grey of them (PS3.3, C.11), docs/dicom.md says how. A frame is decoded alone, and
+ * what is wrong with a file is said without what it holds of a patient.
  *
  * The functions keep no state and may run in several threads at once. */
 #ifndef PEFOMED_IMAGE_H
@@ -11,6 +15,7 @@
 
 #include "pefomed/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +43,33 @@ pfm_status pfm_image_load(const char *path, pfm_image *out, pfm_error *err) PFM_
 /* The same from bytes; `name` is what errors call them. On error *out is {0}. */
 pfm_status pfm_image_decode(const void *bytes, size_t size, const char *name, pfm_image *out, pfm_error *err) PFM_MUST_CHECK;
 
+/* What made a picture out of a file. */
+typedef struct pfm_image_applied {
+    char kind[16];     /* "JPEG", "PNG", "DICOM" */
+    int frame, frames; /* which one it is, from 0, and how many there are */
+    bool has_values;   /* false for a finished picture, of which the rest says nothing */
+    char modality[17]; /* "CT" */
+    char window[24];   /* "file:0" (of the file's windows), "lut:0" (of its VOI LUTs), "given", a name as "lung", "percentile",
+                          "full", or "stored": 8-bit values as they are */
+    char function[16]; /* "LINEAR", "LINEAR_EXACT", "SIGMOID"; "LUT" */
+    double center, width; /* in the units of the values; NaN for a LUT */
+    bool has_modality_lut;
+    double slope, intercept; /* unit = stored * slope + intercept, where there is no modality LUT */
+    bool inverted;           /* MONOCHROME1: high is dark */
+} pfm_image_applied;
+
+/* pfm_image_load and pfm_image_decode with a window, as `--window` takes it, for files that hold values (of others it says
+ * nothing); NULL: the file's own. USAGE for a window that is none, or that the file has not. */
+pfm_status pfm_image_load_shown(const char *path, const char *window, pfm_image *out, pfm_image_applied *applied,
+                                pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_image_decode_shown(const void *bytes, size_t size, const char *name, const char *window, pfm_image *out,
+                                  pfm_error *err) PFM_MUST_CHECK;
+/* USAGE for what is no window; NULL is the file's own. */
+pfm_status pfm_image_check_window(const char *window, pfm_error *err) PFM_MUST_CHECK;
+/* *json = {"kind","frame","frames"} and, of values, {"modality","window","function","center","width","slope","intercept",
+ * "inverted"}; the caller calls free(). */
+pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json, pfm_error *err) PFM_MUST_CHECK;
+
 /* *out = the picture at width x height by Pillow's bicubic (a = -0.5, support widened by the scale when shrinking, two passes
  * of 22-bit fixed point with 8 bits between them). The caller calls pfm_image_free. USAGE: a side that cannot be. */
 pfm_status pfm_image_resize_bicubic(const pfm_image *in, int width, int height, pfm_image *out, pfm_error *err) PFM_MUST_CHECK;
@@ -54,13 +86,14 @@ pfm_status pfm_image_write_grey_jpeg(const uint8_t *grey, int width, int height,
 /* Which picture of a file, and how it is shown. Zeroes mean the file's first frame as it is. */
 typedef struct pfm_image_options {
     int frame;          /* counts from 0 */
-    const char *window; /* "CENTER,WIDTH" or a name, for pictures with more than 8 bits; NULL: the file's own */
+    const char *window; /* "CENTER,WIDTH" or a name, for files that hold values; NULL: the file's own */
     int size;           /* both sides of the result as the model sees it; 0: the frame's own rows and columns */
 } pfm_image_options;
 
 /* *out = the picture that a model would be given of a file. The caller calls pfm_image_free. As pfm_image_load; and USAGE: a
  * frame that the file lacks, a window on a file that has no values to choose from, a size that cannot be. */
-pfm_status pfm_image_convert(const char *path, const pfm_image_options *options, pfm_image *out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_image_convert(const char *path, const pfm_image_options *options, pfm_image *out, pfm_image_applied *applied,
+                             pfm_error *err) PFM_MUST_CHECK;
 
 #ifdef __cplusplus
 }

@@ -43,9 +43,10 @@ typedef struct pfm_ask_options {
 } pfm_ask_options;
 
 /* *json = {"answer","prompt","tokens","seconds","probability"}, the caller calls free(). prompt is the exact text given to the
- * model with <image> where the visual tokens of an image stand; seconds is from the loaded model to the last token. Of several
- * adapters these are the first's, and "answers" has {"adapter","answer","tokens","probability"} of each. With `returned`
- * "sequences" has {"answer","tokens","probability","score"} of the best. With choices each answer has "choices" with
+ * model with <image> where the visual tokens of an image stand; seconds is from the loaded model to the last token; "images"
+ * says of each what made a picture of its file (pfm_image_applied_json). Of several adapters these are the first's, and
+ * "answers" has {"adapter","answer","tokens","probability"} of each. With `returned` "sequences" has
+ * {"answer","tokens","probability","score"} of the best. With choices each answer has "choices" with
  * {"choice","log_likelihood","tokens","score","probability"} of all, and its probability is its share among them. */
 pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **json, pfm_error *err) PFM_MUST_CHECK;
 

@@ -1,5 +1,7 @@
 #include "cli.h"
 
+#include <stdlib.h>
+
 static void render(const json_t *document, FILE *out)
 {
     fprintf(out, "%s: %lld x %lld pixels\n", json_string_value(json_object_get(document, "out")),
@@ -19,22 +21,27 @@ static pfm_status run(cli_call *call, pfm_error *err)
         return status;
     pfm_image image = {0};
     pfm_image_options options = {.frame = (int)frame, .window = cli_get(call, "window"), .size = (int)size};
-    status = pfm_image_convert(path, &options, &image, err);
+    pfm_image_applied applied;
+    char *how = NULL;
+    status = pfm_image_convert(path, &options, &image, &applied, err);
     if (status == PFM_OK)
         status = pfm_image_write_png(&image, out, err);
+    if (status == PFM_OK)
+        status = pfm_image_applied_json(&applied, &how, err);
     if (status == PFM_OK) {
-        json_t *document = json_pack("{s:s, s:s, s:i, s:i, s:i}", "image", path, "out", out, "frame", (int)frame, "width",
-                                     image.width, "height", image.height);
+        json_t *document = json_pack("{s:s, s:s, s:i, s:i, s:i, s:o}", "image", path, "out", out, "frame", (int)frame, "width",
+                                     image.width, "height", image.height, "shown", json_loads(how, 0, NULL));
         status = cli_print(call, document, render, err);
         json_decref(document);
     }
+    free(how);
     pfm_image_free(&image);
     return status;
 }
 
 static const cli_option options[] = {
     {"frame", "N", "which frame of a file that has several; they count from 0 (default 0)", NULL},
-    {"window", "W", "CENTER,WIDTH or a window's name, for pictures of more than 8 bits", NULL},
+    {"window", "W", "CENTER,WIDTH or a window's name, for files that hold values (DICOM)", NULL},
     {"size", "N", "resize to N x N, as a model sees it (default: the picture's own size)", NULL},
     {0},
 };
@@ -44,9 +51,14 @@ const cli_command cmd_image = {
     .arguments = "PATH OUT.png [--frame N] [--window CENTER,WIDTH|NAME] [--size N]",
     .summary = "writes the picture that a model would be given",
     .details =
-        "PATH is a JPEG or PNG file, known by its content. The result is an 8-bit RGB PNG: transparency is dropped, the\n"
-        "orientation that a camera noted is not applied, and --size resizes with the bicubic filter that training uses.\n\n"
-        "pefomed image imgs/xmlab1/source.jpg seen.png --size 448",
+        "PATH is a JPEG, PNG or DICOM file, known by its content. The result is an 8-bit RGB PNG: transparency is dropped, "
+        "the\n"
+        "orientation that a camera noted is not applied, and --size resizes with the bicubic filter that training uses.\n"
+        "The values of a DICOM file become grey through W: CENTER,WIDTH (with ,sigmoid or ,linear_exact behind, if so); lung,\n"
+        "bone, brain, abdomen, mediastinum, liver or stroke, in Hounsfield units; file, its own, which is the default; file:N "
+        "or\n"
+        "lut:N, where it has several; percentile; full. --json says what was applied (docs/dicom.md).\n\n"
+        "pefomed image imgs/xmlab1/source.jpg seen.png --size 448\npefomed image scan.dcm seen.png --window lung",
     .options = options,
     .min_operands = 2,
     .max_operands = 2,

@@ -240,12 +240,31 @@ static void print_rest(const json_t *document, FILE *out)
         fprintf(out, "more:      %s\n", text_of(document, "next"));
 }
 
+/* What it says of pixels in a column, then what it says of the patient. */
+static void print_dicom(const json_t *document, FILE *out)
+{
+    const char *key = NULL;
+    const json_t *value = NULL;
+    json_object_foreach((json_t *)(uintptr_t)document, key, value)
+    {
+        if (strcmp(key, "path") == 0 || strcmp(key, "kind") == 0 || strcmp(key, "bytes") == 0 || json_is_object(value))
+            continue;
+        fprintf(out, "%-21s ", key);
+        print_value(value, out);
+    }
+    print_object("identifiers", member(document, "identifiers"), out);
+}
+
 static void render(const json_t *document, FILE *out)
 {
     static const struct {
         const char *kind;
         void (*print)(const json_t *document, FILE *out);
-    } kinds[] = {{"weights", print_weights}, {"adapter", print_adapter}, {"run", print_run}, {"index", print_index}};
+    } kinds[] = {{"weights", print_weights},
+                 {"adapter", print_adapter},
+                 {"run", print_run},
+                 {"dicom", print_dicom},
+                 {"index", print_index}};
     const char *kind = text_of(document, "kind"), *format = text_of(document, "format");
     fprintf(out, "%s: %s%s%s", text_of(document, "path"), kind, format[0] == '\0' ? "" : ", ", format);
     if (member(document, "bytes") != NULL) {
@@ -266,24 +285,31 @@ static void render(const json_t *document, FILE *out)
 static pfm_status run(cli_call *call, pfm_error *err)
 {
     char *document = NULL;
-    pfm_status status = pfm_inspect(cli_context(call), cli_operand(call, 0), &document, err);
+    pfm_status status = pfm_inspect(cli_context(call), cli_operand(call, 0), cli_has(call, "identifiers"), &document, err);
     if (status == PFM_OK)
         status = cli_print_text(call, document, render, err);
     free(document);
     return status;
 }
 
+static const cli_option options[] = {
+    {"identifiers", NULL, "of a DICOM file: tell names, numbers and dates of patient and study, which else show as (hidden)",
+     NULL},
+    {0},
+};
+
 const cli_command cmd_inspect = {
     .name = "inspect",
-    .arguments = "PATH",
-    .summary = "says what a checkpoint, adapter, run, image, data set or index holds",
+    .arguments = "PATH [--identifiers]",
+    .summary = "says what a checkpoint, adapter, run, image, DICOM file, data set or index holds",
     .details = "PATH is a weight file (GGUF, safetensors, PyTorch), a folder with one, an adapter's or a run's folder, an "
-               "image, a data\n"
-               "set's folder, an index, a file of records, or the name of fetched weights. Nothing in a file is run. --json "
+               "image, a DICOM\n"
+               "file, a data set's folder, an index, a file of records, or the name of fetched weights. Nothing in a file is "
+               "run. --json "
                "lists every "
                "tensor.\n\n"
-               "pefomed inspect smollm2-135m-instruct\npefomed inspect runs/slake/adapter",
-    .options = NULL,
+               "pefomed inspect smollm2-135m-instruct\npefomed inspect runs/slake/adapter\npefomed inspect scan.dcm",
+    .options = options,
     .min_operands = 1,
     .max_operands = 1,
     .needs_context = true,

@@ -91,7 +91,7 @@ static pfm_status describe(const pfm_inspect_target *target, json_t *out, pfm_er
     return status == PFM_OK ? inspectors[i]->describe(target, out, err) : status;
 }
 
-pfm_status pfm_inspect(const pfm_context *context, const char *name_or_path, char **json_out, pfm_error *err)
+pfm_status pfm_inspect(const pfm_context *context, const char *name_or_path, bool identifiers, char **json_out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *path = NULL;
@@ -100,6 +100,7 @@ pfm_status pfm_inspect(const pfm_context *context, const char *name_or_path, cha
     json_t *document = json_object();
     PFM_TRY(pfm_model_path(context, name_or_path, &path, err));
     PFM_TRY(look(path, &target, err));
+    target.identifiers = identifiers;
     PFM_TRY(pfm_json_take(document, "path", pfm_inspect_text(path, strlen(path)), err));
     PFM_TRY(describe(&target, document, err));
     PFM_TRY(pfm_json_append(&text, document, err));

@@ -9,9 +9,9 @@
 
 typedef struct pfm_inspect_target {
     const char *path;
-    bool is_folder;
-    size_t bytes;             /* of a file */
-    unsigned char head[1024]; /* its begin, zeros behind */
+    bool is_folder, identifiers; /* identifiers: what names a patient is told, not hidden */
+    size_t bytes;                /* of a file */
+    unsigned char head[1024];    /* its begin, zeros behind */
     size_t head_size;
 } pfm_inspect_target;
 

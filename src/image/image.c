@@ -1,9 +1,12 @@
 #include "image/image.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/try.h"
 #include "image/kinds.h"
+#include "image/window.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +61,6 @@ static const char *describe(const unsigned char *bytes, size_t size)
         size_t offset, length;
         const char *magic, *what;
     } known[] = {
-        {128, 4, "DICM", "a DICOM file, which a later version will read"},
         {0, 4, "II*\0", "a TIFF file"},
         {0, 4, "MM\0*", "a TIFF file"},
         {0, 4, "GIF8", "a GIF file"},
@@ -77,15 +79,32 @@ static const char *describe(const unsigned char *bytes, size_t size)
     return NULL;
 }
 
-pfm_status pfm_image_decode(const void *bytes, size_t size, const char *name, pfm_image *out, pfm_error *err)
+/* A picture of one frame with 8-bit values (or what was clipped to them): nothing to choose. */
+static pfm_status check_choice(const char *name, const pfm_image_choice *choice, pfm_error *err)
+{
+    if (choice->frame != 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s has one frame, number 0; there is no frame %d", name, choice->frame);
+    if (choice->window != NULL && choice->strict)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s is a finished picture, to which no window applies; leave out --window",
+                             name);
+    return PFM_OK;
+}
+
+static pfm_status decode(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
+                         pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
     *out = (pfm_image){0};
     if (size == 0)
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is empty: an image file (JPEG or PNG) is needed", name);
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is empty: an image file (JPEG, PNG or DICOM) is needed", name);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (!kinds[i]->recognize(bytes, size))
             continue;
-        pfm_status status = kinds[i]->decode(bytes, size, name, out, err);
+        *applied = (pfm_image_applied){.frame = choice->frame, .frames = 1};
+        (void)snprintf(applied->kind, sizeof applied->kind, "%s", kinds[i]->name);
+        pfm_status status = kinds[i]->show == NULL ? check_choice(name, choice, err) : PFM_OK;
+        if (status == PFM_OK)
+            status = kinds[i]->show != NULL ? kinds[i]->show(bytes, size, name, choice, out, applied, err)
+                                            : kinds[i]->decode(bytes, size, name, out, err);
         if (status != PFM_OK)
             pfm_image_free(out);
         return status;
@@ -93,43 +112,68 @@ pfm_status pfm_image_decode(const void *bytes, size_t size, const char *name, pf
     const char *what = describe(bytes, size);
     if (what != NULL)
         return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s is %s; convert it to PNG or JPEG", name, what);
-    return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is %s, not an image; a JPEG or PNG file is needed", name,
+    return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is %s, not an image; a JPEG, PNG or DICOM file is needed", name,
                          is_text(bytes, size) ? "text" : "of an unknown kind");
+}
+
+static pfm_status load(const char *path, const pfm_image_choice *choice, pfm_image *out, pfm_image_applied *applied,
+                       pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_mapping file = {0}; /* of a file with many frames only what is looked at is read */
+    *out = (pfm_image){0};
+    PFM_TRY(pfm_mapping_open(path, &file, err));
+    if (file.size > FILE_LIMIT)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s has %zu bytes; pictures of at most %zu are read", path, file.size, FILE_LIMIT);
+    PFM_TRY(decode(file.data, file.size, path, choice, out, applied, err));
+done:
+    pfm_mapping_close(&file);
+    return status;
+}
+
+pfm_status pfm_image_decode(const void *bytes, size_t size, const char *name, pfm_image *out, pfm_error *err)
+{
+    return pfm_image_decode_shown(bytes, size, name, NULL, out, err);
+}
+
+pfm_status pfm_image_decode_shown(const void *bytes, size_t size, const char *name, const char *window, pfm_image *out,
+                                  pfm_error *err)
+{
+    const pfm_image_choice choice = {.window = window};
+    pfm_image_applied applied;
+    return decode(bytes, size, name, &choice, out, &applied, err);
 }
 
 pfm_status pfm_image_load(const char *path, pfm_image *out, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
-    pfm_buffer file = {0};
-    *out = (pfm_image){0};
-    PFM_TRY(pfm_file_read(path, FILE_LIMIT, &file, err));
-    PFM_TRY(pfm_image_decode(file.data, file.size, path, out, err));
-done:
-    pfm_buffer_free(&file);
-    return status;
+    pfm_image_applied applied;
+    return pfm_image_load_shown(path, NULL, out, &applied, err);
 }
 
-/* JPEG and PNG hold one picture of 8-bit values (or what was clipped to them): nothing to choose. */
-static pfm_status check_options(const char *path, const pfm_image_options *options, pfm_error *err)
+pfm_status pfm_image_load_shown(const char *path, const char *window, pfm_image *out, pfm_image_applied *applied,
+                                pfm_error *err)
 {
-    if (options->frame != 0)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "%s has one frame, number 0; there is no frame %d", path, options->frame);
-    if (options->window != NULL)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "%s is a finished picture, to which no window applies; leave out --window",
-                             path);
-    if (options->size < 0 || options->size > SIZE_LIMIT)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "a picture cannot be resized to %d x %d; give a size from 1 to %d",
-                             options->size, options->size, SIZE_LIMIT);
-    return PFM_OK;
+    const pfm_image_choice choice = {.window = window};
+    return load(path, &choice, out, applied, err);
 }
 
-pfm_status pfm_image_convert(const char *path, const pfm_image_options *options, pfm_image *out, pfm_error *err)
+pfm_status pfm_image_check_window(const char *window, pfm_error *err)
+{
+    pfm_window parsed;
+    return pfm_window_parse(window, &parsed, err);
+}
+
+pfm_status pfm_image_convert(const char *path, const pfm_image_options *options, pfm_image *out, pfm_image_applied *applied,
+                             pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_image own = {0};
+    const pfm_image_choice choice = {.frame = options->frame, .window = options->window, .strict = true};
     *out = (pfm_image){0};
-    PFM_TRY(pfm_image_load(path, &own, err));
-    PFM_TRY(check_options(path, options, err));
+    if (options->size < 0 || options->size > SIZE_LIMIT)
+        PFM_FAIL(PFM_ERROR_USAGE, "a picture cannot be resized to %d x %d; give a size from 1 to %d", options->size,
+                 options->size, SIZE_LIMIT);
+    PFM_TRY(load(path, &choice, &own, applied, err));
     if (options->size > 0) {
         PFM_TRY(pfm_image_resize_bicubic(&own, options->size, options->size, out, err));
     } else {
@@ -138,5 +182,31 @@ pfm_status pfm_image_convert(const char *path, const pfm_image_options *options,
     }
 done:
     pfm_image_free(&own);
+    return status;
+}
+
+pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *document = json_pack("{s:s, s:i, s:i}", "kind", applied->kind, "frame", applied->frame, "frames", applied->frames);
+    if (document == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a picture");
+    if (applied->has_values) {
+        PFM_TRY(pfm_json_take(document, "modality", json_string(applied->modality), err));
+        PFM_TRY(pfm_json_take(document, "window", json_string(applied->window), err));
+        PFM_TRY(pfm_json_take(document, "function", json_string(applied->function), err));
+        PFM_TRY(pfm_json_take(document, "center", pfm_json_number(applied->center), err));
+        PFM_TRY(pfm_json_take(document, "width", pfm_json_number(applied->width), err));
+        if (applied->has_modality_lut)
+            PFM_TRY(pfm_json_take(document, "modality_lut", json_true(), err));
+        PFM_TRY(pfm_json_take(document, "slope", pfm_json_number(applied->slope), err));
+        PFM_TRY(pfm_json_take(document, "intercept", pfm_json_number(applied->intercept), err));
+        PFM_TRY(pfm_json_take(document, "inverted", json_boolean(applied->inverted), err));
+    }
+    *json = json_dumps(document, JSON_COMPACT);
+    if (*json == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a picture");
+done:
+    json_decref(document);
     return status;
 }

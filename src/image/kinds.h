@@ -6,17 +6,29 @@
 
 #include <stdbool.h>
 
+/* Which picture of a file, and how it is shown. */
+typedef struct pfm_image_choice {
+    int frame;
+    const char *window; /* NULL: the file's own */
+    bool strict;        /* a window on what has no values to choose from is an error, else nothing */
+} pfm_image_choice;
+
 typedef struct pfm_image_kind {
     const char *name; /* as errors write it: "JPEG" */
     /* Whether the bytes begin as this kind does. */
     bool (*recognize)(const unsigned char *bytes, size_t size);
     /* The picture in 8-bit RGB. *out is {0} before the call; what a failing call leaves in it is released by the caller. */
     pfm_status (*decode)(const unsigned char *bytes, size_t size, const char *name, pfm_image *out, pfm_error *err);
+    /* The same of a kind with several frames, or values that a window makes grey; NULL of one with neither. *applied is as for
+     * a finished picture before the call. */
+    pfm_status (*show)(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
+                       pfm_image *out, pfm_image_applied *applied, pfm_error *err);
 } pfm_image_kind;
 
 #define PFM_IMAGE_KINDS(X)                                                                                                     \
     X(jpeg)                                                                                                                    \
-    X(png)
+    X(png)                                                                                                                     \
+    X(dicom)
 
 #define PFM_IMAGE_KIND_DECLARE(kind) extern const pfm_image_kind pfm_image_kind_##kind;
 PFM_IMAGE_KINDS(PFM_IMAGE_KIND_DECLARE)

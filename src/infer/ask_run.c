@@ -15,16 +15,50 @@ typedef struct asking {
     pfm_session *session;
     const pfm_ask_options *options;
     pfm_text_stream *stream;
-    pfm_image *images; /* [options->image_count] */
-    double started;    /* when everything was loaded */
+    pfm_image *images;        /* [options->image_count] */
+    pfm_image_applied *shown; /* [options->image_count] what made them */
+    double started;           /* when everything was loaded */
 } asking;
 
 static pfm_status load_images(asking *a, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     PFM_TRY(pfm_allocate(a->options->image_count, sizeof *a->images, &a->images, err));
+    PFM_TRY(pfm_allocate(a->options->image_count, sizeof *a->shown, &a->shown, err));
     for (size_t i = 0; i < a->options->image_count; i++)
-        PFM_TRY(pfm_image_load(a->options->images[i], &a->images[i], err));
+        PFM_TRY(pfm_image_load_shown(a->options->images[i], NULL, &a->images[i], &a->shown[i], err));
+done:
+    return status;
+}
+
+/* Those that hold values, once more through the window that the recipe says. */
+static pfm_status apply_window(asking *a, pfm_error *err)
+{
+    const char *window = a->session->recipe->model.window;
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; status == PFM_OK && window != NULL && i < a->options->image_count; i++) {
+        if (!a->shown[i].has_values)
+            continue;
+        pfm_image_free(&a->images[i]);
+        status = pfm_image_load_shown(a->options->images[i], window, &a->images[i], &a->shown[i], err);
+    }
+    return status;
+}
+
+/* How each image was made of its file, in their order. */
+static pfm_status list_shown(const asking *a, json_t *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *list = json_array();
+    PFM_TRY(pfm_json_take(out, "images", list, err));
+    for (size_t i = 0; i < a->options->image_count; i++) {
+        char *text = NULL;
+        PFM_TRY(pfm_image_applied_json(&a->shown[i], &text, err));
+        const int added = json_array_append_new(list, json_loads(text, 0, NULL));
+        free(text);
+        if (added != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the images");
+    }
 done:
     return status;
 }
@@ -156,6 +190,7 @@ static pfm_status make_document(const asking *a, const pfm_question *question, c
     PFM_TRY(describe_answer(a, &answers[0], document, err));
     PFM_TRY(pfm_json_take(document, "prompt", json_string(prompt.data), err));
     PFM_TRY(pfm_json_take(document, "seconds", json_real(pfm_process_clock() - a->started), err));
+    PFM_TRY(list_shown(a, document, err));
     if (a->options->adapter_count > 1)
         PFM_TRY(list_answers(a, answers, document, err));
     if (a->options->returned > 0)
@@ -295,6 +330,7 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     for (size_t i = 0; i < count; i++)
         requests[i] = (pfm_request){.choices = choices.count > 0 ? &choices : NULL};
     PFM_TRY(open_session(&a, context, requests, err));
+    PFM_TRY(apply_window(&a, err));
     PFM_TRY(pfm_recipe_ground(a.session->recipe, options->question, &question, err));
     for (size_t i = 0; i < count; i++)
         requests[i].question = (pfm_question){question, options->image_count};
@@ -319,6 +355,7 @@ done:
     for (size_t i = 0; a.images != NULL && i < options->image_count; i++)
         pfm_image_free(&a.images[i]);
     free(a.images);
+    free(a.shown);
     pfm_text_stream_free(a.stream);
     pfm_session_free(a.session);
     return status;

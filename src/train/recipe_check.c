@@ -4,6 +4,7 @@
 #include "base/try.h"
 #include "data/dataset.h"
 #include "models/aligner/aligner.h"
+#include "pefomed/image.h"
 #include "peft/targets.h"
 
 #include <stdio.h>
@@ -185,6 +186,17 @@ static pfm_status check_image_text(const recipe_loader *state, pfm_error *err)
     return PFM_OK;
 }
 
+static pfm_status check_window(const recipe_loader *state, pfm_error *err)
+{
+    pfm_error reason = PFM_ERROR_INIT;
+    const pfm_recipe *recipe = state->recipe;
+    if (pfm_image_check_window(recipe->model.window, &reason) == PFM_OK)
+        return PFM_OK;
+    char text[600];
+    (void)snprintf(text, sizeof text, "cannot be used: %.500s", reason.message);
+    return refuse_key(state, KEY("model.window"), text, err);
+}
+
 static pfm_status check_data(const recipe_loader *state, pfm_error *err)
 {
     const pfm_recipe *recipe = state->recipe;
@@ -242,6 +254,8 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
         status = check_blind(state, err);
     if (status == PFM_OK)
         status = check_image_text(state, err);
+    if (status == PFM_OK)
+        status = check_window(state, err);
     const char *reason = NULL;
     const recipe_key *fault = pfm_recipe_find_answer_fault(recipe, false, &reason);
     if (status == PFM_OK && fault != NULL)

@@ -284,8 +284,11 @@ static pfm_status load_vision(pfm_session *session, const pfm_vision_layers *lay
     pfm_status status = PFM_OK;
     if (session->vision_path == NULL)
         PFM_TRY(pfm_model_path(session->context, recipe->model.vision, &session->vision_path, err));
-    const pfm_vision_options options = {
-        .kind = recipe->model.vision, .path = session->vision_path, .image_size = recipe->model.image_size, .layers = *layers};
+    const pfm_vision_options options = {.kind = recipe->model.vision,
+                                        .path = session->vision_path,
+                                        .image_size = recipe->model.image_size,
+                                        .layers = *layers,
+                                        .window = recipe->model.window};
     PFM_TRY(pfm_vision_load(session->context, &options, out, err));
 done:
     return status;

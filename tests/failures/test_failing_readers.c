@@ -73,7 +73,10 @@ static void test_data_set(void **state)
 
 static pfm_status pictures(pfm_error *err)
 {
-    static const char *const names[] = {"cmyk.jpg", "grey16_interlaced.png"};
+    static const char *const names[] = {
+        "cmyk.jpg",          "grey16_interlaced.png",       "dicom/deflated.dcm",      "dicom/modality_lut.dcm",
+        "dicom/ybr_rle.dcm", "dicom/palette_segmented.dcm", "dicom/jpeg_lossless.dcm", "dicom/jpegls_rgb.dcm",
+        "dicom/jpeg2000.dcm"};
     pfm_status status = PFM_OK;
     pfm_image picture = {0}, resized = {0};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -184,7 +187,7 @@ static pfm_status adapter(pfm_error *err)
     PFM_TRY(pfm_adapter_write(test_path(test_scratch_folder(), "adapter"), &config, NULL, 0, NULL, NULL, err));
     PFM_TRY(pfm_context_create(&options, &context, err));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        PFM_TRY(pfm_inspect(context, test_path(PFM_SOURCE_DIR "/tests/formats/golden", names[i]), &text, err));
+        PFM_TRY(pfm_inspect(context, test_path(PFM_SOURCE_DIR "/tests/formats/golden", names[i]), false, &text, err));
         free(text);
         text = NULL;
     }

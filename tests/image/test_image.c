@@ -5,12 +5,13 @@ static void test_not_a_picture(void **state)
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
     pfm_image image;
-    unsigned char dicom[200] = {0};
+    unsigned char dicom[132] = {0};
     memcpy(dicom + 128, "DICM", 4);
     assert_error(pfm_image_decode("", 0, "a.jpg", &image, &err), PFM_ERROR_FORMAT, "a.jpg is empty");
     assert_error(pfm_image_decode("hello\n", 6, "a.jpg", &image, &err), PFM_ERROR_FORMAT, "a.jpg is text, not an image");
     assert_error(pfm_image_decode("\1\2\3", 3, "a.jpg", &image, &err), PFM_ERROR_FORMAT, "unknown kind");
-    assert_error(pfm_image_decode(dicom, sizeof dicom, "a.jpg", &image, &err), PFM_ERROR_UNSUPPORTED, "DICOM");
+    assert_error(pfm_image_decode(dicom, sizeof dicom, "a.jpg", &image, &err), PFM_ERROR_FORMAT,
+                 "a.jpg is a DICOM file without pixels");
     assert_error(pfm_image_decode("II*\0abcd", 8, "a.tif", &image, &err), PFM_ERROR_UNSUPPORTED, "TIFF");
     assert_error(pfm_image_decode("\xFF\xD8", 2, "a.jpg", &image, &err), PFM_ERROR_FORMAT, "a.jpg");
     assert_null(image.rgb);
@@ -51,18 +52,22 @@ static void test_convert(void **state)
     (void)state;
     pfm_error err = PFM_ERROR_INIT;
     pfm_image image;
+    pfm_image_applied applied;
     const char *path = golden_path("rgb8.png");
-    assert_ok(pfm_image_convert(path, &(pfm_image_options){0}, &image, &err));
+    assert_ok(pfm_image_convert(path, &(pfm_image_options){0}, &image, &applied, &err));
     assert_int_equal(image.width, 29);
     pfm_image_free(&image);
-    assert_ok(pfm_image_convert(path, &(pfm_image_options){.size = 50}, &image, &err));
+    assert_ok(pfm_image_convert(path, &(pfm_image_options){.size = 50}, &image, &applied, &err));
     assert_int_equal(image.width, 50);
     assert_int_equal(image.height, 50);
     pfm_image_free(&image);
-    assert_error(pfm_image_convert(path, &(pfm_image_options){.frame = 1}, &image, &err), PFM_ERROR_USAGE, "no frame 1");
-    assert_error(pfm_image_convert(path, &(pfm_image_options){.window = "lung"}, &image, &err), PFM_ERROR_USAGE, "no window");
-    assert_error(pfm_image_convert(path, &(pfm_image_options){.size = -1}, &image, &err), PFM_ERROR_USAGE, "-1 x -1");
-    assert_error(pfm_image_convert(path, &(pfm_image_options){.size = 99999}, &image, &err), PFM_ERROR_USAGE, "99999");
+    assert_error(pfm_image_convert(path, &(pfm_image_options){.frame = 1}, &image, &applied, &err), PFM_ERROR_USAGE,
+                 "no frame 1");
+    assert_error(pfm_image_convert(path, &(pfm_image_options){.window = "lung"}, &image, &applied, &err), PFM_ERROR_USAGE,
+                 "no window");
+    assert_error(pfm_image_convert(path, &(pfm_image_options){.size = -1}, &image, &applied, &err), PFM_ERROR_USAGE, "-1 x -1");
+    assert_error(pfm_image_convert(path, &(pfm_image_options){.size = 99999}, &image, &applied, &err), PFM_ERROR_USAGE,
+                 "99999");
     assert_null(image.rgb);
 }
 

@@ -131,7 +131,7 @@ static pfm_status compute(pfm_vision *vision, const picture *p, uint16_t *out, p
     PFM_TRY(make_key(vision, p->path, &file, key, err));
     if (strcmp(key, p->key) != 0)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->path);
-    PFM_TRY(pfm_image_decode(file.data, file.size, p->path, &image, err));
+    PFM_TRY(pfm_image_decode_shown(file.data, file.size, p->path, pfm_vision_get_window(vision), &image, err));
     PFM_TRY(picture_features(vision, &image, false, out, err));
 done:
     pfm_image_free(&image);

@@ -26,7 +26,7 @@ struct pfm_vision {
     int image_size;
     joint joined;
     pfm_hash_hex weights_hash;
-    char *description;
+    char *description, *window;
     float normalised[3][256]; /* what each byte of a channel becomes */
     /* Working memories that nobody uses at the moment. */
     pthread_mutex_t mutex;
@@ -229,6 +229,8 @@ static pfm_status describe(pfm_vision *vision, pfm_error *err)
     PFM_TRY(pfm_buffer_append_format(&text, err, "; %s; pefomed %s; onednn %d.%d.%d", level, pfm_version(),
                                      by_onednn ? onednn->major : 0, by_onednn ? onednn->minor : 0,
                                      by_onednn ? onednn->patch : 0));
+    if (vision->window != NULL)
+        PFM_TRY(pfm_buffer_append_format(&text, err, "; window %s", vision->window));
     vision->description = text.data;
     text = (pfm_buffer){0};
 done:
@@ -269,6 +271,8 @@ pfm_status pfm_vision_load(pfm_context *context, const pfm_vision_options *optio
     pthread_cond_init(&vision->returned, NULL);
     vision->context = context;
     vision->image_size = options->image_size;
+    if (options->window != NULL)
+        PFM_TRY(pfm_string_copy(options->window, &vision->window, err));
     PFM_TRY(pfm_vision_find(options->kind, &vision->config, err));
     PFM_TRY(join_layers(&vision->config, options->image_size, &options->layers, &vision->joined, err));
     PFM_TRY(pfm_weights_open(options->path, &weights, err));
@@ -291,6 +295,7 @@ void pfm_vision_free(pfm_vision *vision)
     pthread_cond_destroy(&vision->returned);
     free(vision->free_slots);
     free(vision->description);
+    free(vision->window);
     free(vision);
 }
 
@@ -299,6 +304,7 @@ const char *pfm_vision_get_kind(const pfm_vision *vision) { return vision->confi
 int pfm_vision_get_image_size(const pfm_vision *vision) { return vision->image_size; }
 pfm_vision_shape pfm_vision_get_shape(const pfm_vision *vision) { return vision->joined.shape; }
 uint64_t pfm_vision_get_parameters(const pfm_vision *vision) { return vision->joined.parameters; }
+const char *pfm_vision_get_window(const pfm_vision *vision) { return vision->window; }
 const char *pfm_vision_get_weights_hash(const pfm_vision *vision) { return vision->weights_hash; }
 const char *pfm_vision_get_description(const pfm_vision *vision) { return vision->description; }
 

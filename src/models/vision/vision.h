@@ -71,7 +71,8 @@ typedef struct pfm_vision_options {
     const char *kind, *path; /* the weights of `kind` are read from the file or folder at `path` */
     int image_size;
     pfm_vision_layers layers;
-    bool gradients; /* pfm_vision_gradient will be called */
+    bool gradients;     /* pfm_vision_gradient will be called */
+    const char *window; /* how files that hold values become pictures, as --window; NULL: as each says. Copied */
 } pfm_vision_options;
 
 /* The caller frees *out before the context. A missing, extra or misshapen tensor is MISMATCH and named. Layers behind those
@@ -85,6 +86,8 @@ const char *pfm_vision_get_kind(const pfm_vision *vision);
 int pfm_vision_get_image_size(const pfm_vision *vision);
 pfm_vision_shape pfm_vision_get_shape(const pfm_vision *vision);
 uint64_t pfm_vision_get_parameters(const pfm_vision *vision);
+/* The options' window, or NULL; borrowed. */
+const char *pfm_vision_get_window(const pfm_vision *vision);
 /* SHA-256 of the weights file (of a folder: of its tensors' names, shapes and bytes), hexadecimal; borrowed. */
 const char *pfm_vision_get_weights_hash(const pfm_vision *vision);
 /* Everything beside weights and picture that decides the bits of the features: kind, sizes, resizing, normalisation, kernel

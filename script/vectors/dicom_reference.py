@@ -1,0 +1,83 @@
+"""What pydicom and its plug-ins make of a DICOM file: stored values, and the 8-bit picture by pydicom's own functions. Shared by
+dicom.py, which writes the golden files, and script/check-dicom."""
+import logging
+import warnings
+
+import numpy as np
+import pydicom
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+LOSSY = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 81, 91, 203)}
+
+warnings.filterwarnings("ignore")
+logging.disable(logging.CRITICAL)
+
+
+def read(path):
+    """The file, also without preamble and meta header."""
+    ds = pydicom.dcmread(path, force=True)
+    if "TransferSyntaxUID" not in ds.file_meta:  # what pydicom found the data set to be
+        implicit, little = ds.original_encoding
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    return ds
+
+
+def frames_of(ds):
+    """[frame]: pydicom's pixels, colour as RGB."""
+    pixels = ds.pixel_array
+    return pixels if int(ds.get("NumberOfFrames", 1) or 1) > 1 else pixels[None]
+
+
+def of_frame(ds, number):
+    """The file with what the functional groups say of a frame at its top, where pydicom's functions look for it."""
+    for groups, index in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", number)):
+        for macro in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+            if groups in ds and len(ds[groups].value) > index and macro in ds[groups].value[index]:
+                ds.update({e.tag: e for e in ds[groups].value[index][macro].value[0]})
+    return ds
+
+
+def own_window(ds):
+    """The name of the window that a file brings for itself, None where it brings none."""
+    if not ds.get("PhotometricInterpretation", "").startswith("MONOCHROME"):
+        return "colour"
+    if ds.get("VOILUTSequence"):
+        return "lut:0"
+    if ds.get("WindowCenter") is not None and ds.get("WindowWidth") is not None:
+        return "file:0"
+    return None
+
+
+def unit_range(ds):
+    """What pydicom's windowing calls the lowest and highest output."""
+    if ds.get("ModalityLUTSequence"):
+        return 0, 2 ** ds.ModalityLUTSequence[0].LUTDescriptor[2] - 1
+    signed = ds.PixelRepresentation == 1
+    low, high = (-(2 ** (ds.BitsStored - 1)), 2 ** (ds.BitsStored - 1) - 1) if signed else (0, 2**ds.BitsStored - 1)
+    slope, intercept = float(ds.get("RescaleSlope", 1)), float(ds.get("RescaleIntercept", 0))
+    return low * slope + intercept, high * slope + intercept
+
+
+def picture(ds, pixels, window, center=None, width=None):
+    """The 8-bit picture [rows, columns, 3] of one frame as pydicom makes it: through "file:N" or "lut:N", or from
+    center - width / 2 to center + width / 2 evenly."""
+    if ds.PhotometricInterpretation == "PALETTE COLOR":
+        rgb = apply_color_lut(pixels, ds)
+        return (rgb >> 8 if rgb.dtype == np.uint16 else rgb).astype(np.uint8)
+    if not ds.PhotometricInterpretation.startswith("MONOCHROME"):
+        return np.floor(pixels * (255 / (2.0**ds.BitsStored - 1)) + 0.5).astype(np.uint8)
+    values = apply_modality_lut(pixels, ds)
+    kind, _, index = window.partition(":")
+    if kind == "lut":
+        item = ds.VOILUTSequence[int(index)]
+        share = apply_voi_lut(values.astype(np.int64), ds, int(index)) / (2.0 ** item.LUTDescriptor[2] - 1)
+    elif kind == "file":
+        low, high = unit_range(ds)
+        share = (apply_voi_lut(values, ds, int(index), prefer_lut=False) - low) / (high - low)
+    else:
+        share = (values.astype(np.float64) - center) / width + 0.5
+    share = np.clip(share, 0, 1)
+    if ds.PhotometricInterpretation == "MONOCHROME1":
+        share = 1 - share
+    return np.repeat(np.floor(share * 255 + 0.5).astype(np.uint8)[..., None], 3, axis=-1)

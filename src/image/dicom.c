@@ -1,0 +1,68 @@
+/* DICOM as a kind of picture: a frame, decoded alone, and what its values look like. */
+#include "base/try.h"
+#include "image/dicom_grey.h"
+#include "image/kinds.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool recognize(const unsigned char *bytes, size_t size) { return pfm_dicom_begins(bytes, size, size); }
+
+static void record(const pfm_dicom_grey *grey, pfm_image_applied *out)
+{
+    out->has_values = true;
+    (void)snprintf(out->modality, sizeof out->modality, "%s", grey->modality);
+    const bool numbered = strcmp(grey->chosen, "file") == 0 || strcmp(grey->chosen, "lut") == 0;
+    if (numbered)
+        (void)snprintf(out->window, sizeof out->window, "%s:%d", grey->chosen, grey->index);
+    else
+        (void)snprintf(out->window, sizeof out->window, "%s", grey->chosen);
+    const bool by_lut = grey->voi_lut.count > 0;
+    (void)snprintf(out->function, sizeof out->function, "%s", by_lut ? "LUT" : pfm_window_function_name(grey->window.function));
+    out->center = by_lut ? NAN : grey->window.center;
+    out->width = by_lut ? NAN : grey->window.width;
+    out->has_modality_lut = grey->modality_lut.count > 0;
+    out->slope = grey->slope;
+    out->intercept = grey->intercept;
+    out->inverted = grey->inverted;
+}
+
+static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
+                       pfm_image *out, pfm_image_applied *applied, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_dicom file = {0};
+    pfm_dicom_layout layout;
+    pfm_dicom_frame frame = {0};
+    pfm_dicom_grey grey = {0};
+    pfm_window window;
+    PFM_TRY(pfm_window_parse(choice->window, &window, err));
+    PFM_TRY(pfm_dicom_open(bytes, size, name, &file, err));
+    PFM_TRY(pfm_dicom_read_layout(&file, &layout, err));
+    applied->frames = layout.frames;
+    const bool is_grey = layout.colour == DICOM_MONOCHROME1 || layout.colour == DICOM_MONOCHROME2;
+    if (!is_grey && choice->window != NULL && choice->strict)
+        PFM_FAIL(PFM_ERROR_USAGE, "%s is a colour picture (%s), to which no window applies; leave out --window", name,
+                 layout.photometric);
+    PFM_TRY(pfm_dicom_read_frame(&file, &layout, choice->frame, &frame, err));
+    if (is_grey) {
+        PFM_TRY(pfm_dicom_grey_read(&file, &layout, choice->frame, &frame, &window, &grey, err));
+        record(&grey, applied);
+    }
+    PFM_TRY(pfm_dicom_make_picture(&file, &layout, &frame, is_grey ? &grey : NULL, out, err));
+done:
+    pfm_dicom_grey_free(&grey);
+    pfm_dicom_frame_free(&frame);
+    pfm_dicom_close(&file);
+    return status;
+}
+
+static pfm_status decode(const unsigned char *bytes, size_t size, const char *name, pfm_image *out, pfm_error *err)
+{
+    const pfm_image_choice choice = {0};
+    pfm_image_applied applied;
+    return show(bytes, size, name, &choice, out, &applied, err);
+}
+
+const pfm_image_kind pfm_image_kind_dicom = {"DICOM", recognize, decode, show};

@@ -1,0 +1,83 @@
+#include "base/try.h"
+#include "image/dicom_grey.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint8_t to_byte(double share) { return (uint8_t)(share <= 0 ? 0 : share >= 1 ? 255 : share * 255 + 0.5); }
+
+static uint8_t grey_of(const pfm_dicom_grey *grey, double stored)
+{
+    const double value = pfm_dicom_grey_value(grey, stored);
+    const double most = grey->voi_lut.count > 0 ? (double)((1 << grey->voi_lut.bits) - 1) : 1;
+    const double share =
+        grey->voi_lut.count > 0 ? pfm_dicom_lut_apply(&grey->voi_lut, value) / most : pfm_window_apply(&grey->window, value);
+    return to_byte(grey->inverted ? 1 - share : share);
+}
+
+/* Of values of at most 16 bits each is computed once, where that is less work. */
+static pfm_status make_grey(const pfm_dicom_frame *frame, const pfm_dicom_grey *grey, uint8_t *rgb, pfm_error *err)
+{
+    const size_t pixels = (size_t)frame->width * (size_t)frame->height;
+    uint8_t *table = NULL;
+    const bool one_byte = frame->kind <= DICOM_S8, is_signed = frame->kind == DICOM_S8 || frame->kind == DICOM_S16;
+    const int entries = one_byte ? 256 : 65536;
+    const bool wide = frame->kind > DICOM_S16 || pixels < (size_t)entries;
+    if (!wide) {
+        pfm_status status = pfm_allocate((size_t)entries, 1, &table, err);
+        if (status != PFM_OK)
+            return status;
+        for (int i = 0; i < entries; i++)
+            table[i] = grey_of(grey, is_signed && i >= entries / 2 ? i - entries : i);
+    }
+    for (size_t i = 0; i < pixels; i++, rgb += 3) {
+        const uint8_t value = wide ? grey_of(grey, pfm_dicom_sample(frame, i))
+                                   : table[one_byte ? ((const uint8_t *)frame->data)[i] : ((const uint16_t *)frame->data)[i]];
+        rgb[0] = rgb[1] = rgb[2] = value;
+    }
+    free(table);
+    return PFM_OK;
+}
+
+static pfm_status make_palette(pfm_dicom *file, const pfm_dicom_frame *frame, uint8_t *rgb, pfm_error *err)
+{
+    const size_t pixels = (size_t)frame->width * (size_t)frame->height;
+    pfm_status status = PFM_OK;
+    for (int c = 0; status == PFM_OK && c < 3; c++) {
+        pfm_dicom_lut lut = {0};
+        status = pfm_dicom_palette_read(file, c, &lut, err);
+        for (size_t i = 0; status == PFM_OK && i < pixels; i++) {
+            const unsigned entry = (unsigned)pfm_dicom_lut_apply(&lut, pfm_dicom_sample(frame, i));
+            const int bits = lut.bits;
+            rgb[3 * i + (size_t)c] = (uint8_t)(bits > 8 ? entry >> (bits - 8) : entry << (8 - bits));
+        }
+        pfm_dicom_lut_free(&lut);
+    }
+    return status;
+}
+
+static void make_colour(const pfm_dicom_frame *frame, uint8_t *rgb)
+{
+    const size_t samples = (size_t)frame->width * (size_t)frame->height * 3;
+    if (frame->kind == DICOM_U8 && frame->bits == 8) {
+        memcpy(rgb, frame->data, samples);
+        return;
+    }
+    const double most = (double)((UINT64_C(1) << frame->bits) - 1);
+    for (size_t i = 0; i < samples; i++)
+        rgb[i] = to_byte(pfm_dicom_sample(frame, i) / most);
+}
+
+pfm_status pfm_dicom_make_picture(pfm_dicom *file, const pfm_dicom_layout *layout, const pfm_dicom_frame *frame,
+                                  const pfm_dicom_grey *grey, pfm_image *out, pfm_error *err)
+{
+    pfm_status status = pfm_image_create(frame->width, frame->height, file->name, out, err);
+    if (status != PFM_OK)
+        return status;
+    if (grey != NULL)
+        return make_grey(frame, grey, out->rgb, err);
+    if (layout->colour == DICOM_PALETTE)
+        return make_palette(file, frame, out->rgb, err);
+    make_colour(frame, out->rgb);
+    return PFM_OK;
+}

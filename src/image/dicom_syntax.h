@@ -1,0 +1,16 @@
+/* The transfer syntaxes by name (PS3.6, A). How a data set is written its bytes show; which codec its frames want, their
+ * streams. */
+#ifndef PFM_IMAGE_DICOM_SYNTAX_H
+#define PFM_IMAGE_DICOM_SYNTAX_H
+
+#include <stdbool.h>
+
+typedef struct pfm_dicom_syntax {
+    const char *uid, *name;
+    bool read; /* its frames can be decoded */
+} pfm_dicom_syntax;
+
+/* NULL for one that is not known. */
+const pfm_dicom_syntax *pfm_dicom_find_syntax(const char *uid);
+
+#endif
