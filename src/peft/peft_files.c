@@ -89,6 +89,14 @@ const char *pfm_peft_own_name(const pfm_peft *peft, const pfm_parameter *paramet
     return strncmp(parameter->name, slot, strlen(slot)) == 0 ? parameter->name + strlen(slot) : NULL;
 }
 
+/* Whether the method keeps anything in the file of a network, and what it keeps there is its own to save or to load. */
+static bool keeps_own(const pfm_peft_method *method, const pfm_peft_network *network, bool saves)
+{
+    if (method == NULL || (!network->others && method->not_in_vision != NULL))
+        return false;
+    return saves ? method->save != NULL : method->load != NULL;
+}
+
 /* Whether the file of a network holds a parameter as it stands: what trains of the base, a norm that is learned beside the
  * method, and the method's own where that does not keep them in another way. */
 static bool is_listed(const pfm_peft *peft, const pfm_peft_network *network, const pfm_parameter *parameter, bool saves)
@@ -97,7 +105,7 @@ static bool is_listed(const pfm_peft *peft, const pfm_peft_network *network, con
     const char *name = pfm_peft_own_name(peft, parameter);
     if (name == NULL || !pfm_peft_is_of(network, name))
         return false;
-    const bool own = method != NULL && (saves ? method->save != NULL : method->load != NULL);
+    const bool own = keeps_own(method, network, saves);
     return parameter->part == PFM_PART_NORMS ||
            (parameter->part == PFM_PART_PEFT && (!own || parameter->initial == PFM_INITIAL_LOADED));
 }
@@ -172,7 +180,7 @@ pfm_status pfm_peft_save(const pfm_peft *peft, const pfm_peft_network *network, 
     pfm_status status = PFM_OK;
     const pfm_peft_method *method = pfm_peft_get_method(peft);
     char *name = NULL;
-    if (method != NULL && method->save != NULL)
+    if (keeps_own(method, network, true))
         PFM_TRY(method->save(peft, network, parameters, out, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
         const pfm_parameter *p = pfm_parameters_get(parameters, i);
@@ -269,7 +277,7 @@ pfm_status pfm_peft_load(const pfm_peft *peft, const pfm_peft_network *network, 
     pfm_status status = PFM_OK;
     const pfm_peft_method *method = pfm_peft_get_method(peft);
     size_t read = 0, there = 0;
-    const bool own = method != NULL && method->load != NULL, whole = is_whole(weights);
+    const bool own = keeps_own(method, network, false), whole = is_whole(weights);
     if (own)
         PFM_TRY(method->load(peft, network, weights, parameters, &read, err));
     for (int i = 0; i < pfm_parameters_count(parameters); i++) {
