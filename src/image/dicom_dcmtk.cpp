@@ -38,17 +38,17 @@ pfm_dcmtk_result decode(const unsigned char *bytes, size_t count, void *out, siz
 {
     const DJCodecParameter parameters(ECC_lossyYCbCr, EDC_never, EUC_never, EPC_colorByPixel);
     Counting<Decoder> decoder(parameters);
-    OFCondition result = decoder.init();
-    if (result.good())
-        result = decoder.decode(const_cast<Uint8 *>(bytes), static_cast<Uint32>(count), static_cast<Uint8 *>(out),
-                                static_cast<Uint32>(size), OFFalse);
+    if (decoder.init().bad())
+        return PFM_DCMTK_NO_MEMORY;
+    const OFCondition result = decoder.decode(const_cast<Uint8 *>(bytes), static_cast<Uint32>(count), static_cast<Uint8 *>(out),
+                                              static_cast<Uint32>(size), OFFalse);
     if (result.good() && decoder.warnings == 0)
         return PFM_DCMTK_OK;
     if (result == EJ_Suspension)
         return PFM_DCMTK_CUT;
     if (result == EC_MemoryExhausted)
         return PFM_DCMTK_NO_MEMORY;
-    (void)snprintf(reason, 100, "%s", result.good() ? "its data are corrupt" : result.text());
+    (void)snprintf(reason, 100, "%s", result.good() ? "its data are corrupt" : result.text() != nullptr ? result.text() : "");
     return PFM_DCMTK_DAMAGED;
 }
 
