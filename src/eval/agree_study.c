@@ -124,7 +124,7 @@ static pfm_status measure_some(runner *r, const wanted *list, size_t count, pfm_
 {
     pfm_status status = PFM_OK;
     pfm_rated_pair pairs[AT_ONCE] = {0};
-    pfm_resampled_figures figures[AT_ONCE];
+    pfm_resampled_figures figures[AT_ONCE] = {0};
     const pfm_ratings *of = r->ratings;
     for (size_t i = 0; i < count; i++) {
         const wanted *w = &list[i];
