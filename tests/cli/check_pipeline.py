@@ -164,7 +164,7 @@ def check_interrupt(program, o):
 
 def check_order(program, o):
     rows, hashes = make_cases(o.cases)
-    server = Server('--delay', '0.05', '--fail', '0.1')
+    server = Server('--delay', '0.3', '--fail', '0.1')
     subprocess.run(command(program, server), capture_output=True, check=True)
     most = max(line['now'] for line in server.lines())
     check(f'never more than {AT_ONCE} at once, and often as many: {most}', most == AT_ONCE)
