@@ -27,8 +27,8 @@ static pfm_status add_range(double low, double high, agreement *a, pfm_error *er
     if (low != floor(low) || high != floor(high) || !(low < high) || high - low >= MOST_LEVELS)
         return pfm_error_set(err, PFM_ERROR_USAGE, "a scale from %g to %g is no range of 2 to %d whole numbers", low, high,
                              MOST_LEVELS);
-    for (double level = low; level <= high; level++)
-        a->levels[a->ratings.level_count++] = level;
+    for (int i = 0; i <= (int)(high - low); i++)
+        a->levels[a->ratings.level_count++] = low + i;
     return PFM_OK;
 }
 

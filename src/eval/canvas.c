@@ -190,11 +190,14 @@ void pfm_canvas_box(pfm_canvas *canvas, double x, double y, double width, double
 
 void pfm_canvas_hatch(pfm_canvas *canvas, double x, double y, double width, double height, pfm_colour colour)
 {
+    enum { APART = 6 };
     cairo_save(canvas->cairo);
     cairo_rectangle(canvas->cairo, x, y, width, height);
     cairo_clip(canvas->cairo);
-    for (double step = -height; step < width; step += 6)
-        pfm_canvas_line(canvas, x + step, y + height, x + step + height, y, colour, 1.2);
+    for (int i = 0; i * APART < width + height; i++) {
+        const double begin = x - height + i * APART;
+        pfm_canvas_line(canvas, begin, y + height, begin + height, y, colour, 1.2);
+    }
     cairo_restore(canvas->cairo);
 }
 
@@ -323,15 +326,23 @@ static void format_number(double value, double step, int decimals, char out[40])
         (void)snprintf(out, 40, "%.*f", decimals, fabs(value) < step / 1e6 ? 0 : value);
 }
 
+/* Ticks stand at the multiples of the step that the axis holds. */
+static double tick_at(const pfm_axis *axis, double step, int64_t i) { return (ceil(axis->low / step) + (double)i) * step; }
+
+static int64_t count_ticks(const pfm_axis *axis, double step)
+{
+    return (int64_t)(floor(axis->high / step) - ceil(axis->low / step)) + 1;
+}
+
 void pfm_axis_draw_x(pfm_canvas *canvas, const pfm_axis *axis, double top, double bottom, const char *name)
 {
     int decimals = 0;
     double step = pfm_axis_step(axis, fmax(2, (axis->to - axis->from) / 80), &decimals);
     char text[40];
-    for (double k = ceil(axis->low / step); k * step <= axis->high; k++) {
-        double x = pfm_axis_place(axis, k * step);
+    for (int64_t i = 0, count = count_ticks(axis, step); i < count; i++) {
+        const double value = tick_at(axis, step, i), x = pfm_axis_place(axis, value);
         pfm_canvas_line(canvas, x, top, x, bottom, PFM_GRID, 1);
-        format_number(k * step, step, decimals, text);
+        format_number(value, step, decimals, text);
         pfm_canvas_text(canvas, x, bottom + 18, 0, 12, PFM_INK, text);
     }
     pfm_canvas_text_within(canvas, (axis->from + axis->to) / 2, bottom + 40, 0, 13, PFM_INK, axis->to - axis->from + 60, 0,
@@ -343,10 +354,10 @@ void pfm_axis_draw_y(pfm_canvas *canvas, const pfm_axis *axis, double left, doub
     int decimals = 0;
     double step = pfm_axis_step(axis, fmax(2, (axis->from - axis->to) / 60), &decimals);
     char text[40];
-    for (double k = ceil(axis->low / step); k * step <= axis->high; k++) {
-        double y = pfm_axis_place(axis, k * step);
+    for (int64_t i = 0, count = count_ticks(axis, step); i < count; i++) {
+        const double value = tick_at(axis, step, i), y = pfm_axis_place(axis, value);
         pfm_canvas_line(canvas, left, y, right, y, PFM_GRID, 1);
-        format_number(k * step, step, decimals, text);
+        format_number(value, step, decimals, text);
         pfm_canvas_text(canvas, left - 8, y + 4.5, 1, 12, PFM_INK, text);
     }
     pfm_canvas_text_within(canvas, left - 58, (axis->from + axis->to) / 2, 0, 13, PFM_INK, axis->from - axis->to + 40, 90,

@@ -41,7 +41,8 @@ static void draw_bar(pfm_canvas *canvas, const panels *p, double x, double base,
 static void draw_panel(pfm_canvas *canvas, const panels *p, size_t index, const char *name, const json_t *row)
 {
     double x0 = LEFT + (double)(index % p->columns) * (p->panel_width + GAP);
-    double y0 = TOP + (double)(index / p->columns) * (PANEL_HEIGHT + FOOT + GAP), base = y0 + PANEL_HEIGHT;
+    const size_t line = index / p->columns;
+    double y0 = TOP + (double)line * (PANEL_HEIGHT + FOOT + GAP), base = y0 + PANEL_HEIGHT;
     const json_t *counts = json_object_get(json_object_get(p->result, "counts"), name);
     const json_t *mean = json_object_get(json_object_get(p->result, "wasm"), name);
     const char *kind = json_string_value(json_object_get(counts, "kind"));

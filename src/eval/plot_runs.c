@@ -140,9 +140,8 @@ static void place_tags(tag *tags, size_t count)
     qsort(tags, count, sizeof *tags, compare_tags);
     for (size_t i = 0; i < count; i++)
         tags[i].y = fmax(tags[i].y, i == 0 ? TOP + 4 : tags[i - 1].y + LINE);
-    double limit = BOTTOM;
-    for (size_t i = count; i-- > 0; limit -= LINE)
-        tags[i].y = fmin(tags[i].y, limit);
+    for (size_t i = count; i-- > 0;)
+        tags[i].y = fmin(tags[i].y, BOTTOM - (double)(count - 1 - i) * LINE);
 }
 
 static void draw_curve(pfm_canvas *canvas, const plot *p, size_t number, const pfm_axis *x, const pfm_axis *y, double *room)

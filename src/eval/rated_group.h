@@ -39,9 +39,10 @@ pfm_status pfm_rated_group_create(const double *const *columns, size_t count, si
                                   pfm_error *err) PFM_MUST_CHECK;
 void pfm_rated_group_free(pfm_rated_group *group);
 
-/* values = alpha of each level of measurement, then Fleiss' kappa, item i counting counts[i] times (a pfm_resampled). */
+/* values = alpha of each level of measurement, then Fleiss' kappa, item i counting counts[i] times (a pfm_resampled of a
+ * group). */
 enum { PFM_GROUP_FLEISS = PFM_LEVEL_COUNT, PFM_GROUP_VALUES };
-void pfm_rated_group_measure(const void *group, const uint32_t *counts, void *scratch, double *values);
+void pfm_rated_group_measure(const void *user, const uint32_t *counts, void *scratch, double *values);
 size_t pfm_rated_group_scratch(const pfm_rated_group *group); /* bytes */
 
 #endif

@@ -48,9 +48,9 @@ typedef struct pfm_rated_measure {
 extern const pfm_rated_measure *const pfm_rated_measures[]; /* ended by NULL */
 size_t pfm_rated_measure_count(void);
 
-/* values [pfm_rated_measure_count] of the pair, item i counting counts[i] times (a pfm_resampled). NaN all where no item
- * counts. */
-void pfm_rated_pair_measure(const void *pair, const uint32_t *counts, void *scratch, double *values);
+/* values [pfm_rated_measure_count] of a pair, the user, item i counting counts[i] times (a pfm_resampled). NaN all where no
+ * item counts. */
+void pfm_rated_pair_measure(const void *user, const uint32_t *counts, void *scratch, double *values);
 size_t pfm_rated_pair_scratch(const pfm_rated_pair *pair); /* bytes */
 
 /* ---- for measures ---- */

@@ -473,6 +473,7 @@ static pfm_status read_rows(file_reader *f, pfm_error *err)
             "%s: has neither item, rater and score (ratings) nor id, score and status (verdicts) nor id and numbers (metrics)",
             f->path);
 done:
+    f->rows = NULL;
     pfm_rating_rows_free(&rows);
     return status;
 }

@@ -5,6 +5,7 @@
 #include "image/dicom_grey.h"
 #include "image/dicom_syntax.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,13 +140,13 @@ static pfm_status tell(pfm_dicom *file, const told *what, json_t *out, pfm_error
     for (size_t i = 0; i < element.length; i++) { /* two codes, as A\F, are told as one */
         if (element.value[i] == '\\') {
             pfm_dicom_element first = element, second = element;
-            char other[65];
+            char one[33], other[32];
             first.length = i;
             second.value += i + 1;
             second.length -= i + 1;
-            pfm_dicom_code(&first, code, 33);
-            pfm_dicom_code(&second, other, 32);
-            strcat(strcat(code, "\\"), other);
+            pfm_dicom_code(&first, one, sizeof one);
+            pfm_dicom_code(&second, other, sizeof other);
+            (void)snprintf(code, sizeof code, "%s\\%s", one, other);
             status = pfm_json_take(out, what->key, json_string(code), err);
             goto done;
         }

@@ -12,7 +12,8 @@ static size_t unpack(const unsigned char *bytes, size_t size, unsigned char *out
 {
     size_t at = 0, made = 0;
     while (at < size && made < count) {
-        const int code = (signed char)bytes[at++];
+        const int code = bytes[at] < 128 ? bytes[at] : bytes[at] - 256;
+        at++;
         const size_t length = code >= 0 ? (size_t)code + 1 : (size_t)(1 - code);
         if (code == -128)
             continue;

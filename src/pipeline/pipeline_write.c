@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct writer {
@@ -40,9 +41,8 @@ static void add_number(writer *w, int mapping, const char *key, double value)
     (void)snprintf(text, sizeof text, "%.17g", value);
     for (int digits = 1; digits < 17; digits++) { /* the fewest that read back as the same */
         char shorter[40];
-        double again = 0;
         (void)snprintf(shorter, sizeof shorter, "%.*g", digits, value);
-        if (sscanf(shorter, "%lf", &again) == 1 && again == value) {
+        if (strtod(shorter, NULL) == value) {
             memcpy(text, shorter, sizeof text);
             break;
         }
