@@ -16,6 +16,7 @@
     X(image)                                                                                                                   \
     X(pipeline) \
     X(score)                                                                                                                   \
+    X(judge)                                                                                                                   \
     X(compare)                                                                                                                 \
     X(inspect)                                                                                                                 \
     X(bench)                                                                                                                   \
