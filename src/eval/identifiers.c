@@ -312,7 +312,7 @@ static bool is_record(const char *at)
             break;
         at += length;
     }
-    for (; is_word(*at); at++)
+    for (; is_word(*at) || ((*at == '-' || *at == '/') && is_word(at[1])); at++)
         if (is_digit(*at))
             return true;
     return false;
