@@ -91,8 +91,21 @@ done:
     return status;
 }
 
+/* What is no UTF-8 can stand in no JSON. */
+static bool is_utf8(const char *text)
+{
+    json_t *value = json_string(text);
+    json_decref(value);
+    return value != NULL;
+}
+
 static pfm_status check_options(const pfm_judge_options *o, pfm_error *err)
 {
+    const char *const texts[] = {o->file, o->out, o->client.model, o->dataset};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i] != NULL && !is_utf8(texts[i]))
+            return pfm_error_set(err, PFM_ERROR_USAGE, "'%.200s' is not UTF-8; name files, model and data set in UTF-8",
+                                 texts[i]);
     if (o->file == NULL)
         return pfm_error_set(err, PFM_ERROR_USAGE, "name a predictions file to judge");
     if (o->rubric == NULL)

@@ -12,8 +12,9 @@ enum { LARGEST_FILE = 1 << 18, LARGEST_SCORE = 1000000, LONGEST_TITLE = 100, LON
 
 static const char prediction_column[] = "prediction";
 
-static const char *const keys[] = {"definition", "instruction", "shows", "scale", "levels", "verdict", "better", "missing"};
-enum { DEFINITION, INSTRUCTION, SHOWS, SCALE, LEVELS, VERDICT, BETTER, MISSING, KEYS };
+static const char *const keys[] = {"definition", "instruction", "shows",   "scale",  "levels",
+                                   "verdict",    "better",      "missing", "reasons"};
+enum { DEFINITION, INSTRUCTION, SHOWS, SCALE, LEVELS, VERDICT, BETTER, MISSING, REASONS, KEYS };
 static const char *const part_keys[] = {"title", "columns", "optional"};
 enum { TITLE, COLUMNS, OPTIONAL, PART_KEYS };
 
@@ -221,6 +222,9 @@ static pfm_status read_key(void *user, size_t key, const yaml_node_t *node, pfm_
     case BETTER:
         return read_choice(r, node, "higher", "lower", "better must be higher or lower: which scores are",
                            &r->rubric->lower_is_better, err);
+    case REASONS:
+        return read_choice(r, node, "true", "false", "reasons must be true or false: whether the judge gives some",
+                           &r->rubric->no_reasons, err);
     default: r->missing = node; return PFM_OK;
     }
 }
@@ -254,7 +258,10 @@ pfm_status pfm_rubric_parse(const char *file, const char *text, size_t size, pfm
     PFM_TRY(pfm_yaml_parse(file, text, size, &r.yaml, err));
     const yaml_node_t *root = yaml_document_get_root_node(&r.yaml.document);
     if (root == NULL || root->type != YAML_MAPPING_NODE)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s: a rubric is a file of keys: definition, instruction, shows, scale, levels", file);
+        PFM_FAIL(
+            PFM_ERROR_FORMAT,
+            "%s: a rubric is a file of keys: definition, instruction, shows, scale, levels, verdict, better, missing, reasons",
+            file);
     PFM_TRY(pfm_yaml_read_keys(&r.yaml, root, keys, KEYS, read_key, &r, &given, err));
     if ((given & needed) != needed)
         PFM_FAIL(PFM_ERROR_USAGE, "%s: a rubric needs instruction, shows and scale", file);

@@ -35,6 +35,7 @@ typedef struct pfm_rubric {
     size_t level_count, level_capacity;
     pfm_rubric_verdict verdict;
     bool lower_is_better;
+    bool no_reasons;   /* the judge is to give its score alone */
     int missing;       /* what a verdict that is none counts as where all count */
     pfm_hash_hex hash; /* of the file */
 } pfm_rubric;

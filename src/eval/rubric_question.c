@@ -64,21 +64,20 @@ done:
     return status;
 }
 
-/* A mark that no shown text holds; the same texts have the same one. */
+/* The first of a row of marks that no shown text holds. That it can be foretold is no harm: a text that holds it has another.
+ */
 static pfm_status choose_mark(const pfm_buffer *shown, char mark[MARK_LETTERS + 1], pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_hash_hex hash;
-    pfm_buffer text = {0};
-    PFM_TRY(pfm_buffer_append(&text, shown->data, shown->size, err));
+    uint64_t number = 0;
     do {
-        PFM_TRY(pfm_hash_bytes(text.data, text.size, hash, err));
+        PFM_TRY(pfm_hash_bytes(&number, sizeof number, hash, err));
         memcpy(mark, hash, MARK_LETTERS);
         mark[MARK_LETTERS] = '\0';
-        PFM_TRY(pfm_buffer_append(&text, "+", 1, err));
+        number++;
     } while (strstr(shown->data, mark) != NULL);
 done:
-    pfm_buffer_free(&text);
     return status;
 }
 
@@ -122,21 +121,19 @@ done:
 /* How to end: what pfm_verdict_read looks for. */
 static pfm_status append_ending(const pfm_rubric *rubric, pfm_buffer *out, pfm_error *err)
 {
+    const char *lead = rubric->no_reasons ? "Reply with" : "End your reply with";
     if (rubric->verdict == PFM_RUBRIC_ERRORS)
-        return pfm_buffer_append_string(
-            out,
-            "End your reply with these three lines, n_A to n_F being the numbers of errors of each type, and N the number of "
-            "all "
-            "clinically significant ones:\n"
+        return pfm_buffer_append_format(
+            out, err,
+            "%s these three lines, n_A to n_F being the numbers of errors of each type, and N the number of all clinically "
+            "significant ones:\n"
             "Number of clinically significant errors by type: [(A, n_A), (B, n_B), (C, n_C), (D, n_D), (E, n_E), (F, n_F)]\n"
             "Number of clinically insignificant errors by type: [(A, n_A), (B, n_B), (C, n_C), (D, n_D), (E, n_E), (F, n_F)]\n"
             "Score: N",
-            err);
+            lead);
     return pfm_buffer_append_format(
-        out, err,
-        "Give your reasons in a few sentences. Then end your reply with one line that holds your score N "
-        "alone, a whole number from %d to %d, in this form:\nScore: N",
-        rubric->low, rubric->high);
+        out, err, "%s%s one line that holds your score N alone, a whole number from %d to %d, in this form:\nScore: N",
+        rubric->no_reasons ? "" : "Give your reasons in a few sentences. ", lead, rubric->low, rubric->high);
 }
 
 pfm_status pfm_rubric_question(const pfm_rubric *rubric, const json_t *row, const pfm_place *place, char **out, pfm_error *err)

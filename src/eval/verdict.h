@@ -24,10 +24,10 @@ typedef struct pfm_verdict {
 /* Reads a reply: *out is ok or unparsable, with no attempts.
  *
  * The last line of the form "Score: N" is the verdict, N a whole number of the scale; case, marks of Markdown around it,
- * "/HIGH" and a remark behind it without a digit make no difference. A rubric of errors has the lines "Number of clinically
- * significant (insignificant) errors by type: [(A, n), ...]", the last of each; the sum of the significant ones is the score,
- * and the line "Score: N" where they are missing. What a model thinks aloud between <think> and </think> is no part of the
- * reply. */
+ * "/HIGH" and a remark that begins with a sign and has no digit make no difference. A rubric of errors has the lines "Number of
+ * clinically significant (insignificant) errors by type: [(A, n), ...]", the last of each; the sum of the significant ones is
+ * the score, and the line "Score: N" where they are missing. What a model thinks aloud between <think> and </think> is no part
+ * of the reply. */
 void pfm_verdict_read(const pfm_rubric *rubric, const char *reply, pfm_verdict *out);
 
 /* ---- the file (verdict_file.c) ---- */

@@ -14,66 +14,67 @@ static void check(const pfm_rubric *rubric, const char *reply, int score)
         fail_msg("\"%s\": wanted %d, got %d", reply, score, found);
 }
 
+static const struct {
+    const char *reply;
+    int score;
+} cases[] = {
+    {"Score: 3", 3},
+    {"Because.\nScore: 3\n", 3},
+    {"Score: 3\r\n", 3},
+    {"Score: 1\nScore: 4", 4},
+    {"Score: 1\nand more words", 1},
+    {"  **Score:** 2", 2},
+    {"**Score: 2**", 2},
+    {"### Score: 2", 2},
+    {"- Score: `2`", 2},
+    {"> Score: [2]", 2},
+    {"score:2", 2},
+    {"SCORE : 2.", 2},
+    {"Final score: 2", 2},
+    {"Score: 2/4", 2},
+    {"Score: 2 / 4", 2},
+    {"Score: 2 out of 4", 2},
+    {"Score: 2.0", 2},
+    {"Score: +2", 2},
+    {"Score: 02", 2},
+    {"Score\xEF\xBC\x9A 2", 2},
+    {"Score: $2$", 2},
+    {"Score: 2 (mostly right)", 2},
+    {"Score: 2 \xE2\x80\x93 mostly right", 2},
+    {"Score: 3\nScore: high", 3}, /* the second has not the form */
+    {"Score: 0", 0},
+    {"<think>\nScore: 1\n</think>\nScore: 3", 3},
+    {"", NONE},
+    {"3", NONE},
+    {"Score: N", NONE},
+    {"Score:", NONE},
+    {"Score: three", NONE},
+    {"Score: 5", NONE},
+    {"Score: -1", NONE},
+    {"Score: 99999999999999999999999", NONE},
+    {"Score: 4294967298", NONE},
+    {"Score: 2\nScore: 7", NONE}, /* the last one counts */
+    {"Score: 2.5", NONE},
+    {"Score: 2,5", NONE},
+    {"Score: 2/5", NONE},
+    {"Score: 2/10", NONE},
+    {"Score: 2 out of 5", NONE},
+    {"Score: 2 or 3", NONE},
+    {"Score: 2-3", NONE},
+    {"Score: 2 (or 3)", NONE},
+    {"Score: 2a", NONE},
+    {"The Score: 2", NONE},
+    {"Scores: 2", NONE},
+    {"Score 2", NONE},
+    {"I would say Score: 2", NONE},
+    {"<think>\nScore: 1", NONE}, /* never came to an end */
+    {"<think>Score: 1\n</think>", NONE},
+};
+
 static void test_score(void **state)
 {
     (void)state;
     pfm_rubric *rubric = NULL;
-    static const struct {
-        const char *reply;
-        int score;
-    } cases[] = {
-        {"Score: 3", 3},
-        {"Because.\nScore: 3\n", 3},
-        {"Score: 3\r\n", 3},
-        {"Score: 1\nScore: 4", 4},
-        {"Score: 1\nand more words", 1},
-        {"  **Score:** 2", 2},
-        {"**Score: 2**", 2},
-        {"### Score: 2", 2},
-        {"- Score: `2`", 2},
-        {"> Score: [2]", 2},
-        {"score:2", 2},
-        {"SCORE : 2.", 2},
-        {"Final score: 2", 2},
-        {"Score: 2/4", 2},
-        {"Score: 2 / 4", 2},
-        {"Score: 2 out of 4", 2},
-        {"Score: 2.0", 2},
-        {"Score: +2", 2},
-        {"Score: 02", 2},
-        {"Score\xEF\xBC\x9A 2", 2},
-        {"Score: $2$", 2},
-        {"Score: 2 (mostly right)", 2},
-        {"Score: 2 \xE2\x80\x93 mostly right", 2},
-        {"Score: 3\nScore: high", 3}, /* the second has not the form */
-        {"Score: 0", 0},
-        {"<think>\nScore: 1\n</think>\nScore: 3", 3},
-        {"", NONE},
-        {"3", NONE},
-        {"Score: N", NONE},
-        {"Score:", NONE},
-        {"Score: three", NONE},
-        {"Score: 5", NONE},
-        {"Score: -1", NONE},
-        {"Score: 99999999999999999999999", NONE},
-        {"Score: 4294967298", NONE},
-        {"Score: 2\nScore: 7", NONE}, /* the last one counts */
-        {"Score: 2.5", NONE},
-        {"Score: 2,5", NONE},
-        {"Score: 2/5", NONE},
-        {"Score: 2/10", NONE},
-        {"Score: 2 out of 5", NONE},
-        {"Score: 2 or 3", NONE},
-        {"Score: 2-3", NONE},
-        {"Score: 2 (or 3)", NONE},
-        {"Score: 2a", NONE},
-        {"The Score: 2", NONE},
-        {"Scores: 2", NONE},
-        {"Score 2", NONE},
-        {"I would say Score: 2", NONE},
-        {"<think>\nScore: 1", NONE}, /* never came to an end */
-        {"<think>Score: 1\n</think>", NONE},
-    };
     assert_ok(pfm_rubric_load("likert-report", &rubric, &err));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check(rubric, cases[i].reply, cases[i].score);
