@@ -15,6 +15,7 @@
 #include "pefomed/image.h"
 #include "pefomed/infer.h"
 #include "pefomed/inspect.h"
+#include "pefomed/judge.h"
 #include "pefomed/phantom.h"
 #include "pefomed/pipeline.h"
 #include "pefomed/status.h"

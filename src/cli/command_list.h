@@ -17,6 +17,7 @@
     X(image)                                                                                                                   \
     X(pipeline) \
     X(score)                                                                                                                   \
+    X(judge)                                                                                                                   \
     X(sheets)                                                                                                                  \
     X(agree)                                                                                                                   \
     X(compare)                                                                                                                 \

@@ -16,7 +16,8 @@
 typedef struct entry {
     pfm_hash_hex key;
     bool cut_short;
-    char *reply;
+    int attempts;
+    char *reply, *error; /* at most one of the two */
 } entry;
 
 struct pfm_call_log {
@@ -24,7 +25,7 @@ struct pfm_call_log {
     int descriptor;
     off_t size;
     entry **entries; /* [count], each by itself: the map borrows their keys */
-    size_t count, capacity;
+    size_t count, capacity, replies;
     pfm_map by_key; /* -> entry */
 };
 
@@ -54,27 +55,62 @@ const char *pfm_call_log_find(const pfm_call_log *log, const pfm_hash_hex key, b
     return found != NULL ? found->reply : NULL;
 }
 
-size_t pfm_call_log_count(const pfm_call_log *log) { return log->count; }
+size_t pfm_call_log_count(const pfm_call_log *log) { return log->replies; }
 
-/* The first reply of a key stays. */
-static pfm_status keep(pfm_call_log *log, const char *key, const char *reply, const char *finish, pfm_error *err)
+int pfm_call_log_attempts(const pfm_call_log *log, const pfm_hash_hex key)
+{
+    const entry *found = find(log, key);
+    return found != NULL ? found->attempts : 0;
+}
+
+const char *pfm_call_log_error(const pfm_call_log *log, const pfm_hash_hex key)
+{
+    const entry *found = find(log, key);
+    return found != NULL ? found->error : NULL;
+}
+
+/* The entry of a key, a new one where there was none. */
+static pfm_status get_entry(pfm_call_log *log, const char *key, entry **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    int64_t index = 0;
     entry *added = NULL;
-    if (find(log, key) != NULL)
+    if (pfm_map_get(&log->by_key, key, strlen(key), &index)) {
+        *out = log->entries[index];
         return PFM_OK;
+    }
     PFM_TRY(pfm_array_reserve(&log->entries, &log->capacity, log->count + 1, sizeof *log->entries, err));
     PFM_TRY(pfm_allocate(1, sizeof *added, &added, err));
     memcpy(added->key, key, sizeof added->key);
-    added->cut_short = finish != NULL && strcmp(finish, length_limit) == 0;
-    PFM_TRY(pfm_string_copy(reply, &added->reply, err));
     PFM_TRY(pfm_map_set(&log->by_key, added->key, strlen(added->key), (int64_t)log->count, err));
     log->entries[log->count++] = added;
+    *out = added;
     added = NULL;
 done:
-    if (added != NULL)
-        free(added->reply);
     free(added);
+    return status;
+}
+
+/* The first reply of a key stays; reply and error NULL: a line that is no attempt. */
+static pfm_status keep(pfm_call_log *log, const char *key, const char *reply, const char *error, const char *finish,
+                       pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    entry *of = NULL;
+    PFM_TRY(get_entry(log, key, &of, err));
+    if (of->reply != NULL || (reply == NULL && error == NULL))
+        goto done;
+    of->attempts++;
+    free(of->error);
+    of->error = NULL;
+    if (reply == NULL) {
+        PFM_TRY(pfm_string_copy(error, &of->error, err));
+        goto done;
+    }
+    of->cut_short = finish != NULL && strcmp(finish, length_limit) == 0;
+    PFM_TRY(pfm_string_copy(reply, &of->reply, err));
+    log->replies++;
+done:
     return status;
 }
 
@@ -91,9 +127,8 @@ static pfm_status read_line(pfm_call_log *log, const json_t *line, size_t number
         return pfm_error_set(err, PFM_ERROR_FORMAT,
                              "%s line %zu: is no line of a log of calls (it has no \"key\"); move the file away", log->path,
                              number);
-    if (reply == NULL)
-        return PFM_OK;
-    return keep(log, key, reply, json_string_value(json_object_get(line, "finish_reason")), err);
+    return keep(log, key, reply, json_string_value(json_object_get(line, "error")),
+                json_string_value(json_object_get(line, "finish_reason")), err);
 }
 
 /* What a kill left behind the last whole line. */
@@ -166,6 +201,7 @@ void pfm_call_log_free(pfm_call_log *log)
         return;
     for (size_t i = 0; i < log->count; i++) {
         free(log->entries[i]->reply);
+        free(log->entries[i]->error);
         free(log->entries[i]);
     }
     free(log->entries);
@@ -199,12 +235,10 @@ done:
     return status;
 }
 
-pfm_status pfm_call_log_append(pfm_call_log *log, const pfm_call_line *line, pfm_error *err)
+static pfm_status write_object(pfm_call_log *log, const json_t *object, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer text = {0};
-    json_t *object = json_object();
-    PFM_TRY(describe(line, object, err));
     PFM_TRY(pfm_json_append(&text, object, err));
     PFM_TRY(pfm_buffer_append(&text, "\n", 1, err));
     const ssize_t put = write(log->descriptor, text.data, text.size);
@@ -216,10 +250,40 @@ pfm_status pfm_call_log_append(pfm_call_log *log, const pfm_call_line *line, pfm
     }
     log->size += put;
     (void)fdatasync(log->descriptor); /* of a file that cannot be synced, as a pipe, the line is written nevertheless */
-    if (line->reply != NULL)
-        PFM_TRY(keep(log, line->key, line->reply, line->finish, err));
+done:
+    pfm_buffer_free(&text);
+    return status;
+}
+
+pfm_status pfm_call_log_append(pfm_call_log *log, const pfm_call_line *line, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *object = json_object();
+    PFM_TRY(describe(line, object, err));
+    PFM_TRY(write_object(log, object, err));
+    PFM_TRY(keep(log, line->key, line->reply, line->error, line->finish, err));
 done:
     json_decref(object);
-    pfm_buffer_free(&text);
+    return status;
+}
+
+pfm_status pfm_call_log_note(pfm_call_log *log, const char *label, json_t *note, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_hash_hex key;
+    char time[32];
+    json_t *object = json_object();
+    PFM_TRY(pfm_call_log_key(note, key, err));
+    if (find(log, key) != NULL)
+        goto done;
+    pfm_process_time(time);
+    PFM_TRY(pfm_json_take(object, "key", json_string(key), err));
+    PFM_TRY(pfm_json_take(object, "label", json_string(label), err));
+    PFM_TRY(pfm_json_take(object, "time", json_string(time), err));
+    PFM_TRY(pfm_json_take(object, "request", json_incref(note), err));
+    PFM_TRY(write_object(log, object, err));
+    PFM_TRY(keep(log, key, NULL, NULL, NULL, err));
+done:
+    json_decref(object);
     return status;
 }

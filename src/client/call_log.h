@@ -15,6 +15,11 @@ typedef struct pfm_call_log pfm_call_log;
 pfm_status pfm_call_log_open(const char *path, pfm_call_log **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_call_log_free(pfm_call_log *log);
 
+/* What the log holds of a key: attempts up to the first reply, 0 where there was none; and why the last one failed, NULL where
+ * there is a reply or was no attempt (borrowed until the next is written). */
+int pfm_call_log_attempts(const pfm_call_log *log, const pfm_hash_hex key);
+const char *pfm_call_log_error(const pfm_call_log *log, const pfm_hash_hex key);
+
 /* The reply to a request of this key, the first that was given; NULL where there is none. *cut_short (NULL allowed): whether a
  * limit ended it. Borrowed until the log is freed. */
 const char *pfm_call_log_find(const pfm_call_log *log, const pfm_hash_hex key, bool *cut_short);
@@ -37,5 +42,7 @@ typedef struct pfm_call_line {
 } pfm_call_line;
 /* Writes it, with the time; a reply can be found from then on. IO: the log cannot be written; it is as before. */
 pfm_status pfm_call_log_append(pfm_call_log *log, const pfm_call_line *line, pfm_error *err) PFM_MUST_CHECK;
+/* Writes, unless it stands there already, a line that is no attempt: what the log is to show besides, as its request. */
+pfm_status pfm_call_log_note(pfm_call_log *log, const char *label, json_t *note, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -110,6 +110,12 @@ void pfm_client_free(pfm_client *client)
 
 bool pfm_client_is_local(const pfm_client *client) { return client->local; }
 
+void pfm_client_listen(pfm_client *client, pfm_client_listener listener, void *user)
+{
+    client->listener = listener;
+    client->listener_user = user;
+}
+
 /* ---- asking ---- */
 
 typedef struct call {
@@ -146,10 +152,27 @@ static pfm_status give_answer(asking *a, size_t i, pfm_error *err)
     bool cut = false;
     const char *reply = pfm_call_log_find(a->log, a->calls[i].key, &cut);
     pfm_client_answer *answer = &a->answers[i];
+    answer->logged = pfm_call_log_attempts(a->log, a->calls[i].key);
     if (reply == NULL)
         return PFM_OK;
     answer->cut_short = cut;
     return pfm_string_copy(reply, &answer->text, err);
+}
+
+static pfm_status tell(const asking *a, size_t i, pfm_error *err)
+{
+    const pfm_client *client = a->client;
+    return client->listener != NULL ? client->listener(client->listener_user, i, &a->answers[i], err) : PFM_OK;
+}
+
+/* Of those that the log answers. */
+static pfm_status tell_known(const asking *a, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; status == PFM_OK && i < a->count; i++)
+        if (a->answers[i].text != NULL)
+            status = tell(a, i, err);
+    return status;
 }
 
 static bool needs_asking(const asking *a, size_t i) { return a->calls[i].same == i && a->answers[i].text == NULL; }
@@ -278,7 +301,9 @@ static pfm_status give_up(asking *a, size_t i, const pfm_outcome *outcome, pfm_e
                              outcome->error.message);
     a->failed++;
     a->over++;
-    return pfm_string_copy(outcome->error.message, &a->answers[i].error, err);
+    a->answers[i].logged = pfm_call_log_attempts(a->log, a->calls[i].key);
+    pfm_status status = pfm_string_copy(outcome->error.message, &a->answers[i].error, err);
+    return status == PFM_OK ? tell(a, i, err) : status;
 }
 
 static void report(const asking *a)
@@ -303,6 +328,7 @@ static pfm_status finish(asking *a, pfm_transfer *transfer, CURLcode code, pfm_e
     if (outcome.reply.text != NULL) {
         a->over++;
         PFM_TRY(give_answer(a, i, err));
+        PFM_TRY(tell(a, i, err));
     } else if (outcome.again && c->attempts <= a->client->options.retries) {
         c->ready = pfm_process_clock() + pause_of(a, c, outcome.wait);
         a->again[a->again_count++] = i;
@@ -364,6 +390,7 @@ static pfm_status share_answers(asking *a, pfm_error *err)
         PFM_TRY(give_answer(a, i, err));
         if (first->error != NULL)
             PFM_TRY(pfm_string_copy(first->error, &a->answers[i].error, err));
+        PFM_TRY(tell(a, i, err));
     }
 done:
     return status;
@@ -389,12 +416,21 @@ static void close_transfers(asking *a)
         (void)curl_multi_cleanup(a->multi);
 }
 
+static void release(asking *a)
+{
+    for (size_t i = 0; a->calls != NULL && i < a->count; i++)
+        json_decref(a->calls[i].request);
+    free(a->calls);
+    free(a->again);
+}
+
 pfm_status pfm_client_ask(pfm_client *client, pfm_call_log *log, const pfm_client_question *questions, size_t count,
                           pfm_client_answer *answers, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     asking a = {.client = client, .log = log, .questions = questions, .answers = answers, .count = count};
     PFM_TRY(prepare(&a, err));
+    PFM_TRY(tell_known(&a, err));
     if (a.to_ask > 0) {
         PFM_TRY(open_transfers(&a, err));
         PFM_TRY(converse(&a, err));
@@ -402,9 +438,22 @@ pfm_status pfm_client_ask(pfm_client *client, pfm_call_log *log, const pfm_clien
     PFM_TRY(share_answers(&a, err));
 done:
     close_transfers(&a);
-    for (size_t i = 0; a.calls != NULL && i < count; i++)
-        json_decref(a.calls[i].request);
-    free(a.calls);
-    free(a.again);
+    release(&a);
+    return status;
+}
+
+pfm_status pfm_client_recall(pfm_client *client, pfm_call_log *log, const pfm_client_question *questions, size_t count,
+                             pfm_client_answer *answers, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    asking a = {.client = client, .log = log, .questions = questions, .answers = answers, .count = count};
+    PFM_TRY(prepare(&a, err));
+    for (size_t i = 0; i < count; i++) {
+        const char *error = answers[i].text == NULL ? pfm_call_log_error(log, a.calls[i].key) : NULL;
+        if (error != NULL)
+            PFM_TRY(pfm_string_copy(error, &answers[i].error, err));
+    }
+done:
+    release(&a);
     return status;
 }

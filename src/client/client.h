@@ -43,6 +43,7 @@ typedef struct pfm_client_answer {
     char *text;     /* NULL: there is none */
     char *error;    /* why, in one sentence; NULL where there is a text */
     int attempts;   /* made by this call; 0: the log had it */
+    int logged;     /* attempts that the log holds, those of earlier calls too */
     bool cut_short; /* by max_tokens or the server's own limit */
 } pfm_client_answer;
 void pfm_client_answer_free(pfm_client_answer *answer);
@@ -58,10 +59,19 @@ void pfm_client_free(pfm_client *client);
 /* *local = whether what is asked stays on this machine. */
 bool pfm_client_is_local(const pfm_client *client);
 
+/* Called for each question once it is known what becomes of it, while others still wait; `answer` has a text or an error. What
+ * it returns ends the asking, unless it is PFM_OK. */
+typedef pfm_status (*pfm_client_listener)(void *user, size_t question, const pfm_client_answer *answer, pfm_error *err);
+void pfm_client_listen(pfm_client *client, pfm_client_listener listener, void *user);
+
 /* answers [count] (to be {0}) to questions [count]; the caller frees each. Equal questions are asked once. INTERRUPTED, NETWORK
  * (no server is there, after all attempts): what was answered until then is in the log, and the same call goes on from there.
  * IO: a picture cannot be read, the log not be written. UNSUPPORTED: a picture of a kind that servers do not take. */
 pfm_status pfm_client_ask(pfm_client *client, pfm_call_log *log, const pfm_client_question *questions, size_t count,
                           pfm_client_answer *answers, pfm_error *err) PFM_MUST_CHECK;
+/* The same from the log alone, without a connection: why it failed where only attempts that failed stand there, and neither
+ * text nor error where none does. */
+pfm_status pfm_client_recall(pfm_client *client, pfm_call_log *log, const pfm_client_question *questions, size_t count,
+                             pfm_client_answer *answers, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -51,7 +51,9 @@ struct pfm_client {
     char *url, *endpoint, *model;
     bool local;
     struct curl_slist *headers;
-    double next_start; /* when the rate allows the next attempt */
+    double next_start;            /* when the rate allows the next attempt */
+    pfm_client_listener listener; /* NULL: nobody listens */
+    void *listener_user;
 };
 
 typedef struct pfm_transfer {

@@ -5,11 +5,14 @@
 #include "base/try.h"
 #include "data/format.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <utf8proc.h>
+
+enum { LONGEST_NAME = 200 }; /* of which is looked whether it is restricted */
 
 static const pfm_dataset_format *const formats[] = {
 #define ADDRESS(name) &pfm_dataset_##name,
@@ -37,8 +40,16 @@ bool pfm_dataset_is_known(const char *name) { return find_format(name) != NULL; 
 
 bool pfm_dataset_is_restricted(const char *name)
 {
-    const pfm_dataset_format *format = find_format(name);
-    return format != NULL && format->restricted;
+    char plain[LONGEST_NAME];
+    size_t length = 0;
+    for (; *name != '\0' && length + 1 < sizeof plain; name++)
+        if (isalnum((unsigned char)*name))
+            plain[length++] = (char)tolower((unsigned char)*name);
+    plain[length] = '\0';
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (formats[i]->restricted != NULL && strstr(plain, formats[i]->restricted) != NULL)
+            return true;
+    return false;
 }
 
 const char *pfm_dataset_profile(const char *name)

@@ -113,7 +113,7 @@ pfm_status pfm_dataset_hash_ungrounded(const pfm_dataset *dataset, pfm_hash_hex 
 
 /* pfm_dataset_names, which lists them, is public: pefomed/data.h. */
 bool pfm_dataset_is_known(const char *name);
-/* Whether its terms forbid to hand it on, to a service that answers too. */
+/* Whether its terms forbid to hand it on, to a service that answers too; by any writing of its name, "MIMIC-CXR" too. */
 bool pfm_dataset_is_restricted(const char *name);
 /* The profile by which its answers are scored (pfm_score_list names them); static. */
 const char *pfm_dataset_profile(const char *name);

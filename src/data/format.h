@@ -50,7 +50,8 @@ typedef struct pfm_dataset_format {
     const pfm_json_splits *layout; /* NULL, or the functions are NULL */
     const char *language;          /* the column of the language, or NULL; of a layout it is the layout's */
     bool grounds;                  /* it knows the option `grounding` */
-    bool restricted;               /* its terms forbid to hand it on, to a service that answers too */
+    const char *restricted;        /* NULL, or its terms forbid to hand it on, to a service that answers too: a word that every
+                                      writing of its name has, in small letters without signs */
     /* Adds the splits that there are, under their canonical names. */
     pfm_status (*list_splits)(const char *path, const pfm_dataset_options *options, pfm_names *out, pfm_error *err);
     /* Adds the rows of a split that list_splits named, in the file's order. Images are not numbered; ids may repeat. */

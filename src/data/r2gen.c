@@ -76,4 +76,4 @@ done:
 
 const pfm_dataset_format pfm_dataset_iu_xray = {.name = "iu_xray", .list_splits = list_splits, .read = read};
 const pfm_dataset_format pfm_dataset_mimic_cxr = {
-    .name = "mimic_cxr", .restricted = true, .list_splits = list_splits, .read = read};
+    .name = "mimic_cxr", .restricted = "mimic", .list_splits = list_splits, .read = read};

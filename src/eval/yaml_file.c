@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { DEEPEST = 32 };
+
 const pfm_builtin_file *pfm_builtin_find(const pfm_builtin_file *files, const char *name)
 {
     while (files->name != NULL && strcmp(files->name, name) != 0)
@@ -31,11 +33,37 @@ pfm_status pfm_yaml_name(const char *path, char **out, pfm_error *err)
     return pfm_string_copy_n(name, strlen(name) - ending, out, err);
 }
 
+/* libyaml's time grows with the square of the depth, so that a small hostile file could take hours. */
+static pfm_status check_depth(const char *file, const char *text, size_t size, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    yaml_parser_t parser;
+    yaml_event_t event;
+    size_t depth = 0;
+    bool more = true;
+    if (!yaml_parser_initialize(&parser))
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", file);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
+    while (more && status == PFM_OK && yaml_parser_parse(&parser, &event)) { /* what is no YAML is told by who loads it */
+        depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
+        depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
+        if (depth > DEEPEST)
+            status =
+                pfm_error_set(err, PFM_ERROR_FORMAT, "%s line %zu: lists and mappings stand more than %d deep in each other",
+                              file, event.start_mark.line + 1, DEEPEST);
+        more = event.type != YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    return status;
+}
+
 pfm_status pfm_yaml_parse(const char *file, const char *text, size_t size, pfm_yaml *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     yaml_parser_t parser;
     out->file = file;
+    PFM_TRY(check_depth(file, text, size, err));
     if (!yaml_parser_initialize(&parser))
         return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", file);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
@@ -43,6 +71,7 @@ pfm_status pfm_yaml_parse(const char *file, const char *text, size_t size, pfm_y
         status = pfm_error_set(err, PFM_ERROR_FORMAT, "%s line %zu: not YAML: %s", file, parser.problem_mark.line + 1,
                                parser.problem != NULL ? parser.problem : "unreadable");
     yaml_parser_delete(&parser);
+done:
     return status;
 }
 

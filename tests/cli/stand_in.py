@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """A stand-in for an OpenAI-compatible server that errs on purpose, for tests of the client. Its replies depend on what is asked and on --seed.
 
-usage: stand_in.py PORT_FILE LOG [--fail P] [--stall P] [--nonsense P] [--refuse P] [--limit P] [--drop P] [--delay S] [--seed S] [--key KEY]
+usage: stand_in.py PORT_FILE LOG [--fail P] [--stall P] [--nonsense P] [--refuse P] [--limit P] [--drop P] [--babble P] [--scores N] [--delay S] [--seed S]
+           [--key KEY]
 
 Listens on a port of its own at 127.0.0.1, which PORT_FILE then holds, until it is ended. Each request is a line of LOG: the hash of its body,
 what was done, the SHA-256 of the images, how many requests are open, the time. With the probabilities given it answers 500 (--fail), nothing for long (--stall), what is no answer
 (--nonsense: one of a page of HTML, half a JSON text, JSON of another shape, bytes, 20 MB), 400 (--refuse), 429 with Retry-After (--limit), or
-closes the connection (--drop); which depends on the seed, the body and how often it came. Otherwise the answer is "Of IMAGES images: HASH", or
-what stands behind "say:" in the last text.
+closes the connection (--drop), or says what no verdict is (--babble); which depends on the seed, the body and how often it came. Otherwise the answer is "Of IMAGES images: HASH", or
+what stands behind "say:" in the last text, or with --scores a verdict from 0 to N - 1, "Of IMAGES images: HASH" above it. With --scores a line of LOG
+has the reply and the "item-NUMBER" that the text names first, too.
 """
 import argparse
 import base64
@@ -16,11 +18,13 @@ import http.server
 import json
 import os
 import random
+import re
 import sys
 import threading
 import time
 
-KINDS = ['fail', 'stall', 'nonsense', 'refuse', 'limit', 'drop']
+KINDS = ['fail', 'stall', 'nonsense', 'refuse', 'limit', 'drop', 'babble']
+BABBLE = ['I cannot say.', 'Score: 99', 'Score: high', 'Score: -1', 'Score: 1 or 2', '', 'Score: 0.5', 'score 1']
 NONSENSE = [b'<html><body>Bad gateway</body></html>', b'{"choices": [{"message": {"content": "hal', b'{"choices": []}', b'[1, 2]', b'\xff\xfe\x00\x01' * 9,
             b'{"choices": [{"message": {"role": "assistant", "content": null}}]}', b'', b'x' * 20_000_000, b'{"choices": [{"message": {"content": "a\\u0000b"}}]}']
 
@@ -71,8 +75,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return kind, rng
         return 'answer', rng
 
-    def note(self, key, done, images):
-        line = json.dumps({'key': key, 'done': done, 'images': images, 'now': self.server.now, 'time': time.time()}) + '\n'
+    def note(self, key, done, images, **more):
+        line = json.dumps({'key': key, 'done': done, 'images': images, 'now': self.server.now, 'time': time.time(), **more}) + '\n'
         with self.server.lock:
             os.write(self.server.log, line.encode())
 
@@ -99,7 +103,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reply(401, b'{"error": {"message": "wrong key"}}')
         kind, rng = self.choose(key)
         time.sleep(o.delay)
-        if kind != 'answer':
+        if kind not in ('answer', 'babble'):
             self.note(key, kind, images)
         if kind == 'fail':
             self.reply(rng.choice([500, 502, 503]), b'{"error": {"message": "out of order"}}')
@@ -118,11 +122,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             said = texts[-1].partition('say:')[2] if texts else ''
             text = said or f'Of {len(images)} images: {key[:12]}'
+            more = {}
+            if kind == 'babble':
+                text = f'{rng.choice(BABBLE)}\n{text}'
+            elif o.scores > 0:
+                text = f'{text}\nScore: {int(key[:8], 16) % o.scores}'
+            if o.scores > 0:
+                more = {'text': text, 'item': re.search(r'item-\d+', texts[-1])[0]}
             answer = {'choices': [{'index': 0, 'message': {'role': 'assistant', 'content': text},
                                    'finish_reason': 'length' if 'cut short' in text else 'stop'}],
                       'model': body['model'], 'usage': {'prompt_tokens': 7, 'completion_tokens': 3, 'total_tokens': 10}}
-            self.note(key, 'answer', images)
+            self.note(key, kind, images, **more)
             self.reply(200, json.dumps(answer).encode(), [('Content-Type', 'application/json')])
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256  # of a client that asks many at once
+
+    def handle_error(self, request, address):  # a client that was killed has hung up
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, address)
 
 
 def main():
@@ -130,10 +150,10 @@ def main():
     a.add_argument('port_file'), a.add_argument('log')
     for kind in KINDS:
         a.add_argument(f'--{kind}', type=float, default=0)
+    a.add_argument('--scores', type=int, default=0)
     a.add_argument('--delay', type=float, default=0), a.add_argument('--seed', type=int, default=1), a.add_argument('--key')
     o = a.parse_args()
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    server.daemon_threads = True
+    server = Server(('127.0.0.1', 0), Handler)
     server.options, server.lock, server.seen = o, threading.Lock(), {}
     server.now = 0
     server.log = os.open(o.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)

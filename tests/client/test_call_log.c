@@ -112,9 +112,42 @@ static void test_key(void **state)
     json_decref(request);
 }
 
+/* Attempts are counted up to the reply; a note is none, and stands there once. */
+static void test_attempts(void **state)
+{
+    (void)state;
+    pfm_buffer text = {0};
+    json_t *note = json_pack("{s:s}", "declaration", "I may.");
+    assert_ok(pfm_file_write(log_path(), "", 0, &err));
+    pfm_call_log *log = open_log();
+    append(log, key_a, NULL, "first", NULL);
+    append(log, key_a, NULL, "second", NULL);
+    append(log, key_b, NULL, "third", NULL);
+    append(log, key_b, "reply", NULL, "stop");
+    append(log, key_b, NULL, "late", NULL);
+    for (int again = 0; again < 2; again++) {
+        assert_ok(pfm_call_log_note(log, "a note", note, &err));
+        assert_int_equal(pfm_call_log_attempts(log, key_a), 2);
+        assert_string_equal(pfm_call_log_error(log, key_a), "second");
+        assert_int_equal(pfm_call_log_attempts(log, key_b), 2);
+        assert_null(pfm_call_log_error(log, key_b));
+        assert_int_equal(pfm_call_log_count(log), 1);
+        pfm_call_log_free(log);
+        log = open_log();
+    }
+    pfm_call_log_free(log);
+    assert_ok(pfm_file_read(log_path(), 0, &text, &err));
+    const char *first = strstr(text.data, "I may.");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "I may."));
+    pfm_buffer_free(&text);
+    json_decref(note);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_kept), cmocka_unit_test(test_cut_anywhere),
-                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_key)};
+                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_key),
+                                       cmocka_unit_test(test_attempts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,8 +98,70 @@ static void test_log_first(void **state)
     pfm_context_free(context);
 }
 
+static int heard[3];
+
+static pfm_status hear(void *user, size_t question, const pfm_client_answer *answer, pfm_error *e)
+{
+    assert_ptr_equal(user, heard);
+    heard[question]++;
+    if (answer->text == NULL || strcmp(answer->text, "yes") != 0)
+        return pfm_error_set(e, PFM_ERROR_MISMATCH, "another answer");
+    return PFM_OK;
+}
+
+/* Who listens hears of each question once, also of one that is the same as another; recalling asks nobody. */
+static void test_heard(void **state)
+{
+    (void)state;
+    pfm_context *context = make_context();
+    const pfm_client_options options = defaults();
+    pfm_client *client = NULL;
+    pfm_call_log *log = NULL;
+    const pfm_client_part part = {.text = "heard"};
+    const pfm_client_message message = {"user", &part, 1};
+    pfm_client_question questions[3];
+    pfm_client_answer answers[3] = {{0}};
+    for (int i = 0; i < 3; i++)
+        questions[i] = (pfm_client_question){.label = "q",
+                                             .messages = &message,
+                                             .message_count = 1,
+                                             .temperature = NAN,
+                                             .top_p = NAN,
+                                             .seed = -1,
+                                             .repeat = i == 2};
+    assert_ok(pfm_call_log_open(test_path(test_scratch_folder(), "heard.jsonl"), &log, &err));
+    assert_ok(pfm_client_create(context, &options, &client, &err));
+    pfm_client_listen(client, hear, heard);
+    assert_ok(pfm_client_recall(client, log, questions, 3, answers, &err));
+    assert_true(answers[0].text == NULL && answers[0].error == NULL && answers[0].logged == 0);
+    json_t *request = json_pack("{s:s, s:s, s:[{s:s, s:s}]}", "url", options.url, "model", "m", "messages", "role", "user",
+                                "content", "heard");
+    pfm_hash_hex key;
+    assert_ok(pfm_call_log_key(request, key, &err));
+    pfm_call_line line = {.key = key, .label = "q", .request = request, .attempt = 1, .error = "out of order"};
+    assert_ok(pfm_call_log_append(log, &line, &err));
+    assert_ok(pfm_client_recall(client, log, questions, 3, answers, &err));
+    assert_string_equal(answers[1].error, "out of order");
+    assert_null(answers[2].error);
+    for (int i = 0; i < 3; i++)
+        pfm_client_answer_free(&answers[i]);
+    line.error = NULL;
+    line.reply = "yes";
+    assert_ok(pfm_call_log_append(log, &line, &err));
+    json_decref(request);
+    assert_ok(pfm_client_ask(client, log, questions, 2, answers, &err));
+    assert_true(heard[0] == 1 && heard[1] == 1 && heard[2] == 0);
+    assert_true(answers[0].logged == 2 && answers[0].attempts == 0 && answers[1].logged == 2);
+    for (int i = 0; i < 2; i++)
+        pfm_client_answer_free(&answers[i]);
+    pfm_client_free(client);
+    pfm_call_log_free(log);
+    pfm_context_free(context);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_log_first)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_log_first),
+                                       cmocka_unit_test(test_heard)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

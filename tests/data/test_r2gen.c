@@ -64,8 +64,21 @@ static void test_bad_studies(void **state)
     }
 }
 
+/* MIMIC's terms hold whatever it is called. */
+static void test_restricted(void **state)
+{
+    (void)state;
+    static const char *const yes[] = {"mimic_cxr", "MIMIC-CXR", "mimic-cxr-jpg 2.0", "Mimic", "my MIMIC IV notes"};
+    static const char *const no[] = {"iu_xray", "slake", "ours", ""};
+    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
+        assert_true(pfm_dataset_is_restricted(yes[i]));
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+        assert_false(pfm_dataset_is_restricted(no[i]));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_studies), cmocka_unit_test(test_bad_studies)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_restricted), cmocka_unit_test(test_studies),
+                                       cmocka_unit_test(test_bad_studies)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
