@@ -127,8 +127,7 @@ static const char *const months[] = {"january",
                                      "septembre",
                                      "octobre",
                                      "novembre",
-                                     "d\xC3\xA9"
-                                     "cembre",
+                                     "d\303\251cembre", /* in octal, which ends before the c */
                                      "gennaio",
                                      "febbraio",
                                      "aprile",

@@ -76,7 +76,7 @@ static pfm_status choose_mark(const pfm_buffer *shown, char mark[MARK_LETTERS + 
         memcpy(mark, hash, MARK_LETTERS);
         mark[MARK_LETTERS] = '\0';
         number++;
-    } while (strstr(shown->data, mark) != NULL);
+    } while (shown->data != NULL && strstr(shown->data, mark) != NULL);
 done:
     return status;
 }
