@@ -8,14 +8,18 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Samples are summed so many at once, so that what a unit contributes is fetched once for all of them: beside many units, that
+ * takes longer than the sums. */
+enum { AT_ONCE = 8 };
+
 /* Units that contribute the same numbers form a kind: a sample counts kinds, and sums them once at its end. */
 typedef struct plan {
     const pfm_bootstrap *bootstrap;
     uint32_t *kind_of;    /* [units] */
     const double **kinds; /* [kinds] a unit of each kind */
     size_t kind_count;
-    uint32_t *counts; /* [threads, kinds] */
-    double *sums;     /* [threads, columns] */
+    uint32_t *counts; /* [threads, AT_ONCE, kinds] */
+    double *sums;     /* [threads, AT_ONCE, columns] */
     double *results;  /* [samples, values] */
 } plan;
 
@@ -72,22 +76,28 @@ static inline void add_times(double times, const double *restrict unit, size_t c
         sums[c] += times * unit[c];
 }
 
-static void run_sample(void *user, int sample, int thread)
+static void run_samples(void *user, int group, int thread)
 {
     const plan *p = user;
     const pfm_bootstrap *b = p->bootstrap;
-    uint32_t *counts = p->counts + (size_t)thread * p->kind_count;
-    double *sums = p->sums + (size_t)thread * b->columns;
-    for (size_t k = 0; k < p->kind_count; k++)
-        counts[k] = 0;
-    for (size_t c = 0; c < b->columns; c++)
-        sums[c] = 0;
-    pfm_bootstrap_draw(b->seed, sample, b->count, p->kind_of, counts);
+    const size_t first = (size_t)group * AT_ONCE, count = b->samples - first < AT_ONCE ? b->samples - first : AT_ONCE;
+    uint32_t *counts = p->counts + (size_t)thread * AT_ONCE * p->kind_count;
+    double *sums = p->sums + (size_t)thread * AT_ONCE * b->columns;
+    for (size_t i = 0; i < count * p->kind_count; i++)
+        counts[i] = 0;
+    for (size_t i = 0; i < count * b->columns; i++)
+        sums[i] = 0;
+    for (size_t s = 0; s < count; s++)
+        pfm_bootstrap_draw(b->seed, (int)(first + s), b->count, p->kind_of, counts + s * p->kind_count);
     for (size_t k = 0; k < p->kind_count; k++) {
-        if (counts[k] > 0) /* a third of single units are not drawn */
-            add_times(counts[k], p->kinds[k], b->columns, sums);
+        for (size_t s = 0; s < count; s++) {
+            const uint32_t times = counts[s * p->kind_count + k];
+            if (times > 0) /* a third of single units are not drawn */
+                add_times(times, p->kinds[k], b->columns, sums + s * b->columns);
+        }
     }
-    b->statistics(b->user, sums, p->results + (size_t)sample * b->values);
+    for (size_t s = 0; s < count; s++)
+        b->statistics(b->user, sums + s * b->columns, p->results + (first + s) * b->values);
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -137,15 +147,16 @@ pfm_status pfm_bootstrap_run(const pfm_bootstrap *b, double *low, double *high, 
         PFM_FAIL(PFM_ERROR_USAGE, "a bootstrap needs between 1 and %u units, not %zu", UINT32_MAX - 1, b->count);
     PFM_TRY(pfm_allocate(b->count, sizeof *p.kind_of, &p.kind_of, err));
     PFM_TRY(find_kinds(&p, err));
-    PFM_TRY(pfm_allocate(threads * p.kind_count, sizeof *p.counts, &p.counts, err));
-    PFM_TRY(pfm_allocate(threads * b->columns, sizeof *p.sums, &p.sums, err));
+    PFM_TRY(pfm_allocate(threads * AT_ONCE * p.kind_count, sizeof *p.counts, &p.counts, err));
+    PFM_TRY(pfm_allocate(threads * AT_ONCE * b->columns, sizeof *p.sums, &p.sums, err));
     PFM_TRY(pfm_allocate(b->samples, b->values * sizeof(double), &p.results, err));
     PFM_TRY(pfm_allocate(b->samples, sizeof *column, &column, err));
+    const int groups = (int)((b->samples + AT_ONCE - 1) / AT_ONCE);
     if (b->threads == NULL) {
-        for (size_t s = 0; s < b->samples; s++)
-            run_sample(&p, (int)s, 0);
+        for (int g = 0; g < groups; g++)
+            run_samples(&p, g, 0);
     } else {
-        pfm_threads_run(b->threads, (int)b->samples, run_sample, &p);
+        pfm_threads_run(b->threads, groups, run_samples, &p);
     }
     take_percentiles(&p, column, low, high);
 done:
