@@ -69,12 +69,18 @@ done:
     return status;
 }
 
+pfm_status pfm_json_print(const json_t *value, char **out, pfm_error *err)
+{
+    *out = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    return *out != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not write JSON");
+}
+
 pfm_status pfm_json_append(pfm_buffer *buffer, const json_t *value, pfm_error *err)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    if (text == NULL)
-        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not write JSON");
-    pfm_status status = pfm_buffer_append_string(buffer, text, err);
+    char *text = NULL;
+    pfm_status status = pfm_json_print(value, &text, err);
+    if (status == PFM_OK)
+        status = pfm_buffer_append_string(buffer, text, err);
     free(text);
     return status;
 }

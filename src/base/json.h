@@ -14,6 +14,8 @@ pfm_status pfm_json_load_reals(const char *path, json_t **out, pfm_error *err) P
 pfm_status pfm_json_load_lines(const char *path, json_t **out, pfm_error *err) PFM_MUST_CHECK;
 /* Appends the value's compact text (keys in the order of insertion, up to 17 digits). */
 pfm_status pfm_json_append(pfm_buffer *buffer, const json_t *value, pfm_error *err) PFM_MUST_CHECK;
+/* *out = the same text by itself, to be released with free(). */
+pfm_status pfm_json_print(const json_t *value, char **out, pfm_error *err) PFM_MUST_CHECK;
 /* Writes the value, indented, and a newline, as a whole file or not at all. */
 pfm_status pfm_json_save(const char *path, const json_t *value, pfm_error *err) PFM_MUST_CHECK;
 /* object[key] = value, taking the reference, also on error; value NULL is NO_MEMORY (a failed constructor). */

@@ -354,7 +354,6 @@ pfm_status pfm_index_describe(const char *path, char **json_out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_index *index = NULL;
-    pfm_buffer text = {0};
     int64_t count = 0;
     json_t *document = json_object();
     PFM_TRY(pfm_index_open(path, NULL, &index, err));
@@ -364,11 +363,8 @@ pfm_status pfm_index_describe(const char *path, char **json_out, pfm_error *err)
     PFM_TRY(list_about(&index->database, document, err));
     PFM_TRY(pfm_json_take(document, "sha256", json_string(index->sha256), err));
     PFM_TRY(list_sources(&index->database, document, err));
-    PFM_TRY(pfm_json_append(&text, document, err));
-    *json_out = text.data;
-    text = (pfm_buffer){0};
+    PFM_TRY(pfm_json_print(document, json_out, err));
 done:
-    pfm_buffer_free(&text);
     json_decref(document);
     pfm_index_close(index);
     return status;

@@ -247,7 +247,6 @@ static pfm_status make_document(const writing *w, const pfm_corpus_counts *count
 {
     pfm_status status = PFM_OK;
     struct stat info = {0};
-    pfm_buffer text = {0};
     (void)stat(w->options->out, &info);
     json_t *document =
         json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:s,s:O}", "out", w->options->out, "bytes", (json_int_t)info.st_size, "snippets",
@@ -255,12 +254,9 @@ static pfm_status make_document(const writing *w, const pfm_corpus_counts *count
                   (json_int_t)counts->left_out, "sha256", sha256, "sources", w->sources);
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not tell what was indexed");
-    PFM_TRY(pfm_json_append(&text, document, err));
-    *out = text.data;
-    text = (pfm_buffer){0};
+    PFM_TRY(pfm_json_print(document, out, err));
 done:
     json_decref(document);
-    pfm_buffer_free(&text);
     return status;
 }
 

@@ -90,7 +90,6 @@ static pfm_status write_document(audit *state, const char *dataset, const char *
                                  pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_buffer text = {0};
     json_t *document = json_object();
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
@@ -102,11 +101,8 @@ static pfm_status write_document(audit *state, const char *dataset, const char *
     PFM_TRY(pfm_audit_add_questions(state, document, err));
     PFM_TRY(pfm_audit_add_leakage(state, document, err));
     PFM_TRY(pfm_json_take(document, "problems", json_integer((json_int_t)state->problems), err));
-    PFM_TRY(pfm_json_append(&text, document, err));
-    *json_out = text.data;
-    text = (pfm_buffer){0};
+    PFM_TRY(pfm_json_print(document, json_out, err));
 done:
-    pfm_buffer_free(&text);
     json_decref(document);
     return status;
 }

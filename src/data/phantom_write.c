@@ -196,7 +196,6 @@ done:
 static pfm_status describe(const job *j, bool written, char **json_out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_buffer text = {0};
     json_t *splits = json_object();
     for (int s = 0; s < SPLITS; s++)
         PFM_TRY(pfm_json_take(splits, split_names[s],
@@ -204,15 +203,10 @@ static pfm_status describe(const job *j, bool written, char **json_out, pfm_erro
                               err));
     json_t *result = json_pack("{s:s, s:i, s:I, s:b, s:O}", "folder", j->folder, "images", j->images, "seed",
                                (json_int_t)j->seed, "written", written, "splits", splits);
-    status = result == NULL ? pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory") : pfm_json_append(&text, result, err);
+    status = result == NULL ? pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory") : pfm_json_print(result, json_out, err);
     json_decref(result);
-    if (status == PFM_OK) {
-        *json_out = text.data;
-        text = (pfm_buffer){0};
-    }
 done:
     json_decref(splits);
-    pfm_buffer_free(&text);
     return status;
 }
 

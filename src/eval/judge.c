@@ -238,16 +238,12 @@ done:
 pfm_status pfm_judge_list(char **json, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_buffer text = {0};
     json_t *document = json_object(), *list = json_array();
     PFM_TRY(pfm_json_take(document, "rubrics", list, err));
     for (const pfm_builtin_file *file = pfm_rubric_files; file->name != NULL; file++)
         PFM_TRY(list_one(file, list, err));
-    PFM_TRY(pfm_json_append(&text, document, err));
-    *json = text.data;
-    text = (pfm_buffer){0};
+    PFM_TRY(pfm_json_print(document, json, err));
 done:
     json_decref(document);
-    pfm_buffer_free(&text);
     return status;
 }

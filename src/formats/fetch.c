@@ -181,14 +181,9 @@ static pfm_status report(const pfm_fetch_source *source, const char *path, const
         return PFM_OK;
     json_t *document = json_pack("{s:s, s:s, s:I, s:s, s:s}", "name", source->name, "path", path, "bytes",
                                  (json_int_t)source->bytes, "sha256", source->sha256, "from", from);
-    pfm_buffer text = {0};
     pfm_status status = document == NULL ? pfm_error_set(err, PFM_ERROR_USAGE, "the path %s is not UTF-8", path)
-                                         : pfm_json_append(&text, document, err);
+                                         : pfm_json_print(document, json_out, err);
     json_decref(document);
-    if (status == PFM_OK)
-        *json_out = text.data;
-    else
-        pfm_buffer_free(&text);
     return status;
 }
 
@@ -241,19 +236,15 @@ done:
 pfm_status pfm_fetch_list(const pfm_context *context, char **json_out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_buffer text = {0};
     json_t *models = json_array();
     json_t *document = json_pack("{s:s, s:o}", "home", pfm_context_home(context), "models", models);
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_USAGE, "the path %s is not UTF-8", pfm_context_home(context));
     for (int i = 0; i < SOURCES; i++)
         PFM_TRY(list_one(context, &sources[i], models, err));
-    PFM_TRY(pfm_json_append(&text, document, err));
-    *json_out = text.data;
-    text = (pfm_buffer){0};
+    PFM_TRY(pfm_json_print(document, json_out, err));
 done:
     json_decref(document);
-    pfm_buffer_free(&text);
     return status;
 }
 

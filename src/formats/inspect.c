@@ -96,19 +96,15 @@ pfm_status pfm_inspect(const pfm_context *context, const char *name_or_path, boo
     pfm_status status = PFM_OK;
     char *path = NULL;
     pfm_inspect_target target;
-    pfm_buffer text = {0};
     json_t *document = json_object();
     PFM_TRY(pfm_model_path(context, name_or_path, &path, err));
     PFM_TRY(look(path, &target, err));
     target.identifiers = identifiers;
     PFM_TRY(pfm_json_take(document, "path", pfm_inspect_text(path, strlen(path)), err));
     PFM_TRY(describe(&target, document, err));
-    PFM_TRY(pfm_json_append(&text, document, err));
-    *json_out = text.data;
-    text = (pfm_buffer){0};
+    PFM_TRY(pfm_json_print(document, json_out, err));
 done:
     json_decref(document);
-    pfm_buffer_free(&text);
     free(path);
     return status;
 }

@@ -123,7 +123,6 @@ static int count_state(const pfm_pipeline_work *work, const char *state)
 static pfm_status describe(const pfm_pipeline_work *work, double seconds, char **json, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_buffer text = {0};
     json_t *document = json_pack(
         "{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:f, s:s}", "pipeline", work->pipeline->name, "dataset",
         work->dataset->name, "split", work->split, "n", (int)work->dataset->count, "ok", count_state(work, "ok"), "unparsable",
@@ -132,12 +131,9 @@ static pfm_status describe(const pfm_pipeline_work *work, double seconds, char *
         seconds, "out", work->options->out);
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_USAGE, "the path %s is not UTF-8", work->options->out);
-    PFM_TRY(pfm_json_append(&text, document, err));
-    *json = text.data;
-    text = (pfm_buffer){0};
+    PFM_TRY(pfm_json_print(document, json, err));
 done:
     json_decref(document);
-    pfm_buffer_free(&text);
     return status;
 }
 
@@ -235,16 +231,12 @@ done:
 pfm_status pfm_pipeline_list(char **json, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_buffer text = {0};
     json_t *document = json_object(), *list = json_array();
     PFM_TRY(pfm_json_take(document, "pipelines", list, err));
     for (const pfm_builtin_file *file = pfm_pipeline_files; file->name != NULL; file++)
         PFM_TRY(list_one(file, list, err));
-    PFM_TRY(pfm_json_append(&text, document, err));
-    *json = text.data;
-    text = (pfm_buffer){0};
+    PFM_TRY(pfm_json_print(document, json, err));
 done:
     json_decref(document);
-    pfm_buffer_free(&text);
     return status;
 }
