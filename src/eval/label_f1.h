@@ -6,17 +6,20 @@
 #include "eval/labels.h"
 #include "eval/metric.h"
 
-/* Of each finding how many rows both texts have, and how many the one and the other have, added. */
-enum { PFM_LABEL_F1_COLUMNS = 2 * PFM_FINDINGS };
+/* Where uncertain mentions count and where they do not: of each finding how many rows both texts have, and how many the one and
+ * the other have, added. All metrics of a labeller share them, so that a text is labelled once. */
+enum { PFM_LABEL_F1_COLUMNS = 2 * 2 * PFM_FINDINGS };
 
-/* numbers [PFM_LABEL_F1_COLUMNS] = a row's: a finding is there where its label is at least `least`. */
-void pfm_label_f1_count(const pfm_labels *reference, const pfm_labels *prediction, pfm_label least, double *numbers);
+/* numbers [PFM_LABEL_F1_COLUMNS] = a row's. */
+void pfm_label_f1_count(const pfm_labels *reference, const pfm_labels *prediction, double *numbers);
 /* finish of the metrics; their `order` says how many findings count, 14 or 5. */
-double pfm_label_f1_micro(const pfm_metric *metric, const double *sums, double rows);
-double pfm_label_f1_macro(const pfm_metric *metric, const double *sums, double rows);
+double pfm_label_f1_micro_uncertain(const pfm_metric *metric, const double *sums, double rows);
+double pfm_label_f1_macro_uncertain(const pfm_metric *metric, const double *sums, double rows);
+double pfm_label_f1_micro_certain(const pfm_metric *metric, const double *sums, double rows);
+double pfm_label_f1_macro_certain(const pfm_metric *metric, const double *sums, double rows);
 
-/* PREFIX_micro, PREFIX_macro, PREFIX_micro5, ... with the initialisers given after SIGNED, the labeller's part of the
- * signature; WHO names the labeller in the definitions. The file has measure_uncertain and measure_certain. */
+/* PREFIX_micro, PREFIX_macro, PREFIX_micro5, ... with the initialisers given after SIGNED, the labeller's part of the signature
+ * (its `measure` among them); WHO names the labeller in the definitions. */
 #define PFM_LABEL_F1_METRICS(PREFIX, WHO, SIGNED, ...)                                                                         \
     PFM_LABEL_F1_FINDINGS(PREFIX##_micro, micro, "F1 (0..1) of all mentions together, of ", WHO, SIGNED, __VA_ARGS__);         \
     PFM_LABEL_F1_FINDINGS(PREFIX##_macro, macro, "Mean of the F1 (0..1) of each finding, 0 where no text has it, of ", WHO,    \
@@ -35,8 +38,7 @@ double pfm_label_f1_macro(const pfm_metric *metric, const double *sums, double r
                                           .columns = PFM_LABEL_F1_COLUMNS,                                                     \
                                           .order = FINDINGS,                                                                   \
                                           .shared = true,                                                                      \
-                                          .measure = measure_##DOUBT,                                                          \
-                                          .finish = pfm_label_f1_##AVERAGE,                                                    \
+                                          .finish = pfm_label_f1_##AVERAGE##_##DOUBT,                                          \
                                           __VA_ARGS__}
 
 #endif

@@ -10,13 +10,10 @@
 static pfm_status write_row(pfm_labeller *labeller, const pfm_answer_set *set, size_t i, pfm_atomic_file *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_answer_row *row = &set->rows[i];
-    pfm_labels reference = {0}, prediction = {0};
+    pfm_labels reference, prediction;
     json_t *wanted = NULL, *given = NULL, *line = NULL;
     char *text = NULL;
-    for (size_t r = 0; r < row->reference_count; r++)
-        PFM_TRY(pfm_labels_add(labeller, pfm_answer_references(set, row)[r], &reference, err));
-    PFM_TRY(pfm_labels_add(labeller, row->prediction, &prediction, err));
+    PFM_TRY(pfm_labels_of_row(labeller, set, &set->rows[i], &reference, &prediction, err));
     PFM_TRY(pfm_labels_write(&reference, &wanted, err));
     PFM_TRY(pfm_labels_write(&prediction, &given, err));
     line = json_pack("{s:s,s:s,s:O,s:O}", "id", set->ids.texts[i], "labeller", PFM_LABELLER_NAME, "reference", wanted,

@@ -237,6 +237,18 @@ done:
     return status;
 }
 
+pfm_status pfm_labels_of_row(pfm_labeller *labeller, const pfm_answer_set *set, const pfm_answer_row *row,
+                             pfm_labels *reference, pfm_labels *prediction, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    *reference = *prediction = (pfm_labels){0};
+    for (size_t r = 0; r < row->reference_count; r++)
+        PFM_TRY(pfm_labels_add(labeller, pfm_answer_references(set, row)[r], reference, err));
+    PFM_TRY(pfm_labels_add(labeller, row->prediction, prediction, err));
+done:
+    return status;
+}
+
 pfm_status pfm_labels_write(const pfm_labels *labels, json_t **out, pfm_error *err)
 {
     static const int numbers[] = {[PFM_LABEL_ABSENT] = 0, [PFM_LABEL_UNCERTAIN] = -1, [PFM_LABEL_PRESENT] = 1};

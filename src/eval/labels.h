@@ -6,6 +6,7 @@
 #define PFM_EVAL_LABELS_H
 
 #include "base/json.h"
+#include "eval/answer_set.h"
 
 /* Changes with every change of table or rules that changes a label. */
 #define PFM_LABELLER_NAME "pefomed-rules 1"
@@ -44,6 +45,10 @@ void pfm_labeller_free(pfm_labeller *labeller);
 /* Adds what an English text says to `labels` and decides PFM_NO_FINDING anew: present where no other finding but
  * PFM_SUPPORT_DEVICES is present or uncertain, provided that some text added had a word. */
 pfm_status pfm_labels_add(pfm_labeller *labeller, const char *text, pfm_labels *labels, pfm_error *err) PFM_MUST_CHECK;
+
+/* The labels of a row's references, which count as one text, and of its prediction. */
+pfm_status pfm_labels_of_row(pfm_labeller *labeller, const pfm_answer_set *set, const pfm_answer_row *row,
+                             pfm_labels *reference, pfm_labels *prediction, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = {finding: 1 present, 0 absent, -1 uncertain, null not mentioned}, as CheXpert's files write them. */
 pfm_status pfm_labels_write(const pfm_labels *labels, json_t **out, pfm_error *err) PFM_MUST_CHECK;

@@ -31,7 +31,7 @@ struct pfm_metric {
 };
 extern const pfm_metric *const pfm_metrics[]; /* ended by NULL */
 
-enum { PFM_METRIC_MAX_COUNT = 64, PFM_METRIC_MAX_COLUMNS = 32 };
+enum { PFM_METRIC_MAX_COUNT = 64, PFM_METRIC_MAX_COLUMNS = 64 };
 
 /* The metrics asked for; their columns stand side by side, those of metrics that share them once. */
 typedef struct pfm_metric_selection {

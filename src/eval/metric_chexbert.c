@@ -31,8 +31,8 @@ typedef struct row_texts {
     size_t capacity, class_capacity;
 } row_texts;
 
-static pfm_status label_rows(pfm_chexbert *chexbert, const pfm_answer_set *set, size_t from, size_t to, pfm_label least,
-                             row_texts *of, double *numbers, pfm_error *err)
+static pfm_status label_rows(pfm_chexbert *chexbert, const pfm_answer_set *set, size_t from, size_t to, row_texts *of,
+                             double *numbers, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     size_t count = 0;
@@ -54,14 +54,15 @@ static pfm_status label_rows(pfm_chexbert *chexbert, const pfm_answer_set *set, 
         at += PFM_CHEXBERT_HEADS;
         for (size_t r = 0; r < set->rows[i].reference_count; r++, at += PFM_CHEXBERT_HEADS)
             add_labels(at, &reference);
-        pfm_label_f1_count(&reference, &prediction, least, numbers + i * PFM_LABEL_F1_COLUMNS);
+        pfm_label_f1_count(&reference, &prediction, numbers + i * PFM_LABEL_F1_COLUMNS);
     }
 done:
     return status;
 }
 
-static pfm_status measure(const pfm_answer_set *set, pfm_label least, double *numbers, pfm_error *err)
+static pfm_status measure(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
 {
+    (void)metric;
     enum { AT_ONCE = 64 };
     pfm_status status = PFM_OK;
     pfm_chexbert *chexbert = NULL;
@@ -72,25 +73,13 @@ static pfm_status measure(const pfm_answer_set *set, pfm_label least, double *nu
         const size_t to = set->count - i < AT_ONCE ? set->count : i + AT_ONCE;
         if (pfm_interrupted(context))
             PFM_FAIL(PFM_ERROR_INTERRUPTED, "interrupted while texts were labelled");
-        PFM_TRY(label_rows(chexbert, set, i, to, least, &of, numbers, err));
+        PFM_TRY(label_rows(chexbert, set, i, to, &of, numbers, err));
         pfm_report_progress(context, "chexbert", "rows", (double)to, (double)set->count, "");
     }
 done:
     free(of.texts);
     free(of.classes);
     return status;
-}
-
-static pfm_status measure_uncertain(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
-{
-    (void)metric;
-    return measure(set, PFM_LABEL_UNCERTAIN, numbers, err);
-}
-
-static pfm_status measure_certain(const pfm_metric *metric, const pfm_answer_set *set, double *numbers, pfm_error *err)
-{
-    (void)metric;
-    return measure(set, PFM_LABEL_PRESENT, numbers, err);
 }
 
 static pfm_status sign(const pfm_metric *metric, const pfm_answer_set *set, pfm_buffer *text, pfm_error *err)
@@ -100,4 +89,4 @@ static pfm_status sign(const pfm_metric *metric, const pfm_answer_set *set, pfm_
 }
 
 PFM_LABEL_F1_METRICS(chexbert_f1, ", by the labels of CheXbert's network, whose checkpoint --chexbert names; ", "chexbert",
-                     .network = PFM_NETWORK_CHEXBERT, .sign = sign);
+                     .measure = measure, .network = PFM_NETWORK_CHEXBERT, .sign = sign);
