@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/try.h"
 #include "eval/judge_internal.h"
+#include "eval/rated_pair.h"
 #include "eval/vqa_text.h"
 
 #include <math.h>
@@ -154,50 +155,29 @@ done:
 
 typedef struct judged {
     double score, length; /* the mean of the ok verdicts; characters of the prediction */
-    double ranks[2];
     bool exact;
 } judged;
 
-static int compare_scores(const void *a, const void *b)
+/* *out = Spearman's rank correlation; NaN for few items or where one side is constant. */
+static pfm_status correlate(const judged *items, size_t count, double *out, pfm_error *err)
 {
-    const double x = ((const judged *)a)->score, y = ((const judged *)b)->score;
-    return (x > y) - (x < y);
-}
-
-static int compare_lengths(const void *a, const void *b)
-{
-    const double x = ((const judged *)a)->length, y = ((const judged *)b)->length;
-    return (x > y) - (x < y);
-}
-
-/* Ranks from 1; equal values have the mean of theirs. */
-static void rank(judged *items, size_t count, int which, int (*compare)(const void *, const void *))
-{
-    qsort(items, count, sizeof *items, compare);
-    for (size_t begin = 0, end; begin < count; begin = end) {
-        for (end = begin + 1; end < count && compare(&items[begin], &items[end]) == 0;)
-            end++;
-        for (size_t i = begin; i < end; i++)
-            items[i].ranks[which] = ((double)begin + 1 + (double)end) / 2;
-    }
-}
-
-/* Spearman's rank correlation; NaN for few items or where one side is constant. */
-static double correlate(judged *items, size_t count)
-{
-    double a = 0, b = 0, ab = 0;
-    const double middle = ((double)count + 1) / 2;
+    pfm_status status = PFM_OK;
+    pfm_rated_pair pair = {0};
+    double *scores = NULL;
+    *out = NAN;
     if (count < FEWEST_RANKED)
-        return NAN;
-    rank(items, count, 0, compare_scores);
-    rank(items, count, 1, compare_lengths);
+        goto done;
+    PFM_TRY(pfm_allocate(2 * count, sizeof *scores, &scores, err));
     for (size_t i = 0; i < count; i++) {
-        const double x = items[i].ranks[0] - middle, y = items[i].ranks[1] - middle;
-        a += x * x;
-        b += y * y;
-        ab += x * y;
+        scores[i] = items[i].score;
+        scores[count + i] = items[i].length;
     }
-    return a > 0 && b > 0 ? ab / sqrt(a * b) : NAN;
+    PFM_TRY(pfm_rated_pair_create(scores, scores + count, count, NULL, 0, &pair, err));
+    PFM_TRY(pfm_rated_pair_compute(&pair, &pfm_rated_spearman, out, err));
+done:
+    pfm_rated_pair_free(&pair);
+    free(scores);
+    return status;
 }
 
 static double count_characters(const char *text)
@@ -238,7 +218,7 @@ static pfm_status describe_group(const judged *items, size_t count, bool exact, 
 {
     pfm_status status = PFM_OK;
     judged *group = NULL;
-    double sum = 0;
+    double sum = 0, spearman = 0;
     size_t n = 0;
     json_t *object = json_object();
     PFM_TRY(pfm_allocate(count, sizeof *group, &group, err));
@@ -251,7 +231,8 @@ static pfm_status describe_group(const judged *items, size_t count, bool exact, 
     PFM_TRY(pfm_json_take(object, "exact", json_boolean(exact), err));
     PFM_TRY(put_count(object, "n", n, err));
     PFM_TRY(put(object, "mean", n > 0 ? sum / (double)n : NAN, err));
-    PFM_TRY(put(object, "spearman", correlate(group, n), err));
+    PFM_TRY(correlate(group, n, &spearman, err));
+    PFM_TRY(put(object, "spearman", spearman, err));
     if (json_array_append(list, object) != 0)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe the verdicts");
 done:
@@ -264,6 +245,7 @@ static pfm_status describe_length(const pfm_judging *j, json_t *out, pfm_error *
 {
     pfm_status status = PFM_OK;
     judged *items = NULL;
+    double spearman = 0;
     size_t count = 0;
     json_t *object = json_object(), *groups = json_array();
     PFM_TRY(pfm_allocate(j->count, sizeof *items, &items, err));
@@ -273,7 +255,8 @@ static pfm_status describe_length(const pfm_judging *j, json_t *out, pfm_error *
         count += used;
     }
     PFM_TRY(put_count(object, "n", count, err));
-    PFM_TRY(put(object, "spearman", correlate(items, count), err));
+    PFM_TRY(correlate(items, count, &spearman, err));
+    PFM_TRY(put(object, "spearman", spearman, err));
     PFM_TRY(describe_group(items, count, true, groups, err));
     PFM_TRY(describe_group(items, count, false, groups, err));
     PFM_TRY(pfm_json_take(object, "by_exact_match", json_incref(groups), err));
@@ -383,7 +366,6 @@ done:
 pfm_status pfm_judge_result(const pfm_judging *j, char **json, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_buffer text = {0};
     json_t *out = json_object();
     PFM_TRY(pfm_json_take(out, "rubric", json_string(j->rubric->name), err));
     PFM_TRY(pfm_json_take(out, "model", json_string(j->options->client.model), err));
@@ -398,11 +380,8 @@ pfm_status pfm_judge_result(const pfm_judging *j, char **json, pfm_error *err)
     PFM_TRY(pfm_json_take(out, "verdicts", json_string(j->verdicts_path), err));
     PFM_TRY(pfm_json_take(out, "log", json_string(j->log_path), err));
     PFM_TRY(sign(j, out, err));
-    PFM_TRY(pfm_json_append(&text, out, err));
-    *json = text.data;
-    text = (pfm_buffer){0};
+    PFM_TRY(pfm_json_print(out, json, err));
 done:
     json_decref(out);
-    pfm_buffer_free(&text);
     return status;
 }

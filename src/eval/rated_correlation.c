@@ -30,7 +30,6 @@ static double compute_spearman(const pfm_rated_counts *counts)
     return pfm_rated_correlation(counts, x, y, of_a, of_b);
 }
 
-extern const pfm_rated_measure pfm_rated_pearson, pfm_rated_spearman;
 const pfm_rated_measure pfm_rated_pearson = {
     .name = "pearson", .definition = "Pearson's correlation of the scores.", .compute = compute_pearson};
 const pfm_rated_measure pfm_rated_spearman = {.name = "spearman",

@@ -12,7 +12,6 @@ static double compute_difference(const pfm_rated_counts *counts)
     return sum / (double)counts->n;
 }
 
-extern const pfm_rated_measure pfm_rated_mean_abs_diff;
 const pfm_rated_measure pfm_rated_mean_abs_diff = {.name = "mean_abs_diff",
                                                    .definition = "Mean absolute difference of the scores.",
                                                    .of_levels = true,

@@ -71,7 +71,6 @@ static double compute_cohen(const pfm_rated_counts *counts) { return kappa(count
 static double compute_linear(const pfm_rated_counts *counts) { return kappa(counts, 1); }
 static double compute_quadratic(const pfm_rated_counts *counts) { return kappa(counts, 2); }
 
-extern const pfm_rated_measure pfm_rated_cohen, pfm_rated_kappa_linear, pfm_rated_kappa_quadratic;
 const pfm_rated_measure pfm_rated_cohen = {.name = "cohen",
                                            .definition = "Cohen's kappa, each level as far from each other one.",
                                            .of_levels = true,

@@ -64,7 +64,6 @@ static double compute_kendall(const pfm_rated_counts *counts)
     return fmax(-1, fmin(1, count_order(counts, tree) / sqrt(untied_a) / sqrt(untied_b)));
 }
 
-extern const pfm_rated_measure pfm_rated_kendall;
 const pfm_rated_measure pfm_rated_kendall = {.name = "kendall",
                                              .definition = "Kendall's tau-b: order of pairs of items, ties taken into account.",
                                              .compute = compute_kendall};

@@ -1,14 +1,11 @@
 #include "eval/rated_pair.h"
 
 #include "base/try.h"
-#include "eval/rated_list.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DECLARE(name) extern const pfm_rated_measure pfm_rated_##name;
-PFM_RATED_LIST(DECLARE)
 #define ADDRESS(name) &pfm_rated_##name,
 const pfm_rated_measure *const pfm_rated_measures[] = {PFM_RATED_LIST(ADDRESS) NULL};
 
@@ -179,6 +176,25 @@ void pfm_rated_pair_measure(const void *user, const uint32_t *counts, void *scra
     }
     for (size_t m = 0; pfm_rated_measures[m] != NULL; m++)
         values[m] = of.n == 0 ? NAN : pfm_rated_measures[m]->compute(&of);
+}
+
+pfm_status pfm_rated_pair_compute(const pfm_rated_pair *pair, const pfm_rated_measure *measure, double *value, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    uint32_t *times = NULL;
+    double *room = NULL;
+    *value = NAN;
+    if (pair->n == 0)
+        goto done;
+    PFM_TRY(pfm_allocate(pair->cell_count, sizeof *times, &times, err));
+    PFM_TRY(pfm_allocate(pfm_rated_pair_room(pair), sizeof *room, &room, err));
+    for (size_t i = 0; i < pair->n; i++)
+        times[pair->item_cell[i]]++;
+    *value = measure->compute(&(pfm_rated_counts){.pair = pair, .times = times, .n = pair->n, .room = room});
+done:
+    free(times);
+    free(room);
+    return status;
 }
 
 void pfm_rated_margins(const pfm_rated_counts *counts, double *of_a, double *of_b)

@@ -7,6 +7,7 @@
 #define PFM_EVAL_RATED_PAIR_H
 
 #include "base/memory.h"
+#include "eval/rated_list.h"
 
 #include <stdbool.h>
 
@@ -45,6 +46,8 @@ typedef struct pfm_rated_measure {
     double (*compute)(const pfm_rated_counts *counts); /* NaN where undefined; counts->n >= 1 */
 } pfm_rated_measure;
 
+#define PFM_RATED_DECLARE(name) extern const pfm_rated_measure pfm_rated_##name;
+PFM_RATED_LIST(PFM_RATED_DECLARE)
 extern const pfm_rated_measure *const pfm_rated_measures[]; /* ended by NULL */
 size_t pfm_rated_measure_count(void);
 
@@ -52,6 +55,10 @@ size_t pfm_rated_measure_count(void);
  * item counts. */
 void pfm_rated_pair_measure(const void *user, const uint32_t *counts, void *scratch, double *values);
 size_t pfm_rated_pair_scratch(const pfm_rated_pair *pair); /* bytes */
+
+/* *value = one measure of the pair, every item counting once; NaN where it is undefined. */
+pfm_status pfm_rated_pair_compute(const pfm_rated_pair *pair, const pfm_rated_measure *measure, double *value,
+                                  pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- for measures ---- */
 
