@@ -134,7 +134,8 @@ pfm_status pfm_tokenizer_begin_source(const pfm_tokenizer_source *source, pfm_to
 /* The kind of a source and the pipeline around it; UNSUPPORTED names the one that is not known. */
 pfm_status pfm_tokenizer_find_kind(const pfm_tokenizer_source *source, const pfm_model_kind **kind,
                                    const struct pfm_gguf_pre **pre, pfm_error *err) PFM_MUST_CHECK;
-pfm_status pfm_tokenizer_begin_json(const json_t *document, pfm_tokenizer **out, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_tokenizer_begin_json(const char *path, const json_t *document, pfm_tokenizer **out,
+                                    pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_tokenizer_seal(pfm_tokenizer *tokenizer, pfm_error *err) PFM_MUST_CHECK;
 
 /* tokenizer_beside.c: the files that stand beside a vocabulary. */

@@ -72,13 +72,15 @@ done:
     return status;
 }
 
-pfm_status pfm_tokenizer_begin_json(const json_t *document, pfm_tokenizer **out, pfm_error *err)
+pfm_status pfm_tokenizer_begin_json(const char *path, const json_t *document, pfm_tokenizer **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_tokenizer *tokenizer = NULL;
+    pfm_error inner = PFM_ERROR_INIT; /* the readers know no path */
     PFM_TRY(pfm_allocate(1, sizeof *tokenizer, &tokenizer, err));
     tokenizer->begin = tokenizer->end = tokenizer->unknown = tokenizer->padding = -1;
-    PFM_TRY(read_document(tokenizer, document, err));
+    if (read_document(tokenizer, document, &inner) != PFM_OK)
+        PFM_FAIL(inner.code, "%s: %s", path, inner.message);
     *out = tokenizer;
     tokenizer = NULL;
 done:
@@ -92,10 +94,8 @@ pfm_status pfm_tokenizer_load_json(const char *path, pfm_tokenizer **out, pfm_er
     pfm_tokenizer *tokenizer = NULL;
     json_t *document = NULL;
     pfm_beside beside = {0};
-    pfm_error inner = PFM_ERROR_INIT; /* the readers know no path */
     PFM_TRY(pfm_json_load(path, &document, err));
-    if (pfm_tokenizer_begin_json(document, &tokenizer, &inner) != PFM_OK)
-        PFM_FAIL(inner.code, "%s: %s", path, inner.message);
+    PFM_TRY(pfm_tokenizer_begin_json(path, document, &tokenizer, err));
     json_decref(document); /* the largest part of the memory */
     document = NULL;
     PFM_TRY(pfm_beside_open(path, &beside, err));

@@ -148,12 +148,10 @@ pfm_status pfm_tokenizer_load_merges(const char *path, pfm_tokenizer **out, pfm_
     const struct known *kind = NULL;
     json_t *document = NULL;
     pfm_beside beside = {0};
-    pfm_error inner = PFM_ERROR_INIT; /* the readers know no path */
     PFM_TRY(pfm_beside_open(path, &beside, err));
     PFM_TRY(find_known(&beside, path, &kind, err));
     PFM_TRY(make_document(path, kind, &beside, &document, err));
-    if (pfm_tokenizer_begin_json(document, &tokenizer, &inner) != PFM_OK)
-        PFM_FAIL(inner.code, "%s: %s", path, inner.message);
+    PFM_TRY(pfm_tokenizer_begin_json(path, document, &tokenizer, err));
     PFM_TRY(set_roles(tokenizer, kind, err));
     PFM_TRY(pfm_beside_apply(&beside, tokenizer, err));
     PFM_TRY(pfm_tokenizer_seal(tokenizer, err));
