@@ -11,7 +11,6 @@ wait       429 with Retry-After, a limit of attempts a minute: what is asked for
 Works in the folder in which it is started.
 """
 import argparse
-import atexit
 import hashlib
 import json
 import os
@@ -20,18 +19,12 @@ import random
 import signal
 import struct
 import subprocess
-import sys
 import time
 import zlib
 
-HERE = pathlib.Path(__file__).parent
+from standing_in import Server, check, whole_lines
+
 AT_ONCE = 8
-
-
-def check(what, right):
-    if not right:
-        sys.exit(f'FAILED: {what}')
-    print(f'ok: {what}')
 
 
 def picture(number):
@@ -53,39 +46,14 @@ def make_cases(count):
     return rows, hashes
 
 
-class Server:
-    def __init__(self, *options):
-        for name in ('port', 'served.jsonl'):
-            pathlib.Path(name).unlink(missing_ok=True)
-        self.process = subprocess.Popen([sys.executable, HERE / 'stand_in.py', 'port', 'served.jsonl', *options])
-        atexit.register(self.end)
-        while not os.path.exists('port'):
-            time.sleep(0.01)
-        self.url = f'http://127.0.0.1:{pathlib.Path("port").read_text()}/v1'
-
-    def lines(self):
-        return [json.loads(line) for line in pathlib.Path('served.jsonl').read_text().split('\n') if line]
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-
-
 def command(program, server, *more):
     return [program, 'pipeline', 'wanglab-two-calls', '--data', 'cases.jsonl', '--url', server.url, '--model', 'm', '--out', 'out', '--concurrency',
             str(AT_ONCE), '--retries', '60', '--pause', '0.02', '--timeout', '0.6', '--json', *more]
 
 
-def calls():
-    """The whole lines of the log; a last one may be half."""
-    if not os.path.exists('out/calls.jsonl'):
-        return []
-    return [json.loads(line) for line in pathlib.Path('out/calls.jsonl').read_bytes().split(b'\n')[:-1]]
-
-
 def replies():
     """What the stand-in's replies in the log say of whom they answer."""
-    return {line['reply'].split()[-1] for line in calls() if 'reply' in line}
+    return {line['reply'].split()[-1] for line in whole_lines('out/calls.jsonl') if 'reply' in line}
 
 
 def predictions():
@@ -101,11 +69,11 @@ def check_result(rows, hashes, served):
     shown = {line['key'][:12]: line['images'] for line in served if line['done'] == 'answer'}
     check('each was shown its own three images, in their order', all(shown[first[f'case-{i}']] == hashes[i] for i in range(len(rows))))
     check('the second question had the first one\'s answer in it', all(
-        any(line['label'] == f'diagnosis of {p["id"]}' and p['steps']['differential'] in json.dumps(line['request']) for line in calls()) for p in found))
-    keys = [line['key'] for line in calls() if 'reply' in line]
+        any(line['label'] == f'diagnosis of {p["id"]}' and p['steps']['differential'] in json.dumps(line['request']) for line in whole_lines('out/calls.jsonl')) for p in found))
+    keys = [line['key'] for line in whole_lines('out/calls.jsonl') if 'reply' in line]
     check('one reply a question in the log', len(keys) == len(set(keys)) == 2 * len(rows))
     digest = lambda request: hashlib.sha256(json.dumps(request, separators=(',', ':'), ensure_ascii=False).encode()).hexdigest()
-    check('the key is the hash of the request', all(digest(line['request']) == line['key'] for line in calls()))
+    check('the key is the hash of the request', all(digest(line['request']) == line['key'] for line in whole_lines('out/calls.jsonl')))
 
 
 def check_kills(program, o):
@@ -133,7 +101,7 @@ def check_kills(program, o):
     check_result(rows, hashes, served)
     result = json.loads(out)
     check('the last run says what it did', result['ok'] == result['n'] == len(rows) and result['asked'] + result['replayed'] == 2 * len(rows))
-    errors = {line['error'][:30] for line in calls() if 'error' in line}
+    errors = {line['error'][:30] for line in whole_lines('out/calls.jsonl') if 'error' in line}
     check(f'failures of {len(errors)} kinds are in the log', len(errors) >= 5)
     server.end()
     before = pathlib.Path('out/predictions.jsonl').read_bytes()
@@ -143,7 +111,7 @@ def check_kills(program, o):
     with open('out/calls.jsonl', 'ab') as file:
         file.write(b'{"key": "00')
     subprocess.run(command(program, server), capture_output=True, check=True)
-    check('half a line at the end is trimmed', pathlib.Path('out/predictions.jsonl').read_bytes() == before and len(calls()) > 0)
+    check('half a line at the end is trimmed', pathlib.Path('out/predictions.jsonl').read_bytes() == before and len(whole_lines('out/calls.jsonl')) > 0)
 
 
 def check_interrupt(program, o):
