@@ -182,6 +182,17 @@ done:
     return status;
 }
 
+/* Whether a caption is what MedPix's form says before anybody has filled it in. */
+static bool is_unfilled(const char *caption)
+{
+    static const char *const forms[] = {"Replace this - DESCRIPTION OF THE IMAGE OR FINDINGS.", "IN PROGRESS", "IN PROGRESS."};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (strcmp(caption, forms[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static pfm_status read_row(const json_t *record, const cases *all, const pfm_row_place *place, pfm_rows *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -191,6 +202,11 @@ static pfm_status read_row(const json_t *record, const cases *all, const pfm_row
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", place->file);
     PFM_TRY(flatten(record, all, place, flat, err));
     PFM_TRY(pfm_row_read(flat, &columns, place, &row, err));
+    if (is_unfilled(row.answer)) {
+        out->left_out++;
+        out->left_out_why = "have the form's words in place of a caption";
+        goto done;
+    }
     PFM_TRY(pfm_row_find_image(&row.images[0], err));
     PFM_TRY(pfm_rows_take(out, &row, err));
 done:

@@ -4,8 +4,9 @@
 
 static const pfm_dataset_options plain = {.validate_share = 0.1, .seed = 42};
 
-#define MEDPIX_ROW(image, rest)                                                                                                \
-    "{\"Type\":\"CT\",\"U_id\":\"M1\",\"image\":\"" image "\",\"Description\":{\"Age\":\"63\",\"Caption\":\"A mass.\","        \
+#define MEDPIX_ROW(image, rest) MEDPIX_CAPTION(image, "A mass.", rest)
+#define MEDPIX_CAPTION(image, caption, rest)                                                                                   \
+    "{\"Type\":\"CT\",\"U_id\":\"M1\",\"image\":\"" image "\",\"Description\":{\"Age\":\"63\",\"Caption\":\"" caption "\","    \
     "\"Figure Part\":null,\"Modality\":\"CT - noncontrast\",\"Plane\":\"Axial\"},\"Location Category\":\"Thorax\"" rest "}\n"
 
 static void test_medpix(void **state)
@@ -48,6 +49,26 @@ static void test_medpix(void **state)
                  "its splits: train, validate");
     assert_error(pfm_dataset_load("medpix", test_path(folder, "images/M1_a.png"), "train", &plain, &data, &err), PFM_ERROR_IO,
                  "is not a folder");
+}
+
+/* What the form says before anybody has filled it in is no caption. */
+static void test_unfilled_form(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_dataset *data = NULL;
+    const char *folder = make_folder("medpix_form");
+    make_file(folder, "splitted_dataset/descriptions_train.jsonl",
+              MEDPIX_CAPTION("M1_a", "Replace this - DESCRIPTION OF THE IMAGE OR FINDINGS.", "") MEDPIX_ROW("M1_b", "")
+                  MEDPIX_CAPTION("M1_c", "IN PROGRESS", "") MEDPIX_CAPTION("M1_d", "Fibrosis in progress.", "")
+                      MEDPIX_CAPTION("M1_e", "IN PROGRESS.", ""));
+    assert_ok(pfm_dataset_load("medpix", folder, "train", &plain, &data, &err));
+    assert_int_equal(data->count, 2);
+    assert_string_equal(data->rows[0].id, "M1_b");
+    assert_string_equal(data->rows[1].id, "M1_d");
+    assert_int_equal(data->left_out, 3);
+    assert_string_equal(data->left_out_why, "have the form's words in place of a caption");
+    pfm_dataset_free(data);
 }
 
 static void test_bad_medpix(void **state)
@@ -141,7 +162,8 @@ static void test_bad_cases(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_medpix), cmocka_unit_test(test_bad_medpix),
-                                       cmocka_unit_test(test_cases), cmocka_unit_test(test_bad_cases)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_medpix), cmocka_unit_test(test_unfilled_form),
+                                       cmocka_unit_test(test_bad_medpix), cmocka_unit_test(test_cases),
+                                       cmocka_unit_test(test_bad_cases)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
