@@ -9,6 +9,7 @@
 #define CLI_ANSWER_OPTIONS                                                                                                     \
     {"min-tokens", "N", "the answer may end after N tokens (eval.min_tokens)", NULL},                                          \
     {"temperature", "T", "0: the likeliest token (default); above: one is drawn (eval.temperature)", NULL},                    \
+    {"draws", "N", "draw N answers and take the one most like the others (eval.draws)", NULL},                                 \
     {"top-k", "N", "drawn among the N likeliest tokens (eval.top_k)", NULL},                                                   \
     {"top-p", "P", "drawn among the fewest that have this probability together (eval.top_p)", NULL},                           \
     {"min-p", "P", "drawn among those with this share of the likeliest one's probability (eval.min_p)", NULL},                 \

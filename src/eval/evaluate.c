@@ -24,7 +24,8 @@ typedef struct evaluation {
     pfm_context *context;
     const pfm_eval_options *options;
     pfm_session *session;
-    pfm_dataset *dataset, *training;  /* training: NULL where there is no such split, and for captions */
+    pfm_dataset *dataset, *training;  /* training: NULL where there is no such split, and for captions
+                                         that are not chosen among its own */
     bool captions;                    /* the split asks nothing */
     const pfm_score_profile *profile; /* by which its answers are scored */
     pfm_probe probe;
@@ -73,7 +74,7 @@ static pfm_status load_data(evaluation *e, pfm_error *err)
     PFM_TRY(tell_captions(e, err));
     PFM_TRY(check_probe(e, err));
     PFM_TRY(pfm_dataset_check_images(e->dataset, err));
-    if (!e->captions)
+    if (!e->captions || strcmp(recipe->eval.choices, "train") == 0)
         PFM_TRY(pfm_recipe_has_data(recipe, data, recipe->data.train, &found, err));
     if (found)
         PFM_TRY(pfm_recipe_load_data(recipe, data, recipe->data.train, 0, &e->training, err));
@@ -138,6 +139,8 @@ static pfm_status collect(const evaluation *e, const pfm_answer *answers, json_t
     for (size_t i = 0; i < count; i++) {
         const pfm_answer *given = &answers[place[i]];
         PFM_TRY(pfm_prediction_create(&e->dataset->rows[i], e->profile, given->text, given->probability, &prediction, err));
+        if (e->session->recipe->eval.draws > 1)
+            PFM_TRY(pfm_json_take(prediction, "agreement", pfm_json_number(given->score), err));
         if (json_array_append_new(predictions, prediction) != 0)
             PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not collect the predictions");
     }

@@ -105,8 +105,7 @@ pfm_status pfm_row_choices_create(const pfm_recipe *recipe, const pfm_dataset *d
     if (strcmp(recipe->eval.choices, "none") == 0)
         return PFM_OK;
     if (!columns && (training == NULL || training->count == 0))
-        PFM_FAIL(PFM_ERROR_USAGE,
-                 "eval.choices: train chooses among the answers of the split '%s', and there is none whose rows ask something",
+        PFM_FAIL(PFM_ERROR_USAGE, "eval.choices: train chooses among the answers of the split '%s', and there is none",
                  recipe->data.train);
     PFM_TRY(pfm_allocate(columns ? dataset->count : 1, sizeof *out->lists, &out->lists, err));
     for (size_t i = 0; columns && i < dataset->count; i++)

@@ -73,11 +73,11 @@ static pfm_status give_features(void *user, size_t request, size_t image, float 
 }
 
 /* Of several adapters' answers none can be shown while the others are made; a text that ends the answer is none of it, and is
- * known when it is complete; one that is chosen is not made. */
+ * known when it is complete; one that is chosen is not made, or only when all draws are. */
 static bool streams(const asking *a)
 {
     return a->options->write != NULL && a->options->adapter_count <= 1 && a->options->choice_count == 0 &&
-           a->session->recipe->eval.stop_count == 0;
+           a->session->recipe->eval.stop_count == 0 && a->session->recipe->eval.draws == 1;
 }
 
 static pfm_status show_token(void *user, size_t request, int32_t id, pfm_error *err)
@@ -121,9 +121,9 @@ static pfm_status list_choices(const asking *a, const pfm_answer *answer, json_t
     pfm_status status = pfm_json_take(out, "choices", list, err);
     for (size_t i = 0; status == PFM_OK && i < a->options->choice_count; i++) {
         const pfm_choice *choice = &answer->choices[i];
-        json_t *one =
-            json_pack("{s:s,s:f,s:i,s:f,s:f}", "choice", a->options->choices[i], "log_likelihood", choice->log_likelihood,
-                      "tokens", (int)choice->tokens, "score", choice->score, "probability", choice->probability);
+        json_t *one = json_pack("{s:s,s:o,s:i,s:o,s:o}", "choice", a->options->choices[i], "log_likelihood",
+                                pfm_json_number(choice->log_likelihood), "tokens", (int)choice->tokens, "score",
+                                pfm_json_number(choice->score), "probability", pfm_json_number(choice->probability));
         if (json_array_append_new(list, one) != 0)
             status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not list the choices");
     }
@@ -138,6 +138,8 @@ static pfm_status describe_answer(const asking *a, const pfm_answer *answer, jso
     PFM_TRY(pfm_json_take(out, "probability", pfm_json_number(answer->probability), err));
     if (answer->choices != NULL)
         PFM_TRY(list_choices(a, answer, out, err));
+    if (a->session->recipe->eval.draws > 1)
+        PFM_TRY(pfm_json_take(out, "agreement", pfm_json_number(answer->score), err));
 done:
     return status;
 }

@@ -7,6 +7,7 @@ pfm_decoding pfm_decoding_of(const pfm_recipe *recipe, uint64_t seed)
     const char *early = recipe->eval.early_stopping;
     return (pfm_decoding){.min_tokens = recipe->eval.min_tokens,
                           .temperature = recipe->eval.temperature,
+                          .draws = recipe->eval.draws,
                           .top_k = recipe->eval.top_k,
                           .top_p = recipe->eval.top_p,
                           .min_p = recipe->eval.min_p,

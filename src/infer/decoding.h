@@ -15,6 +15,7 @@ typedef enum pfm_early_stopping {
 typedef struct pfm_decoding {
     int min_tokens;     /* of an answer before it may end */
     double temperature; /* 0: the likeliest token; above: one is drawn */
+    int draws;          /* answers drawn to each request, of which the one most like the others is taken; 1: the first */
     int top_k;          /* 0: all */
     double top_p, min_p, repetition_penalty;
     int no_repeat_ngram; /* 0: anything may come again */
@@ -27,6 +28,7 @@ typedef struct pfm_decoding {
 } pfm_decoding;
 
 /* The likeliest token each time, until the model ends its turn. */
-static const pfm_decoding pfm_decoding_greedy = {.top_p = 1, .repetition_penalty = 1, .beams = 1, .length_penalty = 1};
+static const pfm_decoding pfm_decoding_greedy = {
+    .draws = 1, .top_p = 1, .repetition_penalty = 1, .beams = 1, .length_penalty = 1};
 
 #endif

@@ -367,8 +367,8 @@ void pfm_answer_free(pfm_answer *answer)
     *answer = (pfm_answer){0};
 }
 
-pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_t count, const pfm_generate_options *options,
-                        pfm_answer *answers, pfm_error *err)
+pfm_status pfm_generate_each(pfm_session *session, const pfm_request *requests, size_t count,
+                             const pfm_generate_options *options, pfm_answer *answers, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_generator g = {.session = session,
@@ -378,6 +378,7 @@ pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_
                        .options = options,
                        .how = options->decoding != NULL ? options->decoding : &pfm_decoding_greedy,
                        .answers = answers};
+    const size_t draws = g.how->draws > 1 ? (size_t)g.how->draws : 1, questions = count / draws;
     memset(answers, 0, count * sizeof *answers);
     PFM_TRY(check_adapters(&g, err));
     PFM_TRY(pfm_choices_encode(&g, err));
@@ -390,14 +391,21 @@ pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_
         PFM_TRY(answer_batch(&g, begin, end, err));
         if (options->on_answers != NULL)
             PFM_TRY(options->on_answers(options->user, begin, end, err));
-        if (count > 1) /* a single answer shows itself */
-            pfm_report_progress(session->context, "answering", "questions", (double)end, (double)count, "");
+        if (questions > 1) /* a single answer shows itself */
+            pfm_report_progress(session->context, "answering", "questions", (double)(end / draws), (double)questions, "");
         if (pfm_interrupted(session->context) && end < count)
-            PFM_FAIL(PFM_ERROR_INTERRUPTED, "stopped after %zu of %zu questions", end, count);
+            PFM_FAIL(PFM_ERROR_INTERRUPTED, "stopped after %zu of %zu questions", end / draws, questions);
     }
 done:
     for (size_t i = 0; status != PFM_OK && i < count; i++)
         pfm_answer_free(&answers[i]);
     release(&g);
     return status;
+}
+
+pfm_status pfm_generate(pfm_session *session, const pfm_request *requests, size_t count, const pfm_generate_options *options,
+                        pfm_answer *answers, pfm_error *err)
+{
+    const bool draws = options->decoding != NULL && options->decoding->draws > 1;
+    return (draws ? pfm_generate_draws : pfm_generate_each)(session, requests, count, options, answers, err);
 }

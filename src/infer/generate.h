@@ -18,9 +18,9 @@ typedef struct pfm_choices {
 typedef enum pfm_choice_score { PFM_CHOICE_TOTAL, PFM_CHOICE_MEAN, PFM_CHOICE_SEQUENCE } pfm_choice_score;
 
 typedef struct pfm_choice {
-    double log_likelihood, score;
-    double probability; /* its share, exp(score) over the sum of all choices' */
-    int32_t tokens;     /* the end of turn included */
+    double log_likelihood, score; /* where answers are drawn: NAN, and its mean likeness to them */
+    double probability;           /* its share, exp(score) over the sum of all choices'; NAN where answers are drawn */
+    int32_t tokens;               /* the end of turn included; 0 where answers are drawn */
 } pfm_choice;
 
 typedef struct pfm_request {
@@ -34,9 +34,11 @@ typedef struct pfm_request {
 
 typedef struct pfm_answer {
     char *text;          /* without the end of turn, and without a text that ends it */
-    int32_t tokens;      /* generated, the end of turn included */
-    double probability;  /* the model's own, of exactly these tokens: the product over them, the end of turn included */
-    double score;        /* of beam search: the sum of its scores over its length to the power of the length penalty */
+    int32_t tokens;      /* generated, the end of turn included; of a choice taken by what was drawn, all of that */
+    double probability;  /* the model's own, of exactly these tokens: the product over them, the end of turn included; NAN of a
+                            choice that was taken by what was drawn */
+    double score;        /* of beam search: the sum of its scores over its length to the power of the length penalty; of the one
+                            taken among several drawn, or of the choice: its mean likeness to them, 0..1 (consensus.h) */
     pfm_choice *choices; /* [request.choices->count] where one was chosen and the list is wanted: its probability and score are
                             the answer's */
     struct pfm_answer *others; /* [other_count] of beam search: the next best, as far as asked for */

@@ -1,5 +1,5 @@
 /* Inside of pfm_generate: batches of prompts (generate.c), rows that go on token by token (generate_rows.c), beam search
- * (generate_beams.c), answers to choose among (generate_choices.c). */
+ * (generate_beams.c), one among several drawn (generate_draws.c), answers to choose among (generate_choices.c). */
 #ifndef PFM_INFER_GENERATE_INTERNAL_H
 #define PFM_INFER_GENERATE_INTERNAL_H
 
@@ -106,6 +106,19 @@ void pfm_beams_collect(pfm_generator *g, size_t row, const float *scores, const 
 /* One step of every search; those that are over give their answers and leave. */
 pfm_status pfm_beams_take(pfm_generator *g, pfm_error *err) PFM_MUST_CHECK;
 void pfm_beams_clear(pfm_generator *g);
+
+/* ---- generate.c ---- */
+
+/* As pfm_generate, with an answer to each request: where decoding->draws is above 1, so many of a question stand one behind the
+ * other. */
+pfm_status pfm_generate_each(pfm_session *session, const pfm_request *requests, size_t count,
+                             const pfm_generate_options *options, pfm_answer *answers, pfm_error *err) PFM_MUST_CHECK;
+
+/* ---- generate_draws.c ---- */
+
+/* As pfm_generate, where decoding->draws is above 1: chooses among those of pfm_generate_each. */
+pfm_status pfm_generate_draws(pfm_session *session, const pfm_request *requests, size_t count,
+                              const pfm_generate_options *options, pfm_answer *answers, pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- generate_choices.c ---- */
 

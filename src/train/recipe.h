@@ -15,7 +15,8 @@
 
 #include <stdbool.h>
 
-enum { PFM_MOST_BEAMS = 64 }; /* of a beam search */
+enum { PFM_MOST_BEAMS = 64 };  /* of a beam search */
+enum { PFM_MOST_DRAWS = 256 }; /* of answers among which one is taken */
 
 /* One data set of a mixture. */
 typedef struct pfm_member {
@@ -98,6 +99,7 @@ typedef struct pfm_recipe {
         int max_tokens, min_tokens; /* the longest and the shortest answer */
         int batch;                  /* images answered at once */
         double temperature;         /* 0: the likeliest token; above: one is drawn */
+        int draws;                  /* answers drawn, of which one is taken */
         int top_k;                  /* 0: all */
         double top_p, min_p, repetition_penalty;
         int no_repeat_ngram; /* 0: anything may come again */

@@ -16,24 +16,29 @@ const recipe_key *pfm_recipe_find_answer_fault(const pfm_recipe *recipe, bool ch
 {
     const bool draws = recipe->eval.temperature > 0, searches = recipe->eval.beams > 1;
     chooses |= strcmp(recipe->eval.choices, "none") != 0;
+    const bool by_score = chooses && recipe->eval.draws == 1; /* otherwise by what is drawn freely */
     const struct {
         const char *key;
         bool wrong;
         const char *reason;
     } faults[] = {
         {"eval.min_tokens", recipe->eval.min_tokens > recipe->eval.max_tokens, "must not be above eval.max_tokens"},
+        {"eval.draws", !draws && recipe->eval.draws > 1,
+         "answers are all the same with eval.temperature 0; set that above 0, or leave this out"},
         {"eval.top_k", !draws && recipe->eval.top_k != 0, draws_none},
         {"eval.top_p", !draws && recipe->eval.top_p != 1, draws_none},
         {"eval.min_p", !draws && recipe->eval.min_p != 0, draws_none},
         {"eval.beams", draws && searches, "search for the likeliest answer, and eval.temperature draws one; keep one of them"},
         {"eval.length_penalty", !searches && recipe->eval.length_penalty != 1, searches_none},
         {"eval.early_stopping", !searches && strcmp(recipe->eval.early_stopping, "false") != 0, searches_none},
-        {"eval.min_tokens", chooses && recipe->eval.min_tokens > 0, chooses_instead},
-        {"eval.temperature", chooses && draws, chooses_instead},
-        {"eval.beams", chooses && searches, chooses_instead},
-        {"eval.repetition_penalty", chooses && recipe->eval.repetition_penalty != 1, chooses_instead},
-        {"eval.no_repeat_ngram", chooses && recipe->eval.no_repeat_ngram > 0, chooses_instead},
-        {"eval.stop", chooses && recipe->eval.stop_count > 0, chooses_instead},
+        {"eval.min_tokens", by_score && recipe->eval.min_tokens > 0, chooses_instead},
+        {"eval.temperature", by_score && draws, chooses_instead},
+        {"eval.beams", by_score && searches, chooses_instead},
+        {"eval.repetition_penalty", by_score && recipe->eval.repetition_penalty != 1, chooses_instead},
+        {"eval.no_repeat_ngram", by_score && recipe->eval.no_repeat_ngram > 0, chooses_instead},
+        {"eval.stop", by_score && recipe->eval.stop_count > 0, chooses_instead},
+        {"eval.choice_score", chooses && !by_score && strcmp(recipe->eval.choice_score, "total") != 0,
+         "says by which likelihood an answer is chosen, and with eval.draws it is by what is drawn; leave one of them out"},
         {"eval.choice_score", !chooses && strcmp(recipe->eval.choice_score, "total") != 0,
          "says by what an answer is chosen, and there are none to choose among; say which, or leave this out"},
     };

@@ -175,6 +175,7 @@ const recipe_key pfm_recipe_keys[] = {
     INTEGER("eval.min_tokens", eval.min_tokens, "0", 0, 65536, "the fewest tokens of an answer before it may end"),
     INTEGER("eval.batch", eval.batch, "8", 1, 4096, "images answered at once"),
     NUMBER("eval.temperature", eval.temperature, "0", 0, 100, "0 takes the likeliest token; above, one is drawn, scores divided by it"),
+    INTEGER("eval.draws", eval.draws, "1", 1, PFM_MOST_DRAWS, "so many answers are drawn, and the one most like the others is taken; 1: the one drawn"),
     INTEGER("eval.top_k", eval.top_k, "0", 0, 1000000000, "of the likeliest so many one is drawn; 0: of all"),
     ABOVE("eval.top_p", eval.top_p, "1", 0, 1, "of the fewest likeliest that have this probability together"),
     NUMBER("eval.min_p", eval.min_p, "0", 0, 1, "of those with at least this share of the likeliest one's probability"),

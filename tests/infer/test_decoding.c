@@ -5,6 +5,7 @@
 #include "models/tiny.h"
 
 #include "decoding_golden.h"
+#include "infer/consensus.h"
 
 #include <math.h>
 
@@ -285,6 +286,77 @@ static void a_text_ends_a_beam(void **state)
     json_decref(golden);
 }
 
+/* A choice among given answers by the same draws, which are free. */
+static void check_draws_choose(pfm_session *session, const pfm_decoding *how, const char *const *texts, size_t draws,
+                               const pfm_request *request, int number)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    const char *const given[] = {"never", texts[1], texts[2]};
+    const pfm_choices choices = {given, 3};
+    double likenesses[3];
+    size_t best = 0;
+    said s = {.count = 1, .requests = {*request}, .number = {number}};
+    s.requests[0].choices = &choices;
+    answer(session, &s, how, 9, 1);
+    assert_ok(pfm_consensus_choose(given, 3, texts, draws, likenesses, &best, &err));
+    assert_string_equal(s.answers[0].text, given[best]);
+    assert_true(fabs(s.answers[0].score - likenesses[best]) < 1e-12);
+    assert_true(isnan(s.answers[0].probability));
+    assert_in_range(s.answers[0].tokens, draws, draws * 9);
+    forget(&s);
+}
+
+/* Of several draws the one most like the others is the answer; each is what is drawn alone under its own number. */
+static void the_answer_is_the_draws_consensus(void **state)
+{
+    (void)state;
+    enum { DRAWS = 7 };
+    pfm_context *context = tiny_context(NULL, 2, PFM_PRECISION_F32);
+    pfm_session *session = create_system(context);
+    pfm_decoding how = pfm_decoding_greedy;
+    how.temperature = 0.3;
+    said all[DRAWS] = {{0}};
+    size_t later = 0;
+    for (int k = 0; k < DRAWS; k++) {
+        all[k].count = TINY_QUESTIONS;
+        for (int q = 0; q < TINY_QUESTIONS; q++) {
+            all[k].number[q] = q;
+            all[k].requests[q] = (pfm_request){
+                .question = {system_questions[q], 1}, .group = images[q], .draws = 100 * (uint64_t)q + (uint64_t)k};
+        }
+        answer(session, &all[k], &how, 9, 8);
+    }
+    for (int at_once = 1; at_once <= 8; at_once += 7) {
+        said s = {.count = TINY_QUESTIONS};
+        memcpy(s.requests, all[0].requests, sizeof s.requests);
+        memcpy(s.number, all[0].number, sizeof s.number);
+        how.draws = DRAWS;
+        answer(session, &s, &how, 9, at_once);
+        for (size_t q = 0; q < s.count; q++) {
+            pfm_error err = PFM_ERROR_INIT;
+            const char *texts[DRAWS];
+            size_t best = 0;
+            double likeness = 0;
+            for (size_t k = 0; k < DRAWS; k++)
+                texts[k] = all[k].answers[q].text;
+            assert_ok(pfm_consensus_find(texts, DRAWS, &best, &likeness, &err));
+            later += best > 0;
+            assert_string_equal(s.answers[q].text, texts[best]);
+            assert_int_equal(s.answers[q].tokens, all[best].answers[q].tokens);
+            assert_true(fabs(s.answers[q].probability / all[best].answers[q].probability - 1) < 1e-4);
+            assert_true(fabs(s.answers[q].score - likeness) < 1e-12);
+            check_draws_choose(session, &how, texts, DRAWS, &s.requests[q], s.number[q]);
+            assert_int_equal(s.ids[q].count, 0); /* nobody is told tokens of what may not be the answer */
+        }
+        forget(&s);
+    }
+    assert_true(later > 2);
+    for (size_t k = 0; k < DRAWS; k++)
+        forget(&all[k]);
+    pfm_session_free(session);
+    pfm_context_free(context);
+}
+
 static void check_choices(const json_t *wanted, const pfm_answer *got, const pfm_choices *choices, pfm_choice_score by,
                           const pfm_session *session, int question)
 {
@@ -402,6 +474,7 @@ int main(void)
         cmocka_unit_test(every_way_says_what_transformers_says),
         cmocka_unit_test(beams_share_images_and_prompts),
         cmocka_unit_test(a_text_ends_the_answer_before_it),
+        cmocka_unit_test(the_answer_is_the_draws_consensus),
         cmocka_unit_test(a_text_ends_a_beam),
         cmocka_unit_test(choices_are_as_likely_as_transformers_says),
         cmocka_unit_test(many_choices_take_passes_and_ties_go_to_the_first),

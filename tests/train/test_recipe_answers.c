@@ -55,6 +55,11 @@ static void what_says_nothing_is_refused(void **state)
                  {"min_tokens: 30", "eval.min_tokens must not be above eval.max_tokens"},
                  {"temperature: -1", "eval.temperature cannot be '-1'"},
                  {"repetition_penalty: 0", "eval.repetition_penalty cannot be '0'"},
+                 {"draws: 4", "eval.draws answers are all the same with eval.temperature 0"},
+                 {"draws: 257, temperature: 1", "eval.draws cannot be '257'"},
+                 {"choices: train, temperature: 1", "eval.temperature says how an answer is made"},
+                 {"choices: train, temperature: 1, draws: 2, choice_score: mean",
+                  "eval.choice_score says by which likelihood an answer is chosen, and with eval.draws"},
                  {"beams: 65", "eval.beams cannot be '65'"},
                  {"stop: \"\"", "eval.stop must not be empty"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -62,6 +67,16 @@ static void what_says_nothing_is_refused(void **state)
         pfm_recipe *recipe = NULL;
         assert_error(parse(cases[i].eval, &recipe, &err), PFM_ERROR_USAGE, cases[i].message);
     }
+}
+
+static void what_is_drawn_chooses(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_recipe *recipe = NULL;
+    assert_ok(parse("choices: train, temperature: 0.7, draws: 16, min_tokens: 3, stop: x", &recipe, &err));
+    assert_int_equal(recipe->eval.draws, 16);
+    pfm_recipe_free(recipe);
 }
 
 static void settings_take_the_place_of_keys(void **state)
@@ -100,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_recipe_says_how_and_says_it_again),
         cmocka_unit_test(what_says_nothing_is_refused),
+        cmocka_unit_test(what_is_drawn_chooses),
         cmocka_unit_test(settings_take_the_place_of_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
