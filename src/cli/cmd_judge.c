@@ -131,6 +131,7 @@ static pfm_status judge(cli_call *call, char **json, pfm_error *err)
                                  .rubric = cli_get(call, "rubric"),
                                  .out = cli_get(call, "out"),
                                  .temperature = NAN,
+                                 .constrain = cli_get(call, "constrain"),
                                  .strict = cli_has(call, "strict"),
                                  .replay = cli_has(call, "replay"),
                                  .dataset = cli_get(call, "dataset"),
@@ -165,6 +166,8 @@ static const cli_option options[] = {
     {"repeat", "N", "judge each item N times (default 1)", NULL},
     {"temperature", "T", "how freely the judge draws its words (default: as its server is set)", NULL},
     {"max-tokens", "N", "of a reply, 0: no limit of ours (default 1024)", NULL},
+    {"constrain", "TYPE", "have the server hold replies to a JSON schema, sent as json_schema or json_object (docs/judge.md)",
+     "json_schema|json_object"},
     {"strict", NULL, "fail, with all written, where a verdict failed or cannot be read", NULL},
     {"replay", NULL, "take everything from the log, and open no connection", NULL},
     {"dataset", "NAME", "what the rows are of (default: as they, or the recipe beside FILE, say)", NULL},
@@ -180,7 +183,8 @@ const cli_command cmd_judge = {
     .name = "judge",
     .arguments =
         "FILE --rubric NAME --url URL --model NAME [--out VERDICTS] [--repeat N] [--strict] [--replay] [--temperature T] "
-        "[--max-tokens N] [--dataset NAME] [--accept-identifiers KINDS] [--declare FILE] " CLI_CLIENT_ARGUMENTS " | --list",
+        "[--max-tokens N] [--constrain TYPE] [--dataset NAME] [--accept-identifiers KINDS] [--declare "
+        "FILE] " CLI_CLIENT_ARGUMENTS " | --list",
     .summary = "asks a language model to judge a predictions file",
     .details = "Every verdict is a line of VERDICTS, written as it arrives, and every call one of VERDICTS' log "
                "(.calls.jsonl). Stopped or\n"

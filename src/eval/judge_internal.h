@@ -23,7 +23,8 @@ typedef struct pfm_judging {
     pfm_context *context;
     const pfm_judge_options *options;
     pfm_rubric *rubric;
-    pfm_judge_item *items; /* [count] */
+    json_t *response_format; /* to which replies are held; NULL: to none */
+    pfm_judge_item *items;   /* [count] */
     size_t count, capacity;
     pfm_map by_id;         /* -> item */
     pfm_verdict *verdicts; /* [count, repeats] */

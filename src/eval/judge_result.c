@@ -330,7 +330,8 @@ static pfm_status sign(const pfm_judging *j, json_t *out, pfm_error *err)
         PFM_TRY(pfm_buffer_append_string(&text, "server", err));
     else
         PFM_TRY(pfm_buffer_append_format(&text, err, "%g", o->temperature));
-    PFM_TRY(pfm_buffer_append_format(&text, err, "|max_tokens:%d|version:" PEFOMED_VERSION, o->max_tokens));
+    PFM_TRY(pfm_buffer_append_format(&text, err, "|max_tokens:%d|constrain:%s|version:" PEFOMED_VERSION, o->max_tokens,
+                                     o->constrain != NULL ? o->constrain : "none"));
     PFM_TRY(pfm_json_take(out, "signature", json_string(text.data), err));
 done:
     pfm_buffer_free(&text);

@@ -15,7 +15,7 @@ static void show(const pfm_rubric *rubric, const json_t *row)
     pfm_error err = PFM_ERROR_INIT;
     char *text = NULL, mark[9] = "";
     pfm_buffer shown = {0};
-    if (pfm_rubric_question(rubric, row, &place, &text, &err) != PFM_OK) {
+    if (pfm_rubric_question(rubric, PFM_REPLY_LINES, row, &place, &text, &err) != PFM_OK) {
         if (err.message[0] == '\0')
             abort();
         return;
