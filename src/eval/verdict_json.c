@@ -3,6 +3,7 @@
 #include "base/try.h"
 #include "eval/verdict.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -46,9 +47,9 @@ pfm_status pfm_verdict_read_json(const pfm_rubric *rubric, const char *reply, pf
     const char *begin = strchr(pfm_verdict_said(reply), '{'), *end = begin != NULL ? strrchr(begin, '}') : NULL;
     if (end == NULL)
         return PFM_OK;
-    json_error_t reason;
-    json_t *object = json_loadb(begin, (size_t)(end + 1 - begin), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &reason);
-    if (object == NULL && json_error_code(&reason) == json_error_out_of_memory)
+    errno = 0; /* jansson does not tell memory that ended from a text that is none */
+    json_t *object = json_loadb(begin, (size_t)(end + 1 - begin), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+    if (object == NULL && errno == ENOMEM)
         return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not read a judge's reply");
     const bool ok = rubric->verdict == PFM_RUBRIC_ERRORS
                         ? read_errors(rubric, object, out)

@@ -29,14 +29,25 @@ static void show(const pfm_rubric *rubric, const json_t *row)
     free(text);
 }
 
+static void look(const pfm_rubric *rubric, const pfm_verdict *verdict)
+{
+    if (verdict->state != PFM_VERDICT_OK && verdict->state != PFM_VERDICT_UNPARSABLE)
+        abort();
+    if (verdict->state == PFM_VERDICT_OK && (verdict->score < rubric->low || verdict->score > rubric->high))
+        abort();
+}
+
 static void read_all(const pfm_rubric *rubric, const char *text)
 {
     pfm_verdict verdict;
+    json_t *format = NULL;
     pfm_verdict_read(rubric, text, &verdict);
-    if (verdict.state != PFM_VERDICT_OK && verdict.state != PFM_VERDICT_UNPARSABLE)
+    look(rubric, &verdict);
+    if (pfm_verdict_read_json(rubric, text, &verdict, NULL) != PFM_OK ||
+        pfm_rubric_response_format(rubric, "json_schema", &format, NULL) != PFM_OK)
         abort();
-    if (verdict.state == PFM_VERDICT_OK && (verdict.score < rubric->low || verdict.score > rubric->high))
-        abort();
+    look(rubric, &verdict);
+    json_decref(format);
     json_t *value = json_string(text), *row = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     json_t *made = json_pack("{s:s, s:s, s:O?}", "question", "q", "reference", "r", "prediction", value);
     if (value != NULL && made != NULL)
