@@ -60,6 +60,26 @@ def read_score(reply, o):
     return int(found[-1]) if found and found[-1] in list('01234') else None
 
 
+def check_intervals(result, rows, found):
+    """Samples of items, drawn by another program: their percentiles lie where those of the program do, give or take chance."""
+    rng, of, n = random.Random(1), collections.defaultdict(list), len(rows)
+    for v in found:
+        of[str(v['id'])].append(v['score'])
+    lists, sampled = list(of.values()), collections.defaultdict(list)
+    for _ in range(1000):
+        items = [lists[rng.randrange(n)] for _ in range(n)]
+        scores = [s for item in items for s in item]
+        pairs = [(a, b) for item in items for i, a in enumerate(item) for b in item[i + 1:] if None not in (a, b)] if n < 500 else []
+        sampled['mean'].append(statistics.mean(s for s in scores if s is not None))
+        sampled['mean_all'].append(statistics.mean(s or 0 for s in scores))
+        if pairs:
+            sampled['exact_agreement'].append(statistics.mean(100 * (a == b) for a, b in pairs))
+            sampled['mean_abs_diff'].append(statistics.mean(abs(a - b) for a, b in pairs))
+    for name, values in sampled.items():
+        ends, width = (sorted(values)[25], sorted(values)[974]), sorted(values)[974] - sorted(values)[25]
+        check(f'interval of {name}', all(abs(a - b) < 0.15 * width for a, b in zip(ends, result['ci95'][name])))
+
+
 def check_table(result, rows, o):
     found = verdicts()
     n = len(rows) * o.repeat
@@ -73,6 +93,7 @@ def check_table(result, rows, o):
     check(f'the table counts them: {dict(counts)}', result['n'] == n and all(result[s] == counts[s] for s in ('ok', 'unparsable', 'failed')))
     check('mean, deviation and distribution', abs(result['mean'] - statistics.mean(scores)) < 1e-9 and abs(result['sd'] - statistics.stdev(scores)) < 1e-9
           and result['distribution'] == {str(s): scores.count(s) for s in range(5)})
+    check_intervals(result, rows, found)
     check('mean_all counts the others as 0', abs(result['mean_all'] - sum(scores) / n) < 1e-9)
     pairs = [(a['score'], b['score']) for a in found for b in found if a['id'] == b['id'] and a['repeat'] < b['repeat'] and None not in (a['score'], b['score'])] \
         if len(found) <= 3000 else []
