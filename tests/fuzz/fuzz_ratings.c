@@ -40,6 +40,14 @@ static void make_folder(void)
         abort();
 }
 
+/* Without the wait for the disk that makes a file last. */
+static void write_any(const uint8_t *data, size_t size)
+{
+    FILE *file = fopen(any_path, "wb");
+    if (file == NULL || fwrite(data, 1, size, file) != size || fclose(file) != 0)
+        abort();
+}
+
 static void check(pfm_status status, const pfm_error *err)
 {
     if (status != PFM_OK && err->message[0] == '\0')
@@ -78,7 +86,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pfm_sheet_key key = {0}, any = {0};
     if (any_path[0] == '\0')
         make_folder();
-    if (pfm_file_write(any_path, data, size, NULL) != PFM_OK || pfm_sheet_key_load(key_path, &key, NULL) != PFM_OK)
+    write_any(data, size);
+    if (pfm_sheet_key_load(key_path, &key, NULL) != PFM_OK)
         abort();
     read_file(any_path, NULL, NULL);
     read_file(word, &key, NULL);
