@@ -33,7 +33,7 @@ typedef struct pfm_sheets_request {
     size_t file_count;
     int raters, per_text; /* 1..100 people; how many of them score each text */
     double duplicates;    /* per cent of a rater's texts that are shown once more, 0..50 */
-    const char *rubric;   /* "likert-report" or "correct" */
+    const char *rubric;   /* "likert-report", "correct" or a file's path (docs/judge.md) */
     const char *out;      /* the folder of the sheets */
     const char *key;      /* NULL: OUT.key.json */
 } pfm_sheets_request;

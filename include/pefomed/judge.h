@@ -16,9 +16,10 @@ typedef struct pfm_judge_options {
     int repeats;               /* how often each item is judged, 1..1000 */
     double temperature;        /* NaN: the server's own */
     int max_tokens;            /* of a reply; 0: the server's own limit */
-    bool strict;               /* a verdict that is missing or cannot be read is an error, behind all others */
-    bool replay;               /* from the log alone, without a connection */
-    const char *dataset;       /* what the items are of; NULL: as rows, or the recipe beside FILE, say */
+    const char *constrain; /* NULL, or json_schema or json_object: the server is to hold replies to a JSON schema, so sent */
+    bool strict;           /* a verdict that is missing or cannot be read is an error, behind all others */
+    bool replay;           /* from the log alone, without a connection */
+    const char *dataset;   /* what the items are of; NULL: as rows, or the recipe beside FILE, say */
     /* For a server that is not this machine: */
     const char *accept_identifiers; /* NULL, or kinds of identifiers that a person has looked at, separated by commas, or all */
     const char *declaration;        /* NULL, or a file that says why data under terms may be sent */

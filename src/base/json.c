@@ -69,35 +69,54 @@ done:
     return status;
 }
 
-pfm_status pfm_json_print(const json_t *value, char **out, pfm_error *err)
+typedef struct dump {
+    pfm_buffer *out;
+    bool failed;
+} dump;
+
+static int take_text(const char *text, size_t size, void *user)
 {
-    *out = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    return *out != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not write JSON");
+    dump *d = user;
+    d->failed = d->failed || pfm_buffer_append(d->out, text, size, NULL) != PFM_OK;
+    return d->failed ? -1 : 0;
+}
+
+/* Whether each piece arrived is kept here: jansson 2.14 does not always look. */
+static pfm_status append_text(pfm_buffer *buffer, const json_t *value, size_t flags, pfm_error *err)
+{
+    dump d = {.out = buffer};
+    const int code = json_dump_callback(value, take_text, &d, flags | JSON_ENCODE_ANY);
+    return code == 0 && !d.failed ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not write JSON");
 }
 
 pfm_status pfm_json_append(pfm_buffer *buffer, const json_t *value, pfm_error *err)
 {
-    char *text = NULL;
-    pfm_status status = pfm_json_print(value, &text, err);
-    if (status == PFM_OK)
-        status = pfm_buffer_append_string(buffer, text, err);
-    free(text);
+    const size_t size = buffer->size;
+    const pfm_status status = append_text(buffer, value, JSON_COMPACT, err);
+    if (status != PFM_OK && buffer->data != NULL) /* all of it or nothing */
+        buffer->data[buffer->size = size] = '\0';
+    return status;
+}
+
+pfm_status pfm_json_print(const json_t *value, char **out, pfm_error *err)
+{
+    pfm_buffer text = {0};
+    const pfm_status status = append_text(&text, value, JSON_COMPACT, err);
+    if (status != PFM_OK)
+        pfm_buffer_free(&text);
+    *out = text.data;
     return status;
 }
 
 pfm_status pfm_json_save(const char *path, const json_t *value, pfm_error *err)
 {
-    pfm_buffer buffer = {0};
+    pfm_buffer text = {0};
     pfm_status status = PFM_OK;
-    char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
-    if (text == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write %s", path);
-    PFM_TRY(pfm_buffer_append_string(&buffer, text, err));
-    PFM_TRY(pfm_buffer_append(&buffer, "\n", 1, err));
-    PFM_TRY(pfm_file_write(path, buffer.data, buffer.size, err));
+    PFM_TRY(append_text(&text, value, JSON_INDENT(2), err));
+    PFM_TRY(pfm_buffer_append(&text, "\n", 1, err));
+    PFM_TRY(pfm_file_write(path, text.data, text.size, err));
 done:
-    free(text);
-    pfm_buffer_free(&buffer);
+    pfm_buffer_free(&text);
     return status;
 }
 

@@ -28,6 +28,17 @@ static const char *figure(const json_t *object, const char *key, int digits, cha
     return out;
 }
 
+/* "  (low to high)", or nothing where it is undefined. */
+static const char *interval(const json_t *document, const char *key, int digits, char out[64])
+{
+    const json_t *ends = json_object_get(json_object_get(document, "ci95"), key);
+    out[0] = '\0';
+    if (json_array_size(ends) == 2)
+        (void)snprintf(out, 64, "  (%.*f to %.*f)", digits, json_number_value(json_array_get(ends, 0)), digits,
+                       json_number_value(json_array_get(ends, 1)));
+    return out;
+}
+
 static void render_list(const json_t *document, FILE *out)
 {
     size_t i = 0;
@@ -59,7 +70,7 @@ static void render_repeats(const json_t *document, FILE *out)
 {
     size_t i = 0;
     json_t *entry = NULL;
-    char a[32], b[32];
+    char a[32], b[32], c[64], d[64];
     const json_t *repeats = json_object_get(document, "repeats"), *same = json_object_get(document, "consistency");
     if (json_array_size(repeats) < 2)
         return;
@@ -68,18 +79,19 @@ static void render_repeats(const json_t *document, FILE *out)
         fprintf(out, "%6lld  %6lld  %8s  %8s\n", count_of(entry, "repeat"), count_of(entry, "ok"), figure(entry, "mean", 4, a),
                 figure(entry, "mean_all", 4, b));
     fprintf(out, "standard deviation of the repeats' means: %s\n", figure(document, "sd_of_repeats", 4, a));
-    fprintf(out, "consistency: of %lld pairs of verdicts on the same item %s %% are equal, mean absolute difference %s\n",
-            count_of(same, "pairs"), figure(same, "exact_agreement", 1, a), figure(same, "mean_abs_diff", 4, b));
+    fprintf(out, "consistency: of %lld pairs of verdicts on the same item %s %%%s are equal, mean absolute difference %s%s\n",
+            count_of(same, "pairs"), figure(same, "exact_agreement", 1, a), interval(document, "exact_agreement", 1, c),
+            figure(same, "mean_abs_diff", 4, b), interval(document, "mean_abs_diff", 4, d));
 }
 
 static void render_length(const json_t *document, FILE *out)
 {
     size_t i = 0;
     json_t *group = NULL;
-    char a[32], b[32];
+    char a[32], b[32], c[64];
     const json_t *length = json_object_get(document, "length");
-    fprintf(out, "\nlength: Spearman's correlation of an item's score with the characters of its prediction %s (%lld items)\n",
-            figure(length, "spearman", 3, a), count_of(length, "n"));
+    fprintf(out, "\nlength: Spearman's correlation of an item's score with the characters of its prediction %s%s, %lld items\n",
+            figure(length, "spearman", 3, a), interval(document, "length", 3, c), count_of(length, "n"));
     json_array_foreach(json_object_get(length, "by_exact_match"), i, group) if (count_of(group, "n") > 0)
         fprintf(out, "  of the %lld that %s their reference word for word: %s, mean score %s\n", count_of(group, "n"),
                 json_is_true(json_object_get(group, "exact")) ? "equal" : "do not equal", figure(group, "spearman", 3, a),
@@ -106,15 +118,15 @@ static void render_errors(const json_t *document, FILE *out)
 
 static void render(const json_t *document, FILE *out)
 {
-    char a[32], b[32];
+    char a[32], b[32], c[64];
     const long long n = count_of(document, "n"), ok = count_of(document, "ok");
     fprintf(out, "%s by %s: %lld verdicts on %lld items, %lld ok, %lld unparsable, %lld failed\n\n",
             text_of(document, "rubric"), text_of(document, "model"), n, count_of(document, "items"), ok,
             count_of(document, "unparsable"), count_of(document, "failed"));
-    fprintf(out, "mean      %8s  standard deviation %s, of the %lld ok\n", figure(document, "mean", 4, a),
-            figure(document, "sd", 4, b), ok);
-    fprintf(out, "mean_all  %8s  of all, the other %lld as %lld\n", figure(document, "mean_all", 4, a), n - ok,
-            count_of(document, "missing_counts_as"));
+    fprintf(out, "mean      %8s%s, standard deviation %s, of the %lld ok\n", figure(document, "mean", 4, a),
+            interval(document, "mean", 4, c), figure(document, "sd", 4, b), ok);
+    fprintf(out, "mean_all  %8s%s, of all, the other %lld as %lld\n", figure(document, "mean_all", 4, a),
+            interval(document, "mean_all", 4, c), n - ok, count_of(document, "missing_counts_as"));
     render_scores(document, out);
     render_errors(document, out);
     render_repeats(document, out);
@@ -131,6 +143,7 @@ static pfm_status judge(cli_call *call, char **json, pfm_error *err)
                                  .rubric = cli_get(call, "rubric"),
                                  .out = cli_get(call, "out"),
                                  .temperature = NAN,
+                                 .constrain = cli_get(call, "constrain"),
                                  .strict = cli_has(call, "strict"),
                                  .replay = cli_has(call, "replay"),
                                  .dataset = cli_get(call, "dataset"),
@@ -165,6 +178,8 @@ static const cli_option options[] = {
     {"repeat", "N", "judge each item N times (default 1)", NULL},
     {"temperature", "T", "how freely the judge draws its words (default: as its server is set)", NULL},
     {"max-tokens", "N", "of a reply, 0: no limit of ours (default 1024)", NULL},
+    {"constrain", "TYPE", "have the server hold replies to a JSON schema, sent as json_schema or json_object (docs/judge.md)",
+     "json_schema|json_object"},
     {"strict", NULL, "fail, with all written, where a verdict failed or cannot be read", NULL},
     {"replay", NULL, "take everything from the log, and open no connection", NULL},
     {"dataset", "NAME", "what the rows are of (default: as they, or the recipe beside FILE, say)", NULL},
@@ -180,7 +195,8 @@ const cli_command cmd_judge = {
     .name = "judge",
     .arguments =
         "FILE --rubric NAME --url URL --model NAME [--out VERDICTS] [--repeat N] [--strict] [--replay] [--temperature T] "
-        "[--max-tokens N] [--dataset NAME] [--accept-identifiers KINDS] [--declare FILE] " CLI_CLIENT_ARGUMENTS " | --list",
+        "[--max-tokens N] [--constrain TYPE] [--dataset NAME] [--accept-identifiers KINDS] [--declare "
+        "FILE] " CLI_CLIENT_ARGUMENTS " | --list",
     .summary = "asks a language model to judge a predictions file",
     .details = "Every verdict is a line of VERDICTS, written as it arrives, and every call one of VERDICTS' log "
                "(.calls.jsonl). Stopped or\n"

@@ -63,7 +63,8 @@ static const cli_option options[] = {
     {"out", "FOLDER", "where the sheets go: rater-1.csv, rater-1.jsonl, ...", NULL},
     {"per-text", "N", "how many of them score each text (default: all)", NULL},
     {"duplicates", "PERCENT", "so many of a rater's texts are shown once more, unmarked (0 to 50, default 0)", NULL},
-    {"rubric", "NAME", "what is scored: likert-report (0 to 4, default) or correct (0 or 1)", "likert-report|correct"},
+    {"rubric", "NAME",
+     "what is scored: likert-report (0 to 4, default), correct (0 or 1), or the path of a file (docs/judge.md)", NULL},
     {"key", "FILE", "the key that opens the blinding (default: FOLDER.key.json)", NULL},
     {0},
 };

@@ -87,6 +87,8 @@ static pfm_status write_settings(const pfm_client_question *question, json_t *ou
         stop = pfm_json_add(stop, json_string(question->stop[i]));
     if (question->stop_count > 0)
         PFM_TRY(pfm_json_take(out, "stop", json_incref(stop), err));
+    if (question->response_format != NULL)
+        PFM_TRY(pfm_json_take(out, "response_format", json_deep_copy(question->response_format), err));
 done:
     json_decref(stop);
     return status;

@@ -110,6 +110,8 @@ void pfm_client_free(pfm_client *client)
 
 bool pfm_client_is_local(const pfm_client *client) { return client->local; }
 
+const char *pfm_client_url(const pfm_client *client) { return client->url; }
+
 void pfm_client_listen(pfm_client *client, pfm_client_listener listener, void *user)
 {
     client->listener = listener;

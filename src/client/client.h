@@ -36,7 +36,8 @@ typedef struct pfm_client_question {
     int64_t seed;              /* negative: not said */
     const char *const *stop;   /* [stop_count] texts that end the answer */
     size_t stop_count;
-    int repeat; /* 0, or which time the same is asked, from 1: each is a question of its own */
+    const json_t *response_format; /* NULL, or what a server that can holds its reply to, as the body has it */
+    int repeat;                    /* 0, or which time the same is asked, from 1: each is a question of its own */
 } pfm_client_question;
 
 typedef struct pfm_client_answer {
@@ -56,8 +57,10 @@ pfm_status pfm_client_create(pfm_context *context, const pfm_client_options *opt
                              pfm_error *err) PFM_MUST_CHECK;
 void pfm_client_free(pfm_client *client);
 
-/* *local = whether what is asked stays on this machine. */
+/* Whether what is asked stays on this machine. */
 bool pfm_client_is_local(const pfm_client *client);
+/* The URL as it is known by: as libcurl reads it, without a slash at its end. Borrowed. */
+const char *pfm_client_url(const pfm_client *client);
 
 /* Called for each question once it is known what becomes of it, while others still wait; `answer` has a text or an error. What
  * it returns ends the asking, unless it is PFM_OK. */

@@ -12,21 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_LEVELS = 1001 };
-
 typedef struct agreement {
     pfm_sheet_key key;
     pfm_ratings ratings;
     pfm_study study;
     pfm_study_systems systems;
-    double *levels; /* [MOST_LEVELS] */
+    double *levels; /* [PFM_RATINGS_MOST_LEVELS] */
 } agreement;
 
 static pfm_status add_range(double low, double high, agreement *a, pfm_error *err)
 {
-    if (low != floor(low) || high != floor(high) || !(low < high) || high - low >= MOST_LEVELS)
+    if (low != floor(low) || high != floor(high) || !(low < high) || high - low >= PFM_RATINGS_MOST_LEVELS)
         return pfm_error_set(err, PFM_ERROR_USAGE, "a scale from %g to %g is no range of 2 to %d whole numbers", low, high,
-                             MOST_LEVELS);
+                             PFM_RATINGS_MOST_LEVELS);
     for (int i = 0; i <= (int)(high - low); i++)
         a->levels[a->ratings.level_count++] = low + i;
     return PFM_OK;
@@ -50,7 +48,7 @@ static pfm_status read_levels(const char *text, agreement *a, pfm_error *err)
     for (const char *next = text; *next != '\0';) {
         double level = strtod(next, &end);
         size_t count = a->ratings.level_count;
-        bool good = end != next && isfinite(level) && (*end == ',' || *end == '\0') && count < MOST_LEVELS;
+        bool good = end != next && isfinite(level) && (*end == ',' || *end == '\0') && count < PFM_RATINGS_MOST_LEVELS;
         if (!good || (count > 0 && !(level > a->levels[count - 1])) || (*end == ',' && end[1] == '\0'))
             PFM_FAIL(PFM_ERROR_USAGE, "'%s' is no scale; write it as 0..4 or 0,0.5,1, ascending", text);
         a->levels[a->ratings.level_count++] = level;
@@ -97,7 +95,7 @@ static pfm_status check_system(const pfm_agree_request *r, const pfm_sheet_key *
 static pfm_status read_files(const pfm_agree_request *r, pfm_context *context, agreement *a, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_allocate(MOST_LEVELS, sizeof *a->levels, &a->levels, err));
+    PFM_TRY(pfm_allocate(PFM_RATINGS_MOST_LEVELS, sizeof *a->levels, &a->levels, err));
     if (r->key != NULL) {
         PFM_TRY(pfm_sheet_key_load(r->key, &a->key, err));
         PFM_TRY(check_system(r, &a->key, err));

@@ -326,40 +326,31 @@ static void format_number(double value, double step, int decimals, char out[40])
         (void)snprintf(out, 40, "%.*f", decimals, fabs(value) < step / 1e6 ? 0 : value);
 }
 
-/* Ticks stand at the multiples of the step that the axis holds. */
-static double tick_at(const pfm_axis *axis, double step, int64_t i) { return (ceil(axis->low / step) + (double)i) * step; }
-
-static int64_t count_ticks(const pfm_axis *axis, double step)
+/* Across an area: begin and end are what the grid's lines go between, y: the axis stands upright. */
+static void draw_axis(pfm_canvas *canvas, const pfm_axis *axis, bool y, double begin, double end)
 {
-    return (int64_t)(floor(axis->high / step) - ceil(axis->low / step)) + 1;
+    int decimals = 0;
+    const double step = pfm_axis_step(axis, fmax(2, fabs(axis->to - axis->from) / (y ? 60 : 80)), &decimals);
+    const int64_t first = (int64_t)ceil(axis->low / step), last = (int64_t)floor(axis->high / step);
+    char text[40];
+    for (int64_t i = first; i <= last; i++) { /* the multiples of the step that the axis holds */
+        const double value = (double)i * step, at = pfm_axis_place(axis, value);
+        format_number(value, step, decimals, text);
+        pfm_canvas_line(canvas, y ? begin : at, y ? at : begin, y ? end : at, y ? at : end, PFM_GRID, 1);
+        pfm_canvas_text(canvas, y ? begin - 8 : at, y ? at + 4.5 : end + 18, y ? 1 : 0, 12, PFM_INK, text);
+    }
 }
 
 void pfm_axis_draw_x(pfm_canvas *canvas, const pfm_axis *axis, double top, double bottom, const char *name)
 {
-    int decimals = 0;
-    double step = pfm_axis_step(axis, fmax(2, (axis->to - axis->from) / 80), &decimals);
-    char text[40];
-    for (int64_t i = 0, count = count_ticks(axis, step); i < count; i++) {
-        const double value = tick_at(axis, step, i), x = pfm_axis_place(axis, value);
-        pfm_canvas_line(canvas, x, top, x, bottom, PFM_GRID, 1);
-        format_number(value, step, decimals, text);
-        pfm_canvas_text(canvas, x, bottom + 18, 0, 12, PFM_INK, text);
-    }
+    draw_axis(canvas, axis, false, top, bottom);
     pfm_canvas_text_within(canvas, (axis->from + axis->to) / 2, bottom + 40, 0, 13, PFM_INK, axis->to - axis->from + 60, 0,
                            name);
 }
 
 void pfm_axis_draw_y(pfm_canvas *canvas, const pfm_axis *axis, double left, double right, const char *name)
 {
-    int decimals = 0;
-    double step = pfm_axis_step(axis, fmax(2, (axis->from - axis->to) / 60), &decimals);
-    char text[40];
-    for (int64_t i = 0, count = count_ticks(axis, step); i < count; i++) {
-        const double value = tick_at(axis, step, i), y = pfm_axis_place(axis, value);
-        pfm_canvas_line(canvas, left, y, right, y, PFM_GRID, 1);
-        format_number(value, step, decimals, text);
-        pfm_canvas_text(canvas, left - 8, y + 4.5, 1, 12, PFM_INK, text);
-    }
+    draw_axis(canvas, axis, true, left, right);
     pfm_canvas_text_within(canvas, left - 58, (axis->from + axis->to) / 2, 0, 13, PFM_INK, axis->from - axis->to + 40, 90,
                            name);
 }

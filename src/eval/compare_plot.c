@@ -1,5 +1,7 @@
-/* A comparison as a picture: score against trained parameters, SVG. */
+/* A comparison as a picture: score against trained parameters, SVG. Written as text, and not by the canvas that draws other
+ * figures: names and numbers are to be found in the file, and cairo makes outlines of them. */
 #include "base/try.h"
+#include "eval/canvas.h"
 #include "eval/compare.h"
 #include "eval/compare_cells.h"
 #include "eval/compare_labels.h"
@@ -187,18 +189,12 @@ done:
     return status;
 }
 
-/* 1, 2 or 5 times a power of ten, so that about six fit. */
-static double choose_step(double span)
-{
-    double power = pow(10, floor(log10(span / 6))), times = span / 6 / power;
-    return power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
-}
-
 static pfm_status draw_y_axis(const plot *p, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    double step = choose_step(p->y_high - p->y_low);
-    int decimals = step >= 1 ? 0 : (int)ceil(-log10(step) - 1e-9);
+    const pfm_axis axis = {.low = p->y_low, .high = p->y_high};
+    int decimals = 0;
+    const double step = pfm_axis_step(&axis, 6, &decimals);
     char text[80], name[80];
     for (long k = lround(ceil(p->y_low / step)); (double)k * step <= p->y_high; k++) {
         (void)snprintf(text, sizeof text, "%.*f", decimals, (double)k * step);

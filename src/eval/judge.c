@@ -21,6 +21,8 @@ static pfm_status name_asked(const pfm_judging *j, const char *question, char ou
     pfm_hash_hex hash;
     PFM_TRY(pfm_buffer_append_format(&text, err, "%s\n%g %d\n", j->options->client.model, j->options->temperature,
                                      j->options->max_tokens));
+    if (j->response_format != NULL)
+        PFM_TRY(pfm_json_append(&text, j->response_format, err));
     PFM_TRY(pfm_buffer_append_string(&text, question, err));
     PFM_TRY(pfm_hash_bytes(text.data, text.size, hash, err));
     memcpy(out, hash, PFM_JUDGE_ASKED_LETTERS);
@@ -53,7 +55,8 @@ static pfm_status add_item(void *user, json_t *row, const pfm_place *place, pfm_
     item->row = json_incref(row);
     j->count++;
     PFM_TRY(pfm_map_set(&j->by_id, item->id, strlen(item->id), (int64_t)j->count - 1, err));
-    PFM_TRY(pfm_rubric_question(j->rubric, row, place, &item->question, err));
+    PFM_TRY(pfm_rubric_question(j->rubric, j->response_format != NULL ? PFM_REPLY_JSON : PFM_REPLY_LINES, row, place,
+                                &item->question, err));
     PFM_TRY(name_asked(j, item->question, item->asked, err));
 done:
     return status;
@@ -101,7 +104,7 @@ static bool is_utf8(const char *text)
 
 static pfm_status check_options(const pfm_judge_options *o, pfm_error *err)
 {
-    const char *const texts[] = {o->file, o->out, o->client.model, o->dataset};
+    const char *const texts[] = {o->file, o->out, o->rubric, o->client.model, o->dataset, o->constrain};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i] != NULL && !is_utf8(texts[i]))
             return pfm_error_set(err, PFM_ERROR_USAGE, "'%.200s' is not UTF-8; name files, model and data set in UTF-8",
@@ -131,6 +134,8 @@ static pfm_status prepare(pfm_judging *j, pfm_error *err)
     client.allow_remote |= o->replay; /* which asks nobody */
     PFM_TRY(check_options(o, err));
     PFM_TRY(pfm_rubric_load(o->rubric, &j->rubric, err));
+    if (o->constrain != NULL)
+        PFM_TRY(pfm_rubric_response_format(j->rubric, o->constrain, &j->response_format, err));
     PFM_TRY(pfm_client_create(j->context, &client, &j->client, err));
     PFM_TRY(name_files(j, err));
     PFM_TRY(pfm_rows_read(o->file, add_item, j, err));
@@ -187,6 +192,7 @@ static void release(pfm_judging *j)
     free(j->dataset);
     pfm_client_free(j->client);
     pfm_call_log_free(j->log);
+    json_decref(j->response_format);
     pfm_rubric_free(j->rubric);
 }
 
@@ -210,7 +216,7 @@ done:
 
 /* ---- what there is ---- */
 
-static pfm_status list_one(const pfm_builtin_file *file, json_t *list, pfm_error *err)
+static pfm_status describe_file(const pfm_builtin_file *file, json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_rubric *rubric = NULL;
@@ -223,11 +229,9 @@ static pfm_status list_one(const pfm_builtin_file *file, json_t *list, pfm_error
     }
     for (size_t i = 0; i < rubric->part_count; i++)
         shows = pfm_json_add(shows, json_string(rubric->parts[i].title));
-    if (json_array_append_new(list,
-                              json_pack("{s:s, s:s?, s:[ii], s:s, s:O, s:O}", "name", rubric->name, "definition",
-                                        rubric->definition, "scale", rubric->low, rubric->high, "better",
-                                        rubric->lower_is_better ? "lower" : "higher", "levels", levels, "shows", shows)) != 0)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the rubrics");
+    *out = json_pack("{s:s, s:s?, s:[ii], s:s, s:O, s:O}", "name", rubric->name, "definition", rubric->definition, "scale",
+                     rubric->low, rubric->high, "better", rubric->lower_is_better ? "lower" : "higher", "levels", levels,
+                     "shows", shows);
 done:
     json_decref(levels);
     json_decref(shows);
@@ -237,13 +241,5 @@ done:
 
 pfm_status pfm_judge_list(char **json, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
-    json_t *document = json_object(), *list = json_array();
-    PFM_TRY(pfm_json_take(document, "rubrics", list, err));
-    for (const pfm_builtin_file *file = pfm_rubric_files; file->name != NULL; file++)
-        PFM_TRY(list_one(file, list, err));
-    PFM_TRY(pfm_json_print(document, json, err));
-done:
-    json_decref(document);
-    return status;
+    return pfm_builtin_list(pfm_rubric_files, "rubrics", describe_file, json, err);
 }

@@ -14,17 +14,45 @@
 
 enum { LARGEST_DECLARATION = 1 << 16 };
 
-static const char all_kinds[] = "all";
+static const char all_kinds[] = "all", mimic[] = "mimic_cxr";
 
 /* ---- which data set it is ---- */
 
-/* How MIMIC-CXR names its images: p10/p10000032/s50414267/... */
-static bool is_mimic_path(const char *path)
+/* How MIMIC-CXR names its folders: p10/p10000032/s50414267/... */
+static bool has_mimic_folder(const char *text)
 {
-    for (const char *at = path; (at = strstr(at, "p1")) != NULL; at++)
+    for (const char *at = text; (at = strstr(at, "p1")) != NULL; at++)
         if (strspn(at + 1, "0123456789") == 2 && strncmp(at + 3, "/p1", 3) == 0 && strspn(at + 5, "0123456789") == 8 &&
             strncmp(at + 13, "/s", 2) == 0 && isdigit((unsigned char)at[15]))
             return true;
+    return false;
+}
+
+/* And its images: five groups of eight hexadecimal digits, 02aa804e-bde0afdd-112c0b34-7bc16630-4e384014. */
+static bool has_mimic_image(const char *text)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    for (const char *at = text; (at = strchr(at, '-')) != NULL; at++) {
+        bool all = at - text >= 8 && strspn(at - 8, digits) == 8;
+        for (int group = 0; all && group < 4; group++)
+            all = at[9 * group] == '-' && strspn(at + 9 * group + 1, digits) == 8;
+        if (all)
+            return true;
+    }
+    return false;
+}
+
+/* A text, or one in a list. */
+static bool is_of_mimic(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    if (text != NULL && (has_mimic_folder(text) || has_mimic_image(text)))
+        return true;
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        text = json_string_value(json_array_get(value, i));
+        if (text != NULL && (has_mimic_folder(text) || has_mimic_image(text)))
+            return true;
+    }
     return false;
 }
 
@@ -38,24 +66,56 @@ static pfm_status add_name(pfm_judging *j, const char *name, pfm_error *err)
     return pfm_string_copy(name, &j->dataset, err);
 }
 
-pfm_status pfm_judge_find_dataset(pfm_judging *j, pfm_error *err)
+/* What a row says of where it is from. */
+static pfm_status add_names_of_row(pfm_judging *j, const json_t *row, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    const char *name = NULL, *source = json_string_value(json_object_get(row, "source"));
+    json_t *value = NULL;
+    PFM_TRY(add_name(j, json_string_value(json_object_get(row, "dataset")), err));
+    if (source != NULL && pfm_dataset_is_restricted(source))
+        PFM_TRY(add_name(j, source, err));
+    json_object_foreach((json_t *)(uintptr_t)row, name, value)
+    {
+        if (is_of_mimic(value))
+            PFM_TRY(add_name(j, mimic, err));
+    }
+done:
+    return status;
+}
+
+/* The recipe beside FILE, where that lies in a run's folder. One that cannot be read says nothing, and then nothing is sent. */
+static pfm_status add_name_of_recipe(pfm_judging *j, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const bool stays = j->options->replay || pfm_client_is_local(j->client);
     char *beside = NULL;
     pfm_recipe *recipe = NULL;
-    PFM_TRY(add_name(j, j->options->dataset, err));
-    for (size_t i = 0; i < j->count; i++) {
-        const char *image = json_string_value(json_object_get(j->items[i].row, "image"));
-        PFM_TRY(add_name(j, json_string_value(json_object_get(j->items[i].row, "dataset")), err));
-        if (image != NULL && is_mimic_path(image))
-            PFM_TRY(add_name(j, "mimic_cxr", err));
-    }
-    PFM_TRY(pfm_path_beside(j->options->file, "recipe.yaml", &beside, err)); /* where FILE lies in a run's folder */
-    if (pfm_path_exists(beside) && pfm_recipe_load(beside, NULL, 0, &recipe, NULL) == PFM_OK)
-        PFM_TRY(add_name(j, recipe->data.dataset, err));
+    PFM_TRY(pfm_path_beside(j->options->file, "recipe.yaml", &beside, err));
+    if (!pfm_path_exists(beside))
+        goto done;
+    status = pfm_recipe_load(beside, NULL, 0, &recipe, stays ? NULL : err);
+    if (status == PFM_OK)
+        status = add_name(j, recipe->data.dataset, err);
+    else if (stays)
+        status = PFM_OK;
 done:
     pfm_recipe_free(recipe);
     free(beside);
+    return status;
+}
+
+pfm_status pfm_judge_find_dataset(pfm_judging *j, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const char *slash = strrchr(j->options->file, '/'), *file = slash != NULL ? slash + 1 : j->options->file;
+    PFM_TRY(add_name(j, j->options->dataset, err));
+    for (size_t i = 0; i < j->count; i++)
+        PFM_TRY(add_names_of_row(j, j->items[i].row, err));
+    PFM_TRY(add_name_of_recipe(j, err));
+    if (pfm_dataset_is_restricted(file))
+        PFM_TRY(add_name(j, mimic, err));
+done:
     return status;
 }
 
@@ -165,11 +225,10 @@ static bool has_text(const char *text, const char *part)
     return false;
 }
 
-/* The host of an address that libcurl has read. */
+/* The host of the client's URL, which begins with http:// or https://. */
 static pfm_status copy_host(const char *url, char **out, pfm_error *err)
 {
-    const char *begin = strstr(url, "://");
-    begin = begin != NULL ? begin + 3 : url;
+    const char *begin = strstr(url, "://") + 3;
     const size_t length = begin[0] == '[' ? strcspn(begin, "]") + 1 : strcspn(begin, ":/");
     return pfm_string_copy_n(begin, length, out, err);
 }
@@ -182,7 +241,7 @@ static pfm_status read_declaration(const pfm_judging *j, char **out, pfm_error *
     char *host = NULL;
     json_t *value = NULL;
     const char *path = j->options->declaration;
-    PFM_TRY(copy_host(j->options->client.url, &host, err));
+    PFM_TRY(copy_host(pfm_client_url(j->client), &host, err));
     PFM_TRY(pfm_file_read(path, LARGEST_DECLARATION, &text, err));
     value = text.size > 0 && strlen(text.data) == text.size ? json_string(text.data) : NULL;
     if (value == NULL)
@@ -245,7 +304,7 @@ pfm_status pfm_judge_note_remote(const pfm_judging *j, pfm_error *err)
     pfm_hash_hex hash;
     if (pfm_client_is_local(j->client))
         goto done;
-    PFM_TRY(pfm_json_take(note, "url", json_string(o->client.url), err));
+    PFM_TRY(pfm_json_take(note, "url", json_string(pfm_client_url(j->client)), err));
     PFM_TRY(pfm_json_take(note, "dataset", json_string(j->dataset), err));
     if (o->accept_identifiers != NULL)
         PFM_TRY(pfm_json_take(note, "accepted_identifiers", json_string(o->accept_identifiers), err));

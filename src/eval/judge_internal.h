@@ -7,7 +7,7 @@
 #include "eval/verdict.h"
 #include "pefomed/judge.h"
 
-enum { PFM_JUDGE_ASKED_LETTERS = 16 };
+enum { PFM_JUDGE_ASKED_LETTERS = 16, PFM_JUDGE_FEWEST_RANKED = 3 };
 
 /* One row of the predictions file. */
 typedef struct pfm_judge_item {
@@ -23,7 +23,8 @@ typedef struct pfm_judging {
     pfm_context *context;
     const pfm_judge_options *options;
     pfm_rubric *rubric;
-    pfm_judge_item *items; /* [count] */
+    json_t *response_format; /* to which replies are held; NULL: to none */
+    pfm_judge_item *items;   /* [count] */
     size_t count, capacity;
     pfm_map by_id;         /* -> item */
     pfm_verdict *verdicts; /* [count, repeats] */
@@ -52,6 +53,14 @@ pfm_status pfm_judge_note_remote(const pfm_judging *j, pfm_error *err) PFM_MUST_
 /* All verdicts that are not there yet, from the server; or all from the log (judge_verdicts.c). */
 pfm_status pfm_judge_ask(pfm_judging *j, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_judge_replay(pfm_judging *j, pfm_error *err) PFM_MUST_CHECK;
+
+/* What became of an item. */
+typedef struct pfm_judged {
+    double score, length; /* the mean of the ok verdicts; characters of the prediction */
+    bool exact, used;     /* it equals its reference; it has a score and a text */
+} pfm_judged;
+/* Puts "ci95" into the table: items [count] (judge_intervals.c). */
+pfm_status pfm_judge_intervals(const pfm_judging *j, const pfm_judged *items, json_t *out, pfm_error *err) PFM_MUST_CHECK;
 
 /* *json = the table (judge_result.c). */
 pfm_status pfm_judge_result(const pfm_judging *j, char **json, pfm_error *err) PFM_MUST_CHECK;

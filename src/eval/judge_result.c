@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALL_LEVELS = 20, FEWEST_RANKED = 3 };
+enum { ALL_LEVELS = 20 };
 
 /* ---- counts and means ---- */
 
@@ -153,27 +153,21 @@ done:
 
 /* ---- length ---- */
 
-typedef struct judged {
-    double score, length; /* the mean of the ok verdicts; characters of the prediction */
-    bool exact;
-} judged;
-
 /* *out = Spearman's rank correlation; NaN for few items or where one side is constant. */
-static pfm_status correlate(const judged *items, size_t count, double *out, pfm_error *err)
+static pfm_status correlate(const pfm_judged *items, size_t count, double *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_rated_pair pair = {0};
     double *scores = NULL;
     *out = NAN;
-    if (count < FEWEST_RANKED)
-        goto done;
     PFM_TRY(pfm_allocate(2 * count, sizeof *scores, &scores, err));
     for (size_t i = 0; i < count; i++) {
-        scores[i] = items[i].score;
+        scores[i] = items[i].used ? items[i].score : NAN;
         scores[count + i] = items[i].length;
     }
     PFM_TRY(pfm_rated_pair_create(scores, scores + count, count, NULL, 0, &pair, err));
-    PFM_TRY(pfm_rated_pair_compute(&pair, &pfm_rated_spearman, out, err));
+    if (pair.n >= PFM_JUDGE_FEWEST_RANKED)
+        PFM_TRY(pfm_rated_pair_compute(&pair, &pfm_rated_spearman, out, err));
 done:
     pfm_rated_pair_free(&pair);
     free(scores);
@@ -188,8 +182,7 @@ static double count_characters(const char *text)
     return (double)count;
 }
 
-/* *used = whether the item has a score and a text. */
-static pfm_status measure(const pfm_judging *j, size_t i, judged *out, bool *used, pfm_error *err)
+static pfm_status measure(const pfm_judging *j, size_t i, pfm_judged *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     double sum = 0;
@@ -203,10 +196,11 @@ static pfm_status measure(const pfm_judging *j, size_t i, judged *out, bool *use
         ok += is_ok(v);
         sum += is_ok(v) ? v->score : 0;
     }
-    *used = ok > 0 && prediction != NULL;
-    if (!*used)
+    *out = (pfm_judged){.used = ok > 0 && prediction != NULL};
+    if (!out->used)
         goto done;
-    *out = (judged){.score = sum / ok, .length = count_characters(prediction)};
+    out->score = sum / ok;
+    out->length = count_characters(prediction);
     if (answer != NULL)
         PFM_TRY(pfm_vqa_correct(prediction, answer, &out->exact, err));
 done:
@@ -214,16 +208,16 @@ done:
 }
 
 /* Of the items that equal their reference, or of those that do not. */
-static pfm_status describe_group(const judged *items, size_t count, bool exact, json_t *list, pfm_error *err)
+static pfm_status describe_group(const pfm_judged *items, size_t count, bool exact, json_t *list, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    judged *group = NULL;
+    pfm_judged *group = NULL;
     double sum = 0, spearman = 0;
     size_t n = 0;
     json_t *object = json_object();
     PFM_TRY(pfm_allocate(count, sizeof *group, &group, err));
     for (size_t i = 0; i < count; i++) {
-        if (items[i].exact != exact)
+        if (!items[i].used || items[i].exact != exact)
             continue;
         sum += items[i].score;
         group[n++] = items[i];
@@ -244,23 +238,23 @@ done:
 static pfm_status describe_length(const pfm_judging *j, json_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    judged *items = NULL;
+    pfm_judged *items = NULL;
     double spearman = 0;
     size_t count = 0;
     json_t *object = json_object(), *groups = json_array();
     PFM_TRY(pfm_allocate(j->count, sizeof *items, &items, err));
     for (size_t i = 0; i < j->count; i++) {
-        bool used = false;
-        PFM_TRY(measure(j, i, &items[count], &used, err));
-        count += used;
+        PFM_TRY(measure(j, i, &items[i], err));
+        count += items[i].used;
     }
     PFM_TRY(put_count(object, "n", count, err));
-    PFM_TRY(correlate(items, count, &spearman, err));
+    PFM_TRY(correlate(items, j->count, &spearman, err));
     PFM_TRY(put(object, "spearman", spearman, err));
-    PFM_TRY(describe_group(items, count, true, groups, err));
-    PFM_TRY(describe_group(items, count, false, groups, err));
+    PFM_TRY(describe_group(items, j->count, true, groups, err));
+    PFM_TRY(describe_group(items, j->count, false, groups, err));
     PFM_TRY(pfm_json_take(object, "by_exact_match", json_incref(groups), err));
     PFM_TRY(pfm_json_take(out, "length", json_incref(object), err));
+    PFM_TRY(pfm_judge_intervals(j, items, out, err));
 done:
     json_decref(groups);
     json_decref(object);
@@ -330,7 +324,8 @@ static pfm_status sign(const pfm_judging *j, json_t *out, pfm_error *err)
         PFM_TRY(pfm_buffer_append_string(&text, "server", err));
     else
         PFM_TRY(pfm_buffer_append_format(&text, err, "%g", o->temperature));
-    PFM_TRY(pfm_buffer_append_format(&text, err, "|max_tokens:%d|version:" PEFOMED_VERSION, o->max_tokens));
+    PFM_TRY(pfm_buffer_append_format(&text, err, "|max_tokens:%d|constrain:%s|version:" PEFOMED_VERSION, o->max_tokens,
+                                     o->constrain != NULL ? o->constrain : "none"));
     PFM_TRY(pfm_json_take(out, "signature", json_string(text.data), err));
 done:
     pfm_buffer_free(&text);

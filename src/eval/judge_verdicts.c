@@ -128,6 +128,7 @@ static pfm_status make_questions(questions *q, pfm_error *err)
                                                 .temperature = j->options->temperature,
                                                 .top_p = NAN,
                                                 .max_tokens = j->options->max_tokens,
+                                                .response_format = j->response_format,
                                                 .seed = (int64_t)((pfm_context_seed(j->context) + r) & INT32_MAX),
                                                 .repeat = (int)r + 1};
             n++;
@@ -139,13 +140,16 @@ done:
 
 /* ---- answers ---- */
 
-static void read_answer(const pfm_judging *j, const pfm_client_answer *answer, pfm_verdict *out)
+static pfm_status read_answer(const pfm_judging *j, const pfm_client_answer *answer, pfm_verdict *out, pfm_error *err)
 {
-    if (answer->text != NULL)
+    pfm_status status = PFM_OK;
+    *out = (pfm_verdict){.state = PFM_VERDICT_FAILED};
+    if (answer->text != NULL && j->response_format != NULL)
+        status = pfm_verdict_read_json(j->rubric, answer->text, out, err);
+    else if (answer->text != NULL)
         pfm_verdict_read(j->rubric, answer->text, out);
-    else
-        *out = (pfm_verdict){.state = PFM_VERDICT_FAILED};
     out->attempts = answer->logged;
+    return status;
 }
 
 static pfm_verdict_line line_of(const questions *q, size_t question, const pfm_client_answer *answer)
@@ -165,7 +169,9 @@ static pfm_verdict_line line_of(const questions *q, size_t question, const pfm_c
 static pfm_status on_answer(void *user, size_t question, const pfm_client_answer *answer, pfm_error *err)
 {
     questions *q = user;
-    read_answer(q->j, answer, &q->j->verdicts[q->places[question]]);
+    pfm_status status = read_answer(q->j, answer, &q->j->verdicts[q->places[question]], err);
+    if (status != PFM_OK)
+        return status;
     q->asked += answer->attempts > 0;
     q->attempts += (size_t)answer->attempts;
     q->cut_short += answer->cut_short;
@@ -243,7 +249,7 @@ pfm_status pfm_judge_replay(pfm_judging *j, pfm_error *err)
         first = missing == 0 ? n : first;
         missing += !known;
         if (known)
-            read_answer(j, &q.answers[n], &j->verdicts[q.places[n]]);
+            PFM_TRY(read_answer(j, &q.answers[n], &j->verdicts[q.places[n]], err));
     }
     if (missing > 0)
         PFM_FAIL(PFM_ERROR_MISMATCH,

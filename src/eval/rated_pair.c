@@ -163,9 +163,9 @@ size_t pfm_rated_pair_scratch(const pfm_rated_pair *pair)
     return pfm_rated_pair_room(pair) * sizeof(double) + pair->cell_count * sizeof(uint32_t);
 }
 
-void pfm_rated_pair_measure(const void *user, const uint32_t *counts, void *scratch, double *values)
+/* The cells of a sample. */
+static pfm_rated_counts count_cells(const pfm_rated_pair *pair, const uint32_t *counts, void *scratch)
 {
-    const pfm_rated_pair *pair = user;
     double *room = scratch;
     uint32_t *times = (uint32_t *)(room + pfm_rated_pair_room(pair));
     pfm_rated_counts of = {.pair = pair, .times = times, .room = room};
@@ -174,6 +174,19 @@ void pfm_rated_pair_measure(const void *user, const uint32_t *counts, void *scra
         times[pair->item_cell[i]] += counts[pair->item[i]];
         of.n += counts[pair->item[i]];
     }
+    return of;
+}
+
+void pfm_rated_single_measure(const void *user, const uint32_t *counts, void *scratch, double *value)
+{
+    const pfm_rated_single *single = user;
+    const pfm_rated_counts of = count_cells(single->pair, counts, scratch);
+    *value = of.n == 0 ? NAN : single->measure->compute(&of);
+}
+
+void pfm_rated_pair_measure(const void *user, const uint32_t *counts, void *scratch, double *values)
+{
+    const pfm_rated_counts of = count_cells(user, counts, scratch);
     for (size_t m = 0; pfm_rated_measures[m] != NULL; m++)
         values[m] = of.n == 0 ? NAN : pfm_rated_measures[m]->compute(&of);
 }

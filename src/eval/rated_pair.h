@@ -56,6 +56,13 @@ size_t pfm_rated_measure_count(void);
 void pfm_rated_pair_measure(const void *user, const uint32_t *counts, void *scratch, double *values);
 size_t pfm_rated_pair_scratch(const pfm_rated_pair *pair); /* bytes */
 
+/* One measure alone, the same way. */
+typedef struct pfm_rated_single {
+    const pfm_rated_pair *pair;
+    const pfm_rated_measure *measure;
+} pfm_rated_single;
+void pfm_rated_single_measure(const void *user, const uint32_t *counts, void *scratch, double *value);
+
 /* *value = one measure of the pair, every item counting once; NaN where it is undefined. */
 pfm_status pfm_rated_pair_compute(const pfm_rated_pair *pair, const pfm_rated_measure *measure, double *value,
                                   pfm_error *err) PFM_MUST_CHECK;

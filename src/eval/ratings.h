@@ -49,7 +49,12 @@ typedef struct pfm_ratings {
     size_t level_count;
 } pfm_ratings; /* start with {0} */
 
-enum { PFM_RATINGS_MOST_RATERS = 100, PFM_RATINGS_MOST_METRICS = 64, PFM_RATINGS_MOST_REPEATS = 1000 };
+enum {
+    PFM_RATINGS_MOST_LEVELS = 1001,
+    PFM_RATINGS_MOST_RATERS = 100,
+    PFM_RATINGS_MOST_METRICS = 64,
+    PFM_RATINGS_MOST_REPEATS = 1000
+};
 
 /* *out = the column of this kind and name, a new one where there was none. USAGE for more than the program compares. */
 pfm_status pfm_ratings_column(pfm_ratings *ratings, pfm_rating_kind kind, size_t parent, const char *name, const char *file,

@@ -49,10 +49,21 @@ pfm_status pfm_rubric_load(const char *name, pfm_rubric **out, pfm_error *err) P
 pfm_status pfm_rubric_parse(const char *file, const char *text, size_t size, pfm_rubric **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_rubric_free(pfm_rubric *rubric);
 
+/* How a judge is to reply. */
+typedef enum pfm_reply_form {
+    PFM_REPLY_LINES, /* "Score: N", behind its reasons */
+    PFM_REPLY_JSON   /* a JSON object, to which a server can hold it */
+} pfm_reply_form;
+
 /* *out = what a judge is asked about a row: the instruction, the scale, the row's texts between marks that occur in none of
  * them, and how to end. FORMAT names the place of a row that lacks what is shown. Release with free(). */
-pfm_status pfm_rubric_question(const pfm_rubric *rubric, const json_t *row, const pfm_place *place, char **out,
-                               pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_rubric_question(const pfm_rubric *rubric, pfm_reply_form form, const json_t *row, const pfm_place *place,
+                               char **out, pfm_error *err) PFM_MUST_CHECK;
+/* *out = the response_format of a request by which a server holds the reply to such an object (rubric_schema.c). type:
+ * json_schema, OpenAI's own, or json_object, with the schema beside it; USAGE for any other. */
+pfm_status pfm_rubric_response_format(const pfm_rubric *rubric, const char *type, json_t **out, pfm_error *err) PFM_MUST_CHECK;
+/* Appends what is to be judged, and what the scores mean: for judges and people alike. */
+pfm_status pfm_rubric_instructions(const pfm_rubric *rubric, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
 /* Appends the texts of a row that are shown, a line's end behind each, and nothing else. */
 pfm_status pfm_rubric_shown(const pfm_rubric *rubric, const json_t *row, const pfm_place *place, pfm_buffer *out,
                             pfm_error *err) PFM_MUST_CHECK;

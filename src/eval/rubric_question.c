@@ -1,7 +1,7 @@
 /* What a judge is asked. The texts of a row come from outside, and the prediction from a model: they may hold instructions,
  * scores, and what looks like the end of the material. So they stand between marks that occur in none of them. */
 #include "base/try.h"
-#include "eval/rubric.h"
+#include "eval/verdict.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +94,12 @@ done:
     return status;
 }
 
+pfm_status pfm_rubric_instructions(const pfm_rubric *rubric, pfm_buffer *out, pfm_error *err)
+{
+    const pfm_status status = pfm_buffer_append_format(out, err, "%s\n\n", rubric->instruction);
+    return status == PFM_OK ? append_levels(rubric, out, err) : status;
+}
+
 static pfm_status append_material(const pfm_rubric *rubric, const json_t *row, const pfm_place *place, const char *mark,
                                   pfm_buffer *out, pfm_error *err)
 {
@@ -118,6 +124,27 @@ done:
     return status;
 }
 
+/* What pfm_verdict_read_json looks for. */
+static pfm_status append_object(const pfm_rubric *rubric, pfm_buffer *out, pfm_error *err)
+{
+    static const char counts[] = "an object with the number of errors of each type, as {\"A\": n_A, \"B\": n_B, \"C\": n_C, "
+                                 "\"D\": n_D, \"E\": n_E, \"F\": n_F}";
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_buffer_append_string(out, "Reply with a JSON object alone. In it ", err));
+    if (!rubric->no_reasons)
+        PFM_TRY(pfm_buffer_append_string(out, "\"" PFM_REPLY_REASONS "\" holds your reasons in a few sentences, and ", err));
+    if (rubric->verdict == PFM_RUBRIC_ERRORS)
+        PFM_TRY(pfm_buffer_append_format(out, err,
+                                         "\"" PFM_REPLY_SIGNIFICANT "\" and \"" PFM_REPLY_INSIGNIFICANT
+                                         "\" the clinically significant and insignificant errors, each %s.",
+                                         counts));
+    else
+        PFM_TRY(pfm_buffer_append_format(out, err, "\"" PFM_REPLY_SCORE "\" is your score, a whole number from %d to %d.",
+                                         rubric->low, rubric->high));
+done:
+    return status;
+}
+
 /* How to end: what pfm_verdict_read looks for. */
 static pfm_status append_ending(const pfm_rubric *rubric, pfm_buffer *out, pfm_error *err)
 {
@@ -136,17 +163,17 @@ static pfm_status append_ending(const pfm_rubric *rubric, pfm_buffer *out, pfm_e
         rubric->no_reasons ? "" : "Give your reasons in a few sentences. ", lead, rubric->low, rubric->high);
 }
 
-pfm_status pfm_rubric_question(const pfm_rubric *rubric, const json_t *row, const pfm_place *place, char **out, pfm_error *err)
+pfm_status pfm_rubric_question(const pfm_rubric *rubric, pfm_reply_form form, const json_t *row, const pfm_place *place,
+                               char **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char mark[MARK_LETTERS + 1];
     pfm_buffer shown = {0}, text = {0};
     PFM_TRY(pfm_rubric_shown(rubric, row, place, &shown, err));
     PFM_TRY(choose_mark(&shown, mark, err));
-    PFM_TRY(pfm_buffer_append_format(&text, err, "%s\n\n", rubric->instruction));
-    PFM_TRY(append_levels(rubric, &text, err));
+    PFM_TRY(pfm_rubric_instructions(rubric, &text, err));
     PFM_TRY(append_material(rubric, row, place, mark, &text, err));
-    PFM_TRY(append_ending(rubric, &text, err));
+    PFM_TRY(form == PFM_REPLY_JSON ? append_object(rubric, &text, err) : append_ending(rubric, &text, err));
     *out = text.data;
     text = (pfm_buffer){0};
 done:

@@ -7,7 +7,7 @@
 #include "base/try.h"
 #include "eval/predictions.h"
 #include "eval/rating_files.h"
-#include "eval/rating_scale.h"
+#include "eval/rubric.h"
 #include "pefomed/agree.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ typedef struct sheet_row {
 typedef struct sheet_maker {
     const pfm_sheets_request *request;
     const pfm_context *context;
-    const pfm_rating_scale *scale;
+    pfm_rubric *rubric;
     json_t *systems; /* [{"name","file","n"}] */
     sheet_text *texts;
     size_t text_count, text_capacity;
@@ -285,15 +285,44 @@ done:
     return status;
 }
 
+static size_t length_without_slash(const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return length;
+}
+
+/* What the raters are told: what a judge is told by the same rubric. */
+static pfm_status write_instructions(sheet_maker *m, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer text = {0};
+    char *path = NULL;
+    PFM_TRY(pfm_rubric_instructions(m->rubric, &text, err));
+    PFM_TRY(
+        pfm_buffer_append_format(&text, err,
+                                 "Give each row a whole number from %d to %d in the column score. Leave it empty where you "
+                                 "cannot tell. The column comment\nis for what you like. Keep all other columns as they are.\n",
+                                 m->rubric->low, m->rubric->high));
+    PFM_TRY(
+        pfm_string_format(&path, err, "%.*s.instructions.txt", (int)length_without_slash(m->request->out), m->request->out));
+    PFM_TRY(pfm_file_write(path, text.data, text.size, err));
+done:
+    free(path);
+    pfm_buffer_free(&text);
+    return status;
+}
+
 /* Readable by its owner alone, from before it holds anything. */
 static pfm_status write_key(sheet_maker *m, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_atomic_file file = {0};
     char *text = NULL;
-    json_t *key = json_pack("{s:s,s:s,s:[i,i],s:I,s:O,s:O}", "format", "pefomed-sheets-key-1", "rubric", m->scale->name,
-                            "scale", m->scale->low, m->scale->high, "seed", (json_int_t)pfm_context_seed(m->context), "systems",
-                            m->systems, "rows", m->key_rows);
+    json_t *key = json_pack("{s:s,s:s,s:[i,i],s:I,s:O,s:O}", "format", "pefomed-sheets-key-1", "rubric", m->rubric->name,
+                            "scale", m->rubric->low, m->rubric->high, "seed", (json_int_t)pfm_context_seed(m->context),
+                            "systems", m->systems, "rows", m->key_rows);
     text = key == NULL ? NULL : json_dumps(key, JSON_INDENT(1));
     if (text == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the key");
@@ -315,22 +344,23 @@ static pfm_status check_request(sheet_maker *m, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_sheets_request *r = m->request;
-    size_t length = strlen(r->out);
-    for (size_t i = 0; i < sizeof pfm_rating_scales / sizeof *pfm_rating_scales; i++) {
-        if (strcmp(pfm_rating_scales[i].name, r->rubric) == 0)
-            m->scale = &pfm_rating_scales[i];
-    }
-    if (m->scale == NULL)
-        PFM_FAIL(PFM_ERROR_USAGE, "there is no rubric %s for people; there are likert-report and correct", r->rubric);
+    PFM_TRY(pfm_rubric_load(r->rubric, &m->rubric, err));
+    if (m->rubric->verdict != PFM_RUBRIC_SCORE)
+        PFM_FAIL(
+            PFM_ERROR_USAGE,
+            "the rubric %.60s asks for counts by type, and a sheet has one score a text; choose likert-report, correct or a "
+            "file of your own with --rubric",
+            m->rubric->name);
+    if (m->rubric->high - m->rubric->low >= PFM_RATINGS_MOST_LEVELS)
+        PFM_FAIL(PFM_ERROR_USAGE, "the scale of the rubric %.60s, %d to %d, has more than the %d levels that agree compares",
+                 m->rubric->name, m->rubric->low, m->rubric->high, PFM_RATINGS_MOST_LEVELS);
     if (r->raters < 1 || r->raters > PFM_RATINGS_MOST_RATERS || r->per_text < 1 || r->per_text > r->raters)
         PFM_FAIL(PFM_ERROR_USAGE, "each text can have 1 to %d of the raters, not %d (--raters, --per-text)", r->raters,
                  r->per_text);
-    while (length > 1 && r->out[length - 1] == '/')
-        length--;
     if (r->key != NULL)
         PFM_TRY(pfm_string_copy(r->key, &m->key_path, err));
     else
-        PFM_TRY(pfm_string_format(&m->key_path, err, "%.*s.key.json", (int)length, r->out));
+        PFM_TRY(pfm_string_format(&m->key_path, err, "%.*s.key.json", (int)length_without_slash(r->out), r->out));
     if (pfm_path_exists(m->key_path))
         PFM_FAIL(PFM_ERROR_USAGE, "%s is there already and may open other sheets; choose another --out or --key", m->key_path);
     for (int i = 0; i < r->raters; i++) {
@@ -376,6 +406,7 @@ static pfm_status make(sheet_maker *m, pfm_error *err)
     PFM_TRY(pfm_folder_create(m->request->out, err));
     for (size_t r = 0; r < raters; r++)
         PFM_TRY(write_sheet(m, r, err));
+    PFM_TRY(write_instructions(m, err));
     PFM_TRY(write_key(m, err));
 done:
     return status;
@@ -387,8 +418,8 @@ static pfm_status describe(const sheet_maker *m, char **json_out, pfm_error *err
     json_t *out = json_pack("{s:i,s:i,s:I,s:O,s:[I,I],s:I,s:s,s:[i,i],s:s,s:s,s:I}", "raters", m->request->raters, "per_text",
                             m->request->per_text, "texts", (json_int_t)m->text_count, "systems", m->systems, "rows_per_sheet",
                             (json_int_t)m->least, (json_int_t)m->most, "duplicates", (json_int_t)m->duplicates, "rubric",
-                            m->scale->name, "scale", m->scale->low, m->scale->high, "out", m->request->out, "key", m->key_path,
-                            "texts_that_name_their_system", (json_int_t)telling);
+                            m->rubric->name, "scale", m->rubric->low, m->rubric->high, "out", m->request->out, "key",
+                            m->key_path, "texts_that_name_their_system", (json_int_t)telling);
     *json_out = out == NULL ? NULL : json_dumps(out, JSON_INDENT(2));
     json_decref(out);
     if (telling > 0)
@@ -417,6 +448,7 @@ done:
     free(m.row_counts);
     free(m.texts);
     free(m.key_path);
+    pfm_rubric_free(m.rubric);
     json_decref(m.systems);
     json_decref(m.key_rows);
     return status;

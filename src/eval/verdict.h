@@ -6,6 +6,12 @@
 
 enum { PFM_ERROR_TYPES = 6 }; /* A..F */
 
+/* What a reply that is a JSON object holds (rubric_question.c asks for it, rubric_schema.c demands it). */
+#define PFM_REPLY_REASONS "reasons"
+#define PFM_REPLY_SCORE "score"
+#define PFM_REPLY_SIGNIFICANT "significant"
+#define PFM_REPLY_INSIGNIFICANT "insignificant"
+
 typedef enum pfm_verdict_state {
     PFM_VERDICT_NONE,
     PFM_VERDICT_OK,
@@ -29,6 +35,12 @@ typedef struct pfm_verdict {
  * the score, and the line "Score: N" where they are missing. What a model thinks aloud between <think> and </think> is no part
  * of the reply. */
 void pfm_verdict_read(const pfm_rubric *rubric, const char *reply, pfm_verdict *out);
+/* The same of a reply that was to be a JSON object (verdict_json.c): what stands from its first { to its last } must be one,
+ * with "score" on the scale; of a rubric of errors with "significant" and "insignificant", counts by type: the sum of the
+ * significant ones is the score. Anything else is unparsable. */
+pfm_status pfm_verdict_read_json(const pfm_rubric *rubric, const char *reply, pfm_verdict *out, pfm_error *err) PFM_MUST_CHECK;
+/* What stands behind a model's thoughts. */
+const char *pfm_verdict_said(const char *reply);
 
 /* ---- the file (verdict_file.c) ---- */
 

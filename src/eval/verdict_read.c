@@ -158,7 +158,7 @@ static void read_errors(line l, pfm_verdict *out)
 }
 
 /* What a model thinks before it replies, where its server passes that on. */
-static const char *skip_thoughts(const char *reply)
+const char *pfm_verdict_said(const char *reply)
 {
     static const char end[] = "</think>";
     const char *last = NULL;
@@ -174,7 +174,7 @@ void pfm_verdict_read(const pfm_rubric *rubric, const char *reply, pfm_verdict *
 {
     bool found = false, fits = false;
     *out = (pfm_verdict){.state = PFM_VERDICT_UNPARSABLE};
-    for (const char *at = skip_thoughts(reply); *at != '\0';) {
+    for (const char *at = pfm_verdict_said(reply); *at != '\0';) {
         const size_t length = strcspn(at, "\n");
         const line l = {at, at + length};
         int score = 0;

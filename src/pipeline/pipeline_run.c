@@ -211,7 +211,7 @@ done:
     return status;
 }
 
-static pfm_status list_one(const pfm_builtin_file *file, json_t *list, pfm_error *err)
+static pfm_status describe_file(const pfm_builtin_file *file, json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_pipeline *pipeline = NULL;
@@ -219,9 +219,7 @@ static pfm_status list_one(const pfm_builtin_file *file, json_t *list, pfm_error
     PFM_TRY(pfm_pipeline_load(file->name, &pipeline, err));
     for (size_t s = 0; s < pipeline->count; s++)
         steps = pfm_json_add(steps, json_string(pipeline->steps[s].name));
-    if (json_array_append_new(list, json_pack("{s:s, s:s?, s:O}", "name", pipeline->name, "definition", pipeline->definition,
-                                              "steps", steps)) != 0)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the pipelines");
+    *out = json_pack("{s:s, s:s?, s:O}", "name", pipeline->name, "definition", pipeline->definition, "steps", steps);
 done:
     json_decref(steps);
     pfm_pipeline_free(pipeline);
@@ -230,13 +228,5 @@ done:
 
 pfm_status pfm_pipeline_list(char **json, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
-    json_t *document = json_object(), *list = json_array();
-    PFM_TRY(pfm_json_take(document, "pipelines", list, err));
-    for (const pfm_builtin_file *file = pfm_pipeline_files; file->name != NULL; file++)
-        PFM_TRY(list_one(file, list, err));
-    PFM_TRY(pfm_json_print(document, json, err));
-done:
-    json_decref(document);
-    return status;
+    return pfm_builtin_list(pfm_pipeline_files, "pipelines", describe_file, json, err);
 }

@@ -2,10 +2,11 @@
 """Runs `pefomed judge` against a stand-in that fails, stalls and talks nonsense (stand_in.py), and checks that all is accounted for, none asked
 twice, and that the log alone gives the same table.
 
-usage: check_judge.py PEFOMED kills|interrupt [--items N] [--at-once N] [--kills N] [--repeat N]
+usage: check_judge.py PEFOMED kills|interrupt [--items N] [--at-once N] [--kills N] [--repeat N] [--constrain TYPE]
 
 kills      ends the program by SIGKILL at random moments, runs it again until it is through, and replays it without a server
 interrupt  ends it by SIGINT: exit 130, and the same command goes on
+--constrain  has replies held to a JSON schema, which the stand-in does, unless it talks nonsense
 Works in the folder in which it is started.
 """
 import argparse
@@ -35,7 +36,7 @@ def make_rows(count):
 
 def command(program, o, server, *more):
     return [program, 'judge', 'p.jsonl', '--rubric', 'likert-report', '--url', server.url, '--model', 'm', '--repeat', str(o.repeat), '--concurrency',
-            str(o.at_once), '--retries', '60', '--pause', '0.02', '--timeout', '0.8', '--json', *more]
+            str(o.at_once), '--retries', '60', '--pause', '0.02', '--timeout', '0.8', '--json', *(['--constrain', o.constrain] if o.constrain else []), *more]
 
 
 def verdicts():
@@ -47,10 +48,36 @@ def known_keys():
     return {re.search('images: ([0-9a-f]{12})', line['reply'])[1] for line in whole_lines('p.verdicts.calls.jsonl') if 'reply' in line}
 
 
-def read_score(reply):
-    """The last line "Score: N", by another program than the one that is checked; None: no verdict."""
+def read_score(reply, o):
+    """The last line "Score: N", or the object's score, by another program than the one that is checked; None: no verdict."""
+    if o.constrain:
+        try:
+            score = json.loads(re.search(r'{.*}', reply, re.DOTALL)[0])['score']
+            return score if score in range(5) else None
+        except (TypeError, ValueError):
+            return None
     found = re.findall(r'^Score: (-?[0-9.]+)$', reply, re.MULTILINE)
     return int(found[-1]) if found and found[-1] in list('01234') else None
+
+
+def check_intervals(result, rows, found):
+    """Samples of items, drawn by another program: their percentiles lie where those of the program do, give or take chance."""
+    rng, of, n = random.Random(1), collections.defaultdict(list), len(rows)
+    for v in found:
+        of[str(v['id'])].append(v['score'])
+    lists, sampled = list(of.values()), collections.defaultdict(list)
+    for _ in range(1000):
+        items = [lists[rng.randrange(n)] for _ in range(n)]
+        scores = [s for item in items for s in item]
+        pairs = [(a, b) for item in items for i, a in enumerate(item) for b in item[i + 1:] if None not in (a, b)] if n < 500 else []
+        sampled['mean'].append(statistics.mean(s for s in scores if s is not None))
+        sampled['mean_all'].append(statistics.mean(s or 0 for s in scores))
+        if pairs:
+            sampled['exact_agreement'].append(statistics.mean(100 * (a == b) for a, b in pairs))
+            sampled['mean_abs_diff'].append(statistics.mean(abs(a - b) for a, b in pairs))
+    for name, values in sampled.items():
+        ends, width = (sorted(values)[25], sorted(values)[974]), sorted(values)[974] - sorted(values)[25]
+        check(f'interval of {name}', all(abs(a - b) < 0.15 * width for a, b in zip(ends, result['ci95'][name])))
 
 
 def check_table(result, rows, o):
@@ -59,13 +86,14 @@ def check_table(result, rows, o):
     check(f'a line an item and repeat: {n}', sorted((str(v['id']), v['repeat']) for v in found) == sorted(
         (str(row['id']), r + 1) for row in rows for r in range(o.repeat)))
     check('ids are as the predictions have them', {type(v['id']) for v in found} == {type(row['id']) for row in rows})
-    check('scores are what the replies say', all(v['score'] == (read_score(v['reply']) if v['reply'] is not None else None) for v in found))
+    check('scores are what the replies say', all(v['score'] == (read_score(v['reply'], o) if v['reply'] is not None else None) for v in found))
     check('and so is their status', all(v['status'] == ('failed' if v['reply'] is None else 'ok' if v['score'] is not None else 'unparsable') for v in found))
     counts = collections.Counter(v['status'] for v in found)
     scores = [v['score'] for v in found if v['score'] is not None]
     check(f'the table counts them: {dict(counts)}', result['n'] == n and all(result[s] == counts[s] for s in ('ok', 'unparsable', 'failed')))
     check('mean, deviation and distribution', abs(result['mean'] - statistics.mean(scores)) < 1e-9 and abs(result['sd'] - statistics.stdev(scores)) < 1e-9
           and result['distribution'] == {str(s): scores.count(s) for s in range(5)})
+    check_intervals(result, rows, found)
     check('mean_all counts the others as 0', abs(result['mean_all'] - sum(scores) / n) < 1e-9)
     pairs = [(a['score'], b['score']) for a in found for b in found if a['id'] == b['id'] and a['repeat'] < b['repeat'] and None not in (a['score'], b['score'])] \
         if len(found) <= 3000 else []
@@ -152,7 +180,7 @@ def main():
     a = argparse.ArgumentParser(usage=__doc__)
     a.add_argument('program'), a.add_argument('what', choices=['kills', 'interrupt'])
     a.add_argument('--items', type=int, default=60), a.add_argument('--at-once', type=int, default=16), a.add_argument('--kills', type=int, default=5)
-    a.add_argument('--repeat', type=int, default=2)
+    a.add_argument('--repeat', type=int, default=2), a.add_argument('--constrain')
     o = a.parse_args()
     {'kills': check_kills, 'interrupt': check_interrupt}[o.what](o.program, o)
 

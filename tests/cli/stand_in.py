@@ -8,7 +8,8 @@ Listens on a port of its own at 127.0.0.1, which PORT_FILE then holds, until it 
 what was done, the SHA-256 of the images, how many requests are open, the time. With the probabilities given it answers 500 (--fail), nothing for long (--stall), what is no answer
 (--nonsense: one of a page of HTML, half a JSON text, JSON of another shape, bytes, 20 MB), 400 (--refuse), 429 with Retry-After (--limit), or
 closes the connection (--drop), or says what no verdict is (--babble); which depends on the seed, the body and how often it came. Otherwise the answer is "Of IMAGES images: HASH", or
-what stands behind "say:" in the last text, or with --scores a verdict from 0 to N - 1, "Of IMAGES images: HASH" above it. With --scores a line of LOG
+what stands behind "say:" in the last text, or with --scores a verdict from 0 to N - 1, "Of IMAGES images: HASH" above it; where the request has a
+response_format, a JSON object of its schema, "Of IMAGES images: HASH" in place of texts. With --scores a line of LOG
 has the reply and the "item-NUMBER" that the text names first, too.
 """
 import argparse
@@ -24,7 +25,7 @@ import threading
 import time
 
 KINDS = ['fail', 'stall', 'nonsense', 'refuse', 'limit', 'drop', 'babble']
-BABBLE = ['I cannot say.', 'Score: 99', 'Score: high', 'Score: -1', 'Score: 1 or 2', '', 'Score: 0.5', 'score 1']
+BABBLE = ['I cannot say.', 'Score: 99', 'Score: high', 'Score: -1', 'Score: 1 or 2', '', 'Score: 0.5', 'score 1', '{"score": 9}', '{"score": "3"}', '{"score": 1']
 NONSENSE = [b'<html><body>Bad gateway</body></html>', b'{"choices": [{"message": {"content": "hal', b'{"choices": []}', b'[1, 2]', b'\xff\xfe\x00\x01' * 9,
             b'{"choices": [{"message": {"role": "assistant", "content": null}}]}', b'', b'x' * 20_000_000, b'{"choices": [{"message": {"content": "a\\u0000b"}}]}']
 
@@ -45,6 +46,25 @@ def parts_of(body):
                 raise ValueError('a picture of another kind')
             images.append(hashlib.sha256(picture).hexdigest())
     return texts, images
+
+
+def schema_of(body):
+    """What the reply is held to, or None."""
+    form = body.get('response_format')
+    if form is None:
+        return None
+    return {'json_schema': lambda: form['json_schema']['schema'], 'json_object': lambda: form['schema']}[form['type']]()
+
+
+def fill(schema, text, number):
+    """A value of the schema: the text, or one of the numbers."""
+    if schema['type'] == 'string':
+        return text
+    if schema['type'] == 'integer':
+        return schema['enum'][number % len(schema['enum'])]
+    if schema['required'] != list(schema['properties']) or schema['additionalProperties']:
+        raise ValueError('an object that need not have all')
+    return {name: fill(value, text, number) for name, value in schema['properties'].items()}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -125,6 +145,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             more = {}
             if kind == 'babble':
                 text = f'{rng.choice(BABBLE)}\n{text}'
+            elif schema_of(body) is not None:
+                text = json.dumps(fill(schema_of(body), text, int(key[:8], 16)))
             elif o.scores > 0:
                 text = f'{text}\nScore: {int(key[:8], 16) % o.scores}'
             if o.scores > 0:

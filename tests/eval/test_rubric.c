@@ -77,7 +77,7 @@ static void test_file(void **state)
     assert_int_equal(rubric->missing, 10); /* the worst */
     char *question = NULL;
     json_t *row = json_pack("{s:s}", "prediction", "p");
-    assert_ok(pfm_rubric_question(rubric, row, &place, &question, &err));
+    assert_ok(pfm_rubric_question(rubric, PFM_REPLY_LINES, row, &place, &question, &err));
     assert_non_null(strstr(question, "\n\nReply with one line that holds your score N alone, a whole number from -2 to 10"));
     assert_null(strstr(question, "reasons"));
     json_decref(row);
@@ -150,7 +150,7 @@ static char *ask(const char *rubric_name, const char *row)
     json_t *object = json_loads(row, 0, NULL);
     assert_non_null(object);
     assert_ok(pfm_rubric_load(rubric_name, &rubric, &err));
-    assert_ok(pfm_rubric_question(rubric, object, &place, &text, &err));
+    assert_ok(pfm_rubric_question(rubric, PFM_REPLY_LINES, object, &place, &text, &err));
     json_decref(object);
     pfm_rubric_free(rubric);
     return text;
@@ -219,7 +219,8 @@ static void test_rows(void **state)
         char *text = NULL;
         json_t *object = json_loads(cases[i].row, 0, NULL);
         assert_ok(pfm_rubric_load("correct", &rubric, &err));
-        assert_error(pfm_rubric_question(rubric, object, &place, &text, &err), PFM_ERROR_FORMAT, cases[i].part);
+        assert_error(pfm_rubric_question(rubric, PFM_REPLY_LINES, object, &place, &text, &err), PFM_ERROR_FORMAT,
+                     cases[i].part);
         json_decref(object);
         pfm_rubric_free(rubric);
     }

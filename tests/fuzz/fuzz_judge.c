@@ -8,6 +8,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+enum { KNOWN = 3 };
+
 static void show(const pfm_rubric *rubric, const json_t *row)
 {
     static const pfm_place place = {"FILE", "line", 1};
@@ -15,11 +17,14 @@ static void show(const pfm_rubric *rubric, const json_t *row)
     pfm_error err = PFM_ERROR_INIT;
     char *text = NULL, mark[9] = "";
     pfm_buffer shown = {0};
-    if (pfm_rubric_question(rubric, row, &place, &text, &err) != PFM_OK) {
+    if (pfm_rubric_question(rubric, PFM_REPLY_JSON, row, &place, &text, &err) != PFM_OK) {
         if (err.message[0] == '\0')
             abort();
         return;
     }
+    free(text);
+    if (pfm_rubric_question(rubric, PFM_REPLY_LINES, row, &place, &text, NULL) != PFM_OK)
+        abort();
     if (pfm_rubric_shown(rubric, row, &place, &shown, NULL) != PFM_OK)
         abort();
     memcpy(mark, strstr(text, begin) + sizeof begin - 1, 8);
@@ -29,14 +34,22 @@ static void show(const pfm_rubric *rubric, const json_t *row)
     free(text);
 }
 
+static void look(const pfm_rubric *rubric, const pfm_verdict *verdict)
+{
+    if (verdict->state != PFM_VERDICT_OK && verdict->state != PFM_VERDICT_UNPARSABLE)
+        abort();
+    if (verdict->state == PFM_VERDICT_OK && (verdict->score < rubric->low || verdict->score > rubric->high))
+        abort();
+}
+
 static void read_all(const pfm_rubric *rubric, const char *text)
 {
     pfm_verdict verdict;
     pfm_verdict_read(rubric, text, &verdict);
-    if (verdict.state != PFM_VERDICT_OK && verdict.state != PFM_VERDICT_UNPARSABLE)
+    look(rubric, &verdict);
+    if (pfm_verdict_read_json(rubric, text, &verdict, NULL) != PFM_OK)
         abort();
-    if (verdict.state == PFM_VERDICT_OK && (verdict.score < rubric->low || verdict.score > rubric->high))
-        abort();
+    look(rubric, &verdict);
     json_t *value = json_string(text), *row = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     json_t *made = json_pack("{s:s, s:s, s:O?}", "question", "q", "reference", "r", "prediction", value);
     if (value != NULL && made != NULL)
@@ -48,9 +61,29 @@ static void read_all(const pfm_rubric *rubric, const char *text)
     json_decref(value);
 }
 
+/* The program's own, read once. */
+static const pfm_rubric *known_rubric(size_t i)
+{
+    static const char *const names[KNOWN] = {"chexprompt", "correct", "likert-report"};
+    static pfm_rubric *known[KNOWN];
+    if (known[i] == NULL && pfm_rubric_load(names[i], &known[i], NULL) != PFM_OK)
+        abort();
+    return known[i];
+}
+
+/* One that was read can be asked by, in every form. */
+static void use(const pfm_rubric *rubric)
+{
+    json_t *format = NULL;
+    if (pfm_rubric_response_format(rubric, "json_schema", &format, NULL) != PFM_OK)
+        abort();
+    json_decref(format);
+    read_all(rubric, "Score: 1");
+    read_all(rubric, "{\"score\": 1, \"significant\": {\"A\": 1}}");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"chexprompt", "correct", "likert-report"};
     pfm_error err = PFM_ERROR_INIT;
     pfm_rubric *rubric = NULL;
     char *text = malloc(size + 1);
@@ -60,19 +93,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(text, data, size);
     text[size] = '\0';
     if (pfm_rubric_parse("FILE", text, size, &rubric, &err) == PFM_OK)
-        read_all(rubric, "Score: 1");
+        use(rubric);
     else if (err.message[0] == '\0')
         abort();
     pfm_rubric_free(rubric);
     (void)pfm_identifiers_find(text);
     (void)pfm_identifier_column(text);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        rubric = NULL;
-        if (pfm_rubric_load(names[i], &rubric, NULL) != PFM_OK)
-            abort();
-        read_all(rubric, text);
-        pfm_rubric_free(rubric);
-    }
+    for (size_t i = 0; i < KNOWN; i++)
+        read_all(known_rubric(i), text);
     free(text);
     return 0;
 }
