@@ -1,7 +1,9 @@
 /* JPEG by libjpeg-turbo: the exact integer DCT and smooth ("fancy") upsampling, which are its defaults and Pillow's. */
 #include "base/file.h"
 #include "base/try.h"
+#include "image/ink.h"
 #include "image/kinds.h"
+#include "image/orientation.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -29,6 +31,25 @@ typedef struct reader {
 static bool recognize(const unsigned char *bytes, size_t size)
 {
     return size >= 3 && bytes[0] == 0xFF && bytes[1] == 0xD8 && bytes[2] == 0xFF;
+}
+
+/* What the first APP1 segment with EXIF says, before the picture's data begin. */
+static int orientation(const unsigned char *bytes, size_t size)
+{
+    for (size_t at = 2; size - at >= 4 && bytes[at] == 0xFF;) {
+        const unsigned marker = bytes[at + 1];
+        const size_t length = (size_t)bytes[at + 2] << 8 | bytes[at + 3];
+        if (marker == 0xFF) { /* filling */
+            at++;
+            continue;
+        }
+        if (marker == 0xDA || length < 2 || length > size - at - 2)
+            break;
+        if (marker == 0xE1 && length >= 8 && memcmp(bytes + at + 4, "Exif\0", 5) == 0)
+            return pfm_orientation_of_exif(bytes + at + 4, length - 2);
+        at += 2 + length;
+    }
+    return 1;
 }
 
 /* Leaves libjpeg, whose own reaction would be to end the process. */
@@ -78,16 +99,13 @@ static void limit_scans(j_common_ptr info)
     }
 }
 
-/* One row of CMYK as Adobe writes it (0 is full ink) to RGB, rounding as Pillow does: with the true inks c = 255 - stored,
- * value = 255 - k - c (255 - k) / 255, the quotient rounded. */
+/* One row of CMYK as Adobe writes it (0 is full ink) to RGB. */
 static void ink_to_rgb(const unsigned char *ink, unsigned char *rgb, int width)
 {
     for (int x = 0; x < width; x++, ink += 4, rgb += 3) {
         unsigned light = ink[3]; /* 255 - k */
-        for (int c = 0; c < 3; c++) {
-            unsigned product = (255u - ink[c]) * light + 128u;
-            rgb[c] = (unsigned char)(light - ((product >> 8) + product) / 256u);
-        }
+        for (int c = 0; c < 3; c++)
+            rgb[c] = pfm_ink_to_light(255u - ink[c], light);
     }
 }
 
@@ -149,7 +167,8 @@ static pfm_status decode(const unsigned char *bytes, size_t size, const char *na
     return r.status;
 }
 
-const pfm_image_kind pfm_image_kind_jpeg = {"JPEG", recognize, decode};
+const pfm_image_kind pfm_image_kind_jpeg = {
+    .name = "JPEG", .recognize = recognize, .decode = decode, .orientation = orientation};
 
 typedef struct writer {
     struct jpeg_error_mgr errors; /* first, as in reader */
