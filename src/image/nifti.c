@@ -161,7 +161,8 @@ static pfm_status make_picture(const pfm_nifti *n, unsigned char *data, const ch
     pfm_status status = PFM_OK;
     const size_t pixels = (size_t)n->width * (size_t)n->height;
     if (n->samples > 1) {
-        PFM_TRY(pfm_image_check_finished(name, choice, err));
+        const pfm_image_choice rest = {.window = choice->window, .strict = choice->strict};
+        PFM_TRY(pfm_image_check_finished(name, &rest, err));
         PFM_TRY(pfm_image_create(n->width, n->height, name, out, err));
         for (size_t i = 0; i < pixels; i++)
             memcpy(out->rgb + 3 * i, data + (size_t)n->samples * i, 3);

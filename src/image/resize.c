@@ -5,7 +5,7 @@
  * to 22 fractional bits. One axis is filtered, rounded and clipped to 8 bits, then the other. */
 #include "base/memory.h"
 #include "base/try.h"
-#include "image/fit.h"
+#include "image/square.h"
 #include "image/resize_filters.h"
 
 #include <math.h>

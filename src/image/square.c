@@ -1,4 +1,4 @@
-#include "image/fit.h"
+#include "image/square.h"
 
 #include "base/try.h"
 #include "image/resize_filters.h"

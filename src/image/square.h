@@ -1,6 +1,6 @@
-/* How a picture of any shape becomes a model's square: a function in fit.c and a line. */
-#ifndef PFM_IMAGE_FIT_H
-#define PFM_IMAGE_FIT_H
+/* How a picture of any shape becomes a model's square: a function in square.c and a line. */
+#ifndef PFM_IMAGE_SQUARE_H
+#define PFM_IMAGE_SQUARE_H
 
 #include "image/image.h"
 
