@@ -1,13 +1,13 @@
 /* Pictures: from a file's bytes to 8-bit RGB, resized as the models were trained on, and back to a file.
  *
- * JPEG, PNG, TIFF and WebP files are finished pictures, but for grey of 16 bits and more. What comes out of decoding and resizing is
- * what Pillow (13 or later) gives for `ImageOps.exif_transpose(Image.open(f)).convert("RGB")` and `.resize(...)`, byte for byte: alpha
- * is dropped, the orientation that a camera noted is undone, colour profiles and gamma are not applied, CMYK in a JPEG is read in
- * Adobe's inverted sense. Unlike Pillow, a file that ends before its end marker or whose data are damaged is an error, never a
- * picture with invented parts. docs/images.md says all of it.
+ * JPEG, PNG, TIFF and WebP files are finished pictures, but for grey of 16 bits and more. What comes out of decoding and
+ * resizing is what Pillow (13 or later) gives for `ImageOps.exif_transpose(Image.open(f)).convert("RGB")` and `.resize(...)`,
+ * byte for byte: alpha is dropped, the orientation that a camera noted is undone, colour profiles and gamma are not applied,
+ * CMYK in a JPEG is read in Adobe's inverted sense. Unlike Pillow, a file that ends before its end marker or whose data are
+ * damaged is an error, never a picture with invented parts. docs/images.md says all of it.
  *
- * DICOM and NIfTI files, and PNG and TIFF of 16-bit grey, hold values; a window makes grey of them (PS3.3, C.11), docs/dicom.md says how. A frame is decoded alone, and
- * what is wrong with a file is said without what it holds of a patient.
+ * DICOM and NIfTI files, and PNG and TIFF of 16-bit grey, hold values; a window makes grey of them (PS3.3, C.11), docs/dicom.md
+ * says how. A frame is decoded alone, and what is wrong with a file is said without what it holds of a patient.
  *
  * The functions keep no state and may run in several threads at once. */
 #ifndef PEFOMED_IMAGE_H
@@ -62,7 +62,8 @@ typedef struct pfm_image_applied {
 
 /* "JPEG", ...: what the bytes, which may be the first of a file, begin as; NULL for what is not read. */
 const char *pfm_image_kind_of(const void *bytes, size_t size);
-/* How the camera was held that a whole file tells of, as EXIF counts it; 1 where it tells nothing. */
+/* How the camera was held that a whole JPEG, PNG or WebP file tells of, as EXIF counts it; 1 where it tells nothing, and of
+ * other kinds. */
 int pfm_image_orientation(const void *bytes, size_t size);
 
 /* pfm_image_load and pfm_image_decode with a window, as `--window` takes it, for files that hold values (of others it says
@@ -81,7 +82,8 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
  * of 22-bit fixed point with 8 bits between them). The caller calls pfm_image_free. USAGE: a side that cannot be. */
 pfm_status pfm_image_resize_bicubic(const pfm_image *in, int width, int height, pfm_image *out, pfm_error *err) PFM_MUST_CHECK;
 
-/* The same with another of Pillow's filters: "bicubic", "bilinear", "lanczos", "box", "hamming"; NULL: bicubic. */
+/* The same with another of Pillow's filters: "bicubic", "bilinear", "lanczos", "box", "hamming", or of torchvision's:
+ * "bicubic_torch", "bilinear_torch"; NULL: bicubic. */
 pfm_status pfm_image_resize(const pfm_image *in, const char *filter, int width, int height, pfm_image *out,
                             pfm_error *err) PFM_MUST_CHECK;
 

@@ -2,7 +2,7 @@
 """Remakes tests/image/golden: small JPEG, PNG, TIFF, WebP and NIfTI files of every kind that is read, and what Pillow makes of each, or
 of NIfTI nibabel.
 
-Needs: pip install pillow numpy tifffile nibabel  (Pillow 13 or later: from 13 on the order of the two passes of a resize depends on
+Needs: pip install pillow numpy tifffile nibabel torch  (Pillow 13 or later: from 13 on the order of the two passes of a resize depends on
 the shape)
 Usage: images.py OUT   (OUT is tests/image/golden)
 image_results.txt has a line a result: FILE WIDTH HEIGHT SHA256 of the RGB bytes; a file's first line is the picture as it is, the
@@ -21,6 +21,7 @@ import gzip
 import nibabel
 import numpy as np
 import tifffile
+import torch
 from PIL import Image, ImageOps
 
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -250,19 +251,30 @@ def read(data):
     return ImageOps.exif_transpose(image).convert("RGB")
 
 
+def resized_to(image, size, filter_name):
+    """By Pillow; or by torch, whose kernel for bytes torchvision calls."""
+    if not filter_name.endswith("_torch"):
+        return image.resize(size, getattr(Image.Resampling, filter_name.upper()))
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].contiguous()
+    if size == image.size:
+        return image
+    done = torch.nn.functional.interpolate(pixels, size[::-1], mode=filter_name[:-6], antialias=True)
+    return Image.fromarray(done[0].permute(1, 2, 0).contiguous().numpy())
+
+
 def fitted(image, fit, filter_name, size):
-    """As the processors do it in Pillow."""
-    resample, (width, height) = getattr(Image.Resampling, filter_name.upper()), image.size
+    """As the processors do it."""
+    width, height = image.size
     if fit == "squash":
-        return image.resize((size, size), resample)
+        return resized_to(image, (size, size), filter_name)
     if fit == "pad":  # LLaVA's expand2square
         side = max(width, height)
         square = Image.new("RGB", (side, side), (10, 100, 200))
         square.paste(image, ((side - width) // 2, (side - height) // 2))
-        return square.resize((size, size), resample)
+        return resized_to(square, (size, size), filter_name)
     short = min(width, height)
     whole = (size, int(size * height / short)) if width <= height else (int(size * width / short), size)
-    resized = image.resize(whole, resample)
+    resized = resized_to(image, whole, filter_name)
     left, top = ((n - size) // 2 if fit == "crop" else int(round((n - size) / 2.0)) for n in whole)
     return resized.crop((left, top, left + size, top + size))
 
@@ -289,7 +301,7 @@ def main():
         image = slices[name] if name in slices else read(data)
         if name in ("tall.jpg", "wide.jpg", "grey.jpg", "rgb8.png", "one.png"):
             for fit in ("squash", "crop", "crop_round", "pad"):
-                for filter_name in ("bicubic", "bilinear", "lanczos", "box", "hamming"):
+                for filter_name in ("bicubic", "bilinear", "lanczos", "box", "hamming", "bicubic_torch", "bilinear_torch"):
                     for size in (16, 33, 57):
                         digest = hashlib.sha256(fitted(image, fit, filter_name, size).tobytes()).hexdigest()
                         fits.append(f"{name} {fit} {filter_name} {size} {digest}\n")

@@ -18,7 +18,8 @@ static pfm_status read_fill(const cli_call *call, uint8_t fill[3], pfm_error *er
     if (text == NULL)
         return PFM_OK;
     if (sscanf(text, "%3u,%3u,%3u%c", &r, &g, &b, &behind) != 3 || r > 255 || g > 255 || b > 255)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "--fill cannot be '%.40s'; it is R,G,B, each 0 to 255, as in 122,116,104", text);
+        return pfm_error_set(err, PFM_ERROR_USAGE, "--fill cannot be '%.40s'; it is R,G,B, each 0 to 255, as in 122,116,104",
+                             text);
     fill[0] = (uint8_t)r;
     fill[1] = (uint8_t)g;
     fill[2] = (uint8_t)b;
@@ -41,8 +42,10 @@ static pfm_status run(cli_call *call, pfm_error *err)
                                  .size = (int)size,
                                  .fit = {.fit = cli_get(call, "fit"), .filter = cli_get(call, "filter")}};
     status = read_fill(call, options.fit.fill, err);
-    if (status == PFM_OK && size == 0 && (options.fit.fit != NULL || options.fit.filter != NULL || cli_get(call, "fill") != NULL))
-        status = pfm_error_set(err, PFM_ERROR_USAGE, "--fit, --filter and --fill say how a picture becomes a square; give --size");
+    if (status == PFM_OK && size == 0 &&
+        (options.fit.fit != NULL || options.fit.filter != NULL || cli_get(call, "fill") != NULL))
+        status =
+            pfm_error_set(err, PFM_ERROR_USAGE, "--fit, --filter and --fill say how a picture becomes a square; give --size");
     if (status != PFM_OK)
         return status;
     pfm_image_applied applied;
@@ -68,7 +71,8 @@ static const cli_option options[] = {
     {"window", "W", "CENTER,WIDTH or a window's name, for files that hold values (DICOM, NIfTI, 16-bit grey)", NULL},
     {"size", "N", "resize to N x N, as a model sees it (default: the picture's own size)", NULL},
     {"fit", "HOW", "squash (default), crop, crop_round or pad to that square, as model.fit", NULL},
-    {"filter", "NAME", "bicubic (default), bilinear, lanczos, box or hamming, as model.filter", NULL},
+    {"filter", "NAME", "bicubic (default), bilinear, lanczos, box, hamming, bicubic_torch or bilinear_torch, as model.filter",
+     NULL},
     {"fill", "R,G,B", "the colour that --fit pad puts beside the picture (default 0,0,0)", NULL},
     {0},
 };
@@ -78,10 +82,13 @@ const cli_command cmd_image = {
     .arguments = "PATH OUT.png [--frame N] [--window CENTER,WIDTH|NAME] [--size N] [--fit HOW]",
     .summary = "writes the picture that a model would be given",
     .details =
-        "PATH is a JPEG, PNG, DICOM, TIFF, WebP or NIfTI file, known by its content. The result is an 8-bit RGB PNG: transparency is\n"
-        "dropped, the orientation that a camera noted is undone, and --size resizes as training does (docs/images.md). N counts\n"
+        "PATH is a JPEG, PNG, DICOM, TIFF, WebP or NIfTI file, known by its content. The result is an 8-bit RGB PNG: "
+        "transparency is\n"
+        "dropped, the orientation that a camera noted is undone, and --size resizes as training does (docs/images.md). N "
+        "counts\n"
         "frames of DICOM, slices of NIfTI and pages of TIFF.\n"
-        "Values of DICOM, NIfTI and 16-bit grey become grey through W: CENTER,WIDTH (with ,sigmoid or ,linear_exact behind); lung,\n"
+        "Values of DICOM, NIfTI and 16-bit grey become grey through W: CENTER,WIDTH (with ,sigmoid or ,linear_exact behind); "
+        "lung,\n"
         "bone, brain, abdomen, mediastinum, liver or stroke, in Hounsfield units; file, its own, which is the default; file:N "
         "or\n"
         "lut:N, where it has several; percentile; full. --json says what was applied (docs/dicom.md).\n\n"

@@ -39,8 +39,8 @@ typedef struct pfm_dicom_grey {
 /* Finds all of it. USAGE for a window that the file lacks, or that is in units that it has not. */
 pfm_status pfm_dicom_grey_read(pfm_dicom *file, const pfm_dicom_layout *layout, int index, const pfm_dicom_frame *frame,
                                const pfm_window *wanted, pfm_dicom_grey *out, pfm_error *err) PFM_MUST_CHECK;
-/* The window where a person or recipe chose one that is not the file's: named, given or measured. USAGE for a named one on values
- * that are not in Hounsfield units; `name` is for the error. */
+/* The window where a person or recipe chose one that is not the file's: named, given or measured. USAGE for a named one on
+ * values that are not in Hounsfield units; `name` is for the error. */
 pfm_status pfm_dicom_grey_choose(const char *name, const pfm_dicom_frame *frame, const pfm_window *wanted, pfm_dicom_grey *out,
                                  pfm_error *err) PFM_MUST_CHECK;
 void pfm_dicom_grey_free(pfm_dicom_grey *grey);

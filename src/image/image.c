@@ -71,7 +71,7 @@ static const char *describe(const unsigned char *bytes, size_t size)
         {0, 4, "\xFF\x4F\xFF\x51", "a JPEG 2000 codestream"},
         {0, 5, "%PDF-", "a PDF file"},
         {0, 4, "PK\3\4", "a zip archive"},
-        {0, 2, "\x1F\x8B", "a gzip file that holds no NIfTI volume"},
+        {0, 2, "\x1F\x8B", "a gzip file that holds no NIfTI volume or is cut short"},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (size >= known[i].offset + known[i].length && memcmp(bytes + known[i].offset, known[i].magic, known[i].length) == 0)

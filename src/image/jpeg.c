@@ -13,8 +13,14 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-/* A progressive file may pretend to any number of passes over the whole picture; real ones have some ten. */
+/* A progressive file may pretend to any number of passes over the whole picture; real ones have some ten. A small picture may
+ * have more of them than a large one, whose passes take longer. */
 #define MAX_SCANS 500
+#define LEAST_SCANS 32
+#define PASSED_PIXELS ((size_t)1 << 31)
+
+/* What libjpeg may take, for the coefficients of a progressive picture above all. */
+#define MOST_MEMORY (256L << 20)
 
 typedef struct reader {
     struct jpeg_error_mgr errors; /* first, so that libjpeg's pointer to it is one to the reader */
@@ -60,7 +66,13 @@ static void fail(j_common_ptr info)
     info->err->format_message(info, reason);
     bool other = info->err->msg_code == JERR_BAD_PRECISION || info->err->msg_code == JERR_SOF_UNSUPPORTED ||
                  info->err->msg_code == JERR_CONVERSION_NOTIMPL;
-    if (info->err->msg_code == JERR_OUT_OF_MEMORY)
+    if (info->err->msg_code == JERR_NO_BACKING_STORE) /* its way to say that it would need more than it may take */
+        r->status =
+            pfm_error_set(r->err, PFM_ERROR_FORMAT,
+                          "%s is a progressive JPEG of %u x %u pixels, which takes more than %ld MiB to read; convert it to a "
+                          "baseline JPEG or PNG",
+                          r->name, r->info.image_width, r->info.image_height, MOST_MEMORY >> 20);
+    else if (info->err->msg_code == JERR_OUT_OF_MEMORY)
         r->status = pfm_error_set(r->err, PFM_ERROR_NO_MEMORY, "not enough memory to read %s", r->name);
     else if (other)
         r->status = pfm_error_set(r->err, PFM_ERROR_UNSUPPORTED, "%s is a JPEG that is not read here: %s; convert it to PNG",
@@ -92,9 +104,12 @@ static void stay_silent(j_common_ptr info) { (void)info; }
 static void limit_scans(j_common_ptr info)
 {
     reader *r = (reader *)(void *)info->err;
-    if (r->info.input_scan_number > MAX_SCANS) {
+    const size_t pixels = (size_t)r->info.image_width * r->info.image_height;
+    int most = pixels > PASSED_PIXELS / MAX_SCANS ? (int)(PASSED_PIXELS / pixels) : MAX_SCANS;
+    most = most < LEAST_SCANS ? LEAST_SCANS : most;
+    if (r->info.input_scan_number > most) {
         r->status = pfm_error_set(r->err, PFM_ERROR_FORMAT, "%s is a JPEG of more than %d scans, which no honest file has",
-                                  r->name, MAX_SCANS);
+                                  r->name, most);
         longjmp(r->escape, 1);
     }
 }
@@ -130,6 +145,7 @@ static void read_pixels(reader *r, const unsigned char *bytes, size_t size)
         return;
     jpeg_create_decompress(&r->info);
     r->info.progress = &r->progress;
+    r->info.mem->max_memory_to_use = MOST_MEMORY;
     jpeg_mem_src(&r->info, bytes, (unsigned long)size);
     (void)jpeg_read_header(&r->info, TRUE);
     if (!choose_output(r))

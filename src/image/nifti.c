@@ -1,5 +1,5 @@
-/* NIfTI of either version, plain or gzipped: one slice, whose values become grey as those of DICOM do. The library is asked what
- * a header means; which bytes are read is decided here, after all sizes were checked. */
+/* NIfTI of either version, plain or gzipped: one slice, whose values become grey as those of DICOM do. The library is asked
+ * what a header means; which bytes are read is decided here, after all sizes were checked. */
 #include "base/file.h"
 #include "base/try.h"
 #include "image/nifti_header.h"
@@ -14,13 +14,16 @@
 /* Deflate makes at most this many bytes of one. */
 #define MOST_DEFLATED 1032
 
+/* What may stand behind the values. */
+#define MOST_BEHIND ((uint32_t)1 << 26)
+
 static bool is_gzip(const unsigned char *bytes, size_t size) { return size >= 18 && bytes[0] == 0x1F && bytes[1] == 0x8B; }
 
 /* Reads from the begin on, inflated where the file is gzipped. */
 typedef struct stream {
     const unsigned char *bytes;
     size_t size, position; /* of a plain file */
-    bool inflates;
+    bool inflates, ended;  /* ended: the last member's checksum was right */
     z_stream z;
 } stream;
 
@@ -45,6 +48,7 @@ static size_t inflate_some(stream *s, unsigned char *out, size_t count)
     s->z.avail_out = (uInt)count;
     while (s->z.avail_out > 0) {
         const int result = inflate(&s->z, Z_NO_FLUSH);
+        s->ended = result == Z_STREAM_END;
         if (result == Z_STREAM_END && s->z.avail_in > 0 && inflateReset(&s->z) == Z_OK)
             continue;
         if (result != Z_OK)
@@ -90,7 +94,8 @@ static bool recognize(const unsigned char *bytes, size_t size)
     return pfm_nifti_begins(head, got);
 }
 
-/* What a gzip file says at its end of its size, modulo 2^32; a file of several members, as bgzip writes them, says it of its last. */
+/* What a gzip file says at its end of its size, modulo 2^32; a file of several members, as bgzip writes them, says it of its
+ * last. */
 static uint32_t gzip_size(const unsigned char *bytes, size_t size)
 {
     return bytes[size - 4] | (uint32_t)bytes[size - 3] << 8 | (uint32_t)bytes[size - 2] << 16 | (uint32_t)bytes[size - 1] << 24;
@@ -98,8 +103,10 @@ static uint32_t gzip_size(const unsigned char *bytes, size_t size)
 
 static bool has_members(const unsigned char *bytes) { return (bytes[3] & 4) != 0 && bytes[12] == 'B' && bytes[13] == 'C'; }
 
-/* Whether the values that the header promises can all be in the file, before memory is taken for any. */
-static pfm_status check_length(const pfm_nifti *n, const unsigned char *bytes, size_t size, const char *name, pfm_error *err)
+/* Whether the values that the header promises can all be in the file, before memory is taken for any. *must_end: a gzip file
+ * tells of more than those, so that only its end can show that it is all there. */
+static pfm_status check_length(const pfm_nifti *n, const unsigned char *bytes, size_t size, const char *name, bool *must_end,
+                               pfm_error *err)
 {
     const uint64_t frame = (uint64_t)n->width * (uint64_t)n->height * (uint64_t)(n->samples * n->sample_bytes);
     if ((uint64_t)n->frames > (UINT64_MAX >> 1) / frame)
@@ -107,13 +114,15 @@ static pfm_status check_length(const pfm_nifti *n, const unsigned char *bytes, s
                              name);
     const uint64_t total = n->data_at + frame * (uint64_t)n->frames;
     const bool gzip = is_gzip(bytes, size);
-    const bool cut = gzip ? total > (uint64_t)size * MOST_DEFLATED || (!has_members(bytes) && gzip_size(bytes, size) < (uint32_t)total)
-                          : total > size;
+    const uint32_t behind = gzip && !has_members(bytes) ? gzip_size(bytes, size) - (uint32_t)total : 0;
+    const bool cut = gzip ? total > (uint64_t)size * MOST_DEFLATED || behind > MOST_BEHIND : total > size;
+    *must_end = behind > 0;
     if (cut)
-        return pfm_error_set(err, PFM_ERROR_FORMAT,
-                             "%s is cut short: its NIfTI header says %d x %d x %lld values, which is more than there is; copy it "
-                             "again",
-                             name, n->width, n->height, (long long)n->frames);
+        return pfm_error_set(
+            err, PFM_ERROR_FORMAT,
+            "%s is cut short: its NIfTI header says %d x %d x %lld values, which is more than there is; copy it "
+            "again",
+            name, n->width, n->height, (long long)n->frames);
     return PFM_OK;
 }
 
@@ -171,10 +180,8 @@ static pfm_status make_picture(const pfm_nifti *n, unsigned char *data, const ch
             .width = n->width, .height = n->height, .samples = 1, .bits = 8 * n->sample_bytes, .kind = n->kind, .data = data};
         const pfm_window own = {
             .center = n->low / 2 + n->high / 2, .width = n->high - n->low, .function = PFM_WINDOW_LINEAR_EXACT};
-        const pfm_values_meaning meaning = {.slope = n->slope,
-                                            .intercept = n->intercept,
-                                            .may_be_hounsfield = true,
-                                            .own = n->high > n->low ? &own : NULL};
+        const pfm_values_meaning meaning = {
+            .slope = n->slope, .intercept = n->intercept, .may_be_hounsfield = true, .own = n->high > n->low ? &own : NULL};
         PFM_TRY(pfm_values_show(name, &frame, &meaning, choice, out, applied, err));
     }
     PFM_TRY(pfm_orientation_apply(n->orientation, out, err));
@@ -183,25 +190,30 @@ done:
     return status;
 }
 
-static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice, pfm_image *out,
-                       pfm_image_applied *applied, pfm_error *err)
+static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
+                       pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     unsigned char head[PFM_NIFTI_HEADER_BYTES], *data = NULL;
     pfm_nifti n;
     stream s;
+    bool must_end = false;
     if (!stream_open(bytes, size, &s))
         return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "not enough memory to read %s", name);
     const size_t got = stream_read(&s, head, 348);
     const bool second = got == 348 && pfm_nifti_header_bytes(head) > 348;
     const size_t more = second ? stream_read(&s, head + 348, sizeof head - 348) : 0;
     PFM_TRY(pfm_nifti_read_header(head, got + more, name, &n, err));
-    PFM_TRY(check_length(&n, bytes, size, name, err));
+    PFM_TRY(check_length(&n, bytes, size, name, &must_end, err));
     applied->frames = (int)n.frames;
     if (choice->frame < 0 || choice->frame >= n.frames)
         PFM_FAIL(PFM_ERROR_USAGE, "%s has %lld slice%s (they count from 0); there is no frame %d", name, (long long)n.frames,
                  n.frames == 1 ? "" : "s", choice->frame);
     PFM_TRY(read_slice(&s, &n, got + more, choice->frame, name, &data, err));
+    if (must_end)
+        (void)stream_read(&s, NULL, SIZE_MAX); /* to the end */
+    if (must_end && !s.ended)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s is damaged or cut short behind its values; copy it again", name);
     PFM_TRY(make_picture(&n, data, name, choice, out, applied, err));
 done:
     free(data);

@@ -10,6 +10,9 @@
 /* More bytes of extensions than this before the values are a mistake or an attack. */
 #define MOST_OFFSET (1 << 26)
 
+/* Of a slice. */
+#define MOST_BYTES ((size_t)1 << 27)
+
 static int32_t first_number(const unsigned char *bytes)
 {
     int32_t value;
@@ -55,9 +58,16 @@ static pfm_status widen(const unsigned char *bytes, size_t size, const char *nam
     memcpy(&h, bytes, sizeof h);
     if (*swapped)
         nifti_swap_as_nifti1(&h);
-    *out = (nifti_2_header){.datatype = h.datatype, .scl_slope = h.scl_slope, .scl_inter = h.scl_inter, .cal_min = h.cal_min,
-                            .cal_max = h.cal_max, .qform_code = h.qform_code, .sform_code = h.sform_code,
-                            .quatern_b = h.quatern_b, .quatern_c = h.quatern_c, .quatern_d = h.quatern_d};
+    *out = (nifti_2_header){.datatype = h.datatype,
+                            .scl_slope = h.scl_slope,
+                            .scl_inter = h.scl_inter,
+                            .cal_min = h.cal_min,
+                            .cal_max = h.cal_max,
+                            .qform_code = h.qform_code,
+                            .sform_code = h.sform_code,
+                            .quatern_b = h.quatern_b,
+                            .quatern_c = h.quatern_c,
+                            .quatern_d = h.quatern_d};
     memcpy(out->magic, h.magic, sizeof h.magic);
     out->vox_offset = h.vox_offset >= 0 && h.vox_offset <= (float)MOST_OFFSET ? (int64_t)h.vox_offset : -1;
     for (int i = 0; i < 8; i++) {
@@ -78,9 +88,10 @@ static pfm_status read_type(const nifti_2_header *h, const char *name, pfm_nifti
         int code, samples, bytes;
         pfm_dicom_kind kind;
     } types[] = {
-        {DT_UINT8, 1, 1, DICOM_U8},    {DT_INT8, 1, 1, DICOM_S8},     {DT_UINT16, 1, 2, DICOM_U16}, {DT_INT16, 1, 2, DICOM_S16},
-        {DT_UINT32, 1, 4, DICOM_U32},  {DT_INT32, 1, 4, DICOM_S32},   {DT_FLOAT32, 1, 4, DICOM_F32}, {DT_FLOAT64, 1, 8, DICOM_F64},
-        {DT_INT64, 1, 8, DICOM_F64},   {DT_UINT64, 1, 8, DICOM_F64},  {DT_RGB24, 3, 1, DICOM_U8},   {DT_RGBA32, 4, 1, DICOM_U8},
+        {DT_UINT8, 1, 1, DICOM_U8},    {DT_INT8, 1, 1, DICOM_S8},     {DT_UINT16, 1, 2, DICOM_U16},
+        {DT_INT16, 1, 2, DICOM_S16},   {DT_UINT32, 1, 4, DICOM_U32},  {DT_INT32, 1, 4, DICOM_S32},
+        {DT_FLOAT32, 1, 4, DICOM_F32}, {DT_FLOAT64, 1, 8, DICOM_F64}, {DT_INT64, 1, 8, DICOM_F64},
+        {DT_UINT64, 1, 8, DICOM_F64},  {DT_RGB24, 3, 1, DICOM_U8},    {DT_RGBA32, 4, 1, DICOM_U8},
     };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (types[i].code != h->datatype)
@@ -92,10 +103,11 @@ static pfm_status read_type(const nifti_2_header *h, const char *name, pfm_nifti
         out->wide_integers = out->unsigned_wide || h->datatype == DT_INT64;
         return PFM_OK;
     }
-    return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
-                         "%s is a NIfTI file of data type %d; whole numbers of 8 to 64 bits, floats of 32 and 64, RGB24 and RGBA32 "
-                         "are read: convert it",
-                         name, h->datatype);
+    return pfm_error_set(
+        err, PFM_ERROR_UNSUPPORTED,
+        "%s is a NIfTI file of data type %d; whole numbers of 8 to 64 bits, floats of 32 and 64, RGB24 and RGBA32 "
+        "are read: convert it",
+        name, h->datatype);
 }
 
 static pfm_status read_sizes(const nifti_2_header *h, const char *name, pfm_nifti *out, pfm_error *err)
@@ -115,9 +127,10 @@ static pfm_status read_sizes(const nifti_2_header *h, const char *name, pfm_nift
             PFM_FAIL(PFM_ERROR_FORMAT, "%s: its NIfTI header says more than %d slices; the file is damaged", name, INT32_MAX);
     }
     if (h->dim[1] > PFM_IMAGE_MAX_SIDE || h->dim[2] > PFM_IMAGE_MAX_SIDE ||
-        (size_t)h->dim[1] * (size_t)h->dim[2] * (size_t)out->samples > DICOM_MOST_SAMPLES)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s has slices of %lld x %lld; at most %zu samples are read", name, (long long)h->dim[1],
-                 (long long)h->dim[2], DICOM_MOST_SAMPLES);
+        (size_t)h->dim[1] * (size_t)h->dim[2] * (size_t)out->samples > DICOM_MOST_SAMPLES ||
+        (size_t)h->dim[1] * (size_t)h->dim[2] * (size_t)(out->samples * out->sample_bytes) > MOST_BYTES)
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s has slices of %lld x %lld; at most %zu samples and %zu bytes are read", name,
+                 (long long)h->dim[1], (long long)h->dim[2], DICOM_MOST_SAMPLES, MOST_BYTES);
     out->width = (int)h->dim[1];
     out->height = (int)h->dim[2];
     out->frames = frames;
@@ -125,14 +138,14 @@ done:
     return status;
 }
 
-/* Where an axis of the file points (NIFTI_L2R, ...) against where it points in a picture: to the left side of the patient, to the
- * back, to the feet. */
+/* Where an axis of the file points (NIFTI_L2R, ...) against where it points in a picture: to the left side of the patient, to
+ * the back, to the feet. */
 static bool runs_against(int code) { return code == NIFTI_L2R || code == NIFTI_P2A || code == NIFTI_I2S; }
 
 static char letter_of(int code) { return code <= NIFTI_R2L ? 'L' : code <= NIFTI_A2P ? 'P' : 'I'; }
 
-/* A slice as a radiologist expects it: of the axes left-right, front-back and head-feet the first that it has runs to the right,
- * the other down. */
+/* A slice as a radiologist expects it: of the axes left-right, front-back and head-feet the first that it has runs to the
+ * right, the other down. */
 static void read_axes(const nifti_2_header *h, pfm_nifti *out)
 {
     static const int orientations[2][2][2] = {{{1, 4}, {2, 3}}, {{5, 6}, {8, 7}}}; /* [swapped][from right][from below] */
@@ -180,11 +193,15 @@ pfm_status pfm_nifti_read_header(const unsigned char *bytes, size_t size, const 
     *out = (pfm_nifti){0};
     PFM_TRY(widen(bytes, size, name, &h, &out->swapped, err));
     if (h.magic[1] == 'i')
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s is the header of a NIfTI pair, whose values lie in another file (.img); join them in "
-                 "one .nii file", name);
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
+                 "%s is the header of a NIfTI pair, whose values lie in another file (.img); join them in "
+                 "one .nii file",
+                 name);
     if (h.vox_offset < 0 || h.vox_offset > MOST_OFFSET)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s: its NIfTI header says that the values begin where none are (vox_offset); the file is "
-                 "damaged", name);
+        PFM_FAIL(PFM_ERROR_FORMAT,
+                 "%s: its NIfTI header says that the values begin where none are (vox_offset); the file is "
+                 "damaged",
+                 name);
     out->data_at = (uint64_t)h.vox_offset;
     const uint64_t least = (uint64_t)pfm_nifti_header_bytes(bytes);
     if (out->data_at < least)

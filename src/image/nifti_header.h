@@ -1,4 +1,5 @@
-/* Inside the reader of NIfTI: what the header of either version says (nifti1.h, nifti2.h of the NIfTI Data Format Working Group). */
+/* Inside the reader of NIfTI: what the header of either version says (nifti1.h, nifti2.h of the NIfTI Data Format Working
+ * Group). */
 #ifndef PFM_IMAGE_NIFTI_HEADER_H
 #define PFM_IMAGE_NIFTI_HEADER_H
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAG = 0x0112, BYTE = 1, SHORT = 3, LONG = 4 };
+enum { TAG = 0x0112, BYTE = 1, SHORT = 3, LONG = 4, BLOCK = 64 };
 
 static uint32_t get(const unsigned char *bytes, int count, bool little)
 {
@@ -55,6 +55,22 @@ static const source sources[9] = {
     [6] = {true, false, true},  [7] = {true, true, true},  [8] = {true, true, false},
 };
 
+/* Both pictures' rows of a block stay in the cache. */
+static void turn_block(const pfm_image *in, const source *s, int left, int top, pfm_image *out)
+{
+    const int right = left + BLOCK < out->width ? left + BLOCK : out->width;
+    const int bottom = top + BLOCK < out->height ? top + BLOCK : out->height;
+    for (int y = top; y < bottom; y++) {
+        uint8_t *to = out->rgb + ((size_t)y * (size_t)out->width + (size_t)left) * 3;
+        for (int x = left; x < right; x++, to += 3) {
+            const int column = s->swaps ? y : x, row = s->swaps ? x : y;
+            const size_t from_x = (size_t)(s->from_right ? in->width - 1 - column : column);
+            const size_t from_y = (size_t)(s->from_below ? in->height - 1 - row : row);
+            memcpy(to, in->rgb + (from_y * (size_t)in->width + from_x) * 3, 3);
+        }
+    }
+}
+
 pfm_status pfm_orientation_apply(int orientation, pfm_image *image, pfm_error *err)
 {
     pfm_image out;
@@ -65,15 +81,9 @@ pfm_status pfm_orientation_apply(int orientation, pfm_image *image, pfm_error *e
     pfm_status status = pfm_image_create(s.swaps ? height : width, s.swaps ? width : height, "the upright picture", &out, err);
     if (status != PFM_OK)
         return status;
-    uint8_t *to = out.rgb;
-    for (int y = 0; y < out.height; y++) {
-        for (int x = 0; x < out.width; x++, to += 3) {
-            const int column = s.swaps ? y : x, row = s.swaps ? x : y;
-            const size_t from_x = (size_t)(s.from_right ? width - 1 - column : column);
-            const size_t from_y = (size_t)(s.from_below ? height - 1 - row : row);
-            memcpy(to, image->rgb + (from_y * (size_t)width + from_x) * 3, 3);
-        }
-    }
+    for (int y = 0; y < out.height; y += BLOCK)
+        for (int x = 0; x < out.width; x += BLOCK)
+            turn_block(image, &s, x, y, &out);
     pfm_image_free(image);
     *image = out;
     return PFM_OK;

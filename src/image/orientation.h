@@ -1,6 +1,6 @@
-/* How a camera was held, as EXIF's tag Orientation (0x0112) says: 1 as it stands, 2 mirrored, 3 turned by 180 degrees, 4 mirrored
- * and turned by 180, 5 mirrored about the diagonal, 6 to be turned clockwise, 7 mirrored about the other diagonal, 8 to be turned
- * counter-clockwise. */
+/* How a camera was held, as EXIF's tag Orientation (0x0112) says: 1 as it stands, 2 mirrored, 3 turned by 180 degrees, 4
+ * mirrored and turned by 180, 5 mirrored about the diagonal, 6 to be turned clockwise, 7 mirrored about the other diagonal, 8
+ * to be turned counter-clockwise. */
 #ifndef PFM_IMAGE_ORIENTATION_H
 #define PFM_IMAGE_ORIENTATION_H
 

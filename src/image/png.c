@@ -54,7 +54,8 @@ static void give_bytes(png_structp png, png_bytep out, size_t count)
 static int orientation(const unsigned char *bytes, size_t size)
 {
     for (size_t at = 8; size - at >= 12;) {
-        const size_t length = (size_t)bytes[at] << 24 | (size_t)bytes[at + 1] << 16 | (size_t)bytes[at + 2] << 8 | bytes[at + 3];
+        const size_t length =
+            (size_t)bytes[at] << 24 | (size_t)bytes[at + 1] << 16 | (size_t)bytes[at + 2] << 8 | bytes[at + 3];
         if (length > size - at - 12)
             break;
         if (memcmp(bytes + at + 4, "eXIf", 4) == 0)
@@ -85,6 +86,18 @@ static bool set_transforms(reader *r)
     return wide_grey;
 }
 
+/* Bytes of the file's own samples: their inflating is what takes long. */
+#define MOST_BYTES ((size_t)1 << 28)
+
+static pfm_status check_bytes(reader *r, int width, int height)
+{
+    const size_t bits = (size_t)png_get_bit_depth(r->png, r->info) * png_get_channels(r->png, r->info);
+    if ((size_t)width * (size_t)height > MOST_BYTES * 8 / bits)
+        return pfm_error_set(r->err, PFM_ERROR_FORMAT, "%s is %d x %d pixels of %zu bits; at most %zu bytes in all are read",
+                             r->name, width, height, bits, MOST_BYTES);
+    return PFM_OK;
+}
+
 static pfm_status make_room(reader *r, int width, int height, bool wide_grey)
 {
     pfm_status status = PFM_OK;
@@ -111,7 +124,9 @@ static void read_pixels(reader *r)
     png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* text, profiles, gamma: no part of the pixels */
     png_read_info(r->png, r->info);
     int width = (int)png_get_image_width(r->png, r->info), height = (int)png_get_image_height(r->png, r->info);
-    r->status = pfm_image_create(width, height, r->name, r->out, r->err); /* of values too, whose size is checked alike */
+    r->status = check_bytes(r, width, height);
+    if (r->status == PFM_OK)
+        r->status = pfm_image_create(width, height, r->name, r->out, r->err); /* of values too, whose size is checked alike */
     if (r->status != PFM_OK)
         return;
     bool wide_grey = set_transforms(r);
@@ -131,8 +146,8 @@ static pfm_status show_values(reader *r, const pfm_image_choice *choice, pfm_ima
     return pfm_values_show(r->name, &frame, &meaning, choice, r->out, applied, r->err);
 }
 
-static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice, pfm_image *out,
-                       pfm_image_applied *applied, pfm_error *err)
+static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
+                       pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
     reader r = {.bytes = bytes, .size = size, .name = name, .out = out, .status = PFM_OK, .err = err};
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, fail, pass_over);

@@ -1,8 +1,8 @@
 /* Resizing to the bytes that Pillow gives, which the models' preprocessing was defined by.
  *
- * Along each axis output i lies at c = (i + 1/2) * in/out in the input. With f = max(1, in/out) a filter h that reaches r (bicubic:
- * Keys' cubic with a = -1/2, r = 2) reaches rf to both sides; weights w_j = h((j + 1/2 - c) / f) are normalised to sum 1 and rounded
- * to 22 fractional bits. One axis is filtered, rounded and clipped to 8 bits, then the other. */
+ * Along each axis output i lies at c = (i + 1/2) * in/out in the input. With f = max(1, in/out) a filter h that reaches r
+ * (bicubic: Keys' cubic with a = -1/2, r = 2) reaches rf to both sides; weights w_j = h((j + 1/2 - c) / f) are normalised to
+ * sum 1 and rounded to 22 fractional bits. One axis is filtered, rounded and clipped to 8 bits, then the other. */
 #include "base/memory.h"
 #include "base/try.h"
 #include "image/square.h"
@@ -18,14 +18,16 @@
 #endif
 
 #define FRACTION_BITS 22 /* 8 bits of value and 2 of overshoot fit above them */
+#define MEASURED_OUTPUTS 65536
 
 /* Where each output takes its inputs from, and how much of each. */
 typedef struct weights {
     int taps;           /* row length of `values` */
     int64_t from;       /* the first output */
     int outputs;        /* how many from there on */
-    int *first, *count; /* [size] */
-    int32_t *values;    /* [size][taps], 22 fractional bits */
+    int bits;           /* fractional ones of a value */
+    int *first, *count; /* [outputs] */
+    int32_t *values;    /* [outputs][taps] */
 } weights;
 
 static void weights_free(weights *w)
@@ -36,9 +38,9 @@ static void weights_free(weights *w)
     *w = (weights){0};
 }
 
-static int32_t to_fixed(double value)
+static int32_t to_fixed(double value, int bits)
 {
-    double scaled = value * (1 << FRACTION_BITS);
+    double scaled = value * (1 << bits);
     return (int32_t)(value < 0.0 ? scaled - 0.5 : scaled + 0.5);
 }
 
@@ -59,6 +61,22 @@ static int weigh(const pfm_resize_filter *filter, double centre, double stretch,
     return to - from;
 }
 
+/* torch takes as many bits as let the largest weight of all outputs fit into 16, its sign included. Of a very long side those
+ * that are computed stand for all. */
+static int bits_of_torch(const pfm_resize_filter *filter, int in, int64_t out, double scale, double stretch, double *scratch)
+{
+    double largest = 0;
+    int bits = 0, first;
+    for (int64_t i = 0; i < out && i < MEASURED_OUTPUTS; i++) {
+        const int count = weigh(filter, ((double)i + 0.5) * scale, stretch, in, &first, scratch);
+        for (int j = 0; j < count; j++)
+            largest = scratch[j] > largest ? scratch[j] : largest;
+    }
+    while (bits < FRACTION_BITS && (int)(0.5 + largest * (1 << (bits + 1))) < 1 << 15)
+        bits++;
+    return bits;
+}
+
 /* For `count` outputs from `from` on of all `out` that there are. */
 static pfm_status weights_create(const pfm_resize_filter *filter, int in, int64_t out, int64_t from, int count, weights *w,
                                  pfm_error *err)
@@ -73,19 +91,20 @@ static pfm_status weights_create(const pfm_resize_filter *filter, int in, int64_
     PFM_TRY(pfm_allocate((size_t)count, sizeof *w->count, &w->count, err));
     PFM_TRY(pfm_allocate((size_t)count * (size_t)w->taps, sizeof *w->values, &w->values, err));
     PFM_TRY(pfm_allocate((size_t)w->taps, sizeof *scratch, &scratch, err));
+    w->bits = filter->as_torch ? bits_of_torch(filter, in, out, scale, stretch, scratch) : FRACTION_BITS;
     for (int i = 0; i < count; i++) {
         w->count[i] = weigh(filter, ((double)(from + i) + 0.5) * scale, stretch, in, &w->first[i], scratch);
         for (int j = 0; j < w->count[i]; j++)
-            w->values[(size_t)i * (size_t)w->taps + (size_t)j] = to_fixed(scratch[j]);
+            w->values[(size_t)i * (size_t)w->taps + (size_t)j] = to_fixed(scratch[j], w->bits);
     }
 done:
     free(scratch);
     return status;
 }
 
-static uint8_t clip(int32_t sum)
+static uint8_t clip(int32_t sum, int bits)
 {
-    int32_t value = sum >> FRACTION_BITS;
+    int32_t value = sum >> bits;
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
@@ -93,21 +112,22 @@ static uint8_t clip(int32_t sum)
 static void filter_rows(const pfm_image *in, int first, const weights *w, pfm_image *out)
 {
     size_t in_stride = (size_t)in->width * 3;
+    const int32_t half = w->bits > 0 ? 1 << (w->bits - 1) : 0;
     uint8_t *to = out->rgb;
     for (int y = 0; y < out->height; y++) {
         const uint8_t *row = in->rgb + (size_t)(y + first) * in_stride;
         for (int x = 0; x < out->width; x++, to += 3) {
             const uint8_t *from = row + (size_t)w->first[x] * 3;
             const int32_t *k = w->values + (size_t)x * (size_t)w->taps;
-            int32_t r = 1 << (FRACTION_BITS - 1), g = r, b = r;
+            int32_t r = half, g = r, b = r;
             for (int j = 0; j < w->count[x]; j++, from += 3) {
                 r += from[0] * k[j];
                 g += from[1] * k[j];
                 b += from[2] * k[j];
             }
-            to[0] = clip(r);
-            to[1] = clip(g);
-            to[2] = clip(b);
+            to[0] = clip(r, w->bits);
+            to[1] = clip(g, w->bits);
+            to[2] = clip(b, w->bits);
         }
     }
 }
@@ -116,11 +136,12 @@ static void filter_rows(const pfm_image *in, int first, const weights *w, pfm_im
 static void filter_columns(const pfm_image *in, int first, const weights *w, int32_t *sums, pfm_image *out)
 {
     size_t samples = (size_t)in->width * 3;
+    const int32_t half = w->bits > 0 ? 1 << (w->bits - 1) : 0;
     for (int y = 0; y < out->height; y++) {
         const int32_t *k = w->values + (size_t)y * (size_t)w->taps;
         const uint8_t *row = in->rgb + (size_t)(w->first[y] - first) * samples;
         for (size_t i = 0; i < samples; i++)
-            sums[i] = 1 << (FRACTION_BITS - 1);
+            sums[i] = half;
         for (int j = 0; j < w->count[y]; j++, row += samples) {
             int32_t weight = k[j];
             for (size_t i = 0; i < samples; i++)
@@ -128,13 +149,13 @@ static void filter_columns(const pfm_image *in, int first, const weights *w, int
         }
         uint8_t *to = out->rgb + (size_t)y * samples;
         for (size_t i = 0; i < samples; i++)
-            to[i] = clip(sums[i]);
+            to[i] = clip(sums[i], w->bits);
     }
 }
 
 /* Rows `first` to `first + rows` of the picture at the width of the part. */
-static pfm_status resize_width(const pfm_image *in, const pfm_resize_filter *filter, const pfm_resize_part *part, int first, int rows,
-                               pfm_image *out, pfm_error *err)
+static pfm_status resize_width(const pfm_image *in, const pfm_resize_filter *filter, const pfm_resize_part *part, int first,
+                               int rows, pfm_image *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     weights w = {0};
@@ -183,7 +204,7 @@ static pfm_status resize_both(const pfm_image *in, const pfm_resize_filter *filt
     PFM_TRY(weights_create(filter, in->height, part->height, part->y, part->rows, &down, err));
     if (part->columns == in->width && part->width == in->width) {
         PFM_TRY(resize_height(in, 0, &down, out, err));
-    } else if (columns_first(in, part)) {
+    } else if (!filter->as_torch && columns_first(in, part)) {
         PFM_TRY(resize_height(in, 0, &down, &between, err));
         PFM_TRY(resize_width(&between, filter, part, 0, part->rows, out, err));
     } else {
@@ -226,10 +247,10 @@ pfm_status pfm_image_resize(const pfm_image *in, const char *filter, int width, 
     if (width < 1 || height < 1 || width > PFM_IMAGE_MAX_SIDE || height > PFM_IMAGE_MAX_SIDE ||
         width > PFM_IMAGE_MAX_PIXELS / height)
         return pfm_error_set(err, PFM_ERROR_USAGE,
-                             "a picture cannot be resized to %d x %d; give sides from 1 to %d and at most %d pixels in all", width,
-                             height, PFM_IMAGE_MAX_SIDE, PFM_IMAGE_MAX_PIXELS);
-    return pfm_resize_make(in, found, &(pfm_resize_part){.width = width, .height = height, .columns = width, .rows = height}, out,
-                           err);
+                             "a picture cannot be resized to %d x %d; give sides from 1 to %d and at most %d pixels in all",
+                             width, height, PFM_IMAGE_MAX_SIDE, PFM_IMAGE_MAX_PIXELS);
+    return pfm_resize_make(in, found, &(pfm_resize_part){.width = width, .height = height, .columns = width, .rows = height},
+                           out, err);
 }
 
 pfm_status pfm_image_resize_bicubic(const pfm_image *in, int width, int height, pfm_image *out, pfm_error *err)

@@ -51,10 +51,10 @@ static double hamming(double x)
 }
 
 static const pfm_resize_filter filters[] = {
-#define FILTER(name, reach) {#name, reach, name},
+#define FILTER(name, function, reach, as_torch) {#name, reach, function, as_torch},
     PFM_RESIZE_FILTERS(FILTER)};
 
-#define FILTER_NAME(name, reach) #name " "
+#define FILTER_NAME(name, function, reach, as_torch) #name " "
 const char pfm_resize_filter_names[] = PFM_RESIZE_FILTERS(FILTER_NAME);
 
 const pfm_resize_filter *pfm_resize_filter_find(const char *name)

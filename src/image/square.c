@@ -58,10 +58,12 @@ static pfm_status find(const pfm_image_fit *how, const fit **found, const pfm_re
         if (how->fit == NULL || strcmp(how->fit, fits[i].name) == 0)
             *found = &fits[i];
     if (*found == NULL)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "a picture cannot be fitted by '%.60s'; known: " PFM_FITS(FIT_NAME), how->fit);
+        return pfm_error_set(err, PFM_ERROR_USAGE, "a picture cannot be fitted by '%.60s'; known: " PFM_FITS(FIT_NAME),
+                             how->fit);
     *filter = pfm_resize_filter_find(how->filter);
     if (*filter == NULL)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "there is no filter '%.60s'; known: %s", how->filter, pfm_resize_filter_names);
+        return pfm_error_set(err, PFM_ERROR_USAGE, "there is no filter '%.60s'; known: %s", how->filter,
+                             pfm_resize_filter_names);
     return PFM_OK;
 }
 

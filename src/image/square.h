@@ -14,8 +14,8 @@
     X(crop_round)                                                                                                              \
     X(pad)
 
-/* What is done: the picture lies at (left, top) of a canvas, that is resized to width x height, of which the square at (x, y) is
- * taken. */
+/* What is done: the picture lies at (left, top) of a canvas, that is resized to width x height, of which the square at (x, y)
+ * is taken. */
 typedef struct pfm_fit_plan {
     int canvas_width, canvas_height, left, top;
     int64_t width, height, x, y;

@@ -123,13 +123,14 @@ static pfm_status find_page(const source *s, const char *name, int index, int *p
     uint64_t at = number_at(s, big ? 8 : 4, word);
     for (*pages = 0; at != 0; (*pages)++) {
         if (*pages == MOST_PAGES)
-            return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is a TIFF of more than %d pages, or one whose pages run in a circle",
-                                 name, MOST_PAGES);
-        const uint64_t entries = at < s->size && s->size - at >= (uint64_t)count_bytes ? number_at(s, at, count_bytes) : UINT64_MAX;
+            return pfm_error_set(err, PFM_ERROR_FORMAT,
+                                 "%s is a TIFF of more than %d pages, or one whose pages run in a circle", name, MOST_PAGES);
+        const uint64_t entries =
+            at < s->size && s->size - at >= (uint64_t)count_bytes ? number_at(s, at, count_bytes) : UINT64_MAX;
         if (entries > (s->size - (uint64_t)count_bytes - (uint64_t)word) / (uint64_t)entry ||
             at + (uint64_t)count_bytes + entries * (uint64_t)entry > s->size - (uint64_t)word)
-            return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is a damaged or truncated TIFF: page %d is not all there; copy it again",
-                                 name, *pages);
+            return pfm_error_set(err, PFM_ERROR_FORMAT,
+                                 "%s is a damaged or truncated TIFF: page %d is not all there; copy it again", name, *pages);
         if (*pages == index)
             *offset = at;
         at = number_at(s, at + (uint64_t)count_bytes + entries * (uint64_t)entry, word);
@@ -142,19 +143,21 @@ static pfm_status find_page(const source *s, const char *name, int index, int *p
 
 static pfm_status check_compression(const pfm_tiff_page *page, pfm_error *err)
 {
-    static const int known[] = {COMPRESSION_NONE,      COMPRESSION_CCITTRLE, COMPRESSION_CCITTFAX3, COMPRESSION_CCITTFAX4,
-                                COMPRESSION_LZW,       COMPRESSION_JPEG,     COMPRESSION_ADOBE_DEFLATE, COMPRESSION_DEFLATE,
-                                COMPRESSION_PACKBITS,  COMPRESSION_ZSTD};
+    static const int known[] = {COMPRESSION_NONE,     COMPRESSION_CCITTRLE, COMPRESSION_CCITTFAX3,     COMPRESSION_CCITTFAX4,
+                                COMPRESSION_LZW,      COMPRESSION_JPEG,     COMPRESSION_ADOBE_DEFLATE, COMPRESSION_DEFLATE,
+                                COMPRESSION_PACKBITS, COMPRESSION_ZSTD};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i] == page->compression)
             return TIFFIsCODECConfigured((uint16_t)page->compression)
                        ? PFM_OK
-                       : pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s is compressed in a way that this libtiff was built without (%d)",
-                                       page->name, page->compression);
-    return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
-                         "%s is a TIFF compressed in a way that is not read (%d); none, CCITT, LZW, JPEG, deflate, PackBits and "
-                         "Zstandard are: convert it",
-                         page->name, page->compression);
+                       : pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                                       "%s is compressed in a way that this libtiff was built without (%d)", page->name,
+                                       page->compression);
+    return pfm_error_set(
+        err, PFM_ERROR_UNSUPPORTED,
+        "%s is a TIFF compressed in a way that is not read (%d); none, CCITT, LZW, JPEG, deflate, PackBits and "
+        "Zstandard are: convert it",
+        page->name, page->compression);
 }
 
 /* Whether samples of grey are values rather than a picture: then *kind. */
@@ -163,7 +166,9 @@ static bool find_values(const pfm_tiff_page *page, int *kind)
     const bool is_signed = page->format == SAMPLEFORMAT_INT, is_float = page->format == SAMPLEFORMAT_IEEEFP;
     *kind = page->bits == 8 && is_signed    ? DICOM_S8
             : page->bits == 16 && !is_float ? (is_signed ? DICOM_S16 : DICOM_U16)
-            : page->bits == 32              ? (is_float ? DICOM_F32 : is_signed ? DICOM_S32 : DICOM_U32)
+            : page->bits == 32              ? (is_float    ? DICOM_F32
+                                               : is_signed ? DICOM_S32
+                                                           : DICOM_U32)
             : page->bits == 64 && is_float  ? DICOM_F64
                                             : -1;
     return *kind >= 0;
@@ -179,10 +184,11 @@ static pfm_status check_colours(pfm_tiff_page *page, pfm_error *err)
     page->frame_kind = -1;
     (void)TIFFGetFieldDefaulted(page->tiff, TIFFTAG_INKSET, &ink_set);
     if (!known || (ink && ink_set != INKSET_CMYK))
-        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
-                             "%s is a TIFF in colours that are not read (PhotometricInterpretation %d); grey, RGB, palette, CMYK and "
-                             "YCbCr are: convert it",
-                             page->name, page->photometric);
+        return pfm_error_set(
+            err, PFM_ERROR_UNSUPPORTED,
+            "%s is a TIFF in colours that are not read (PhotometricInterpretation %d); grey, RGB, palette, CMYK and "
+            "YCbCr are: convert it",
+            page->name, page->photometric);
     if (page->samples < least || page->samples > 8)
         return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is a TIFF of %d samples a pixel, which its colours are not made of",
                              page->name, page->samples);
@@ -191,10 +197,13 @@ static pfm_status check_colours(pfm_tiff_page *page, pfm_error *err)
     const bool small = page->bits == 1 || page->bits == 2 || page->bits == 4;
     if (page->format == SAMPLEFORMAT_IEEEFP || page->format == SAMPLEFORMAT_INT ||
         !(page->bits == 8 || (page->bits == 16 && !palette) || (small && (grey || palette) && page->samples == 1)))
-        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s is a TIFF of %d bits a sample (format %d), which is not read here; "
-                             "convert it to 8 or 16 bits", page->name, page->bits, page->format);
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                             "%s is a TIFF of %d bits a sample (format %d), which is not read here; "
+                             "convert it to 8 or 16 bits",
+                             page->name, page->bits, page->format);
     if (palette && !TIFFGetField(page->tiff, TIFFTAG_COLORMAP, &map[0], &map[1], &map[2]))
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is a TIFF of a palette that it does not have; copy it again", page->name);
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is a TIFF of a palette that it does not have; copy it again",
+                             page->name);
     page->palette_of_bytes = palette;
     for (int c = 0; palette && c < 3; c++) {
         page->palette[c] = map[c];
@@ -209,23 +218,24 @@ static pfm_status check_sizes(const pfm_tiff_page *page, uint32_t width, uint32_
 {
     pfm_image probe = {0};
     if (width > INT32_MAX || height > INT32_MAX)
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is %u x %u pixels, more than any picture; the file is damaged", page->name,
-                             width, height);
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is %u x %u pixels, more than any picture; the file is damaged",
+                             page->name, width, height);
     pfm_status status = pfm_image_create((int)width, (int)height, page->name, &probe, err);
     pfm_image_free(&probe);
     const uint64_t row = (uint64_t)width * (uint64_t)page->samples * (uint64_t)page->bits / 8;
-    const uint64_t most = page->frame_kind >= 0 ? (uint64_t)1 << 28 : (uint64_t)MOST_MEMORY * 8;
+    const uint64_t most = page->frame_kind >= 0 ? (uint64_t)1 << 27 : (uint64_t)MOST_MEMORY * 8;
     if (status == PFM_OK && (row > (uint64_t)MOST_MEMORY || row * height > most))
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is a TIFF page of %u x %u pixels of %d bits, which is too large to read",
-                             page->name, width, height, page->samples * page->bits);
+        return pfm_error_set(err, PFM_ERROR_FORMAT,
+                             "%s is a TIFF page of %u x %u pixels of %d bits, which is too large to read", page->name, width,
+                             height, page->samples * page->bits);
     if (status == PFM_OK && TIFFIsTiled(page->tiff)) {
         uint32_t tile_width = 0, tile_height = 0;
         (void)TIFFGetField(page->tiff, TIFFTAG_TILEWIDTH, &tile_width);
         (void)TIFFGetField(page->tiff, TIFFTAG_TILELENGTH, &tile_height);
         const uint64_t bytes = (uint64_t)tile_width * (uint64_t)page->samples * (uint64_t)page->bits / 8;
         if (tile_width == 0 || tile_height == 0 || tile_width > INT32_MAX || bytes > (uint64_t)MOST_MEMORY / tile_height)
-            return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is a TIFF of tiles of %u x %u, which is too large to read", page->name,
-                                 tile_width, tile_height);
+            return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is a TIFF of tiles of %u x %u, which is too large to read",
+                                 page->name, tile_width, tile_height);
     }
     return status;
 }
@@ -254,7 +264,8 @@ static pfm_status read_page(pfm_tiff_page *page, pfm_error *err)
     page->compression = compression;
     page->planes = planar == PLANARCONFIG_SEPARATE && samples > 1;
     page->orientation = orientation;
-    page->premultiplied = photometric == PHOTOMETRIC_RGB && samples == 4 && extra_count == 1 && extra[0] == EXTRASAMPLE_ASSOCALPHA;
+    page->premultiplied =
+        photometric == PHOTOMETRIC_RGB && samples == 4 && extra_count == 1 && extra[0] == EXTRASAMPLE_ASSOCALPHA;
     PFM_TRY(check_compression(page, err));
     PFM_TRY(check_colours(page, err));
     PFM_TRY(check_sizes(page, width, height, err));
@@ -268,8 +279,8 @@ done:
     return status;
 }
 
-static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice, pfm_image *out,
-                       pfm_image_applied *applied, pfm_error *err)
+static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
+                       pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     source s = {.bytes = bytes, .size = size};

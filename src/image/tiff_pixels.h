@@ -14,10 +14,10 @@ typedef struct pfm_tiff_page {
     int width, height, bits, samples, format, photometric, compression;
     bool planes; /* a plane for each sample */
     int orientation;
-    bool premultiplied;          /* the fourth sample is alpha, which the colours were multiplied by */
-    const uint16_t *palette[3];  /* borrowed from libtiff */
-    bool palette_of_bytes;       /* entries of 8 bits, as old programs wrote them */
-    int frame_kind;              /* of values: a pfm_dicom_kind; -1 for a finished picture */
+    bool premultiplied;         /* the fourth sample is alpha, which the colours were multiplied by */
+    const uint16_t *palette[3]; /* borrowed from libtiff */
+    bool palette_of_bytes;      /* entries of 8 bits, as old programs wrote them */
+    int frame_kind;             /* of values: a pfm_dicom_kind; -1 for a finished picture */
 } pfm_tiff_page;
 
 /* *out = the page's picture, not turned yet; `page` was checked. */

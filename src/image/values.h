@@ -13,9 +13,9 @@ typedef struct pfm_values_meaning {
     const pfm_window *own;   /* NULL, or the window that the file asks for */
 } pfm_values_meaning;
 
-/* *out = the picture of a frame of one sample a pixel through choice->window: the file's own is its window, where it has one; else
- * 8-bit values without a meaning are as they are, others within the outermost 0.5% on both sides. USAGE for a window that the
- * file has not. */
+/* *out = the picture of a frame of one sample a pixel through choice->window: the file's own is its window, where it has one;
+ * else 8-bit values without a meaning are as they are, others within the outermost 0.5% on both sides. USAGE for a window that
+ * the file has not. */
 pfm_status pfm_values_show(const char *name, const pfm_dicom_frame *frame, const pfm_values_meaning *meaning,
                            const pfm_image_choice *choice, pfm_image *out, pfm_image_applied *applied,
                            pfm_error *err) PFM_MUST_CHECK;

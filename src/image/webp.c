@@ -62,7 +62,8 @@ static pfm_status decode(const unsigned char *bytes, size_t size, const char *na
         PFM_FAIL(PFM_ERROR_FORMAT, "%s is a damaged or truncated WebP; copy it again", name);
     const uint32_t width = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_WIDTH), height = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_HEIGHT);
     if (width > PFM_IMAGE_MAX_SIDE || height > PFM_IMAGE_MAX_SIDE || (uint64_t)width * height > MOST_PIXELS)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s is %u x %u pixels; of a WebP at most %u in all are read", name, width, height, MOST_PIXELS);
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s is %u x %u pixels; of a WebP at most %u in all are read", name, width, height,
+                 MOST_PIXELS);
     PFM_TRY(pfm_image_create((int)width, (int)height, name, out, err));
     PFM_TRY(decode_first(&first, name, out, err));
 done:

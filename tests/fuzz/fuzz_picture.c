@@ -1,10 +1,9 @@
-/* Any bytes as a picture of the kind KIND, of its first frame and another one, through every kind of window and as a model's square: all
+/* Any bytes as a picture of the kind KIND, through every kind of window and as a model's square: all
  * of it must succeed or say why not. What begins otherwise is passed over, so that each reader has a target of its own. */
 #include "pefomed/image.h"
 
 #include <stdlib.h>
 #include <string.h>
-
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

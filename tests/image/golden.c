@@ -66,7 +66,8 @@ static void decode_cut(const char *file, const pfm_buffer *whole, bool may_end_e
         if (status == PFM_OK && may_end_early) {
             assert_memory_equal(image.rgb, picture.rgb, (size_t)picture.width * (size_t)picture.height * 3);
             pfm_image_free(&image);
-        } else if (status != PFM_ERROR_FORMAT || strstr(err.message, file) == NULL) {
+        } else if ((status != PFM_ERROR_FORMAT && !(status == PFM_ERROR_UNSUPPORTED && strstr(err.message, "a gzip file"))) ||
+                   strstr(err.message, file) == NULL) {
             fail_msg("%s cut to %zu bytes: '%s'", file, size, err.message);
         }
         assert_null(image.rgb);

@@ -13,7 +13,7 @@ static void test_slices_and_axes(void **state)
     (void)state;
     static const struct {
         const char *file, *axes, *window;
-    } cases[] = {{"nifti_axial.nii", "LP", "stored"},  {"nifti_ras.nii.gz", "LP", "file:0"},
+    } cases[] = {{"nifti_axial.nii", "LP", "stored"},       {"nifti_ras.nii.gz", "LP", "file:0"},
                  {"nifti_coronal.nii", "LI", "percentile"}, {"nifti_sagittal.nii.gz", "PI", "file:0"},
                  {"nifti_second.nii", "LP", "percentile"},  {"nifti_nowhere.nii", "", "file:0"}};
     pfm_error err = PFM_ERROR_INIT;
@@ -42,8 +42,8 @@ static void test_lying_headers(void **state)
         size_t at;
         int value; /* of 16 bits */
         const char *error;
-    } lies[] = {{40, 0, "0 dimensions"},   {40, 9, "9 dimensions"},         {42, -1, "-1 along axis 1"}, {42, 32767, "cut short"},
-                {70, 1234, "type 1234"},   {70, 32, "type 32"},             {46, 32767, "cut short"},    {44, 0, "0 along axis 2"}};
+    } lies[] = {{40, 0, "0 dimensions"}, {40, 9, "9 dimensions"}, {42, -1, "-1 along axis 1"}, {42, 32767, "cut short"},
+                {70, 1234, "type 1234"}, {70, 32, "type 32"},     {46, 32767, "cut short"},    {44, 0, "0 along axis 2"}};
     pfm_error err = PFM_ERROR_INIT;
     pfm_buffer whole = {0};
     assert_ok(pfm_file_read(golden_path("nifti_axial.nii"), 0, &whole, &err));

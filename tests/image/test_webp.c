@@ -17,7 +17,8 @@ static void test_animations(void **state)
     assert_string_equal(applied.kind, "WebP");
     assert_int_equal(applied.frames, 1);
     pfm_image_free(&image);
-    assert_error(pfm_image_convert(path, &(pfm_image_options){.frame = 1}, &image, &applied, &err), PFM_ERROR_USAGE, "no frame 1");
+    assert_error(pfm_image_convert(path, &(pfm_image_options){.frame = 1}, &image, &applied, &err), PFM_ERROR_USAGE,
+                 "no frame 1");
 }
 
 int main(void)

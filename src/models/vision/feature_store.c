@@ -68,8 +68,8 @@ static pfm_status run_work(pfm_feature_store *store, pfm_context *context, size_
     return w.status == PFM_OK ? PFM_OK : pfm_error_set(err, w.status, "%s", w.err.message);
 }
 
-/* key = SHA-256(weights, description, "f16", the picture file's bytes); of a file that notes how the camera was held also that it
- * was undone, which once it was not. */
+/* key = SHA-256(weights, description, "f16", the picture file's bytes); of a file that notes how the camera was held also that
+ * it was undone, which once it was not. */
 static pfm_status make_key(const pfm_vision *vision, const void *bytes, size_t size, pfm_hash_hex key, pfm_error *err)
 {
     pfm_status status = PFM_OK;

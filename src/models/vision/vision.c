@@ -27,8 +27,8 @@ struct pfm_vision {
     joint joined;
     pfm_hash_hex weights_hash;
     char *description, *window, *fit, *filter; /* the last two NULL for the usual ones */
-    uint8_t fill[3];                            /* the mean as bytes, cut as LLaVA cuts it */
-    float normalised[3][256]; /* what each byte of a channel becomes */
+    uint8_t fill[3];                           /* the mean as bytes, cut as LLaVA cuts it */
+    float normalised[3][256];                  /* what each byte of a channel becomes */
     /* Working memories that nobody uses at the moment. */
     pthread_mutex_t mutex;
     pthread_cond_t returned;

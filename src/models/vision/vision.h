@@ -95,9 +95,9 @@ const char *pfm_vision_get_weights_hash(const pfm_vision *vision);
  * level and versions, in one line; borrowed. */
 const char *pfm_vision_get_description(const pfm_vision *vision);
 
-/* pixels [3,H,W] f32 = the picture resized to image_size as the options' fit says (otherwise bicubic, as Pillow; a square whatever
- * its shape, since a crop would lose the edges of a medical image), times the encoder's scale (1 / 255), then (x - mean) / deviation for each channel. May be
- * called from several threads at once. */
+/* pixels [3,H,W] f32 = the picture resized to image_size as the options' fit says (otherwise bicubic, as Pillow; a square
+ * whatever its shape, since a crop would lose the edges of a medical image), times the encoder's scale (1 / 255), then (x -
+ * mean) / deviation for each channel. May be called from several threads at once. */
 pfm_status pfm_vision_preprocess(const pfm_vision *vision, const pfm_image *image, float *pixels,
                                  pfm_error *err) PFM_MUST_CHECK;
 
