@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint8_t to_byte(double share) { return (uint8_t)(share <= 0 ? 0 : share >= 1 ? 255 : share * 255 + 0.5); }
+/* What is no number is black. */
+static uint8_t to_byte(double share) { return (uint8_t)(!(share > 0) ? 0 : share >= 1 ? 255 : share * 255 + 0.5); }
 
 static uint8_t grey_of(const pfm_dicom_grey *grey, double stored)
 {

@@ -1,5 +1,8 @@
 #include "golden.h"
 
+#include <float.h>
+#include <math.h>
+
 static void test_damaged_files(void **state)
 {
     (void)state;
@@ -63,9 +66,34 @@ static void test_lying_headers(void **state)
     pfm_buffer_free(&whole);
 }
 
+/* What is no number is black, whatever the window; the largest numbers have a difference that is none. */
+static void test_what_is_no_number(void **state)
+{
+    (void)state;
+    static const char *const windows[] = {NULL, "full", "percentile", "40,400", "40,400,sigmoid"};
+    static unsigned char volume[352 + 4 * sizeof(double)];
+    const double values[4] = {(double)NAN, -DBL_MAX, DBL_MAX, (double)INFINITY};
+    const int16_t sizes[4] = {3, 2, 2, 1}, type[2] = {64, 64};
+    const int32_t length = 348;
+    const float offset = 352;
+    pfm_error err = PFM_ERROR_INIT;
+    memcpy(volume, &length, sizeof length);
+    memcpy(volume + 40, sizes, sizeof sizes);
+    memcpy(volume + 70, type, sizeof type);
+    memcpy(volume + 108, &offset, sizeof offset);
+    memcpy(volume + 344, "n+1", 4);
+    memcpy(volume + 352, values, sizeof values);
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        pfm_image image;
+        assert_ok(pfm_image_decode_shown(volume, sizeof volume, "odd.nii", windows[i], &image, &err));
+        assert_int_equal(image.rgb[0], 0);
+        pfm_image_free(&image);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_slices_and_axes),
-                                       cmocka_unit_test(test_lying_headers)};
+                                       cmocka_unit_test(test_lying_headers), cmocka_unit_test(test_what_is_no_number)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
