@@ -1,13 +1,13 @@
 /* Pictures: from a file's bytes to 8-bit RGB, resized as the models were trained on, and back to a file.
  *
- * JPEG and PNG files are finished pictures.
- * What comes out of decoding and resizing is what Pillow (13 or later) gives for `Image.open(f).convert("RGB")` and then
- * `.resize((w, h), Image.BICUBIC)`, byte for byte: alpha is dropped, colour profiles, gamma and EXIF orientation are not
- * applied, CMYK is read in Adobe's inverted sense, 16-bit grey is clipped at 255 (not scaled). Unlike Pillow, a file that ends
- * before its end marker or whose data are damaged is an error, never a picture with invented parts.
+ * JPEG, PNG, TIFF and WebP files are finished pictures, but for grey of 16 bits and more. What comes out of decoding and
+ * resizing is what Pillow (13 or later) gives for `ImageOps.exif_transpose(Image.open(f)).convert("RGB")` and `.resize(...)`,
+ * byte for byte: alpha is dropped, the orientation that a camera noted is undone, colour profiles and gamma are not applied,
+ * CMYK in a JPEG is read in Adobe's inverted sense. Unlike Pillow, a file that ends before its end marker or whose data are
+ * damaged is an error, never a picture with invented parts. docs/images.md says all of it.
  *
- * DICOM files hold values; a window makes grey of them (PS3.3, C.11), docs/dicom.md says how. A frame is decoded alone, and
- * what is wrong with a file is said without what it holds of a patient.
+ * DICOM and NIfTI files, and PNG and TIFF of 16-bit grey, hold values; a window makes grey of them (PS3.3, C.11), docs/dicom.md
+ * says how. A frame is decoded alone, and what is wrong with a file is said without what it holds of a patient.
  *
  * The functions keep no state and may run in several threads at once. */
 #ifndef PEFOMED_IMAGE_H
@@ -23,9 +23,9 @@
 extern "C" {
 #endif
 
-/* More pixels than this (Pillow's limit, twice 2^30 / 12) or a longer side are refused: such a file is a mistake or an attack.
- */
-#define PFM_IMAGE_MAX_PIXELS 178956970
+/* More pixels than this (8192 x 8192) or a longer side are refused: with what decoders need beside it a picture stays within
+ * 512 MiB. */
+#define PFM_IMAGE_MAX_PIXELS 67108864
 #define PFM_IMAGE_MAX_SIDE 1000000
 
 typedef struct pfm_image {
@@ -45,7 +45,7 @@ pfm_status pfm_image_decode(const void *bytes, size_t size, const char *name, pf
 
 /* What made a picture out of a file. */
 typedef struct pfm_image_applied {
-    char kind[16];     /* "JPEG", "PNG", "DICOM" */
+    char kind[16];     /* "JPEG", "PNG", "DICOM", "TIFF", "WebP", "NIfTI" */
     int frame, frames; /* which one it is, from 0, and how many there are */
     bool has_values;   /* false for a finished picture, of which the rest says nothing */
     char modality[17]; /* "CT" */
@@ -56,7 +56,15 @@ typedef struct pfm_image_applied {
     bool has_modality_lut;
     double slope, intercept; /* unit = stored * slope + intercept, where there is no modality LUT */
     bool inverted;           /* MONOCHROME1: high is dark */
+    int orientation;         /* how the camera was held, as EXIF counts it, which was undone: 1 to 8 */
+    char axes[3];            /* of NIfTI: which side of the patient lies to the right and below, as "LP"; "": not known */
 } pfm_image_applied;
+
+/* "JPEG", ...: what the bytes, which may be the first of a file, begin as; NULL for what is not read. */
+const char *pfm_image_kind_of(const void *bytes, size_t size);
+/* How the camera was held that a whole JPEG, PNG or WebP file tells of, as EXIF counts it; 1 where it tells nothing, and of
+ * other kinds. */
+int pfm_image_orientation(const void *bytes, size_t size);
 
 /* pfm_image_load and pfm_image_decode with a window, as `--window` takes it, for files that hold values (of others it says
  * nothing); NULL: the file's own. USAGE for a window that is none, or that the file has not. */
@@ -74,6 +82,24 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
  * of 22-bit fixed point with 8 bits between them). The caller calls pfm_image_free. USAGE: a side that cannot be. */
 pfm_status pfm_image_resize_bicubic(const pfm_image *in, int width, int height, pfm_image *out, pfm_error *err) PFM_MUST_CHECK;
 
+/* The same with another of Pillow's filters: "bicubic", "bilinear", "lanczos", "box", "hamming", or of torchvision's:
+ * "bicubic_torch", "bilinear_torch"; NULL: bicubic. */
+pfm_status pfm_image_resize(const pfm_image *in, const char *filter, int width, int height, pfm_image *out,
+                            pfm_error *err) PFM_MUST_CHECK;
+
+/* How a picture becomes a model's square (docs/images.md). */
+typedef struct pfm_image_fit {
+    const char *fit;    /* "squash", "crop", "crop_round", "pad"; NULL: squash */
+    const char *filter; /* as pfm_image_resize takes it */
+    uint8_t fill[3];    /* what "pad" puts beside the picture */
+} pfm_image_fit;
+
+/* USAGE for a fit or filter that there is not, naming those that are. */
+pfm_status pfm_image_check_fit(const pfm_image_fit *how, pfm_error *err) PFM_MUST_CHECK;
+/* *out = size x size pixels. The caller calls pfm_image_free. USAGE also for a size that cannot be. */
+pfm_status pfm_image_fit_square(const pfm_image *in, const pfm_image_fit *how, int size, pfm_image *out,
+                                pfm_error *err) PFM_MUST_CHECK;
+
 /* Writes an 8-bit RGB PNG, whole or not at all. */
 pfm_status pfm_image_write_png(const pfm_image *image, const char *path, pfm_error *err) PFM_MUST_CHECK;
 
@@ -88,6 +114,7 @@ typedef struct pfm_image_options {
     int frame;          /* counts from 0 */
     const char *window; /* "CENTER,WIDTH" or a name, for files that hold values; NULL: the file's own */
     int size;           /* both sides of the result as the model sees it; 0: the frame's own rows and columns */
+    pfm_image_fit fit;  /* how it becomes that square */
 } pfm_image_options;
 
 /* *out = the picture that a model would be given of a file. The caller calls pfm_image_free. As pfm_image_load; and USAGE: a

@@ -2,11 +2,21 @@
 #include "formats/inspect_internal.h"
 #include "pefomed/image.h"
 
+#include <ctype.h>
+#include <string.h>
+
 static bool is_png(const pfm_inspect_target *target) { return memcmp(target->head, "\x89PNG\r\n\x1a\n", 8) == 0; }
 
 static bool is_jpeg(const pfm_inspect_target *target) { return memcmp(target->head, "\xff\xd8\xff", 3) == 0; }
 
-static bool probe(const pfm_inspect_target *target) { return is_png(target) || is_jpeg(target); }
+static const char *kind_of(const pfm_inspect_target *target) { return pfm_image_kind_of(target->head, target->head_size); }
+
+/* DICOM has an inspector of its own. */
+static bool probe(const pfm_inspect_target *target)
+{
+    const char *kind = target->is_folder ? NULL : kind_of(target);
+    return kind != NULL && strcmp(kind, "DICOM") != 0;
+}
 
 /* The colour type and depth of a PNG's header chunk (ISO 15948, 11.2.2). */
 static void read_png(const pfm_inspect_target *target, int *channels, int *bits)
@@ -35,18 +45,30 @@ static pfm_status describe(const pfm_inspect_target *target, json_t *out, pfm_er
     pfm_status status = PFM_OK;
     pfm_mapping mapping = {0};
     pfm_image image = {0};
+    pfm_image_applied applied;
     int channels = 0, bits = 0;
+    char format[16] = "";
+    for (size_t i = 0; i + 1 < sizeof format && kind_of(target)[i] != '\0'; i++)
+        format[i] = (char)tolower((unsigned char)kind_of(target)[i]);
     PFM_TRY(pfm_mapping_open(target->path, &mapping, err));
     if (is_png(target))
         read_png(target, &channels, &bits);
-    else
+    else if (is_jpeg(target))
         read_jpeg(mapping.data, mapping.size, &channels, &bits);
-    PFM_TRY(pfm_image_decode(mapping.data, mapping.size, target->path, &image, err)); /* so that a damaged one says so */
-    PFM_TRY(pfm_json_take(out, "format", json_string(is_png(target) ? "png" : "jpeg"), err));
+    PFM_TRY(pfm_image_load_shown(target->path, NULL, &image, &applied, err)); /* so that a damaged one says so */
+    PFM_TRY(pfm_json_take(out, "format", json_string(format), err));
     PFM_TRY(pfm_json_take(out, "width", json_integer(image.width), err));
     PFM_TRY(pfm_json_take(out, "height", json_integer(image.height), err));
-    PFM_TRY(pfm_json_take(out, "channels", json_integer(channels), err));
-    PFM_TRY(pfm_json_take(out, "bits", json_integer(bits), err));
+    if (channels > 0) {
+        PFM_TRY(pfm_json_take(out, "channels", json_integer(channels), err));
+        PFM_TRY(pfm_json_take(out, "bits", json_integer(bits), err));
+    }
+    if (applied.frames > 1)
+        PFM_TRY(pfm_json_take(out, "frames", json_integer(applied.frames), err));
+    if (applied.orientation > 1)
+        PFM_TRY(pfm_json_take(out, "orientation", json_integer(applied.orientation), err));
+    if (applied.axes[0] != '\0')
+        PFM_TRY(pfm_json_take(out, "axes", json_string(applied.axes), err));
 done:
     pfm_image_free(&image);
     pfm_mapping_close(&mapping);

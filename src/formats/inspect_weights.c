@@ -21,11 +21,11 @@ static pfm_status open_target(const pfm_inspect_target *target, pfm_weights **ou
                        ? status == PFM_ERROR_USAGE
                        : !pfm_weights_known(target->head, target->head_size) && !pfm_inspect_ends_with(target->path, ".json");
     if (status != PFM_OK && unknown)
-        return pfm_error_set(err, PFM_ERROR_FORMAT,
-                             "%.400s holds nothing that inspect knows: weights (GGUF, safetensors, PyTorch), an adapter, a "
-                             "run, a JPEG, PNG or DICOM "
-                             "image, a data set, records (.jsonl, .json, .csv)%s%.300s",
-                             target->path, target->is_folder ? "; " : "", target->is_folder ? reason.message : "");
+        return pfm_error_set(
+            err, PFM_ERROR_FORMAT,
+            "%.400s holds nothing that inspect knows: weights (GGUF, safetensors, PyTorch), an adapter, a "
+            "run, a picture (JPEG, PNG, DICOM, TIFF, WebP, NIfTI), a data set, records (.jsonl, .json, .csv)%s%.300s",
+            target->path, target->is_folder ? "; " : "", target->is_folder ? reason.message : "");
     return status == PFM_OK ? PFM_OK : pfm_error_set(err, status, "%s", reason.message);
 }
 

@@ -9,7 +9,7 @@
 
 static bool recognize(const unsigned char *bytes, size_t size) { return pfm_dicom_begins(bytes, size, size); }
 
-static void record(const pfm_dicom_grey *grey, pfm_image_applied *out)
+void pfm_dicom_grey_record(const pfm_dicom_grey *grey, pfm_image_applied *out)
 {
     out->has_values = true;
     (void)snprintf(out->modality, sizeof out->modality, "%s", grey->modality);
@@ -48,7 +48,7 @@ static pfm_status show(const unsigned char *bytes, size_t size, const char *name
     PFM_TRY(pfm_dicom_read_frame(&file, &layout, choice->frame, &frame, err));
     if (is_grey) {
         PFM_TRY(pfm_dicom_grey_read(&file, &layout, choice->frame, &frame, &window, &grey, err));
-        record(&grey, applied);
+        pfm_dicom_grey_record(&grey, applied);
     }
     PFM_TRY(pfm_dicom_make_picture(&file, &layout, &frame, is_grey ? &grey : NULL, out, err));
 done:
@@ -58,11 +58,4 @@ done:
     return status;
 }
 
-static pfm_status decode(const unsigned char *bytes, size_t size, const char *name, pfm_image *out, pfm_error *err)
-{
-    const pfm_image_choice choice = {0};
-    pfm_image_applied applied;
-    return show(bytes, size, name, &choice, out, &applied, err);
-}
-
-const pfm_image_kind pfm_image_kind_dicom = {"DICOM", recognize, decode, show};
+const pfm_image_kind pfm_image_kind_dicom = {.name = "DICOM", .recognize = recognize, .show = show};

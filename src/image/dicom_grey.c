@@ -224,6 +224,24 @@ done:
     return status;
 }
 
+pfm_status pfm_dicom_grey_choose(const char *name, const pfm_dicom_frame *frame, const pfm_window *wanted, pfm_dicom_grey *out,
+                                 pfm_error *err)
+{
+    const bool measured = wanted->choice == PFM_WINDOW_PERCENTILE || wanted->choice == PFM_WINDOW_FULL;
+    if (wanted->choice == PFM_WINDOW_NAMED && !out->is_hounsfield)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "%s: the window %s is in Hounsfield units, which the values of this file are not (modality %s); "
+                             "give CENTER,WIDTH, or leave the window to the file",
+                             name, wanted->name, out->modality[0] != '\0' ? out->modality : "not given");
+    if (measured) {
+        out->chosen = wanted->choice == PFM_WINDOW_FULL ? "full" : "percentile";
+        return pfm_dicom_grey_measure(out, frame, wanted->choice == PFM_WINDOW_FULL ? 0 : 0.005, &out->window, err);
+    }
+    out->window = *wanted;
+    out->chosen = wanted->choice == PFM_WINDOW_NAMED ? wanted->name : "given";
+    return PFM_OK;
+}
+
 pfm_status pfm_dicom_grey_read(pfm_dicom *file, const pfm_dicom_layout *layout, int index, const pfm_dicom_frame *frame,
                                const pfm_window *wanted, pfm_dicom_grey *out, pfm_error *err)
 {
@@ -235,24 +253,7 @@ pfm_status pfm_dicom_grey_read(pfm_dicom *file, const pfm_dicom_layout *layout, 
     case PFM_WINDOW_OWN: PFM_TRY(choose_own(file, layout, index, frame, out, err)); break;
     case PFM_WINDOW_OF_FILE:
     case PFM_WINDOW_LUT: PFM_TRY(choose_of_file(file, layout, index, wanted, out, err)); break;
-    case PFM_WINDOW_NAMED:
-        if (!out->is_hounsfield)
-            PFM_FAIL(PFM_ERROR_USAGE,
-                     "%s: the window %s is in Hounsfield units, which the values of this file are not (modality %s); give "
-                     "CENTER,WIDTH, or leave the window to the file",
-                     file->name, wanted->name, out->modality[0] != '\0' ? out->modality : "not given");
-        out->window = *wanted;
-        out->chosen = wanted->name;
-        break;
-    case PFM_WINDOW_GIVEN:
-        out->window = *wanted;
-        out->chosen = "given";
-        break;
-    case PFM_WINDOW_PERCENTILE:
-    case PFM_WINDOW_FULL:
-        out->chosen = wanted->choice == PFM_WINDOW_FULL ? "full" : "percentile";
-        PFM_TRY(pfm_dicom_grey_measure(out, frame, wanted->choice == PFM_WINDOW_FULL ? 0 : 0.005, &out->window, err));
-        break;
+    default: PFM_TRY(pfm_dicom_grey_choose(file->name, frame, wanted, out, err)); break;
     }
 done:
     return status;

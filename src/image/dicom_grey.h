@@ -39,13 +39,22 @@ typedef struct pfm_dicom_grey {
 /* Finds all of it. USAGE for a window that the file lacks, or that is in units that it has not. */
 pfm_status pfm_dicom_grey_read(pfm_dicom *file, const pfm_dicom_layout *layout, int index, const pfm_dicom_frame *frame,
                                const pfm_window *wanted, pfm_dicom_grey *out, pfm_error *err) PFM_MUST_CHECK;
+/* The window where a person or recipe chose one that is not the file's: named, given or measured. USAGE for a named one on
+ * values that are not in Hounsfield units; `name` is for the error. */
+pfm_status pfm_dicom_grey_choose(const char *name, const pfm_dicom_frame *frame, const pfm_window *wanted, pfm_dicom_grey *out,
+                                 pfm_error *err) PFM_MUST_CHECK;
 void pfm_dicom_grey_free(pfm_dicom_grey *grey);
+/* What was chosen, for the record. */
+void pfm_dicom_grey_record(const pfm_dicom_grey *grey, pfm_image_applied *out);
 /* The value that a stored one stands for: Hounsfield units of CT. */
 double pfm_dicom_grey_value(const pfm_dicom_grey *grey, double stored);
 /* A window from the lowest to the highest of a frame's values, or without the outermost 0.5% on both sides; padding does not
  * count. */
 pfm_status pfm_dicom_grey_measure(const pfm_dicom_grey *grey, const pfm_dicom_frame *frame, double share, pfm_window *out,
                                   pfm_error *err) PFM_MUST_CHECK;
+/* *out = the picture of one sample a pixel. */
+pfm_status pfm_dicom_make_grey(const char *name, const pfm_dicom_frame *frame, const pfm_dicom_grey *grey, pfm_image *out,
+                               pfm_error *err) PFM_MUST_CHECK;
 /* *out = the picture; of colour `grey` is NULL. */
 pfm_status pfm_dicom_make_picture(pfm_dicom *file, const pfm_dicom_layout *layout, const pfm_dicom_frame *frame,
                                   const pfm_dicom_grey *grey, pfm_image *out, pfm_error *err) PFM_MUST_CHECK;

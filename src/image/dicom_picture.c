@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint8_t to_byte(double share) { return (uint8_t)(share <= 0 ? 0 : share >= 1 ? 255 : share * 255 + 0.5); }
+/* What is no number is black. */
+static uint8_t to_byte(double share) { return (uint8_t)(!(share > 0) ? 0 : share >= 1 ? 255 : share * 255 + 0.5); }
 
 static uint8_t grey_of(const pfm_dicom_grey *grey, double stored)
 {
@@ -16,7 +17,7 @@ static uint8_t grey_of(const pfm_dicom_grey *grey, double stored)
 }
 
 /* Of values of at most 16 bits each is computed once, where that is less work. */
-static pfm_status make_grey(const pfm_dicom_frame *frame, const pfm_dicom_grey *grey, uint8_t *rgb, pfm_error *err)
+static pfm_status fill_grey(const pfm_dicom_frame *frame, const pfm_dicom_grey *grey, uint8_t *rgb, pfm_error *err)
 {
     const size_t pixels = (size_t)frame->width * (size_t)frame->height;
     uint8_t *table = NULL;
@@ -68,14 +69,21 @@ static void make_colour(const pfm_dicom_frame *frame, uint8_t *rgb)
         rgb[i] = to_byte(pfm_dicom_sample(frame, i) / most);
 }
 
+pfm_status pfm_dicom_make_grey(const char *name, const pfm_dicom_frame *frame, const pfm_dicom_grey *grey, pfm_image *out,
+                               pfm_error *err)
+{
+    pfm_status status = pfm_image_create(frame->width, frame->height, name, out, err);
+    return status == PFM_OK ? fill_grey(frame, grey, out->rgb, err) : status;
+}
+
 pfm_status pfm_dicom_make_picture(pfm_dicom *file, const pfm_dicom_layout *layout, const pfm_dicom_frame *frame,
                                   const pfm_dicom_grey *grey, pfm_image *out, pfm_error *err)
 {
+    if (grey != NULL)
+        return pfm_dicom_make_grey(file->name, frame, grey, out, err);
     pfm_status status = pfm_image_create(frame->width, frame->height, file->name, out, err);
     if (status != PFM_OK)
         return status;
-    if (grey != NULL)
-        return make_grey(frame, grey, out->rgb, err);
     if (layout->colour == DICOM_PALETTE)
         return make_palette(file, frame, out->rgb, err);
     make_colour(frame, out->rgb);

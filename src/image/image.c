@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/try.h"
 #include "image/kinds.h"
+#include "image/orientation.h"
 #include "image/window.h"
 
 #include <stdio.h>
@@ -14,7 +15,10 @@
 #define FILE_LIMIT ((size_t)1 << 30)
 
 /* The longest side of a square within PFM_IMAGE_MAX_PIXELS. */
-#define SIZE_LIMIT 13377
+#define SIZE_LIMIT 8192
+
+/* As errors list them. */
+#define KIND_NAMES "JPEG, PNG, DICOM, TIFF, WebP or NIfTI"
 
 #define KIND_ADDRESS(kind) &pfm_image_kind_##kind,
 static const pfm_image_kind *const kinds[] = {PFM_IMAGE_KINDS(KIND_ADDRESS)};
@@ -61,16 +65,13 @@ static const char *describe(const unsigned char *bytes, size_t size)
         size_t offset, length;
         const char *magic, *what;
     } known[] = {
-        {0, 4, "II*\0", "a TIFF file"},
-        {0, 4, "MM\0*", "a TIFF file"},
         {0, 4, "GIF8", "a GIF file"},
         {0, 2, "BM", "a BMP file"},
-        {8, 4, "WEBP", "a WebP file"},
         {0, 12, "\0\0\0\x0CjP  \r\n\x87\n", "a JPEG 2000 file"},
         {0, 4, "\xFF\x4F\xFF\x51", "a JPEG 2000 codestream"},
         {0, 5, "%PDF-", "a PDF file"},
         {0, 4, "PK\3\4", "a zip archive"},
-        {0, 2, "\x1F\x8B", "a gzip file (NIfTI volumes often are)"},
+        {0, 2, "\x1F\x8B", "a gzip file that holds no NIfTI volume or is cut short"},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (size >= known[i].offset + known[i].length && memcmp(bytes + known[i].offset, known[i].magic, known[i].length) == 0)
@@ -79,8 +80,7 @@ static const char *describe(const unsigned char *bytes, size_t size)
     return NULL;
 }
 
-/* A picture of one frame with 8-bit values (or what was clipped to them): nothing to choose. */
-static pfm_status check_choice(const char *name, const pfm_image_choice *choice, pfm_error *err)
+pfm_status pfm_image_check_finished(const char *name, const pfm_image_choice *choice, pfm_error *err)
 {
     if (choice->frame != 0)
         return pfm_error_set(err, PFM_ERROR_USAGE, "%s has one frame, number 0; there is no frame %d", name, choice->frame);
@@ -90,29 +90,61 @@ static pfm_status check_choice(const char *name, const pfm_image_choice *choice,
     return PFM_OK;
 }
 
+static const pfm_image_kind *find_kind(const unsigned char *bytes, size_t size)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i]->recognize(bytes, size))
+            return kinds[i];
+    return NULL;
+}
+
+const char *pfm_image_kind_of(const void *bytes, size_t size)
+{
+    const pfm_image_kind *kind = find_kind(bytes, size);
+    return kind != NULL ? kind->name : NULL;
+}
+
+int pfm_image_orientation(const void *bytes, size_t size)
+{
+    const pfm_image_kind *kind = find_kind(bytes, size);
+    return kind != NULL && kind->orientation != NULL ? kind->orientation(bytes, size) : 1;
+}
+
+static pfm_status decode_as(const pfm_image_kind *kind, const unsigned char *bytes, size_t size, const char *name,
+                            const pfm_image_choice *choice, pfm_image *out, pfm_image_applied *applied, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    *applied = (pfm_image_applied){.frame = choice->frame, .frames = 1, .orientation = 1};
+    (void)snprintf(applied->kind, sizeof applied->kind, "%s", kind->name);
+    if (kind->show != NULL) {
+        PFM_TRY(kind->show(bytes, size, name, choice, out, applied, err));
+    } else {
+        PFM_TRY(pfm_image_check_finished(name, choice, err));
+        PFM_TRY(kind->decode(bytes, size, name, out, err));
+    }
+    if (kind->orientation != NULL) {
+        applied->orientation = kind->orientation(bytes, size);
+        PFM_TRY(pfm_orientation_apply(applied->orientation, out, err));
+    }
+done:
+    if (status != PFM_OK)
+        pfm_image_free(out);
+    return status;
+}
+
 static pfm_status decode(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
                          pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
     *out = (pfm_image){0};
     if (size == 0)
-        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is empty: an image file (JPEG, PNG or DICOM) is needed", name);
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (!kinds[i]->recognize(bytes, size))
-            continue;
-        *applied = (pfm_image_applied){.frame = choice->frame, .frames = 1};
-        (void)snprintf(applied->kind, sizeof applied->kind, "%s", kinds[i]->name);
-        pfm_status status = kinds[i]->show == NULL ? check_choice(name, choice, err) : PFM_OK;
-        if (status == PFM_OK)
-            status = kinds[i]->show != NULL ? kinds[i]->show(bytes, size, name, choice, out, applied, err)
-                                            : kinds[i]->decode(bytes, size, name, out, err);
-        if (status != PFM_OK)
-            pfm_image_free(out);
-        return status;
-    }
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is empty: an image file (" KIND_NAMES ") is needed", name);
+    const pfm_image_kind *kind = find_kind(bytes, size);
+    if (kind != NULL)
+        return decode_as(kind, bytes, size, name, choice, out, applied, err);
     const char *what = describe(bytes, size);
     if (what != NULL)
         return pfm_error_set(err, PFM_ERROR_UNSUPPORTED, "%s is %s; convert it to PNG or JPEG", name, what);
-    return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is %s, not an image; a JPEG, PNG or DICOM file is needed", name,
+    return pfm_error_set(err, PFM_ERROR_FORMAT, "%s is %s, not an image; a file of " KIND_NAMES " is needed", name,
                          is_text(bytes, size) ? "text" : "of an unknown kind");
 }
 
@@ -173,9 +205,10 @@ pfm_status pfm_image_convert(const char *path, const pfm_image_options *options,
     if (options->size < 0 || options->size > SIZE_LIMIT)
         PFM_FAIL(PFM_ERROR_USAGE, "a picture cannot be resized to %d x %d; give a size from 1 to %d", options->size,
                  options->size, SIZE_LIMIT);
+    PFM_TRY(pfm_image_check_fit(&options->fit, err));
     PFM_TRY(load(path, &choice, &own, applied, err));
     if (options->size > 0) {
-        PFM_TRY(pfm_image_resize_bicubic(&own, options->size, options->size, out, err));
+        PFM_TRY(pfm_image_fit_square(&own, &options->fit, options->size, out, err));
     } else {
         *out = own;
         own = (pfm_image){0};
@@ -203,6 +236,10 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
         PFM_TRY(pfm_json_take(document, "intercept", pfm_json_number(applied->intercept), err));
         PFM_TRY(pfm_json_take(document, "inverted", json_boolean(applied->inverted), err));
     }
+    if (applied->orientation > 1)
+        PFM_TRY(pfm_json_take(document, "orientation", json_integer(applied->orientation), err));
+    if (applied->axes[0] != '\0')
+        PFM_TRY(pfm_json_take(document, "axes", json_string(applied->axes), err));
     *json = json_dumps(document, JSON_COMPACT);
     if (*json == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a picture");

@@ -1,7 +1,9 @@
 /* JPEG by libjpeg-turbo: the exact integer DCT and smooth ("fancy") upsampling, which are its defaults and Pillow's. */
 #include "base/file.h"
 #include "base/try.h"
+#include "image/ink.h"
 #include "image/kinds.h"
+#include "image/orientation.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -11,8 +13,14 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-/* A progressive file may pretend to any number of passes over the whole picture; real ones have some ten. */
+/* A progressive file may pretend to any number of passes over the whole picture; real ones have some ten. A small picture may
+ * have more of them than a large one, whose passes take longer. */
 #define MAX_SCANS 500
+#define LEAST_SCANS 32
+#define PASSED_PIXELS ((size_t)1 << 31)
+
+/* What libjpeg may take, for the coefficients of a progressive picture above all. */
+#define MOST_MEMORY (256L << 20)
 
 typedef struct reader {
     struct jpeg_error_mgr errors; /* first, so that libjpeg's pointer to it is one to the reader */
@@ -31,6 +39,25 @@ static bool recognize(const unsigned char *bytes, size_t size)
     return size >= 3 && bytes[0] == 0xFF && bytes[1] == 0xD8 && bytes[2] == 0xFF;
 }
 
+/* What the first APP1 segment with EXIF says, before the picture's data begin. */
+static int orientation(const unsigned char *bytes, size_t size)
+{
+    for (size_t at = 2; size - at >= 4 && bytes[at] == 0xFF;) {
+        const unsigned marker = bytes[at + 1];
+        const size_t length = (size_t)bytes[at + 2] << 8 | bytes[at + 3];
+        if (marker == 0xFF) { /* filling */
+            at++;
+            continue;
+        }
+        if (marker == 0xDA || length < 2 || length > size - at - 2)
+            break;
+        if (marker == 0xE1 && length >= 8 && memcmp(bytes + at + 4, "Exif\0", 5) == 0)
+            return pfm_orientation_of_exif(bytes + at + 4, length - 2);
+        at += 2 + length;
+    }
+    return 1;
+}
+
 /* Leaves libjpeg, whose own reaction would be to end the process. */
 static void fail(j_common_ptr info)
 {
@@ -39,7 +66,13 @@ static void fail(j_common_ptr info)
     info->err->format_message(info, reason);
     bool other = info->err->msg_code == JERR_BAD_PRECISION || info->err->msg_code == JERR_SOF_UNSUPPORTED ||
                  info->err->msg_code == JERR_CONVERSION_NOTIMPL;
-    if (info->err->msg_code == JERR_OUT_OF_MEMORY)
+    if (info->err->msg_code == JERR_NO_BACKING_STORE) /* its way to say that it would need more than it may take */
+        r->status =
+            pfm_error_set(r->err, PFM_ERROR_FORMAT,
+                          "%s is a progressive JPEG of %u x %u pixels, which takes more than %ld MiB to read; convert it to a "
+                          "baseline JPEG or PNG",
+                          r->name, r->info.image_width, r->info.image_height, MOST_MEMORY >> 20);
+    else if (info->err->msg_code == JERR_OUT_OF_MEMORY)
         r->status = pfm_error_set(r->err, PFM_ERROR_NO_MEMORY, "not enough memory to read %s", r->name);
     else if (other)
         r->status = pfm_error_set(r->err, PFM_ERROR_UNSUPPORTED, "%s is a JPEG that is not read here: %s; convert it to PNG",
@@ -71,23 +104,23 @@ static void stay_silent(j_common_ptr info) { (void)info; }
 static void limit_scans(j_common_ptr info)
 {
     reader *r = (reader *)(void *)info->err;
-    if (r->info.input_scan_number > MAX_SCANS) {
+    const size_t pixels = (size_t)r->info.image_width * r->info.image_height;
+    int most = pixels > PASSED_PIXELS / MAX_SCANS ? (int)(PASSED_PIXELS / pixels) : MAX_SCANS;
+    most = most < LEAST_SCANS ? LEAST_SCANS : most;
+    if (r->info.input_scan_number > most) {
         r->status = pfm_error_set(r->err, PFM_ERROR_FORMAT, "%s is a JPEG of more than %d scans, which no honest file has",
-                                  r->name, MAX_SCANS);
+                                  r->name, most);
         longjmp(r->escape, 1);
     }
 }
 
-/* One row of CMYK as Adobe writes it (0 is full ink) to RGB, rounding as Pillow does: with the true inks c = 255 - stored,
- * value = 255 - k - c (255 - k) / 255, the quotient rounded. */
+/* One row of CMYK as Adobe writes it (0 is full ink) to RGB. */
 static void ink_to_rgb(const unsigned char *ink, unsigned char *rgb, int width)
 {
     for (int x = 0; x < width; x++, ink += 4, rgb += 3) {
         unsigned light = ink[3]; /* 255 - k */
-        for (int c = 0; c < 3; c++) {
-            unsigned product = (255u - ink[c]) * light + 128u;
-            rgb[c] = (unsigned char)(light - ((product >> 8) + product) / 256u);
-        }
+        for (int c = 0; c < 3; c++)
+            rgb[c] = pfm_ink_to_light(255u - ink[c], light);
     }
 }
 
@@ -112,6 +145,7 @@ static void read_pixels(reader *r, const unsigned char *bytes, size_t size)
         return;
     jpeg_create_decompress(&r->info);
     r->info.progress = &r->progress;
+    r->info.mem->max_memory_to_use = MOST_MEMORY;
     jpeg_mem_src(&r->info, bytes, (unsigned long)size);
     (void)jpeg_read_header(&r->info, TRUE);
     if (!choose_output(r))
@@ -149,7 +183,8 @@ static pfm_status decode(const unsigned char *bytes, size_t size, const char *na
     return r.status;
 }
 
-const pfm_image_kind pfm_image_kind_jpeg = {"JPEG", recognize, decode};
+const pfm_image_kind pfm_image_kind_jpeg = {
+    .name = "JPEG", .recognize = recognize, .decode = decode, .orientation = orientation};
 
 typedef struct writer {
     struct jpeg_error_mgr errors; /* first, as in reader */

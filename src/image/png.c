@@ -2,6 +2,8 @@
 #include "base/file.h"
 #include "base/try.h"
 #include "image/kinds.h"
+#include "image/orientation.h"
+#include "image/values.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
@@ -17,7 +19,7 @@ typedef struct reader {
     png_structp png;
     png_infop info;
     png_bytep *rows;
-    unsigned char *wide; /* 16-bit grey samples, big-endian */
+    uint16_t *wide; /* 16-bit grey samples */
     pfm_status status;
     pfm_error *err;
 } reader;
@@ -49,7 +51,21 @@ static void give_bytes(png_structp png, png_bytep out, size_t count)
     r->position += count;
 }
 
-/* Sets up the conversion to 8-bit RGB. Grey of 16 bits stays as it is: `narrow` clips it. */
+static int orientation(const unsigned char *bytes, size_t size)
+{
+    for (size_t at = 8; size - at >= 12;) {
+        const size_t length =
+            (size_t)bytes[at] << 24 | (size_t)bytes[at + 1] << 16 | (size_t)bytes[at + 2] << 8 | bytes[at + 3];
+        if (length > size - at - 12)
+            break;
+        if (memcmp(bytes + at + 4, "eXIf", 4) == 0)
+            return pfm_orientation_of_exif(bytes + at + 8, length);
+        at += 12 + length;
+    }
+    return 1;
+}
+
+/* Sets up the conversion to 8-bit RGB. Grey of 16 bits stays as it is: a window makes a picture of it. */
 static bool set_transforms(reader *r)
 {
     int depth = png_get_bit_depth(r->png, r->info), type = png_get_color_type(r->png, r->info);
@@ -60,6 +76,8 @@ static bool set_transforms(reader *r)
         png_set_expand_gray_1_2_4_to_8(r->png);
     if (depth == 16 && !wide_grey)
         png_set_strip_16(r->png);
+    if (wide_grey)
+        png_set_swap(r->png); /* to this machine's order: x86-64's */
     if ((type & PNG_COLOR_MASK_COLOR) == 0 && !wide_grey)
         png_set_gray_to_rgb(r->png);
     png_set_strip_alpha(r->png); /* also what a palette's tRNS became */
@@ -68,11 +86,16 @@ static bool set_transforms(reader *r)
     return wide_grey;
 }
 
-/* 16-bit grey to RGB as Pillow's convert does it: what is above 255 is 255. */
-static void narrow(const unsigned char *wide, unsigned char *rgb, size_t pixels)
+/* Bytes of the file's own samples: their inflating is what takes long. */
+#define MOST_BYTES ((size_t)1 << 28)
+
+static pfm_status check_bytes(reader *r, int width, int height)
 {
-    for (size_t i = 0; i < pixels; i++)
-        memset(rgb + 3 * i, wide[2 * i] != 0 ? 255 : wide[2 * i + 1], 3);
+    const size_t bits = (size_t)png_get_bit_depth(r->png, r->info) * png_get_channels(r->png, r->info);
+    if ((size_t)width * (size_t)height > MOST_BYTES * 8 / bits)
+        return pfm_error_set(r->err, PFM_ERROR_FORMAT, "%s is %d x %d pixels of %zu bits; at most %zu bytes in all are read",
+                             r->name, width, height, bits, MOST_BYTES);
+    return PFM_OK;
 }
 
 static pfm_status make_room(reader *r, int width, int height, bool wide_grey)
@@ -82,11 +105,11 @@ static pfm_status make_room(reader *r, int width, int height, bool wide_grey)
     size_t row_bytes = (size_t)width * (wide_grey ? 2 : 3);
     PFM_TRY(pfm_allocate((size_t)height, sizeof *r->rows, &r->rows, err));
     if (wide_grey)
-        PFM_TRY(pfm_allocate((size_t)height, row_bytes, &r->wide, err));
+        PFM_TRY(pfm_allocate((size_t)width * (size_t)height, sizeof *r->wide, &r->wide, err));
     if (png_get_rowbytes(r->png, r->info) != row_bytes)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s is a PNG of an unknown layout; convert it to an 8-bit RGB PNG", r->name);
     for (size_t y = 0; y < (size_t)height; y++)
-        r->rows[y] = (wide_grey ? r->wide : r->out->rgb) + y * row_bytes;
+        r->rows[y] = (wide_grey ? (unsigned char *)r->wide : r->out->rgb) + y * row_bytes;
 done:
     return status;
 }
@@ -101,7 +124,9 @@ static void read_pixels(reader *r)
     png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* text, profiles, gamma: no part of the pixels */
     png_read_info(r->png, r->info);
     int width = (int)png_get_image_width(r->png, r->info), height = (int)png_get_image_height(r->png, r->info);
-    r->status = pfm_image_create(width, height, r->name, r->out, r->err);
+    r->status = check_bytes(r, width, height);
+    if (r->status == PFM_OK)
+        r->status = pfm_image_create(width, height, r->name, r->out, r->err); /* of values too, whose size is checked alike */
     if (r->status != PFM_OK)
         return;
     bool wide_grey = set_transforms(r);
@@ -110,11 +135,19 @@ static void read_pixels(reader *r)
         return;
     png_read_image(r->png, r->rows);
     png_read_end(r->png, NULL);
-    if (wide_grey)
-        narrow(r->wide, r->out->rgb, (size_t)width * (size_t)height);
 }
 
-static pfm_status decode(const unsigned char *bytes, size_t size, const char *name, pfm_image *out, pfm_error *err)
+static pfm_status show_values(reader *r, const pfm_image_choice *choice, pfm_image_applied *applied)
+{
+    const pfm_values_meaning meaning = {.slope = 1};
+    const pfm_dicom_frame frame = {
+        .width = r->out->width, .height = r->out->height, .samples = 1, .bits = 16, .kind = DICOM_U16, .data = r->wide};
+    pfm_image_free(r->out);
+    return pfm_values_show(r->name, &frame, &meaning, choice, r->out, applied, r->err);
+}
+
+static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
+                       pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
     reader r = {.bytes = bytes, .size = size, .name = name, .out = out, .status = PFM_OK, .err = err};
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, fail, pass_over);
@@ -124,12 +157,16 @@ static pfm_status decode(const unsigned char *bytes, size_t size, const char *na
     else
         read_pixels(&r);
     png_destroy_read_struct(&r.png, &r.info, NULL);
+    if (r.status == PFM_OK && choice->frame != 0 && r.wide != NULL)
+        r.status = pfm_image_check_finished(name, &(pfm_image_choice){.frame = choice->frame}, err);
+    if (r.status == PFM_OK)
+        r.status = r.wide != NULL ? show_values(&r, choice, applied) : pfm_image_check_finished(name, choice, err);
     free(r.rows);
     free(r.wide);
     return r.status;
 }
 
-const pfm_image_kind pfm_image_kind_png = {"PNG", recognize, decode};
+const pfm_image_kind pfm_image_kind_png = {.name = "PNG", .recognize = recognize, .show = show, .orientation = orientation};
 
 typedef struct writer {
     pfm_buffer bytes;

@@ -1,11 +1,12 @@
-/* Bicubic resizing to the bytes that Pillow gives, which the models' preprocessing was defined by.
+/* Resizing to the bytes that Pillow gives, which the models' preprocessing was defined by.
  *
- * Along each axis output i lies at c = (i + 1/2) * in/out in the input. With f = max(1, in/out) the kernel reaches 2f to both
- * sides; weights w_j = h((j + 1/2 - c) / f), h Keys' cubic with a = -1/2, are normalised to sum 1 and rounded to 22 fractional
- * bits. One axis is filtered, rounded and clipped to 8 bits, then the other. */
+ * Along each axis output i lies at c = (i + 1/2) * in/out in the input. With f = max(1, in/out) a filter h that reaches r
+ * (bicubic: Keys' cubic with a = -1/2, r = 2) reaches rf to both sides; weights w_j = h((j + 1/2 - c) / f) are normalised to
+ * sum 1 and rounded to 22 fractional bits. One axis is filtered, rounded and clipped to 8 bits, then the other. */
 #include "base/memory.h"
 #include "base/try.h"
-#include "image/image.h"
+#include "image/square.h"
+#include "image/resize_filters.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -17,13 +18,16 @@
 #endif
 
 #define FRACTION_BITS 22 /* 8 bits of value and 2 of overshoot fit above them */
-#define REACH 2.0
+#define MEASURED_OUTPUTS 65536
 
 /* Where each output takes its inputs from, and how much of each. */
 typedef struct weights {
     int taps;           /* row length of `values` */
-    int *first, *count; /* [size] */
-    int32_t *values;    /* [size][taps], 22 fractional bits */
+    int64_t from;       /* the first output */
+    int outputs;        /* how many from there on */
+    int bits;           /* fractional ones of a value */
+    int *first, *count; /* [outputs] */
+    int32_t *values;    /* [outputs][taps] */
 } weights;
 
 static void weights_free(weights *w)
@@ -34,33 +38,21 @@ static void weights_free(weights *w)
     *w = (weights){0};
 }
 
-static double cubic(double x)
+static int32_t to_fixed(double value, int bits)
 {
-    const double a = -0.5;
-    if (x < 0.0)
-        x = -x;
-    if (x < 1.0)
-        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
-    if (x < 2.0)
-        return (((x - 5.0) * x + 8.0) * x - 4.0) * a;
-    return 0.0;
-}
-
-static int32_t to_fixed(double value)
-{
-    double scaled = value * (1 << FRACTION_BITS);
+    double scaled = value * (1 << bits);
     return (int32_t)(value < 0.0 ? scaled - 0.5 : scaled + 0.5);
 }
 
 /* The weights of one output, in doubles in `scratch`; returns how many. */
-static int weigh(double centre, double stretch, int in, int *first, double *scratch)
+static int weigh(const pfm_resize_filter *filter, double centre, double stretch, int in, int *first, double *scratch)
 {
-    double reach = REACH * stretch, inverse = 1.0 / stretch, sum = 0.0;
+    double reach = filter->reach * stretch, inverse = 1.0 / stretch, sum = 0.0;
     int from = (int)(centre - reach + 0.5), to = (int)(centre + reach + 0.5);
     from = from < 0 ? 0 : from;
     to = to > in ? in : to;
     for (int j = 0; j < to - from; j++) {
-        scratch[j] = cubic((j + from - centre + 0.5) * inverse);
+        scratch[j] = filter->weight((j + from - centre + 0.5) * inverse);
         sum += scratch[j];
     }
     for (int j = 0; j < to - from && sum != 0.0; j++)
@@ -69,29 +61,50 @@ static int weigh(double centre, double stretch, int in, int *first, double *scra
     return to - from;
 }
 
-static pfm_status weights_create(int in, int out, weights *w, pfm_error *err)
+/* torch takes as many bits as let the largest weight of all outputs fit into 16, its sign included. Of a very long side those
+ * that are computed stand for all. */
+static int bits_of_torch(const pfm_resize_filter *filter, int in, int64_t out, double scale, double stretch, double *scratch)
+{
+    double largest = 0;
+    int bits = 0, first;
+    for (int64_t i = 0; i < out && i < MEASURED_OUTPUTS; i++) {
+        const int count = weigh(filter, ((double)i + 0.5) * scale, stretch, in, &first, scratch);
+        for (int j = 0; j < count; j++)
+            largest = scratch[j] > largest ? scratch[j] : largest;
+    }
+    while (bits < FRACTION_BITS && (int)(0.5 + largest * (1 << (bits + 1))) < 1 << 15)
+        bits++;
+    return bits;
+}
+
+/* For `count` outputs from `from` on of all `out` that there are. */
+static pfm_status weights_create(const pfm_resize_filter *filter, int in, int64_t out, int64_t from, int count, weights *w,
+                                 pfm_error *err)
 {
     pfm_status status = PFM_OK;
     double *scratch = NULL;
-    double scale = (double)in / out, stretch = scale < 1.0 ? 1.0 : scale;
-    w->taps = (int)ceil(REACH * stretch) * 2 + 1;
-    PFM_TRY(pfm_allocate((size_t)out, sizeof *w->first, &w->first, err));
-    PFM_TRY(pfm_allocate((size_t)out, sizeof *w->count, &w->count, err));
-    PFM_TRY(pfm_allocate((size_t)out * (size_t)w->taps, sizeof *w->values, &w->values, err));
+    double scale = (double)in / (double)out, stretch = scale < 1.0 ? 1.0 : scale;
+    w->taps = (int)ceil(filter->reach * stretch) * 2 + 1;
+    w->from = from;
+    w->outputs = count;
+    PFM_TRY(pfm_allocate((size_t)count, sizeof *w->first, &w->first, err));
+    PFM_TRY(pfm_allocate((size_t)count, sizeof *w->count, &w->count, err));
+    PFM_TRY(pfm_allocate((size_t)count * (size_t)w->taps, sizeof *w->values, &w->values, err));
     PFM_TRY(pfm_allocate((size_t)w->taps, sizeof *scratch, &scratch, err));
-    for (int i = 0; i < out; i++) {
-        w->count[i] = weigh((i + 0.5) * scale, stretch, in, &w->first[i], scratch);
+    w->bits = filter->as_torch ? bits_of_torch(filter, in, out, scale, stretch, scratch) : FRACTION_BITS;
+    for (int i = 0; i < count; i++) {
+        w->count[i] = weigh(filter, ((double)(from + i) + 0.5) * scale, stretch, in, &w->first[i], scratch);
         for (int j = 0; j < w->count[i]; j++)
-            w->values[(size_t)i * (size_t)w->taps + (size_t)j] = to_fixed(scratch[j]);
+            w->values[(size_t)i * (size_t)w->taps + (size_t)j] = to_fixed(scratch[j], w->bits);
     }
 done:
     free(scratch);
     return status;
 }
 
-static uint8_t clip(int32_t sum)
+static uint8_t clip(int32_t sum, int bits)
 {
-    int32_t value = sum >> FRACTION_BITS;
+    int32_t value = sum >> bits;
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
@@ -99,21 +112,22 @@ static uint8_t clip(int32_t sum)
 static void filter_rows(const pfm_image *in, int first, const weights *w, pfm_image *out)
 {
     size_t in_stride = (size_t)in->width * 3;
+    const int32_t half = w->bits > 0 ? 1 << (w->bits - 1) : 0;
     uint8_t *to = out->rgb;
     for (int y = 0; y < out->height; y++) {
         const uint8_t *row = in->rgb + (size_t)(y + first) * in_stride;
         for (int x = 0; x < out->width; x++, to += 3) {
             const uint8_t *from = row + (size_t)w->first[x] * 3;
             const int32_t *k = w->values + (size_t)x * (size_t)w->taps;
-            int32_t r = 1 << (FRACTION_BITS - 1), g = r, b = r;
+            int32_t r = half, g = r, b = r;
             for (int j = 0; j < w->count[x]; j++, from += 3) {
                 r += from[0] * k[j];
                 g += from[1] * k[j];
                 b += from[2] * k[j];
             }
-            to[0] = clip(r);
-            to[1] = clip(g);
-            to[2] = clip(b);
+            to[0] = clip(r, w->bits);
+            to[1] = clip(g, w->bits);
+            to[2] = clip(b, w->bits);
         }
     }
 }
@@ -122,11 +136,12 @@ static void filter_rows(const pfm_image *in, int first, const weights *w, pfm_im
 static void filter_columns(const pfm_image *in, int first, const weights *w, int32_t *sums, pfm_image *out)
 {
     size_t samples = (size_t)in->width * 3;
+    const int32_t half = w->bits > 0 ? 1 << (w->bits - 1) : 0;
     for (int y = 0; y < out->height; y++) {
         const int32_t *k = w->values + (size_t)y * (size_t)w->taps;
         const uint8_t *row = in->rgb + (size_t)(w->first[y] - first) * samples;
         for (size_t i = 0; i < samples; i++)
-            sums[i] = 1 << (FRACTION_BITS - 1);
+            sums[i] = half;
         for (int j = 0; j < w->count[y]; j++, row += samples) {
             int32_t weight = k[j];
             for (size_t i = 0; i < samples; i++)
@@ -134,27 +149,29 @@ static void filter_columns(const pfm_image *in, int first, const weights *w, int
         }
         uint8_t *to = out->rgb + (size_t)y * samples;
         for (size_t i = 0; i < samples; i++)
-            to[i] = clip(sums[i]);
+            to[i] = clip(sums[i], w->bits);
     }
 }
 
-static pfm_status resize_width(const pfm_image *in, int width, int first, int rows, pfm_image *out, pfm_error *err)
+/* Rows `first` to `first + rows` of the picture at the width of the part. */
+static pfm_status resize_width(const pfm_image *in, const pfm_resize_filter *filter, const pfm_resize_part *part, int first,
+                               int rows, pfm_image *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     weights w = {0};
-    PFM_TRY(weights_create(in->width, width, &w, err));
-    PFM_TRY(pfm_image_create(width, rows, "the resized picture", out, err));
+    PFM_TRY(weights_create(filter, in->width, part->width, part->x, part->columns, &w, err));
+    PFM_TRY(pfm_image_create(part->columns, rows, "the resized picture", out, err));
     filter_rows(in, first, &w, out);
 done:
     weights_free(&w);
     return status;
 }
 
-static pfm_status resize_height(const pfm_image *in, int first, const weights *w, int height, pfm_image *out, pfm_error *err)
+static pfm_status resize_height(const pfm_image *in, int first, const weights *w, pfm_image *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     int32_t *sums = NULL;
-    PFM_TRY(pfm_image_create(in->width, height, "the resized picture", out, err));
+    PFM_TRY(pfm_image_create(in->width, w->outputs, "the resized picture", out, err));
     PFM_TRY(pfm_allocate((size_t)in->width * 3, sizeof *sums, &sums, err));
     filter_columns(in, first, w, sums, out);
 done:
@@ -172,27 +189,29 @@ static pfm_status copy_image(const pfm_image *in, pfm_image *out, pfm_error *err
 
 /* Which axis goes first decides where 8-bit rounding happens, so it must be Pillow's choice: since Pillow 13 columns, where the
  * height shrinks by more than twice what the width does; before that always rows. */
-static bool columns_first(const pfm_image *in, int width, int height)
+static bool columns_first(const pfm_image *in, const pfm_resize_part *part)
 {
-    int64_t narrower = in->width > width ? in->width - width : 0;
-    return (int64_t)in->height - height > 2 * narrower;
+    int64_t narrower = in->width > part->width ? in->width - part->width : 0;
+    return in->height - part->height > 2 * narrower;
 }
 
-static pfm_status resize_both(const pfm_image *in, int width, int height, pfm_image *out, pfm_error *err)
+static pfm_status resize_both(const pfm_image *in, const pfm_resize_filter *filter, const pfm_resize_part *part, pfm_image *out,
+                              pfm_error *err)
 {
     pfm_status status = PFM_OK;
     weights down = {0};
     pfm_image between = {0};
-    PFM_TRY(weights_create(in->height, height, &down, err));
-    if (width == in->width) {
-        PFM_TRY(resize_height(in, 0, &down, height, out, err));
-    } else if (columns_first(in, width, height)) {
-        PFM_TRY(resize_height(in, 0, &down, height, &between, err));
-        PFM_TRY(resize_width(&between, width, 0, height, out, err));
+    PFM_TRY(weights_create(filter, in->height, part->height, part->y, part->rows, &down, err));
+    if (part->columns == in->width && part->width == in->width) {
+        PFM_TRY(resize_height(in, 0, &down, out, err));
+    } else if (!filter->as_torch && columns_first(in, part)) {
+        PFM_TRY(resize_height(in, 0, &down, &between, err));
+        PFM_TRY(resize_width(&between, filter, part, 0, part->rows, out, err));
     } else {
-        int first = down.first[0], last = down.first[height - 1] + down.count[height - 1]; /* the rows that columns read */
-        PFM_TRY(resize_width(in, width, first, last - first, &between, err));
-        PFM_TRY(resize_height(&between, first, &down, height, out, err));
+        const int last = part->rows - 1, first = down.first[0];
+        const int rows = down.first[last] + down.count[last] - first; /* the rows that columns read */
+        PFM_TRY(resize_width(in, filter, part, first, rows, &between, err));
+        PFM_TRY(resize_height(&between, first, &down, out, err));
     }
 done:
     weights_free(&down);
@@ -200,23 +219,41 @@ done:
     return status;
 }
 
-pfm_status pfm_image_resize_bicubic(const pfm_image *in, int width, int height, pfm_image *out, pfm_error *err)
+pfm_status pfm_resize_make(const pfm_image *in, const pfm_resize_filter *filter, const pfm_resize_part *part, pfm_image *out,
+                           pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    const bool same_width = part->width == in->width && part->columns == in->width;
+    const bool same_height = part->height == in->height && part->rows == in->height;
     *out = (pfm_image){0};
-    if (width < 1 || height < 1 || width > PFM_IMAGE_MAX_SIDE || height > PFM_IMAGE_MAX_SIDE ||
-        width > PFM_IMAGE_MAX_PIXELS / height)
-        PFM_FAIL(PFM_ERROR_USAGE,
-                 "a picture cannot be resized to %d x %d; give sides from 1 to %d and at most %d pixels in all", width, height,
-                 PFM_IMAGE_MAX_SIDE, PFM_IMAGE_MAX_PIXELS);
-    if (width == in->width && height == in->height)
+    if (same_width && same_height)
         PFM_TRY(copy_image(in, out, err));
-    else if (height == in->height)
-        PFM_TRY(resize_width(in, width, 0, height, out, err));
+    else if (same_height)
+        PFM_TRY(resize_width(in, filter, part, 0, part->rows, out, err));
     else
-        PFM_TRY(resize_both(in, width, height, out, err));
+        PFM_TRY(resize_both(in, filter, part, out, err));
 done:
     if (status != PFM_OK)
         pfm_image_free(out);
     return status;
+}
+
+pfm_status pfm_image_resize(const pfm_image *in, const char *filter, int width, int height, pfm_image *out, pfm_error *err)
+{
+    const pfm_resize_filter *found = pfm_resize_filter_find(filter);
+    *out = (pfm_image){0};
+    if (found == NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "there is no filter '%.60s'; known: %s", filter, pfm_resize_filter_names);
+    if (width < 1 || height < 1 || width > PFM_IMAGE_MAX_SIDE || height > PFM_IMAGE_MAX_SIDE ||
+        width > PFM_IMAGE_MAX_PIXELS / height)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "a picture cannot be resized to %d x %d; give sides from 1 to %d and at most %d pixels in all",
+                             width, height, PFM_IMAGE_MAX_SIDE, PFM_IMAGE_MAX_PIXELS);
+    return pfm_resize_make(in, found, &(pfm_resize_part){.width = width, .height = height, .columns = width, .rows = height},
+                           out, err);
+}
+
+pfm_status pfm_image_resize_bicubic(const pfm_image *in, int width, int height, pfm_image *out, pfm_error *err)
+{
+    return pfm_image_resize(in, NULL, width, height, out, err);
 }

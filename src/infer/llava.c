@@ -27,6 +27,8 @@ pfm_status pfm_llava_unfit(const pfm_session *session, bool gguf, const char **w
         *why = "the aligner is not mlp2x_gelu";
     else if (model->shape.merge_rows != 1 || model->shape.merge_columns != 1)
         *why = "the aligner merges neighbours (model.merge)";
+    else if (strcmp(session->recipe->model.fit, "squash") != 0 || strcmp(session->recipe->model.filter, "bicubic") != 0)
+        *why = "pictures are not squashed by the bicubic filter (model.fit, model.filter), which is all that is written of it";
     else if (model->language.family != &pfm_language_llama)
         *why = "the language model is none of the LLaMA family";
     else if (gguf && model->layers.class_token)

@@ -32,6 +32,7 @@ typedef struct pfm_recipe {
         char *vision, *aligner, *language; /* names that fetch knows, or paths, vision also "none"; the aligner's kind */
         int image_size;                    /* pixels a side */
         char *window;                      /* NULL, or how DICOM files become pictures (pfm_image_check_window) */
+        char *fit, *filter;                /* how a picture becomes a square (pfm_image_fit) */
         char **layers; /* the encoder's hidden states that make the features, whole numbers as text, "output" or "normed",
                           [layer_count] */
         size_t layer_count;

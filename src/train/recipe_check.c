@@ -197,6 +197,21 @@ static pfm_status check_window(const recipe_loader *state, pfm_error *err)
     return refuse_key(state, KEY("model.window"), text, err);
 }
 
+static pfm_status check_fit(const recipe_loader *state, pfm_error *err)
+{
+    pfm_error reason = PFM_ERROR_INIT;
+    const pfm_recipe *recipe = state->recipe;
+    char text[600];
+    pfm_status status = pfm_image_check_fit(&(pfm_image_fit){.fit = recipe->model.fit}, &reason);
+    const bool fits = status == PFM_OK;
+    if (fits)
+        status = pfm_image_check_fit(&(pfm_image_fit){.filter = recipe->model.filter}, &reason);
+    if (status == PFM_OK)
+        return PFM_OK;
+    (void)snprintf(text, sizeof text, "cannot be used: %.500s", reason.message);
+    return refuse_key(state, fits ? KEY("model.filter") : KEY("model.fit"), text, err);
+}
+
 static pfm_status check_data(const recipe_loader *state, pfm_error *err)
 {
     const pfm_recipe *recipe = state->recipe;
@@ -256,6 +271,8 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
         status = check_image_text(state, err);
     if (status == PFM_OK)
         status = check_window(state, err);
+    if (status == PFM_OK)
+        status = check_fit(state, err);
     const char *reason = NULL;
     const recipe_key *fault = pfm_recipe_find_answer_fault(recipe, false, &reason);
     if (status == PFM_OK && fault != NULL)

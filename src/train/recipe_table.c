@@ -52,6 +52,8 @@ const recipe_key pfm_recipe_keys[] = {
     STRING("model.language", model.language, "smollm2-135m-instruct", "the language model: a name that fetch knows or a path"),
     INTEGER("model.image_size", model.image_size, "448", 32, 4096, "pixels a side; the encoder's grid (a position for 32 pixels, or for a patch) is a multiple of merge"),
     OPTIONAL("model.window", model.window, "how the values of DICOM files become grey: file (each its own), file:1, lut:0, CENTER,WIDTH, percentile, full, or of CT lung, bone, brain, ..."),
+    STRING("model.fit", model.fit, "squash", "how a picture becomes a square: squash, or, as CLIP, torchvision and LLaVA do it, crop, crop_round, pad"),
+    STRING("model.filter", model.filter, "bicubic", "the filter that resizes it: bicubic, bilinear, lanczos, box, hamming, as Pillow; bicubic_torch, bilinear_torch, as torchvision"),
     {.name = "model.layers", .type = RECIPE_LIST, .offset = PLACE(model.layers), .count_offset = PLACE(model.layer_count),
      .initial = "output", .help = "the encoder's hidden states that make the features, side by side: output, normed, or numbers, negative from the end"},
     CHOICE("model.weights", model.weights, "bf16", "bf16|q8_0|q4_0|q4_1|q4_k|nf4",

@@ -288,7 +288,8 @@ static pfm_status load_vision(pfm_session *session, const pfm_vision_layers *lay
                                         .path = session->vision_path,
                                         .image_size = recipe->model.image_size,
                                         .layers = *layers,
-                                        .window = recipe->model.window};
+                                        .window = recipe->model.window,
+                                        .fit = {.fit = recipe->model.fit, .filter = recipe->model.filter}};
     PFM_TRY(pfm_vision_load(session->context, &options, out, err));
 done:
     return status;

@@ -50,36 +50,52 @@ static void decode_changed(const char *file, const pfm_buffer *whole)
     free(bytes);
 }
 
-static void decode_cut(const char *file, const pfm_buffer *whole)
+/* What a file holds behind its pixels may be missing: then the picture is all there. */
+static void decode_cut(const char *file, const pfm_buffer *whole, bool may_end_early)
 {
+    pfm_image picture = {0};
+    pfm_error err = PFM_ERROR_INIT;
+    assert_ok(pfm_image_decode(whole->data, whole->size, file, &picture, &err));
     for (size_t size = 0; size < whole->size; size++) {
-        pfm_error err = PFM_ERROR_INIT;
         pfm_image image;
+        err = (pfm_error)PFM_ERROR_INIT;
         unsigned char *bytes = malloc(size + (size == 0));
         assert_non_null(bytes);
         memcpy(bytes, whole->data, size);
-        if (pfm_image_decode(bytes, size, file, &image, &err) != PFM_ERROR_FORMAT || strstr(err.message, file) == NULL)
+        pfm_status status = pfm_image_decode(bytes, size, file, &image, &err);
+        if (status == PFM_OK && may_end_early) {
+            assert_memory_equal(image.rgb, picture.rgb, (size_t)picture.width * (size_t)picture.height * 3);
+            pfm_image_free(&image);
+        } else if ((status != PFM_ERROR_FORMAT && !(status == PFM_ERROR_UNSUPPORTED && strstr(err.message, "a gzip file"))) ||
+                   strstr(err.message, file) == NULL) {
             fail_msg("%s cut to %zu bytes: '%s'", file, size, err.message);
+        }
         assert_null(image.rgb);
         free(bytes);
     }
+    pfm_image_free(&picture);
 }
 
-void check_damage(const char *ending)
+void check_damage_of(const char *file, bool may_end_early)
 {
     pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer whole = {0};
+    assert_ok(pfm_file_read(golden_path(file), 0, &whole, &err));
+    decode_cut(file, &whole, may_end_early);
+    decode_changed(file, &whole);
+    pfm_buffer_free(&whole);
+}
+
+void check_damage(const char *ending, bool may_end_early)
+{
     int count = 0, checked = 0;
     const golden_result *results = golden_results(&count);
     for (int i = 0; i < count; i++) {
         const char *file = results[i].file;
         if ((i > 0 && strcmp(file, results[i - 1].file) == 0) || strcmp(file + strlen(file) - strlen(ending), ending) != 0)
             continue;
-        pfm_buffer whole = {0};
-        assert_ok(pfm_file_read(golden_path(file), 0, &whole, &err));
-        decode_cut(file, &whole);
-        decode_changed(file, &whole);
-        pfm_buffer_free(&whole);
+        check_damage_of(file, may_end_early);
         checked++;
     }
-    assert_true(checked > 10);
+    assert_true(checked >= 4);
 }

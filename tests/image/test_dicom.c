@@ -101,7 +101,7 @@ static void test_the_choice_of_a_window(void **state)
 static void test_a_window_for_all_kinds(void **state)
 {
     (void)state;
-    static const char *const finished[] = {"dicom/rgb.dcm", "grey.jpg", "grey16.png"};
+    static const char *const finished[] = {"dicom/rgb.dcm", "grey.jpg", "grey8.png"};
     pfm_error err = PFM_ERROR_INIT;
     for (int i = 0; i < 3; i++) {
         pfm_image image;

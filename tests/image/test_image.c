@@ -12,7 +12,8 @@ static void test_not_a_picture(void **state)
     assert_error(pfm_image_decode("\1\2\3", 3, "a.jpg", &image, &err), PFM_ERROR_FORMAT, "unknown kind");
     assert_error(pfm_image_decode(dicom, sizeof dicom, "a.jpg", &image, &err), PFM_ERROR_FORMAT,
                  "a.jpg is a DICOM file without pixels");
-    assert_error(pfm_image_decode("II*\0abcd", 8, "a.tif", &image, &err), PFM_ERROR_UNSUPPORTED, "TIFF");
+    assert_error(pfm_image_decode("II*\0abcd", 8, "a.tif", &image, &err), PFM_ERROR_FORMAT, "a.tif is a TIFF cut short");
+    assert_error(pfm_image_decode("GIF89a..", 8, "a.gif", &image, &err), PFM_ERROR_UNSUPPORTED, "a GIF file");
     assert_error(pfm_image_decode("\xFF\xD8", 2, "a.jpg", &image, &err), PFM_ERROR_FORMAT, "a.jpg");
     assert_null(image.rgb);
     assert_error(pfm_image_load("/nowhere/a.jpg", &image, &err), PFM_ERROR_IO, "/nowhere/a.jpg");
@@ -66,6 +67,10 @@ static void test_convert(void **state)
     assert_error(pfm_image_convert(path, &(pfm_image_options){.window = "lung"}, &image, &applied, &err), PFM_ERROR_USAGE,
                  "no window");
     assert_error(pfm_image_convert(path, &(pfm_image_options){.size = -1}, &image, &applied, &err), PFM_ERROR_USAGE, "-1 x -1");
+    assert_error(pfm_image_convert(path, &(pfm_image_options){.size = 9, .fit = {.fit = "stretch"}}, &image, &applied, &err),
+                 PFM_ERROR_USAGE, "squash crop crop_round pad");
+    assert_error(pfm_image_convert(path, &(pfm_image_options){.size = 9, .fit = {.filter = "cubic"}}, &image, &applied, &err),
+                 PFM_ERROR_USAGE, "bicubic bilinear lanczos");
     assert_error(pfm_image_convert(path, &(pfm_image_options){.size = 99999}, &image, &applied, &err), PFM_ERROR_USAGE,
                  "99999");
     assert_null(image.rgb);

@@ -3,7 +3,7 @@
 static void test_damaged_files(void **state)
 {
     (void)state;
-    check_damage(".jpg");
+    check_damage(".jpg", false);
 }
 
 static void test_grey_written_and_read_again(void **state)

@@ -3,7 +3,7 @@
 static void test_damaged_files(void **state)
 {
     (void)state;
-    check_damage(".png");
+    check_damage(".png", false);
 }
 
 static void test_written_and_read_again(void **state)

@@ -68,15 +68,17 @@ static pfm_status run_work(pfm_feature_store *store, pfm_context *context, size_
     return w.status == PFM_OK ? PFM_OK : pfm_error_set(err, w.status, "%s", w.err.message);
 }
 
-/* key = SHA-256(weights, description, "f16", the picture file's bytes). */
-static pfm_status make_key(const pfm_vision *vision, const char *path, const pfm_buffer *file, pfm_hash_hex key, pfm_error *err)
+/* key = SHA-256(weights, description, "f16", the picture file's bytes); of a file that notes how the camera was held also that
+ * it was undone, which once it was not. */
+static pfm_status make_key(const pfm_vision *vision, const void *bytes, size_t size, pfm_hash_hex key, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_hash_hex picture_hash;
     char *text = NULL;
-    PFM_TRY(file != NULL ? pfm_hash_bytes(file->data, file->size, picture_hash, err) : pfm_hash_file(path, picture_hash, err));
-    PFM_TRY(pfm_string_format(&text, err, "%s\n%s\nf16\n%s\n", pfm_vision_get_weights_hash(vision),
-                              pfm_vision_get_description(vision), picture_hash));
+    const int orientation = pfm_image_orientation(bytes, size);
+    PFM_TRY(pfm_hash_bytes(bytes, size, picture_hash, err));
+    PFM_TRY(pfm_string_format(&text, err, "%s\n%s\nf16\n%s\n%s", pfm_vision_get_weights_hash(vision),
+                              pfm_vision_get_description(vision), picture_hash, orientation > 1 ? "upright\n" : ""));
     PFM_TRY(pfm_hash_bytes(text, strlen(text), key, err));
 done:
     free(text);
@@ -88,7 +90,11 @@ static void key_item(void *user, int item, int thread)
     (void)thread;
     work *w = user;
     pfm_error err = PFM_ERROR_INIT;
-    pfm_status status = make_key(w->store->vision, w->store->paths[item], NULL, w->store->keys[item], &err);
+    pfm_mapping file = {0};
+    pfm_status status = pfm_mapping_open(w->store->paths[item], &file, &err);
+    if (status == PFM_OK)
+        status = make_key(w->store->vision, file.data, file.size, w->store->keys[item], &err);
+    pfm_mapping_close(&file);
     if (status != PFM_OK)
         note_failure(w, item, status, &err);
 }
@@ -128,7 +134,7 @@ static pfm_status compute(pfm_vision *vision, const picture *p, uint16_t *out, p
     pfm_image image = {0};
     pfm_hash_hex key;
     PFM_TRY(pfm_file_read(p->path, LARGEST_IMAGE_FILE, &file, err));
-    PFM_TRY(make_key(vision, p->path, &file, key, err));
+    PFM_TRY(make_key(vision, file.data, file.size, key, err));
     if (strcmp(key, p->key) != 0)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->path);
     PFM_TRY(pfm_image_decode_shown(file.data, file.size, p->path, pfm_vision_get_window(vision), &image, err));

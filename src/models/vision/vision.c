@@ -26,8 +26,9 @@ struct pfm_vision {
     int image_size;
     joint joined;
     pfm_hash_hex weights_hash;
-    char *description, *window;
-    float normalised[3][256]; /* what each byte of a channel becomes */
+    char *description, *window, *fit, *filter; /* the last two NULL for the usual ones */
+    uint8_t fill[3];                           /* the mean as bytes, cut as LLaVA cuts it */
+    float normalised[3][256];                  /* what each byte of a channel becomes */
     /* Working memories that nobody uses at the moment. */
     pthread_mutex_t mutex;
     pthread_cond_t returned;
@@ -198,7 +199,10 @@ static pfm_status describe_pixels(const pfm_vision *vision, pfm_buffer *text, pf
 {
     pfm_status status = PFM_OK;
     const pfm_vision_config *c = &vision->config;
-    PFM_TRY(pfm_buffer_append_format(text, err, "; rgb8, bicubic %dx%d, ", vision->image_size, vision->image_size));
+    const bool squashed = vision->fit == NULL || strcmp(vision->fit, "squash") == 0;
+    PFM_TRY(pfm_buffer_append_format(text, err, "; rgb8, %s%s%s %dx%d, ", squashed ? "" : vision->fit, squashed ? "" : " ",
+                                     vision->filter != NULL ? vision->filter : "bicubic", vision->image_size,
+                                     vision->image_size));
     if (divides_by_255(c))
         PFM_TRY(pfm_buffer_append_string(text, "/255", err));
     else
@@ -252,6 +256,10 @@ static pfm_status fill(pfm_vision *vision, const pfm_vision_options *options, co
     PFM_TRY(pfm_allocate((size_t)threads, sizeof *vision->free_slots, &vision->free_slots, err));
     for (int i = 0; i < threads; i++)
         vision->free_slots[vision->free_count++] = threads - 1 - i;
+    for (int channel = 0; channel < 3; channel++) {
+        const double mean = divides_by_255(c) ? c->mean[channel] * 255.0 : c->mean[channel] / c->scale;
+        vision->fill[channel] = (uint8_t)(mean <= 0 ? 0 : mean >= 255 ? 255 : mean);
+    }
     for (int channel = 0; channel < 3; channel++)
         for (int byte = 0; byte < 256; byte++) {
             float value = divides_by_255(c) ? (float)byte / 255.0f : (float)(byte * c->scale);
@@ -273,6 +281,10 @@ pfm_status pfm_vision_load(pfm_context *context, const pfm_vision_options *optio
     vision->image_size = options->image_size;
     if (options->window != NULL)
         PFM_TRY(pfm_string_copy(options->window, &vision->window, err));
+    if (options->fit.fit != NULL)
+        PFM_TRY(pfm_string_copy(options->fit.fit, &vision->fit, err));
+    if (options->fit.filter != NULL)
+        PFM_TRY(pfm_string_copy(options->fit.filter, &vision->filter, err));
     PFM_TRY(pfm_vision_find(options->kind, &vision->config, err));
     PFM_TRY(join_layers(&vision->config, options->image_size, &options->layers, &vision->joined, err));
     PFM_TRY(pfm_weights_open(options->path, &weights, err));
@@ -296,6 +308,8 @@ void pfm_vision_free(pfm_vision *vision)
     free(vision->free_slots);
     free(vision->description);
     free(vision->window);
+    free(vision->fit);
+    free(vision->filter);
     free(vision);
 }
 
@@ -319,7 +333,9 @@ void pfm_vision_rest(pfm_vision *vision)
 pfm_status pfm_vision_preprocess(const pfm_vision *vision, const pfm_image *image, float *pixels, pfm_error *err)
 {
     pfm_image resized = {0};
-    pfm_status status = pfm_image_resize_bicubic(image, vision->image_size, vision->image_size, &resized, err);
+    const pfm_image_fit fit = {
+        .fit = vision->fit, .filter = vision->filter, .fill = {vision->fill[0], vision->fill[1], vision->fill[2]}};
+    pfm_status status = pfm_image_fit_square(image, &fit, vision->image_size, &resized, err);
     if (status != PFM_OK)
         return status;
     size_t plane = (size_t)vision->image_size * (size_t)vision->image_size;

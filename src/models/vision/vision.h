@@ -73,6 +73,7 @@ typedef struct pfm_vision_options {
     pfm_vision_layers layers;
     bool gradients;     /* pfm_vision_gradient will be called */
     const char *window; /* how files that hold values become pictures, as --window; NULL: as each says. Copied */
+    pfm_image_fit fit;  /* how a picture becomes the square; pads with the encoder's mean whatever `fill` is. Copied */
 } pfm_vision_options;
 
 /* The caller frees *out before the context. A missing, extra or misshapen tensor is MISMATCH and named. Layers behind those
@@ -94,9 +95,9 @@ const char *pfm_vision_get_weights_hash(const pfm_vision *vision);
  * level and versions, in one line; borrowed. */
 const char *pfm_vision_get_description(const pfm_vision *vision);
 
-/* pixels [3,H,W] f32 = the picture resized to image_size (bicubic, as Pillow; a square whatever its shape, since a crop would
- * lose the edges of a medical image), times the encoder's scale (1 / 255), then (x - mean) / deviation for each channel. May be
- * called from several threads at once. */
+/* pixels [3,H,W] f32 = the picture resized to image_size as the options' fit says (otherwise bicubic, as Pillow; a square
+ * whatever its shape, since a crop would lose the edges of a medical image), times the encoder's scale (1 / 255), then (x -
+ * mean) / deviation for each channel. May be called from several threads at once. */
 pfm_status pfm_vision_preprocess(const pfm_vision *vision, const pfm_image *image, float *pixels,
                                  pfm_error *err) PFM_MUST_CHECK;
 

@@ -1,0 +1,14 @@
+/* How a camera was held, as EXIF's tag Orientation (0x0112) says: 1 as it stands, 2 mirrored, 3 turned by 180 degrees, 4
+ * mirrored and turned by 180, 5 mirrored about the diagonal, 6 to be turned clockwise, 7 mirrored about the other diagonal, 8
+ * to be turned counter-clockwise. */
+#ifndef PFM_IMAGE_ORIENTATION_H
+#define PFM_IMAGE_ORIENTATION_H
+
+#include "image/image.h"
+
+/* What EXIF's bytes say, from "II*" or "MM*" on, or behind "Exif\0\0"; 1 where they say nothing that can be understood. */
+int pfm_orientation_of_exif(const unsigned char *bytes, size_t size);
+/* Turns and mirrors a picture so that it stands upright; 1 and what is none leave it as it is. */
+pfm_status pfm_orientation_apply(int orientation, pfm_image *image, pfm_error *err) PFM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,51 @@
+#include "image/values.h"
+
+#include "base/try.h"
+
+static pfm_status choose_own(const pfm_dicom_frame *frame, const pfm_values_meaning *meaning, pfm_dicom_grey *grey,
+                             pfm_error *err)
+{
+    if (meaning->own != NULL) {
+        grey->chosen = "file";
+        grey->window = *meaning->own;
+        return PFM_OK;
+    }
+    if (frame->kind == DICOM_U8 && meaning->slope == 1 && meaning->intercept == 0) {
+        grey->chosen = "stored";
+        grey->window = (pfm_window){.center = 127.5, .width = 255, .function = PFM_WINDOW_LINEAR_EXACT};
+        return PFM_OK;
+    }
+    grey->chosen = "percentile";
+    return pfm_dicom_grey_measure(grey, frame, 0.005, &grey->window, err);
+}
+
+static pfm_status choose(const char *name, const pfm_dicom_frame *frame, const pfm_values_meaning *meaning,
+                         const pfm_window *wanted, pfm_dicom_grey *grey, pfm_error *err)
+{
+    const bool of_file = wanted->choice == PFM_WINDOW_OF_FILE && wanted->index == 0 && meaning->own != NULL;
+    if (wanted->choice == PFM_WINDOW_OWN || of_file)
+        return choose_own(frame, meaning, grey, err);
+    if (wanted->choice == PFM_WINDOW_LUT)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s has no VOI LUT, only DICOM files do; choose another window", name);
+    if (wanted->choice == PFM_WINDOW_OF_FILE)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s has %s; there is no window %d", name,
+                             meaning->own != NULL ? "1 window, number 0" : "no window of its own", wanted->index);
+    return pfm_dicom_grey_choose(name, frame, wanted, grey, err);
+}
+
+pfm_status pfm_values_show(const char *name, const pfm_dicom_frame *frame, const pfm_values_meaning *meaning,
+                           const pfm_image_choice *choice, pfm_image *out, pfm_image_applied *applied, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_window wanted;
+    pfm_dicom_grey grey = {.slope = meaning->slope,
+                           .intercept = meaning->intercept,
+                           .is_hounsfield = meaning->may_be_hounsfield,
+                           .inverted = meaning->inverted};
+    PFM_TRY(pfm_window_parse(choice->window, &wanted, err));
+    PFM_TRY(choose(name, frame, meaning, &wanted, &grey, err));
+    pfm_dicom_grey_record(&grey, applied);
+    PFM_TRY(pfm_dicom_make_grey(name, frame, &grey, out, err));
+done:
+    return status;
+}
