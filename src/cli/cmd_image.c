@@ -20,7 +20,10 @@ static pfm_status run(cli_call *call, pfm_error *err)
     if (status != PFM_OK)
         return status;
     pfm_image image = {0};
-    pfm_image_options options = {.frame = (int)frame, .window = cli_get(call, "window"), .size = (int)size};
+    pfm_image_options options = {.frame = (int)frame,
+                                 .window = cli_get(call, "window"),
+                                 .square_pixels = cli_has(call, "square-pixels"),
+                                 .size = (int)size};
     pfm_image_applied applied;
     char *how = NULL;
     status = pfm_image_convert(path, &options, &image, &applied, err);
@@ -42,13 +45,14 @@ static pfm_status run(cli_call *call, pfm_error *err)
 static const cli_option options[] = {
     {"frame", "N", "which frame of a file that has several; they count from 0 (default 0)", NULL},
     {"window", "W", "CENTER,WIDTH or a window's name, for files that hold values (DICOM)", NULL},
+    {"square-pixels", NULL, "where a pixel is higher than wide or the reverse, show it as it is in the body", NULL},
     {"size", "N", "resize to N x N, as a model sees it (default: the picture's own size)", NULL},
     {0},
 };
 
 const cli_command cmd_image = {
     .name = "image",
-    .arguments = "PATH OUT.png [--frame N] [--window CENTER,WIDTH|NAME] [--size N]",
+    .arguments = "PATH OUT.png [--frame N] [--window CENTER,WIDTH|NAME] [--square-pixels] [--size N]",
     .summary = "writes the picture that a model would be given",
     .details =
         "PATH is a JPEG, PNG or DICOM file, known by its content. The result is an 8-bit RGB PNG: transparency is dropped, "
@@ -57,7 +61,8 @@ const cli_command cmd_image = {
         "The values of a DICOM file become grey through W: CENTER,WIDTH (with ,sigmoid or ,linear_exact behind, if so); lung,\n"
         "bone, brain, abdomen, mediastinum, liver or stroke, in Hounsfield units; file, its own, which is the default; file:N "
         "or\n"
-        "lut:N, where it has several; percentile; full. --json says what was applied (docs/dicom.md).\n\n"
+        "lut:N, where it has several; percentile; full. --json says what was applied (docs/dicom.md).\n"
+        "Rows and columns stay as they are, also where a DICOM file's pixels are not square, unless --square-pixels.\n\n"
         "pefomed image imgs/xmlab1/source.jpg seen.png --size 448\npefomed image scan.dcm seen.png --window lung",
     .options = options,
     .min_operands = 2,
