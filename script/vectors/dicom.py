@@ -123,17 +123,31 @@ def colours(draw):
     }
 
 
+def others():
+    """{name: file} of what needs no random values: pixels four times as high as wide, of a CT that leaves its unit unspecified; frames in RLE,
+    each in two fragments, of which no table says where they begin."""
+    ramp = ramps()[0]
+    rle = compressed(new_file(np.stack(ramps()), WindowCenter=60, WindowWidth=120), RLELossless, encoding_plugin="pydicom")
+    rle.PixelData = encapsulate(list(generate_frames(rle.PixelData, number_of_frames=2)), fragments_per_frame=2, has_bot=False)
+    rle["PixelData"].is_undefined_length = True
+    return {
+        "tall_pixels": new_file(ramp.astype(np.int16), Modality="CT", RescaleSlope=1, RescaleIntercept=-1000, RescaleType="US", PixelSpacing=[2, 0.5],
+                                WindowCenter=-940, WindowWidth=100),
+        "rle_no_table": rle,
+    }
+
+
 def pictures(folder):
     draw = np.random.default_rng(20261126)
     result = []
-    for name, ds in (greys(draw) | colours(draw) | jpegs(draw)).items():
+    for name, ds in (greys(draw) | colours(draw) | jpegs(draw) | others()).items():
         path = folder / f"{name}.dcm"
         ds.save_as(path, enforce_file_format=True)
         again = read(path)
         if name == "jpeg_progressive":  # which pydicom does not read: another reader of JPEG does
             listed = [np.asarray(Image.open(io.BytesIO(next(generate_frames(again.PixelData, number_of_frames=1)))))]
         else:
-            listed = wrapped_frames(again) if name == "wrapped" else frames_of(again)
+            listed = wrapped_frames(again) if name == "wrapped" else frames_of(again) if name != "rle_no_table" else ramps()
         for number, pixels in enumerate(listed):
             of = of_frame(again, number)
             for window in own_windows(of):
@@ -145,6 +159,12 @@ def pictures(folder):
     begin = headless.index(b"\x08\x00\x16\x00")  # behind preamble and meta header
     (folder / "headless.dcm").write_bytes(headless[begin:])
     (folder / "pictures.json").write_text(json.dumps(result, indent=0).replace("\n}", "}") + "\n")
+
+
+def ramps():
+    """What pydicom does not read either: it looks for frames by the table alone."""
+    ramp = np.arange(ROWS * COLUMNS, dtype=np.uint8).reshape(ROWS, COLUMNS)
+    return [ramp, ramp[::-1]]
 
 
 def wrapped_frames(ds):

@@ -153,6 +153,8 @@ def grey(draw):
         how = (JPEG_LOSSY if lossy else JPEG_LOSSLESS)[draw.integers(2 if lossy else 5)]
         if how[0] == "dcmcjpeg" and lossy and bits != 8:
             how = ("dcmcjpeg", "+ee")
+        if how[:2] == ("dcmcjpls", "+en") and bits < 8:
+            how = ("dcmcjpls", "+el")  # of these DCMTK writes what DCMTK alone reads
         ds, words = by_dcmtk(ds, *how), words + " " + " ".join(how)
     return f"grey {bits}/{allocated} {'signed' if signed else ''} {rows}x{columns}x{count}{words}", ds
 
