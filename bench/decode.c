@@ -1,4 +1,4 @@
-/* What bench/dicom.py times of pefomed: for each line of the standard input, "N FILE", FILE is read, decoded and windowed N times, and
+/* What bench/slice.py times of pefomed: for each line of the standard input, "N FILE", FILE is read, decoded and windowed N times, and
  * the seconds of the median time are printed. */
 #include "pefomed/pefomed.h"
 

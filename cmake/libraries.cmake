@@ -15,6 +15,7 @@ pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo-svg cairo-png)
 pkg_check_modules(CHARLS REQUIRED IMPORTED_TARGET charls)
 pkg_check_modules(OPENJPEG REQUIRED IMPORTED_TARGET libopenjp2)
 find_package(ZLIB REQUIRED)
+pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 find_library(DNNL_LIBRARY dnnl REQUIRED)
 # Of DCMTK's many libraries those that src/image/dicom_dcmtk.cpp calls.
 set(PFM_DCMTK "")
@@ -23,7 +24,7 @@ foreach(part dcmjpeg dcmdata oflog ofstd)
     list(APPEND PFM_DCMTK ${DCMTK_${part}})
 endforeach()
 set(PFM_LIBRARIES PkgConfig::JANSSON PkgConfig::YAML PkgConfig::ZIP PkgConfig::SQLITE PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::CAIRO JPEG::JPEG PNG::PNG
-    CURL::libcurl OpenSSL::Crypto PkgConfig::CHARLS PkgConfig::OPENJPEG ZLIB::ZLIB ${PFM_DCMTK} ${DNNL_LIBRARY} gomp Threads::Threads m)
+    CURL::libcurl OpenSSL::Crypto PkgConfig::CHARLS PkgConfig::OPENJPEG ZLIB::ZLIB PkgConfig::DEFLATE ${PFM_DCMTK} ${DNNL_LIBRARY} gomp Threads::Threads m)
 
 set(PFM_WARNINGS -Wall -Wextra -Werror -Wno-missing-field-initializers -Wshadow -Wpointer-arith -Wcast-qual -Wvla
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>)

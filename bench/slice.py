@@ -4,7 +4,7 @@ cache), its frame decoded, rescaled, windowed by its own window (where it has no
 in processes that are up already, on one thread; rounds of the two alternate, and the median of all is what counts. Of pydicom's
 plug-ins the fastest that reads the file does. Prints a line a file and the least ratio; exits 1 where it is below --least.
 
-usage: bench/dicom.py FILE... [--rounds 7] [--times 9] [--least 3]    (after script/build; needs pydicom, see script/vectors/requirements.txt)
+usage: bench/slice.py FILE... [--rounds 7] [--times 9] [--least 3]    (after script/build; needs pydicom, see script/vectors/requirements.txt)
 """
 import argparse
 import os
@@ -69,7 +69,7 @@ def measure(o, path, loop):
         loop.stdin.flush()
         line = loop.stdout.readline()
         if not line:
-            sys.exit(f"dicom.py: pefomed does not read {path}")
+            sys.exit(f"slice.py: pefomed does not read {path}")
         ours.append(float(line))
         for plugin in able:
             others[plugin] += seconds_of(lambda p=plugin: theirs(path, p), o.times)
