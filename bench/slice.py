@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """One slice as pefomed and as pydicom with its plug-ins make a grey picture of it: the file is opened and read (from the system's
 cache), its frame decoded, rescaled, windowed by its own window (where it has none, from lowest to highest) and rounded to 8 bits. Both
-in processes that are up already, on one thread; rounds of the two alternate, and the median of all is what counts. Of pydicom's
+in processes that are up already, on one thread; rounds of the two alternate, and the median of all is what counts, of the processor's
+time, which others on the machine change less than the clock's. Of pydicom's
 plug-ins the fastest that reads the file does. Prints a line a file and the least ratio; exits 1 where it is below --least.
 
 usage: bench/slice.py FILE... [--rounds 7] [--times 9] [--least 3]    (after script/build; needs pydicom, see script/vectors/requirements.txt)
@@ -39,9 +40,9 @@ def theirs(path, plugin):
 def seconds_of(call, times):
     taken = []
     for _ in range(times):
-        begun = time.perf_counter()
+        begun = time.process_time()
         call()
-        taken.append(time.perf_counter() - begun)
+        taken.append(time.process_time() - begun)
     return taken
 
 

@@ -72,11 +72,15 @@ def unit_range(ds):
 def by_table(function, values, ds, item, *more):
     """pydicom's apply_modality_lut or apply_voi_lut. Both keep entries in types of the descriptor's bits, of which only 8 and 16 go, and in
     8 of which places beyond 255 wrap: so it is told 16, which changes no entry. Values of 8 bits wrap too. Where nothing says the sign of the
-    first place, it takes that of the pixels, also behind a Modality LUT, whose values have none."""
+    first place, it takes that of the pixels, though of a VOI LUT it is that of its input: none behind a Modality LUT, and one where rescaling
+    may make values negative."""
     descriptor = item.LUTDescriptor
     count, first, bits = descriptor
-    if function is apply_voi_lut and ds.get("ModalityLUTSequence"):
+    if function is apply_voi_lut:
+        rescaled = float(ds.get("RescaleSlope") or 1) < 0 or float(ds.get("RescaleIntercept") or 0) < 0
         first %= 65536
+        if first > 32767 and not ds.get("ModalityLUTSequence") and (rescaled or ds.PixelRepresentation == 1):
+            first -= 65536
     try:
         item.LUTDescriptor = [count, first, 16]
         return function(values.astype(np.int64), ds, *more)
