@@ -45,10 +45,11 @@ pfm_status pfm_image_decode(const void *bytes, size_t size, const char *name, pf
 
 /* What made a picture out of a file. */
 typedef struct pfm_image_applied {
-    char kind[16];     /* "JPEG", "PNG", "DICOM", "TIFF", "WebP", "NIfTI" */
-    int frame, frames; /* which one it is, from 0, and how many there are */
-    bool has_values;   /* false for a finished picture, of which the rest says nothing */
-    char modality[17]; /* "CT" */
+    char kind[16];       /* "JPEG", "PNG", "DICOM", "TIFF", "WebP", "NIfTI" */
+    int frame, frames;   /* which one it is, from 0, and how many there are */
+    double pixel_aspect; /* a pixel's height by its width; 1: they are square, or nothing says that they are not */
+    bool has_values;     /* false for a finished picture, of which the rest says nothing */
+    char modality[17];   /* "CT" */
     char window[24];   /* "file:0" (of the file's windows), "lut:0" (of its VOI LUTs), "given", a name as "lung", "percentile",
                           "full", or "stored": 8-bit values as they are */
     char function[16]; /* "LINEAR", "LINEAR_EXACT", "SIGMOID"; "LUT" */
@@ -74,8 +75,8 @@ pfm_status pfm_image_decode_shown(const void *bytes, size_t size, const char *na
                                   pfm_error *err) PFM_MUST_CHECK;
 /* USAGE for what is no window; NULL is the file's own. */
 pfm_status pfm_image_check_window(const char *window, pfm_error *err) PFM_MUST_CHECK;
-/* *json = {"kind","frame","frames"} and, of values, {"modality","window","function","center","width","slope","intercept",
- * "inverted"}; the caller calls free(). */
+/* *json = {"kind","frame","frames"}, "pixel_aspect" where pixels are not square, and, of values,
+ * {"modality","window","function","center","width","slope","intercept", "inverted"}; the caller calls free(). */
 pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = the picture at width x height by Pillow's bicubic (a = -0.5, support widened by the scale when shrinking, two passes
@@ -113,6 +114,7 @@ pfm_status pfm_image_write_grey_jpeg(const uint8_t *grey, int width, int height,
 typedef struct pfm_image_options {
     int frame;          /* counts from 0 */
     const char *window; /* "CENTER,WIDTH" or a name, for files that hold values; NULL: the file's own */
+    bool square_pixels; /* where the file's are not, resample to such; else rows and columns stay as they are */
     int size;           /* both sides of the result as the model sees it; 0: the frame's own rows and columns */
     pfm_image_fit fit;  /* how it becomes that square */
 } pfm_image_options;

@@ -11,108 +11,21 @@ import io
 import json
 import os
 import pathlib
-import subprocess
 import sys
-import tempfile
 
 import numpy as np
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from PIL import Image
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import (UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, HTJ2KLossless,
-                         ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless, SecondaryCaptureImageStorage)
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 sys.path.insert(0, os.path.dirname(__file__))
+from dicom_files import by_dcmtk, compressed, high_throughput, new_file, palette, segmented, table
 from dicom_reference import LOSSY, frames_of, of_frame, own_window, picture, read
 
 EncapsulatedUncompressed = UID("1.2.840.10008.1.2.1.98")
 ROWS, COLUMNS = 12, 10
 GRID = 8
-
-
-def new_file(pixels, syntax=ExplicitVRLittleEndian, stored=None, photometric=None, **more):
-    """A data set around pixels [rows, columns], or with frames before and samples behind."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = syntax
-    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = "1.2.3.4"
-    big = syntax == ExplicitVRBigEndian
-    ds = FileDataset(None, Dataset(), file_meta=meta, preamble=bytes(128), is_implicit_VR=syntax == ImplicitVRLittleEndian,
-                     is_little_endian=not big)
-    ds.SOPClassUID, ds.SOPInstanceUID, ds.Modality = SecondaryCaptureImageStorage, "1.2.3.4", "OT"
-    ds.PatientName, ds.PatientID, ds.StudyDate, ds.InstitutionName = "MARKED^NAME", "MARKED-ID", "19010203", "MARKED HOSPITAL"
-    samples = 3 if pixels.ndim > 2 and pixels.shape[-1] == 3 else 1
-    frames = pixels.shape[0] if pixels.ndim - (samples > 1) == 3 else 1
-    ds.Rows, ds.Columns = pixels.shape[pixels.ndim - 2 - (samples > 1):][:2]
-    ds.SamplesPerPixel = samples
-    ds.PhotometricInterpretation = photometric or ("RGB" if samples > 1 else "MONOCHROME2")
-    if samples > 1:
-        ds.PlanarConfiguration = 0
-    if frames > 1:
-        ds.NumberOfFrames = frames
-    ds.BitsAllocated = 8 * pixels.dtype.itemsize
-    ds.BitsStored = stored or ds.BitsAllocated
-    ds.HighBit = ds.BitsStored - 1
-    ds.PixelRepresentation = int(pixels.dtype.kind == "i")
-    ds.PixelData = pixels.astype(pixels.dtype.newbyteorder(">" if big else "<")).tobytes()
-    ds["PixelData"].VR = "OB" if ds.BitsAllocated == 8 else "OW"
-    for key, value in more.items():
-        setattr(ds, key, value)
-    return ds
-
-
-def table(count, first, bits, values, signed=False):
-    item = Dataset()
-    item.add_new(0x00283002, "SS" if signed else "US", [count % 65536, first, bits])
-    item.add_new(0x00283006, "US", [int(v) for v in values])
-    return [item]
-
-
-def palette(ds, draw, entries=40, first=3, bits=16):
-    for name, n in (("Red", 0), ("Green", 1), ("Blue", 2)):
-        setattr(ds, f"{name}PaletteColorLookupTableDescriptor", [entries, first, bits])
-        ds[f"{name}PaletteColorLookupTableDescriptor"].VR = "US"
-        values = draw.integers(0, 65536, entries).astype("<u2")
-        setattr(ds, f"{name}PaletteColorLookupTableData", values.tobytes())
-    return ds
-
-
-def segmented(ds):
-    """Discrete, linear, and indirect segments: 4 + 10 + 4 entries and those of the first two again."""
-    for name, n in (("Red", 0), ("Green", 1), ("Blue", 2)):
-        setattr(ds, f"{name}PaletteColorLookupTableDescriptor", [18, 0, 16])
-        ds[f"{name}PaletteColorLookupTableDescriptor"].VR = "US"
-        words = [0, 4, 100, 9000 + n, 200, 65000, 1, 10, 1000 * n, 2, 1, 0, 0]
-        setattr(ds, f"Segmented{name}PaletteColorLookupTableData", np.array(words, "<u2").tobytes())
-    return ds
-
-
-def compressed(ds, syntax, **more):
-    ds.compress(syntax, generate_instance_uid=False, **more)
-    return ds
-
-
-def high_throughput(pixels):
-    with tempfile.TemporaryDirectory() as folder:
-        source, out = os.path.join(folder, "in.pgm"), os.path.join(folder, "out.j2c")
-        with open(source, "wb") as file:
-            file.write(b"P5 %d %d 65535\n" % pixels.shape[::-1] + pixels.astype(">u2").tobytes())
-        subprocess.run(["ojph_compress", "-i", source, "-o", out, "-reversible", "true"], check=True, capture_output=True)
-        ds = new_file(pixels, HTJ2KLossless)
-        ds.PixelData = encapsulate([pathlib.Path(out).read_bytes()])
-        ds["PixelData"].is_undefined_length = True
-        return ds
-
-
-def by_dcmtk(ds, program, *options):
-    """The file compressed by one of DCMTK's programs."""
-    with tempfile.TemporaryDirectory() as folder:
-        source, out = os.path.join(folder, "in.dcm"), os.path.join(folder, "out.dcm")
-        ds.save_as(source, enforce_file_format=True)
-        subprocess.run([program, *options, source, out], check=True, capture_output=True)
-        again = read(out)
-        again.SOPInstanceUID = again.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
-        return again
 
 
 def jpegs(draw):
@@ -210,17 +123,31 @@ def colours(draw):
     }
 
 
+def others():
+    """{name: file} of what needs no random values: pixels four times as high as wide, of a CT that leaves its unit unspecified; frames in RLE,
+    each in two fragments, of which no table says where they begin."""
+    ramp = ramps()[0]
+    rle = compressed(new_file(np.stack(ramps()), WindowCenter=60, WindowWidth=120), RLELossless, encoding_plugin="pydicom")
+    rle.PixelData = encapsulate(list(generate_frames(rle.PixelData, number_of_frames=2)), fragments_per_frame=2, has_bot=False)
+    rle["PixelData"].is_undefined_length = True
+    return {
+        "tall_pixels": new_file(ramp.astype(np.int16), Modality="CT", RescaleSlope=1, RescaleIntercept=-1000, RescaleType="US", PixelSpacing=[2, 0.5],
+                                WindowCenter=-940, WindowWidth=100),
+        "rle_no_table": rle,
+    }
+
+
 def pictures(folder):
     draw = np.random.default_rng(20261126)
     result = []
-    for name, ds in (greys(draw) | colours(draw) | jpegs(draw)).items():
+    for name, ds in (greys(draw) | colours(draw) | jpegs(draw) | others()).items():
         path = folder / f"{name}.dcm"
         ds.save_as(path, enforce_file_format=True)
         again = read(path)
         if name == "jpeg_progressive":  # which pydicom does not read: another reader of JPEG does
             listed = [np.asarray(Image.open(io.BytesIO(next(generate_frames(again.PixelData, number_of_frames=1)))))]
         else:
-            listed = wrapped_frames(again) if name == "wrapped" else frames_of(again)
+            listed = wrapped_frames(again) if name == "wrapped" else frames_of(again) if name != "rle_no_table" else ramps()
         for number, pixels in enumerate(listed):
             of = of_frame(again, number)
             for window in own_windows(of):
@@ -232,6 +159,12 @@ def pictures(folder):
     begin = headless.index(b"\x08\x00\x16\x00")  # behind preamble and meta header
     (folder / "headless.dcm").write_bytes(headless[begin:])
     (folder / "pictures.json").write_text(json.dumps(result, indent=0).replace("\n}", "}") + "\n")
+
+
+def ramps():
+    """What pydicom does not read either: it looks for frames by the table alone."""
+    ramp = np.arange(ROWS * COLUMNS, dtype=np.uint8).reshape(ROWS, COLUMNS)
+    return [ramp, ramp[::-1]]
 
 
 def wrapped_frames(ds):

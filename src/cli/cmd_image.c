@@ -39,6 +39,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
     pfm_image image = {0};
     pfm_image_options options = {.frame = (int)frame,
                                  .window = cli_get(call, "window"),
+                                 .square_pixels = cli_has(call, "square-pixels"),
                                  .size = (int)size,
                                  .fit = {.fit = cli_get(call, "fit"), .filter = cli_get(call, "filter")}};
     status = read_fill(call, options.fit.fill, err);
@@ -69,6 +70,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
 static const cli_option options[] = {
     {"frame", "N", "which frame of a file that has several; they count from 0 (default 0)", NULL},
     {"window", "W", "CENTER,WIDTH or a window's name, for files that hold values (DICOM, NIfTI, 16-bit grey)", NULL},
+    {"square-pixels", NULL, "where a pixel is higher than wide or the reverse, show it as it is in the body", NULL},
     {"size", "N", "resize to N x N, as a model sees it (default: the picture's own size)", NULL},
     {"fit", "HOW", "squash (default), crop, crop_round or pad to that square, as model.fit", NULL},
     {"filter", "NAME", "bicubic (default), bilinear, lanczos, box, hamming, bicubic_torch or bilinear_torch, as model.filter",
@@ -79,7 +81,7 @@ static const cli_option options[] = {
 
 const cli_command cmd_image = {
     .name = "image",
-    .arguments = "PATH OUT.png [--frame N] [--window CENTER,WIDTH|NAME] [--size N] [--fit HOW]",
+    .arguments = "PATH OUT.png [--frame N] [--window CENTER,WIDTH|NAME] [--square-pixels] [--size N] [--fit HOW]",
     .summary = "writes the picture that a model would be given",
     .details =
         "PATH is a JPEG, PNG, DICOM, TIFF, WebP or NIfTI file, known by its content. The result is an 8-bit RGB PNG: "
@@ -91,7 +93,8 @@ const cli_command cmd_image = {
         "lung,\n"
         "bone, brain, abdomen, mediastinum, liver or stroke, in Hounsfield units; file, its own, which is the default; file:N "
         "or\n"
-        "lut:N, where it has several; percentile; full. --json says what was applied (docs/dicom.md).\n\n"
+        "lut:N, where it has several; percentile; full. --json says what was applied (docs/dicom.md).\n"
+        "Rows and columns stay as they are, also where a DICOM file's pixels are not square, unless --square-pixels.\n\n"
         "pefomed image imgs/xmlab1/source.jpg seen.png --size 448\npefomed image scan.dcm seen.png --window lung",
     .options = options,
     .min_operands = 2,

@@ -28,6 +28,34 @@ void pfm_dicom_grey_record(const pfm_dicom_grey *grey, pfm_image_applied *out)
     out->inverted = grey->inverted;
 }
 
+/* *out = a pixel's height by its width: from its spacing, of the patient or else of the detector, or as the file says their
+ * ratio. What cannot be says nothing. */
+static pfm_status read_aspect(pfm_dicom *file, int index, double *out, pfm_error *err)
+{
+    static const struct {
+        uint32_t macro, tag;
+        const char *vr;
+    } tells[] = {{DICOM_TAG(0x0028, 0x9110), DICOM_TAG(0x0028, 0x0030), "DS"}, /* Pixel Spacing */
+                 {0, DICOM_TAG(0x0018, 0x1164), "DS"},                         /* Imager Pixel Spacing */
+                 {0, DICOM_TAG(0x0018, 0x2010), "DS"},                         /* Nominal Scanned Pixel Spacing */
+                 {0, DICOM_TAG(0x0028, 0x0034), "IS"}};                        /* Pixel Aspect Ratio */
+    *out = 1;
+    for (size_t i = 0; i < sizeof tells / sizeof *tells; i++) {
+        pfm_dicom_element element;
+        double two[2];
+        bool found = false, good = false;
+        pfm_status status = pfm_dicom_find_of_frame(file, index, tells[i].macro, tells[i].tag, &element, &found, err);
+        if (status != PFM_OK)
+            return status;
+        if (!found || pfm_dicom_numbers(&element, tells[i].vr, two, 2, &good) != 2 || !good || !(two[0] > 0) || !(two[1] > 0))
+            continue;
+        const double ratio = two[0] / two[1];
+        *out = fabs(ratio - 1) < 1e-3 ? 1 : ratio; /* a spacing is rounded to some digits */
+        break;
+    }
+    return PFM_OK;
+}
+
 static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
                        pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
@@ -41,6 +69,7 @@ static pfm_status show(const unsigned char *bytes, size_t size, const char *name
     PFM_TRY(pfm_dicom_open(bytes, size, name, &file, err));
     PFM_TRY(pfm_dicom_read_layout(&file, &layout, err));
     applied->frames = layout.frames;
+    PFM_TRY(read_aspect(&file, choice->frame, &applied->pixel_aspect, err));
     const bool is_grey = layout.colour == DICOM_MONOCHROME1 || layout.colour == DICOM_MONOCHROME2;
     if (!is_grey && choice->window != NULL && choice->strict)
         PFM_FAIL(PFM_ERROR_USAGE, "%s is a colour picture (%s), to which no window applies; leave out --window", name,

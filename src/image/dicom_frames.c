@@ -1,6 +1,7 @@
 /* Where one frame lies among all (PS3.5, 8.2 and A.4), without reading the others. */
 #include "base/try.h"
 #include "image/dicom_codec.h"
+#include "image/dicom_syntax.h"
 
 #include <string.h>
 
@@ -41,9 +42,13 @@ static pfm_status find_native(pfm_dicom *file, const pfm_dicom_layout *layout, i
     return PFM_OK;
 }
 
-/* Whether a fragment begins a frame by itself: as a JPEG or JPEG-LS, a JPEG 2000 codestream, or one in a file does. */
-static bool begins_stream(const unsigned char *bytes, size_t size)
+/* Whether a fragment begins a frame by itself: as a JPEG or JPEG-LS, a JPEG 2000 codestream, or one in a file does; of RLE as
+ * its header does, by the number of segments and where the first is. */
+static bool begins_stream(const pfm_dicom *file, const pfm_dicom_layout *layout, const unsigned char *bytes, size_t size)
 {
+    if (strcmp(file->syntax, PFM_DICOM_RLE) == 0)
+        return size >= 64 && pfm_dicom_u32(bytes + 4, false) == 64 &&
+               pfm_dicom_u32(bytes, false) == (uint32_t)(layout->samples * layout->allocated / 8);
     return size >= 4 && (memcmp(bytes, "\xFF\xD8\xFF", 3) == 0 || memcmp(bytes, "\xFF\x4F\xFF\x51", 4) == 0 ||
                          memcmp(bytes, "\0\0\0\x0C", 4) == 0);
 }
@@ -81,7 +86,7 @@ static pfm_status divide(pfm_dicom *file, const pfm_dicom_layout *layout, divisi
     while (status == PFM_OK && found) {
         status = pfm_dicom_next_fragment(file, layout->pixels, &at, &bytes, &size, &found, err);
         out->fragments += found;
-        out->begun += found && begins_stream(bytes, size);
+        out->begun += found && begins_stream(file, layout, bytes, size);
     }
     return status;
 }
@@ -137,7 +142,7 @@ static pfm_status find_encapsulated(pfm_dicom *file, const pfm_dicom_layout *lay
         PFM_TRY(pfm_dicom_next_fragment(file, layout->pixels, &at, &piece, &length, &found, err));
         if (!found)
             break;
-        frame = frame_of(layout, &d, number, offset, begins_stream(piece, length), frame);
+        frame = frame_of(layout, &d, number, offset, begins_stream(file, layout, piece, length), frame);
         if (frame == (size_t)index)
             PFM_TRY(join(joined, bytes, size, piece, length, err));
     }

@@ -74,6 +74,16 @@ static pfm_status read_numbers(pfm_dicom *file, int index, uint32_t macro, uint3
                                 file->name, tag >> 16, tag & 0xFFFF);
 }
 
+/* Whether values of a unit are Hounsfield units. Of CT they are where its type is missing, or US (unspecified), as many
+ * scanners write. */
+static bool means_hounsfield(const char *modality, const pfm_dicom_element *type)
+{
+    char unit[17];
+    pfm_dicom_code(type, unit, sizeof unit);
+    return strcmp(unit, "HU") == 0 ||
+           (strcmp(modality, "CT") == 0 && (type == NULL || unit[0] == '\0' || strcmp(unit, "US") == 0));
+}
+
 static pfm_status read_modality(pfm_dicom *file, const pfm_dicom_layout *layout, int index, pfm_dicom_grey *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -82,23 +92,23 @@ static pfm_status read_modality(pfm_dicom *file, const pfm_dicom_layout *layout,
     pfm_dicom_element type = {0};
     size_t slopes = 0, intercepts = 0;
     double slope = 1, intercept = 0;
-    bool found = false;
-    char unit[17];
+    bool found = false, typed = false;
     pfm_dicom_code(pfm_dicom_find(file, DICOM_TAG(0x0008, 0x0060)), out->modality, sizeof out->modality);
     if (sequence != NULL)
         PFM_TRY(pfm_dicom_get_item(file, sequence, 0, &item, &found, err));
     if (found) {
         out->has_units = true;
-        status = pfm_dicom_lut_read(file, &item, layout->is_signed, &out->modality_lut, err);
+        PFM_TRY(pfm_dicom_lut_read(file, &item, layout->is_signed, &out->modality_lut, err));
+        PFM_TRY(pfm_dicom_find_in(file, &item, DICOM_TAG(0x0028, 0x3004), &type, &typed, err));
+        out->is_hounsfield = means_hounsfield(out->modality, typed ? &type : NULL);
         goto done;
     }
     PFM_TRY(read_numbers(file, index, VALUE_MACRO, DICOM_TAG(0x0028, 0x1053), &slope, 1, &slopes, err));
     PFM_TRY(read_numbers(file, index, VALUE_MACRO, DICOM_TAG(0x0028, 0x1052), &intercept, 1, &intercepts, err));
-    PFM_TRY(pfm_dicom_find_of_frame(file, index, VALUE_MACRO, DICOM_TAG(0x0028, 0x1054), &type, &found, err));
-    pfm_dicom_code(found ? &type : NULL, unit, sizeof unit);
+    PFM_TRY(pfm_dicom_find_of_frame(file, index, VALUE_MACRO, DICOM_TAG(0x0028, 0x1054), &type, &typed, err));
     if (slopes == 1 && intercepts == 1) {
         out->has_units = true;
-        out->is_hounsfield = strcmp(unit, "HU") == 0 || (strcmp(out->modality, "CT") == 0 && unit[0] == '\0');
+        out->is_hounsfield = means_hounsfield(out->modality, typed ? &type : NULL);
         out->slope = slope;
         out->intercept = intercept;
     }

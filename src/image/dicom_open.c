@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <libdeflate.h>
 #include <zlib.h>
 
 #define PREAMBLE 132
@@ -74,8 +75,36 @@ static void read_meta(const unsigned char *bytes, size_t size, size_t *at, char 
 
 static void free_inflate(z_stream *stream) { (void)inflateEnd(stream); }
 
-/* A deflated data set (PS3.5, A.5: RFC 1951, without header). */
-static pfm_status inflate_set(pfm_dicom *file, const unsigned char *bytes, size_t size, pfm_error *err)
+/* A whole deflated data set at once, which libdeflate does in a third of zlib's time. What is damaged or cut short, or larger
+ * than is read, is left to the slow way, which keeps what there is: *whole is then false. */
+static pfm_status inflate_whole(pfm_dicom *file, const unsigned char *bytes, size_t size, bool *whole, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    enum libdeflate_result result = LIBDEFLATE_INSUFFICIENT_SPACE;
+    struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
+    pfm_buffer *out = &file->inflated;
+    out->capacity = size < MOST_INFLATED / 8 ? 4 * size + (1 << 16) : MOST_INFLATED / 2;
+    *whole = false;
+    if (decompressor == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not inflate %s", file->name);
+    for (; result == LIBDEFLATE_INSUFFICIENT_SPACE && out->capacity <= MOST_INFLATED; out->capacity *= 2) {
+        free(out->data);
+        out->data = NULL;
+        PFM_TRY(pfm_allocate(out->capacity, 1, &out->data, err));
+        result = libdeflate_deflate_decompress(decompressor, bytes, size, out->data, out->capacity, &out->size);
+        if (result == LIBDEFLATE_SUCCESS)
+            break;
+    }
+    *whole = result == LIBDEFLATE_SUCCESS;
+    if (!*whole)
+        pfm_buffer_free(&file->inflated);
+done:
+    libdeflate_free_decompressor(decompressor);
+    return status;
+}
+
+/* The same a piece after the other (PS3.5, A.5: RFC 1951, without header). */
+static pfm_status inflate_pieces(pfm_dicom *file, const unsigned char *bytes, size_t size, pfm_error *err)
 {
     enum { PIECE = 1 << 16 };
     pfm_status status = PFM_OK;
@@ -103,12 +132,21 @@ static pfm_status inflate_set(pfm_dicom *file, const unsigned char *bytes, size_
     }
     if (code != Z_STREAM_END && file->inflated.size == 0)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: its deflated data set is damaged or cut short; copy it again", file->name);
-    file->set.data = (const unsigned char *)file->inflated.data;
-    file->set.size = file->inflated.size;
 done:
     if (begun)
         free_inflate(&stream);
     free(piece);
+    return status;
+}
+
+static pfm_status inflate_set(pfm_dicom *file, const unsigned char *bytes, size_t size, pfm_error *err)
+{
+    bool whole = false;
+    pfm_status status = inflate_whole(file, bytes, size, &whole, err);
+    if (status == PFM_OK && !whole)
+        status = inflate_pieces(file, bytes, size, err);
+    file->set.data = (const unsigned char *)file->inflated.data;
+    file->set.size = file->inflated.size;
     return status;
 }
 

@@ -16,13 +16,14 @@ static uint8_t grey_of(const pfm_dicom_grey *grey, double stored)
     return to_byte(grey->inverted ? 1 - share : share);
 }
 
-/* Of values of at most 16 bits each is computed once, where that is less work. */
+/* Of values of at most 16 bits each that the bits in use can hold is computed once, where that is less work. */
 static pfm_status fill_grey(const pfm_dicom_frame *frame, const pfm_dicom_grey *grey, uint8_t *rgb, pfm_error *err)
 {
     const size_t pixels = (size_t)frame->width * (size_t)frame->height;
     uint8_t *table = NULL;
     const bool one_byte = frame->kind <= DICOM_S8, is_signed = frame->kind == DICOM_S8 || frame->kind == DICOM_S16;
-    const int entries = one_byte ? 256 : 65536;
+    const int entries = frame->bits <= 16 ? 1 << frame->bits : 65536;
+    const size_t mask = (size_t)entries - 1; /* a negative value's high bits are all set */
     const bool wide = frame->kind > DICOM_S16 || pixels < (size_t)entries;
     if (!wide) {
         pfm_status status = pfm_allocate((size_t)entries, 1, &table, err);
@@ -32,8 +33,9 @@ static pfm_status fill_grey(const pfm_dicom_frame *frame, const pfm_dicom_grey *
             table[i] = grey_of(grey, is_signed && i >= entries / 2 ? i - entries : i);
     }
     for (size_t i = 0; i < pixels; i++, rgb += 3) {
-        const uint8_t value = wide ? grey_of(grey, pfm_dicom_sample(frame, i))
-                                   : table[one_byte ? ((const uint8_t *)frame->data)[i] : ((const uint16_t *)frame->data)[i]];
+        const uint8_t value =
+            wide ? grey_of(grey, pfm_dicom_sample(frame, i))
+                 : table[mask & (one_byte ? ((const uint8_t *)frame->data)[i] : ((const uint16_t *)frame->data)[i])];
         rgb[0] = rgb[1] = rgb[2] = value;
     }
     free(table);

@@ -186,7 +186,7 @@ static pfm_status choose_codec(const pfm_dicom *file, const unsigned char *bytes
             return PFM_OK;
         }
     }
-    if (strcmp(file->syntax, "1.2.840.10008.1.2.5") == 0) {
+    if (strcmp(file->syntax, PFM_DICOM_RLE) == 0) {
         *out = pfm_dicom_decode_rle;
         return PFM_OK;
     }

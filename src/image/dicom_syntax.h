@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#define PFM_DICOM_RLE "1.2.840.10008.1.2.5" /* the one whose frames do not tell it themselves */
+
 typedef struct pfm_dicom_syntax {
     const char *uid, *name;
     bool read; /* its frames can be decoded */

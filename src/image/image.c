@@ -114,7 +114,7 @@ static pfm_status decode_as(const pfm_image_kind *kind, const unsigned char *byt
                             const pfm_image_choice *choice, pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    *applied = (pfm_image_applied){.frame = choice->frame, .frames = 1, .orientation = 1};
+    *applied = (pfm_image_applied){.frame = choice->frame, .frames = 1, .orientation = 1, .pixel_aspect = 1};
     (void)snprintf(applied->kind, sizeof applied->kind, "%s", kind->name);
     if (kind->show != NULL) {
         PFM_TRY(kind->show(bytes, size, name, choice, out, applied, err));
@@ -195,6 +195,25 @@ pfm_status pfm_image_check_window(const char *window, pfm_error *err)
     return pfm_window_parse(window, &parsed, err);
 }
 
+/* The picture at the shape that it has where its pixels are square: the sparser way gets more of them. */
+static pfm_status make_square(const char *path, pfm_image *image, double aspect, pfm_error *err)
+{
+    enum { MOST = 100 }; /* slices of a volume seen from the side are some twenty times as thick as wide */
+    const double width = aspect < 1 ? image->width / aspect : image->width, height = image->height * (aspect > 1 ? aspect : 1);
+    pfm_image square = {0};
+    if (!(aspect > 1.0 / MOST && aspect < MOST) || width > PFM_IMAGE_MAX_SIDE || height > PFM_IMAGE_MAX_SIDE)
+        return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                             "%s: its pixels are %g times as high as wide, of which no picture with square ones is made; leave "
+                             "out --square-pixels",
+                             path, aspect);
+    pfm_status status = pfm_image_resize_bicubic(image, (int)(width + 0.5), (int)(height + 0.5), &square, err);
+    if (status != PFM_OK)
+        return status;
+    pfm_image_free(image);
+    *image = square;
+    return PFM_OK;
+}
+
 pfm_status pfm_image_convert(const char *path, const pfm_image_options *options, pfm_image *out, pfm_image_applied *applied,
                              pfm_error *err)
 {
@@ -207,6 +226,8 @@ pfm_status pfm_image_convert(const char *path, const pfm_image_options *options,
                  options->size, SIZE_LIMIT);
     PFM_TRY(pfm_image_check_fit(&options->fit, err));
     PFM_TRY(load(path, &choice, &own, applied, err));
+    if (options->square_pixels && applied->pixel_aspect != 1)
+        PFM_TRY(make_square(path, &own, applied->pixel_aspect, err));
     if (options->size > 0) {
         PFM_TRY(pfm_image_fit_square(&own, &options->fit, options->size, out, err));
     } else {
@@ -224,6 +245,8 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
     json_t *document = json_pack("{s:s, s:i, s:i}", "kind", applied->kind, "frame", applied->frame, "frames", applied->frames);
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a picture");
+    if (applied->pixel_aspect != 1)
+        PFM_TRY(pfm_json_take(document, "pixel_aspect", pfm_json_number(applied->pixel_aspect), err));
     if (applied->has_values) {
         PFM_TRY(pfm_json_take(document, "modality", json_string(applied->modality), err));
         PFM_TRY(pfm_json_take(document, "window", json_string(applied->window), err));
