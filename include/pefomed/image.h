@@ -58,6 +58,21 @@ typedef struct pfm_image_applied {
     bool inverted;           /* MONOCHROME1: high is dark */
 } pfm_image_applied;
 
+/* One picture of a file, and how it is turned. */
+typedef struct pfm_image_file {
+    const char *path;
+    int frame;     /* from 0 */
+    bool mirrored; /* left and right are exchanged */
+} pfm_image_file;
+
+/* *out = the picture, as pfm_image_load_shown gives the first of a file. The caller calls pfm_image_free. USAGE also for a
+ * frame that is not there. */
+pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, pfm_image *out, pfm_image_applied *applied,
+                               pfm_error *err) PFM_MUST_CHECK;
+/* The same from the file's bytes. */
+pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image_file *file, const char *window, pfm_image *out,
+                                 pfm_error *err) PFM_MUST_CHECK;
+
 /* pfm_image_load and pfm_image_decode with a window, as `--window` takes it, for files that hold values (of others it says
  * nothing); NULL: the file's own. USAGE for a window that is none, or that the file has not. */
 pfm_status pfm_image_load_shown(const char *path, const char *window, pfm_image *out, pfm_image_applied *applied,

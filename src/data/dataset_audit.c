@@ -46,9 +46,10 @@ static pfm_status collect_image(audit *state, size_t s, const pfm_row_image *sho
 {
     pfm_status status = PFM_OK;
     int64_t image = (int64_t)state->image_count;
-    if (!pfm_map_get(seen, shown->path, strlen(shown->path), &image)) {
+    const char *key = pfm_row_image_key(shown);
+    if (!pfm_map_get(seen, key, strlen(key), &image)) {
         PFM_TRY(pfm_array_reserve(&state->images, capacity, state->image_count + 1, sizeof *state->images, err));
-        PFM_TRY(pfm_map_set(seen, shown->path, strlen(shown->path), image, err));
+        PFM_TRY(pfm_map_set(seen, key, strlen(key), image, err));
         state->images[state->image_count++] = (audit_image){.split = state->splits[s], .image = shown};
     }
     state->images[image].rows++;

@@ -19,6 +19,7 @@ static const pfm_columns columns = {.id = "id",
                                     .report = "report",
                                     .answer_type = "answer_type",
                                     .patient = "patient",
+                                    .series = "series",
                                     .may_show_nothing = true};
 
 static bool ends_with(const char *text, const char *end)
@@ -30,7 +31,8 @@ static bool ends_with(const char *text, const char *end)
 /* Empty cells of the columns that we know are absent values. */
 static void drop_empty(json_t *object)
 {
-    static const char *const optional[] = {"id", "images", "question", "answer", "report", "answer_type", "patient", "split"};
+    static const char *const optional[] = {"id",          "images",  "question", "answer", "report",
+                                           "answer_type", "patient", "split",    "series"};
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
         const char *text = json_string_value(json_object_get(object, optional[i]));
         if (text != NULL && text[0] == '\0')

@@ -157,6 +157,41 @@ pfm_status pfm_image_load_shown(const char *path, const char *window, pfm_image 
     return load(path, &choice, out, applied, err);
 }
 
+static void mirror(pfm_image *image)
+{
+    const size_t width = (size_t)image->width;
+    for (size_t y = 0; y < (size_t)image->height; y++) {
+        uint8_t *row = image->rgb + 3 * width * y;
+        for (size_t a = 0, b = width - 1; a < b; a++, b--) {
+            uint8_t pixel[3];
+            memcpy(pixel, row + 3 * a, 3);
+            memcpy(row + 3 * a, row + 3 * b, 3);
+            memcpy(row + 3 * b, pixel, 3);
+        }
+    }
+}
+
+pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image_file *file, const char *window, pfm_image *out,
+                                 pfm_error *err)
+{
+    const pfm_image_choice choice = {.frame = file->frame, .window = window};
+    pfm_image_applied applied;
+    pfm_status status = decode(bytes, size, file->path, &choice, out, &applied, err);
+    if (status == PFM_OK && file->mirrored)
+        mirror(out);
+    return status;
+}
+
+pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, pfm_image *out, pfm_image_applied *applied,
+                               pfm_error *err)
+{
+    const pfm_image_choice choice = {.frame = file->frame, .window = window};
+    pfm_status status = load(file->path, &choice, out, applied, err);
+    if (status == PFM_OK && file->mirrored)
+        mirror(out);
+    return status;
+}
+
 pfm_status pfm_image_check_window(const char *window, pfm_error *err)
 {
     pfm_window parsed;

@@ -150,15 +150,15 @@ pfm_sequence pfm_samples_sequence(const pfm_samples *samples, size_t text)
 pfm_status pfm_samples_open_features(const pfm_samples *samples, pfm_vision *vision, pfm_feature_store **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const char **paths = NULL;
+    pfm_image_file *files = NULL;
     const pfm_dataset *dataset = samples->dataset;
     if (dataset->image_count == 0)
         return PFM_OK;
     PFM_TRY(pfm_dataset_check_images(dataset, err));
-    PFM_TRY(pfm_dataset_list_paths(dataset, &paths, err));
-    PFM_TRY(pfm_feature_store_create(vision, paths, dataset->image_count, PFM_FEATURE_QUOTA, out, err));
+    PFM_TRY(pfm_dataset_list_images(dataset, &files, err));
+    PFM_TRY(pfm_feature_store_create(vision, files, dataset->image_count, PFM_FEATURE_QUOTA, out, err));
 done:
-    free(paths);
+    free(files);
     return status;
 }
 

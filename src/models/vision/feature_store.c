@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ enum { LARGEST_IMAGE_FILE = 1 << 30 };
 /* One picture file's content. Paths with the same content share one. */
 typedef struct picture {
     pfm_hash_hex key;
-    const char *path; /* borrowed from the store's paths: one that has this content */
+    pfm_image_file file; /* its path is borrowed from the store's paths: one that has this content */
     bool kept;
 } picture;
 
@@ -27,10 +28,11 @@ struct pfm_feature_store {
     pfm_vision_shape shape;
     char *folder;
     size_t count;
-    char **paths;       /* [count] */
-    pfm_hash_hex *keys; /* [count] */
-    size_t *picture_of; /* [count] */
-    picture *pictures;  /* [picture_count] */
+    char **paths;          /* [count] */
+    pfm_image_file *files; /* [count] */
+    pfm_hash_hex *keys;    /* [count] */
+    size_t *picture_of;    /* [count] */
+    picture *pictures;     /* [picture_count] */
     size_t picture_count, found, *missing, missing_count;
     atomic_bool writable;  /* false once the folder has refused a file */
     pfm_error refusal;     /* why, written by the thread that turned `writable` off */
@@ -68,15 +70,20 @@ static pfm_status run_work(pfm_feature_store *store, pfm_context *context, size_
     return w.status == PFM_OK ? PFM_OK : pfm_error_set(err, w.status, "%s", w.err.message);
 }
 
-/* key = SHA-256(weights, description, "f16", the picture file's bytes). */
-static pfm_status make_key(const pfm_vision *vision, const char *path, const pfm_buffer *file, pfm_hash_hex key, pfm_error *err)
+/* key = SHA-256(weights, description, "f16", the picture file's bytes, and which picture of it where that is not the first as
+ * it is). */
+static pfm_status make_key(const pfm_vision *vision, const pfm_image_file *from, const pfm_buffer *file, pfm_hash_hex key,
+                           pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_hash_hex picture_hash;
-    char *text = NULL;
-    PFM_TRY(file != NULL ? pfm_hash_bytes(file->data, file->size, picture_hash, err) : pfm_hash_file(path, picture_hash, err));
-    PFM_TRY(pfm_string_format(&text, err, "%s\n%s\nf16\n%s\n", pfm_vision_get_weights_hash(vision),
-                              pfm_vision_get_description(vision), picture_hash));
+    char *text = NULL, which[40] = "";
+    if (from->frame > 0)
+        (void)snprintf(which, sizeof which, "frame %d\n", from->frame);
+    PFM_TRY(file != NULL ? pfm_hash_bytes(file->data, file->size, picture_hash, err)
+                         : pfm_hash_file(from->path, picture_hash, err));
+    PFM_TRY(pfm_string_format(&text, err, "%s\n%s\nf16\n%s\n%s%s", pfm_vision_get_weights_hash(vision),
+                              pfm_vision_get_description(vision), picture_hash, which, from->mirrored ? "mirrored\n" : ""));
     PFM_TRY(pfm_hash_bytes(text, strlen(text), key, err));
 done:
     free(text);
@@ -88,7 +95,7 @@ static void key_item(void *user, int item, int thread)
     (void)thread;
     work *w = user;
     pfm_error err = PFM_ERROR_INIT;
-    pfm_status status = make_key(w->store->vision, w->store->paths[item], NULL, w->store->keys[item], &err);
+    pfm_status status = make_key(w->store->vision, &w->store->files[item], NULL, w->store->keys[item], &err);
     if (status != PFM_OK)
         note_failure(w, item, status, &err);
 }
@@ -127,11 +134,11 @@ static pfm_status compute(pfm_vision *vision, const picture *p, uint16_t *out, p
     pfm_buffer file = {0};
     pfm_image image = {0};
     pfm_hash_hex key;
-    PFM_TRY(pfm_file_read(p->path, LARGEST_IMAGE_FILE, &file, err));
-    PFM_TRY(make_key(vision, p->path, &file, key, err));
+    PFM_TRY(pfm_file_read(p->file.path, LARGEST_IMAGE_FILE, &file, err));
+    PFM_TRY(make_key(vision, &p->file, &file, key, err));
     if (strcmp(key, p->key) != 0)
-        PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->path);
-    PFM_TRY(pfm_image_decode_shown(file.data, file.size, p->path, pfm_vision_get_window(vision), &image, err));
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->file.path);
+    PFM_TRY(pfm_image_decode_file(file.data, file.size, &p->file, pfm_vision_get_window(vision), &image, err));
     PFM_TRY(picture_features(vision, &image, false, out, err));
 done:
     pfm_image_free(&image);
@@ -206,7 +213,7 @@ static pfm_status sort_pictures(pfm_feature_store *store, pfm_error *err)
         PFM_TRY(pfm_map_set(&seen, store->keys[i], sizeof(pfm_hash_hex) - 1, known, err));
         picture *p = &store->pictures[store->picture_count++];
         memcpy(p->key, store->keys[i], sizeof p->key);
-        p->path = store->paths[i];
+        p->file = store->files[i];
         PFM_TRY(file_path(store, p, &path, err));
         p->kept = pfm_feature_file_present(path, p->key, &store->shape);
         free(path);
@@ -259,7 +266,7 @@ done:
     return status;
 }
 
-pfm_status pfm_feature_store_create(pfm_vision *vision, const char *const *paths, size_t count, uint64_t quota,
+pfm_status pfm_feature_store_create(pfm_vision *vision, const pfm_image_file *files, size_t count, uint64_t quota,
                                     pfm_feature_store **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -273,8 +280,12 @@ pfm_status pfm_feature_store_create(pfm_vision *vision, const char *const *paths
     PFM_TRY(pfm_path_join(pfm_context_home(context), "features", &store->folder, err));
     PFM_TRY(pfm_allocate(count, sizeof *store->paths, &store->paths, err));
     PFM_TRY(pfm_allocate(count, sizeof *store->keys, &store->keys, err));
-    for (; store->count < count; store->count++)
-        PFM_TRY(pfm_string_copy(paths[store->count], &store->paths[store->count], err));
+    PFM_TRY(pfm_allocate(count, sizeof *store->files, &store->files, err));
+    for (; store->count < count; store->count++) {
+        PFM_TRY(pfm_string_copy(files[store->count].path, &store->paths[store->count], err));
+        store->files[store->count] = files[store->count];
+        store->files[store->count].path = store->paths[store->count];
+    }
     PFM_TRY(run_work(store, context, count, key_item, err));
     PFM_TRY(sort_pictures(store, err));
     PFM_TRY(compute_missing(store, quota, err));
@@ -292,6 +303,7 @@ void pfm_feature_store_free(pfm_feature_store *store)
     for (size_t i = 0; i < store->count; i++)
         free(store->paths[i]);
     free(store->paths);
+    free(store->files);
     free(store->keys);
     free(store->picture_of);
     free(store->pictures);
