@@ -32,6 +32,12 @@ static pfm_status read_image(audit_image *image, pfm_error *err)
         status = pfm_image_decode_file(bytes.data, bytes.size, &file, NULL, &picture, &reason);
     if (status == PFM_ERROR_NO_MEMORY)
         PFM_FAIL(status, "%s", reason.message);
+    if (status == PFM_OK)
+        status = pfm_allocate(1, sizeof *image->near, &image->near, &reason);
+    if (status == PFM_ERROR_NO_MEMORY)
+        PFM_FAIL(status, "%s", reason.message);
+    if (status == PFM_OK)
+        pfm_near_of_image(&picture, image->near);
     image->state = status == PFM_OK ? AUDIT_GOOD : AUDIT_UNREADABLE;
     image->width = picture.width;
     image->height = picture.height;

@@ -77,7 +77,7 @@ typedef struct pfm_dataset_options {
     pfm_retrieval retrieval; /* of the grounding "retrieved" */
     uint64_t seed;           /* of the rows held back where there is no validation split */
     double validate_share;   /* of the images (patients) to hold back, 0..1 */
-    const char *validate_by; /* "image" or "patient"; NULL: image */
+    const char *validate_by; /* "image" or "patient"; "auto" or NULL: what the format has, mostly image */
     const char *slices;      /* which slices of a series are shown (pefomed/series.h); NULL: all of a folder's, and of a file
                                 with several frames the first */
     size_t limit;            /* the first rows only; 0: all */

@@ -97,6 +97,8 @@ pfm_status pfm_row_copy_scalar(const json_t *object, const char *column, const p
                                pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_rows_take(pfm_rows *rows, pfm_row *row, pfm_error *err) PFM_MUST_CHECK; /* zeroes *row; frees it on error */
 
+/* Where a row names no patient and an image of it is DICOM, its Patient ID does, as a hash. */
+pfm_status pfm_rows_find_patients(pfm_rows *rows, pfm_error *err) PFM_MUST_CHECK;
 /* Puts slices in the place of images that are folders and, where `slices` says which, of those that are DICOM files. */
 pfm_status pfm_rows_open_series(pfm_rows *rows, const char *slices, pfm_error *err) PFM_MUST_CHECK;
 

@@ -318,6 +318,7 @@ uint64_t pfm_feature_file_bytes(const pfm_vision_shape *shape)
 }
 
 size_t pfm_feature_store_count(const pfm_feature_store *store) { return store->count; }
+const char *pfm_feature_store_key(const pfm_feature_store *store, size_t index) { return store->keys[index]; }
 pfm_vision_shape pfm_feature_store_get_shape(const pfm_feature_store *store) { return store->shape; }
 
 void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictures, size_t *found, size_t *kept)

@@ -29,6 +29,9 @@ pfm_vision_shape pfm_feature_store_get_shape(const pfm_feature_store *store);
 /* How many different pictures there are, and how many of them were found kept, and are kept now. */
 void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictures, size_t *found, size_t *kept);
 
+/* What picture `index` is kept under: equal for equal pictures; borrowed. */
+const char *pfm_feature_store_key(const pfm_feature_store *store, size_t index);
+
 /* out [tokens, channels] = the features of picture `index`. May be called from several threads at once, also from within a
  * pool's items. USAGE for an index past the end; MISMATCH when the picture's file has changed since create. */
 pfm_status pfm_feature_store_read(pfm_feature_store *store, size_t index, float *out, pfm_error *err) PFM_MUST_CHECK;
