@@ -27,8 +27,9 @@ extern "C" {
  * apart) ask about the same file in the same split; it conflicts when its answers differ. Leakage is counted for each pair of
  * splits: images of b that are in a by their bytes or by their name, patients in both, rows of b without an image whose text is
  * that of one in a, and the questions of b that any of this touches. "near" counts the images of b that look
- * like one of a without being it (docs/data.md), each with the likest one. The "image" of a question without one is null. "problems"
- * is 0 when nothing is missing, unreadable, duplicate, conflicting, empty or leaking; rows that are left out are none.
+ * like one of a without being it (docs/data.md), each with the likest one. The "image" of a question without one is null.
+ * "problems" is 0 when nothing is missing, unreadable, duplicate, conflicting, empty or leaking; rows that are left out are
+ * none.
  *
  * USAGE: no such data set or language. IO, FORMAT: its files cannot be read as such. INTERRUPTED: stopped by the user. */
 pfm_status pfm_data_audit(const pfm_context *context, const char *dataset, const char *path, const char *language,

@@ -45,10 +45,14 @@ pfm_status pfm_image_decode(const void *bytes, size_t size, const char *name, pf
 
 /* What made a picture out of a file. */
 typedef struct pfm_image_applied {
-    char kind[16];     /* "JPEG", "PNG", "DICOM" */
-    int frame, frames; /* which one it is, from 0, and how many there are */
-    bool has_values;   /* false for a finished picture, of which the rest says nothing */
-    char modality[17]; /* "CT" */
+    char kind[16];                          /* "JPEG", "PNG", "DICOM" */
+    int frame, frames;                      /* which one it is, from 0, and how many there are */
+    char rows_toward[4], columns_toward[4]; /* to which side of the patient a row goes, from left to right, and a column, from
+                                               top to bottom: "L", "R", "A", "P", "H" (head), "F" (feet), of what is oblique
+                                               the largest share first, as "LA"; "" where the file does not say. Nothing is
+                                               turned by it */
+    bool has_values;                        /* false for a finished picture, of which the rest says nothing */
+    char modality[17];                      /* "CT" */
     char window[24];   /* "file:0" (of the file's windows), "lut:0" (of its VOI LUTs), "given", a name as "lung", "percentile",
                           "full", or "stored": 8-bit values as they are */
     char function[16]; /* "LINEAR", "LINEAR_EXACT", "SIGMOID"; "LUT" */
@@ -81,8 +85,8 @@ pfm_status pfm_image_decode_shown(const void *bytes, size_t size, const char *na
                                   pfm_error *err) PFM_MUST_CHECK;
 /* USAGE for what is no window; NULL is the file's own. */
 pfm_status pfm_image_check_window(const char *window, pfm_error *err) PFM_MUST_CHECK;
-/* *json = {"kind","frame","frames"} and, of values, {"modality","window","function","center","width","slope","intercept",
- * "inverted"}; the caller calls free(). */
+/* *json = {"kind","frame","frames"}, where the file says it "rows_toward" and "columns_toward", and, of values,
+ * {"modality","window","function","center","width","slope","intercept", "inverted"}; the caller calls free(). */
 pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = the picture at width x height by Pillow's bicubic (a = -0.5, support widened by the scale when shrinking, two passes

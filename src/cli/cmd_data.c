@@ -224,7 +224,8 @@ static pfm_status run(cli_call *call, pfm_error *err)
     const char *other = cli_get(call, "against");
     const bool named = cli_operand_count(call) > 2;
     if ((other != NULL) != named)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "--against DATASET PATH says which data set to compare with and where it lies");
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "--against DATASET PATH says which data set to compare with and where it lies");
     pfm_status status =
         pfm_data_audit_against(cli_context(call), cli_operand(call, 0), cli_operand(call, 1), cli_get(call, "language"), other,
                                named ? cli_operand(call, 2) : NULL, &document, err);

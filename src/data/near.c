@@ -120,7 +120,8 @@ static void cut(const pfm_near *from, double share, double right, double down, f
         for (int x = 0; x < SIDE; x++) {
             const int column = place(x, share, right, &u);
             const uint16_t *top = &from->grey[row][column], *bottom = &from->grey[row + 1][column];
-            out[y][x] = (1 - v) * ((1 - u) * (float)top[0] + u * (float)top[1]) + v * ((1 - u) * (float)bottom[0] + u * (float)bottom[1]);
+            out[y][x] = (1 - v) * ((1 - u) * (float)top[0] + u * (float)top[1]) +
+                        v * ((1 - u) * (float)bottom[0] + u * (float)bottom[1]);
         }
     }
 }

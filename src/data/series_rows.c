@@ -1,6 +1,7 @@
 /* Rows whose images are series: their slices take the place of the folder, or of the file with many frames. */
 #include "data/format.h"
 
+#include "base/file.h"
 #include "base/map.h"
 #include "base/try.h"
 #include "pefomed/series.h"
@@ -38,7 +39,8 @@ static pfm_status get_series(opened *all, const pfm_row *row, const pfm_row_imag
     if (!pfm_map_get(&all->map, key, strlen(key), &known)) {
         PFM_TRY(pfm_array_reserve(&all->keys, &all->key_capacity, all->count + 1, sizeof *all->keys, err));
         PFM_TRY(pfm_array_reserve(&all->series, &all->capacity, all->count + 1, sizeof *all->series, err));
-        status = pfm_series_open(image->path, row->series, slices, &all->series[all->count], &reason);
+        const char *chosen = pfm_path_is_folder(image->path) ? row->series : NULL; /* of a file's frames there is one */
+        status = pfm_series_open(image->path, chosen, slices, &all->series[all->count], &reason);
         if (status != PFM_OK)
             PFM_FAIL(status, "row %s: %s", row->id, reason.message);
         all->keys[all->count++] = key;

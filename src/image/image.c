@@ -226,6 +226,10 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
     json_t *document = json_pack("{s:s, s:i, s:i}", "kind", applied->kind, "frame", applied->frame, "frames", applied->frames);
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a picture");
+    if (applied->rows_toward[0] != '\0' && applied->columns_toward[0] != '\0') {
+        PFM_TRY(pfm_json_take(document, "rows_toward", json_string(applied->rows_toward), err));
+        PFM_TRY(pfm_json_take(document, "columns_toward", json_string(applied->columns_toward), err));
+    }
     if (applied->has_values) {
         PFM_TRY(pfm_json_take(document, "modality", json_string(applied->modality), err));
         PFM_TRY(pfm_json_take(document, "window", json_string(applied->window), err));

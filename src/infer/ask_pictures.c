@@ -1,6 +1,7 @@
 #include "infer/ask_pictures.h"
 
 #include "base/context.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/try.h"
 
@@ -45,8 +46,9 @@ static pfm_status find(pfm_asked_pictures *pictures, const pfm_ask_options *opti
             continue;
         }
         pfm_series *series = &pictures->series[i];
-        any = true;
-        PFM_TRY(pfm_series_open(path, options->series, slices, series, err));
+        const bool chooses = pfm_path_is_folder(path) || options->image_count == 1; /* beside a folder a file has one */
+        any = any || chooses;
+        PFM_TRY(pfm_series_open(path, chooses ? options->series : NULL, slices, series, err));
         for (size_t k = 0; k < series->count; k++) {
             const pfm_image_file file = {.path = series->slices[k].path, .frame = series->slices[k].frame};
             PFM_TRY(add(pictures, &(pfm_asked_picture){.file = file, .series = series, .slice = k}, err));

@@ -245,8 +245,7 @@ bool pfm_recipe_is_of_images(const recipe_key *key)
     const bool model = strncmp(key->name, "model.", 6) == 0 && key->offset != PLACE(model.vision) &&
                        key->offset != PLACE(model.language) && key->offset != PLACE(model.weights);
     return model || strncmp(key->name, "qformer.", 8) == 0 || strncmp(key->name, "gated.", 6) == 0 ||
-           key->offset == PLACE(prompt.image) || key->offset == PLACE(data.slices) ||
-           key->offset == PLACE(data.mirror);
+           key->offset == PLACE(prompt.image) || key->offset == PLACE(data.slices) || key->offset == PLACE(data.mirror);
 }
 
 bool pfm_recipe_is_of_retrieval(const recipe_key *key)

@@ -16,9 +16,9 @@ typedef struct pfm_samples {
     int32_t *contexts;           /* [count] what a router may see of each row, see pfm_sequence */
     pfm_feature_store *features; /* NULL: lengths only, or there are no images */
     size_t count, prompt_count, prompt_capacity;
-    bool mirrors;         /* see below */
+    bool mirrors; /* see below */
     uint64_t mirror_seed;
-    int64_t step;         /* the one at hand */
+    int64_t step; /* the one at hand */
 } pfm_samples;
 
 /* Where `mirrors`, whether images are shown mirrored is drawn from mirror_seed, step and what they are: equal for all rows of

@@ -7,9 +7,9 @@
 #include <strings.h>
 
 /* Words of sides in small letters; with '*' at the end what begins so. */
-static const char *const words[] = {"left*",     "right*",  "dextro*", "levo*",  "laevo*", "sinist*", "situs",  "rul", "rml",
-                                    "rll",       "lul",     "lll",     "ruq",    "rlq",    "luq",     "llq",    "lad", "link*",
-                                    "recht*",    "izquierd*", "derech*", "gauche*", "droit*", "destr*"};
+static const char *const words[] = {"left*", "right*", "dextro*", "levo*",     "laevo*",  "sinist*", "situs",  "rul",
+                                    "rml",   "rll",    "lul",     "lll",       "ruq",     "rlq",     "luq",    "llq",
+                                    "lad",   "link*",  "recht*",  "izquierd*", "derech*", "gauche*", "droit*", "destr*"};
 static const char *const signs[] = {"\xe5\xb7\xa6", "\xe5\x8f\xb3"}; /* left and right in Chinese, within any word */
 
 static bool is_word(const char *word, const char *text, size_t length)
