@@ -154,6 +154,10 @@ static void test_frames(void **state)
     check(test_path(folder, "enhanced"), NULL, "2-3", "22 23", "position");
     make_dicom(folder_of("plain"), "loop", &(made_dicom){.series = "1", .frames = 3, .value = 30, .instance = 1});
     check(folder_of("plain"), NULL, NULL, "30 31 32", "instance");
+    make_dicom(
+        folder_of("one_place"), "loop",
+        &(made_dicom){.series = "1", .orientation = AXIAL, .position = "0\\0\\0", .frames = 3, .value = 30, .instance = 1});
+    check(folder_of("one_place"), NULL, NULL, "30 31 32", "instance"); /* one position is that of no frame in particular */
     assert_true(pfm_series_is(folder, NULL));
     assert_true(pfm_series_is(test_path(folder, "enhanced"), "2"));
     assert_false(pfm_series_is(test_path(folder, "enhanced"), NULL));
