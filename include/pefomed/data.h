@@ -19,18 +19,26 @@ extern "C" {
  *            "missing":[{"split","image","rows"}],"unreadable":[{"split","image","rows","reason"}],
  *            "duplicates":[{"sha256","images":[{"split","image"}]}]},
  *  "questions":{"repeated","conflicting","examples":[{"split","image","question","answers":[...]}]},
- *  "leakage":[{"a","b","same_bytes","same_name","same_patient","same_text","questions","images":[{"a","b"}]}],
+ *  "leakage":[{"a","b","same_bytes","same_name","same_patient","same_text","questions","images":[{"a","b"}],
+ *              "near","near_images":[{"a","b","likeness"}]}],
  *  "problems"}
  *
  * Images are duplicates when their files' bytes are equal. A question repeats when the same words (case and blanks around them
  * apart) ask about the same file in the same split; it conflicts when its answers differ. Leakage is counted for each pair of
  * splits: images of b that are in a by their bytes or by their name, patients in both, rows of b without an image whose text is
- * that of one in a, and the questions of b that any of this touches. The "image" of a question without one is null. "problems"
- * is 0 when nothing is missing, unreadable, duplicate, conflicting, empty or leaking; rows that are left out are none.
+ * that of one in a, and the questions of b that any of this touches. "near" counts the images of b that look
+ * like one of a without being it (docs/data.md), each with the likest one. The "image" of a question without one is null.
+ * "problems" is 0 when nothing is missing, unreadable, duplicate, conflicting, empty or leaking; rows that are left out are
+ * none.
  *
  * USAGE: no such data set or language. IO, FORMAT: its files cannot be read as such. INTERRUPTED: stopped by the user. */
 pfm_status pfm_data_audit(const pfm_context *context, const char *dataset, const char *path, const char *language,
                           char **json_out, pfm_error *err) PFM_MUST_CHECK;
+
+/* The same, held against another data set (NULL: none): its splits, called DATASET:SPLIT, stand behind, and leakage is also
+ * looked for between them and those of the first. */
+pfm_status pfm_data_audit_against(const pfm_context *context, const char *dataset, const char *path, const char *language,
+                                  const char *other, const char *other_path, char **json_out, pfm_error *err) PFM_MUST_CHECK;
 
 /* The names of all data sets, separated by ", "; static. */
 const char *pfm_dataset_names(void);

@@ -22,6 +22,10 @@ bool pfm_dicom_is(const void *begin, size_t size, size_t total);
 pfm_status pfm_dicom_describe(const void *bytes, size_t size, const char *name, bool identifiers, char **json,
                               pfm_error *err) PFM_MUST_CHECK;
 
+/* out [65] = whose file it is, to compare with others and never to be shown: the SHA-256 of a fixed text, the issuer and the
+ * Patient ID; "" where the file names none. FORMAT for no DICOM file. */
+pfm_status pfm_dicom_patient(const void *bytes, size_t size, const char *name, char out[65], pfm_error *err) PFM_MUST_CHECK;
+
 #ifdef __cplusplus
 }
 #endif

@@ -45,11 +45,15 @@ pfm_status pfm_image_decode(const void *bytes, size_t size, const char *name, pf
 
 /* What made a picture out of a file. */
 typedef struct pfm_image_applied {
-    char kind[16];       /* "JPEG", "PNG", "DICOM", "TIFF", "WebP", "NIfTI" */
-    int frame, frames;   /* which one it is, from 0, and how many there are */
-    double pixel_aspect; /* a pixel's height by its width; 1: they are square, or nothing says that they are not */
-    bool has_values;     /* false for a finished picture, of which the rest says nothing */
-    char modality[17];   /* "CT" */
+    char kind[16];                          /* "JPEG", "PNG", "DICOM", "TIFF", "WebP", "NIfTI" */
+    int frame, frames;                      /* which one it is, from 0, and how many there are */
+    double pixel_aspect;                    /* a pixel's height by its width; 1: they are square, or nothing says otherwise */
+    char rows_toward[4], columns_toward[4]; /* to which side of the patient a row goes, from left to right, and a column, from
+                                               top to bottom: "L", "R", "A", "P", "H" (head), "F" (feet), of what is oblique
+                                               the largest share first, as "LA"; "" where the file does not say. Nothing is
+                                               turned by it */
+    bool has_values;                        /* false for a finished picture, of which the rest says nothing */
+    char modality[17];                      /* "CT" */
     char window[24];   /* "file:0" (of the file's windows), "lut:0" (of its VOI LUTs), "given", a name as "lung", "percentile",
                           "full", or "stored": 8-bit values as they are */
     char function[16]; /* "LINEAR", "LINEAR_EXACT", "SIGMOID"; "LUT" */
@@ -66,6 +70,20 @@ const char *pfm_image_kind_of(const void *bytes, size_t size);
 /* How the camera was held that a whole JPEG, PNG or WebP file tells of, as EXIF counts it; 1 where it tells nothing, and of
  * other kinds. */
 int pfm_image_orientation(const void *bytes, size_t size);
+/* One picture of a file, and how it is turned. */
+typedef struct pfm_image_file {
+    const char *path;
+    int frame;     /* from 0 */
+    bool mirrored; /* left and right are exchanged */
+} pfm_image_file;
+
+/* *out = the picture, as pfm_image_load_shown gives the first of a file. The caller calls pfm_image_free. USAGE also for a
+ * frame that is not there. */
+pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, pfm_image *out, pfm_image_applied *applied,
+                               pfm_error *err) PFM_MUST_CHECK;
+/* The same from the file's bytes. */
+pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image_file *file, const char *window, pfm_image *out,
+                                 pfm_error *err) PFM_MUST_CHECK;
 
 /* pfm_image_load and pfm_image_decode with a window, as `--window` takes it, for files that hold values (of others it says
  * nothing); NULL: the file's own. USAGE for a window that is none, or that the file has not. */
@@ -75,7 +93,8 @@ pfm_status pfm_image_decode_shown(const void *bytes, size_t size, const char *na
                                   pfm_error *err) PFM_MUST_CHECK;
 /* USAGE for what is no window; NULL is the file's own. */
 pfm_status pfm_image_check_window(const char *window, pfm_error *err) PFM_MUST_CHECK;
-/* *json = {"kind","frame","frames"}, "pixel_aspect" where pixels are not square, and, of values,
+/* *json = {"kind","frame","frames"}, "pixel_aspect" where pixels are not square, where the file says it "rows_toward" and
+ * "columns_toward", and, of values,
  * {"modality","window","function","center","width","slope","intercept", "inverted"}; the caller calls free(). */
 pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json, pfm_error *err) PFM_MUST_CHECK;
 

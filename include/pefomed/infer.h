@@ -23,8 +23,11 @@ typedef struct pfm_named_adapter {
 
 typedef struct pfm_ask_options {
     const char *run;           /* a run's folder, or a recipe file: the untrained model */
-    const char *const *images; /* [image_count] picture files, at least one; none where the model sees nothing */
+    const char *const *images; /* [image_count] picture files, or folders that hold a series, at least one; none where the model
+                                  sees nothing */
     size_t image_count;
+    const char *series; /* which series of a folder (pefomed/series.h); NULL: the only one */
+    const char *slices; /* which slices of a series, each an image of its own; NULL: as the recipe says, or all of a folder's */
     const char *question; /* may say with <image>, once for each in order, where the images stand; else they come first */
     const char *context;  /* "modality=CT": what chooses the experts where peft.router is context; NULL: not known */
     bool report;          /* a report is to be written; question is its indication, or "" */
@@ -44,8 +47,9 @@ typedef struct pfm_ask_options {
 
 /* *json = {"answer","prompt","tokens","seconds","probability"}, the caller calls free(). prompt is the exact text given to the
  * model with <image> where the visual tokens of an image stand; seconds is from the loaded model to the last token; "images"
- * says of each what made a picture of its file (pfm_image_applied_json). Of several adapters these are the first's, and
- * "answers" has {"adapter","answer","tokens","probability"} of each. With `returned` "sequences" has
+ * says of each what made a picture of its file (pfm_image_applied_json) and, of a slice of a series, which it is. Of several
+ * adapters these are the first's, and "answers" has {"adapter","answer","tokens","probability"} of each. With `returned`
+ * "sequences" has
  * {"answer","tokens","probability","score"} of the best. With choices each answer has "choices" with
  * {"choice","log_likelihood","tokens","score","probability"} of all, and its probability is its share among them. */
 pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **json, pfm_error *err) PFM_MUST_CHECK;

@@ -18,6 +18,7 @@
 #include "pefomed/judge.h"
 #include "pefomed/phantom.h"
 #include "pefomed/pipeline.h"
+#include "pefomed/series.h"
 #include "pefomed/status.h"
 #include "pefomed/tokens.h"
 #include "pefomed/train.h"

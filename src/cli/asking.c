@@ -63,6 +63,8 @@ pfm_status cli_ask(cli_call *call, const pfm_ask_options *options, int image_cou
     all.run = cli_operand(call, 0);
     all.images = images;
     all.image_count = (size_t)image_count;
+    all.series = cli_get(call, "series");
+    all.slices = cli_get(call, "slices");
     all.context = cli_get(call, "context");
     all.max_tokens = (int)max_tokens;
     all.returned = (int)sequences;

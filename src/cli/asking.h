@@ -6,6 +6,8 @@
 
 /* clang-format off */
 #define CLI_ASK_OPTIONS                                                                                                        \
+    {"series", "N|UID", "which series of a folder that holds several", NULL},                                                  \
+    {"slices", "WHICH", "slices of a series: 8 (evenly spaced), 3,10,20, 40-60/5, all (default: the recipe's, or all)", NULL}, \
     {"context", "COLUMN=VALUE", "what chooses the experts of a run with peft.router: context, as modality=CT", NULL},          \
     {"max-tokens", "N", "the longest answer (default: the recipe's eval.max_tokens)", NULL},                                   \
     CLI_ANSWER_OPTIONS,                                                                                                        \
@@ -15,7 +17,7 @@
     CLI_MEMORY_OPTION
 /* clang-format on */
 #define CLI_ASK_ARGUMENTS                                                                                                      \
-    "[--max-tokens N] " CLI_ANSWER_ARGUMENTS                                                                                   \
+    "[--series N|UID] [--slices WHICH] [--max-tokens N] " CLI_ANSWER_ARGUMENTS                                                 \
     " [--adapter [NAME=]DIR]... [--context COLUMN=VALUE] [--weights FORMAT] [--memory SIZE]"
 
 /* Asks operand 0, a run, about the pictures that are its operands 1 .. image_count, as the call's options say, and prints the

@@ -152,6 +152,22 @@ static void print_questions(const json_t *questions, bool shown, FILE *out)
     }
 }
 
+static void print_near(const json_t *pair, FILE *out)
+{
+    size_t k;
+    const json_t *image;
+    if (number(pair, "near") > 0)
+        fprintf(out, "  %" PRId64 " images look like one there (a copy made anew, or a slice beside it):\n",
+                number(pair, "near"));
+    json_array_foreach(json_object_get(pair, "near_images"), k, image)
+    {
+        if (k < SHOWN)
+            fprintf(out, "  %s is like %s (%.2f)\n", text(image, "b"), text(image, "a"),
+                    json_real_value(json_object_get(image, "likeness")));
+    }
+    print_more(k, out);
+}
+
 static void print_leakage(const json_t *pairs, FILE *out)
 {
     size_t i, k;
@@ -161,7 +177,7 @@ static void print_leakage(const json_t *pairs, FILE *out)
     json_array_foreach(pairs, i, pair)
     {
         fprintf(out, "leakage from %s into %s: ", text(pair, "a"), text(pair, "b"));
-        if (number(pair, "questions") == 0) {
+        if (number(pair, "questions") == 0 && number(pair, "near") == 0) {
             fputs("none\n", out);
             continue;
         }
@@ -176,6 +192,7 @@ static void print_leakage(const json_t *pairs, FILE *out)
                 fprintf(out, "  %s is %s\n", text(image, "b"), text(image, "a"));
         }
         print_more(k, out);
+        print_near(pair, out);
     }
 }
 
@@ -204,8 +221,14 @@ static void render(const json_t *document, FILE *out)
 static pfm_status run(cli_call *call, pfm_error *err)
 {
     char *document = NULL;
-    pfm_status status = pfm_data_audit(cli_context(call), cli_operand(call, 0), cli_operand(call, 1), cli_get(call, "language"),
-                                       &document, err);
+    const char *other = cli_get(call, "against");
+    const bool named = cli_operand_count(call) > 2;
+    if ((other != NULL) != named)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "--against DATASET PATH says which data set to compare with and where it lies");
+    pfm_status status =
+        pfm_data_audit_against(cli_context(call), cli_operand(call, 0), cli_operand(call, 1), cli_get(call, "language"), other,
+                               named ? cli_operand(call, 2) : NULL, &document, err);
     if (status == PFM_OK)
         status = cli_print_text(call, document, render, err);
     free(document);
@@ -213,13 +236,14 @@ static pfm_status run(cli_call *call, pfm_error *err)
 }
 
 static const cli_option options[] = {
+    {"against", "DATASET", "look for leakage between this data set and another, whose PATH comes last", NULL},
     {"language", "NAME", "count the rows in one language only (en, zh, es)", NULL},
     {0},
 };
 
 const cli_command cmd_data = {
     .name = "data",
-    .arguments = "DATASET PATH [--language NAME]",
+    .arguments = "DATASET PATH [--language NAME] [--against DATASET PATH]",
     .summary = "counts a data set's splits and kinds; finds missing and duplicate images, and leakage",
     .details =
         "DATASET is slake, vqa_rad, pathvqa, medpix, medpix_cases, iu_xray, mimic_cxr, roco, mediqa_m3g, medexpqa, phantom or "
@@ -227,12 +251,14 @@ const cli_command cmd_data = {
         "PATH its "
         "folder, or the\n"
         "file of a table (CSV or JSON lines). Every image is read and decoded. Leakage between two splits is an image of one\n"
-        "that is in the other, by its bytes or its name, a patient who is in both, or a text without images that is.\n\n"
+        "that is in the other, by its bytes or its name, a patient who is in both, or a text without images that is; an\n"
+        "image that looks like one of the other split is told with how alike they are (docs/data.md).\n\n"
         "  pefomed data slake data/slake --language en\n"
-        "  pefomed data table my/images.csv --json",
+        "  pefomed data table my/images.csv --json\n"
+        "  pefomed data medpix data/medpix --against vqa_rad data/vqa_rad",
     .options = options,
     .min_operands = 2,
-    .max_operands = 2,
+    .max_operands = 3,
     .needs_context = true,
     .run = run,
 };

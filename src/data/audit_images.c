@@ -18,6 +18,7 @@ static pfm_status read_image(audit_image *image, pfm_error *err)
     pfm_image picture = {0};
     pfm_error reason = PFM_ERROR_INIT;
     const char *path = image->image->path;
+    const pfm_image_file file = {.path = path, .frame = image->image->frame};
     if (!pfm_path_exists(path)) {
         image->state = AUDIT_MISSING;
         return PFM_OK;
@@ -28,9 +29,15 @@ static pfm_status read_image(audit_image *image, pfm_error *err)
         status = pfm_hash_bytes(bytes.data, bytes.size, image->hash, &reason);
     }
     if (status == PFM_OK)
-        status = pfm_image_decode(bytes.data, bytes.size, path, &picture, &reason);
+        status = pfm_image_decode_file(bytes.data, bytes.size, &file, NULL, &picture, &reason);
     if (status == PFM_ERROR_NO_MEMORY)
         PFM_FAIL(status, "%s", reason.message);
+    if (status == PFM_OK)
+        status = pfm_allocate(1, sizeof *image->near, &image->near, &reason);
+    if (status == PFM_ERROR_NO_MEMORY)
+        PFM_FAIL(status, "%s", reason.message);
+    if (status == PFM_OK)
+        pfm_near_of_image(&picture, image->near);
     image->state = status == PFM_OK ? AUDIT_GOOD : AUDIT_UNREADABLE;
     image->width = picture.width;
     image->height = picture.height;
@@ -93,6 +100,8 @@ static pfm_status describe(const audit_image *image, bool full, json_t **out, pf
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
     PFM_TRY(pfm_json_take(entry, "split", json_string(image->split->split), err));
     PFM_TRY(pfm_json_take(entry, "image", json_string(image->image->name), err));
+    if (image->image->slice > 0)
+        PFM_TRY(pfm_json_take(entry, "slice", json_integer(image->image->slice), err));
     if (full)
         PFM_TRY(pfm_json_take(entry, "rows", json_integer((json_int_t)image->rows), err));
     if (full && image->reason != NULL)

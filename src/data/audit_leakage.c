@@ -99,7 +99,8 @@ done:
     return status;
 }
 
-static pfm_status add_pair(audit *state, size_t a, size_t b, const contents *held, json_t *list, pfm_error *err)
+static pfm_status add_pair(audit *state, const pfm_context *context, size_t a, size_t b, const contents *held, json_t *list,
+                           pfm_error *err)
 {
     pfm_status status = PFM_OK;
     leak found = {.images = json_array()};
@@ -112,23 +113,24 @@ static pfm_status add_pair(audit *state, size_t a, size_t b, const contents *hel
                               (json_int_t)found.texts, "questions", (json_int_t)found.questions, "images", found.images);
     if (json_array_append_new(list, entry) != 0)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
+    PFM_TRY(pfm_audit_add_near(state, context, a, b, entry, err));
     state->problems += found.questions > 0;
 done:
     json_decref(found.images);
     return status;
 }
 
-pfm_status pfm_audit_add_leakage(audit *state, json_t *document, pfm_error *err)
+pfm_status pfm_audit_add_leakage(audit *state, const pfm_context *context, json_t *document, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     contents held = {0};
     json_t *list = json_array();
     if (list == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the report");
-    for (size_t a = 0; a < state->split_count; a++) {
+    for (size_t a = 0; a < state->own_count; a++) { /* what it is held against is not compared with itself */
         PFM_TRY(collect(state, a, &held, err));
         for (size_t b = a + 1; b < state->split_count; b++)
-            PFM_TRY(add_pair(state, a, b, &held, list, err));
+            PFM_TRY(add_pair(state, context, a, b, &held, list, err));
         free_contents(&held);
     }
     status = pfm_json_take(document, "leakage", list, err);

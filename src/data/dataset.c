@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -194,7 +195,8 @@ static pfm_status number_images(pfm_rows *rows, pfm_dataset *dataset, pfm_error 
     for (size_t i = 0; i < rows->count; i++) {
         for (size_t k = 0; k < rows->items[i].image_count; k++) {
             pfm_row_image *image = &rows->items[i].images[k];
-            PFM_TRY(number_of(&images, image->path, strlen(image->path), &image->index, err));
+            const char *key = pfm_row_image_key(image);
+            PFM_TRY(number_of(&images, key, strlen(key), &image->index, err));
             PFM_TRY(pfm_buffer_append(&lists, &image->index, sizeof image->index, err));
         }
     }
@@ -237,6 +239,7 @@ pfm_status pfm_dataset_load(const char *name, const char *path, const char *spli
     if (rows.count == 0)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: the split '%s' holds no rows", path, split);
     keep_first(&rows, options->limit);
+    PFM_TRY(pfm_rows_open_series(&rows, options->slices, err));
     PFM_TRY(pfm_allocate(1, sizeof *dataset, &dataset, err));
     PFM_TRY(pfm_string_copy(name, &dataset->name, err));
     PFM_TRY(pfm_string_copy(split, &dataset->split, err));
@@ -363,13 +366,13 @@ pfm_status pfm_dataset_check_images(const pfm_dataset *dataset, pfm_error *err)
                          first->id, path, strerror(reason), others);
 }
 
-pfm_status pfm_dataset_list_paths(const pfm_dataset *dataset, const char ***out, pfm_error *err)
+pfm_status pfm_dataset_list_images(const pfm_dataset *dataset, pfm_image_file **out, pfm_error *err)
 {
     pfm_status status = pfm_allocate(dataset->image_count, sizeof **out, out, err);
     for (size_t i = 0; status == PFM_OK && i < dataset->count; i++) {
         const pfm_row *row = &dataset->rows[i];
         for (size_t k = 0; k < row->image_count; k++)
-            (*out)[row->images[k].index] = row->images[k].path;
+            (*out)[row->images[k].index] = (pfm_image_file){.path = row->images[k].path, .frame = row->images[k].frame};
     }
     return status;
 }
@@ -388,6 +391,11 @@ static pfm_status hash_images(pfm_hash *hash, const pfm_row *row, bool *seen, pf
             seen[image->index] = true;
         }
         hash_text(hash, image->name);
+        if (image->slice > 0) {
+            char which[40];
+            (void)snprintf(which, sizeof which, "slice %d frame %d", image->slice, image->frame);
+            hash_text(hash, which);
+        }
     }
 done:
     return status;

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "pefomed/data.h"
+#include "pefomed/image.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -15,10 +16,19 @@
 typedef enum pfm_answer_type { PFM_ANSWER_OPEN, PFM_ANSWER_CLOSED } pfm_answer_type;
 
 typedef struct pfm_row_image {
-    char *name; /* as the data set writes it */
+    char *name; /* as the data set writes it: of a series the same for all of its slices */
     char *path; /* the file to open */
+    int frame;  /* of the file, from 0 */
+    int slice;  /* of the series that `name` stands for, from 1; 0: it stands for this picture alone */
+    char *key;  /* NULL where the path is as different from other images as this one is; else what is */
     int index;  /* 0..image_count-1 of the data set, in order of first appearance */
 } pfm_row_image;
+
+/* Equal for equal pictures of equal files. */
+static inline const char *pfm_row_image_key(const pfm_row_image *image)
+{
+    return image->key != NULL ? image->key : image->path;
+}
 
 typedef struct pfm_row {
     char *id;              /* the data set's own, else a made one; unique within the split */
@@ -28,7 +38,8 @@ typedef struct pfm_row {
     char *ungrounded; /* the question without what it is grounded in; NULL where it is grounded in nothing */
     char *answer;     /* as the data set writes it, a number as its JSON text; a caption's or report's text */
     pfm_answer_type answer_type;
-    char *patient; /* NULL where the data set does not say */
+    char *patient; /* NULL where the data set does not say; never to be shown */
+    char *series;  /* NULL, or which series of a folder its images are of (pefomed/series.h) */
     json_t *extra; /* object: the columns that no field above holds, as in the data */
     int image_set; /* 0..set_count-1, in order of first appearance: equal where rows have equal images in equal order; without
                       images a row has one of its own */
@@ -66,7 +77,9 @@ typedef struct pfm_dataset_options {
     pfm_retrieval retrieval; /* of the grounding "retrieved" */
     uint64_t seed;           /* of the rows held back where there is no validation split */
     double validate_share;   /* of the images (patients) to hold back, 0..1 */
-    const char *validate_by; /* "image" or "patient"; NULL: image */
+    const char *validate_by; /* "image" or "patient"; "auto" or NULL: what the format has, mostly image */
+    const char *slices;      /* which slices of a series are shown (pefomed/series.h); NULL: all of a folder's, and of a file
+                                with several frames the first */
     size_t limit;            /* the first rows only; 0: all */
 } pfm_dataset_options;
 
@@ -102,8 +115,8 @@ pfm_status pfm_dataset_has_split(const char *name, const char *path, const char 
 /* IO where the file of some image cannot be opened: names the first row and counts the others. */
 pfm_status pfm_dataset_check_images(const pfm_dataset *dataset, pfm_error *err) PFM_MUST_CHECK;
 
-/* *out [image_count] = the image files by their index; the paths are borrowed, release the list with free(). */
-pfm_status pfm_dataset_list_paths(const pfm_dataset *dataset, const char ***out, pfm_error *err) PFM_MUST_CHECK;
+/* *out [image_count] = the images by their index; the paths are borrowed, release the list with free(). */
+pfm_status pfm_dataset_list_images(const pfm_dataset *dataset, pfm_image_file **out, pfm_error *err) PFM_MUST_CHECK;
 
 /* A hash of the rows in their order: each image's name and bytes, question and answer. Where the files lie does not matter. IO
  * where an image cannot be read. */

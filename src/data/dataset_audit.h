@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "data/format.h"
+#include "data/near.h"
 #include "pefomed/context.h"
 
 typedef enum audit_state { AUDIT_UNSEEN, AUDIT_GOOD, AUDIT_MISSING, AUDIT_UNREADABLE } audit_state;
@@ -17,12 +18,14 @@ typedef struct audit_image {
     pfm_hash_hex hash;
     size_t bytes;
     int width, height;
+    pfm_near *near; /* of GOOD */
 } audit_image;
 
 typedef struct audit {
     pfm_dataset **splits; /* [split_count] */
     size_t **image_of;    /* [split_count][image's index]: the number in images */
-    size_t split_count;
+    size_t split_count, capacity;
+    size_t own_count;    /* those of the data set itself, which stand first; the others are what it is held against */
     audit_image *images; /* distinct files, [image_count] */
     size_t image_count;
     const char *language_column; /* NULL where the format has none */
@@ -42,6 +45,9 @@ pfm_status pfm_audit_read_images(audit *state, const pfm_context *context, pfm_e
 pfm_status pfm_audit_add_splits(audit *state, json_t *document, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_audit_add_images(audit *state, json_t *document, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_audit_add_questions(audit *state, json_t *document, pfm_error *err) PFM_MUST_CHECK;
-pfm_status pfm_audit_add_leakage(audit *state, json_t *document, pfm_error *err) PFM_MUST_CHECK;
+pfm_status pfm_audit_add_leakage(audit *state, const pfm_context *context, json_t *document, pfm_error *err) PFM_MUST_CHECK;
+/* "near" and "near_images" of a pair of splits. */
+pfm_status pfm_audit_add_near(audit *state, const pfm_context *context, size_t a, size_t b, json_t *entry,
+                              pfm_error *err) PFM_MUST_CHECK;
 
 #endif

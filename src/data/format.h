@@ -29,7 +29,7 @@ void pfm_rows_free(pfm_rows *rows);
 /* The columns' names; NULL where the format has none. `images` is a list of names, whose first `image` may repeat. Where there
  * is no column `question`, rows ask nothing: their answers are captions. Where there is no column of images, rows have none. */
 typedef struct pfm_columns {
-    const char *id, *image, *images, *question, *answer, *report, *answer_type, *patient;
+    const char *id, *image, *images, *question, *answer, *report, *answer_type, *patient, *series;
     bool needs_answer_type; /* otherwise yes and no are closed, all else is open, where it is absent */
     bool may_show_nothing;  /* an empty list of images: the row is text alone */
 } pfm_columns;
@@ -96,6 +96,11 @@ pfm_status pfm_row_get_text(const json_t *object, const char *column, const pfm_
 pfm_status pfm_row_copy_scalar(const json_t *object, const char *column, const pfm_row_place *place, char **out,
                                pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_rows_take(pfm_rows *rows, pfm_row *row, pfm_error *err) PFM_MUST_CHECK; /* zeroes *row; frees it on error */
+
+/* Where a row names no patient and an image of it is DICOM, its Patient ID does, as a hash. */
+pfm_status pfm_rows_find_patients(pfm_rows *rows, pfm_error *err) PFM_MUST_CHECK;
+/* Puts slices in the place of images that are folders and, where `slices` says which, of those that are DICOM files. */
+pfm_status pfm_rows_open_series(pfm_rows *rows, const char *slices, pfm_error *err) PFM_MUST_CHECK;
 
 /* What list_splits and read are for a layout. */
 pfm_status pfm_json_splits_list(const pfm_json_splits *layout, const char *path, const pfm_dataset_options *options,

@@ -39,6 +39,14 @@ static pfm_status join_equal(pfm_map *seen, const char *text, size_t row, size_t
     return PFM_OK;
 }
 
+static size_t count_sets(size_t *parent, size_t rows)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < rows; i++)
+        count += find_root(parent, i) == i;
+    return count;
+}
+
 /* held[root] = the set is held back, for about `share` of the sets, and never for all of them. */
 static pfm_status choose(size_t *parent, size_t rows, double share, uint64_t seed, bool *held, pfm_error *err)
 {
@@ -104,6 +112,11 @@ pfm_status pfm_rows_hold_out(pfm_rows *rows, const char *split, const pfm_datase
     }
     if (by_patient && !any_patient)
         PFM_FAIL(PFM_ERROR_USAGE, "%s names no patients; set data.validate_by: image", name);
+    if (by_patient && count_sets(parent, rows->count) == 1)
+        PFM_FAIL(PFM_ERROR_USAGE,
+                 "%s: all rows are of one patient (or share images), so that no patient can be held back; set "
+                 "data.validate_by: image if files only say so since they were de-identified, or give a column 'split'",
+                 name);
     PFM_TRY(choose(parent, rows->count, options->validate_share, options->seed, held, err));
     keep_rows(rows, parent, held, validate);
 done:

@@ -5,6 +5,8 @@
 pfm_status pfm_json_lines_next(const char *text, size_t length, const char *file, pfm_json_line *at, pfm_error *err)
 {
     at->value = NULL;
+    if (at->next == 0 && length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) /* as Windows begins a file in UTF-8 */
+        at->next = 3;
     while (at->value == NULL && text != NULL && at->next < length) {
         const char *begin = text + at->next, *end = memchr(begin, '\n', length - at->next);
         const size_t size = end == NULL ? length - at->next : (size_t)(end - begin);

@@ -60,12 +60,14 @@ void pfm_row_free(pfm_row *row)
     for (size_t i = 0; i < row->image_count; i++) {
         free(row->images[i].name);
         free(row->images[i].path);
+        free(row->images[i].key);
     }
     free(row->images);
     free(row->question);
     free(row->ungrounded);
     free(row->answer);
     free(row->patient);
+    free(row->series);
     json_decref(row->extra);
     *row = (pfm_row){0};
 }
@@ -308,8 +310,8 @@ done:
 
 static bool is_used(const pfm_columns *columns, const char *name)
 {
-    const char *const used[] = {columns->id,     columns->image,  columns->images,      columns->question,
-                                columns->answer, columns->report, columns->answer_type, columns->patient};
+    const char *const used[] = {columns->id,     columns->image,       columns->images,  columns->question, columns->answer,
+                                columns->report, columns->answer_type, columns->patient, columns->series};
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
         if (used[i] != NULL && strcmp(used[i], name) == 0)
             return true;
@@ -360,6 +362,7 @@ pfm_status pfm_row_read(const json_t *object, const pfm_columns *columns, const 
     PFM_TRY(read_question_and_answer(object, columns, place, &row, err));
     PFM_TRY(read_answer_type(object, columns, place, &row, err));
     PFM_TRY(pfm_row_copy_scalar(object, columns->patient, place, &row.patient, err));
+    PFM_TRY(pfm_row_copy_scalar(object, columns->series, place, &row.series, err));
     PFM_TRY(read_extra(object, columns, &row, err));
     *out = row;
     row = (pfm_row){0};

@@ -1,5 +1,6 @@
 /* A table of one's own: a CSV or JSON-lines file with the columns image (or images), question, answer (or report) and, where
- * there are, patient, split, answer_type and id; image files are relative to it. Several images are a list in JSON and names
+ * there are, patient, split, answer_type, id and series (which of a folder); image files, or folders that hold a series, are
+ * relative to it. Several images are a list in JSON and names
  * separated by ';' in CSV; a row whose images are an empty list, in CSV an empty cell in a table without the column image, is
  * text alone. Without a validation split one is held back. */
 #include "data/format.h"
@@ -19,6 +20,7 @@ static const pfm_columns columns = {.id = "id",
                                     .report = "report",
                                     .answer_type = "answer_type",
                                     .patient = "patient",
+                                    .series = "series",
                                     .may_show_nothing = true};
 
 static bool ends_with(const char *text, const char *end)
@@ -30,7 +32,8 @@ static bool ends_with(const char *text, const char *end)
 /* Empty cells of the columns that we know are absent values. */
 static void drop_empty(json_t *object)
 {
-    static const char *const optional[] = {"id", "images", "question", "answer", "report", "answer_type", "patient", "split"};
+    static const char *const optional[] = {"id",          "images",  "question", "answer", "report",
+                                           "answer_type", "patient", "split",    "series"};
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
         const char *text = json_string_value(json_object_get(object, optional[i]));
         if (text != NULL && text[0] == '\0')
@@ -89,7 +92,8 @@ static pfm_status load_records(const char *path, pfm_records *out, pfm_error *er
     if (lines || (!ends_with(path, ".csv") && text.data != NULL && text.data[first] == '{'))
         PFM_TRY(pfm_json_lines_parse(text.data, text.size, path, out, err));
     else {
-        PFM_TRY(pfm_csv_parse(text.data == NULL ? "" : text.data, text.size, path, out, err));
+        char separator;
+        PFM_TRY(pfm_spreadsheet_parse(text.data == NULL ? "" : text.data, text.size, path, &separator, out, err));
         if (out->count > 0)
             PFM_TRY(check_columns(out->items[0], path, err));
         for (size_t i = 0; i < out->count; i++)
@@ -145,6 +149,19 @@ static pfm_status folder_of(const char *path, char **out, pfm_error *err)
     return pfm_string_copy_n(path, (size_t)(pfm_path_name(path) - path), out, err);
 }
 
+/* By patient where any row knows its, unless the options say how. */
+static pfm_status hold_out(pfm_rows *rows, const char *split, const pfm_dataset_options *options, const char *path,
+                           pfm_error *err)
+{
+    pfm_dataset_options own = *options;
+    bool any = false;
+    for (size_t i = 0; i < rows->count; i++)
+        any = any || rows->items[i].patient != NULL;
+    if (any && (own.validate_by == NULL || strcmp(own.validate_by, "auto") == 0))
+        own.validate_by = "patient";
+    return pfm_rows_hold_out(rows, split, &own, path, err);
+}
+
 static pfm_status read(const char *path, const char *split, const pfm_dataset_options *options, pfm_rows *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -168,8 +185,9 @@ static pfm_status read(const char *path, const char *split, const pfm_dataset_op
         (void)json_object_del(row.extra, "split"); /* absent is fine */
         PFM_TRY(pfm_rows_take(out, &row, err));
     }
+    PFM_TRY(pfm_rows_find_patients(out, err));
     if (made)
-        PFM_TRY(pfm_rows_hold_out(out, split, options, path, err));
+        PFM_TRY(hold_out(out, split, options, path, err));
 done:
     free(folder);
     pfm_names_free(&splits);

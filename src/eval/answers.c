@@ -27,6 +27,14 @@ done:
 
 static const char *kind_name(pfm_answer_type type) { return type == PFM_ANSWER_CLOSED ? "CLOSED" : "OPEN"; }
 
+static bool any_slice(const pfm_row *row)
+{
+    for (size_t k = 0; k < row->image_count; k++)
+        if (row->images[k].slice > 0)
+            return true;
+    return false;
+}
+
 static pfm_status add_images(const pfm_row *row, json_t *out, pfm_error *err)
 {
     json_t *first = row->image_count > 0 ? json_string(row->images[0].name) : json_null();
@@ -34,9 +42,15 @@ static pfm_status add_images(const pfm_row *row, json_t *out, pfm_error *err)
     json_t *names = json_array();
     for (size_t k = 0; k < row->image_count; k++)
         names = pfm_json_add(names, json_string(row->images[k].name));
+    json_t *slices = any_slice(row) ? json_array() : NULL; /* which of a series; 0 of an image that is none */
+    for (size_t k = 0; slices != NULL && k < row->image_count; k++)
+        slices = pfm_json_add(slices, json_integer(row->images[k].slice));
     if (status == PFM_OK && row->image_count > 1)
-        return pfm_json_take(out, "images", names, err);
+        status = pfm_json_take(out, "images", json_incref(names), err);
+    if (status == PFM_OK && slices != NULL)
+        status = pfm_json_take(out, "slices", json_incref(slices), err);
     json_decref(names);
+    json_decref(slices);
     return status;
 }
 

@@ -85,7 +85,7 @@ done:
 static pfm_status prepare_images(evaluation *e, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const char **paths = NULL;
+    pfm_image_file *files = NULL;
     size_t matched = 0, images = e->dataset->image_count;
     if (images == 0 || e->probe == PFM_PROBE_BLANK || e->probe == PFM_PROBE_NOISE)
         goto done;
@@ -94,10 +94,10 @@ static pfm_status prepare_images(evaluation *e, pfm_error *err)
         PFM_TRY(pfm_probe_swap_dataset(e->dataset, e->probe, e->context->seed, e->replacement, &matched, err));
         pfm_log(e->context, PFM_LOG_INFO, "%zu of %zu images are replaced by one of the same kind", matched, images);
     }
-    PFM_TRY(pfm_dataset_list_paths(e->dataset, &paths, err));
-    PFM_TRY(pfm_feature_store_create(e->session->vision, paths, images, PFM_FEATURE_QUOTA, &e->features, err));
+    PFM_TRY(pfm_dataset_list_images(e->dataset, &files, err));
+    PFM_TRY(pfm_feature_store_create(e->session->vision, files, images, PFM_FEATURE_QUOTA, &e->features, err));
 done:
-    free(paths);
+    free(files);
     return status;
 }
 
@@ -105,7 +105,9 @@ done:
 static pfm_status give_made_image(evaluation *e, const pfm_row_image *shown, float *features, pfm_error *err)
 {
     pfm_image image = {0};
-    pfm_status status = pfm_image_load(shown->path, &image, err);
+    pfm_image_applied applied;
+    const pfm_image_file file = {.path = shown->path, .frame = shown->frame};
+    pfm_status status = pfm_image_load_file(&file, NULL, &image, &applied, err);
     if (status != PFM_OK)
         return status;
     if (e->probe == PFM_PROBE_BLANK)

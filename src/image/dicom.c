@@ -56,6 +56,58 @@ static pfm_status read_aspect(pfm_dicom *file, int index, double *out, pfm_error
     return PFM_OK;
 }
 
+/* "LA": the sides to which a direction goes, the largest share first, those of less than a tenth left out. */
+static void name_direction(const double *cosines, char out[4])
+{
+    static const char positive[] = "LPH", negative[] = "RAF";
+    bool named[3] = {false, false, false};
+    size_t length = 0;
+    for (int turn = 0; turn < 3; turn++) {
+        int best = -1;
+        for (int i = 0; i < 3; i++)
+            if (!named[i] && (best < 0 || fabs(cosines[i]) > fabs(cosines[best])))
+                best = i;
+        named[best] = true;
+        if (fabs(cosines[best]) >= 0.1)
+            out[length++] = cosines[best] > 0 ? positive[best] : negative[best];
+    }
+    out[length] = '\0';
+}
+
+/* A part of Patient Orientation, "L\\P": only what can be a side. */
+static void copy_side(const char *text, size_t length, char out[4])
+{
+    while (length > 0 && text[length - 1] == ' ')
+        length--;
+    const bool good = length >= 1 && length <= 3 && strspn(text, "LRAPHF") >= length;
+    (void)snprintf(out, 4, "%.*s", good ? (int)length : 0, text);
+}
+
+/* By the plane's cosines, else by what the file says in letters. */
+static pfm_status find_directions(pfm_dicom *file, int frame, pfm_image_applied *out, pfm_error *err)
+{
+    pfm_dicom_element element;
+    double cosines[6];
+    bool found = false, good = true;
+    char text[20];
+    pfm_status status =
+        pfm_dicom_find_of_frame(file, frame, DICOM_TAG(0x0020, 0x9116), DICOM_TAG(0x0020, 0x0037), &element, &found, err);
+    if (status != PFM_OK)
+        return status;
+    if (found && pfm_dicom_numbers(&element, "DS", cosines, 6, &good) == 6 && good) {
+        name_direction(cosines, out->rows_toward);
+        name_direction(cosines + 3, out->columns_toward);
+        return PFM_OK;
+    }
+    pfm_dicom_text(pfm_dicom_find(file, DICOM_TAG(0x0020, 0x0020)), text, sizeof text);
+    const char *second = strchr(text, '\\');
+    if (second != NULL) {
+        copy_side(text, (size_t)(second - text), out->rows_toward);
+        copy_side(second + 1, strlen(second + 1), out->columns_toward);
+    }
+    return PFM_OK;
+}
+
 static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
                        pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
@@ -70,6 +122,7 @@ static pfm_status show(const unsigned char *bytes, size_t size, const char *name
     PFM_TRY(pfm_dicom_read_layout(&file, &layout, err));
     applied->frames = layout.frames;
     PFM_TRY(read_aspect(&file, choice->frame, &applied->pixel_aspect, err));
+    PFM_TRY(find_directions(&file, choice->frame, applied, err));
     const bool is_grey = layout.colour == DICOM_MONOCHROME1 || layout.colour == DICOM_MONOCHROME2;
     if (!is_grey && choice->window != NULL && choice->strict)
         PFM_FAIL(PFM_ERROR_USAGE, "%s is a colour picture (%s), to which no window applies; leave out --window", name,

@@ -1,5 +1,6 @@
 #include "pefomed/dicom.h"
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/try.h"
 #include "image/dicom_grey.h"
@@ -260,6 +261,25 @@ pfm_status pfm_dicom_describe(const void *bytes, size_t size, const char *name, 
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe %s", name);
 done:
     json_decref(document);
+    pfm_dicom_close(&file);
+    return status;
+}
+
+pfm_status pfm_dicom_patient(const void *bytes, size_t size, const char *name, char out[65], pfm_error *err)
+{
+    static const char salt[] = "pefomed patient";
+    pfm_status status = PFM_OK;
+    pfm_dicom file = {0};
+    char id[65], issuer[65], text[sizeof salt + sizeof id + sizeof issuer + 2];
+    out[0] = '\0';
+    PFM_TRY(pfm_dicom_open(bytes, size, name, &file, err));
+    pfm_dicom_text(pfm_dicom_find(&file, DICOM_TAG(0x0010, 0x0020)), id, sizeof id);
+    pfm_dicom_text(pfm_dicom_find(&file, DICOM_TAG(0x0010, 0x0021)), issuer, sizeof issuer);
+    if (id[0] == '\0')
+        goto done;
+    const int length = snprintf(text, sizeof text, "%s\n%s\n%s", salt, issuer, id);
+    status = pfm_hash_bytes(text, (size_t)length, out, err);
+done:
     pfm_dicom_close(&file);
     return status;
 }

@@ -189,6 +189,27 @@ pfm_status pfm_image_load_shown(const char *path, const char *window, pfm_image 
     return load(path, &choice, out, applied, err);
 }
 
+pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image_file *file, const char *window, pfm_image *out,
+                                 pfm_error *err)
+{
+    const pfm_image_choice choice = {.frame = file->frame, .window = window};
+    pfm_image_applied applied;
+    pfm_status status = decode(bytes, size, file->path, &choice, out, &applied, err);
+    if (status == PFM_OK && file->mirrored)
+        status = pfm_orientation_apply(2, out, err);
+    return status;
+}
+
+pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, pfm_image *out, pfm_image_applied *applied,
+                               pfm_error *err)
+{
+    const pfm_image_choice choice = {.frame = file->frame, .window = window};
+    pfm_status status = load(file->path, &choice, out, applied, err);
+    if (status == PFM_OK && file->mirrored)
+        status = pfm_orientation_apply(2, out, err);
+    return status;
+}
+
 pfm_status pfm_image_check_window(const char *window, pfm_error *err)
 {
     pfm_window parsed;
@@ -247,6 +268,10 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a picture");
     if (applied->pixel_aspect != 1)
         PFM_TRY(pfm_json_take(document, "pixel_aspect", pfm_json_number(applied->pixel_aspect), err));
+    if (applied->rows_toward[0] != '\0' && applied->columns_toward[0] != '\0') {
+        PFM_TRY(pfm_json_take(document, "rows_toward", json_string(applied->rows_toward), err));
+        PFM_TRY(pfm_json_take(document, "columns_toward", json_string(applied->columns_toward), err));
+    }
     if (applied->has_values) {
         PFM_TRY(pfm_json_take(document, "modality", json_string(applied->modality), err));
         PFM_TRY(pfm_json_take(document, "window", json_string(applied->window), err));

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "base/try.h"
-#include "image/image.h"
+#include "infer/ask_pictures.h"
 #include "infer/generate.h"
 #include "models/vision/feature_store.h"
 #include "train/contexts.h"
@@ -15,33 +15,18 @@ typedef struct asking {
     pfm_session *session;
     const pfm_ask_options *options;
     pfm_text_stream *stream;
-    pfm_image *images;        /* [options->image_count] */
-    pfm_image_applied *shown; /* [options->image_count] what made them */
-    double started;           /* when everything was loaded */
+    pfm_asked_pictures pictures;
+    double started; /* when everything was loaded */
 } asking;
 
+/* The pictures as the recipe shows them, where the options do not say. */
 static pfm_status load_images(asking *a, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
-    PFM_TRY(pfm_allocate(a->options->image_count, sizeof *a->images, &a->images, err));
-    PFM_TRY(pfm_allocate(a->options->image_count, sizeof *a->shown, &a->shown, err));
-    for (size_t i = 0; i < a->options->image_count; i++)
-        PFM_TRY(pfm_image_load_shown(a->options->images[i], NULL, &a->images[i], &a->shown[i], err));
-done:
-    return status;
-}
-
-/* Those that hold values, once more through the window that the recipe says. */
-static pfm_status apply_window(asking *a, pfm_error *err)
-{
-    const char *window = a->session->recipe->model.window;
-    pfm_status status = PFM_OK;
-    for (size_t i = 0; status == PFM_OK && window != NULL && i < a->options->image_count; i++) {
-        if (!a->shown[i].has_values)
-            continue;
-        pfm_image_free(&a->images[i]);
-        status = pfm_image_load_shown(a->options->images[i], window, &a->images[i], &a->shown[i], err);
-    }
+    const pfm_recipe *recipe = a->session->recipe;
+    const char *slices = a->options->slices != NULL ? a->options->slices : recipe->data.slices;
+    pfm_status status = pfm_asked_pictures_load(&a->pictures, a->options, slices, recipe->model.window, err);
+    if (status == PFM_OK)
+        pfm_asked_pictures_warn(&a->pictures, a->options, a->session->context);
     return status;
 }
 
@@ -51,9 +36,9 @@ static pfm_status list_shown(const asking *a, json_t *out, pfm_error *err)
     pfm_status status = PFM_OK;
     json_t *list = json_array();
     PFM_TRY(pfm_json_take(out, "images", list, err));
-    for (size_t i = 0; i < a->options->image_count; i++) {
+    for (size_t i = 0; i < a->pictures.count; i++) {
         char *text = NULL;
-        PFM_TRY(pfm_image_applied_json(&a->shown[i], &text, err));
+        PFM_TRY(pfm_asked_picture_tell(&a->pictures.items[i], &text, err));
         const int added = json_array_append_new(list, json_loads(text, 0, NULL));
         free(text);
         if (added != 0)
@@ -69,7 +54,7 @@ static pfm_status give_features(void *user, size_t request, size_t image, float 
 {
     (void)request;
     asking *a = user;
-    return pfm_features_of_image(a->session->vision, &a->images[image], features, err);
+    return pfm_features_of_image(a->session->vision, &a->pictures.items[image].image, features, err);
 }
 
 /* Of several adapters' answers none can be shown while the others are made; a text that ends the answer is none of it, and is
@@ -268,7 +253,7 @@ static pfm_status answer(asking *a, const pfm_request *requests, size_t count, p
 {
     const pfm_recipe *recipe = a->session->recipe;
     const pfm_decoding decoding = pfm_decoding_of(recipe, a->session->context->seed);
-    const size_t images = a->options->image_count * count;
+    const size_t images = a->pictures.count * count;
     const pfm_generate_options generate = {.max_tokens = recipe->eval.max_tokens,
                                            .decoding = &decoding,
                                            .choice_score = pfm_choice_score_of(recipe),
@@ -325,17 +310,17 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     pfm_answer *answers = NULL;
     char *question = NULL;
     PFM_TRY(check_names(options, err));
-    PFM_TRY(load_images(&a, err)); /* before anything that takes time */
+    PFM_TRY(pfm_asked_pictures_check(&a.pictures, options, err)); /* before anything that takes time */
     PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
     const pfm_choices choices = {options->choices, options->choice_count};
     for (size_t i = 0; i < count; i++)
         requests[i] = (pfm_request){.choices = choices.count > 0 ? &choices : NULL};
     PFM_TRY(open_session(&a, context, requests, err));
-    PFM_TRY(apply_window(&a, err));
+    PFM_TRY(load_images(&a, err));
     PFM_TRY(pfm_recipe_ground(a.session->recipe, options->question, &question, err));
     for (size_t i = 0; i < count; i++)
-        requests[i].question = (pfm_question){question, options->image_count};
+        requests[i].question = (pfm_question){question, a.pictures.count};
     PFM_TRY(choose_contexts(&a, requests, count, err));
     PFM_TRY(choose_answers(&a, err));
     if (options->image_count == 0 && pfm_model_sees(a.session->model))
@@ -354,10 +339,7 @@ done:
     free(answers);
     free(requests);
     free(question);
-    for (size_t i = 0; a.images != NULL && i < options->image_count; i++)
-        pfm_image_free(&a.images[i]);
-    free(a.images);
-    free(a.shown);
+    pfm_asked_pictures_free(&a.pictures);
     pfm_text_stream_free(a.stream);
     pfm_session_free(a.session);
     return status;

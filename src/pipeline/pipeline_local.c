@@ -295,16 +295,16 @@ done:
 static pfm_status prepare_images(local *l, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const char **paths = NULL;
+    pfm_image_file *files = NULL;
     if (!l->step->images || l->work->dataset->image_count == 0)
         return PFM_OK;
     PFM_TRY(pfm_session_load_vision(l->session, err));
-    PFM_TRY(pfm_dataset_list_paths(l->work->dataset, &paths, err));
-    PFM_TRY(pfm_feature_store_create(l->session->vision, paths, l->work->dataset->image_count, PFM_FEATURE_QUOTA, &l->features,
+    PFM_TRY(pfm_dataset_list_images(l->work->dataset, &files, err));
+    PFM_TRY(pfm_feature_store_create(l->session->vision, files, l->work->dataset->image_count, PFM_FEATURE_QUOTA, &l->features,
                                      err));
     pfm_vision_rest(l->session->vision);
 done:
-    free(paths);
+    free(files);
     return status;
 }
 

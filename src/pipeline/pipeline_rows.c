@@ -7,6 +7,7 @@
 #include "pipeline/prompt_template.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,11 +69,22 @@ done:
     return status;
 }
 
+/* Of the file and, where that is not the first, of the frame. */
+static pfm_status hash_image(const pfm_image_file *file, pfm_hash_hex out, pfm_error *err)
+{
+    char text[sizeof(pfm_hash_hex) + 40];
+    pfm_status status = pfm_hash_file(file->path, out, err);
+    if (status != PFM_OK || file->frame == 0)
+        return status;
+    const int length = snprintf(text, sizeof text, "%s frame %d", out, file->frame);
+    return pfm_hash_bytes(text, (size_t)length, out, err);
+}
+
 static pfm_status load_dataset(pfm_pipeline_work *work, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const pfm_pipeline_options *o = work->options;
-    const char **paths = NULL;
+    pfm_image_file *files = NULL;
     PFM_TRY(find_recipe(work, err));
     if (o->dataset == NULL && o->language != NULL && o->run != NULL && pfm_pipeline_is_run(o->run))
         PFM_FAIL(PFM_ERROR_USAGE, "the language of the data is that of %s; with --language say --dataset too", o->run);
@@ -85,12 +97,12 @@ static pfm_status load_dataset(pfm_pipeline_work *work, pfm_error *err)
     if (!shows || work->dataset->image_count == 0)
         goto done;
     PFM_TRY(pfm_dataset_check_images(work->dataset, err));
-    PFM_TRY(pfm_dataset_list_paths(work->dataset, &paths, err));
+    PFM_TRY(pfm_dataset_list_images(work->dataset, &files, err));
     PFM_TRY(pfm_allocate(work->dataset->image_count, sizeof *work->image_hashes, &work->image_hashes, err));
     for (size_t i = 0; i < work->dataset->image_count; i++)
-        PFM_TRY(pfm_hash_file(paths[i], work->image_hashes[i], err));
+        PFM_TRY(hash_image(&files[i], work->image_hashes[i], err));
 done:
-    free(paths);
+    free(files);
     return status;
 }
 

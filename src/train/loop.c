@@ -77,9 +77,9 @@ static pfm_status write_log(pfm_trainer *trainer, const pfm_step_result *result,
         PFM_TRY(pfm_buffer_append_format(&line, err, "\"stage\":\"%s\",", trainer->session->recipe->name));
     PFM_TRY(pfm_buffer_append_format(&line, err,
                                      "\"epoch\":%.4f,\"loss\":%.6g,\"lr\":%.6g,\"grad_norm\":%.6g,\"tokens\":%lld,"
-                                     "\"samples\":%lld,\"seconds\":%.3f,\"rss_bytes\":%lld",
+                                     "\"samples\":%lld,\"seconds\":%.3f,\"read_seconds\":%.4f,\"rss_bytes\":%lld",
                                      epoch, result->loss, result->learning_rate, result->gradient_norm, (long long)s->tokens,
-                                     (long long)s->samples, s->seconds, (long long)pfm_process_memory()));
+                                     (long long)s->samples, s->seconds, result->reading, (long long)pfm_process_memory()));
     PFM_TRY(pfm_routing_append(&result->routing, "", &line, err));
     PFM_TRY(pfm_routing_append(&result->vision_routing, "vision_", &line, err));
     if (more->validation_loss >= 0)

@@ -273,7 +273,8 @@ static pfm_dataset_options options_of(const pfm_recipe *recipe)
                                                .words = recipe->data.snippet_words},
                                  .seed = (uint64_t)recipe->data.split_seed,
                                  .validate_share = recipe->data.validate_share,
-                                 .validate_by = recipe->data.validate_by};
+                                 .validate_by = recipe->data.validate_by,
+                                 .slices = recipe->data.slices};
 }
 
 pfm_status pfm_recipe_ground(const pfm_recipe *recipe, const char *text, char **out, pfm_error *err)

@@ -64,8 +64,10 @@ typedef struct pfm_recipe {
         char *train, *validate;
         int group;             /* rows of one image that go together */
         double validate_share; /* of the images (patients), where the data set brings no validation split */
-        char *validate_by;     /* "image" or "patient" */
+        char *validate_by;     /* "auto", "image" or "patient" */
         int split_seed;        /* of the rows held back: the same for every --seed, so that a validation row is never learned */
+        char *mirror;          /* "none" or "horizontal": learning sees half of the images with left and right exchanged */
+        char *slices;          /* NULL, or which slices of a series are shown (pefomed/series.h) */
         bool lowercase_answers;
         pfm_member *mixture; /* [mixture_count] what is learned from in place of data.train; none: data.train */
         size_t mixture_count;

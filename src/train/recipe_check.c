@@ -5,6 +5,7 @@
 #include "data/dataset.h"
 #include "models/aligner/aligner.h"
 #include "pefomed/image.h"
+#include "pefomed/series.h"
 #include "peft/targets.h"
 
 #include <stdio.h>
@@ -212,6 +213,16 @@ static pfm_status check_fit(const recipe_loader *state, pfm_error *err)
     return refuse_key(state, fits ? KEY("model.filter") : KEY("model.fit"), text, err);
 }
 
+static pfm_status check_slices(const recipe_loader *state, pfm_error *err)
+{
+    pfm_error reason = PFM_ERROR_INIT;
+    char text[600];
+    if (pfm_slices_check(state->recipe->data.slices, &reason) == PFM_OK)
+        return PFM_OK;
+    (void)snprintf(text, sizeof text, "cannot be used: %.500s", reason.message);
+    return refuse_key(state, KEY("data.slices"), text, err);
+}
+
 static pfm_status check_data(const recipe_loader *state, pfm_error *err)
 {
     const pfm_recipe *recipe = state->recipe;
@@ -273,6 +284,8 @@ pfm_status pfm_recipe_check(const recipe_loader *state, pfm_error *err)
         status = check_window(state, err);
     if (status == PFM_OK)
         status = check_fit(state, err);
+    if (status == PFM_OK)
+        status = check_slices(state, err);
     const char *reason = NULL;
     const recipe_key *fault = pfm_recipe_find_answer_fault(recipe, false, &reason);
     if (status == PFM_OK && fault != NULL)

@@ -136,8 +136,12 @@ const recipe_key pfm_recipe_keys[] = {
     STRING("data.validate", data.validate, "validate", "the split to watch"),
     INTEGER("data.group", data.group, "4", 1, 1024, "rows of the same images that go together in a step"),
     ABOVE("data.validate_share", data.validate_share, "0.1", 0, 0.9, "share held back where there is no validation split"),
-    CHOICE("data.validate_by", data.validate_by, "image", "image|patient", "what is held back whole"),
+    CHOICE("data.validate_by", data.validate_by, "auto", "auto|image|patient",
+           "what is held back whole; auto: of a table whose rows know their patients the patient, else the image"),
     INTEGER("data.split_seed", data.split_seed, "42", 0, 2147483647, "the seed of what is held back"),
+    CHOICE("data.mirror", data.mirror, "none", "none|horizontal",
+           "horizontal: learn from half of the images mirrored; refused where rows speak of left or right"),
+    OPTIONAL("data.slices", data.slices, "of a series: 8 (so many, evenly spaced), 3,10,20, 40-60/5 or all"),
     BOOLEAN("data.lowercase_answers", data.lowercase_answers, "true", "learn the answers in lower case"),
     {.name = "data.mixture", .type = RECIPE_MEMBERS, COUNTED(data.mixture),
      .help = "data sets to learn from by ratio, in place of data.train"},
@@ -244,7 +248,7 @@ bool pfm_recipe_is_of_images(const recipe_key *key)
     const bool model = strncmp(key->name, "model.", 6) == 0 && key->offset != PLACE(model.vision) &&
                        key->offset != PLACE(model.language) && key->offset != PLACE(model.weights);
     return model || strncmp(key->name, "qformer.", 8) == 0 || strncmp(key->name, "gated.", 6) == 0 ||
-           key->offset == PLACE(prompt.image);
+           key->offset == PLACE(prompt.image) || key->offset == PLACE(data.slices) || key->offset == PLACE(data.mirror);
 }
 
 bool pfm_recipe_is_of_retrieval(const recipe_key *key)

@@ -1,6 +1,7 @@
 #include "train/samples.h"
 
 #include "base/map.h"
+#include "base/process.h"
 #include "base/random.h"
 #include "base/try.h"
 #include "train/contexts.h"
@@ -150,15 +151,22 @@ pfm_sequence pfm_samples_sequence(const pfm_samples *samples, size_t text)
 pfm_status pfm_samples_open_features(const pfm_samples *samples, pfm_vision *vision, pfm_feature_store **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const char **paths = NULL;
+    pfm_image_file *files = NULL;
     const pfm_dataset *dataset = samples->dataset;
+    size_t count = dataset->image_count;
     if (dataset->image_count == 0)
         return PFM_OK;
     PFM_TRY(pfm_dataset_check_images(dataset, err));
-    PFM_TRY(pfm_dataset_list_paths(dataset, &paths, err));
-    PFM_TRY(pfm_feature_store_create(vision, paths, dataset->image_count, PFM_FEATURE_QUOTA, out, err));
+    PFM_TRY(pfm_dataset_list_images(dataset, &files, err));
+    PFM_TRY(pfm_array_reserve(&files, &count, 2 * count, sizeof *files, err));
+    for (size_t i = 0; samples->mirrors && i < dataset->image_count; i++) {
+        files[dataset->image_count + i] = files[i];
+        files[dataset->image_count + i].mirrored = true;
+    }
+    PFM_TRY(pfm_feature_store_create(vision, files, (samples->mirrors ? 2 : 1) * dataset->image_count, PFM_FEATURE_QUOTA, out,
+                                     err));
 done:
-    free(paths);
+    free(files);
     return status;
 }
 
@@ -189,6 +197,19 @@ int64_t pfm_samples_visual_rows(const pfm_samples *samples, size_t text)
     return (int64_t)samples->dataset->rows[text % samples->count].image_count * samples->session->model->visual_tokens;
 }
 
+/* Where the features of a row's image stand: mirrored for half of the draws, all images of the row alike. */
+static size_t feature_of(const pfm_samples *samples, const pfm_row *row, size_t image)
+{
+    const size_t own = (size_t)row->images[image].index;
+    if (!samples->mirrors)
+        return own;
+    const uint64_t step = (uint64_t)samples->step;
+    const uint32_t counter[4] = {(uint32_t)step, (uint32_t)(step >> 32), 0x6d697272u, (uint32_t)row->image_set};
+    uint32_t out[4];
+    pfm_philox(samples->mirror_seed, counter, out);
+    return own + (out[0] >> 31) * samples->dataset->image_count;
+}
+
 /* The images of a row, one behind the other. */
 static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *samples, size_t text, int64_t first_visual,
                                 float *features, pfm_error *err)
@@ -201,7 +222,7 @@ static pfm_status read_features(pfm_micro_batch *batch, const pfm_samples *sampl
     for (size_t k = 0; k < shown->image_count; k++, to += pfm_model_image_bytes(model)) {
         batch->numbers[first + k] = shown->images[k].index;
         batch->contexts[first + k] = samples->contexts[text % samples->count];
-        PFM_TRY(pfm_feature_store_read(samples->features, (size_t)shown->images[k].index, features, err));
+        PFM_TRY(pfm_feature_store_read(samples->features, feature_of(samples, shown, k), features, err));
         PFM_TRY(pfm_model_read_image(model, 0, features, to, err));
     }
 done:
@@ -239,6 +260,7 @@ static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples
     float *features = NULL;
     const size_t images = (size_t)pfm_model_count_images(model, batch->visual_rows);
     int64_t visual = 0;
+    const double began = pfm_process_clock();
     PFM_TRY(pfm_array_reserve(&batch->visual, &batch->visual_capacity, images * pfm_model_image_bytes(model), 1, err));
     PFM_TRY(pfm_array_reserve(&batch->numbers, &batch->number_capacity, images, sizeof *batch->numbers, err));
     PFM_TRY(pfm_array_reserve(&batch->contexts, &batch->context_capacity, images, sizeof *batch->contexts, err));
@@ -249,6 +271,7 @@ static pfm_status fill_visual(pfm_micro_batch *batch, const pfm_samples *samples
         PFM_TRY(read_features(batch, samples, texts[i], visual, features, err));
         visual += pfm_samples_visual_rows(samples, texts[i]);
     }
+    batch->reading += pfm_process_clock() - began;
 done:
     free(features);
     return status;

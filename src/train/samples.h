@@ -16,7 +16,13 @@ typedef struct pfm_samples {
     int32_t *contexts;           /* [count] what a router may see of each row, see pfm_sequence */
     pfm_feature_store *features; /* NULL: lengths only, or there are no images */
     size_t count, prompt_count, prompt_capacity;
+    bool mirrors; /* see below */
+    uint64_t mirror_seed;
+    int64_t step; /* the one at hand */
 } pfm_samples;
+
+/* Where `mirrors`, whether images are shown mirrored is drawn from mirror_seed, step and what they are: equal for all rows of
+ * them in a step, packed together or not. The features of the mirrored images stand behind the others. */
 
 /* A text is a row behind one of its instructions: row + count * the instruction's number. So a row is its first text. */
 
@@ -54,6 +60,7 @@ typedef struct pfm_micro_batch {
     int32_t *ids; /* the rows' ids with their visual rows */
     pfm_sequence *sequences;
     size_t id_capacity, sequence_capacity;
+    double reading; /* seconds that were spent on the images' features, in all; the caller sets it to 0 */
 } pfm_micro_batch;
 
 /* Packs texts[0 .. count), consecutive ones with one group showing the same images, or none; numbers count from first_number.

@@ -101,8 +101,8 @@ static pfm_status open_data(estimate *e, const char *data, pfm_error *err)
     PFM_TRY(pfm_recipe_copy(e->whole, SIZE_MAX, &copy, err));
     PFM_TRY(pfm_session_create_stage(e->context, copy, e->stage, true, &e->session, err));
     PFM_TRY(pfm_trainer_create(e->session, data, &e->trainer, err));
-    e->images =
-        e->trainer->train_set->image_count + (e->trainer->validate_set != NULL ? e->trainer->validate_set->image_count : 0);
+    e->images = (e->trainer->train.mirrors ? 2 : 1) * e->trainer->train_set->image_count +
+                (e->trainer->validate_set != NULL ? e->trainer->validate_set->image_count : 0);
 done:
     return status;
 }

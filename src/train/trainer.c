@@ -2,6 +2,8 @@
 
 #include "base/random.h"
 #include "base/try.h"
+#include "train/overlap.h"
+#include "train/sides.h"
 #include "train/optimiser.h"
 
 #include <math.h>
@@ -43,6 +45,10 @@ static pfm_status load_data(pfm_trainer *trainer, const char *data, pfm_error *e
     PFM_TRY(pfm_recipe_load_training(recipe, data, &trainer->train_set, err));
     pfm_dataset_tell_left_out(trainer->train_set, trainer->session->context);
     PFM_TRY(pfm_samples_create(trainer->session, trainer->train_set, &trainer->train, err));
+    trainer->train.mirrors = strcmp(recipe->data.mirror, "horizontal") == 0;
+    trainer->train.mirror_seed = trainer->seed;
+    if (trainer->train.mirrors)
+        PFM_TRY(pfm_sides_check(trainer->train_set, err));
     PFM_TRY(pfm_recipe_has_data(recipe, data, recipe->data.validate, &validates, err));
     if (validates) {
         PFM_TRY(pfm_recipe_load_data(recipe, data, recipe->data.validate, (size_t)recipe->train.validate_limit,
@@ -335,6 +341,7 @@ pfm_status pfm_trainer_prepare(pfm_trainer *trainer, pfm_error *err)
     if (trainer->validate_set != NULL) {
         PFM_TRY(pfm_samples_prepare_features(&trainer->validate, err));
         PFM_TRY(hash_rows(&trainer->validate, trainer->row_hashes[1], trainer->identity.validate, err));
+        PFM_TRY(pfm_overlap_warn(&trainer->train, &trainer->validate, err));
     }
     if (trainer->session->vision != NULL)
         pfm_vision_rest(trainer->session->vision);
@@ -398,6 +405,8 @@ pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_re
     env->loss_scale = 1.0f / (float)result->answers;
     env->rows[PFM_ROWS_SEQUENCE].scale = 1.0f / (float)batch;
     env->rows[PFM_ROWS_PICTURES].scale = pictures > 0 ? 1.0f / (float)pictures : 0;
+    trainer->train.step = step;
+    trainer->batch.reading = 0;
     pfm_parameters_zero_gradients(trainer->session->model->parameters);
     for (size_t begin = 0; begin < batch;) {
         size_t taken = cut(trainer, &trainer->train, trainer->rows + begin, trainer->groups + begin, batch - begin, &used);
@@ -409,6 +418,7 @@ pfm_status pfm_trainer_gradients(pfm_trainer *trainer, int64_t step, pfm_step_re
         begin += taken;
     }
     result->loss /= (double)result->answers;
+    result->reading = trainer->batch.reading;
     pfm_routing_finish(&result->routing, PFM_ROWS_SEQUENCE, trainer->graph.graph, result->samples);
     pfm_routing_finish(&result->vision_routing, PFM_ROWS_PICTURES, trainer->graph.graph, pictures);
 done:

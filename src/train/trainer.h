@@ -34,6 +34,7 @@ typedef struct pfm_trainer {
 typedef struct pfm_step_result {
     double loss, gradient_norm, learning_rate;
     int64_t tokens, samples, answers;
+    double reading;                      /* seconds that the step waited for the images' features */
     pfm_routing routing, vision_routing; /* of a method with experts, in the language model and in the vision encoder */
 } pfm_step_result;
 

@@ -16,7 +16,7 @@ static void expect_sets(const pfm_dataset *data)
     static const int sets[] = {0, 1, 2, 0, 3};
     static const size_t wanted_order[] = {0, 3, 1, 2, 4};
     size_t *order = NULL;
-    const char **paths = NULL;
+    pfm_image_file *files = NULL;
     assert_int_equal(data->count, 5);
     assert_int_equal(data->image_count, 3);
     assert_int_equal(data->set_count, 4);
@@ -24,12 +24,12 @@ static void expect_sets(const pfm_dataset *data)
         assert_int_equal(data->rows[i].image_set, sets[i]);
     assert_ok(pfm_dataset_order_by_images(data, &order, &err));
     assert_memory_equal(order, wanted_order, sizeof wanted_order);
-    assert_ok(pfm_dataset_list_paths(data, &paths, &err));
+    assert_ok(pfm_dataset_list_images(data, &files, &err));
     for (size_t i = 0; i < data->count; i++)
         for (size_t k = 0; k < data->rows[i].image_count; k++)
-            assert_string_equal(paths[data->rows[i].images[k].index], data->rows[i].images[k].path);
+            assert_string_equal(files[data->rows[i].images[k].index].path, data->rows[i].images[k].path);
     free(order);
-    free(paths);
+    free(files);
 }
 
 static void test_several_images(void **state)

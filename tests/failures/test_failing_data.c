@@ -72,15 +72,15 @@ static pfm_status several(pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_dataset *data = NULL;
     size_t *order = NULL;
-    const char **paths = NULL;
+    pfm_image_file *files = NULL;
     pfm_dataset_options options = {.seed = 42};
     PFM_TRY(pfm_dataset_load("table", test_path(test_scratch_folder(), "s.csv"), "train", &options, &data, err));
     assert_int_equal(data->set_count, 2);
     PFM_TRY(pfm_dataset_order_by_images(data, &order, err));
-    PFM_TRY(pfm_dataset_list_paths(data, &paths, err));
+    PFM_TRY(pfm_dataset_list_images(data, &files, err));
 done:
     free(order);
-    free(paths);
+    free(files);
     pfm_dataset_free(data);
     return status;
 }

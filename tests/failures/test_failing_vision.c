@@ -128,12 +128,12 @@ static void test_tower(void **state)
 /* Nothing is kept at first, then a file that is found. */
 static pfm_status features(pfm_error *err)
 {
-    const char *paths[] = {picture_path};
+    const pfm_image_file files[] = {{.path = picture_path}};
     pfm_status status = PFM_OK;
     pfm_feature_store *store = NULL;
     float out[VALUES];
     for (int pass = 0; pass < 2; pass++) {
-        PFM_TRY(pfm_feature_store_create(vision, paths, 1, pass == 0 ? 0 : PFM_FEATURE_QUOTA, &store, err));
+        PFM_TRY(pfm_feature_store_create(vision, files, 1, pass == 0 ? 0 : PFM_FEATURE_QUOTA, &store, err));
         PFM_TRY(pfm_feature_store_read(store, 0, out, err));
         assert_memory_equal(out, wanted, sizeof out);
         pfm_feature_store_free(store);

@@ -24,7 +24,7 @@ typedef struct fixture {
 } fixture;
 
 static char weights_path[4096];
-static const char *paths[PATHS]; /* the last one has the first one's content */
+static pfm_image_file files[PATHS]; /* the last one has the first one's content */
 
 static void count_warning(void *user, pfm_log_level level, const char *message)
 {
@@ -80,8 +80,8 @@ static int set_up(void **state)
     for (int i = 0; i < PATHS; i++) {
         char name[32];
         (void)snprintf(name, sizeof name, "picture%d.png", i);
-        paths[i] = strdup(test_path(test_scratch_folder(), name));
-        write_picture(paths[i], i % PICTURES);
+        files[i].path = strdup(test_path(test_scratch_folder(), name));
+        write_picture(files[i].path, i % PICTURES);
     }
     return 0;
 }
@@ -90,7 +90,7 @@ static int tear_down(void **state)
 {
     (void)state;
     for (int i = 0; i < PATHS; i++)
-        free((void *)(uintptr_t)paths[i]);
+        free((void *)(uintptr_t)files[i].path);
     return 0;
 }
 
@@ -111,7 +111,7 @@ static float *fresh(fixture *f)
     assert_non_null(out);
     for (int i = 0; i < PATHS; i++) {
         pfm_image image = {0};
-        assert_ok(pfm_image_load(paths[i], &image, &err));
+        assert_ok(pfm_image_load(files[i].path, &image, &err));
         assert_ok(pfm_features_of_image(f->vision, &image, out + (ptrdiff_t)i * VALUES, &err));
         pfm_image_free(&image);
     }
@@ -138,7 +138,7 @@ static pfm_feature_store *make_store(fixture *f, uint64_t quota)
 {
     pfm_error err = PFM_ERROR_INIT;
     pfm_feature_store *store = NULL;
-    assert_ok(pfm_feature_store_create(f->vision, paths, PATHS, quota, &store, &err));
+    assert_ok(pfm_feature_store_create(f->vision, files, PATHS, quota, &store, &err));
     assert_int_equal(pfm_feature_store_count(store), PATHS);
     return store;
 }
@@ -176,7 +176,7 @@ static void rounded_to_half(void **state)
           *features = malloc(VALUES * sizeof *features);
     assert_true(pixels != NULL && features != NULL);
     pfm_image image = {0};
-    assert_ok(pfm_image_load(paths[0], &image, &err));
+    assert_ok(pfm_image_load(files[0].path, &image, &err));
     assert_ok(pfm_vision_preprocess(f.vision, &image, pixels, &err));
     assert_ok(pfm_vision_encode(f.vision, pixels, 1, features, &err));
     int nonzero = 0;
@@ -326,7 +326,8 @@ static void pictures_that_cannot_be_read(void **state)
     const char *text = test_path(test_scratch_folder(), "text.png"), *gone = test_path(test_scratch_folder(), "gone.png");
     const char *changing = test_path(test_scratch_folder(), "changing.png");
     assert_ok(pfm_file_write(text, "no picture", 10, &err));
-    const char *with_text[] = {paths[0], text}, *with_gone[] = {gone, paths[0]}, *with_change[] = {changing};
+    const pfm_image_file with_text[] = {files[0], {.path = text}}, with_gone[] = {{.path = gone}, files[0]},
+                         with_change[] = {{.path = changing}};
     assert_error(pfm_feature_store_create(f.vision, with_text, 2, PFM_FEATURE_QUOTA, &store, &err), PFM_ERROR_FORMAT,
                  "text.png");
     assert_error(pfm_feature_store_create(f.vision, with_gone, 2, PFM_FEATURE_QUOTA, &store, &err), PFM_ERROR_IO, "gone.png");
@@ -349,7 +350,7 @@ static void interruption(void **state)
     pfm_feature_store *store = NULL;
     open_fixture(&f, test_path(test_scratch_folder(), "home6"), 1);
     f.interrupt = 1;
-    assert_error(pfm_feature_store_create(f.vision, paths, PATHS, PFM_FEATURE_QUOTA, &store, &err), PFM_ERROR_INTERRUPTED,
+    assert_error(pfm_feature_store_create(f.vision, files, PATHS, PFM_FEATURE_QUOTA, &store, &err), PFM_ERROR_INTERRUPTED,
                  "kept");
     f.interrupt = 0;
     store = make_store(&f, PFM_FEATURE_QUOTA);

@@ -268,7 +268,7 @@ static void kept_features(void **state)
         float *stored = malloc(pfm_vision_shape_values(&shape) * sizeof *stored);
         float *fresh = malloc(pfm_vision_shape_values(&shape) * sizeof *fresh);
         assert_true(stored != NULL && fresh != NULL);
-        assert_ok(pfm_feature_store_create(vision, paths, 1, 1 << 20, &store, &err));
+        assert_ok(pfm_feature_store_create(vision, &(pfm_image_file){.path = paths[0]}, 1, 1 << 20, &store, &err));
         pfm_feature_store_get_counts(store, &pictures, &found, &kept);
         assert_int_equal(found, steps[i].found);
         assert_int_equal(kept, 1);

@@ -115,6 +115,64 @@ static void other_aligners_go_on_to_the_same_bits(void **state)
     go_on_to_the_same_bits("gated", gated, sizeof gated / sizeof *gated);
 }
 
+static void read_tensor(const char *run, const char *file, const char *name, float *out, size_t count)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_weights *weights = NULL;
+    assert_ok(pfm_weights_open(test_path(run, file), &weights, &err));
+    const pfm_weight *weight = pfm_weights_find(weights, name);
+    assert_non_null(weight);
+    assert_int_equal(pfm_weight_values(weight), count);
+    assert_ok(pfm_weight_expand(weight, out, &err));
+    pfm_weights_close(weights);
+}
+
+/* The same table without words of sides, of which it has `from` in place of `to`. */
+static void replace_all(pfm_buffer *text, const char *from, const char *to)
+{
+    for (char *at = text->data; (at = strstr(at, from)) != NULL; at += strlen(to))
+        memcpy(at, to, strlen(to));
+}
+
+/* Half of the images are seen mirrored, the same ones after a resume, packed or not; sides are refused before anything is
+ * done. */
+static void mirrored_images_go_on_to_the_same_bits(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    static const char *const sets[] = {"data.mirror=horizontal", "train.pack=false"};
+    static float a[TINY_HIDDEN * 1280], b[TINY_HIDDEN * 1280];
+    pfm_buffer table = {0}, changed = {0};
+    char whole[256];
+    make_training();
+    assert_error(train_plainly(folder_of("sides"), sets, 1, &err), PFM_ERROR_USAGE, "6 of 17 rows speak of a side");
+    assert_false(pfm_path_exists(folder_of("sides")));
+    err = (pfm_error)PFM_ERROR_INIT;
+    assert_ok(pfm_file_read(training_data(), 0, &table, &err));
+    assert_ok(pfm_buffer_append(&changed, table.data, table.size, &err));
+    assert_ok(pfm_buffer_append(&changed, "", 1, &err));
+    replace_all(&changed, "left", "that");
+    replace_all(&changed, "right", "blank");
+    assert_ok(pfm_file_write(training_data(), changed.data, table.size, &err));
+    go_on_to_the_same_bits("mirrored", sets, 1);
+    assert_ok(train_plainly(folder_of("unmirrored"), NULL, 0, &err));
+    assert_ok(train_plainly(folder_of("mirrored_unpacked"), sets, 2, &err));
+    assert_ok(pfm_file_write(training_data(), table.data, table.size, &err));
+    (void)snprintf(whole, sizeof whole, "%s_whole", folder_of("mirrored"));
+    read_tensor(whole, "aligner.safetensors", "proj.weight", a, TINY_HIDDEN * 1280);
+    read_tensor(folder_of("mirrored_unpacked"), "aligner.safetensors", "proj.weight", b, TINY_HIDDEN * 1280);
+    assert_near("proj.weight", a, b, TINY_HIDDEN * 1280, 1e-3);
+    read_tensor(folder_of("unmirrored"), "aligner.safetensors", "proj.weight", b, TINY_HIDDEN * 1280);
+    double far = 0, all = 0;
+    for (size_t i = 0; i < TINY_HIDDEN * 1280; i++) {
+        far += fabs((double)a[i] - (double)b[i]);
+        all += fabs((double)b[i]);
+    }
+    assert_true(far > 0.01 * all);
+    pfm_buffer_free(&table);
+    pfm_buffer_free(&changed);
+}
+
 static void other_methods_go_on_to_the_same_bits(void **state)
 {
     (void)state;
@@ -136,18 +194,6 @@ static void a_torn_line_of_the_log_is_written_again(void **state)
     assert_int_equal(fclose(log), 0);
     assert_ok(train_plainly(out, NULL, 0, &err));
     assert_same_run(out, reference());
-}
-
-static void read_tensor(const char *run, const char *file, const char *name, float *out, size_t count)
-{
-    pfm_error err = PFM_ERROR_INIT;
-    pfm_weights *weights = NULL;
-    assert_ok(pfm_weights_open(test_path(run, file), &weights, &err));
-    const pfm_weight *weight = pfm_weights_find(weights, name);
-    assert_non_null(weight);
-    assert_int_equal(pfm_weight_values(weight), count);
-    assert_ok(pfm_weight_expand(weight, out, &err));
-    pfm_weights_close(weights);
 }
 
 /* The recipes differ in packing alone. AdamW makes much of small differences, so this bound is wider than that of a gradient.
@@ -314,6 +360,7 @@ int main(void)
         cmocka_unit_test(a_killed_run_goes_on_to_the_same_bits),
         cmocka_unit_test(other_aligners_go_on_to_the_same_bits),
         cmocka_unit_test(other_methods_go_on_to_the_same_bits),
+        cmocka_unit_test(mirrored_images_go_on_to_the_same_bits),
         cmocka_unit_test(a_torn_line_of_the_log_is_written_again),
         cmocka_unit_test(packing_does_not_change_what_is_learned),
         cmocka_unit_test(something_is_learned),

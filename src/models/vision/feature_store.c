@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ enum { LARGEST_IMAGE_FILE = 1 << 30 };
 /* One picture file's content. Paths with the same content share one. */
 typedef struct picture {
     pfm_hash_hex key;
-    const char *path; /* borrowed from the store's paths: one that has this content */
+    pfm_image_file file; /* its path is borrowed from the store's paths: one that has this content */
     bool kept;
 } picture;
 
@@ -27,10 +28,11 @@ struct pfm_feature_store {
     pfm_vision_shape shape;
     char *folder;
     size_t count;
-    char **paths;       /* [count] */
-    pfm_hash_hex *keys; /* [count] */
-    size_t *picture_of; /* [count] */
-    picture *pictures;  /* [picture_count] */
+    char **paths;          /* [count] */
+    pfm_image_file *files; /* [count] */
+    pfm_hash_hex *keys;    /* [count] */
+    size_t *picture_of;    /* [count] */
+    picture *pictures;     /* [picture_count] */
     size_t picture_count, found, *missing, missing_count;
     atomic_bool writable;  /* false once the folder has refused a file */
     pfm_error refusal;     /* why, written by the thread that turned `writable` off */
@@ -68,17 +70,21 @@ static pfm_status run_work(pfm_feature_store *store, pfm_context *context, size_
     return w.status == PFM_OK ? PFM_OK : pfm_error_set(err, w.status, "%s", w.err.message);
 }
 
-/* key = SHA-256(weights, description, "f16", the picture file's bytes); of a file that notes how the camera was held also that
- * it was undone, which once it was not. */
-static pfm_status make_key(const pfm_vision *vision, const void *bytes, size_t size, pfm_hash_hex key, pfm_error *err)
+/* key = SHA-256(weights, description, "f16", the picture file's bytes, and which picture of it where that is not the first as it
+ * is); of a file that notes how the camera was held also that it was undone, which once it was not. */
+static pfm_status make_key(const pfm_vision *vision, const pfm_image_file *from, const void *bytes, size_t size,
+                           pfm_hash_hex key, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_hash_hex picture_hash;
-    char *text = NULL;
+    char *text = NULL, which[40] = "";
     const int orientation = pfm_image_orientation(bytes, size);
+    if (from->frame > 0)
+        (void)snprintf(which, sizeof which, "frame %d\n", from->frame);
     PFM_TRY(pfm_hash_bytes(bytes, size, picture_hash, err));
-    PFM_TRY(pfm_string_format(&text, err, "%s\n%s\nf16\n%s\n%s", pfm_vision_get_weights_hash(vision),
-                              pfm_vision_get_description(vision), picture_hash, orientation > 1 ? "upright\n" : ""));
+    PFM_TRY(pfm_string_format(&text, err, "%s\n%s\nf16\n%s\n%s%s%s", pfm_vision_get_weights_hash(vision),
+                              pfm_vision_get_description(vision), picture_hash, orientation > 1 ? "upright\n" : "", which,
+                              from->mirrored ? "mirrored\n" : ""));
     PFM_TRY(pfm_hash_bytes(text, strlen(text), key, err));
 done:
     free(text);
@@ -91,9 +97,9 @@ static void key_item(void *user, int item, int thread)
     work *w = user;
     pfm_error err = PFM_ERROR_INIT;
     pfm_mapping file = {0};
-    pfm_status status = pfm_mapping_open(w->store->paths[item], &file, &err);
+    pfm_status status = pfm_mapping_open(w->store->files[item].path, &file, &err);
     if (status == PFM_OK)
-        status = make_key(w->store->vision, file.data, file.size, w->store->keys[item], &err);
+        status = make_key(w->store->vision, &w->store->files[item], file.data, file.size, w->store->keys[item], &err);
     pfm_mapping_close(&file);
     if (status != PFM_OK)
         note_failure(w, item, status, &err);
@@ -133,11 +139,11 @@ static pfm_status compute(pfm_vision *vision, const picture *p, uint16_t *out, p
     pfm_buffer file = {0};
     pfm_image image = {0};
     pfm_hash_hex key;
-    PFM_TRY(pfm_file_read(p->path, LARGEST_IMAGE_FILE, &file, err));
-    PFM_TRY(make_key(vision, file.data, file.size, key, err));
+    PFM_TRY(pfm_file_read(p->file.path, LARGEST_IMAGE_FILE, &file, err));
+    PFM_TRY(make_key(vision, &p->file, file.data, file.size, key, err));
     if (strcmp(key, p->key) != 0)
-        PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->path);
-    PFM_TRY(pfm_image_decode_shown(file.data, file.size, p->path, pfm_vision_get_window(vision), &image, err));
+        PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->file.path);
+    PFM_TRY(pfm_image_decode_file(file.data, file.size, &p->file, pfm_vision_get_window(vision), &image, err));
     PFM_TRY(picture_features(vision, &image, false, out, err));
 done:
     pfm_image_free(&image);
@@ -212,7 +218,7 @@ static pfm_status sort_pictures(pfm_feature_store *store, pfm_error *err)
         PFM_TRY(pfm_map_set(&seen, store->keys[i], sizeof(pfm_hash_hex) - 1, known, err));
         picture *p = &store->pictures[store->picture_count++];
         memcpy(p->key, store->keys[i], sizeof p->key);
-        p->path = store->paths[i];
+        p->file = store->files[i];
         PFM_TRY(file_path(store, p, &path, err));
         p->kept = pfm_feature_file_present(path, p->key, &store->shape);
         free(path);
@@ -265,7 +271,7 @@ done:
     return status;
 }
 
-pfm_status pfm_feature_store_create(pfm_vision *vision, const char *const *paths, size_t count, uint64_t quota,
+pfm_status pfm_feature_store_create(pfm_vision *vision, const pfm_image_file *files, size_t count, uint64_t quota,
                                     pfm_feature_store **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -279,8 +285,12 @@ pfm_status pfm_feature_store_create(pfm_vision *vision, const char *const *paths
     PFM_TRY(pfm_path_join(pfm_context_home(context), "features", &store->folder, err));
     PFM_TRY(pfm_allocate(count, sizeof *store->paths, &store->paths, err));
     PFM_TRY(pfm_allocate(count, sizeof *store->keys, &store->keys, err));
-    for (; store->count < count; store->count++)
-        PFM_TRY(pfm_string_copy(paths[store->count], &store->paths[store->count], err));
+    PFM_TRY(pfm_allocate(count, sizeof *store->files, &store->files, err));
+    for (; store->count < count; store->count++) {
+        PFM_TRY(pfm_string_copy(files[store->count].path, &store->paths[store->count], err));
+        store->files[store->count] = files[store->count];
+        store->files[store->count].path = store->paths[store->count];
+    }
     PFM_TRY(run_work(store, context, count, key_item, err));
     PFM_TRY(sort_pictures(store, err));
     PFM_TRY(compute_missing(store, quota, err));
@@ -298,6 +308,7 @@ void pfm_feature_store_free(pfm_feature_store *store)
     for (size_t i = 0; i < store->count; i++)
         free(store->paths[i]);
     free(store->paths);
+    free(store->files);
     free(store->keys);
     free(store->picture_of);
     free(store->pictures);
@@ -312,6 +323,7 @@ uint64_t pfm_feature_file_bytes(const pfm_vision_shape *shape)
 }
 
 size_t pfm_feature_store_count(const pfm_feature_store *store) { return store->count; }
+const char *pfm_feature_store_key(const pfm_feature_store *store, size_t index) { return store->keys[index]; }
 pfm_vision_shape pfm_feature_store_get_shape(const pfm_feature_store *store) { return store->shape; }
 
 void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictures, size_t *found, size_t *kept)

@@ -15,12 +15,12 @@ uint64_t pfm_feature_file_bytes(const pfm_vision_shape *shape);
 
 typedef struct pfm_feature_store pfm_feature_store;
 
-/* Makes ready the features of the picture files paths[0..count-1] (one picture may stand there several times): hashes the
+/* Makes ready the features of the pictures files[0..count-1] (one may stand there several times): hashes the
  * files, computes what is not kept yet on all threads (progress "features"), keeps it while the folder holds less than `quota`
  * bytes (0: keeps nothing). Where the folder cannot be written a warning is logged and nothing is kept. The caller frees *out
  * before the vision. A picture that cannot be read is the error of its file. INTERRUPTED: what was computed is kept. Not to be
  * called from within a pool's item. */
-pfm_status pfm_feature_store_create(pfm_vision *vision, const char *const *paths, size_t count, uint64_t quota,
+pfm_status pfm_feature_store_create(pfm_vision *vision, const pfm_image_file *files, size_t count, uint64_t quota,
                                     pfm_feature_store **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_feature_store_free(pfm_feature_store *store);
 
@@ -28,6 +28,9 @@ size_t pfm_feature_store_count(const pfm_feature_store *store);
 pfm_vision_shape pfm_feature_store_get_shape(const pfm_feature_store *store);
 /* How many different pictures there are, and how many of them were found kept, and are kept now. */
 void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictures, size_t *found, size_t *kept);
+
+/* What picture `index` is kept under: equal for equal pictures; borrowed. */
+const char *pfm_feature_store_key(const pfm_feature_store *store, size_t index);
 
 /* out [tokens, channels] = the features of picture `index`. May be called from several threads at once, also from within a
  * pool's items. USAGE for an index past the end; MISMATCH when the picture's file has changed since create. */
