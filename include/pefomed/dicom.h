@@ -22,6 +22,12 @@ bool pfm_dicom_is(const void *begin, size_t size, size_t total);
 pfm_status pfm_dicom_describe(const void *bytes, size_t size, const char *name, bool identifiers, char **json,
                               pfm_error *err) PFM_MUST_CHECK;
 
+/* What stands for the file's patient: out [33] = a salted hash of its Patient ID in hexadecimal digits, equal for equal
+ * patients under one `home` (a context's, where the salt is kept) and for no other; *known = false, and "", where it has none.
+ */
+pfm_status pfm_dicom_patient(const void *bytes, size_t size, const char *name, const char *home, char *out, bool *known,
+                             pfm_error *err) PFM_MUST_CHECK;
+
 #ifdef __cplusplus
 }
 #endif
