@@ -6,10 +6,12 @@
 #include "image/image.h"
 #include "infer/generate.h"
 #include "models/vision/feature_store.h"
+#include "pefomed/sr.h"
 #include "train/contexts.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct asking {
     pfm_session *session;
@@ -17,6 +19,7 @@ typedef struct asking {
     pfm_text_stream *stream;
     pfm_image *images;        /* [options->image_count] */
     pfm_image_applied *shown; /* [options->image_count] what made them */
+    pfm_sr *sr;               /* whose images they are, where a structured report is wanted */
     double started;           /* when everything was loaded */
 } asking;
 
@@ -43,6 +46,53 @@ static pfm_status apply_window(asking *a, pfm_error *err)
         status = pfm_image_load_shown(a->options->images[i], window, &a->images[i], &a->shown[i], err);
     }
     return status;
+}
+
+static pfm_status check_sr(const pfm_ask_options *o, pfm_error *err)
+{
+    struct stat target, image;
+    if (o->adapter_count > 1)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "a structured report is of one answer, and %zu adapters give as many; name one, or leave --sr out",
+                             o->adapter_count);
+    for (size_t i = 0; i < o->image_count && stat(o->sr, &target) == 0; i++) {
+        if (stat(o->images[i], &image) == 0 && image.st_dev == target.st_dev && image.st_ino == target.st_ino)
+            return pfm_error_set(err, PFM_ERROR_USAGE,
+                                 "--sr %s would overwrite an image that is asked about; name another file", o->sr);
+    }
+    return pfm_sr_check(o->sr_kind, o->sr_language, err);
+}
+
+/* Reads whose images they are before anything that takes time. */
+static pfm_status open_sr(asking *a, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_sr_image *images = NULL;
+    PFM_TRY(check_sr(a->options, err));
+    PFM_TRY(pfm_allocate(a->options->image_count, sizeof *images, &images, err));
+    for (size_t i = 0; i < a->options->image_count; i++)
+        images[i] = (pfm_sr_image){.path = a->options->images[i], .frame = a->shown[i].frame};
+    PFM_TRY(pfm_sr_open(images, a->options->image_count, &a->sr, err));
+done:
+    free(images);
+    return status;
+}
+
+/* An answer of the most tokens that it may have counts as cut. */
+static pfm_status write_sr(const asking *a, const pfm_answer *answer, pfm_error *err)
+{
+    const pfm_ask_options *o = a->options;
+    const bool complete = o->choice_count > 0 || answer->tokens < a->session->recipe->eval.max_tokens;
+    const pfm_sr_text text = {.kind = o->sr_kind,
+                              .request = o->report ? NULL : o->question,
+                              .indication = o->report ? o->question : NULL,
+                              .answer = answer->text,
+                              .complete = complete,
+                              .language = o->sr_language,
+                              .home = a->session->context->home,
+                              .dated = o->sr_dated,
+                              .time = o->sr_time};
+    return pfm_sr_write(a->sr, &text, o->sr, err);
 }
 
 /* How each image was made of its file, in their order. */
@@ -324,6 +374,8 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     char *question = NULL;
     PFM_TRY(check_names(options, err));
     PFM_TRY(load_images(&a, err)); /* before anything that takes time */
+    if (options->sr != NULL)
+        PFM_TRY(open_sr(&a, err));
     PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
     const pfm_choices choices = {options->choices, options->choice_count};
@@ -345,6 +397,8 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     PFM_TRY(pfm_text_stream_create(a.session->model->tokenizer, true, &a.stream, err));
     PFM_TRY(answer(&a, requests, count, answers, err));
     PFM_TRY(show_rest(&a, answers, err));
+    if (a.sr != NULL)
+        PFM_TRY(write_sr(&a, &answers[0], err));
     PFM_TRY(make_document(&a, &requests[0].question, answers, json, err));
 done:
     for (size_t i = 0; answers != NULL && i < count; i++)
@@ -356,6 +410,7 @@ done:
         pfm_image_free(&a.images[i]);
     free(a.images);
     free(a.shown);
+    pfm_sr_free(a.sr);
     pfm_text_stream_free(a.stream);
     pfm_session_free(a.session);
     return status;
