@@ -28,7 +28,6 @@ static const struct {
     {0x0010, 0x0030, "DA"}, /* birth: date */
     {0x0010, 0x0032, "TM"}, /* time */
     {0x0010, 0x0040, "CS"}, /* sex */
-    {0x0010, 0x1000, "LO"}, /* other IDs */
     {0x0010, 0x1001, "PN"}, /* other names */
     {0x0010, 0x1010, "AS"}, /* age */
     {0x0010, 0x1020, "DS"}, /* size */
@@ -39,6 +38,21 @@ static const struct {
     {0x0010, 0x4000, "LT"}, /* comments */
     {0x0020, 0x0010, "SH"}, /* study: ID */
 };
+
+/* Classes of one frame, of which a report names none, though a file has several (PS3.4, B.5). */
+static bool is_of_one_frame(const char *sop_class)
+{
+    static const char storage[] = "1.2.840.10008.5.1.4.1.1.";
+    static const char *const classes[] = {"1", "1.1", "1.1.1", "1.2",    "1.2.1",  "1.3",    "1.3.1",  "2",
+                                          "4", "6.1", "7",     "77.1.1", "77.1.2", "77.1.3", "77.1.4", "128"};
+    if (strncmp(sop_class, storage, sizeof storage - 1) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (strcmp(sop_class + sizeof storage - 1, classes[i]) == 0)
+            return true;
+    }
+    return false;
+}
 
 static bool is_digits(const char *text, size_t count) { return strspn(text, "0123456789") >= count && strlen(text) >= count; }
 
@@ -174,7 +188,7 @@ static pfm_status check_patient(const pfm_sr *sr, const pfm_dicom *file, pfm_err
 }
 
 /* The frame of an image that is not there yet, or another one of one that is. */
-static pfm_status refer(pfm_sr *sr, const pfm_sr_reference *image, int frame, int frames, pfm_error *err)
+static pfm_status refer(pfm_sr *sr, const pfm_sr_reference *image, int frame, bool by_frame, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_sr_reference *at = NULL;
@@ -192,7 +206,7 @@ static pfm_status refer(pfm_sr *sr, const pfm_sr_reference *image, int frame, in
         if (at->frames[i] == frame + 1)
             goto done;
     }
-    if (frames > 1) {
+    if (by_frame) {
         PFM_TRY(pfm_array_reserve(&at->frames, &at->frame_capacity, at->frame_count + 1, sizeof *at->frames, err));
         at->frames[at->frame_count++] = frame + 1;
     }
@@ -223,7 +237,7 @@ static pfm_status add_file(pfm_sr *sr, const pfm_dicom *file, int frame, pfm_err
     bool good = true;
     if (pfm_dicom_numbers(pfm_dicom_find(file, DICOM_TAG(0x0028, 0x0008)), "IS", &frames, 1, &good) == 0 || !good)
         frames = 1;
-    PFM_TRY(refer(sr, &image, frame, frames > 1 ? 2 : 1, err));
+    PFM_TRY(refer(sr, &image, frame, frames > 1 && !is_of_one_frame(image.sop_class), err));
 done:
     return status;
 }

@@ -63,7 +63,7 @@ static pfm_status clean(const char *text, size_t size, pfm_buffer *out, pfm_erro
             PFM_TRY(pfm_buffer_append_string(out, " ", err));
             i++;
         } else {
-            PFM_TRY(pfm_buffer_append(out, c < 32 && c != '\t' ? " " : c == 127 ? " " : &text[i], 1, err));
+            PFM_TRY(pfm_buffer_append(out, c < 32 || c == 127 ? " " : &text[i], 1, err));
         }
     }
 done:
