@@ -23,7 +23,7 @@ pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 find_library(DNNL_LIBRARY dnnl REQUIRED)
 # Of DCMTK's many libraries those that src/image/dicom_dcmtk.cpp calls.
 set(PFM_DCMTK "")
-foreach(part dcmjpeg dcmdata oflog ofstd)
+foreach(part dcmjpeg dcmsr dcmdata oflog ofstd)
     find_library(DCMTK_${part} ${part} REQUIRED)
     list(APPEND PFM_DCMTK ${DCMTK_${part}})
 endforeach()

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -41,6 +42,11 @@ typedef struct pfm_ask_options {
     int returned;                      /* of beam search: list so many answers, at most as many as beams; 0: the best alone */
     const pfm_named_adapter *adapters; /* [adapter_count] that answer, all in one batch; none: the run's own */
     size_t adapter_count;
+    const char *sr;          /* a DICOM file to be written, a structured report of the answer (sr.h), or NULL */
+    const char *sr_kind;     /* "basic", "enhanced"; NULL: basic */
+    const char *sr_language; /* NULL: English where the answer is ASCII, else not told */
+    bool sr_dated;           /* the report is of sr_time, in seconds since 1970, and no UID of it by chance */
+    int64_t sr_time;
     pfm_text_function write; /* NULL: the answer is in the result only */
     void *user;
 } pfm_ask_options;

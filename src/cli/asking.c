@@ -44,6 +44,27 @@ static pfm_status ask_adapters(cli_call *call, pfm_ask_options *options, char **
     return pfm_ask(cli_context(call), options, json, err);
 }
 
+/* --sr and what belongs to it. SOURCE_DATE_EPOCH is the time of what has to come out the same twice
+ * (reproducible-builds.org). */
+static pfm_status choose_sr(const cli_call *call, pfm_ask_options *options, pfm_error *err)
+{
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    options->sr = cli_get(call, "sr");
+    options->sr_kind = cli_get(call, "sr-kind");
+    options->sr_language = cli_get(call, "sr-language");
+    if (options->sr == NULL && (options->sr_kind != NULL || options->sr_language != NULL))
+        return pfm_error_set(err, PFM_ERROR_USAGE, "--%s is of a structured report; name its file with --sr",
+                             options->sr_kind != NULL ? "sr-kind" : "sr-language");
+    if (options->sr == NULL || epoch == NULL || epoch[0] == '\0')
+        return PFM_OK;
+    if (strlen(epoch) > 11 || strspn(epoch, "0123456789") != strlen(epoch))
+        return pfm_error_set(err, PFM_ERROR_USAGE, "SOURCE_DATE_EPOCH is a number of seconds since 1970, and not '%.40s'",
+                             epoch);
+    options->sr_dated = true;
+    options->sr_time = strtoll(epoch, NULL, 10);
+    return PFM_OK;
+}
+
 pfm_status cli_ask(cli_call *call, const pfm_ask_options *options, int image_count, pfm_error *err)
 {
     int64_t max_tokens = 0, sequences = 0;
@@ -56,6 +77,8 @@ pfm_status cli_ask(cli_call *call, const pfm_ask_options *options, int image_cou
         status = cli_get_integer(call, "sequences", 1, 64, &sequences, err);
     if (status == PFM_OK)
         status = cli_list_settings(call, false, &settings, err);
+    if (status == PFM_OK)
+        status = choose_sr(call, &all, err);
     if (images == NULL)
         status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not list the images");
     for (int i = 0; images != NULL && i < image_count; i++)

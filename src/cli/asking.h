@@ -13,12 +13,16 @@
     CLI_ANSWER_OPTIONS,                                                                                                        \
     {"sequences", "N", "of beam search: with --json list the N best (at most --beams)", NULL},                                 \
     {"adapter", "[NAME=]DIR", "another adapter in place of the run's, or several that all answer; none: the base", NULL},      \
+    {"sr", "FILE", "also write the answer as a DICOM structured report on the images, which are DICOM files", NULL},          \
+    {"sr-kind", "KIND", "of the structured report: basic (default) or enhanced", "basic|enhanced"},                            \
+    {"sr-language", "CODE", "of its text, as en or pt-BR (default: en where the text is ASCII, else not told)", NULL},         \
     CLI_WEIGHTS_OPTION,                                                                                                        \
     CLI_MEMORY_OPTION
 /* clang-format on */
 #define CLI_ASK_ARGUMENTS                                                                                                      \
     "[--series N|UID] [--slices WHICH] [--max-tokens N] " CLI_ANSWER_ARGUMENTS                                                 \
-    " [--adapter [NAME=]DIR]... [--context COLUMN=VALUE] [--weights FORMAT] [--memory SIZE]"
+    " [--adapter [NAME=]DIR]... [--context COLUMN=VALUE] [--sr FILE] [--sr-kind KIND] [--sr-language CODE]"                     \
+    " [--weights FORMAT] [--memory SIZE]"
 
 /* Asks operand 0, a run, about the pictures that are its operands 1 .. image_count, as the call's options say, and prints the
  * answer. `options` says what is asked. */

@@ -14,9 +14,6 @@ static const struct {
 } kinds[] = {
     {"image/jpeg", 0, "\xFF\xD8\xFF", 3},
     {"image/png", 0, "\x89PNG\r\n\x1A\n", 8},
-    {"image/gif", 0, "GIF8", 4},
-    {"image/webp", 8, "WEBP", 4},
-    {"image/bmp", 0, "BM", 2},
 };
 
 const char *pfm_client_image_type(const unsigned char *bytes, size_t size)
@@ -57,7 +54,8 @@ static pfm_status open_image(const char *path, pfm_mapping *file, const char **t
     PFM_TRY(pfm_mapping_open(path, file, err));
     *type = file->size > 0 ? pfm_client_image_type(file->data, file->size) : NULL;
     if (*type == NULL)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s is none of JPEG, PNG, GIF, WebP and BMP, which servers take; convert it", path);
+        PFM_FAIL(PFM_ERROR_UNSUPPORTED,
+                 "%s is neither JPEG nor PNG, which can be sent without what says who it is of; convert it", path);
     if (file->size > LARGEST_IMAGE)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s has %zu bytes; a picture of more than %d MiB is not sent, make it smaller", path,
                  file->size, LARGEST_IMAGE >> 20);
@@ -69,11 +67,14 @@ pfm_status pfm_client_image_append(const char *path, pfm_buffer *out, pfm_error 
 {
     pfm_status status = PFM_OK;
     pfm_mapping file = {0};
+    pfm_buffer pixels = {0};
     const char *type = NULL;
     PFM_TRY(open_image(path, &file, &type, err));
+    PFM_TRY(pfm_client_copy_pixels(file.data, file.size, path, &pixels, err));
     PFM_TRY(pfm_buffer_append_format(out, err, "data:%s;base64,", type));
-    PFM_TRY(append_base64(file.data, file.size, out, err));
+    PFM_TRY(append_base64((const unsigned char *)pixels.data, pixels.size, out, err));
 done:
+    pfm_buffer_free(&pixels);
     pfm_mapping_close(&file);
     return status;
 }
@@ -85,9 +86,13 @@ pfm_status pfm_chat_images_check(const pfm_client_question *question, pfm_error 
         const pfm_client_message *message = &question->messages[m];
         for (size_t i = 0; status == PFM_OK && i < message->count; i++) {
             pfm_mapping file = {0};
-            const char *type = NULL;
-            if (message->parts[i].image != NULL)
-                status = open_image(message->parts[i].image, &file, &type, err);
+            pfm_buffer pixels = {0};
+            const char *type = NULL, *path = message->parts[i].image;
+            if (path != NULL)
+                status = open_image(path, &file, &type, err);
+            if (path != NULL && status == PFM_OK)
+                status = pfm_client_copy_pixels(file.data, file.size, path, &pixels, err);
+            pfm_buffer_free(&pixels);
             pfm_mapping_close(&file);
         }
     }

@@ -2,6 +2,10 @@
 #ifndef PFM_IMAGE_DICOM_DCMTK_H
 #define PFM_IMAGE_DICOM_DCMTK_H
 
+#include "image/sr_identity.h"
+#include "image/sr_sections.h"
+
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -15,6 +19,25 @@ typedef enum pfm_dcmtk_result { PFM_DCMTK_OK, PFM_DCMTK_CUT, PFM_DCMTK_DAMAGED, 
  * `reason` [100] says what is damaged. May run in several threads at once. */
 pfm_dcmtk_result pfm_dcmtk_decode_jpeg(const unsigned char *bytes, size_t count, int precision, void *out, size_t size,
                                        char *reason);
+
+/* A structured report, all but for its form. */
+typedef struct pfm_dcmtk_sr {
+    bool enhanced, complete;
+    const struct pfm_sr *source;          /* patient, study and images */
+    const char *stored_set, *set;         /* the character sets of the source's values and of the report */
+    bool convert;                         /* these differ, and matter */
+    const char *date, *time;              /* "20261127", "143000" */
+    const char *version;                  /* of the program */
+    const char *series, *instance;        /* UIDs of the report */
+    const char *device;                   /* the observer's UID */
+    const char *language, *language_name; /* NULL: not told */
+    const pfm_sr_section *sections;       /* [section_count] */
+    size_t section_count;
+} pfm_dcmtk_sr;
+
+/* *bytes [*size] = the file, in explicit little endian; the caller calls free(). DAMAGED with a reason [100] for what cannot be
+ * put into one; it holds nothing of the report. */
+pfm_dcmtk_result pfm_dcmtk_make_sr(const pfm_dcmtk_sr *report, unsigned char **bytes, size_t *size, char *reason);
 
 #ifdef __cplusplus
 }

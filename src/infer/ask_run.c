@@ -6,16 +6,19 @@
 #include "infer/ask_pictures.h"
 #include "infer/generate.h"
 #include "models/vision/feature_store.h"
+#include "pefomed/sr.h"
 #include "train/contexts.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct asking {
     pfm_session *session;
     const pfm_ask_options *options;
     pfm_text_stream *stream;
     pfm_asked_pictures pictures;
+    pfm_sr *sr;     /* whose images they are, where a structured report is wanted */
     double started; /* when everything was loaded */
 } asking;
 
@@ -28,6 +31,52 @@ static pfm_status load_images(asking *a, pfm_error *err)
     if (status == PFM_OK)
         pfm_asked_pictures_warn(&a->pictures, a->options, a->session->context);
     return status;
+}
+
+static pfm_status check_sr(const pfm_ask_options *o, pfm_error *err)
+{
+    struct stat target, image;
+    if (o->adapter_count > 1)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "a structured report is of one answer, and %zu adapters give as many; name one, or leave --sr out",
+                             o->adapter_count);
+    for (size_t i = 0; i < o->image_count && stat(o->sr, &target) == 0; i++) {
+        if (stat(o->images[i], &image) == 0 && image.st_dev == target.st_dev && image.st_ino == target.st_ino)
+            return pfm_error_set(err, PFM_ERROR_USAGE,
+                                 "--sr %s would overwrite an image that is asked about; name another file", o->sr);
+    }
+    return pfm_sr_check(o->sr_kind, o->sr_language, err);
+}
+
+/* Reads whose images they are, before there is an answer. */
+static pfm_status open_sr(asking *a, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_sr_image *images = NULL;
+    PFM_TRY(pfm_allocate(a->pictures.count, sizeof *images, &images, err));
+    for (size_t i = 0; i < a->pictures.count; i++)
+        images[i] = (pfm_sr_image){.path = a->pictures.items[i].file.path, .frame = a->pictures.items[i].file.frame};
+    PFM_TRY(pfm_sr_open(images, a->pictures.count, &a->sr, err));
+done:
+    free(images);
+    return status;
+}
+
+/* An answer of the most tokens that it may have counts as cut. */
+static pfm_status write_sr(const asking *a, const pfm_answer *answer, pfm_error *err)
+{
+    const pfm_ask_options *o = a->options;
+    const bool complete = o->choice_count > 0 || answer->tokens < a->session->recipe->eval.max_tokens;
+    const pfm_sr_text text = {.kind = o->sr_kind,
+                              .request = o->report ? NULL : o->question,
+                              .indication = o->report ? o->question : NULL,
+                              .answer = answer->text,
+                              .complete = complete,
+                              .language = o->sr_language,
+                              .home = a->session->context->home,
+                              .dated = o->sr_dated,
+                              .time = o->sr_time};
+    return pfm_sr_write(a->sr, &text, o->sr, err);
 }
 
 /* How each image was made of its file, in their order. */
@@ -310,6 +359,8 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     pfm_answer *answers = NULL;
     char *question = NULL;
     PFM_TRY(check_names(options, err));
+    if (options->sr != NULL)
+        PFM_TRY(check_sr(options, err));
     PFM_TRY(pfm_asked_pictures_check(&a.pictures, options, err)); /* before anything that takes time */
     PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
@@ -318,6 +369,8 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
         requests[i] = (pfm_request){.choices = choices.count > 0 ? &choices : NULL};
     PFM_TRY(open_session(&a, context, requests, err));
     PFM_TRY(load_images(&a, err));
+    if (options->sr != NULL)
+        PFM_TRY(open_sr(&a, err));
     PFM_TRY(pfm_recipe_ground(a.session->recipe, options->question, &question, err));
     for (size_t i = 0; i < count; i++)
         requests[i].question = (pfm_question){question, a.pictures.count};
@@ -332,6 +385,8 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     PFM_TRY(pfm_text_stream_create(a.session->model->tokenizer, true, &a.stream, err));
     PFM_TRY(answer(&a, requests, count, answers, err));
     PFM_TRY(show_rest(&a, answers, err));
+    if (a.sr != NULL)
+        PFM_TRY(write_sr(&a, &answers[0], err));
     PFM_TRY(make_document(&a, &requests[0].question, answers, json, err));
 done:
     for (size_t i = 0; answers != NULL && i < count; i++)
@@ -340,6 +395,7 @@ done:
     free(requests);
     free(question);
     pfm_asked_pictures_free(&a.pictures);
+    pfm_sr_free(a.sr);
     pfm_text_stream_free(a.stream);
     pfm_session_free(a.session);
     return status;

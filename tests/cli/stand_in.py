@@ -104,6 +104,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         o = self.server.options
         data = self.rfile.read(int(self.headers['Content-Length']))
         key = hashlib.sha256(data).hexdigest()
+        if o.bodies:
+            with self.server.lock, open(o.bodies, 'ab') as file:
+                file.write(data)
         body = json.loads(data)
         texts, images = parts_of(body)
         with self.server.lock:
@@ -173,7 +176,7 @@ def main():
     for kind in KINDS:
         a.add_argument(f'--{kind}', type=float, default=0)
     a.add_argument('--scores', type=int, default=0)
-    a.add_argument('--delay', type=float, default=0), a.add_argument('--seed', type=int, default=1), a.add_argument('--key')
+    a.add_argument('--delay', type=float, default=0), a.add_argument('--seed', type=int, default=1), a.add_argument('--key'), a.add_argument('--bodies')
     o = a.parse_args()
     server = Server(('127.0.0.1', 0), Handler)
     server.options, server.lock, server.seen = o, threading.Lock(), {}

@@ -1,0 +1,380 @@
+#include "pefomed/sr.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/salt.h"
+#include "base/try.h"
+#include "image/dicom_dcmtk.h"
+#include "image/sr_identity.h"
+#include "image/sr_sections.h"
+#include "pefomed/context.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <time.h>
+#include <utf8proc.h>
+
+/* RFC 5646, as CID 5000 has them. */
+static const struct {
+    const char *code, *name;
+} languages[] = {
+    {"ar", "Arabic"},
+    {"bg", "Bulgarian"},
+    {"cs", "Czech"},
+    {"da", "Danish"},
+    {"de", "German"},
+    {"el", "Greek"},
+    {"en", "English"},
+    {"en-GB", "English (United Kingdom)"},
+    {"en-US", "English (United States)"},
+    {"es", "Spanish"},
+    {"et", "Estonian"},
+    {"fa", "Persian"},
+    {"fi", "Finnish"},
+    {"fr", "French"},
+    {"he", "Hebrew"},
+    {"hi", "Hindi"},
+    {"hr", "Croatian"},
+    {"hu", "Hungarian"},
+    {"id", "Indonesian"},
+    {"it", "Italian"},
+    {"ja", "Japanese"},
+    {"ko", "Korean"},
+    {"lt", "Lithuanian"},
+    {"lv", "Latvian"},
+    {"nb", "Norwegian Bokmal"},
+    {"nl", "Dutch"},
+    {"no", "Norwegian"},
+    {"pl", "Polish"},
+    {"pt", "Portuguese"},
+    {"pt-BR", "Portuguese (Brazil)"},
+    {"ro", "Romanian"},
+    {"ru", "Russian"},
+    {"sk", "Slovak"},
+    {"sl", "Slovenian"},
+    {"sr", "Serbian"},
+    {"sv", "Swedish"},
+    {"th", "Thai"},
+    {"tr", "Turkish"},
+    {"uk", "Ukrainian"},
+    {"vi", "Vietnamese"},
+    {"zh", "Chinese"},
+    {"zh-CN", "Chinese (China)"},
+    {"zh-TW", "Chinese (Taiwan)"},
+};
+
+static const char *find_language(const char *code)
+{
+    for (size_t i = 0; i < sizeof languages / sizeof *languages; i++) {
+        if (strcasecmp(languages[i].code, code) == 0)
+            return languages[i].name;
+    }
+    return NULL;
+}
+
+pfm_status pfm_sr_check(const char *kind, const char *language, pfm_error *err)
+{
+    if (kind != NULL && strcmp(kind, "basic") != 0 && strcmp(kind, "enhanced") != 0)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "a structured report is basic or enhanced, and not '%.40s'", kind);
+    if (language != NULL && find_language(language) == NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "the language of a structured report is a code such as en, es or pt-BR, and not '%.40s'",
+                             language);
+    return PFM_OK;
+}
+
+pfm_status pfm_sr_open(const pfm_sr_image *images, size_t count, pfm_sr **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_sr *sr = NULL;
+    PFM_TRY(pfm_allocate(1, sizeof *sr, &sr, err));
+    if (count == 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "a structured report is about images; name one, or leave --sr out");
+    for (size_t i = 0; i < count; i++)
+        PFM_TRY(pfm_sr_add(sr, &images[i], err));
+    *out = sr;
+    sr = NULL;
+done:
+    pfm_sr_free(sr);
+    return status;
+}
+
+void pfm_sr_free(pfm_sr *sr)
+{
+    if (sr == NULL)
+        return;
+    for (size_t i = 0; i < sr->element_count; i++)
+        free(sr->elements[i].value);
+    for (size_t i = 0; i < sr->reference_count; i++)
+        free(sr->references[i].frames);
+    free(sr->elements);
+    free(sr->references);
+    free(sr);
+}
+
+/* ---- character sets ---- */
+
+/* The defined terms (PS3.3, C.12.1.1.2), the part of those of code extensions behind "ISO 2022 " included. */
+static bool is_defined_term(const char *term, size_t length)
+{
+    static const char *const sets[] = {"6",   "13",  "58",  "87",  "100", "101", "109", "110", "126",
+                                       "127", "138", "144", "148", "149", "159", "166", "192", "203"};
+    char text[20] = "";
+    if (length == 0)
+        return true; /* the default repertoire, first among several */
+    if (length >= sizeof text)
+        return false;
+    memcpy(text, term, length);
+    if (strcmp(text, "GB18030") == 0 || strcmp(text, "GBK") == 0)
+        return true;
+    const char *number = strncmp(text, "ISO_IR ", 7) == 0         ? text + 7
+                         : strncmp(text, "ISO 2022 IR ", 12) == 0 ? text + 12
+                                                                  : NULL;
+    for (size_t i = 0; number != NULL && i < sizeof sets / sizeof *sets; i++) {
+        if (strcmp(number, sets[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_defined(const char *set)
+{
+    for (const char *at = set;; at += strcspn(at, "\\") + 1) {
+        size_t length = strcspn(at, "\\");
+        const size_t whole = length;
+        while (length > 0 && at[length - 1] == ' ')
+            length--;
+        if (!is_defined_term(at, length))
+            return false;
+        if (at[whole] == '\0')
+            return true;
+    }
+}
+
+static bool is_utf8(const char *text)
+{
+    const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;
+    for (utf8proc_int32_t c = 0; *at != '\0';) {
+        const utf8proc_ssize_t size = utf8proc_iterate(at, -1, &c);
+        if (size < 1)
+            return false;
+        at += size;
+    }
+    return true;
+}
+
+static bool is_identity_utf8(const pfm_sr *sr)
+{
+    for (size_t i = 0; i < sr->element_count; i++) {
+        if (!is_utf8(sr->elements[i].value))
+            return false;
+    }
+    return true;
+}
+
+/* Whether all sections can stand in any character set but, for JIS X 0201, two characters. */
+static bool is_plain(const pfm_sr_sections *sections, const char *set)
+{
+    const bool japanese = strncmp(set, "ISO_IR 13", 9) == 0 || strncmp(set, "ISO 2022 IR 13", 14) == 0;
+    for (size_t i = 0; i < sections->count; i++) {
+        for (const char *c = sections->items[i].text; *c != '\0'; c++) {
+            if ((unsigned char)*c >= 0x80 || (japanese && (*c == '\\' || *c == '~')))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* The set of the report: the images' own where that holds the answer too, else UTF-8, into which their names are converted. */
+static pfm_status choose_set(const pfm_sr *sr, const pfm_sr_sections *sections, pfm_dcmtk_sr *out, pfm_error *err)
+{
+    static const char utf8[] = "ISO_IR 192";
+    const bool defined = is_defined(sr->character_set), named = sr->character_set[0] != '\0';
+    out->stored_set = sr->character_set;
+    if (sr->foreign && (!defined || !named)) { /* what these bytes are the images do not say */
+        if (is_identity_utf8(sr))
+            out->stored_set = utf8;
+        else if (!named)
+            out->stored_set = "ISO_IR 100";
+        else
+            return pfm_error_set(err, PFM_ERROR_FORMAT,
+                                 "the images' names are in a character set that DICOM does not have ((0008,0005)), so that no "
+                                 "structured report can carry them; leave --sr out");
+    } else if (!defined) {
+        out->stored_set = "";
+    }
+    out->set = is_plain(sections, out->stored_set) ? out->stored_set : utf8;
+    out->convert = sr->foreign && strcmp(out->set, out->stored_set) != 0;
+    return PFM_OK;
+}
+
+/* ---- what is made up ---- */
+
+/* out = "2.25." and a UUID of a digest, in decimal (PS3.5, B.2). */
+static void make_uid(const pfm_hash_hex digest, pfm_dicom_uid out)
+{
+    uint32_t parts[4];
+    char digits[40];
+    size_t used = 0;
+    for (int i = 0; i < 4; i++) {
+        char eight[9] = "";
+        memcpy(eight, digest + 8 * i, 8);
+        parts[i] = (uint32_t)strtoul(eight, NULL, 16);
+    }
+    parts[1] = (parts[1] & 0xFFFF0FFFu) | 0x4000u; /* its version, 4, and variant (RFC 9562) */
+    parts[2] = (parts[2] & 0x3FFFFFFFu) | 0x80000000u;
+    while ((parts[0] | parts[1] | parts[2] | parts[3]) != 0) {
+        uint64_t rest = 0;
+        for (int i = 0; i < 4; i++) {
+            rest = rest << 32 | parts[i];
+            parts[i] = (uint32_t)(rest / 10);
+            rest %= 10;
+        }
+        digits[used++] = (char)('0' + rest);
+    }
+    memcpy(out, "2.25.", 5);
+    for (size_t i = 0; i < used; i++)
+        out[5 + i] = digits[used - 1 - i];
+    out[5 + used] = '\0';
+}
+
+static void update(pfm_hash *hash, const char *text) { pfm_hash_update(hash, text, strlen(text) + 1); }
+
+/* The UID of one thing of a report; without chance only of what the report says. */
+static pfm_status derive_uid(const char *of, const pfm_sr *sr, const pfm_sr_sections *sections, const pfm_dcmtk_sr *report,
+                             const unsigned char chance[16], pfm_dicom_uid out, pfm_error *err)
+{
+    pfm_hash *hash = NULL;
+    pfm_hash_hex digest;
+    pfm_status status = pfm_hash_create(&hash, err);
+    if (status != PFM_OK)
+        return status;
+    update(hash, of);
+    pfm_hash_update(hash, chance, 16);
+    update(hash, report->date);
+    update(hash, report->time);
+    update(hash, report->enhanced ? "enhanced" : "basic");
+    update(hash, report->complete ? "complete" : "partial");
+    for (size_t i = 0; i < sr->reference_count; i++)
+        update(hash, sr->references[i].instance);
+    for (size_t i = 0; i < sections->count; i++)
+        update(hash, sections->items[i].text);
+    pfm_hash_finish(hash, digest);
+    pfm_hash_free(hash);
+    make_uid(digest, out);
+    return PFM_OK;
+}
+
+/* The observer: this program as it is installed here. */
+static pfm_status derive_device(const char *home, pfm_dicom_uid out, pfm_error *err)
+{
+    static const char device[] = "device observer";
+    char bytes[sizeof(pfm_salt) + sizeof device];
+    pfm_salt salt;
+    pfm_hash_hex digest;
+    pfm_status status = pfm_salt_load(home, &salt, err);
+    if (status != PFM_OK)
+        return status;
+    memcpy(bytes, &salt, sizeof salt);
+    memcpy(bytes + sizeof salt, device, sizeof device);
+    status = pfm_hash_bytes(bytes, sizeof bytes, digest, err);
+    if (status == PFM_OK)
+        make_uid(digest, out);
+    return status;
+}
+
+/* The time in the images' zone where they name one, else in the machine's; of a given second in UTC. */
+static void tell_time(const pfm_sr *sr, const pfm_sr_text *text, char date[9], char clock[7])
+{
+    time_t now = text->dated ? (time_t)text->time : time(NULL);
+    struct tm parts = {0};
+    if (sr->timezone[0] != '\0') {
+        const long number = strtol(sr->timezone + 1, NULL, 10), seconds = (number / 100 * 60 + number % 100) * 60;
+        now += sr->timezone[0] == '-' ? -seconds : seconds;
+    }
+    if (text->dated || sr->timezone[0] != '\0')
+        (void)gmtime_r(&now, &parts);
+    else
+        (void)localtime_r(&now, &parts);
+    (void)strftime(date, 9, "%Y%m%d", &parts);
+    (void)strftime(clock, 7, "%H%M%S", &parts);
+}
+
+/* ---- the report ---- */
+
+static pfm_status list_sections(const pfm_sr_text *text, pfm_sr_sections *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    if (text->request != NULL)
+        PFM_TRY(pfm_sr_add_section(out, PFM_SR_REQUEST, text->request, err));
+    if (text->indication != NULL)
+        PFM_TRY(pfm_sr_add_section(out, PFM_SR_INDICATION, text->indication, err));
+    PFM_TRY(pfm_sr_add_report(out, text->answer, err));
+done:
+    return status;
+}
+
+/* English where nothing speaks against it. */
+static void choose_language(const pfm_sr_text *text, pfm_dcmtk_sr *out)
+{
+    bool ascii = true;
+    for (const char *c = text->answer; *c != '\0'; c++)
+        ascii = ascii && (unsigned char)*c < 0x80;
+    out->language = text->language != NULL ? text->language : ascii ? "en" : NULL;
+    out->language_name = out->language != NULL ? find_language(out->language) : NULL;
+}
+
+static pfm_status write_made(const pfm_dcmtk_sr *report, const char *path, pfm_error *err)
+{
+    char reason[100] = "";
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    pfm_status status = PFM_OK;
+    const pfm_dcmtk_result result = pfm_dcmtk_make_sr(report, &bytes, &size, reason);
+    if (result == PFM_DCMTK_NO_MEMORY)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not make the structured report %s", path);
+    if (result != PFM_DCMTK_OK)
+        PFM_FAIL(PFM_ERROR_FORMAT, "cannot make the structured report %s: %s", path, reason);
+    PFM_TRY(pfm_file_write(path, bytes, size, err));
+done:
+    free(bytes);
+    return status;
+}
+
+pfm_status pfm_sr_write(const pfm_sr *sr, const pfm_sr_text *text, const char *path, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_sr_sections sections = {0};
+    pfm_dicom_uid series, instance, device;
+    char date[9], clock[7];
+    unsigned char chance[16] = {0};
+    pfm_dcmtk_sr report = {.enhanced = text->kind != NULL && strcmp(text->kind, "enhanced") == 0,
+                           .complete = text->complete,
+                           .source = sr,
+                           .date = date,
+                           .time = clock,
+                           .version = pfm_version(),
+                           .series = series,
+                           .instance = instance,
+                           .device = device};
+    PFM_TRY(pfm_sr_check(text->kind, text->language, err));
+    PFM_TRY(list_sections(text, &sections, err));
+    report.sections = sections.items;
+    report.section_count = sections.count;
+    PFM_TRY(choose_set(sr, &sections, &report, err));
+    choose_language(text, &report);
+    tell_time(sr, text, date, clock);
+    if (!text->dated && getrandom(chance, sizeof chance, 0) != (ssize_t)sizeof chance)
+        PFM_FAIL(PFM_ERROR_IO, "cannot draw a UID for %s: %s", path, strerror(errno));
+    PFM_TRY(derive_uid("series", sr, &sections, &report, chance, series, err));
+    PFM_TRY(derive_uid("instance", sr, &sections, &report, chance, instance, err));
+    PFM_TRY(derive_device(text->home, device, err));
+    status = write_made(&report, path, err);
+done:
+    pfm_sr_sections_free(&sections);
+    return status;
+}
