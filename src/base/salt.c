@@ -24,8 +24,9 @@ static pfm_status make(const char *path, pfm_error *err)
     if (fd < 0 || getrandom(&salt, sizeof salt, 0) != (ssize_t)sizeof salt ||
         write(fd, &salt, sizeof salt) != (ssize_t)sizeof salt || fsync(fd) != 0 ||
         (link(temporary, path) != 0 && errno != EEXIST))
-        PFM_FAIL(PFM_ERROR_IO, "cannot make %s, by which this installation is known: %s; set PEFOMED_HOME to a folder you may use",
-                 path, strerror(errno));
+        PFM_FAIL(PFM_ERROR_IO,
+                 "cannot make %s, by which this installation is known: %s; set PEFOMED_HOME to a folder you may use", path,
+                 strerror(errno));
 done:
     if (fd >= 0) {
         close(fd);
@@ -46,8 +47,7 @@ pfm_status pfm_salt_load(const char *home, pfm_salt *out, pfm_error *err)
         PFM_TRY(make(path, err));
     PFM_TRY(pfm_file_read(path, sizeof *out, &text, err));
     if (text.size != sizeof *out)
-        PFM_FAIL(PFM_ERROR_FORMAT,
-                 "%s has %zu bytes and not %zu, so that it is no salt; remove it, and a new one is made",
+        PFM_FAIL(PFM_ERROR_FORMAT, "%s has %zu bytes and not %zu, so that it is no salt; remove it, and a new one is made",
                  path, text.size, sizeof *out);
     memcpy(out, text.data, sizeof *out);
 done:

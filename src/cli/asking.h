@@ -21,7 +21,7 @@
 /* clang-format on */
 #define CLI_ASK_ARGUMENTS                                                                                                      \
     "[--series N|UID] [--slices WHICH] [--max-tokens N] " CLI_ANSWER_ARGUMENTS                                                 \
-    " [--adapter [NAME=]DIR]... [--context COLUMN=VALUE] [--sr FILE] [--sr-kind KIND] [--sr-language CODE]"                     \
+    " [--adapter [NAME=]DIR]... [--context COLUMN=VALUE] [--sr FILE] [--sr-kind KIND] [--sr-language CODE]"                    \
     " [--weights FORMAT] [--memory SIZE]"
 
 /* Asks operand 0, a run, about the pictures that are its operands 1 .. image_count, as the call's options say, and prints the

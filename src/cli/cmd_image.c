@@ -170,10 +170,12 @@ static const cli_option options[] = {
 
 const cli_command cmd_image = {
     .name = "image",
-    .arguments = "PATH OUT.png [--frame N] [--series N|UID] [--slices WHICH] [--window CENTER,WIDTH|NAME] [--square-pixels] [--size N] [--fit HOW]",
+    .arguments = "PATH OUT.png [--frame N] [--series N|UID] [--slices WHICH] [--window CENTER,WIDTH|NAME] [--square-pixels] "
+                 "[--size N] [--fit HOW]",
     .summary = "writes the picture that a model would be given",
     .details =
-        "PATH is a JPEG, PNG, DICOM, TIFF, WebP or NIfTI file, known by its content, or a folder. The result is an 8-bit RGB PNG: "
+        "PATH is a JPEG, PNG, DICOM, TIFF, WebP or NIfTI file, known by its content, or a folder. The result is an 8-bit RGB "
+        "PNG: "
         "transparency is\n"
         "dropped, the orientation that a camera noted is undone, and --size resizes as training does (docs/images.md). N "
         "counts\n"

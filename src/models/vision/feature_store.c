@@ -70,8 +70,8 @@ static pfm_status run_work(pfm_feature_store *store, pfm_context *context, size_
     return w.status == PFM_OK ? PFM_OK : pfm_error_set(err, w.status, "%s", w.err.message);
 }
 
-/* key = SHA-256(weights, description, "f16", the picture file's bytes, and which picture of it where that is not the first as it
- * is); of a file that notes how the camera was held also that it was undone, which once it was not. */
+/* key = SHA-256(weights, description, "f16", the picture file's bytes, and which picture of it where that is not the first as
+ * it is); of a file that notes how the camera was held also that it was undone, which once it was not. */
 static pfm_status make_key(const pfm_vision *vision, const pfm_image_file *from, const void *bytes, size_t size,
                            pfm_hash_hex key, pfm_error *err)
 {
