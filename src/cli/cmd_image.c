@@ -21,16 +21,18 @@ static void render(const json_t *document, FILE *out)
 static pfm_status read_fill(const cli_call *call, uint8_t fill[3], pfm_error *err)
 {
     const char *text = cli_get(call, "fill");
-    unsigned r, g, b;
-    char behind;
+    const char *at = text;
     if (text == NULL)
         return PFM_OK;
-    if (sscanf(text, "%3u,%3u,%3u%c", &r, &g, &b, &behind) != 3 || r > 255 || g > 255 || b > 255)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "--fill cannot be '%.40s'; it is R,G,B, each 0 to 255, as in 122,116,104",
-                             text);
-    fill[0] = (uint8_t)r;
-    fill[1] = (uint8_t)g;
-    fill[2] = (uint8_t)b;
+    for (int i = 0; i < 3; i++) {
+        char *end = NULL;
+        const unsigned long value = *at >= '0' && *at <= '9' ? strtoul(at, &end, 10) : 256;
+        if (value > 255 || *end != (i < 2 ? ',' : '\0'))
+            return pfm_error_set(err, PFM_ERROR_USAGE,
+                                 "--fill cannot be '%.40s'; it is R,G,B, each 0 to 255, as in 122,116,104", text);
+        fill[i] = (uint8_t)value;
+        at = end + 1;
+    }
     return PFM_OK;
 }
 

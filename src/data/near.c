@@ -40,7 +40,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* The signs of the 8 x 8 lowest frequencies but the mean's against their median. */
-static uint64_t hash_of(double areas[HASHED * HASHED])
+static uint64_t hash_of(const double areas[HASHED * HASHED])
 {
     static const double pi = 3.14159265358979323846;
     double rows[LOW][HASHED], low[LOW * LOW], sorted[LOW * LOW];

@@ -154,7 +154,7 @@ static pfm_status read_slice(stream *s, const pfm_nifti *n, size_t passed, int i
     const size_t samples = (size_t)n->width * (size_t)n->height * (size_t)n->samples, bytes = samples * (size_t)n->sample_bytes;
     const size_t before = n->data_at - passed + bytes * (size_t)index;
     PFM_TRY(pfm_allocate(bytes, 1, data, err));
-    if (stream_read(s, NULL, before) != before || stream_read(s, *data, bytes) != bytes)
+    if (*data == NULL || stream_read(s, NULL, before) != before || stream_read(s, *data, bytes) != bytes)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s is damaged or cut short before the end of slice %d; copy it again", name, index);
     if (n->swapped && n->sample_bytes > 1)
         swap_bytes(*data, samples, n->sample_bytes);

@@ -30,8 +30,8 @@ typedef struct pfm_series_scan {
     size_t uid_count, uid_capacity;
 } pfm_series_scan; /* start with {0} */
 
-/* Adds the slices of a file, which is number `file` from 0; a file that is no DICOM, or has no pixels, adds none. */
-pfm_status pfm_series_scan_file(pfm_series_scan *scan, const char *path, int file, pfm_error *err) PFM_MUST_CHECK;
+/* Adds the slices of a file, which is number `number` from 0; a file that is no DICOM, or has no pixels, adds none. */
+pfm_status pfm_series_scan_file(pfm_series_scan *scan, const char *path, int number, pfm_error *err) PFM_MUST_CHECK;
 void pfm_series_scan_free(pfm_series_scan *scan);
 
 /* *chosen [*count] = numbers from 0 of `total` slices, as `slices` says them; the caller calls free(). `name` is for errors. */

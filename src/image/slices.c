@@ -104,7 +104,7 @@ pfm_status pfm_slices_choose(const char *slices, size_t total, const char *name,
             out[i] = (2 * i + 1) * total / (2 * *count); /* the middle of each of so many equal parts */
     } else {
         for (const char *text = slices; *text != '\0'; text += *text == ',') {
-            size_t range[3];
+            size_t range[3] = {0};
             bool ranged;
             (void)read_range(&text, range, &ranged); /* as checked */
             for (size_t number = range[0]; number <= range[1]; number += range[2])

@@ -391,10 +391,11 @@ pfm_status pfm_generate_each(pfm_session *session, const pfm_request *requests, 
         PFM_TRY(answer_batch(&g, begin, end, err));
         if (options->on_answers != NULL)
             PFM_TRY(options->on_answers(options->user, begin, end, err));
+        const size_t answered = end / draws;
         if (questions > 1) /* a single answer shows itself */
-            pfm_report_progress(session->context, "answering", "questions", (double)(end / draws), (double)questions, "");
+            pfm_report_progress(session->context, "answering", "questions", (double)answered, (double)questions, "");
         if (pfm_interrupted(session->context) && end < count)
-            PFM_FAIL(PFM_ERROR_INTERRUPTED, "stopped after %zu of %zu questions", end / draws, questions);
+            PFM_FAIL(PFM_ERROR_INTERRUPTED, "stopped after %zu of %zu questions", answered, questions);
     }
 done:
     for (size_t i = 0; status != PFM_OK && i < count; i++)
