@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/try.h"
+#include "base/utf8.h"
 #include "eval/judge_internal.h"
 
 #include <math.h>
@@ -95,18 +96,11 @@ done:
 }
 
 /* What is no UTF-8 can stand in no JSON. */
-static bool is_utf8(const char *text)
-{
-    json_t *value = json_string(text);
-    json_decref(value);
-    return value != NULL;
-}
-
 static pfm_status check_options(const pfm_judge_options *o, pfm_error *err)
 {
     const char *const texts[] = {o->file, o->out, o->rubric, o->client.model, o->dataset, o->constrain};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (texts[i] != NULL && !is_utf8(texts[i]))
+        if (texts[i] != NULL && !pfm_is_utf8(texts[i], strlen(texts[i])))
             return pfm_error_set(err, PFM_ERROR_USAGE, "'%.200s' is not UTF-8; name files, model and data set in UTF-8",
                                  texts[i]);
     if (o->file == NULL)

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/salt.h"
 #include "base/try.h"
+#include "base/utf8.h"
 #include "image/dicom_dcmtk.h"
 #include "image/sr_identity.h"
 #include "image/sr_sections.h"
@@ -16,7 +17,6 @@
 #include <strings.h>
 #include <sys/random.h>
 #include <time.h>
-#include <utf8proc.h>
 
 /* RFC 5646, as CID 5000 has them. */
 static const struct {
@@ -155,22 +155,10 @@ static bool is_defined(const char *set)
     }
 }
 
-static bool is_utf8(const char *text)
-{
-    const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;
-    for (utf8proc_int32_t c = 0; *at != '\0';) {
-        const utf8proc_ssize_t size = utf8proc_iterate(at, -1, &c);
-        if (size < 1)
-            return false;
-        at += size;
-    }
-    return true;
-}
-
 static bool is_identity_utf8(const pfm_sr *sr)
 {
     for (size_t i = 0; i < sr->element_count; i++) {
-        if (!is_utf8(sr->elements[i].value))
+        if (!pfm_is_utf8(sr->elements[i].value, strlen(sr->elements[i].value)))
             return false;
     }
     return true;

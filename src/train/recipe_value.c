@@ -1,6 +1,7 @@
 #include "train/recipe_table.h"
 
 #include "base/try.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <math.h>
@@ -99,17 +100,7 @@ static bool is_choice(const char *choices, const char *text, size_t length)
 }
 
 /* A string must be one that can be written back: UTF-8 without a NUL. */
-static bool is_text(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length;) {
-        utf8proc_int32_t point = 0;
-        utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text + i, (utf8proc_ssize_t)(length - i), &point);
-        if (used <= 0 || point == 0)
-            return false;
-        i += (size_t)used;
-    }
-    return true;
-}
+static bool is_text(const char *text, size_t length) { return pfm_is_utf8(text, length) && memchr(text, '\0', length) == NULL; }
 
 static pfm_status check_string(const recipe_key *key, const char *text, size_t length, const recipe_place *place,
                                pfm_error *err)
