@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "client/client.h"
+#include "eval/rated_pair.h"
 #include "eval/verdict.h"
 #include "pefomed/judge.h"
 
@@ -59,6 +60,8 @@ typedef struct pfm_judged {
     double score, length; /* the mean of the ok verdicts; characters of the prediction */
     bool exact, used;     /* it equals its reference; it has a score and a text */
 } pfm_judged;
+/* The score and the length of each item that has both, to be correlated: the caller calls pfm_rated_pair_free. */
+pfm_status pfm_judged_pair_create(const pfm_judged *items, size_t count, pfm_rated_pair *out, pfm_error *err) PFM_MUST_CHECK;
 /* Puts "ci95" into the table: items [count] (judge_intervals.c). */
 pfm_status pfm_judge_intervals(const pfm_judging *j, const pfm_judged *items, json_t *out, pfm_error *err) PFM_MUST_CHECK;
 

@@ -3,7 +3,6 @@
 #include "base/json.h"
 #include "base/try.h"
 #include "eval/judge_internal.h"
-#include "eval/rated_pair.h"
 #include "eval/resample.h"
 
 #include <math.h>
@@ -78,13 +77,8 @@ static pfm_status describe_length(const pfm_judging *j, const pfm_judged *items,
 {
     pfm_status status = PFM_OK;
     pfm_rated_pair pair = {0};
-    double *scores = NULL, value = NAN, low = NAN, high = NAN;
-    PFM_TRY(pfm_allocate(2 * j->count, sizeof *scores, &scores, err));
-    for (size_t i = 0; i < j->count; i++) {
-        scores[i] = items[i].used ? items[i].score : NAN;
-        scores[j->count + i] = items[i].used ? items[i].length : NAN;
-    }
-    PFM_TRY(pfm_rated_pair_create(scores, scores + j->count, j->count, NULL, 0, &pair, err));
+    double value = NAN, low = NAN, high = NAN;
+    PFM_TRY(pfm_judged_pair_create(items, j->count, &pair, err));
     if (pair.n >= PFM_JUDGE_FEWEST_RANKED) {
         const pfm_rated_single single = {&pair, &pfm_rated_spearman};
         const pfm_resampled_figures figure = {.compute = pfm_rated_single_measure,
@@ -104,7 +98,6 @@ static pfm_status describe_length(const pfm_judging *j, const pfm_judged *items,
     PFM_TRY(put(out, "length", low, high, err));
 done:
     pfm_rated_pair_free(&pair);
-    free(scores);
     return status;
 }
 

@@ -3,7 +3,6 @@
 #include "base/json.h"
 #include "base/try.h"
 #include "eval/judge_internal.h"
-#include "eval/rated_pair.h"
 #include "eval/vqa_text.h"
 
 #include <math.h>
@@ -153,24 +152,32 @@ done:
 
 /* ---- length ---- */
 
+pfm_status pfm_judged_pair_create(const pfm_judged *items, size_t count, pfm_rated_pair *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    double *scores = NULL;
+    PFM_TRY(pfm_allocate(2 * count, sizeof *scores, &scores, err));
+    for (size_t i = 0; i < count; i++) {
+        scores[i] = items[i].used ? items[i].score : NAN;
+        scores[count + i] = items[i].used ? items[i].length : NAN;
+    }
+    status = pfm_rated_pair_create(scores, scores + count, count, NULL, 0, out, err);
+done:
+    free(scores);
+    return status;
+}
+
 /* *out = Spearman's rank correlation; NaN for few items or where one side is constant. */
 static pfm_status correlate(const pfm_judged *items, size_t count, double *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_rated_pair pair = {0};
-    double *scores = NULL;
     *out = NAN;
-    PFM_TRY(pfm_allocate(2 * count, sizeof *scores, &scores, err));
-    for (size_t i = 0; i < count; i++) {
-        scores[i] = items[i].used ? items[i].score : NAN;
-        scores[count + i] = items[i].length;
-    }
-    PFM_TRY(pfm_rated_pair_create(scores, scores + count, count, NULL, 0, &pair, err));
+    PFM_TRY(pfm_judged_pair_create(items, count, &pair, err));
     if (pair.n >= PFM_JUDGE_FEWEST_RANKED)
         PFM_TRY(pfm_rated_pair_compute(&pair, &pfm_rated_spearman, out, err));
 done:
     pfm_rated_pair_free(&pair);
-    free(scores);
     return status;
 }
 
