@@ -376,9 +376,7 @@ static pfm_status write_result(const pfm_comparison *c, const json_t *result, ch
     PFM_TRY(write_file(c, "table.txt", &table, err));
     PFM_TRY(write_file(c, "table.csv", &csv, err));
     PFM_TRY(write_file(c, "plot.svg", &plot, err));
-    *json = json_dumps(result, JSON_COMPACT);
-    if (*json == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the table");
+    PFM_TRY(pfm_json_print(result, json, err));
     *text = table.data;
     table = (pfm_buffer){0};
 done:

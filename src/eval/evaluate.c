@@ -255,7 +255,7 @@ static pfm_status score(const evaluation *e, const json_t *predictions, char **j
 {
     pfm_status status = PFM_OK;
     json_t *training = NULL, *scores = NULL;
-    if (e->training != NULL)
+    if (e->training != NULL && !e->captions)
         PFM_TRY(pfm_training_rows_create(e->training, &training, err));
     pfm_score_options options = {.dataset = e->session->recipe->data.dataset,
                                  .split = e->split,
@@ -268,9 +268,7 @@ static pfm_status score(const evaluation *e, const json_t *predictions, char **j
     else
         PFM_TRY(pfm_score_vqa(predictions, training, &options, &scores, err));
     PFM_TRY(keep_scores(e, scores, err));
-    *json = json_dumps(scores, JSON_COMPACT);
-    if (*json == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the scores");
+    PFM_TRY(pfm_json_print(scores, json, err));
 done:
     json_decref(training);
     json_decref(scores);

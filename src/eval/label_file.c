@@ -18,9 +18,7 @@ static pfm_status write_row(pfm_labeller *labeller, const pfm_answer_set *set, s
     PFM_TRY(pfm_labels_write(&prediction, &given, err));
     line = json_pack("{s:s,s:s,s:O,s:O}", "id", set->ids.texts[i], "labeller", PFM_LABELLER_NAME, "reference", wanted,
                      "prediction", given);
-    text = line == NULL ? NULL : json_dumps(line, JSON_COMPACT);
-    if (text == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the labels of a row");
+    PFM_TRY(pfm_json_print(line, &text, err));
     PFM_TRY(pfm_atomic_file_write(out, text, strlen(text), err));
     PFM_TRY(pfm_atomic_file_write(out, "\n", 1, err));
 done:

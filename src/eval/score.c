@@ -215,9 +215,7 @@ pfm_status pfm_score(pfm_context *context, const pfm_score_request *request, cha
         PFM_TRY(score_profile(request, profile, extra.rows, &options, &result, err));
     else
         PFM_TRY(score_texts(context, request, extra.rows, &options, &result, err));
-    *json_out = json_dumps(result, JSON_COMPACT);
-    if (*json_out == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the score");
+    PFM_TRY(pfm_json_print(result, json_out, err));
 done:
     json_decref(result);
     json_decref(extra.rows);
@@ -249,9 +247,7 @@ pfm_status pfm_score_list(char **json_out, pfm_error *err)
     }
     for (size_t i = 0; pfm_metrics[i] != NULL; i++)
         PFM_TRY(add_definition(metrics, pfm_metrics[i]->name, pfm_metrics[i]->definition, err));
-    *json_out = json_dumps(result, JSON_COMPACT);
-    if (*json_out == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the metrics");
+    PFM_TRY(pfm_json_print(result, json_out, err));
 done:
     json_decref(result);
     json_decref(known_profiles);

@@ -256,9 +256,7 @@ pfm_status pfm_dicom_describe(const void *bytes, size_t size, const char *name, 
     PFM_TRY(count_items(&file, "modality_luts", DICOM_TAG(0x0028, 0x3000), 0, document, err));
     PFM_TRY(tell_pixels(&file, document, err));
     PFM_TRY(tell_identifiers(&file, identifiers, document, err));
-    *json = json_dumps(document, JSON_COMPACT);
-    if (*json == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe %s", name);
+    PFM_TRY(pfm_json_print(document, json, err));
 done:
     json_decref(document);
     pfm_dicom_close(&file);

@@ -288,9 +288,7 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
         PFM_TRY(pfm_json_take(document, "orientation", json_integer(applied->orientation), err));
     if (applied->axes[0] != '\0')
         PFM_TRY(pfm_json_take(document, "axes", json_string(applied->axes), err));
-    *json = json_dumps(document, JSON_COMPACT);
-    if (*json == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a picture");
+    PFM_TRY(pfm_json_print(document, json, err));
 done:
     json_decref(document);
     return status;

@@ -346,9 +346,7 @@ pfm_status pfm_series_tell(const pfm_series *series, size_t slice, char **json, 
     PFM_TRY(pfm_json_take(document, "order", json_string(series->order), err));
     if (series->duplicates > 0)
         PFM_TRY(pfm_json_take(document, "duplicates", json_integer((json_int_t)series->duplicates), err));
-    text = json_dumps(document, JSON_COMPACT);
-    if (text == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a slice");
+    PFM_TRY(pfm_json_print(document, &text, err));
     free(*json);
     *json = text;
 done:

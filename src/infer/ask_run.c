@@ -231,9 +231,7 @@ static pfm_status make_document(const asking *a, const pfm_question *question, c
         PFM_TRY(list_answers(a, answers, document, err));
     if (a->options->returned > 0)
         PFM_TRY(list_sequences(a, &answers[0], document, err));
-    *json = json_dumps(document, JSON_COMPACT);
-    if (*json == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not make the answer");
+    PFM_TRY(pfm_json_print(document, json, err));
 done:
     json_decref(document);
     pfm_buffer_free(&prompt);

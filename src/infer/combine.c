@@ -384,11 +384,8 @@ static pfm_status describe(const combining *c, char **json, pfm_error *err)
     if (status == PFM_OK && strcmp(c->options->by, "svd") == 0)
         status =
             pfm_json_take(document, "relative_error", pfm_json_number(kept + lost > 0 ? sqrt(lost / (kept + lost)) : 0), err);
-    if (status == PFM_OK) {
-        *json = json_dumps(document, JSON_COMPACT);
-        if (*json == NULL)
-            status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not say what was combined");
-    }
+    if (status == PFM_OK)
+        status = pfm_json_print(document, json, err);
     json_decref(document);
     return status;
 }

@@ -358,10 +358,8 @@ pfm_status pfm_quantize(pfm_context *context, const pfm_quantize_options *option
     json_t *document =
         json_pack("{s:s, s:s, s:I, s:I, s:f}", "output", options->out, "to", options->to, "quantised", (json_int_t)q.quantised,
                   "kept", (json_int_t)q.whole, "relative_error", q.squares > 0 ? sqrt(q.square_error / q.squares) : 0.0);
-    *json = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
+    status = pfm_json_print(document, json, err);
     json_decref(document);
-    if (*json == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not say what was written");
 done:
     pfm_parameters_free(q.parameters);
     pfm_weights_close(q.weights);

@@ -138,11 +138,8 @@ static pfm_status summarise(const pfm_trainer *trainer, int64_t resumed_at, char
         return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not make the summary");
     pfm_status status =
         pfm_json_take(document, "best_validation_loss", s->best_loss >= 0 ? json_real(s->best_loss) : json_null(), err);
-    if (status == PFM_OK) {
-        *json = json_dumps(document, JSON_COMPACT);
-        if (*json == NULL)
-            status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not make the summary");
-    }
+    if (status == PFM_OK)
+        status = pfm_json_print(document, json, err);
     json_decref(document);
     return status;
 }

@@ -288,9 +288,7 @@ pfm_status pfm_train_plan(pfm_context *context, const pfm_recipe *recipe, const 
     stages = NULL;
     if (status != PFM_OK)
         goto done;
-    *json = json_dumps(document, JSON_COMPACT);
-    if (*json == NULL)
-        status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not make the plan");
+    status = pfm_json_print(document, json, err);
 done:
     json_decref(document);
     json_decref(stages);
