@@ -176,7 +176,7 @@ static pfm_status check_patient(const pfm_sr *sr, const pfm_dicom *file, pfm_err
         pfm_status status = copy_value(file, tags[i], &value, err);
         if (status != PFM_OK)
             return status;
-        const bool same = strcmp(first, value != NULL ? value : "") == 0;
+        const bool same = strcmp(first, value != NULL && mend("LO", tags[i], value) ? value : "") == 0; /* as the first was */
         free(value);
         if (!same)
             return pfm_error_set(err, PFM_ERROR_MISMATCH,

@@ -33,17 +33,26 @@ static pfm_status load_images(asking *a, pfm_error *err)
     return status;
 }
 
-static pfm_status check_sr(const pfm_ask_options *o, pfm_error *err)
+/* A report stands in no image's place. */
+static pfm_status check_target(const char *sr, const char *path, pfm_error *err)
 {
     struct stat target, image;
+    if (stat(sr, &target) == 0 && stat(path, &image) == 0 && image.st_dev == target.st_dev && image.st_ino == target.st_ino)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "--sr %s would overwrite an image that is asked about; name another file",
+                             sr);
+    return PFM_OK;
+}
+
+static pfm_status check_sr(const pfm_ask_options *o, pfm_error *err)
+{
     if (o->adapter_count > 1)
         return pfm_error_set(err, PFM_ERROR_USAGE,
                              "a structured report is of one answer, and %zu adapters give as many; name one, or leave --sr out",
                              o->adapter_count);
-    for (size_t i = 0; i < o->image_count && stat(o->sr, &target) == 0; i++) {
-        if (stat(o->images[i], &image) == 0 && image.st_dev == target.st_dev && image.st_ino == target.st_ino)
-            return pfm_error_set(err, PFM_ERROR_USAGE,
-                                 "--sr %s would overwrite an image that is asked about; name another file", o->sr);
+    for (size_t i = 0; i < o->image_count; i++) {
+        pfm_status status = check_target(o->sr, o->images[i], err);
+        if (status != PFM_OK)
+            return status;
     }
     return pfm_sr_check(o->sr_kind, o->sr_language, err);
 }
@@ -54,8 +63,11 @@ static pfm_status open_sr(asking *a, pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_sr_image *images = NULL;
     PFM_TRY(pfm_allocate(a->pictures.count, sizeof *images, &images, err));
-    for (size_t i = 0; i < a->pictures.count; i++)
-        images[i] = (pfm_sr_image){.path = a->pictures.items[i].file.path, .frame = a->pictures.items[i].file.frame};
+    for (size_t i = 0; i < a->pictures.count; i++) {
+        const pfm_image_file *file = &a->pictures.items[i].file; /* of a series a slice's, which no option names */
+        PFM_TRY(check_target(a->options->sr, file->path, err));
+        images[i] = (pfm_sr_image){.path = file->path, .frame = file->frame};
+    }
     PFM_TRY(pfm_sr_open(images, a->pictures.count, &a->sr, err));
 done:
     free(images);
