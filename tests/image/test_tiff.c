@@ -51,6 +51,29 @@ static void test_values_and_windows(void **state)
     }
 }
 
+/* Where the file says that low is light, values become the other way round. */
+static void test_white_is_low(void **state)
+{
+    (void)state;
+    static const char black_is_low[] = "\x01\x06\0\x03\0\0\0\x01\0\x01"; /* PhotometricInterpretation, a SHORT: 1 */
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer file = {0};
+    pfm_image plain, turned;
+    char *at = NULL;
+    assert_ok(pfm_file_read(golden_path("tiff_grey16.tif"), 1 << 20, &file, &err));
+    assert_ok(pfm_image_decode(file.data, file.size, "plain", &plain, &err));
+    for (size_t i = 0; i + sizeof black_is_low - 1 <= file.size && at == NULL; i++)
+        at = memcmp(file.data + i, black_is_low, sizeof black_is_low - 1) == 0 ? file.data + i : NULL;
+    assert_non_null(at);
+    at[9] = 0;
+    assert_ok(pfm_image_decode(file.data, file.size, "turned", &turned, &err));
+    for (size_t i = 0; i < (size_t)plain.width * (size_t)plain.height * 3; i++)
+        assert_in_range(plain.rgb[i] + turned.rgb[i], 254, 256); /* each is rounded by itself */
+    pfm_image_free(&plain);
+    pfm_image_free(&turned);
+    pfm_buffer_free(&file);
+}
+
 /* The first directory's next one is itself. */
 static void test_pages_in_a_circle(void **state)
 {
@@ -64,6 +87,7 @@ static void test_pages_in_a_circle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_pages),
-                                       cmocka_unit_test(test_values_and_windows), cmocka_unit_test(test_pages_in_a_circle)};
+                                       cmocka_unit_test(test_values_and_windows), cmocka_unit_test(test_pages_in_a_circle),
+                                       cmocka_unit_test(test_white_is_low)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
