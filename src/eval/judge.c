@@ -100,7 +100,7 @@ static pfm_status check_options(const pfm_judge_options *o, pfm_error *err)
 {
     const char *const texts[] = {o->file, o->out, o->rubric, o->client.model, o->dataset, o->constrain};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (texts[i] != NULL && !pfm_is_utf8(texts[i], strlen(texts[i])))
+        if (texts[i] != NULL && !pfm_utf8_valid(texts[i], strlen(texts[i])))
             return pfm_error_set(err, PFM_ERROR_USAGE, "'%.200s' is not UTF-8; name files, model and data set in UTF-8",
                                  texts[i]);
     if (o->file == NULL)

@@ -4,7 +4,7 @@
 #include "base/context.h"
 #include "base/try.h"
 #include "eval/networks.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>

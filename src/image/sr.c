@@ -158,7 +158,7 @@ static bool is_defined(const char *set)
 static bool is_identity_utf8(const pfm_sr *sr)
 {
     for (size_t i = 0; i < sr->element_count; i++) {
-        if (!pfm_is_utf8(sr->elements[i].value, strlen(sr->elements[i].value)))
+        if (!pfm_utf8_valid(sr->elements[i].value, strlen(sr->elements[i].value)))
             return false;
     }
     return true;

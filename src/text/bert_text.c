@@ -4,7 +4,7 @@
 
 #include "base/try.h"
 #include "text/bert_characters_table.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <utf8proc.h>
 

@@ -1,6 +1,6 @@
 #include "text/tokenizer_internal.h"
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 /* Bytes that print as one character in Latin-1 stand for themselves; the 68 others are numbered upwards from U+0100. */
 static bool stands_for_itself(uint32_t code)

@@ -2,7 +2,7 @@
 
 #include "base/try.h"
 #include "text/jinja.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

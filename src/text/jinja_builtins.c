@@ -1,7 +1,7 @@
 /* The filters, tests, methods and functions that templates may use; a further one is a branch here. */
 #include "text/jinja_internal.h"
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #include "base/try.h"
 #include "text/bert_text.h"
 #include "text/pattern.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include "text/tokenizer_internal.h"
 
 #include "base/try.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #include "text/tokenizer_internal.h"
 
 #include "base/try.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <stdlib.h>

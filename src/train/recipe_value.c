@@ -100,7 +100,10 @@ static bool is_choice(const char *choices, const char *text, size_t length)
 }
 
 /* A string must be one that can be written back: UTF-8 without a NUL. */
-static bool is_text(const char *text, size_t length) { return pfm_is_utf8(text, length) && memchr(text, '\0', length) == NULL; }
+static bool is_text(const char *text, size_t length)
+{
+    return pfm_utf8_valid(text, length) && memchr(text, '\0', length) == NULL;
+}
 
 static pfm_status check_string(const recipe_key *key, const char *text, size_t length, const recipe_place *place,
                                pfm_error *err)
