@@ -183,9 +183,17 @@ void pfm_feature_statistics_free(pfm_feature_statistics *statistics);
 
 /* What a person gives: a text and so many images, or none. The images stand where the instruction or the question says <image>,
  * one a mark, in order; without marks they stand at the head of the user's turn, each as the model's image_text has it. */
+typedef struct pfm_chat_turn {
+    const char *role, *text; /* "system" (only first), "user", "assistant" */
+    size_t images;           /* in what a user says */
+} pfm_chat_turn;
 typedef struct pfm_question {
     const char *text; /* "" where nothing is asked */
     size_t images;
+    const pfm_chat_turn *turns; /* [turn_count] a conversation in place of the text, the last turn a user's: each user's text is
+                              put into the instruction; a system message takes the place of the model's */
+    size_t turn_count;          /* 0: there is none */
+    bool plain;                 /* without instruction and system message, as the language model itself is asked */
 } pfm_question;
 
 /* Appends the ids of one row: virtual tokens, then the chat around images and question, and with an answer its ids and the end

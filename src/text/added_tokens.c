@@ -94,7 +94,9 @@ static void strip_around(const pfm_added_token *token, const char *text, size_t 
 
 static bool is_looked_for(const pfm_added_token *token, const pfm_searched *in, size_t begin, size_t end)
 {
-    bool plain = !in->special || (begin < in->plain_end && end > in->plain_begin);
+    bool plain = !in->special;
+    for (size_t i = 0; !plain && token->special && i < in->plain_count; i++)
+        plain = begin < in->plain[i].end && end > in->plain[i].begin;
     return !(token->special && plain) && (!token->single_word || stands_alone(in->text, in->size, begin, end));
 }
 

@@ -223,37 +223,52 @@ static pfm_status encode_normal(encoding *e, const char *text, size_t size, pfm_
     return encode_around(e, &e->tokenizer->normalized, &in, encode_plain, err);
 }
 
+/* A run of a text in which special tokens are looked for everywhere or nowhere. */
+static pfm_status encode_run(encoding *e, const pfm_searched *in, size_t begin, size_t end, bool special, pfm_error *err)
+{
+    const pfm_searched run = {.text = in->text + begin, .size = end - begin, .special = special};
+    e->special = special;
+    pfm_status status = encode_around(e, &e->tokenizer->raw, &run, encode_normal, err);
+    e->begins_text = e->begins_text && run.size == 0;
+    return status;
+}
+
 /* One text or part of one, in valid UTF-8. */
 static pfm_status encode_searched(encoding *e, const pfm_searched *in, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_searched parts[] = {{in->text, in->plain_begin, true, 0, 0},
-                                  {in->text + in->plain_begin, in->plain_end - in->plain_begin, false, 0, 0},
-                                  {in->text + in->plain_end, in->size - in->plain_end, true, 0, 0}};
-    bool cut = in->special && in->plain_end > in->plain_begin && e->tokenizer->normalized.has_special;
+    size_t at = 0;
+    bool plain = false;
+    for (size_t i = 0; i < in->plain_count; i++)
+        plain = plain || in->plain[i].end > in->plain[i].begin;
     e->special = in->special;
-    if (!cut)
+    if (!(in->special && plain && e->tokenizer->normalized.has_special))
         return encode_around(e, &e->tokenizer->raw, in, encode_normal, err);
-    for (size_t i = 0; i < 3; i++) { /* what a normaliser made has other places, so the plain part goes alone */
-        e->special = parts[i].special;
-        PFM_TRY(encode_around(e, &e->tokenizer->raw, &parts[i], encode_normal, err));
-        e->begins_text = e->begins_text && parts[i].size == 0;
+    for (size_t i = 0; i < in->plain_count; i++) { /* what a normaliser made has other places, so each run goes alone */
+        PFM_TRY(encode_run(e, in, at, in->plain[i].begin, true, err));
+        PFM_TRY(encode_run(e, in, in->plain[i].begin, in->plain[i].end, false, err));
+        at = in->plain[i].end;
     }
+    PFM_TRY(encode_run(e, in, at, in->size, true, err));
 done:
     return status;
 }
 
-/* Repairs the three parts of a text, so that the places of the plain one stay known. */
-static pfm_status repair(pfm_searched *in, pfm_buffer *out, pfm_error *err)
+/* Repairs the runs of a text one by one, so that the places of the plain ones stay known. */
+static pfm_status repair(pfm_searched *in, pfm_buffer *out, pfm_text_run **runs, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    size_t plain_begin = 0, plain_end = 0;
-    PFM_TRY(pfm_utf8_append_repaired(out, in->text, in->plain_begin, err));
-    plain_begin = out->size;
-    PFM_TRY(pfm_utf8_append_repaired(out, in->text + in->plain_begin, in->plain_end - in->plain_begin, err));
-    plain_end = out->size;
-    PFM_TRY(pfm_utf8_append_repaired(out, in->text + in->plain_end, in->size - in->plain_end, err));
-    *in = (pfm_searched){out->data, out->size, in->special, plain_begin, plain_end};
+    size_t at = 0;
+    PFM_TRY(pfm_allocate(in->plain_count, sizeof **runs, runs, err));
+    for (size_t i = 0; i < in->plain_count; i++) {
+        PFM_TRY(pfm_utf8_append_repaired(out, in->text + at, in->plain[i].begin - at, err));
+        (*runs)[i].begin = out->size;
+        at = in->plain[i].end;
+        PFM_TRY(pfm_utf8_append_repaired(out, in->text + in->plain[i].begin, at - in->plain[i].begin, err));
+        (*runs)[i].end = out->size;
+    }
+    PFM_TRY(pfm_utf8_append_repaired(out, in->text + at, in->size - at, err));
+    *in = (pfm_searched){out->data, out->size, in->special, *runs, in->plain_count};
 done:
     return status;
 }
@@ -261,13 +276,16 @@ done:
 pfm_status pfm_tokenizer_encode_part(const pfm_tokenizer *tokenizer, const pfm_text_part *part, pfm_ids *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_searched in = {part->text, part->length, part->parse_special, part->plain_begin, part->plain_end};
+    pfm_searched in = {part->text, part->length, part->parse_special, part->plain, part->plain_count};
     encoding e = {.tokenizer = tokenizer, .begins_text = !part->continues, .out = out};
     pfm_buffer repaired = {0};
     size_t count = out->count;
-    assert(part->plain_begin <= part->plain_end && part->plain_end <= part->length);
+    pfm_text_run *runs = NULL;
+    for (size_t i = 0; i < part->plain_count; i++)
+        assert((i == 0 || part->plain[i - 1].end <= part->plain[i].begin) && part->plain[i].begin <= part->plain[i].end &&
+               part->plain[i].end <= part->length);
     if (!pfm_utf8_valid(in.text, in.size))
-        PFM_TRY(repair(&in, &repaired, err));
+        PFM_TRY(repair(&in, &repaired, &runs, err));
     PFM_TRY(pfm_split_scratch_create(&e.split, err));
     PFM_TRY(encode_searched(&e, &in, err));
 done:
@@ -276,6 +294,7 @@ done:
     pfm_split_scratch_free(e.split);
     pfm_buffer_free(&e.normal);
     pfm_buffer_free(&repaired);
+    free(runs);
     return status;
 }
 

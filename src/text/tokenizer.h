@@ -94,13 +94,17 @@ const char *pfm_tokenizer_begin_text(const pfm_tokenizer *tokenizer);
 pfm_status pfm_tokenizer_encode(const pfm_tokenizer *tokenizer, const char *text, size_t length, bool parse_special,
                                 pfm_ids *out, pfm_error *err) PFM_MUST_CHECK;
 /* The same for a text that has a history: `continues` says that something that is no text (an image) stands before it, and
- * special tokens are not looked for in plain_begin..plain_end, which a person wrote; it is still one text, in which tokens may
+ * special tokens are not looked for in the plain runs, which a person wrote; it is still one text, in which tokens may
  * reach over those places. */
+typedef struct pfm_text_run {
+    size_t begin, end; /* bytes */
+} pfm_text_run;
 typedef struct pfm_text_part {
     const char *text;
     size_t length;
     bool parse_special, continues;
-    size_t plain_begin, plain_end; /* bytes; equal: no such part */
+    const pfm_text_run *plain; /* [plain_count] in their order, none over another */
+    size_t plain_count;
 } pfm_text_part;
 pfm_status pfm_tokenizer_encode_part(const pfm_tokenizer *tokenizer, const pfm_text_part *part, pfm_ids *out,
                                      pfm_error *err) PFM_MUST_CHECK;

@@ -49,12 +49,13 @@ typedef struct pfm_added_tokens {
 pfm_status pfm_added_tokens_add(pfm_added_tokens *tokens, const pfm_added_token *token, pfm_error *err) PFM_MUST_CHECK;
 /* Called once, before find. */
 void pfm_added_tokens_sort(pfm_added_tokens *tokens);
-/* A text and where special tokens are looked for in it: nowhere, or all but plain_begin..plain_end. */
+/* A text and where special tokens are looked for in it: nowhere, or all but the plain runs. */
 typedef struct pfm_searched {
     const char *text;
     size_t size;
     bool special;
-    size_t plain_begin, plain_end;
+    const pfm_text_run *plain; /* [plain_count] */
+    size_t plain_count;
 } pfm_searched;
 /* The first token that stands at or behind `from`, the longest where several begin at one place, and what it takes of the text,
  * white space that it strips included, but nothing before `from`. NULL: there is none. Special tokens are passed over, with all

@@ -180,6 +180,55 @@ static void a_question_without_images_keeps_its_place(void **state)
     pfm_tokenizer_free(model.tokenizer);
 }
 
+/* A conversation: each user's text in the instruction, or as it is; images in their turns; control tokens in none of them. */
+static void a_conversation_keeps_its_turns(void **state)
+{
+    (void)state;
+    static const pfm_chat_turn turns[] = {
+        {"system", " Be brief.", 0}, {"user", "<s>A", 1}, {"assistant", "<image></s>", 0}, {"user", "<image> or <image>?", 2}};
+    static const char template[] = "{% for m in messages %}{% if loop.first and m.role != 'system' %}DEFAULT{% endif %}"
+                                   "{{ bos_token + m.role + ' ' + m.content|trim + '\n' }}{% endfor %}";
+    static const char instructed[] = "<s>system Be brief.\n<s>user <image>\nQ: <s>A\n<s>assistant <image></s>\n"
+                                     "<s>user Q: <image> or <image>?\n";
+    static const char plain[] = "<s>system Be brief.\n<s>user <image>\n<s>A\n<s>assistant <image></s>\n"
+                                "<s>user <image> or <image>?\n";
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_model model;
+    open_model("llama2/prepend", template, &model);
+    for (int as_is = 0; as_is < 2; as_is++) {
+        pfm_buffer text = {0};
+        pfm_ids ids = {0};
+        const pfm_question question = {.images = 3, .turns = turns, .turn_count = 4, .plain = as_is == 1};
+        int begins = 0, ends = 0, shown = 0;
+        model.instruction = (char[]){"Q: {question}"};
+        assert_ok(pfm_model_prompt(&model, &question, &text, &err));
+        assert_string_equal(text.data, as_is == 1 ? plain : instructed);
+        assert_ok(pfm_model_encode(&model, &question, NULL, 0, &ids, NULL, &err));
+        for (size_t t = 0; t < ids.count; t++) {
+            begins += ids.data[t] == pfm_tokenizer_id(model.tokenizer, "<s>");
+            ends += ids.data[t] == pfm_tokenizer_id(model.tokenizer, "</s>");
+            if (ids.data[t] < 0)
+                assert_int_equal(ids.data[t], -1 - shown++);
+        }
+        assert_int_equal(begins, 4);
+        assert_int_equal(ends, 0);
+        assert_int_equal(shown, 3 * model.sequence_tokens);
+        pfm_ids_free(&ids);
+        pfm_buffer_free(&text);
+    }
+    const pfm_question alone = {.turns = turns + 1, .turn_count = 1, .images = 1, .plain = true};
+    pfm_buffer text = {0};
+    assert_ok(pfm_model_prompt(&model, &alone, &text, &err));
+    assert_string_equal(text.data, "DEFAULT<s>user <image>\n<s>A\n");
+    pfm_buffer_free(&text);
+    static const pfm_chat_turn shows[] = {{"assistant", "A", 1}};
+    assert_error(pfm_model_prompt(&model, &(pfm_question){.turns = shows, .turn_count = 1, .images = 1}, &text, &err),
+                 PFM_ERROR_USAGE, "images stand in what the user says");
+    assert_error(pfm_model_prompt(&model, &(pfm_question){.turns = turns, .turn_count = 4, .images = 2}, &text, &err),
+                 PFM_ERROR_USAGE, "the turns of the conversation hold 3 images, and 2 are given");
+    pfm_tokenizer_free(model.tokenizer);
+}
+
 /* A mark needs an image, an image a model that sees, and a chat that changes what is said has no place for it. */
 static void what_cannot_be_shown_is_refused(void **state)
 {
@@ -196,8 +245,7 @@ static void what_cannot_be_shown_is_refused(void **state)
     assert_ok(pfm_model_encode(&model, &(pfm_question){"Why?", 0}, NULL, 0, &ids, NULL, &err));
     pfm_ids_free(&ids);
     pfm_tokenizer_free(model.tokenizer);
-    static const char *const changing[] = {"{% for m in messages %}{{ bos_token + m.content|trim }}{% endfor %}",
-                                           "{% for m in messages %}{{ bos_token + m.content + m.content }}{% endfor %}",
+    static const char *const changing[] = {"{% for m in messages %}{{ bos_token + m.content + m.content }}{% endfor %}",
                                            "{% for m in messages %}{{ bos_token + m.role }}{% endfor %}"};
     for (size_t i = 0; i < sizeof changing / sizeof *changing; i++) {
         open_model("llama2/prepend", changing[i], &model);
@@ -209,9 +257,12 @@ static void what_cannot_be_shown_is_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_ids_are_those_of_transformers),         cmocka_unit_test(the_begin_token_stays),
-        cmocka_unit_test(a_question_holds_no_control_tokens),        cmocka_unit_test(an_image_stands_in_its_own_text),
-        cmocka_unit_test(a_question_without_images_keeps_its_place), cmocka_unit_test(what_cannot_be_shown_is_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_ids_are_those_of_transformers),
+                                       cmocka_unit_test(the_begin_token_stays),
+                                       cmocka_unit_test(a_question_holds_no_control_tokens),
+                                       cmocka_unit_test(an_image_stands_in_its_own_text),
+                                       cmocka_unit_test(a_question_without_images_keeps_its_place),
+                                       cmocka_unit_test(a_conversation_keeps_its_turns),
+                                       cmocka_unit_test(what_cannot_be_shown_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
