@@ -16,6 +16,7 @@ pkg_check_modules(CHARLS REQUIRED IMPORTED_TARGET charls)
 pkg_check_modules(OPENJPEG REQUIRED IMPORTED_TARGET libopenjp2)
 pkg_check_modules(TIFF REQUIRED IMPORTED_TARGET libtiff-4)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
+pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
 find_package(ZLIB REQUIRED)
 find_library(NIFTI_LIBRARY nifti2 REQUIRED)
 find_path(NIFTI_INCLUDE nifti2_io.h PATH_SUFFIXES nifti REQUIRED) # which includes its neighbours by their bare names
@@ -28,7 +29,7 @@ foreach(part dcmjpeg dcmsr dcmdata oflog ofstd)
     list(APPEND PFM_DCMTK ${DCMTK_${part}})
 endforeach()
 set(PFM_LIBRARIES PkgConfig::JANSSON PkgConfig::YAML PkgConfig::ZIP PkgConfig::SQLITE PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::CAIRO JPEG::JPEG PNG::PNG
-    CURL::libcurl OpenSSL::Crypto PkgConfig::CHARLS PkgConfig::OPENJPEG PkgConfig::TIFF PkgConfig::WEBP ${NIFTI_LIBRARY} ZLIB::ZLIB PkgConfig::DEFLATE ${PFM_DCMTK} ${DNNL_LIBRARY} gomp Threads::Threads m)
+    CURL::libcurl OpenSSL::Crypto PkgConfig::CHARLS PkgConfig::OPENJPEG PkgConfig::TIFF PkgConfig::WEBP ${NIFTI_LIBRARY} ZLIB::ZLIB PkgConfig::DEFLATE PkgConfig::MICROHTTPD ${PFM_DCMTK} ${DNNL_LIBRARY} gomp Threads::Threads m)
 
 set(PFM_WARNINGS -Wall -Wextra -Werror -Wno-missing-field-initializers -Wshadow -Wpointer-arith -Wcast-qual -Wvla
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>)

@@ -20,6 +20,7 @@
 #include "pefomed/phantom.h"
 #include "pefomed/pipeline.h"
 #include "pefomed/series.h"
+#include "pefomed/serve.h"
 #include "pefomed/sr.h"
 #include "pefomed/status.h"
 #include "pefomed/tokens.h"

@@ -17,30 +17,36 @@ static void render(const json_t *document, FILE *out)
     fputc('\n', out);
 }
 
-enum { MOST_ADAPTERS = 64, LONGEST_NAME = 100 };
-
 /* "NAME=DIR", or DIR, whose last part is the name. */
-static void name_adapter(const char *text, char name[LONGEST_NAME], pfm_named_adapter *out)
+static void name_adapter(const char *text, char name[CLI_ADAPTER_NAME], pfm_named_adapter *out)
 {
     const char *equals = strchr(text, '='), *slash = strrchr(text, '/');
     const bool named = equals != NULL && equals > text && (slash == NULL || strchr(text, '/') > equals);
     const char *begin = named || slash == NULL || slash[1] == '\0' ? text : slash + 1;
-    (void)snprintf(name, LONGEST_NAME, "%.*s", named ? (int)(equals - text) : LONGEST_NAME - 1, begin);
+    (void)snprintf(name, CLI_ADAPTER_NAME, "%.*s", named ? (int)(equals - text) : CLI_ADAPTER_NAME - 1, begin);
     *out = (pfm_named_adapter){.name = name, .folder = named ? equals + 1 : text};
+}
+
+pfm_status cli_list_adapters(const cli_call *call, cli_adapters *out, pfm_error *err)
+{
+    int count = 0;
+    const char *const *given = cli_get_all(call, "adapter", &count);
+    if (count > CLI_MOST_ADAPTERS)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%d adapters are more than %d", count, CLI_MOST_ADAPTERS);
+    for (int i = 0; i < count; i++)
+        name_adapter(given[i], out->names[i], &out->adapters[i]);
+    out->count = (size_t)count;
+    return PFM_OK;
 }
 
 static pfm_status ask_adapters(cli_call *call, pfm_ask_options *options, char **json, pfm_error *err)
 {
-    pfm_named_adapter adapters[MOST_ADAPTERS];
-    char names[MOST_ADAPTERS][LONGEST_NAME];
-    int count = 0;
-    const char *const *given = cli_get_all(call, "adapter", &count);
-    if (count > MOST_ADAPTERS)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "%d adapters are more than %d", count, MOST_ADAPTERS);
-    for (int i = 0; i < count; i++)
-        name_adapter(given[i], names[i], &adapters[i]);
-    options->adapters = adapters;
-    options->adapter_count = (size_t)count;
+    cli_adapters list;
+    pfm_status status = cli_list_adapters(call, &list, err);
+    if (status != PFM_OK)
+        return status;
+    options->adapters = list.adapters;
+    options->adapter_count = list.count;
     return pfm_ask(cli_context(call), options, json, err);
 }
 

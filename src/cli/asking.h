@@ -28,4 +28,15 @@
  * answer. `options` says what is asked. */
 pfm_status cli_ask(cli_call *call, const pfm_ask_options *options, int image_count, pfm_error *err) PFM_MUST_CHECK;
 
+enum { CLI_MOST_ADAPTERS = 64, CLI_ADAPTER_NAME = 100 };
+
+/* What --adapter named: each borrows its name from here and its folder from the call. */
+typedef struct cli_adapters {
+    pfm_named_adapter adapters[CLI_MOST_ADAPTERS]; /* [count] */
+    char names[CLI_MOST_ADAPTERS][CLI_ADAPTER_NAME];
+    size_t count;
+} cli_adapters;
+/* Reads every --adapter NAME=DIR, or DIR. USAGE: there are too many. */
+pfm_status cli_list_adapters(const cli_call *call, cli_adapters *out, pfm_error *err) PFM_MUST_CHECK;
+
 #endif

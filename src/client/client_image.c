@@ -1,3 +1,4 @@
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/try.h"
 #include "client/client_internal.h"
@@ -24,30 +25,6 @@ const char *pfm_client_image_type(const unsigned char *bytes, size_t size)
     return NULL;
 }
 
-/* RFC 4648, section 4. */
-static pfm_status append_base64(const unsigned char *bytes, size_t size, pfm_buffer *out, pfm_error *err)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    enum { AT_ONCE = 3 * 256 };
-    pfm_status status = PFM_OK;
-    char text[AT_ONCE / 3 * 4];
-    for (size_t begin = 0; begin < size; begin += AT_ONCE) {
-        const size_t end = size - begin < AT_ONCE ? size : begin + AT_ONCE;
-        size_t length = 0;
-        for (size_t i = begin; i < end; i += 3) {
-            const unsigned second = i + 1 < end ? bytes[i + 1] : 0, third = i + 2 < end ? bytes[i + 2] : 0;
-            const unsigned three = (unsigned)bytes[i] << 16 | second << 8 | third;
-            text[length++] = digits[three >> 18];
-            text[length++] = digits[three >> 12 & 63];
-            text[length++] = i + 1 < end ? digits[three >> 6 & 63] : '=';
-            text[length++] = i + 2 < end ? digits[three & 63] : '=';
-        }
-        PFM_TRY(pfm_buffer_append(out, text, length, err));
-    }
-done:
-    return status;
-}
-
 static pfm_status open_image(const char *path, pfm_mapping *file, const char **type, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -72,7 +49,7 @@ pfm_status pfm_client_image_append(const char *path, pfm_buffer *out, pfm_error 
     PFM_TRY(open_image(path, &file, &type, err));
     PFM_TRY(pfm_client_copy_pixels(file.data, file.size, path, &pixels, err));
     PFM_TRY(pfm_buffer_append_format(out, err, "data:%s;base64,", type));
-    PFM_TRY(append_base64((const unsigned char *)pixels.data, pixels.size, out, err));
+    PFM_TRY(pfm_base64_append(out, pixels.data, pixels.size, err));
 done:
     pfm_buffer_free(&pixels);
     pfm_mapping_close(&file);

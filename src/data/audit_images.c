@@ -29,7 +29,7 @@ static pfm_status read_image(audit_image *image, pfm_error *err)
         status = pfm_hash_bytes(bytes.data, bytes.size, image->hash, &reason);
     }
     if (status == PFM_OK)
-        status = pfm_image_decode_file(bytes.data, bytes.size, &file, NULL, &picture, &reason);
+        status = pfm_image_decode_file(bytes.data, bytes.size, &file, NULL, &picture, NULL, &reason);
     if (status == PFM_ERROR_NO_MEMORY)
         PFM_FAIL(status, "%s", reason.message);
     if (status == PFM_OK)

@@ -143,7 +143,7 @@ static pfm_status compute(pfm_vision *vision, const picture *p, uint16_t *out, p
     PFM_TRY(make_key(vision, &p->file, file.data, file.size, key, err));
     if (strcmp(key, p->key) != 0)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->file.path);
-    PFM_TRY(pfm_image_decode_file(file.data, file.size, &p->file, pfm_vision_get_window(vision), &image, err));
+    PFM_TRY(pfm_image_decode_file(file.data, file.size, &p->file, pfm_vision_get_window(vision), &image, NULL, err));
     PFM_TRY(picture_features(vision, &image, false, out, err));
 done:
     pfm_image_free(&image);

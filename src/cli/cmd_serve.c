@@ -1,0 +1,149 @@
+#include "asking.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONGEST_TOKEN = 512 };
+
+static void tell_address(void *user, const char *address)
+{
+    (void)user;
+    fprintf(stdout, "%s\n", address);
+    (void)fflush(stdout);
+}
+
+/* The first line of a file. */
+static pfm_status read_token(const char *path, char out[LONGEST_TOKEN], pfm_error *err)
+{
+    FILE *file = fopen(path, "r");
+    const bool read = file != NULL && fgets(out, LONGEST_TOKEN, file) != NULL;
+    if (file != NULL)
+        (void)fclose(file);
+    if (!read)
+        return pfm_error_set(err, PFM_ERROR_IO, "%s: cannot read a token from it; write one on its first line", path);
+    out[strcspn(out, "\r\n")] = '\0';
+    return PFM_OK;
+}
+
+/* --token, --token-file, PEFOMED_TOKEN: the first that is given. A token that nobody could guess is long. */
+static pfm_status choose_token(const cli_call *call, char held[LONGEST_TOKEN], const char **out, pfm_error *err)
+{
+    enum { SHORTEST = 8 };
+    const char *file = cli_get(call, "token-file");
+    *out = cli_get(call, "token");
+    if (*out != NULL && file != NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "--token and --token-file both give a token; keep one of them");
+    if (file != NULL) {
+        const pfm_status status = read_token(file, held, err);
+        if (status != PFM_OK)
+            return status;
+        *out = held;
+    }
+    if (*out == NULL)
+        *out = getenv("PEFOMED_TOKEN");
+    for (const char *c = *out; c != NULL && *c != '\0'; c++)
+        if (*c <= ' ' || *c > '~')
+            return pfm_error_set(err, PFM_ERROR_USAGE, "a token is of visible ASCII characters without spaces");
+    if (*out != NULL && strlen(*out) < SHORTEST)
+        return pfm_error_set(
+            err, PFM_ERROR_USAGE,
+            "a token of %zu characters could be guessed; give one of %d or more (openssl rand -hex 24 makes one)", strlen(*out),
+            SHORTEST);
+    return PFM_OK;
+}
+
+static pfm_status read_limits(const cli_call *call, pfm_serve_limits *out, pfm_error *err)
+{
+    int64_t body = 64, images = 16, tokens = 1024, waiting = 64, connections = 256, seconds = 300;
+    const struct {
+        const char *name;
+        int64_t high, *value;
+    } limits[] = {
+        {"max-body", 2048, &body},
+        {"max-images", 256, &images},
+        {"max-tokens", 65536, &tokens},
+        {"max-waiting", 4096, &waiting},
+        {"max-connections", 4096, &connections},
+        {"max-seconds", 86400, &seconds},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        const pfm_status status = cli_get_integer(call, limits[i].name, 1, limits[i].high, limits[i].value, err);
+        if (status != PFM_OK)
+            return status;
+    }
+    *out = (pfm_serve_limits){.body = (size_t)body << 20,
+                              .images = (int)images,
+                              .tokens = (int)tokens,
+                              .waiting = (int)waiting,
+                              .connections = (int)connections,
+                              .seconds = (double)seconds};
+    return PFM_OK;
+}
+
+static pfm_status run(cli_call *call, pfm_error *err)
+{
+    pfm_serve_options options = {.run = cli_operand(call, 0),
+                                 .host = cli_get(call, "host"),
+                                 .certificate = cli_get(call, "tls-certificate"),
+                                 .key = cli_get(call, "tls-key"),
+                                 .listening = tell_address};
+    int64_t port = 8080, cache = 0;
+    cli_adapters adapters;
+    char token[LONGEST_TOKEN] = "";
+    pfm_status status = cli_get_integer(call, "port", 0, 65535, &port, err);
+    if (status == PFM_OK)
+        status = cli_get_integer(call, "cache", 1, INT64_MAX >> 20, &cache, err);
+    if (status == PFM_OK && (options.certificate == NULL) != (options.key == NULL))
+        status = pfm_error_set(err, PFM_ERROR_USAGE, "--tls-certificate and --tls-key belong together; give both or neither");
+    if (status == PFM_OK)
+        status = choose_token(call, token, &options.token, err);
+    if (status == PFM_OK)
+        status = read_limits(call, &options.limits, err);
+    if (status == PFM_OK)
+        status = cli_list_adapters(call, &adapters, err);
+    options.port = (int)port;
+    options.memory = (uint64_t)cache << 20;
+    options.adapters = adapters.adapters;
+    options.adapter_count = adapters.count;
+    return status == PFM_OK ? pfm_serve(cli_context(call), &options, err) : status;
+}
+
+static const cli_option options[] = {
+    {"host", "H", "the address to listen on (default 127.0.0.1; any other wants a token)", NULL},
+    {"port", "P", "the port (default 8080; 0: one that is free)", NULL},
+    {"token", "T", "what those who ask must show, as Authorization: Bearer T", NULL},
+    {"token-file", "FILE", "the same from a file's first line; PEFOMED_TOKEN in the environment does as well", NULL},
+    {"tls-certificate", "FILE", "a PEM file: HTTPS with this certificate", NULL},
+    {"tls-key", "FILE", "its key, a PEM file", NULL},
+    {"adapter", "NAME=DIR", "serve this adapter too, a model of its own (a PEFT folder, or a run with its aligner)", NULL},
+    {"cache", "MIB", "memory that answers under way and images seen before may hold (default: an eighth of the machine's)",
+     NULL},
+    {"max-body", "MIB", "the largest request (default 64)", NULL},
+    {"max-images", "N", "the most images of a request (default 16)", NULL},
+    {"max-tokens", "N", "the longest answer (default 1024)", NULL},
+    {"max-waiting", "N", "the most requests that wait or are answered (default 64)", NULL},
+    {"max-connections", "N", "the most connections that are open (default 256)", NULL},
+    {"max-seconds", "N", "the longest that a request may take (default 300)", NULL},
+    CLI_WEIGHTS_OPTION,
+    {0},
+};
+
+const cli_command cmd_serve = {
+    .name = "serve",
+    .arguments = "RUN [--host H] [--port P] [--token T | --token-file FILE] [--tls-certificate FILE --tls-key FILE] "
+                 "[--adapter NAME=DIR]... [--cache MIB] [--max-body MIB] [--max-images N] [--max-tokens N] [--max-waiting N] "
+                 "[--max-connections N] [--max-seconds N] [--weights FORMAT]",
+    .summary = "serves a run to people and programs",
+    .details = "The first line on stdout is the address. Programs speak to it as to OpenAI's interface "
+               "(/v1/chat/completions, /v1/models);\n"
+               "the run's own model is called as its folder, the base as its recipe calls it. SIGTERM finishes what runs. "
+               "docs/serve.md says all.\n\n"
+               "  pefomed serve runs/slake\n"
+               "  pefomed serve runs/ct --adapter mri=runs/mri --weights q8_0\n"
+               "  pefomed serve runs/slake --host 0.0.0.0 --token-file token --tls-certificate cert.pem --tls-key key.pem",
+    .options = options,
+    .min_operands = 1,
+    .max_operands = 1,
+    .needs_context = true,
+    .run = run,
+};

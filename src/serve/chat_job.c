@@ -1,0 +1,287 @@
+#include "serve/chat_job.h"
+
+#include "base/process.h"
+#include "base/try.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* ---- what the engine tells ---- */
+
+static json_t *describe_token(const char *text, size_t bytes, double log_probability)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < bytes; i++)
+        list = pfm_json_add(list, json_integer((unsigned char)text[i]));
+    return json_pack("{s:s%, s:o, s:o, s:[]}", "token", text, bytes, "logprob", pfm_json_number(log_probability), "bytes", list,
+                     "top_logprobs");
+}
+
+static void take_token(void *user, const char *text, size_t bytes, int32_t id, double log_probability)
+{
+    pfm_chat_answer *answer = user;
+    pfm_chat_job *job = answer->job;
+    (void)pthread_mutex_lock(&job->lock);
+    if (!job->first_token)
+        pfm_tally_first_token(&job->server->tally, pfm_process_clock() - job->http->started);
+    job->first_token = true;
+    answer->last = id;
+    if (answer->status == PFM_OK)
+        answer->status = pfm_buffer_append(&answer->text, text, bytes, &answer->err);
+    if (answer->tokens != NULL)
+        answer->tokens = pfm_json_add(answer->tokens, describe_token(text, bytes, log_probability));
+    (void)pthread_cond_signal(&job->news);
+    (void)pthread_mutex_unlock(&job->lock);
+}
+
+static void take_end(void *user, pfm_status status, const pfm_answer *made, const pfm_error *err)
+{
+    pfm_chat_answer *answer = user;
+    pfm_chat_job *job = answer->job;
+    (void)pthread_mutex_lock(&job->lock);
+    if (answer->status == PFM_OK && status != PFM_OK) {
+        answer->status = status;
+        answer->err = err != NULL ? *err : (pfm_error){.code = status};
+    }
+    if (made != NULL) {
+        answer->count = made->tokens;
+        answer->probability = made->probability;
+    }
+    answer->ended = true;
+    (void)pthread_cond_signal(&job->news);
+    (void)pthread_mutex_unlock(&job->lock);
+}
+
+/* ---- from a request to the engine ---- */
+
+static pfm_status find_model(pfm_chat_job *job, pfm_http_reply *reply, pfm_error *err)
+{
+    job->model = pfm_server_find_model(job->server, job->request.model);
+    return job->model != NULL ? PFM_OK
+                              : pfm_http_refuse(reply, 404, "model_not_found", err,
+                                                "there is no model %.200s; GET /v1/models lists them", job->request.model);
+}
+
+static pfm_status decode_images(pfm_chat_job *job, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const size_t count = job->request.image_count;
+    const char *window = job->server->session->recipe->model.window;
+    char name[32];
+    PFM_TRY(pfm_allocate(count, sizeof *job->images, &job->images, err));
+    PFM_TRY(pfm_allocate(count, sizeof *job->applied, &job->applied, err));
+    for (size_t i = 0; status == PFM_OK && i < count; i++) {
+        pfm_chat_image *in = &job->request.images[i];
+        (void)snprintf(name, sizeof name, "image %zu", i + 1);
+        const pfm_image_file file = {.path = name, .frame = in->frame};
+        pfm_server_begin_decoding(job->server);
+        status = pfm_image_decode_file(in->bytes.data, in->bytes.size, &file, in->window != NULL ? in->window : window,
+                                       &job->images[i], &job->applied[i], err);
+        pfm_server_end_decoding(job->server);
+        pfm_buffer_free(&in->bytes);
+    }
+done:
+    return status;
+}
+
+/* What is retrieved for a run whose questions are grounded so stands in each question, as it did in training. */
+static pfm_status ground(pfm_chat_job *job, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_chat_request *r = &job->request;
+    PFM_TRY(pfm_allocate(r->turn_count, sizeof *job->grounded, &job->grounded, err));
+    for (size_t i = 0; job->model->adapter >= 0 && i < r->turn_count; i++) {
+        if (strcmp(r->turns[i].role, "user") != 0)
+            continue;
+        PFM_TRY(pfm_recipe_ground(job->server->session->recipe, r->turns[i].text, &job->grounded[i], err));
+        r->turns[i].text = job->grounded[i];
+    }
+done:
+    return status;
+}
+
+static pfm_question question_of(const pfm_chat_job *job)
+{
+    const pfm_chat_request *r = &job->request;
+    return (pfm_question){.text = r->turns[r->turn_count - 1].text,
+                          .images = r->image_count,
+                          .turns = r->turns,
+                          .turn_count = r->turn_count,
+                          .plain = job->model->adapter == -1};
+}
+
+/* Counts the prompt's tokens, and how many the answer may have: as asked for; else of a run as its recipe says, of the base as
+ * many as there is room for. */
+static pfm_status measure(pfm_chat_job *job, pfm_http_reply *reply, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_ids ids = {0};
+    const pfm_server *server = job->server;
+    const pfm_session *session = server->session;
+    const pfm_question question = question_of(job);
+    PFM_TRY(pfm_model_encode_prompt(session->model, pfm_session_virtual_tokens(session, job->model->adapter), &question, &ids,
+                                    err));
+    const int64_t room = session->model->language.context - (int64_t)ids.count, asked = job->request.max_tokens;
+    const int64_t most = server->limits.tokens < room ? server->limits.tokens : room,
+                  usual = job->model->adapter == -1 ? most : session->recipe->eval.max_tokens;
+    job->prompt_tokens = (int32_t)ids.count;
+    if (asked > server->limits.tokens)
+        PFM_TRY(pfm_http_refuse(reply, 400, "too_many_tokens", err,
+                                "max_tokens is %lld and this server makes answers of at most %d tokens (--max-tokens)",
+                                (long long)asked, server->limits.tokens));
+    if (room < 1 || asked > room)
+        PFM_TRY(pfm_http_refuse(reply, 400, "context_length_exceeded", err,
+                                "the prompt has %zu tokens, the answer may have %lld, and the model has room for %lld",
+                                ids.count, (long long)asked, (long long)session->model->language.context));
+    job->max_tokens = (int32_t)(asked > 0 ? asked : usual < most ? usual : most);
+done:
+    pfm_ids_free(&ids);
+    return status;
+}
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed = 0;
+    return getrandom(&seed, sizeof seed, 0) == (ssize_t)sizeof seed ? seed : (uint64_t)time(NULL);
+}
+
+/* As the recipe says, and of the base the likeliest token, but for what the request says. */
+static pfm_decoding decoding_of(const pfm_chat_job *job, int number, uint64_t seed)
+{
+    const pfm_chat_request *r = &job->request;
+    pfm_decoding d = job->model->adapter == -1 ? pfm_decoding_greedy : pfm_decoding_of(job->server->session->recipe, seed);
+    d.seed = seed + (uint64_t)number;
+    if (!isnan(r->temperature)) {
+        d.temperature = r->temperature;
+        d.draws = r->temperature > 0 ? d.draws : 1;
+        d.beams = r->temperature > 0 ? 1 : d.beams;
+    }
+    d.top_p = isnan(r->top_p) ? d.top_p : r->top_p;
+    d.min_p = isnan(r->min_p) ? d.min_p : r->min_p;
+    d.top_k = r->top_k < 0 ? d.top_k : r->top_k;
+    d.repetition_penalty = isnan(r->repetition_penalty) ? d.repetition_penalty : r->repetition_penalty;
+    d.min_tokens = d.min_tokens < job->max_tokens ? d.min_tokens : job->max_tokens;
+    if (r->stop_count > 0) {
+        d.stop = (char *const *)(uintptr_t)r->stop;
+        d.stop_count = r->stop_count;
+    }
+    return d;
+}
+
+static pfm_status submit(pfm_chat_job *job, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const uint64_t seed = job->request.seed >= 0 ? (uint64_t)job->request.seed : random_seed();
+    PFM_TRY(pfm_allocate((size_t)job->request.answers, sizeof *job->answers, &job->answers, err));
+    for (int i = 0; i < job->request.answers; i++) {
+        pfm_chat_answer *answer = &job->answers[i];
+        *answer = (pfm_chat_answer){.job = job, .decoding = decoding_of(job, i, seed), .last = -1};
+        if (job->request.logprobs && (answer->tokens = json_array()) == NULL)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not answer");
+        const pfm_engine_request request = {.question = question_of(job),
+                                            .adapter = job->model->adapter,
+                                            .images = job->images,
+                                            .image_count = job->request.image_count,
+                                            .decoding = &answer->decoding,
+                                            .max_tokens = job->max_tokens,
+                                            .on_token = take_token,
+                                            .on_end = take_end,
+                                            .user = answer};
+        PFM_TRY(pfm_engine_submit(job->server->engine, &request, &answer->ticket, err));
+        answer->begun = true;
+    }
+done:
+    return status;
+}
+
+static void name_job(pfm_chat_job *job)
+{
+    unsigned char random[12] = {0};
+    size_t length = (size_t)snprintf(job->id, sizeof job->id, "chatcmpl-");
+    (void)!getrandom(random, sizeof random, 0);
+    for (size_t i = 0; i < sizeof random; i++)
+        length += (size_t)snprintf(job->id + length, sizeof job->id - length, "%02x", random[i]);
+    job->created = (int64_t)time(NULL);
+}
+
+pfm_status pfm_chat_job_create(pfm_server *server, const pfm_http_request *http, pfm_http_reply *reply, pfm_chat_job **out,
+                               pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_chat_job *job = NULL;
+    const pfm_chat_limits limits = {.images = (size_t)server->limits.images, .answers = 8};
+    PFM_TRY(pfm_allocate(1, sizeof *job, &job, err));
+    *job = (pfm_chat_job){.server = server, .http = http};
+    (void)pthread_mutex_init(&job->lock, NULL);
+    (void)pthread_cond_init(&job->news, NULL);
+    name_job(job);
+    PFM_TRY(pfm_chat_request_read(http->body, http->size, &limits, &job->request, err));
+    PFM_TRY(pfm_server_enter(server, reply, err));
+    job->entered = true;
+    PFM_TRY(pfm_server_wait(server, reply, err));
+    PFM_TRY(find_model(job, reply, err));
+    PFM_TRY(decode_images(job, err));
+    PFM_TRY(ground(job, err));
+    PFM_TRY(measure(job, reply, err));
+    PFM_TRY(submit(job, err));
+    *out = job;
+    job = NULL;
+done:
+    pfm_chat_job_free(job);
+    return status;
+}
+
+void pfm_chat_job_free(pfm_chat_job *job)
+{
+    if (job == NULL)
+        return;
+    for (int i = 0; job->answers != NULL && i < job->request.answers; i++) {
+        pfm_chat_answer *answer = &job->answers[i];
+        if (answer->begun)
+            pfm_engine_cancel(job->server->engine, answer->ticket);
+        (void)pthread_mutex_lock(&job->lock);
+        while (answer->begun && !answer->ended)
+            (void)pthread_cond_wait(&job->news, &job->lock);
+        (void)pthread_mutex_unlock(&job->lock);
+        pfm_buffer_free(&answer->text);
+        json_decref(answer->tokens);
+    }
+    if (job->entered)
+        pfm_server_leave(job->server);
+    for (size_t i = 0; job->images != NULL && i < job->request.image_count; i++)
+        pfm_image_free(&job->images[i]);
+    for (size_t i = 0; job->grounded != NULL && i < job->request.turn_count; i++)
+        free(job->grounded[i]);
+    free(job->images);
+    free(job->applied);
+    free(job->grounded);
+    free(job->answers);
+    pfm_chat_request_free(&job->request);
+    (void)pthread_mutex_destroy(&job->lock);
+    (void)pthread_cond_destroy(&job->news);
+    free(job);
+}
+
+pfm_status pfm_chat_job_wait(pfm_chat_job *job, pfm_http_reply *reply, pfm_error *err)
+{
+    enum { LOOK_NANOSECONDS = 100000000 }; /* how often it is looked whether the client is still there */
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += LOOK_NANOSECONDS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (pthread_cond_timedwait(&job->news, &job->lock, &until) != ETIMEDOUT)
+        return PFM_OK;
+    const double seconds = pfm_process_clock() - job->http->started;
+    if (!pfm_http_is_gone(job->http) && seconds <= job->server->limits.seconds)
+        return PFM_OK;
+    pfm_tally_cancelled(&job->server->tally);
+    (void)pfm_http_refuse(reply, 504, "timeout", err, "the answer took longer than the %g seconds that this server allows",
+                          job->server->limits.seconds);
+    return PFM_ERROR_INTERRUPTED;
+}

@@ -1,0 +1,99 @@
+/* What the server says of itself: /health, /metrics, /v1/models. */
+#include "serve/routes.h"
+
+#include "base/json.h"
+#include "base/process.h"
+#include "base/try.h"
+#include "serve/server.h"
+
+static bool is_ready(pfm_server *server)
+{
+    (void)pthread_mutex_lock(&server->lock);
+    const bool ready = server->ready && !server->stopping;
+    (void)pthread_mutex_unlock(&server->lock);
+    return ready;
+}
+
+pfm_status pfm_route_health(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    (void)request;
+    const bool ready = is_ready(server);
+    reply->status = ready ? 200 : 503;
+    return pfm_buffer_append_format(&reply->body, err, "{\"status\":\"%s\"}", ready ? "ok" : "loading");
+}
+
+static pfm_status write_engine(pfm_server *server, pfm_buffer *out, pfm_error *err)
+{
+    pfm_engine_stats s = {0};
+    if (is_ready(server))
+        pfm_engine_stats_get(server->engine, &s);
+    const struct {
+        const char *name, *help, *type;
+        double value;
+    } figures[] = {
+        {"waiting", "Requests that wait for their first token.", "gauge", (double)s.waiting},
+        {"running", "Requests that are being answered.", "gauge", (double)s.running},
+        {"prompt_tokens_total", "Tokens of prompts that were read.", "counter", (double)s.read},
+        {"prompt_tokens_shared_total", "Tokens of prompts that were found read.", "counter", (double)s.shared},
+        {"generated_tokens_total", "Tokens of answers.", "counter", (double)s.generated},
+        {"features_computed_total", "Images whose features were computed.", "counter", (double)s.features},
+        {"features_found_total", "Images whose features were found.", "counter", (double)s.features_found},
+        {"held_bytes", "Keys, values and features that are held.", "gauge", (double)s.bytes},
+        {"steps_total", "Steps of the batch.", "counter", (double)s.steps},
+        {"resident_bytes", "Memory of the process.", "gauge", (double)pfm_process_memory()},
+    };
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; status == PFM_OK && i < sizeof figures / sizeof *figures; i++)
+        status = pfm_tally_write_one(out, figures[i].name, figures[i].help, figures[i].type, figures[i].value, err);
+    return status;
+}
+
+pfm_status pfm_route_metrics(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    (void)request;
+    reply->type = "text/plain; version=0.0.4; charset=utf-8";
+    pfm_status status = pfm_tally_write(&server->tally, &reply->body, err);
+    return status == PFM_OK ? write_engine(server, &reply->body, err) : status;
+}
+
+static json_t *describe_model(const pfm_server *server, const pfm_served_model *model)
+{
+    return json_pack("{s:s, s:s, s:I, s:s}", "id", model->name, "object", "model", "created", (json_int_t)server->created,
+                     "owned_by", "pefomed");
+}
+
+pfm_status pfm_route_models(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    (void)request;
+    pfm_status status = PFM_OK;
+    json_t *document = NULL, *list = json_array();
+    PFM_TRY(pfm_server_wait(server, reply, err));
+    for (size_t i = 0; i < server->model_count; i++)
+        list = pfm_json_add(list, describe_model(server, &server->models[i]));
+    document = json_pack("{s:s, s:O}", "object", "list", "data", list);
+    if (document == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the models");
+    PFM_TRY(pfm_json_append(&reply->body, document, err));
+done:
+    json_decref(document);
+    json_decref(list);
+    return status;
+}
+
+pfm_status pfm_route_model(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *document = NULL;
+    PFM_TRY(pfm_server_wait(server, reply, err));
+    const pfm_served_model *model = pfm_server_find_model(server, request->places[0]);
+    if (model == NULL)
+        PFM_TRY(pfm_http_refuse(reply, 404, "model_not_found", err, "there is no model %.200s; GET /v1/models lists them",
+                                request->places[0]));
+    document = describe_model(server, model);
+    if (document == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a model");
+    PFM_TRY(pfm_json_append(&reply->body, document, err));
+done:
+    json_decref(document);
+    return status;
+}

@@ -1,0 +1,44 @@
+/* Every path that is answered, a line each. A {place} stands for one part of a path. */
+#ifndef PFM_SERVE_ROUTES_H
+#define PFM_SERVE_ROUTES_H
+
+#include "serve/http.h"
+
+struct pfm_server;
+
+/* Whom a route answers: PUBLIC anyone, for what tells nothing of patients; OWNER those who show the token. */
+/* clang-format off */
+#define PFM_ROUTE_LIST(X)                                                                                                      \
+    X(GET,  "/health",              health,           PUBLIC)                                                                  \
+    X(GET,  "/metrics",             metrics,          OWNER)                                                                   \
+    X(GET,  "/v1/models",           models,           OWNER)                                                                   \
+    X(GET,  "/v1/models/{model}",   model,            OWNER)                                                                   \
+    X(POST, "/v1/chat/completions", chat_completions, OWNER)
+/* clang-format on */
+
+#define PFM_ROUTE_NUMBER(method, path, name, who) PFM_ROUTE_##name,
+enum { PFM_ROUTE_LIST(PFM_ROUTE_NUMBER) PFM_ROUTE_COUNT };
+#undef PFM_ROUTE_NUMBER
+
+/* Answers one request. Called from many threads at once; on error the reply's status and code may say more. */
+typedef pfm_status (*pfm_route_function)(struct pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply,
+                                         pfm_error *err);
+
+#define PFM_ROUTE_DECLARE(method, path, name, who)                                                                             \
+    pfm_status pfm_route_##name(struct pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply,             \
+                                pfm_error *err) PFM_MUST_CHECK;
+PFM_ROUTE_LIST(PFM_ROUTE_DECLARE)
+#undef PFM_ROUTE_DECLARE
+
+typedef struct pfm_route {
+    const char *method, *path, *name;
+    pfm_route_function answer;
+    bool is_public;
+} pfm_route;
+extern const pfm_route pfm_routes[PFM_ROUTE_COUNT];
+
+/* *out = the route of a method and a path, its places copied into the request (the caller frees them). NULL: there is none, and
+ * *allowed (room for 64) = the methods that the path has, "" where it has none. HEAD is answered as GET. */
+pfm_status pfm_route_find(pfm_http_request *request, const pfm_route **out, char allowed[64], pfm_error *err) PFM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,48 @@
+/* The server's state, which its threads share. */
+#ifndef PFM_SERVE_SERVER_H
+#define PFM_SERVE_SERVER_H
+
+#include "infer/engine.h"
+#include "pefomed/serve.h"
+#include "serve/http.h"
+#include "serve/tally.h"
+
+#include <pthread.h>
+
+/* What /v1/models lists: the run's own, the base, the adapters. */
+typedef struct pfm_served_model {
+    char *name;
+    int32_t adapter; /* as pfm_request has it; -1: the base, which is asked without the run's instruction */
+} pfm_served_model;
+
+typedef struct pfm_server {
+    pfm_context *context;
+    const pfm_serve_options *options;
+    pfm_serve_limits limits; /* complete */
+    bool is_loopback;        /* listens to this machine alone */
+    int64_t created;         /* seconds since 1970 */
+    pfm_tally tally;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    bool ready, stopping; /* the model is loaded; nothing new is begun */
+    int decoding;         /* images that are being decoded */
+    int running;          /* requests that wait or are answered */
+    /* Once ready nothing of this changes. */
+    pfm_session *session;
+    pfm_engine *engine;
+    pfm_served_model *models; /* [model_count] */
+    size_t model_count;
+} pfm_server;
+
+/* Waits until the model is loaded. UNSUPPORTED (503) where the server stops before. */
+pfm_status pfm_server_wait(pfm_server *server, pfm_http_reply *reply, pfm_error *err) PFM_MUST_CHECK;
+/* Takes one of the places for requests that compute, or refuses (503); give it back. */
+pfm_status pfm_server_enter(pfm_server *server, pfm_http_reply *reply, pfm_error *err) PFM_MUST_CHECK;
+void pfm_server_leave(pfm_server *server);
+/* Images are decoded by few at once, so that many large ones do not take all memory. */
+void pfm_server_begin_decoding(pfm_server *server);
+void pfm_server_end_decoding(pfm_server *server);
+/* NULL where no model is called so. */
+const pfm_served_model *pfm_server_find_model(const pfm_server *server, const char *name);
+
+#endif
