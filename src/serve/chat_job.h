@@ -51,7 +51,7 @@ void pfm_chat_job_free(pfm_chat_job *job);
 /* Locked: waits a moment for news. What the client's leaving or the end of its time does: INTERRUPTED, with reply's status. */
 pfm_status pfm_chat_job_wait(pfm_chat_job *job, pfm_http_reply *reply, pfm_error *err) PFM_MUST_CHECK;
 
-/* ---- chat_reply.c ---- */
+/* ---- chat_write.c ---- */
 
 /* The whole answer as a JSON document: a chat.completion. All answers have ended well. */
 pfm_status pfm_chat_reply_write(pfm_chat_job *job, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
