@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/try.h"
+#include "pefomed/image.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -95,6 +96,7 @@ static pfm_status add_image(reading *r, const char *uri, const json_t *options, 
         PFM_TRY(read_int("frame", frame, 0, MOST_FRAME, &image->frame, err));
     if (window != NULL)
         PFM_TRY(read_text("window", window, &image->window, err));
+    PFM_TRY(pfm_image_check_window(image->window, err));
     status = read_uri(uri, &image->bytes, &failure);
     if (status != PFM_OK)
         PFM_FAIL(status, "image %zu: %s", out->image_count, failure.message);

@@ -20,7 +20,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES = 64 << 10, STREAM_BYTES = 16 << 10, STACK_BYTES = 8 << 20, IDLE_SECONDS = 30, BODY_SECONDS = 120 };
+enum {
+    HEAD_BYTES = 64 << 10,
+    STREAM_BYTES = 16 << 10,
+    STACK_BYTES = 8 << 20,
+    IDLE_SECONDS = 30,
+    BODY_SECONDS = 120,
+    DROPPED = 4
+};
 
 struct pfm_http {
     pfm_server *server;
@@ -227,7 +234,15 @@ static pfm_status refuse_length(const pfm_server *server, pfm_http_reply *reply,
                            "the request is larger than the %zu bytes that this server takes (--max-body)", server->limits.body);
 }
 
-/* What a head alone tells. */
+/* Whether the client asked whether it may send its body. */
+static bool waits_for_word(const pfm_http_request *request)
+{
+    const char *wanted = pfm_http_header(request, "Expect");
+    return wanted != NULL && strcasecmp(wanted, "100-continue") == 0;
+}
+
+/* What a head alone tells. A client that sends its body without asking hears of nothing before its end, so that of what is not
+ * much too large all is read. */
 static pfm_status check_head(exchange *x, pfm_http_reply *reply, char allowed[64], pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -241,7 +256,7 @@ static pfm_status check_head(exchange *x, pfm_http_reply *reply, char allowed[64
         PFM_TRY(pfm_http_refuse(reply, 404, "unknown_path", err, "there is nothing at %.200s", x->request.path));
     if (x->http->draining)
         PFM_TRY(pfm_http_refuse(reply, 503, "stopping", err, "the server is being stopped"));
-    if (length_of(&x->request) > server->limits.body)
+    if (length_of(&x->request) > server->limits.body * (waits_for_word(&x->request) ? 1 : DROPPED))
         PFM_TRY(refuse_length(server, reply, err));
 done:
     return status;
@@ -277,7 +292,7 @@ static bool hold(exchange *x, size_t size)
 static enum MHD_Result receive(exchange *x, const char *bytes, size_t *size)
 {
     const bool late = pfm_process_clock() - x->request.started > BODY_SECONDS;
-    if (late || x->dropped > 4 * x->http->server->limits.body)
+    if (late || x->dropped > DROPPED * x->http->server->limits.body)
         return MHD_NO;
     if (!x->too_large && !hold(x, *size)) {
         x->too_large = true;

@@ -174,11 +174,21 @@ static pfm_serve_limits complete(const pfm_serve_limits *given)
     return l;
 }
 
+/* What cannot be served is told before anybody is told an address. */
+static pfm_status check_run(const pfm_serve_options *options, pfm_error *err)
+{
+    pfm_recipe *recipe = NULL;
+    const pfm_status status = pfm_session_read_recipe(options->run, &recipe, err);
+    pfm_recipe_free(recipe);
+    return status;
+}
+
 static pfm_status run(pfm_server *server, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_http *http = NULL;
     char *address = NULL;
+    PFM_TRY(check_run(server->options, err));
     PFM_TRY(pfm_http_open(server, &http, err));
     PFM_TRY(pfm_http_address(http, &address, err));
     if (server->options->listening != NULL) /* the page comes before the weights */

@@ -207,20 +207,30 @@ pfm_status pfm_session_replace_vision_adapter(pfm_recipe *recipe, const char *ad
     return status;
 }
 
+pfm_status pfm_session_read_recipe(const char *run_or_recipe, pfm_recipe **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *file = NULL;
+    const bool is_run = pfm_path_is_folder(run_or_recipe);
+    if (is_run) {
+        PFM_TRY(pfm_path_join(run_or_recipe, "recipe.yaml", &file, err));
+        if (!pfm_path_exists(file))
+            PFM_FAIL(PFM_ERROR_IO, "%s is not a run: it holds no recipe.yaml; pefomed train makes one", run_or_recipe);
+    }
+    PFM_TRY(pfm_recipe_load(is_run ? file : run_or_recipe, NULL, 0, out, err));
+done:
+    free(file);
+    return status;
+}
+
 pfm_status pfm_session_open_with(pfm_context *context, const char *run_or_recipe, const char *adapter, bool training,
                                  pfm_session **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_recipe *recipe = NULL;
     pfm_session *session = NULL;
-    char *file = NULL;
-    bool is_run = pfm_path_is_folder(run_or_recipe);
-    if (is_run) {
-        PFM_TRY(pfm_path_join(run_or_recipe, "recipe.yaml", &file, err));
-        if (!pfm_path_exists(file))
-            PFM_FAIL(PFM_ERROR_IO, "%s is not a run: it holds no recipe.yaml; pefomed train makes one", run_or_recipe);
-    }
-    PFM_TRY(pfm_recipe_load(is_run ? file : run_or_recipe, NULL, 0, &recipe, err));
+    const bool is_run = pfm_path_is_folder(run_or_recipe);
+    PFM_TRY(pfm_session_read_recipe(run_or_recipe, &recipe, err));
     if (adapter != NULL)
         PFM_TRY(pfm_session_replace_adapter(recipe, adapter, err));
     else if (!is_run) /* a run's recipe says it all */
@@ -238,7 +248,6 @@ pfm_status pfm_session_open_with(pfm_context *context, const char *run_or_recipe
 done:
     pfm_session_free(session);
     pfm_recipe_free(recipe);
-    free(file);
     return status;
 }
 

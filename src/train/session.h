@@ -52,6 +52,8 @@ pfm_status pfm_session_create_stage(pfm_context *context, pfm_recipe *recipe, si
 /* The same for tensors alone: no text can be read or written, and the language model may lack a tokenizer. */
 pfm_status pfm_session_create_for_tensors(pfm_context *context, pfm_recipe *recipe, bool training, pfm_session **out,
                                           pfm_error *err) PFM_MUST_CHECK;
+/* *out = the recipe of a run's folder or in a file, which is read and nothing else; the caller frees it. */
+pfm_status pfm_session_read_recipe(const char *run_or_recipe, pfm_recipe **out, pfm_error *err) PFM_MUST_CHECK;
 /* From a run's folder (run.h) or a recipe file (the untrained model). training: gradients
  * can be computed. */
 pfm_status pfm_session_open(pfm_context *context, const char *run_or_recipe, bool training, pfm_session **out,
