@@ -309,11 +309,320 @@ static void rows_of_different_adapters_share_nothing(void **state)
     compare_company(PFM_PRECISION_BF16, true, 0, 5);
 }
 
+/* ---- what is shared ---- */
+
+static void beginnings_and_features_are_found_again(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    static job jobs[6];
+    start(&f, PFM_PRECISION_F32, 1, false, 0, 0);
+    const int pictures[6] = {0, 0, 0, 1, 0, 1};
+    uint64_t shared[6];
+    for (int i = 0; i < 6; i++) {
+        prepare(&jobs[i], i % 2, pictures[i], 1, 4);
+        submit(&f, &jobs[i]);
+        wait_for(&jobs[i]);
+        shared[i] = settled(&f).shared;
+    }
+    const pfm_engine_stats stats = settled(&f);
+    assert_int_equal(shared[0], 0);
+    assert_true(shared[1] >= 16 && shared[1] % 16 == 0); /* the same image, another question */
+    assert_true(shared[2] - shared[1] >= shared[1]);     /* the same question again: at least as much */
+    const uint64_t begun = shared[3] - shared[2];        /* another image: what stands before it, at most */
+    assert_true(begun < shared[1]);
+    assert_true(shared[5] - shared[4] > 0);
+    assert_int_equal(stats.features, 2);
+    assert_int_equal(atomic_load(&f.features.told), 2);
+    assert_int_equal(stats.asked, 6);
+    assert_int_equal(stats.answered, 6);
+    assert_true(stats.read + stats.shared >= 6 * 30 && stats.generated > 0 && stats.steps > 0);
+    forget(jobs, 6);
+    finish(&f);
+}
+
+/* Requests that come together share what none of them has computed yet. */
+static void requests_on_one_image_share_while_it_is_read(void **state)
+{
+    (void)state;
+    enum { COUNT = 8 };
+    fixture f = {0};
+    static job jobs[COUNT], first;
+    start(&f, PFM_PRECISION_F32, 2, false, 0, 0);
+    prepare(&first, 4, 2, 1, 60);
+    first.how.min_tokens = 60;
+    submit(&f, &first); /* while this is answered the others gather */
+    for (int i = 0; i < COUNT; i++) {
+        prepare(&jobs[i], i % 4, 0, 1, 8);
+        submit(&f, &jobs[i]);
+    }
+    for (int i = 0; i < COUNT; i++)
+        wait_for(&jobs[i]);
+    wait_for(&first);
+    const pfm_engine_stats stats = settled(&f);
+    assert_int_equal(stats.features, 2);
+    assert_true(stats.shared >= (COUNT - 1) * 16);
+    forget(jobs, COUNT);
+    forget(&first, 1);
+    finish(&f);
+}
+
+/* ---- what is held ---- */
+
+static size_t row_bytes(void)
+{
+    pfm_context *context = tiny_context(NULL, 1, PFM_PRECISION_F32);
+    pfm_session *session = tiny_session(context, false, NULL, 0);
+    const pfm_language_config *c = &session->model->language;
+    const size_t bytes = 2 * sizeof(float) * (size_t)(c->layers * c->kv_heads * c->head_dim);
+    pfm_session_free(session);
+    pfm_context_free(context);
+    return bytes;
+}
+
+/* A store of 200 tokens, and of about 350 beside room for features: whoever finds no place waits. */
+static void memory_is_kept(void **state)
+{
+    (void)state;
+    compare_company(PFM_PRECISION_F32, false, 200 * row_bytes(), 0);
+    compare_company(PFM_PRECISION_BF16, false, 700 * row_bytes() / 2, 0);
+}
+
+static void what_never_fits_is_refused_at_once(void **state)
+{
+    (void)state;
+    fixture f = {0};
+    static job j;
+    pfm_error err = PFM_ERROR_INIT;
+    static const pfm_choices none = {NULL, 0};
+    start(&f, PFM_PRECISION_F32, 1, false, 100 * row_bytes(), 0);
+    prepare(&j, 0, 0, 1, 90);
+    assert_error(pfm_engine_submit(f.engine, &j.request, NULL, &err), PFM_ERROR_MISMATCH, "the memory for answers holds");
+    prepare(&j, 0, 0, 1, 5000);
+    assert_error(pfm_engine_submit(f.engine, &j.request, NULL, &err), PFM_ERROR_MISMATCH, "\"Is the lung normal?\" takes");
+    j.request.max_tokens = 0;
+    assert_error(pfm_engine_submit(f.engine, &j.request, NULL, &err), PFM_ERROR_USAGE, "0 tokens");
+    j.request.max_tokens = 3;
+    j.request.adapter = 1;
+    assert_error(pfm_engine_submit(f.engine, &j.request, NULL, &err), PFM_ERROR_USAGE, "adapter 1, which is not there");
+    j.request.adapter = 0;
+    j.request.image_count = 0;
+    assert_error(pfm_engine_submit(f.engine, &j.request, NULL, &err), PFM_ERROR_USAGE, "about 1 images and 0 are given");
+    j.request.image_count = 1;
+    j.request.choices = &none;
+    assert_error(pfm_engine_submit(f.engine, &j.request, NULL, &err), PFM_ERROR_USAGE, "nothing to choose among");
+    j.request.choices = NULL;
+    assert_int_equal(atomic_load(&j.ends), 0);
+    submit(&f, &j); /* and it still works */
+    wait_for(&j);
+    assert_int_equal(j.status, PFM_OK);
+    forget(&j, 1);
+    pfm_engine_options options = {.memory = 1000, .features = show, .user = &f.features};
+    pfm_engine *none_made = NULL;
+    assert_error(pfm_engine_create(f.session, &options, &none_made, &err), PFM_ERROR_USAGE, "allow at least");
+    options = (pfm_engine_options){.rows = 5000, .features = show};
+    assert_error(pfm_engine_create(f.session, &options, &none_made, &err), PFM_ERROR_USAGE, "5000 requests");
+    options = (pfm_engine_options){.context = 1 << 20, .features = show};
+    assert_error(pfm_engine_create(f.session, &options, &none_made, &err), PFM_ERROR_USAGE, "this model's is");
+    assert_null(none_made);
+    finish(&f);
+}
+
+/* ---- what is given up ---- */
+
+static void cancelled_requests_end_and_give_their_room_back(void **state)
+{
+    (void)state;
+    enum { COUNT = 6, LONG = 150 };
+    fixture f = {0};
+    static job jobs[COUNT], after;
+    start(&f, PFM_PRECISION_F32, 2, false, 0, 2); /* two run, four wait */
+    for (int i = 0; i < COUNT; i++) {
+        prepare(&jobs[i], i % 3, i, 1, LONG);
+        jobs[i].how.min_tokens = LONG;
+        jobs[i].cancel_at = i < 2 ? 5 : 0;
+        submit(&f, &jobs[i]);
+        if (i == 3 || i == 4)
+            pfm_engine_cancel(f.engine, jobs[i].ticket);
+    }
+    for (int i = 0; i < 5; i++) {
+        if (i == 2)
+            continue;
+        wait_for(&jobs[i]);
+        assert_int_equal(jobs[i].status, PFM_ERROR_INTERRUPTED);
+        assert_string_equal(jobs[i].message, "the request was cancelled");
+        assert_true(jobs[i].ids <= 6);
+    }
+    wait_for(&jobs[2]);
+    wait_for(&jobs[5]);
+    assert_int_equal(jobs[2].status, PFM_OK);
+    assert_int_equal(jobs[5].answer.tokens, LONG);
+    pfm_engine_stats stats = settled(&f);
+    assert_int_equal(stats.ended, 4);
+    assert_int_equal(stats.answered, 2);
+    assert_true(stats.bytes < 6 * 64 * row_bytes() + 3 * 16 * 1280 * sizeof(float) + 1); /* beginnings, and features */
+    pfm_engine_cancel(f.engine, jobs[0].ticket);                                         /* is not there any more */
+    pfm_engine_cancel(f.engine, 12345);
+    prepare(&after, 1, 0, 1, 4);
+    submit(&f, &after);
+    wait_for(&after);
+    assert_int_equal(after.status, PFM_OK);
+    forget(&after, 1);
+    forget(jobs, COUNT);
+    finish(&f);
+}
+
+static void stopping_finishes_or_gives_up(void **state)
+{
+    (void)state;
+    enum { COUNT = 7 };
+    static job jobs[COUNT];
+    pfm_error err = PFM_ERROR_INIT;
+    for (int finishes = 0; finishes < 2; finishes++) {
+        fixture f = {0};
+        start(&f, PFM_PRECISION_F32, 2, false, 0, 3);
+        for (int i = 0; i < COUNT; i++) {
+            prepare(&jobs[i], i, i, 1, 120);
+            jobs[i].how.min_tokens = 120;
+            submit(&f, &jobs[i]);
+        }
+        pfm_engine_stop(f.engine, finishes == 1);
+        int answered = 0;
+        for (int i = 0; i < COUNT; i++) { /* all have ended when it returns */
+            assert_int_equal(atomic_load(&jobs[i].ends), 1);
+            assert_true(jobs[i].status == PFM_OK || jobs[i].status == PFM_ERROR_INTERRUPTED);
+            answered += jobs[i].status == PFM_OK;
+        }
+        assert_true(finishes == 1 ? answered == COUNT : answered < COUNT);
+        assert_error(pfm_engine_submit(f.engine, &jobs[0].request, NULL, &err), PFM_ERROR_INTERRUPTED,
+                     "takes no more requests");
+        pfm_engine_stop(f.engine, true);
+        forget(jobs, COUNT);
+        finish(&f);
+    }
+}
+
+static void *stop_and_finish(void *engine)
+{
+    pfm_engine_stop(engine, true);
+    return NULL;
+}
+
+static void a_second_stop_hastens_the_first(void **state)
+{
+    (void)state;
+    enum { COUNT = 40 };
+    static job jobs[COUNT];
+    fixture f = {0};
+    pthread_t thread;
+    start(&f, PFM_PRECISION_F32, 1, false, 0, 1); /* one after the other, 5000 tokens in all */
+    for (int i = 0; i < COUNT; i++) {
+        prepare(&jobs[i], i % TEXTS, i, 1, 125);
+        jobs[i].how.min_tokens = 125;
+        submit(&f, &jobs[i]);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, stop_and_finish, f.engine), 0);
+    wait_for(&jobs[0]);
+    pfm_engine_stop(f.engine, false);
+    pthread_join(thread, NULL);
+    int answered = 0;
+    for (int i = 0; i < COUNT; i++)
+        answered += jobs[i].status == PFM_OK;
+    assert_true(answered >= 1 && answered < COUNT);
+    forget(jobs, COUNT);
+    finish(&f);
+}
+
+/* ---- what goes wrong, and what goes its own way ---- */
+
+static void features_that_fail_end_their_request_alone(void **state)
+{
+    (void)state;
+    enum { COUNT = 6 };
+    static job jobs[COUNT];
+    fixture f = {0};
+    start(&f, PFM_PRECISION_F32, 2, false, 0, 0);
+    atomic_store(&f.features.fail_at, 2);
+    int failed = 0;
+    for (int i = 0; i < COUNT; i++) {
+        prepare(&jobs[i], 0, i, 1, 5);
+        submit(&f, &jobs[i]);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        wait_for(&jobs[i]);
+        failed += jobs[i].status == PFM_ERROR_IO;
+        assert_true(jobs[i].status == PFM_OK || strcmp(jobs[i].message, "no features for this picture") == 0);
+    }
+    assert_int_equal(failed, 1);
+    for (int i = 0; i < COUNT; i++) { /* and what it left is not taken for something */
+        pfm_answer alone;
+        free(jobs[i].answer.text);
+        prepare(&jobs[i], 0, i, 1, 5);
+        submit(&f, &jobs[i]);
+        wait_for(&jobs[i]);
+        if (i == COUNT - 1)
+            pfm_engine_stop(f.engine, true);
+        if (i == COUNT - 1) {
+            ask_alone(f.session, &jobs[i], &alone);
+            compare(&jobs[i], &alone, (size_t)i);
+            pfm_answer_free(&alone);
+        }
+        assert_int_equal(jobs[i].status, PFM_OK);
+    }
+    forget(jobs, COUNT);
+    finish(&f);
+}
+
+static void beams_draws_and_choices_are_answered_between_steps(void **state)
+{
+    (void)state;
+    enum { COUNT = 8 };
+    static const char *const given[] = {"yes", "no", "left lung"};
+    static const pfm_choices choices = {given, 3};
+    static job jobs[COUNT];
+    fixture f = {0};
+    start(&f, PFM_PRECISION_F32, 2, false, 0, 0);
+    for (int i = 0; i < COUNT; i++) {
+        prepare(&jobs[i], i % TEXTS, i / 2, 1, 12);
+        if (i % 4 == 1)
+            jobs[i].how.beams = 3;
+        if (i % 4 == 2)
+            jobs[i].request.choices = &choices;
+        if (i % 4 == 3) {
+            jobs[i].how.draws = 4;
+            jobs[i].how.temperature = 1;
+            jobs[i].how.seed = 7;
+        }
+        submit(&f, &jobs[i]);
+    }
+    for (int i = 0; i < COUNT; i++)
+        wait_for(&jobs[i]);
+    pfm_engine_stop(f.engine, true);
+    for (int i = 0; i < COUNT; i++) {
+        pfm_answer alone;
+        ask_alone(f.session, &jobs[i], &alone);
+        compare(&jobs[i], &alone, (size_t)i);
+        assert_true((jobs[i].ids > 0) == (i % 4 == 0));
+        pfm_answer_free(&alone);
+    }
+    forget(jobs, COUNT);
+    finish(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_those_alone_to_the_bit),
         cmocka_unit_test(rows_of_different_adapters_share_nothing),
+        cmocka_unit_test(beginnings_and_features_are_found_again),
+        cmocka_unit_test(requests_on_one_image_share_while_it_is_read),
+        cmocka_unit_test(memory_is_kept),
+        cmocka_unit_test(what_never_fits_is_refused_at_once),
+        cmocka_unit_test(cancelled_requests_end_and_give_their_room_back),
+        cmocka_unit_test(stopping_finishes_or_gives_up),
+        cmocka_unit_test(a_second_stop_hastens_the_first),
+        cmocka_unit_test(features_that_fail_end_their_request_alone),
+        cmocka_unit_test(beams_draws_and_choices_are_answered_between_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
