@@ -2,11 +2,9 @@
 #include "infer/generate_internal.h"
 
 #include "base/try.h"
-#include "infer/processors.h"
+#include "infer/row_answer.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 pfm_status pfm_decoding_prepare(pfm_generator *g, size_t rows, pfm_error *err)
 {
@@ -16,7 +14,7 @@ pfm_status pfm_decoding_prepare(pfm_generator *g, size_t rows, pfm_error *err)
     const bool searches = g->how->beams > 1;
     PFM_TRY(pfm_allocate(rows, sizeof *g->best, &g->best, err));
     PFM_TRY(pfm_allocate(rows, sizeof *g->chosen, &g->chosen, err));
-    if (searches || g->how->temperature > 0 || pfm_processors_act(g->how)) {
+    if (pfm_row_needs_scores(g->how)) {
         PFM_TRY(pfm_allocate(values, sizeof *g->scores, &g->scores, err));
         PFM_TRY(pfm_allocate(values, sizeof *g->scratch, &g->scratch, err));
     }
@@ -45,34 +43,6 @@ done:
     return status;
 }
 
-static size_t largest_of(const float *scores, size_t count)
-{
-    size_t largest = 0;
-    for (size_t i = 1; i < count; i++)
-        largest = scores[i] > scores[largest] ? i : largest;
-    return largest;
-}
-
-/* The row's scores, changed, in the thread's own memory; of beams they are log-probabilities. */
-static float *score_row(pfm_generator *g, const pfm_decoding_row *row, const float *logits, float total, int thread)
-{
-    const size_t vocabulary = (size_t)g->model->language.vocabulary;
-    float *scores = g->scores + (size_t)thread * vocabulary;
-    const float less = g->how->beams > 1 ? total : 0;
-    for (size_t i = 0; i < vocabulary; i++)
-        scores[i] = logits[i] - less;
-    const pfm_scoring scoring = {.how = g->how,
-                                 .ids = row->ids.data,
-                                 .count = row->ids.count,
-                                 .prompt = row->prompt,
-                                 .end = pfm_tokenizer_end(g->model->tokenizer),
-                                 .scores = scores,
-                                 .vocabulary = vocabulary,
-                                 .scratch = g->scratch + (size_t)thread * vocabulary};
-    pfm_processors_apply(&scoring);
-    return scores;
-}
-
 static void choose_row(void *user, int item, int thread)
 {
     pfm_generator *g = user;
@@ -81,15 +51,19 @@ static void choose_row(void *user, int item, int thread)
     const float total = g->session->context->kernels->logsumexp(logits, vocabulary, &g->chosen[item]);
     if (g->scores != NULL) {
         const pfm_decoding_row *row = &g->rows[item];
-        const float *scores = score_row(g, row, logits, total, thread);
-        if (g->how->beams > 1)
+        const bool searches = g->how->beams > 1; /* whose scores are log-probabilities */
+        float *scores = g->scores + (size_t)thread * vocabulary;
+        const pfm_row_view view = {.how = g->how,
+                                   .ids = row->ids.data,
+                                   .count = row->ids.count,
+                                   .prompt = row->prompt,
+                                   .end = pfm_tokenizer_end(g->model->tokenizer),
+                                   .draws = g->requests[row->request].draws};
+        pfm_row_score(&view, logits, searches ? total : 0, vocabulary, scores, g->scratch + (size_t)thread * vocabulary);
+        if (searches)
             pfm_beams_collect(g, (size_t)item, scores, logits, total);
-        else if (g->how->temperature > 0)
-            g->chosen[item] = (size_t)pfm_draw_token(
-                scores, vocabulary,
-                pfm_draw_uniform(g->how->seed, g->requests[row->request].draws, row->ids.count - row->prompt));
         else
-            g->chosen[item] = largest_of(scores, vocabulary);
+            g->chosen[item] = pfm_row_choose(&view, scores, vocabulary);
     }
     g->best[item] = logits[g->chosen[item]] - total;
 }
@@ -99,48 +73,15 @@ void pfm_decoding_choose(pfm_generator *g)
     pfm_threads_run(g->session->context->threads, (int)g->pack.answers, choose_row, g);
 }
 
-/* The text of an answer's ids, without the end of turn. */
-static pfm_status write_text(const pfm_generator *g, const int32_t *ids, size_t count, pfm_buffer *out, pfm_error *err)
-{
-    count -= count > 0 && ids[count - 1] == pfm_tokenizer_end(g->model->tokenizer);
-    return pfm_tokenizer_decode(g->model->tokenizer, ids, count, true, out, err);
-}
-
-/* Where in a text the first of those that end an answer begins; its length where there is none. */
-static size_t first_stop(const pfm_generator *g, const pfm_buffer *text)
-{
-    size_t first = text->size;
-    for (size_t i = 0; text->data != NULL && i < g->how->stop_count; i++) {
-        const char *at = strstr(text->data, g->how->stop[i]);
-        if (at != NULL && (size_t)(at - text->data) < first)
-            first = (size_t)(at - text->data);
-    }
-    return first;
-}
-
 pfm_status pfm_find_stop(const pfm_generator *g, const int32_t *ids, size_t count, bool *found, pfm_error *err)
 {
-    pfm_buffer text = {0};
-    *found = false;
-    if (g->how->stop_count == 0)
-        return PFM_OK;
-    pfm_status status = write_text(g, ids, count, &text, err);
-    *found = status == PFM_OK && first_stop(g, &text) < text.size;
-    pfm_buffer_free(&text);
-    return status;
+    return pfm_row_find_stop(g->model->tokenizer, g->how, ids, count, found, err);
 }
 
 pfm_status pfm_answer_make(const pfm_generator *g, const int32_t *ids, size_t count, double log_probability, pfm_answer *out,
                            pfm_error *err)
 {
-    pfm_buffer text = {0};
-    pfm_status status = write_text(g, ids, count, &text, err);
-    if (status == PFM_OK)
-        status = pfm_string_copy_n(text.data != NULL ? text.data : "", first_stop(g, &text), &out->text, err);
-    out->tokens = (int32_t)count;
-    out->probability = exp(log_probability);
-    pfm_buffer_free(&text);
-    return status;
+    return pfm_row_answer(g->model->tokenizer, g->how, ids, count, log_probability, out, err);
 }
 
 /* Takes the row's chosen token; *over: it is the answer's last. */

@@ -3,7 +3,7 @@
  * reordered once, and nothing is allocated while a chain runs, save oneDNN's own small change. */
 #include "base/try.h"
 #include "kernels/conv_backend.h"
-#include "kernels/onednn/engine.h"
+#include "kernels/onednn/onednn_engine.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/try.h"
-#include "kernels/onednn/engine.h"
+#include "kernels/onednn/onednn_engine.h"
 
 #include <stdlib.h>
 

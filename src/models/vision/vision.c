@@ -4,7 +4,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/try.h"
-#include "kernels/onednn/engine.h"
+#include "kernels/onednn/onednn_engine.h"
 #include "models/vision/vision_kind.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "kernels/onednn/engine.h"
+#include "kernels/onednn/onednn_engine.h"
 
 #include "base/try.h"
 
