@@ -136,8 +136,10 @@ static pfm_status measure(pfm_chat_job *job, pfm_http_reply *reply, pfm_error *e
                                 (long long)asked, server->limits.tokens));
     if (room < 1 || asked > room)
         PFM_TRY(pfm_http_refuse(reply, 400, "context_length_exceeded", err,
-                                "the prompt has %zu tokens, the answer may have %lld, and the model has room for %lld",
-                                ids.count, (long long)asked, (long long)session->model->language.context));
+                                "the model has room for %lld tokens, and the prompt takes %zu of them%s; show or ask less, or "
+                                "lower max_tokens",
+                                (long long)session->model->language.context, ids.count,
+                                room < 1 ? "" : ", which leaves too few for the answer"));
     job->max_tokens = (int32_t)(asked > 0 ? asked : usual < most ? usual : most);
 done:
     pfm_ids_free(&ids);

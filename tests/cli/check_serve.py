@@ -215,7 +215,57 @@ def part_limits(program):
         refused(s, 'more images', 400, None, 'POST', chat, ask('Where?', *[image('p1.png')] * 3))
 
 
-PARTS = {'answers': part_answers, 'errors': part_errors, 'guard': part_guard, 'limits': part_limits}
+        def one(_):
+            return s.call('POST', chat, ask('Where?', image('p1.png'), max_tokens=400, n=8))
+        with concurrent.futures.ThreadPoolExecutor(24) as pool:
+            got = list(pool.map(one, range(24)))
+        late = [reply for reply in got if reply[0] == 503]
+        check('where many wait, more are sent away', late and all(r[2]['error']['code'] == 'overloaded' and r[1]['Retry-After'] == '1' for r in late))
+        check('and the others are answered', len(got) > len(late) and all(r[0] in (200, 503) for r in got))
+
+
+def part_stop(program):
+    """The run makes answers of 400 tokens."""
+    with Serve(program) as s:
+        s.ready()
+        body = json.dumps(ask('Where?', image('p1.png'), max_tokens=400, n=8, stream=True))
+        connection = http.client.HTTPConnection(s.host, timeout=60)
+        connection.request('POST', '/v1/chat/completions', body)
+        reply = connection.getresponse()
+        first = reply.readline()
+        s.process.send_signal(signal.SIGTERM)
+        rest = reply.read()
+        check('SIGTERM: what runs is finished', first.startswith(b'data: ') and rest.endswith(b'data: [DONE]\n\n') and rest.count(b'"length"') == 8)
+        check('and then it exits with 0', s.process.wait(20) == 0)
+    with Serve(program) as s:
+        s.ready()
+        idle = socket.create_connection(s.host.split(':'))
+        s.process.send_signal(signal.SIGTERM)
+        check('a connection that asks nothing holds nobody up', s.process.wait(5) == 0)
+        idle.close()
+
+
+def part_cancel(program):
+    """The run makes answers of 400 tokens."""
+    with Serve(program, '--threads', '1') as s:
+        s.ready()
+        host, port = s.host.split(':')
+        body = json.dumps(ask('Where?', image('p1.png'), max_tokens=400, n=8)).encode()
+        head = b'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n' % len(body)
+        sockets = [socket.create_connection((host, int(port))) for _ in range(32)]
+        for one in sockets:
+            one.sendall(head + body)
+        for one in sockets:
+            one.close()
+        def figure(name):
+            return float(next(line.split()[1] for line in s.call('GET', '/metrics')[2].split('\n') if line.startswith(f'pefomed_{name} ')))
+        while figure('waiting') + figure('running') > 0:
+            time.sleep(0.05)
+        check('who hangs up is not answered to the end', figure('cancelled_total') > 0 and figure('generated_tokens_total') < 32 * 8 * 400)
+        check('and others are', s.call('POST', '/v1/chat/completions', ask('Where?', image('p1.png'), max_tokens=400))[0] == 200)
+
+
+PARTS = {'cancel': part_cancel, 'stop': part_stop, 'answers': part_answers, 'errors': part_errors, 'guard': part_guard, 'limits': part_limits}
 
 if __name__ == '__main__':
     PARTS[sys.argv[2]](sys.argv[1])
