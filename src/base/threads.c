@@ -22,12 +22,16 @@ struct pfm_threads {
     atomic_uint generation; /* a new job, or the end, has been posted */
     atomic_bool stop;
     atomic_int sleepers;
-    atomic_int next; /* the next item to take */
-    atomic_int busy; /* workers that have not yet finished the current job */
-    int items;
-    pfm_threads_body body;
+    _Atomic uint64_t left; /* of the job at hand: how many items it has, and the next to take (job_of) */
+    atomic_int done;       /* its items that are finished */
+    pfm_threads_body body; /* read by none but who has taken an item, for the job then waits for it */
     void *user;
 };
+
+/* Both numbers change at once, so that a worker that comes late, to a job that is over, takes nothing of it, and to the next
+ * one an item that is that one's: nobody has to wait for workers that the system has not let run. */
+enum { NEXT_BITS = 32 };
+static inline uint64_t job_of(int items) { return (uint64_t)(uint32_t)items << NEXT_BITS; }
 
 typedef struct worker_start {
     pfm_threads *threads;
@@ -43,12 +47,17 @@ static inline void relax(void)
 
 static void take_items(pfm_threads *threads, int index)
 {
+    int finished = 0;
     for (;;) {
-        int item = atomic_fetch_add_explicit(&threads->next, 1, memory_order_relaxed);
-        if (item >= threads->items)
-            return;
-        threads->body(threads->user, item, index);
+        const uint64_t job = atomic_fetch_add_explicit(&threads->left, 1, memory_order_acquire);
+        const uint32_t item = (uint32_t)job;
+        if (item >= job >> NEXT_BITS)
+            break;
+        threads->body(threads->user, (int)item, index);
+        finished++;
     }
+    if (finished > 0)
+        atomic_fetch_add_explicit(&threads->done, finished, memory_order_release);
 }
 
 static unsigned wait_for_job(pfm_threads *threads, unsigned seen)
@@ -82,7 +91,6 @@ static void *work(void *argument)
         if (atomic_load(&threads->stop))
             return NULL;
         take_items(threads, start.index);
-        atomic_fetch_sub_explicit(&threads->busy, 1, memory_order_release);
     }
 }
 
@@ -148,14 +156,13 @@ void pfm_threads_run(pfm_threads *threads, int items, pfm_threads_body body, voi
             body(user, i, 0);
         return;
     }
-    threads->items = items;
     threads->body = body;
     threads->user = user;
-    atomic_store(&threads->next, 0);
-    atomic_store(&threads->busy, threads->started);
+    atomic_store(&threads->done, 0);
+    atomic_store_explicit(&threads->left, job_of(items), memory_order_release);
     post(threads);
     take_items(threads, 0);
-    for (int spin = 0; atomic_load_explicit(&threads->busy, memory_order_acquire) > 0; spin++) {
+    for (int spin = 0; atomic_load_explicit(&threads->done, memory_order_acquire) < items; spin++) {
         if (spin < SPINS_BEFORE_YIELD)
             relax();
         else
