@@ -9,6 +9,7 @@
 #include "serve/routes.h"
 #include "serve/server.h"
 #include "serve/socket.h"
+#include "serve/watch.h"
 
 #include <microhttpd.h>
 #include <poll.h>
@@ -25,6 +26,7 @@ enum {
     STREAM_BYTES = 16 << 10,
     STACK_BYTES = 8 << 20,
     IDLE_SECONDS = 30,
+    HEAD_SECONDS = 40,
     BODY_SECONDS = 120,
     DROPPED = 4
 };
@@ -33,6 +35,7 @@ struct pfm_http {
     pfm_server *server;
     struct MHD_Daemon *daemon;
     char *address;
+    pfm_watch *watch;
     pthread_mutex_t lock;
     pthread_cond_t quiet;
     int running;       /* requests whose head has come and whose reply has not been sent whole */
@@ -318,6 +321,24 @@ static enum MHD_Result answer(exchange *x)
     return status == PFM_OK ? send_reply(x, &reply, NULL) : send_error(x, &reply, &failure, NULL);
 }
 
+static pfm_watched *watched_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info != NULL ? info->socket_context : NULL;
+}
+
+static void note_connection(void *user, struct MHD_Connection *connection, void **state,
+                            enum MHD_ConnectionNotificationCode code)
+{
+    pfm_http *http = user;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *state = pfm_watch_add(http->watch, MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+    } else {
+        pfm_watch_remove(http->watch, *state);
+        *state = NULL;
+    }
+}
+
 static enum MHD_Result serve(void *user, struct MHD_Connection *connection, const char *path, const char *method,
                              const char *version, const char *bytes, size_t *size, void **state)
 {
@@ -330,6 +351,7 @@ static enum MHD_Result serve(void *user, struct MHD_Connection *connection, cons
         x->http = http;
         x->request = (pfm_http_request){.method = method, .path = path, .started = pfm_process_clock(), .carrier = connection};
         *state = x;
+        pfm_watch_asked(http->watch, watched_of(connection));
         (void)pthread_mutex_lock(&http->lock);
         http->running++;
         (void)pthread_mutex_unlock(&http->lock);
@@ -340,12 +362,12 @@ static enum MHD_Result serve(void *user, struct MHD_Connection *connection, cons
 
 static void finished(void *user, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code)
 {
-    (void)connection;
     (void)code;
     pfm_http *http = user;
     exchange *x = *state;
     if (x == NULL)
         return;
+    pfm_watch_answered(http->watch, watched_of(connection));
     pfm_tally_request(&http->server->tally, x->route, x->status, pfm_process_clock() - x->request.started);
     (void)pthread_mutex_lock(&http->lock);
     http->running--;
@@ -380,11 +402,12 @@ static pfm_status start(pfm_http *http, int listener, pfm_error *err)
         flags |= MHD_USE_TLS;
     else
         tls[0].option = MHD_OPTION_END;
-    http->daemon = MHD_start_daemon(flags, 0, NULL, NULL, serve, http, MHD_OPTION_LISTEN_SOCKET, listener,
-                                    MHD_OPTION_CONNECTION_LIMIT, (unsigned)http->server->limits.connections,
-                                    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                                    (size_t)HEAD_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
-                                    MHD_OPTION_NOTIFY_COMPLETED, finished, http, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    http->daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, serve, http, MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)http->server->limits.connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES, MHD_OPTION_THREAD_STACK_SIZE,
+                         (size_t)STACK_BYTES, MHD_OPTION_NOTIFY_COMPLETED, finished, http, MHD_OPTION_NOTIFY_CONNECTION,
+                         note_connection, http, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     if (http->daemon == NULL)
         PFM_FAIL(PFM_ERROR_USAGE,
                  o->certificate != NULL ? "cannot start the server with %s and its key; both must be PEM files "
@@ -413,6 +436,7 @@ pfm_status pfm_http_open(pfm_server *server, pfm_http **out, pfm_error *err)
                  "%s can be reached from other machines, and anyone there could ask; give a token (--token, --token-file or "
                  "PEFOMED_TOKEN), or listen to 127.0.0.1",
                  server->options->host);
+    PFM_TRY(pfm_watch_create(HEAD_SECONDS, &http->watch, err));
     PFM_TRY(start(http, listener, err));
     listener = -1;
     *out = http;
@@ -450,6 +474,7 @@ void pfm_http_close(pfm_http *http)
         return;
     if (http->daemon != NULL)
         MHD_stop_daemon(http->daemon);
+    pfm_watch_free(http->watch);
     (void)pthread_mutex_destroy(&http->lock);
     (void)pthread_cond_destroy(&http->quiet);
     free(http->address);
