@@ -1,6 +1,7 @@
-/* How much the engine gains: COUNT questions on a few images, asked one after the other and all at once, of a run or a recipe
- * (untrained answers serve as well). Each answer has the same number of tokens. Usage: bench_serve_engine RUN COUNT TOKENS WEIGHTS
- * IMAGE..., WEIGHTS being full, q8_0 or q4_0. Prints a line of JSON. */
+/* How much the engine gains: COUNT questions on a few images of a run or a recipe (untrained answers serve as well), asked one
+ * after the other, and CLIENTS at a time, each with its next question as soon as it has an answer. Every answer has the same
+ * number of tokens. Usage: bench_serve_engine RUN COUNT CLIENTS TOKENS WEIGHTS IMAGE..., WEIGHTS being full, q8_0 or q4_0. Prints
+ * a line of JSON. */
 #include "base/process.h"
 #include "infer/engine.h"
 #include "pefomed/image.h"
@@ -45,7 +46,7 @@ static int compare(const void *a, const void *b)
 typedef struct bench {
     pfm_engine *engine;
     pfm_image images[MOST_IMAGES];
-    int count, image_count, tokens;
+    int count, clients, image_count, tokens;
     answer answers[MOST];
     double first[MOST];
 } bench;
@@ -81,8 +82,16 @@ static void wait_for(bench *b, int i)
         (void)usleep(200);
 }
 
-/* Seconds for all, one after the other or together, by a fresh engine. */
-static double measure(bench *b, pfm_session *session, int together, const char *name)
+static int count_under_way(bench *b, int asked)
+{
+    int count = 0;
+    for (int i = 0; i < asked; i++)
+        count += !atomic_load(&b->answers[i].ended);
+    return count;
+}
+
+/* Seconds for all by a fresh engine. */
+static double measure(bench *b, pfm_session *session, int clients, const char *name)
 {
     pfm_error err = PFM_ERROR_INIT;
     const pfm_engine_options options = {0};
@@ -94,9 +103,9 @@ static double measure(bench *b, pfm_session *session, int together, const char *
     const double begun = pfm_process_clock();
     int asked = 1;
     for (int i = 0; i < b->count && asked; i++) {
+        while (count_under_way(b, i) >= clients)
+            (void)usleep(200);
         asked = ask(b, i);
-        if (!together && asked)
-            wait_for(b, i);
     }
     for (int i = 0; i < b->count && asked; i++)
         wait_for(b, i);
@@ -122,25 +131,26 @@ int main(int argc, char **argv)
     pfm_context *context = NULL;
     pfm_session *session = NULL;
     int done = 1;
-    if (argc < 6 || argc - 5 > MOST_IMAGES)
+    if (argc < 7 || argc - 6 > MOST_IMAGES)
         return 2;
     b.count = atoi(argv[2]);
-    b.tokens = atoi(argv[3]);
-    if (b.count < 1 || b.count > MOST || b.tokens < 1)
+    b.clients = atoi(argv[3]);
+    b.tokens = atoi(argv[4]);
+    if (b.count < 1 || b.count > MOST || b.clients < 1 || b.tokens < 1)
         return 2;
     const pfm_context_options options = {.seed = 42,
-                                         .weights = strcmp(argv[4], "q4_0") == 0   ? PFM_WEIGHTS_Q4_0
-                                                    : strcmp(argv[4], "q8_0") == 0 ? PFM_WEIGHTS_Q8_0
+                                         .weights = strcmp(argv[5], "q4_0") == 0   ? PFM_WEIGHTS_Q4_0
+                                                    : strcmp(argv[5], "q8_0") == 0 ? PFM_WEIGHTS_Q8_0
                                                                                    : PFM_WEIGHTS_FULL};
     if (pfm_context_create(&options, &context, &err) != PFM_OK ||
         pfm_session_open(context, argv[1], false, &session, &err) != PFM_OK)
         goto done;
-    for (; b.image_count < argc - 5; b.image_count++) {
-        if (pfm_image_load(argv[5 + b.image_count], &b.images[b.image_count], &err) != PFM_OK)
+    for (; b.image_count < argc - 6; b.image_count++) {
+        if (pfm_image_load(argv[6 + b.image_count], &b.images[b.image_count], &err) != PFM_OK)
             goto done;
     }
     printf("{");
-    const double apart = measure(&b, session, 0, "one_at_a_time"), together = measure(&b, session, 1, "at_once");
+    const double apart = measure(&b, session, 1, "one_at_a_time"), together = measure(&b, session, b.clients, "at_once");
     printf("\"ratio\": %.2f}\n", together > 0 ? apart / together : 0);
     done = apart > 0 && together > 0 ? 0 : 1;
 done:

@@ -93,10 +93,8 @@ static pfm_status show(void *user, const pfm_image *image, float *features, pfm_
 {
     source *s = user;
     const int told = atomic_fetch_add(&s->told, 1) + 1;
-    if (told == atomic_load(&s->fail_at))
-        return pfm_error_set(err, PFM_ERROR_IO, "no features for this picture");
     tiny_features(image->rgb[0], features);
-    return PFM_OK;
+    return told == atomic_load(&s->fail_at) ? pfm_error_set(err, PFM_ERROR_IO, "no features for this picture") : PFM_OK;
 }
 
 static pfm_status show_again(void *user, size_t request, size_t image, float *features, pfm_error *err)
@@ -428,6 +426,31 @@ static void what_never_fits_is_refused_at_once(void **state)
     finish(&f);
 }
 
+/* A second beginning stands behind that of a first; a long answer behind the second has room only where it was. */
+static void what_is_found_makes_room_where_it_lies_in_the_way(void **state)
+{
+    (void)state;
+    enum { ROWS = 130 };
+    fixture f = {0};
+    static job jobs[3];
+    pfm_error err = PFM_ERROR_INIT;
+    start(&f, PFM_PRECISION_F32, 1, false, ROWS * row_bytes(), 0);
+    for (int i = 0; i < 2; i++) {
+        prepare(&jobs[i], 0, i, 1, 4);
+        submit(&f, &jobs[i]);
+        wait_for(&jobs[i]);
+    }
+    int32_t most = ROWS;
+    do {
+        prepare(&jobs[2], 0, 1, 1, --most);
+    } while (pfm_engine_submit(f.engine, &jobs[2].request, NULL, &err) != PFM_OK);
+    wait_for(&jobs[2]);
+    assert_int_equal(jobs[2].status, PFM_OK);
+    assert_true(most > 60 && stats_of(&f).most_bytes <= ROWS * row_bytes());
+    forget(jobs, 3);
+    finish(&f);
+}
+
 /* ---- what is given up ---- */
 
 static void cancelled_requests_end_and_give_their_room_back(void **state)
@@ -554,20 +577,84 @@ static void features_that_fail_end_their_request_alone(void **state)
         assert_true(jobs[i].status == PFM_OK || strcmp(jobs[i].message, "no features for this picture") == 0);
     }
     assert_int_equal(failed, 1);
-    for (int i = 0; i < COUNT; i++) { /* and what it left is not taken for something */
-        pfm_answer alone;
-        free(jobs[i].answer.text);
-        prepare(&jobs[i], 0, i, 1, 5);
+    free(jobs[0].answer.text);
+    prepare(&jobs[0], 0, 0, 1, 5);
+    submit(&f, &jobs[0]);
+    wait_for(&jobs[0]);
+    assert_int_equal(jobs[0].status, PFM_OK);
+    forget(jobs, COUNT);
+    finish(&f);
+}
+
+/* With room for one image's features. A context stands in the way of sharing the prompt, not the features. */
+static void features_that_fail_leave_nothing_behind(void **state)
+{
+    (void)state;
+    static job jobs[3];
+    fixture f = {0};
+    pfm_answer alone;
+    start(&f, PFM_PRECISION_F32, 1, false, 4 * 16 * 1280 * sizeof(float), 0);
+    atomic_store(&f.features.fail_at, 2);
+    for (int i = 0; i < 3; i++) {
+        prepare(&jobs[i], 0, i % 2, 1, 5);
+        jobs[i].request.context = i / 2;
         submit(&f, &jobs[i]);
         wait_for(&jobs[i]);
-        if (i == COUNT - 1)
-            pfm_engine_stop(f.engine, true);
-        if (i == COUNT - 1) {
-            ask_alone(f.session, &jobs[i], &alone);
-            compare(&jobs[i], &alone, (size_t)i);
-            pfm_answer_free(&alone);
-        }
-        assert_int_equal(jobs[i].status, PFM_OK);
+    }
+    assert_int_equal(jobs[1].status, PFM_ERROR_IO);
+    assert_int_equal(settled(&f).shared, 0);
+    pfm_engine_stop(f.engine, true);
+    ask_alone(f.session, &jobs[2], &alone);
+    compare(&jobs[2], &alone, 2);
+    pfm_answer_free(&alone);
+    forget(jobs, 3);
+    finish(&f);
+}
+
+static bool begins_character(char byte) { return ((unsigned char)byte & 0xC0) != 0x80; }
+
+/* Texts that end an answer are cut out of its middle, so that they come over several tokens, and others only begin as they do.
+ */
+static void nothing_is_told_that_may_become_an_end(void **state)
+{
+    (void)state;
+    enum { COUNT = 2 * TEXTS };
+    static job jobs[COUNT];
+    static char ends[COUNT][200];
+    static char *stops[COUNT];
+    fixture f = {0};
+    pfm_answer alone;
+    int cut = 0;
+    start(&f, PFM_PRECISION_F32, 2, false, 0, 0);
+    for (int i = 0; i < COUNT; i++) {
+        prepare(&jobs[i], i / 2, i / 2, 1, 40);
+        jobs[i].how.no_repeat_ngram = 2;
+        submit(&f, &jobs[i]);
+        wait_for(&jobs[i]);
+        const char *text = jobs[i].answer.text;
+        size_t begin = 0, end;
+        while (begin < 5 || !begins_character(text[begin]))
+            begin++;
+        for (end = begin + 4; !begins_character(text[end]); end++)
+            ;
+        assert_true(strlen(text) > end);
+        (void)snprintf(ends[i], sizeof ends[i], "%.*s%s", (int)(end - begin), text + begin, i % 2 == 0 ? "" : "@@@");
+        free(jobs[i].answer.text);
+        prepare(&jobs[i], i / 2, i / 2, 1, 40);
+        stops[i] = ends[i];
+        jobs[i].how.no_repeat_ngram = 2;
+        jobs[i].how.stop = &stops[i];
+        jobs[i].how.stop_count = 1;
+        submit(&f, &jobs[i]);
+        wait_for(&jobs[i]);
+        cut += strlen(jobs[i].answer.text) <= begin;
+    }
+    assert_true(cut >= TEXTS);
+    pfm_engine_stop(f.engine, true);
+    for (int i = 0; i < COUNT; i++) {
+        ask_alone(f.session, &jobs[i], &alone);
+        compare(&jobs[i], &alone, (size_t)i); /* and the pieces are the answer */
+        pfm_answer_free(&alone);
     }
     forget(jobs, COUNT);
     finish(&f);
@@ -618,10 +705,13 @@ int main(void)
         cmocka_unit_test(requests_on_one_image_share_while_it_is_read),
         cmocka_unit_test(memory_is_kept),
         cmocka_unit_test(what_never_fits_is_refused_at_once),
+        cmocka_unit_test(what_is_found_makes_room_where_it_lies_in_the_way),
         cmocka_unit_test(cancelled_requests_end_and_give_their_room_back),
         cmocka_unit_test(stopping_finishes_or_gives_up),
         cmocka_unit_test(a_second_stop_hastens_the_first),
         cmocka_unit_test(features_that_fail_end_their_request_alone),
+        cmocka_unit_test(features_that_fail_leave_nothing_behind),
+        cmocka_unit_test(nothing_is_told_that_may_become_an_end),
         cmocka_unit_test(beams_draws_and_choices_are_answered_between_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,8 +158,25 @@ static void the_least_recently_used_leaves_first(void **unused)
     assert_true(placed_with(&names[0], 1, 20, false, &place[0]));
     assert_int_equal(place[0].found, 16);
     pfm_engine_store_leave(&store, &place[0]);
-    /* What is found may lie in the way of the rest: alone it leaves too. */
-    assert_true(placed_with(&names[1], 1, 96, true, &large));
+    pfm_engine_store_clear(&store);
+    assert_int_equal(store.taken, 0);
+}
+
+static void what_is_found_may_lie_in_the_way(void **unused)
+{
+    (void)unused;
+    pfm_hash_hex names[2] = {"a", "b"};
+    pfm_engine_place place[2], large;
+    pfm_engine_store_start(&store, 3 * 32);
+    for (int i = 0; i < 2; i++) {
+        assert_true(placed_with(&names[i], 1, 32, false, &place[i]));
+        place[i].leaf->filled = 16;
+    }
+    for (int i = 0; i < 2; i++)
+        pfm_engine_store_leave(&store, &place[i]);
+    assert_false(placed_with(&names[1], 1, 96, false, &large));
+    assert_true(placed_with(&names[1], 1, 96, true, &large)); /* alone it leaves too */
+    assert_int_equal(large.found, 0);
     pfm_engine_store_leave(&store, &large);
     pfm_engine_store_clear(&store);
     assert_int_equal(store.taken, 0);
@@ -170,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prompts_come_and_go),
         cmocka_unit_test(the_least_recently_used_leaves_first),
+        cmocka_unit_test(what_is_found_may_lie_in_the_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
