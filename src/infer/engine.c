@@ -45,7 +45,7 @@ static pfm_status divide_memory(pfm_engine *engine, pfm_error *err)
         return pfm_error_set(err, PFM_ERROR_USAGE,
                              "%.2f MiB hold %zu tokens' keys and values of this model; allow at least %.2f MiB for answers",
                              (double)memory / 1048576.0, rows,
-                             (double)(LEAST_TOKENS * engine->row_bytes * 4 / 3 + engine->row_bytes) / 1048576.0);
+                             (double)((LEAST_TOKENS + 1) * engine->row_bytes) / 0.75 / 1048576.0);
     pfm_engine_store_start(&engine->store, rows < INT32_MAX / 2 ? (int32_t)rows : INT32_MAX / 2);
     return PFM_OK;
 }

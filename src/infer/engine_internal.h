@@ -134,6 +134,6 @@ pfm_status pfm_engine_single(pfm_engine *engine, pfm_engine_entry *entry, pfm_er
 
 /* ---- engine_run.c ---- */
 
-void *pfm_engine_work(void *engine);
+void *pfm_engine_work(void *argument); /* the engine */
 
 #endif

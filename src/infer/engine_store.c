@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/try.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,8 +45,6 @@ static bool take(pfm_engine_store *store, int32_t count, pfm_engine_run *run)
 
 static void give_back(pfm_engine_store *store, pfm_engine_run *run)
 {
-    if (run->behind == NULL)
-        return;
     run->before->behind = run->behind;
     run->behind->before = run->before;
     run->before = run->behind = NULL;
@@ -85,6 +84,7 @@ static void disown(pfm_engine_node *node)
 /* A leaf that nobody uses. */
 static void drop(pfm_engine_store *store, pfm_engine_node *node)
 {
+    assert(node != &store->root);
     disown(node);
     give_back(store, &node->run);
     free(node->digests);
@@ -162,6 +162,7 @@ static bool evict_one(pfm_engine_store *store)
     pfm_engine_node *oldest = NULL;
     for (pfm_engine_run *run = store->list.behind; run != &store->list; run = run->behind) {
         pfm_engine_node *node = run->node;
+        /* NOLINTNEXTLINE: what was freed has left the list, which the analyser does not see */
         if (node != NULL && node->users == 0 && node->children == NULL && (oldest == NULL || node->used < oldest->used))
             oldest = node;
     }
@@ -246,6 +247,7 @@ static int32_t rows_to_be_had(pfm_engine_store *store)
     store->marks++;
     for (pfm_engine_run *run = store->list.behind; run != &store->list; run = run->behind) {
         kept += run->node == NULL ? run->count : 0;
+        /* NOLINTNEXTLINE: the same */
         for (pfm_engine_node *node = run->node; node != NULL && run->node->users > 0 && node->parent != NULL;
              node = node->parent) {
             kept += node->marked != store->marks ? node->run.count : 0;

@@ -12,14 +12,14 @@ void pfm_row_score(const pfm_row_view *row, const float *logits, float less, siz
 {
     for (size_t i = 0; i < vocabulary; i++)
         scores[i] = logits[i] - less;
-    const pfm_scoring scoring = {.how = row->how,
-                                 .ids = row->ids,
-                                 .count = row->count,
-                                 .prompt = row->prompt,
-                                 .end = row->end,
-                                 .scores = scores,
-                                 .vocabulary = vocabulary,
-                                 .scratch = scratch};
+    pfm_scoring scoring = {.how = row->how,
+                           .ids = row->ids,
+                           .count = row->count,
+                           .prompt = row->prompt,
+                           .end = row->end,
+                           .scores = scores,
+                           .vocabulary = vocabulary};
+    scoring.scratch = scratch;
     pfm_processors_apply(&scoring);
 }
 
