@@ -24,7 +24,8 @@ typedef struct pfm_decoding {
     pfm_early_stopping early_stopping;
     char *const *stop; /* [stop_count] texts that end an answer; borrowed */
     size_t stop_count;
-    uint64_t seed; /* of what is drawn */
+    uint64_t seed;                 /* of what is drawn */
+    const struct pfm_guide *guide; /* what the answer is held to (guide.h), or NULL; borrowed */
 } pfm_decoding;
 
 /* The likeliest token each time, until the model ends its turn. */

@@ -3,6 +3,7 @@
 #define PFM_PROCESSOR_LIST(X)                                                                                                  \
     X(repetition_penalty)                                                                                                      \
     X(no_repeat_ngram)                                                                                                         \
+    X(guide)                                                                                                                   \
     X(min_tokens)                                                                                                              \
     X(temperature)                                                                                                             \
     X(top_k)                                                                                                                   \

@@ -1,6 +1,7 @@
 #include "infer/processors.h"
 
 #include "base/random.h"
+#include "infer/guide.h"
 #include "infer/processor_list.h"
 
 #include <math.h>
@@ -87,6 +88,13 @@ static void no_repeat_ngram(const pfm_scoring *row)
             (size_t)last < row->vocabulary)
             row->scores[last] = -INFINITY;
     }
+}
+
+static bool guide_acts(const pfm_decoding *how) { return how->guide != NULL; }
+
+static void guide(const pfm_scoring *row)
+{
+    pfm_guide_mask(row->how->guide, row->ids + row->prompt, row->count - row->prompt, row->end, row->scores, row->vocabulary);
 }
 
 static bool min_tokens_acts(const pfm_decoding *how) { return how->min_tokens > 0; }

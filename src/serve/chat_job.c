@@ -115,6 +115,18 @@ static pfm_question question_of(const pfm_chat_job *job)
                           .plain = job->model->adapter == -1};
 }
 
+static pfm_status hold_to_json(pfm_chat_job *job, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    if (!job->request.wants_json)
+        return PFM_OK;
+    PFM_TRY(pfm_json_shape_create(job->request.schema, &job->shape, err));
+    job->guide.shape = job->shape;
+    PFM_TRY(pfm_server_get_guide_tokens(job->server, &job->guide.tokens, err));
+done:
+    return status;
+}
+
 /* Counts the prompt's tokens, and how many the answer may have: as asked for; else of a run as its recipe says, of the base as
  * many as there is room for. */
 static pfm_status measure(pfm_chat_job *job, pfm_http_reply *reply, pfm_error *err)
@@ -168,6 +180,11 @@ static pfm_decoding decoding_of(const pfm_chat_job *job, int number, uint64_t se
     d.top_k = r->top_k < 0 ? d.top_k : r->top_k;
     d.repetition_penalty = isnan(r->repetition_penalty) ? d.repetition_penalty : r->repetition_penalty;
     d.min_tokens = d.min_tokens < job->max_tokens ? d.min_tokens : job->max_tokens;
+    if (job->shape != NULL) {
+        d.guide = &job->guide;
+        d.min_tokens = 0;
+        d.no_repeat_ngram = 0; /* the marks of JSON come again and again */
+    }
     if (r->stop_count > 0) {
         d.stop = (char *const *)(uintptr_t)r->stop;
         d.stop_count = r->stop_count;
@@ -229,6 +246,7 @@ pfm_status pfm_chat_job_create(pfm_server *server, const pfm_http_request *http,
     PFM_TRY(find_model(job, reply, err));
     PFM_TRY(decode_images(job, err));
     PFM_TRY(ground(job, err));
+    PFM_TRY(hold_to_json(job, err));
     PFM_TRY(measure(job, reply, err));
     PFM_TRY(submit(job, err));
     *out = job;
@@ -263,6 +281,7 @@ void pfm_chat_job_free(pfm_chat_job *job)
     free(job->applied);
     free(job->grounded);
     free(job->answers);
+    pfm_json_shape_free(job->shape);
     pfm_chat_request_free(&job->request);
     (void)pthread_mutex_destroy(&job->lock);
     (void)pthread_cond_destroy(&job->news);

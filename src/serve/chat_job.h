@@ -2,6 +2,7 @@
 #ifndef PFM_SERVE_CHAT_JOB_H
 #define PFM_SERVE_CHAT_JOB_H
 
+#include "infer/guide.h"
 #include "serve/chat_request.h"
 #include "serve/server.h"
 
@@ -32,6 +33,8 @@ typedef struct pfm_chat_job {
     pfm_image *images;          /* [request.image_count] */
     pfm_image_applied *applied; /* what made them */
     char **grounded;            /* [request.turn_count] what is retrieved put in, or NULL */
+    pfm_json_shape *shape;      /* what answers are held to, or NULL */
+    pfm_guide guide;
     char id[48];
     int64_t created;
     int32_t max_tokens, prompt_tokens;

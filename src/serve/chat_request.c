@@ -302,14 +302,21 @@ done:
     return status;
 }
 
+/* OpenAI's json_schema, and json_object, beside which llama.cpp's servers take a schema. */
 static pfm_status read_format(reading *r, const char *key, const json_t *value, pfm_error *err)
 {
-    (void)r;
     const char *type = json_string_value(json_object_get(value, "type"));
-    return type != NULL && strcmp(type, "text") == 0
-               ? PFM_OK
-               : pfm_error_set(err, PFM_ERROR_USAGE, "%s: only {\"type\": \"text\"} can be had here, not %.40s", key,
-                               type != NULL ? type : "that");
+    const json_t *named = json_object_get(value, "json_schema"),
+                 *schema = json_object_get(named != NULL ? named : value, "schema");
+    if (type != NULL && strcmp(type, "text") == 0)
+        return PFM_OK;
+    if (type == NULL || (strcmp(type, "json_object") != 0 && strcmp(type, "json_schema") != 0))
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s.type must be text, json_object or json_schema", key);
+    if (strcmp(type, "json_schema") == 0 && !json_is_object(schema))
+        return pfm_error_set(err, PFM_ERROR_USAGE, "%s.json_schema.schema is missing", key);
+    r->out->wants_json = true;
+    r->out->schema = json_is_null(schema) ? NULL : schema;
+    return PFM_OK;
 }
 
 /* Who asks, and what the asking program keeps of it: nothing is done with it here. */

@@ -23,9 +23,10 @@ typedef struct pfm_chat_request {
     size_t image_count, image_capacity;
     const char **stop; /* [stop_count] */
     size_t stop_count;
-    bool stream, include_usage, logprobs;
-    int answers;    /* how many are wanted */
-    int max_tokens; /* 0: not said */
+    bool stream, include_usage, logprobs, wants_json;
+    const json_t *schema; /* of wants_json; NULL: any object */
+    int answers;          /* how many are wanted */
+    int max_tokens;       /* 0: not said */
     /* What is not said is NAN, and -1. */
     double temperature, top_p, min_p, repetition_penalty;
     int top_k;

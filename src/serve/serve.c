@@ -3,6 +3,7 @@
 #include "base/context.h"
 #include "base/file.h"
 #include "base/try.h"
+#include "infer/guide.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,17 @@ void pfm_server_end_decoding(pfm_server *server)
     server->decoding--;
     (void)pthread_cond_broadcast(&server->changed);
     (void)pthread_mutex_unlock(&server->lock);
+}
+
+pfm_status pfm_server_get_guide_tokens(pfm_server *server, const pfm_guide_tokens **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    (void)pthread_mutex_lock(&server->lock);
+    if (server->guide_tokens == NULL)
+        status = pfm_guide_tokens_create(server->session->model->tokenizer, &server->guide_tokens, err);
+    *out = server->guide_tokens;
+    (void)pthread_mutex_unlock(&server->lock);
+    return status;
 }
 
 const pfm_served_model *pfm_server_find_model(const pfm_server *server, const char *name)
@@ -216,6 +228,7 @@ pfm_status pfm_serve(pfm_context *context, const pfm_serve_options *options, pfm
     pfm_tally_init(&server.tally);
     pfm_status status = run(&server, err);
     pfm_engine_free(server.engine);
+    pfm_guide_tokens_free(server.guide_tokens);
     pfm_session_free(server.session);
     for (size_t i = 0; i < server.model_count; i++)
         free(server.models[i].name);

@@ -24,9 +24,10 @@ typedef struct pfm_server {
     pfm_tally tally;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
-    bool ready, stopping; /* the model is loaded; nothing new is begun */
-    int decoding;         /* images that are being decoded */
-    int running;          /* requests that wait or are answered */
+    struct pfm_guide_tokens *guide_tokens; /* NULL until an answer is held to JSON */
+    bool ready, stopping;                  /* the model is loaded; nothing new is begun */
+    int decoding;                          /* images that are being decoded */
+    int running;                           /* requests that wait or are answered */
     /* Once ready nothing of this changes. */
     pfm_session *session;
     pfm_engine *engine;
@@ -42,6 +43,8 @@ void pfm_server_leave(pfm_server *server);
 /* Images are decoded by few at once, so that many large ones do not take all memory. */
 void pfm_server_begin_decoding(pfm_server *server);
 void pfm_server_end_decoding(pfm_server *server);
+/* *out = the bytes of the model's tokens, borrowed; made at the first call. */
+pfm_status pfm_server_get_guide_tokens(pfm_server *server, const struct pfm_guide_tokens **out, pfm_error *err) PFM_MUST_CHECK;
 /* NULL where no model is called so. */
 const pfm_served_model *pfm_server_find_model(const pfm_server *server, const char *name);
 

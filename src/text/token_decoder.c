@@ -282,6 +282,14 @@ void pfm_text_stream_free(pfm_text_stream *stream)
     free(stream);
 }
 
+static pfm_status hold(pfm_text_stream *stream, const pfm_token *token, pfm_error *err)
+{
+    const pfm_decoder *decoder = stream->tokenizer->decoder;
+    return decoder->bytes            ? hold_bytes(stream, token, err)
+           : decoder->prefix != NULL ? hold_piece(stream, token, err)
+                                     : hold_chain(stream, token, err);
+}
+
 pfm_status pfm_text_stream_put(pfm_text_stream *stream, int32_t id, pfm_buffer *out, pfm_error *err)
 {
     const pfm_vocabulary *vocabulary = &stream->tokenizer->vocabulary;
@@ -291,11 +299,24 @@ pfm_status pfm_text_stream_put(pfm_text_stream *stream, int32_t id, pfm_buffer *
     const pfm_token *token = &vocabulary->tokens[id];
     if (token->special && stream->skip_special)
         return PFM_OK;
-    const pfm_decoder *decoder = stream->tokenizer->decoder;
-    pfm_status status = decoder->bytes            ? hold_bytes(stream, token, err)
-                        : decoder->prefix != NULL ? hold_piece(stream, token, err)
-                                                  : hold_chain(stream, token, err);
+    const pfm_status status = hold(stream, token, err);
     return status == PFM_OK ? release(stream, false, out, err) : status;
+}
+
+pfm_status pfm_tokenizer_token_bytes(const pfm_tokenizer *tokenizer, int32_t id, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_vocabulary *vocabulary = &tokenizer->vocabulary;
+    pfm_text_stream stream = {.tokenizer = tokenizer, .begun = true, .spaced = true};
+    if (id < 0 || (size_t)id >= vocabulary->size || vocabulary->tokens[id].text == NULL || vocabulary->tokens[id].special)
+        return PFM_OK;
+    PFM_TRY(hold(&stream, &vocabulary->tokens[id], err));
+    PFM_TRY(pfm_buffer_append(out, stream.held.data, stream.held.size, err));
+    PFM_TRY(pfm_buffer_append(out, stream.run.data, stream.run.size, err)); /* what stands for a byte */
+done:
+    pfm_buffer_free(&stream.held);
+    pfm_buffer_free(&stream.run);
+    return status;
 }
 
 pfm_status pfm_text_stream_finish(pfm_text_stream *stream, pfm_buffer *out, pfm_error *err)

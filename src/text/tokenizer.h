@@ -113,6 +113,11 @@ pfm_status pfm_tokenizer_encode_part(const pfm_tokenizer *tokenizer, const pfm_t
 pfm_status pfm_tokenizer_decode(const pfm_tokenizer *tokenizer, const int32_t *ids, size_t count, bool skip_special,
                                 pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
 
+/* Appends the bytes that a token stands for within a text, which need not be whole characters; of a special token, and of an id
+ * that is none, nothing. */
+pfm_status pfm_tokenizer_token_bytes(const pfm_tokenizer *tokenizer, int32_t id, pfm_buffer *out,
+                                     pfm_error *err) PFM_MUST_CHECK;
+
 /* The same, id by id, for an answer shown while it is made: put appends what is certain by now and holds back what later ids
  * can still change (half a character); finish appends the rest. All that was appended equals pfm_tokenizer_decode of all ids.
  * The tokenizer is borrowed until the stream is freed. A stream belongs to one thread. */

@@ -1,4 +1,6 @@
-/* Any bytes as the body of a chat completion: reading must succeed or say why not, and what it gives is within its bounds. */
+/* Any bytes as the body of a chat completion: reading must succeed or say why not, what it gives is within its bounds, and a
+ * text that the schema's machine takes for whole is JSON. */
+#include "infer/json_shape.h"
 #include "serve/chat_request.h"
 
 #include <stdlib.h>
@@ -30,14 +32,51 @@ static void look(const pfm_chat_request *r, const pfm_chat_limits *limits)
             abort();
 }
 
+/* Goes on with the first byte that can come, of those in an order that the body chose, to the end of a text. */
+static void write_one(const pfm_json_shape *shape, const uint8_t *data, size_t size)
+{
+    pfm_json_state state = pfm_json_begin();
+    char text[256];
+    size_t length = 0;
+    while (length < sizeof text) {
+        unsigned byte = data[length % size], tried = 0;
+        pfm_json_state next = state;
+        while (tried < 256 && !pfm_json_feed(shape, &next, (unsigned char)(byte + tried))) {
+            next = state;
+            tried++;
+        }
+        if (tried == 256)
+            break;
+        text[length++] = (char)(byte + tried);
+        state = next;
+    }
+    json_t *value = json_loadb(text, length, JSON_DECODE_ANY, NULL);
+    if (pfm_json_is_whole(shape, &state) && value == NULL)
+        abort();
+    json_decref(value);
+}
+
+static void hold(const pfm_chat_request *r, const uint8_t *data, size_t size)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_json_shape *shape = NULL;
+    if (pfm_json_shape_create(r->schema, &shape, &err) == PFM_OK)
+        write_one(shape, data, size);
+    else if (err.message[0] == '\0')
+        abort();
+    pfm_json_shape_free(shape);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const pfm_chat_limits limits = {.images = 4, .answers = 8};
     pfm_error err = PFM_ERROR_INIT;
     pfm_chat_request request;
-    if (pfm_chat_request_read((const char *)data, size, &limits, &request, &err) == PFM_OK)
+    if (pfm_chat_request_read((const char *)data, size, &limits, &request, &err) == PFM_OK) {
         look(&request, &limits);
-    else if (err.message[0] == '\0')
+        if (request.wants_json)
+            hold(&request, data, size);
+    } else if (err.message[0] == '\0')
         abort();
     pfm_chat_request_free(&request);
     return 0;
