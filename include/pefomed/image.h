@@ -67,6 +67,9 @@ typedef struct pfm_image_applied {
 
 /* "JPEG", ...: what the bytes, which may be the first of a file, begin as; NULL for what is not read. */
 const char *pfm_image_kind_of(const void *bytes, size_t size);
+/* Whether a file of the bytes' kind may hold values, of which a window makes a picture: of PNG and TIFF only its decoding tells
+ * (pfm_image_applied.has_values). */
+bool pfm_image_may_hold_values(const void *bytes, size_t size);
 /* How the camera was held that a whole JPEG, PNG or WebP file tells of, as EXIF counts it; 1 where it tells nothing, and of
  * other kinds. */
 int pfm_image_orientation(const void *bytes, size_t size);

@@ -104,6 +104,12 @@ const char *pfm_image_kind_of(const void *bytes, size_t size)
     return kind != NULL ? kind->name : NULL;
 }
 
+bool pfm_image_may_hold_values(const void *bytes, size_t size)
+{
+    const pfm_image_kind *kind = find_kind(bytes, size);
+    return kind != NULL && kind->show != NULL;
+}
+
 int pfm_image_orientation(const void *bytes, size_t size)
 {
     const pfm_image_kind *kind = find_kind(bytes, size);
