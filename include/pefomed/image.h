@@ -67,8 +67,8 @@ typedef struct pfm_image_applied {
 
 /* "JPEG", ...: what the bytes, which may be the first of a file, begin as; NULL for what is not read. */
 const char *pfm_image_kind_of(const void *bytes, size_t size);
-/* Whether a file of the bytes' kind may hold values, of which a window makes a picture: of PNG and TIFF only its decoding tells
- * (pfm_image_applied.has_values). */
+/* Whether a file that begins so may hold values, of which a window makes a picture. Of DICOM and TIFF only decoding tells
+ * whether it does (pfm_image_applied.has_values). */
 bool pfm_image_may_hold_values(const void *bytes, size_t size);
 /* How the camera was held that a whole JPEG, PNG or WebP file tells of, as EXIF counts it; 1 where it tells nothing, and of
  * other kinds. */
@@ -86,7 +86,7 @@ pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, p
                                pfm_error *err) PFM_MUST_CHECK;
 /* The same from the file's bytes. */
 pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image_file *file, const char *window, pfm_image *out,
-                                 pfm_error *err) PFM_MUST_CHECK;
+                                 pfm_image_applied *applied, pfm_error *err) PFM_MUST_CHECK;
 
 /* pfm_image_load and pfm_image_decode with a window, as `--window` takes it, for files that hold values (of others it says
  * nothing); NULL: the file's own. USAGE for a window that is none, or that the file has not. */

@@ -32,7 +32,6 @@ typedef struct evaluation {
     pfm_probe probe;
     pfm_feature_store *features; /* of the split's images; NULL where the probe makes its own */
     size_t *replacement;         /* [image_count] for the swapping probes */
-    pfm_shown shown;             /* how the pictures were made of files that hold values */
     size_t *order;               /* [count] rows, those of the same images together */
     int32_t *contexts;           /* [count] of the rows in the split's order */
     pfm_row_choices choices;     /* of the rows, where the recipe says so */
@@ -98,9 +97,6 @@ static pfm_status prepare_images(evaluation *e, pfm_error *err)
     }
     PFM_TRY(pfm_dataset_list_images(e->dataset, &files, err));
     PFM_TRY(pfm_feature_store_create(e->session->vision, files, images, PFM_FEATURE_QUOTA, &e->features, err));
-    if (e->options->out != NULL)
-        PFM_TRY(
-            pfm_shown_read(e->context, e->dataset, e->replacement, pfm_vision_get_window(e->session->vision), &e->shown, err));
 done:
     free(files);
     return status;
@@ -148,7 +144,8 @@ static pfm_status collect(const evaluation *e, const pfm_answer *answers, json_t
         PFM_TRY(pfm_prediction_create(&e->dataset->rows[i], e->profile, given->text, given->probability, &prediction, err));
         if (e->session->recipe->eval.draws > 1)
             PFM_TRY(pfm_json_take(prediction, "agreement", pfm_json_number(given->score), err));
-        PFM_TRY(pfm_shown_tell(&e->shown, &e->dataset->rows[i], prediction, err));
+        if (e->options->out != NULL)
+            PFM_TRY(pfm_shown_tell(e->features, e->replacement, &e->dataset->rows[i], prediction, err));
         if (json_array_append_new(predictions, prediction) != 0)
             PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not collect the predictions");
     }
@@ -308,7 +305,6 @@ pfm_status pfm_eval(pfm_context *context, const pfm_eval_options *options, char 
 done:
     json_decref(predictions);
     pfm_feature_store_free(e.features);
-    pfm_shown_free(&e.shown);
     free(e.replacement);
     free(e.order);
     free(e.contexts);

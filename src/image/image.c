@@ -107,7 +107,7 @@ const char *pfm_image_kind_of(const void *bytes, size_t size)
 bool pfm_image_may_hold_values(const void *bytes, size_t size)
 {
     const pfm_image_kind *kind = find_kind(bytes, size);
-    return kind != NULL && kind->show != NULL;
+    return kind != NULL && kind->show != NULL && (kind->may_hold_values == NULL || kind->may_hold_values(bytes, size));
 }
 
 int pfm_image_orientation(const void *bytes, size_t size)
@@ -195,15 +195,24 @@ pfm_status pfm_image_load_shown(const char *path, const char *window, pfm_image 
     return load(path, &choice, out, applied, err);
 }
 
+/* Exchanges left and right, also in what is said of them. */
+static pfm_status mirror(pfm_image *image, pfm_image_applied *applied, pfm_error *err)
+{
+    static const char sides[] = "LRAPHF"; /* each beside its opposite */
+    for (char *side = applied->rows_toward; *side != '\0'; side++) {
+        const char *known = strchr(sides, *side);
+        if (known != NULL)
+            *side = sides[(known - sides) ^ 1];
+    }
+    return pfm_orientation_apply(2, image, err);
+}
+
 pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image_file *file, const char *window, pfm_image *out,
-                                 pfm_error *err)
+                                 pfm_image_applied *applied, pfm_error *err)
 {
     const pfm_image_choice choice = {.frame = file->frame, .window = window};
-    pfm_image_applied applied;
-    pfm_status status = decode(bytes, size, file->path, &choice, out, &applied, err);
-    if (status == PFM_OK && file->mirrored)
-        status = pfm_orientation_apply(2, out, err);
-    return status;
+    pfm_status status = decode(bytes, size, file->path, &choice, out, applied, err);
+    return status == PFM_OK && file->mirrored ? mirror(out, applied, err) : status;
 }
 
 pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, pfm_image *out, pfm_image_applied *applied,
@@ -211,9 +220,7 @@ pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, p
 {
     const pfm_image_choice choice = {.frame = file->frame, .window = window};
     pfm_status status = load(file->path, &choice, out, applied, err);
-    if (status == PFM_OK && file->mirrored)
-        status = pfm_orientation_apply(2, out, err);
-    return status;
+    return status == PFM_OK && file->mirrored ? mirror(out, applied, err) : status;
 }
 
 pfm_status pfm_image_check_window(const char *window, pfm_error *err)

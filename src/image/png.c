@@ -166,7 +166,15 @@ static pfm_status show(const unsigned char *bytes, size_t size, const char *name
     return r.status;
 }
 
-const pfm_image_kind pfm_image_kind_png = {.name = "PNG", .recognize = recognize, .show = show, .orientation = orientation};
+/* By its first chunk, IHDR: grey of 16 bits. */
+static bool may_hold_values(const unsigned char *bytes, size_t size)
+{
+    enum { DEPTH_AT = 24, COLOR_AT = 25 };
+    return size > COLOR_AT && bytes[DEPTH_AT] == 16 && bytes[COLOR_AT] == PNG_COLOR_TYPE_GRAY;
+}
+
+const pfm_image_kind pfm_image_kind_png = {
+    .name = "PNG", .recognize = recognize, .show = show, .orientation = orientation, .may_hold_values = may_hold_values};
 
 typedef struct writer {
     pfm_buffer bytes;
