@@ -62,7 +62,7 @@ typedef struct pfm_image_applied {
     double slope, intercept; /* unit = stored * slope + intercept, where there is no modality LUT */
     bool inverted;           /* MONOCHROME1: high is dark */
     int orientation;         /* how the camera was held, as EXIF counts it, which was undone: 1 to 8 */
-    char axes[3];            /* of NIfTI: which side of the patient lies to the right and below, as "LP"; "": not known */
+    char axes[3]; /* of NIfTI: which side of the patient lies to the right and below, in its letters, as "LP"; "": not known */
 } pfm_image_applied;
 
 /* "JPEG", ...: what the bytes, which may be the first of a file, begin as; NULL for what is not read. */
