@@ -264,6 +264,7 @@ pfm_status pfm_image_convert(const char *path, const pfm_image_options *options,
         PFM_TRY(make_square(path, &own, applied->pixel_aspect, err));
     if (options->size > 0) {
         PFM_TRY(pfm_image_fit_square(&own, &options->fit, options->size, out, err));
+        pfm_image_record_fit(options->fit.fit, applied);
     } else {
         *out = own;
         own = (pfm_image){0};
@@ -301,6 +302,8 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
         PFM_TRY(pfm_json_take(document, "orientation", json_integer(applied->orientation), err));
     if (applied->axes[0] != '\0')
         PFM_TRY(pfm_json_take(document, "axes", json_string(applied->axes), err));
+    if (applied->fit[0] != '\0')
+        PFM_TRY(pfm_json_take(document, "fit", json_string(applied->fit), err));
     PFM_TRY(pfm_json_print(document, json, err));
 done:
     json_decref(document);

@@ -138,9 +138,10 @@ done:
 }
 
 /* Keeps what was applied to a picture's values: "null" of one that turned out to be finished. */
-static pfm_status note_applied(pfm_feature_store *store, picture *p, const pfm_image_applied *applied, pfm_error *err)
+static pfm_status note_applied(pfm_feature_store *store, picture *p, pfm_image_applied *applied, pfm_error *err)
 {
     char *text = NULL;
+    pfm_image_record_fit(pfm_vision_get_fit(store->vision), applied);
     pfm_status status = applied->has_values ? pfm_image_applied_json(applied, &text, err) : pfm_string_copy("null", &text, err);
     if (status != PFM_OK)
         return status;
