@@ -62,11 +62,15 @@ typedef struct pfm_image_applied {
     double slope, intercept; /* unit = stored * slope + intercept, where there is no modality LUT */
     bool inverted;           /* MONOCHROME1: high is dark */
     int orientation;         /* how the camera was held, as EXIF counts it, which was undone: 1 to 8 */
-    char axes[3];            /* of NIfTI: which side of the patient lies to the right and below, as "LP"; "": not known */
+    char axes[3]; /* of NIfTI: which side of the patient lies to the right and below, in its letters, as "LP"; "": not known */
+    char fit[16]; /* how it became a square where that is not by squashing all of it: "crop", ...; "" */
 } pfm_image_applied;
 
 /* "JPEG", ...: what the bytes, which may be the first of a file, begin as; NULL for what is not read. */
 const char *pfm_image_kind_of(const void *bytes, size_t size);
+/* Whether a file that begins so may hold values, of which a window makes a picture. Of DICOM and TIFF only decoding tells
+ * whether it does (pfm_image_applied.has_values). */
+bool pfm_image_may_hold_values(const void *bytes, size_t size);
 /* How the camera was held that a whole JPEG, PNG or WebP file tells of, as EXIF counts it; 1 where it tells nothing, and of
  * other kinds. */
 int pfm_image_orientation(const void *bytes, size_t size);
@@ -94,7 +98,7 @@ pfm_status pfm_image_decode_shown(const void *bytes, size_t size, const char *na
 /* USAGE for what is no window; NULL is the file's own. */
 pfm_status pfm_image_check_window(const char *window, pfm_error *err) PFM_MUST_CHECK;
 /* *json = {"kind","frame","frames"}, "pixel_aspect" where pixels are not square, where the file says it "rows_toward" and
- * "columns_toward", and, of values,
+ * "columns_toward", "fit" where some of it was cut off or added, and, of values,
  * {"modality","window","function","center","width","slope","intercept", "inverted"}; the caller calls free(). */
 pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json, pfm_error *err) PFM_MUST_CHECK;
 
@@ -116,6 +120,8 @@ typedef struct pfm_image_fit {
 
 /* USAGE for a fit or filter that there is not, naming those that are. */
 pfm_status pfm_image_check_fit(const pfm_image_fit *how, pfm_error *err) PFM_MUST_CHECK;
+/* applied->fit = a fit, as pfm_image_fit names it. */
+void pfm_image_record_fit(const char *name, pfm_image_applied *applied);
 /* *out = size x size pixels. The caller calls pfm_image_free. USAGE also for a size that cannot be. */
 pfm_status pfm_image_fit_square(const pfm_image *in, const pfm_image_fit *how, int size, pfm_image *out,
                                 pfm_error *err) PFM_MUST_CHECK;

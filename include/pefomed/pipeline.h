@@ -15,16 +15,17 @@ typedef struct pfm_pipeline_options {
     /* What answers a step that does not say it itself: a run's folder, a recipe, or a language model by name or path (run), or
      * a server (client.url and client.model). */
     const char *run;
-    pfm_client_options client; /* how servers are asked, also those that steps name */
-    const char *dataset;       /* NULL: that of run's recipe, else table */
-    const char *data;          /* where it lies; NULL: where run's recipe says */
-    const char *language;      /* of the data, NULL: all, or as run's recipe says */
-    const char *split;         /* NULL: validate, or as run's recipe says */
-    int limit;                 /* the first rows only; 0: all */
-    const char *text_column;   /* what {text} stands for; NULL: the column text, where there is one */
-    bool no_images;            /* no step shows images */
-    const char *out;           /* a folder: calls.jsonl, pipeline.yaml, predictions.jsonl */
-    bool strict;               /* a row without a prediction is an error, behind all others */
+    pfm_client_options client;      /* how servers are asked, also those that steps name */
+    const char *dataset;            /* NULL: that of run's recipe, else table */
+    const char *data;               /* where it lies; NULL: where run's recipe says */
+    const char *language;           /* of the data, NULL: all, or as run's recipe says */
+    const char *split;              /* NULL: validate, or as run's recipe says */
+    int limit;                      /* the first rows only; 0: all */
+    const char *text_column;        /* what {text} stands for; NULL: the column text, where there is one */
+    bool no_images;                 /* no step shows images */
+    const char *accept_identifiers; /* NULL, or kinds of identifiers that a person has looked at (docs/judge.md) */
+    const char *out;                /* a folder: calls.jsonl, pipeline.yaml, predictions.jsonl */
+    bool strict;                    /* a row without a prediction is an error, behind all others */
 } pfm_pipeline_options;
 
 /* Asks what OUT/calls.jsonl does not answer yet, and writes OUT/predictions.jsonl. *json =

@@ -34,6 +34,7 @@ typedef struct pfm_slice {
 typedef struct pfm_series {
     pfm_slice *slices;   /* [count] those that were chosen, in the order in which they were */
     size_t count, total; /* total: slices of the series */
+    size_t asked;        /* how many slices were asked for, where that is more than there are; else 0 */
     int number, of;      /* which series this is, from 1, and how many there are */
     const char *order;   /* by what it is sorted: "position", "instance" or "name"; static */
     size_t duplicates;   /* slices that lie where another one does */
@@ -55,10 +56,13 @@ bool pfm_series_is(const char *path, const char *slices);
 pfm_status pfm_series_open(const char *path, const char *series, const char *slices, pfm_series *out,
                            pfm_error *err) PFM_MUST_CHECK;
 void pfm_series_free(pfm_series *series);
+/* Whether fewer slices are there than were asked for: then out = a sentence about it. */
+bool pfm_series_lacks(const pfm_series *series, char out[120]);
 /* USAGE for what says no slices; NULL is all of them. */
 pfm_status pfm_slices_check(const char *slices, pfm_error *err) PFM_MUST_CHECK;
 /* Appends to *json, an object's text as pfm_image_applied_json makes it, what is known of slice `slice` of `series`:
- * "slice", "slices", "file", "series", "order" and, where there are any, "duplicates". */
+ * "slice", "slices", "file", "series", "order" and, where there are any, "duplicates"; "slices_asked" where that is more than
+ * there are. */
 pfm_status pfm_series_tell(const pfm_series *series, size_t slice, char **json, pfm_error *err) PFM_MUST_CHECK;
 
 #ifdef __cplusplus

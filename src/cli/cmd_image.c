@@ -89,6 +89,17 @@ static char *name_slice(const char *out, int number)
     return name;
 }
 
+/* In the words that ask has for it. */
+static void warn_of_lack(const cli_call *call, const char *path, const pfm_series *series)
+{
+    char lacks[120], text[4300];
+    cli_progress_state state = {.quiet = cli_has(call, "quiet")};
+    if (!pfm_series_lacks(series, lacks))
+        return;
+    (void)snprintf(text, sizeof text, "%.4096s: %s", path, lacks);
+    cli_show_log(&state, PFM_LOG_WARNING, text);
+}
+
 /* One slice as OUT.png, each of several as OUT-NUMBER.png. */
 static pfm_status write_series(const char *path, const char *out, const pfm_series *series, pfm_image_options *options,
                                json_t **document, pfm_error *err)
@@ -113,6 +124,9 @@ static pfm_status write_series(const char *path, const char *out, const pfm_seri
                               series->order, "pictures", list);
     else if (status == PFM_OK)
         *document = json_incref(json_array_get(list, 0));
+    if (*document != NULL && series->count > 1 && series->asked > 0 &&
+        json_object_set_new(*document, "slices_asked", json_integer((json_int_t)series->asked)) != 0)
+        status = pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not describe the pictures");
     json_decref(list);
     return status;
 }
@@ -145,6 +159,8 @@ static pfm_status run(cli_call *call, pfm_error *err)
         status = pfm_error_set(err, PFM_ERROR_USAGE, "--series chooses among the series of a folder; %s is a file", path);
     if (status == PFM_OK && is_series)
         status = pfm_series_open(path, chosen, slices, &series, err);
+    if (status == PFM_OK && is_series)
+        warn_of_lack(call, path, &series);
     if (status == PFM_OK && is_series)
         status = write_series(path, out, &series, &options, &document, err);
     else if (status == PFM_OK)

@@ -44,6 +44,7 @@ static pfm_status run_pipeline(cli_call *call, char **json, pfm_error *err)
                                     .split = cli_get(call, "split"),
                                     .text_column = cli_get(call, "text"),
                                     .no_images = cli_has(call, "no-images"),
+                                    .accept_identifiers = cli_get(call, "accept-identifiers"),
                                     .out = cli_get(call, "out"),
                                     .strict = cli_has(call, "strict")};
     if (options.file == NULL)
@@ -77,6 +78,10 @@ static const cli_option options[] = {
     {"limit", "N", "the first N rows only", NULL},
     {"text", "COLUMN", "the column that {text} stands for (default: text, where there is one)", NULL},
     {"no-images", NULL, "show no images, for models that see none", NULL},
+    {"accept-identifiers", "KINDS",
+     "of prompts for another machine: what looks like name,date,record,number,email,uid,age,column was read, and is none; or "
+     "all",
+     NULL},
     {"out", "FOLDER", "where log, predictions and the resolved pipeline go", NULL},
     {"strict", NULL, "fail, with all written, where a row has no prediction", NULL},
     {"list", NULL, "names the pipelines that are part of the program", NULL},
@@ -89,7 +94,7 @@ static const cli_option options[] = {
 const cli_command cmd_pipeline = {
     .name = "pipeline",
     .arguments = "FILE (RUN | --url URL --model NAME) --data PATH [--dataset NAME] [--split NAME] [--limit N] [--text COLUMN] "
-                 "[--no-images] --out FOLDER " CLI_CLIENT_ARGUMENTS " [--strict] | --list",
+                 "[--no-images] [--accept-identifiers KINDS] --out FOLDER " CLI_CLIENT_ARGUMENTS " [--strict] | --list",
     .summary = "asks models in several calls, one made from the others' replies, about every case",
     .details =
         "FILE is the name of a pipeline, or a file of one's own (docs/pipelines.md): steps with a prompt each. RUN is a run, a "

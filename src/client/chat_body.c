@@ -24,7 +24,7 @@ done:
 static pfm_status send_image(const pfm_client_part *part, json_t **out, pfm_error *err)
 {
     pfm_buffer uri = {0};
-    pfm_status status = pfm_client_image_append(part->image, &uri, err);
+    pfm_status status = pfm_client_image_append(part, &uri, err);
     if (status == PFM_OK)
         *out = json_pack("{s:s, s:{s:s}}", "type", "image_url", "image_url", "url", uri.data);
     pfm_buffer_free(&uri);

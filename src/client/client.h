@@ -6,17 +6,23 @@
 #ifndef PFM_CLIENT_CLIENT_H
 #define PFM_CLIENT_CLIENT_H
 
+#include "base/memory.h"
 #include "client/call_log.h"
 #include "pefomed/client.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Appends to `png` what is sent of a file that servers do not take. */
+typedef pfm_status (*pfm_client_picture)(void *user, pfm_buffer *png, pfm_error *err);
+
 /* A text or a picture: one of the two. */
 typedef struct pfm_client_part {
     const char *text;
-    const char *image;        /* its file: JPEG, PNG, GIF, WebP or BMP, sent as it is */
-    const char *image_sha256; /* of the file, NULL: it is computed */
+    const char *image;          /* its file: JPEG or PNG, of which the pixels are sent, unless there is */
+    pfm_client_picture picture; /* NULL, or what makes a PNG of it, whatever it is */
+    void *picture_user;
+    const char *image_sha256; /* of the file, or of all that the picture is made from; NULL, of a file: it is computed */
 } pfm_client_part;
 
 typedef struct pfm_client_message {

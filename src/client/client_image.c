@@ -25,6 +25,15 @@ const char *pfm_client_image_type(const unsigned char *bytes, size_t size)
     return NULL;
 }
 
+static pfm_status check_size(const char *path, size_t size, pfm_error *err)
+{
+    if (size <= LARGEST_IMAGE)
+        return PFM_OK;
+    return pfm_error_set(err, PFM_ERROR_UNSUPPORTED,
+                         "%s has %zu bytes; a picture of more than %d MiB is not sent, make it smaller", path, size,
+                         LARGEST_IMAGE >> 20);
+}
+
 static pfm_status open_image(const char *path, pfm_mapping *file, const char **type, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -33,26 +42,39 @@ static pfm_status open_image(const char *path, pfm_mapping *file, const char **t
     if (*type == NULL)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED,
                  "%s is neither JPEG nor PNG, which can be sent without what says who it is of; convert it", path);
-    if (file->size > LARGEST_IMAGE)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s has %zu bytes; a picture of more than %d MiB is not sent, make it smaller", path,
-                 file->size, LARGEST_IMAGE >> 20);
+    status = check_size(path, file->size, err);
 done:
     return status;
 }
 
-pfm_status pfm_client_image_append(const char *path, pfm_buffer *out, pfm_error *err)
+/* What is sent of a picture: bytes of *type. */
+static pfm_status take_pixels(const pfm_client_part *part, const char **type, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_mapping file = {0};
+    if (part->picture != NULL) {
+        *type = "image/png";
+        PFM_TRY(part->picture(part->picture_user, out, err));
+        PFM_TRY(check_size(part->image, out->size, err));
+    } else {
+        PFM_TRY(open_image(part->image, &file, type, err));
+        PFM_TRY(pfm_client_copy_pixels(file.data, file.size, part->image, out, err));
+    }
+done:
+    pfm_mapping_close(&file);
+    return status;
+}
+
+pfm_status pfm_client_image_append(const pfm_client_part *part, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
     pfm_buffer pixels = {0};
     const char *type = NULL;
-    PFM_TRY(open_image(path, &file, &type, err));
-    PFM_TRY(pfm_client_copy_pixels(file.data, file.size, path, &pixels, err));
+    PFM_TRY(take_pixels(part, &type, &pixels, err));
     PFM_TRY(pfm_buffer_append_format(out, err, "data:%s;base64,", type));
     PFM_TRY(pfm_base64_append(out, pixels.data, pixels.size, err));
 done:
     pfm_buffer_free(&pixels);
-    pfm_mapping_close(&file);
     return status;
 }
 
@@ -62,15 +84,11 @@ pfm_status pfm_chat_images_check(const pfm_client_question *question, pfm_error 
     for (size_t m = 0; m < question->message_count; m++) {
         const pfm_client_message *message = &question->messages[m];
         for (size_t i = 0; status == PFM_OK && i < message->count; i++) {
-            pfm_mapping file = {0};
             pfm_buffer pixels = {0};
-            const char *type = NULL, *path = message->parts[i].image;
-            if (path != NULL)
-                status = open_image(path, &file, &type, err);
-            if (path != NULL && status == PFM_OK)
-                status = pfm_client_copy_pixels(file.data, file.size, path, &pixels, err);
+            const char *type = NULL;
+            if (message->parts[i].image != NULL)
+                status = take_pixels(&message->parts[i], &type, &pixels, err);
             pfm_buffer_free(&pixels);
-            pfm_mapping_close(&file);
         }
     }
     return status;

@@ -29,8 +29,8 @@ const char *pfm_client_image_type(const unsigned char *bytes, size_t size);
 /* Appends what shows the picture of a JPEG or PNG, and nothing that is written beside it. FORMAT for a damaged one. */
 pfm_status pfm_client_copy_pixels(const unsigned char *bytes, size_t size, const char *path, pfm_buffer *out,
                                   pfm_error *err) PFM_MUST_CHECK;
-/* Appends the file's picture as "data:image/png;base64,...". */
-pfm_status pfm_client_image_append(const char *path, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
+/* Appends the picture as "data:image/png;base64,...". */
+pfm_status pfm_client_image_append(const pfm_client_part *part, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
 
 /* ---- what comes back (chat_reply.c) ---- */
 

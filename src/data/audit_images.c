@@ -16,6 +16,7 @@ static pfm_status read_image(audit_image *image, pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_buffer bytes = {0};
     pfm_image picture = {0};
+    pfm_image_applied applied;
     pfm_error reason = PFM_ERROR_INIT;
     const char *path = image->image->path;
     const pfm_image_file file = {.path = path, .frame = image->image->frame};
@@ -29,7 +30,7 @@ static pfm_status read_image(audit_image *image, pfm_error *err)
         status = pfm_hash_bytes(bytes.data, bytes.size, image->hash, &reason);
     }
     if (status == PFM_OK)
-        status = pfm_image_decode_file(bytes.data, bytes.size, &file, NULL, &picture, NULL, &reason);
+        status = pfm_image_decode_file(bytes.data, bytes.size, &file, NULL, &picture, &applied, &reason);
     if (status == PFM_ERROR_NO_MEMORY)
         PFM_FAIL(status, "%s", reason.message);
     if (status == PFM_OK)

@@ -249,6 +249,9 @@ pfm_status pfm_dataset_load(const char *name, const char *path, const char *spli
     dataset->count = rows.count;
     dataset->left_out = rows.left_out;
     dataset->left_out_why = rows.left_out_why;
+    dataset->series = rows.series;
+    dataset->short_series = rows.short_series;
+    dataset->slices_asked = rows.slices_asked;
     rows = (pfm_rows){0};
     *out = dataset;
     dataset = NULL;
@@ -305,6 +308,9 @@ pfm_status pfm_dataset_join(pfm_dataset *const *members, size_t count, pfm_datas
         members[i]->count = 0; /* the rows have another owner now */
         dataset->left_out += members[i]->left_out;
         dataset->left_out_why = members[i]->left_out > 0 ? members[i]->left_out_why : dataset->left_out_why;
+        dataset->series += members[i]->series;
+        dataset->short_series += members[i]->short_series;
+        dataset->slices_asked = members[i]->short_series > 0 ? members[i]->slices_asked : dataset->slices_asked;
     }
     PFM_TRY(make_ids_unique(&rows, err));
     PFM_TRY(number_images(&rows, dataset, err));
@@ -325,6 +331,10 @@ void pfm_dataset_tell_left_out(const pfm_dataset *dataset, const pfm_context *co
     if (dataset->left_out > 0)
         pfm_log(context, PFM_LOG_WARNING, "%s %s: %zu rows are left out, since they %s", dataset->name, dataset->split,
                 dataset->left_out, dataset->left_out_why);
+    if (dataset->short_series > 0)
+        pfm_log(context, PFM_LOG_WARNING,
+                "%s %s: %zu of %zu series have fewer than the %zu slices of data.slices; all are shown", dataset->name,
+                dataset->split, dataset->short_series, dataset->series, dataset->slices_asked);
 }
 
 void pfm_dataset_free(pfm_dataset *dataset)

@@ -57,6 +57,9 @@ typedef struct pfm_dataset {
     size_t member_count;       /* of a mixture, whose members' rows stand one behind the other; else 0 */
     size_t left_out;           /* rows of the files that are not here, */
     const char *left_out_why;  /* since they are so; NULL where there are none; static */
+    size_t series;             /* of its images: several slices that belong together */
+    size_t short_series;       /* of these the ones that have fewer slices than */
+    size_t slices_asked;       /* were asked for; all are shown */
 } pfm_dataset;
 
 /* From where a question is shown what fits it, and how much of that. */
@@ -101,7 +104,7 @@ void pfm_dataset_free(pfm_dataset *dataset);
 pfm_status pfm_dataset_ground(const char *name, const pfm_dataset_options *options, const char *text, char **out,
                               pfm_error *err) PFM_MUST_CHECK;
 
-/* Warns of the rows that were left out, where there are any. */
+/* Warns of the rows that were left out, and of slices that series have not, where there are any. */
 void pfm_dataset_tell_left_out(const pfm_dataset *dataset, const pfm_context *context);
 
 /* *out = a mixture that takes the members' rows, and leaves the members empty; ids are unique within it, and an image that

@@ -22,8 +22,9 @@ typedef struct pfm_rows {
     size_t count, capacity;
     size_t left_out; /* rows of the files that are not among them, since */
     const char *left_out_why;
-} pfm_rows;                      /* start with {0} */
-void pfm_row_free(pfm_row *row); /* what it holds, not the row itself */
+    size_t series, short_series, slices_asked; /* as of pfm_dataset */
+} pfm_rows;                                    /* start with {0} */
+void pfm_row_free(pfm_row *row);               /* what it holds, not the row itself */
 void pfm_rows_free(pfm_rows *rows);
 
 /* The columns' names; NULL where the format has none. `images` is a list of names, whose first `image` may repeat. Where there

@@ -11,7 +11,8 @@
 
 /* Series that were opened: questions about one are many. */
 typedef struct opened {
-    pfm_map map; /* borrows the keys */
+    pfm_rows *rows; /* whose series are counted */
+    pfm_map map;    /* borrows the keys */
     char **keys;
     pfm_series *series;
     size_t count, capacity, key_capacity;
@@ -43,6 +44,11 @@ static pfm_status get_series(opened *all, const pfm_row *row, const pfm_row_imag
         status = pfm_series_open(image->path, chosen, slices, &all->series[all->count], &reason);
         if (status != PFM_OK)
             PFM_FAIL(status, "row %s: %s", row->id, reason.message);
+        const pfm_series *series = &all->series[all->count];
+        const bool is_several = series->total > 1; /* a lone picture is no short series */
+        all->rows->series += is_several;
+        all->rows->short_series += is_several && series->asked > 0;
+        all->rows->slices_asked = series->asked > 0 ? series->asked : all->rows->slices_asked;
         all->keys[all->count++] = key;
         const char *kept = key;
         key = NULL;
@@ -107,7 +113,7 @@ done:
 pfm_status pfm_rows_open_series(pfm_rows *rows, const char *slices, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    opened all = {0};
+    opened all = {.rows = rows};
     PFM_TRY(pfm_slices_check(slices, err));
     for (size_t i = 0; i < rows->count; i++)
         PFM_TRY(open_row(&all, &rows->items[i], slices, err));

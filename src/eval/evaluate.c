@@ -9,6 +9,7 @@
 #include "eval/predictions.h"
 #include "eval/probe.h"
 #include "eval/row_choices.h"
+#include "eval/shown.h"
 #include "eval/vqa.h"
 #include "infer/generate.h"
 #include "models/vision/feature_store.h"
@@ -143,6 +144,8 @@ static pfm_status collect(const evaluation *e, const pfm_answer *answers, json_t
         PFM_TRY(pfm_prediction_create(&e->dataset->rows[i], e->profile, given->text, given->probability, &prediction, err));
         if (e->session->recipe->eval.draws > 1)
             PFM_TRY(pfm_json_take(prediction, "agreement", pfm_json_number(given->score), err));
+        if (e->options->out != NULL)
+            PFM_TRY(pfm_shown_tell(e->features, e->replacement, &e->dataset->rows[i], prediction, err));
         if (json_array_append_new(predictions, prediction) != 0)
             PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not collect the predictions");
     }

@@ -1,5 +1,7 @@
 #include "eval/identifiers.h"
 
+#include "base/try.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -404,4 +406,42 @@ bool pfm_identifier_column(const char *name)
             return true;
     }
     return count == 1 && (strcmp(first, whole[0]) == 0 || strcmp(first, whole[1]) == 0);
+}
+
+pfm_status pfm_identifier_kinds_read(const char *list, unsigned *out, pfm_error *err)
+{
+    static const char all_kinds[] = "all";
+    *out = 0;
+    if (list == NULL)
+        return PFM_OK;
+    for (const char *at = list;; at++) {
+        const size_t length = strcspn(at, ",");
+        unsigned bits = 0;
+        if (length == strlen(all_kinds) && strncmp(at, all_kinds, length) == 0)
+            bits = (1U << PFM_IDENTIFIER_KINDS) - 1;
+        for (int k = 0; k < PFM_IDENTIFIER_KINDS; k++)
+            if (strlen(pfm_identifier_names[k]) == length && strncmp(at, pfm_identifier_names[k], length) == 0)
+                bits = 1U << k;
+        if (bits == 0)
+            return pfm_error_set(
+                err, PFM_ERROR_USAGE,
+                "--accept-identifiers names kinds, separated by commas: name, date, record, number, email, uid, "
+                "age, column, or all; not '%.*s'",
+                (int)(length < 60 ? length : 60), at);
+        *out |= bits;
+        at += length;
+        if (*at == '\0')
+            return PFM_OK;
+    }
+}
+
+pfm_status pfm_identifier_kinds_list(unsigned bits, const char *joint, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_buffer_clear(out);
+    for (int k = 0; k < PFM_IDENTIFIER_KINDS; k++)
+        if ((bits >> k & 1) != 0)
+            PFM_TRY(pfm_buffer_append_format(out, err, "%s%s", out->size > 0 ? joint : "", pfm_identifier_names[k]));
+done:
+    return status;
 }

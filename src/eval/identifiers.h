@@ -3,6 +3,7 @@
 #ifndef PFM_EVAL_IDENTIFIERS_H
 #define PFM_EVAL_IDENTIFIERS_H
 
+#include "base/memory.h"
 #include "pefomed/status.h"
 
 #include <stdbool.h>
@@ -29,5 +30,9 @@ unsigned pfm_identifiers_find(const char *text);
 bool pfm_identifier_stands_in(const char *value, const char *text);
 /* Whether a column of this name says who somebody is: patient_id, PatientName, mrn, name, ... */
 bool pfm_identifier_column(const char *name);
+/* *out = bits of the kinds that a list names, as --accept-identifiers does: "date,name" or "all"; NULL: none. USAGE. */
+pfm_status pfm_identifier_kinds_read(const char *list, unsigned *out, pfm_error *err) PFM_MUST_CHECK;
+/* *out = the names of the kinds whose bits are set. */
+pfm_status pfm_identifier_kinds_list(unsigned bits, const char *joint, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

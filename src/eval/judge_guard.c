@@ -14,7 +14,7 @@
 
 enum { LARGEST_DECLARATION = 1 << 16 };
 
-static const char all_kinds[] = "all", mimic[] = "mimic_cxr";
+static const char mimic[] = "mimic_cxr";
 
 /* ---- which data set it is ---- */
 
@@ -121,44 +121,6 @@ done:
 
 /* ---- identifiers ---- */
 
-/* Bits of the kinds that a list names. */
-static pfm_status read_kinds(const char *list, unsigned *out, pfm_error *err)
-{
-    *out = 0;
-    if (list == NULL)
-        return PFM_OK;
-    for (const char *at = list;; at++) {
-        const size_t length = strcspn(at, ",");
-        unsigned bits = 0;
-        if (length == strlen(all_kinds) && strncmp(at, all_kinds, length) == 0)
-            bits = (1U << PFM_IDENTIFIER_KINDS) - 1;
-        for (int k = 0; k < PFM_IDENTIFIER_KINDS; k++)
-            if (strlen(pfm_identifier_names[k]) == length && strncmp(at, pfm_identifier_names[k], length) == 0)
-                bits = 1U << k;
-        if (bits == 0)
-            return pfm_error_set(
-                err, PFM_ERROR_USAGE,
-                "--accept-identifiers names kinds, separated by commas: name, date, record, number, email, uid, "
-                "age, column, or all; not '%.*s'",
-                (int)(length < 60 ? length : 60), at);
-        *out |= bits;
-        at += length;
-        if (*at == '\0')
-            return PFM_OK;
-    }
-}
-
-static pfm_status list_kinds(unsigned bits, const char *joint, pfm_buffer *out, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    pfm_buffer_clear(out);
-    for (int k = 0; k < PFM_IDENTIFIER_KINDS; k++)
-        if ((bits >> k & 1) != 0)
-            PFM_TRY(pfm_buffer_append_format(out, err, "%s%s", out->size > 0 ? joint : "", pfm_identifier_names[k]));
-done:
-    return status;
-}
-
 static pfm_status find_identifiers(const pfm_judging *j, const pfm_judge_item *item, unsigned *found, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -186,7 +148,7 @@ static pfm_status check_identifiers(const pfm_judging *j, pfm_error *err)
     unsigned accepted = 0, all = 0;
     size_t rows = 0;
     pfm_buffer first = {0}, kinds = {0};
-    PFM_TRY(read_kinds(j->options->accept_identifiers, &accepted, err));
+    PFM_TRY(pfm_identifier_kinds_read(j->options->accept_identifiers, &accepted, err));
     for (size_t i = 0; i < j->count; i++) {
         unsigned found = 0;
         pfm_place_text where;
@@ -197,12 +159,12 @@ static pfm_status check_identifiers(const pfm_judging *j, pfm_error *err)
         rows += found != 0;
         if (found == 0 || rows > 1)
             continue;
-        PFM_TRY(list_kinds(found, ", ", &kinds, err));
+        PFM_TRY(pfm_identifier_kinds_list(found, ", ", &kinds, err));
         PFM_TRY(pfm_buffer_append_format(&first, err, "%s: %s", pfm_place_format(&place, where), kinds.data));
     }
     if (rows == 0)
         goto done;
-    PFM_TRY(list_kinds(all, ",", &kinds, err));
+    PFM_TRY(pfm_identifier_kinds_list(all, ",", &kinds, err));
     PFM_FAIL(
         PFM_ERROR_USAGE,
         "%zu of %zu rows hold what looks like identifiers of patients, and nothing was sent (%s; kinds in all: %s): take them "

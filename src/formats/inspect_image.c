@@ -69,6 +69,10 @@ static pfm_status describe(const pfm_inspect_target *target, json_t *out, pfm_er
         PFM_TRY(pfm_json_take(out, "orientation", json_integer(applied.orientation), err));
     if (applied.axes[0] != '\0')
         PFM_TRY(pfm_json_take(out, "axes", json_string(applied.axes), err));
+    if (applied.rows_toward[0] != '\0' && applied.columns_toward[0] != '\0') {
+        PFM_TRY(pfm_json_take(out, "rows_toward", json_string(applied.rows_toward), err));
+        PFM_TRY(pfm_json_take(out, "columns_toward", json_string(applied.columns_toward), err));
+    }
 done:
     pfm_image_free(&image);
     pfm_mapping_close(&mapping);

@@ -2,6 +2,7 @@
 #include "base/try.h"
 #include "image/dicom_grey.h"
 #include "image/kinds.h"
+#include "image/orientation.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -56,24 +57,6 @@ static pfm_status read_aspect(pfm_dicom *file, int index, double *out, pfm_error
     return PFM_OK;
 }
 
-/* "LA": the sides to which a direction goes, the largest share first, those of less than a tenth left out. */
-static void name_direction(const double *cosines, char out[4])
-{
-    static const char positive[] = "LPH", negative[] = "RAF";
-    bool named[3] = {false, false, false};
-    size_t length = 0;
-    for (int turn = 0; turn < 3; turn++) {
-        int best = -1;
-        for (int i = 0; i < 3; i++)
-            if (!named[i] && (best < 0 || fabs(cosines[i]) > fabs(cosines[best])))
-                best = i;
-        named[best] = true;
-        if (fabs(cosines[best]) >= 0.1)
-            out[length++] = cosines[best] > 0 ? positive[best] : negative[best];
-    }
-    out[length] = '\0';
-}
-
 /* A part of Patient Orientation, "L\\P": only what can be a side. */
 static void copy_side(const char *text, size_t length, char out[4])
 {
@@ -95,8 +78,8 @@ static pfm_status find_directions(pfm_dicom *file, int frame, pfm_image_applied 
     if (status != PFM_OK)
         return status;
     if (found && pfm_dicom_numbers(&element, "DS", cosines, 6, &good) == 6 && good) {
-        name_direction(cosines, out->rows_toward);
-        name_direction(cosines + 3, out->columns_toward);
+        pfm_direction_name(cosines, out->rows_toward);
+        pfm_direction_name(cosines + 3, out->columns_toward);
         return PFM_OK;
     }
     pfm_dicom_text(pfm_dicom_find(file, DICOM_TAG(0x0020, 0x0020)), text, sizeof text);

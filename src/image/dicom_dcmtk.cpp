@@ -156,18 +156,11 @@ void put(DcmItem &item, const DcmTagKey &tag, const char *value)
 /* Whose it is, as the images say. */
 void add_identity(DcmItem &dataset, const pfm_dcmtk_sr &report)
 {
-    DcmDataset values;
     const pfm_sr &source = *report.source;
-    if (report.stored_set[0] != '\0')
-        put(values, DCM_SpecificCharacterSet, report.stored_set);
-    for (size_t i = 0; i < source.element_count; i++)
-        put(values, DcmTagKey(source.elements[i].group, source.elements[i].element), source.elements[i].value);
-    if (report.convert)
-        must(values.convertToUTF8(), "the images' names cannot be converted to UTF-8, which the report's text needs");
+    for (size_t i = 0; i < source.element_count; i++) /* in place of empty ones */
+        put(dataset, DcmTagKey(report.elements[i].group, report.elements[i].element), report.elements[i].value);
     if (source.timezone[0] != '\0')
-        put(values, DCM_TimezoneOffsetFromUTC, source.timezone);
-    while (values.card() > 0)
-        must(dataset.insert(values.remove(0UL), OFTrue /* in place of an empty one */), "its attributes cannot be put together");
+        put(dataset, DCM_TimezoneOffsetFromUTC, source.timezone);
     if (report.set[0] != '\0')
         put(dataset, DCM_SpecificCharacterSet, report.set);
     else

@@ -23,9 +23,9 @@ pfm_dcmtk_result pfm_dcmtk_decode_jpeg(const unsigned char *bytes, size_t count,
 /* A structured report, all but for its form. */
 typedef struct pfm_dcmtk_sr {
     bool enhanced, complete;
-    const struct pfm_sr *source;          /* patient, study and images */
-    const char *stored_set, *set;         /* the character sets of the source's values and of the report */
-    bool convert;                         /* these differ, and matter */
+    const struct pfm_sr *source;          /* study and images */
+    const pfm_sr_element *elements;       /* [source->element_count] patient and study, in the report's character set */
+    const char *set;                      /* that */
     const char *date, *time;              /* "20261127", "143000" */
     const char *version;                  /* of the program */
     const char *series, *instance;        /* UIDs of the report */

@@ -104,6 +104,12 @@ const char *pfm_image_kind_of(const void *bytes, size_t size)
     return kind != NULL ? kind->name : NULL;
 }
 
+bool pfm_image_may_hold_values(const void *bytes, size_t size)
+{
+    const pfm_image_kind *kind = find_kind(bytes, size);
+    return kind != NULL && kind->show != NULL && (kind->may_hold_values == NULL || kind->may_hold_values(bytes, size));
+}
+
 int pfm_image_orientation(const void *bytes, size_t size)
 {
     const pfm_image_kind *kind = find_kind(bytes, size);
@@ -189,15 +195,24 @@ pfm_status pfm_image_load_shown(const char *path, const char *window, pfm_image 
     return load(path, &choice, out, applied, err);
 }
 
+/* Exchanges left and right, also in what is said of them. */
+static pfm_status mirror(pfm_image *image, pfm_image_applied *applied, pfm_error *err)
+{
+    static const char sides[] = "LRAPHF"; /* each beside its opposite */
+    for (char *side = applied->rows_toward; *side != '\0'; side++) {
+        const char *known = strchr(sides, *side);
+        if (known != NULL)
+            *side = sides[(known - sides) ^ 1];
+    }
+    return pfm_orientation_apply(2, image, err);
+}
+
 pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image_file *file, const char *window, pfm_image *out,
                                  pfm_image_applied *applied, pfm_error *err)
 {
     const pfm_image_choice choice = {.frame = file->frame, .window = window};
-    pfm_image_applied unused;
-    pfm_status status = decode(bytes, size, file->path, &choice, out, applied != NULL ? applied : &unused, err);
-    if (status == PFM_OK && file->mirrored)
-        status = pfm_orientation_apply(2, out, err);
-    return status;
+    pfm_status status = decode(bytes, size, file->path, &choice, out, applied, err);
+    return status == PFM_OK && file->mirrored ? mirror(out, applied, err) : status;
 }
 
 pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, pfm_image *out, pfm_image_applied *applied,
@@ -205,9 +220,7 @@ pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, p
 {
     const pfm_image_choice choice = {.frame = file->frame, .window = window};
     pfm_status status = load(file->path, &choice, out, applied, err);
-    if (status == PFM_OK && file->mirrored)
-        status = pfm_orientation_apply(2, out, err);
-    return status;
+    return status == PFM_OK && file->mirrored ? mirror(out, applied, err) : status;
 }
 
 pfm_status pfm_image_check_window(const char *window, pfm_error *err)
@@ -251,6 +264,7 @@ pfm_status pfm_image_convert(const char *path, const pfm_image_options *options,
         PFM_TRY(make_square(path, &own, applied->pixel_aspect, err));
     if (options->size > 0) {
         PFM_TRY(pfm_image_fit_square(&own, &options->fit, options->size, out, err));
+        pfm_image_record_fit(options->fit.fit, applied);
     } else {
         *out = own;
         own = (pfm_image){0};
@@ -288,6 +302,8 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
         PFM_TRY(pfm_json_take(document, "orientation", json_integer(applied->orientation), err));
     if (applied->axes[0] != '\0')
         PFM_TRY(pfm_json_take(document, "axes", json_string(applied->axes), err));
+    if (applied->fit[0] != '\0')
+        PFM_TRY(pfm_json_take(document, "fit", json_string(applied->fit), err));
     PFM_TRY(pfm_json_print(document, json, err));
 done:
     json_decref(document);

@@ -27,6 +27,8 @@ typedef struct pfm_image_kind {
     /* How the camera was held (orientation.h), which is undone after decoding; NULL of a kind that cannot say so, or
      * undoes it itself. */
     int (*orientation)(const unsigned char *bytes, size_t size);
+    /* Whether the begin of a file of a kind with `show` leaves open that it holds values; NULL: it always does. */
+    bool (*may_hold_values)(const unsigned char *bytes, size_t size);
 } pfm_image_kind;
 
 /* USAGE where a choice says more of a finished picture than there is to choose: another frame than the first, or a window. */

@@ -186,6 +186,8 @@ static pfm_status make_picture(const pfm_nifti *n, unsigned char *data, const ch
     }
     PFM_TRY(pfm_orientation_apply(n->orientation, out, err));
     memcpy(applied->axes, n->axes, sizeof n->axes);
+    memcpy(applied->rows_toward, n->rows_toward, sizeof n->rows_toward);
+    memcpy(applied->columns_toward, n->columns_toward, sizeof n->columns_toward);
 done:
     return status;
 }

@@ -1,6 +1,7 @@
 #include "image/nifti_header.h"
 
 #include "base/try.h"
+#include "image/orientation.h"
 
 #include <math.h>
 #include <string.h>
@@ -144,6 +145,16 @@ static bool runs_against(int code) { return code == NIFTI_L2R || code == NIFTI_P
 
 static char letter_of(int code) { return code <= NIFTI_R2L ? 'L' : code <= NIFTI_A2P ? 'P' : 'I'; }
 
+/* To which sides an axis of the file goes once it runs to the left, the back or the feet. */
+static void name_axis(const nifti_dmat44 *m, int axis, bool against, char out[4])
+{
+    const double *const x = m->m[0], *const y = m->m[1], *const z = m->m[2]; /* towards right, front and head */
+    const double length = sqrt(x[axis] * x[axis] + y[axis] * y[axis] + z[axis] * z[axis]) * (against ? -1 : 1);
+    const double cosines[3] = {-x[axis] / length, -y[axis] / length, z[axis] / length};
+    if (length != 0)
+        pfm_direction_name(cosines, out);
+}
+
 /* A slice as a radiologist expects it: of the axes left-right, front-back and head-feet the first that it has runs to the
  * right, the other down. */
 static void read_axes(const nifti_2_header *h, pfm_nifti *out)
@@ -173,6 +184,8 @@ static void read_axes(const nifti_2_header *h, pfm_nifti *out)
     out->orientation = orientations[swaps][runs_against(code[0])][runs_against(code[1])];
     out->axes[0] = letter_of(code[swaps]);
     out->axes[1] = letter_of(code[!swaps]);
+    name_axis(&m, swaps, runs_against(code[swaps]), out->rows_toward);
+    name_axis(&m, !swaps, runs_against(code[!swaps]), out->columns_toward);
 }
 
 static void read_scale(const nifti_2_header *h, pfm_nifti *out)

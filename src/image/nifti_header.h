@@ -20,6 +20,7 @@ typedef struct pfm_nifti {
     double low, high; /* what the file wants to be shown from black to white; equal: nothing */
     int orientation;  /* as EXIF's, so that a slice stands as a radiologist expects (docs/images.md) */
     char axes[3];     /* what lies to the picture's right and below: "LP"; "" where the file does not say */
+    char rows_toward[4], columns_toward[4]; /* as of pfm_image_applied */
 } pfm_nifti;
 
 /* The bytes of a header that must be at hand. */

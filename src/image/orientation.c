@@ -1,5 +1,6 @@
 #include "image/orientation.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,4 +88,21 @@ pfm_status pfm_orientation_apply(int orientation, pfm_image *image, pfm_error *e
     pfm_image_free(image);
     *image = out;
     return PFM_OK;
+}
+
+void pfm_direction_name(const double *cosines, char out[4])
+{
+    static const char positive[] = "LPH", negative[] = "RAF";
+    bool named[3] = {false, false, false};
+    size_t length = 0;
+    for (int turn = 0; turn < 3; turn++) {
+        int best = -1;
+        for (int i = 0; i < 3; i++)
+            if (!named[i] && (best < 0 || fabs(cosines[i]) > fabs(cosines[best])))
+                best = i;
+        named[best] = true;
+        if (fabs(cosines[best]) >= 0.1)
+            out[length++] = cosines[best] > 0 ? positive[best] : negative[best];
+    }
+    out[length] = '\0';
 }

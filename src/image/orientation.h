@@ -11,4 +11,8 @@ int pfm_orientation_of_exif(const unsigned char *bytes, size_t size);
 /* Turns and mirrors a picture so that it stands upright; 1 and what is none leave it as it is. */
 pfm_status pfm_orientation_apply(int orientation, pfm_image *image, pfm_error *err) PFM_MUST_CHECK;
 
+/* out = "LA": the sides of the patient to which a direction (cosines towards left, back and head) goes, the largest share
+ * first, those of less than a tenth left out. */
+void pfm_direction_name(const double *cosines, char out[4]);
+
 #endif

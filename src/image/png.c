@@ -166,7 +166,15 @@ static pfm_status show(const unsigned char *bytes, size_t size, const char *name
     return r.status;
 }
 
-const pfm_image_kind pfm_image_kind_png = {.name = "PNG", .recognize = recognize, .show = show, .orientation = orientation};
+/* By its first chunk, IHDR: grey of 16 bits. */
+static bool may_hold_values(const unsigned char *bytes, size_t size)
+{
+    enum { DEPTH_AT = 24, COLOR_AT = 25 };
+    return size > COLOR_AT && bytes[DEPTH_AT] == 16 && bytes[COLOR_AT] == PNG_COLOR_TYPE_GRAY;
+}
+
+const pfm_image_kind pfm_image_kind_png = {
+    .name = "PNG", .recognize = recognize, .show = show, .orientation = orientation, .may_hold_values = may_hold_values};
 
 typedef struct writer {
     pfm_buffer bytes;
@@ -209,19 +217,29 @@ static void encode(writer *w, const pfm_image *image)
     png_write_end(w->png, NULL);
 }
 
-pfm_status pfm_image_write_png(const pfm_image *image, const char *path, pfm_error *err)
+pfm_status pfm_image_encode_png(const pfm_image *image, const char *name, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    writer w = {.status = PFM_OK, .path = path, .err = err};
+    writer w = {.status = PFM_OK, .path = name, .err = err};
     w.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &w, fail_writing, pass_over);
     w.info = w.png == NULL ? NULL : png_create_info_struct(w.png);
     if (w.info == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "not enough memory to write %s", path);
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "not enough memory to write %s", name);
     encode(&w, image);
     PFM_TRY(w.status);
-    PFM_TRY(pfm_file_write(path, w.bytes.data, w.bytes.size, err));
+    status = pfm_buffer_append(out, w.bytes.data, w.bytes.size, err);
 done:
     png_destroy_write_struct(&w.png, &w.info);
     pfm_buffer_free(&w.bytes);
+    return status;
+}
+
+pfm_status pfm_image_write_png(const pfm_image *image, const char *path, pfm_error *err)
+{
+    pfm_buffer bytes = {0};
+    pfm_status status = pfm_image_encode_png(image, path, &bytes, err);
+    if (status == PFM_OK)
+        status = pfm_file_write(path, bytes.data, bytes.size, err);
+    pfm_buffer_free(&bytes);
     return status;
 }

@@ -6,6 +6,7 @@
 #include "pefomed/dicom.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -260,6 +261,7 @@ static pfm_status take_slices(const pfm_series_scan *scan, const pfm_series_entr
 {
     pfm_status status = PFM_OK;
     size_t *chosen = NULL, count = 0;
+    out->asked = pfm_slices_asked(wanted) > out->total ? pfm_slices_asked(wanted) : 0;
     PFM_TRY(pfm_slices_choose(wanted, out->total, scan->path, &chosen, &count, err));
     PFM_TRY(pfm_allocate(count, sizeof *out->slices, &out->slices, err));
     for (; out->count < count; out->count++) {
@@ -331,6 +333,14 @@ void pfm_series_free(pfm_series *series)
     *series = (pfm_series){0};
 }
 
+bool pfm_series_lacks(const pfm_series *series, char out[120])
+{
+    const bool one = series->total == 1;
+    (void)snprintf(out, 120, "%zu slices were asked for and there %s %zu; %s shown", series->asked, one ? "is" : "are",
+                   series->total, one ? "it is" : "all are");
+    return series->asked > 0;
+}
+
 pfm_status pfm_series_tell(const pfm_series *series, size_t slice, char **json, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -341,6 +351,8 @@ pfm_status pfm_series_tell(const pfm_series *series, size_t slice, char **json, 
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a slice");
     PFM_TRY(pfm_json_take(document, "slice", json_integer(own->number), err));
     PFM_TRY(pfm_json_take(document, "slices", json_integer((json_int_t)series->total), err));
+    if (series->asked > 0)
+        PFM_TRY(pfm_json_take(document, "slices_asked", json_integer((json_int_t)series->asked), err));
     PFM_TRY(pfm_json_take(document, "file", json_integer(own->file), err));
     PFM_TRY(pfm_json_take(document, "series", json_integer(series->number), err));
     PFM_TRY(pfm_json_take(document, "order", json_string(series->order), err));

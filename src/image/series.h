@@ -34,6 +34,8 @@ typedef struct pfm_series_scan {
 pfm_status pfm_series_scan_file(pfm_series_scan *scan, const char *path, int number, pfm_error *err) PFM_MUST_CHECK;
 void pfm_series_scan_free(pfm_series_scan *scan);
 
+/* How many slices a number alone asks for, evenly spaced; 0 where `slices` says others. */
+size_t pfm_slices_asked(const char *slices);
 /* *chosen [*count] = numbers from 0 of `total` slices, as `slices` says them; the caller calls free(). `name` is for errors. */
 pfm_status pfm_slices_choose(const char *slices, size_t total, const char *name, size_t **chosen, size_t *count,
                              pfm_error *err) PFM_MUST_CHECK;

@@ -57,6 +57,8 @@ static size_t count_of(const char *slices)
     return read_range(&slices, range, &ranged) && *slices == '\0' && !ranged ? range[0] : 0;
 }
 
+size_t pfm_slices_asked(const char *slices) { return is_all(slices) ? 0 : count_of(slices); }
+
 pfm_status pfm_slices_check(const char *slices, pfm_error *err)
 {
     const char *text = slices;

@@ -3,6 +3,7 @@
 #include "base/try.h"
 #include "image/resize_filters.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct fit {
@@ -109,4 +110,10 @@ pfm_status pfm_image_fit_square(const pfm_image *in, const pfm_image_fit *how, i
 done:
     pfm_image_free(&canvas);
     return status;
+}
+
+void pfm_image_record_fit(const char *name, pfm_image_applied *applied)
+{
+    const bool whole = name == NULL || strcmp(name, "squash") == 0;
+    (void)snprintf(applied->fit, sizeof applied->fit, "%s", whole ? "" : name);
 }

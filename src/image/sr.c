@@ -5,6 +5,7 @@
 #include "base/salt.h"
 #include "base/try.h"
 #include "base/utf8.h"
+#include "image/dicom_charset.h"
 #include "image/dicom_dcmtk.h"
 #include "image/sr_identity.h"
 #include "image/sr_sections.h"
@@ -118,42 +119,7 @@ void pfm_sr_free(pfm_sr *sr)
 
 /* ---- character sets ---- */
 
-/* The defined terms (PS3.3, C.12.1.1.2), the part of those of code extensions behind "ISO 2022 " included. */
-static bool is_defined_term(const char *term, size_t length)
-{
-    static const char *const sets[] = {"6",   "13",  "58",  "87",  "100", "101", "109", "110", "126",
-                                       "127", "138", "144", "148", "149", "159", "166", "192", "203"};
-    char text[20] = "";
-    if (length == 0)
-        return true; /* the default repertoire, first among several */
-    if (length >= sizeof text)
-        return false;
-    memcpy(text, term, length);
-    if (strcmp(text, "GB18030") == 0 || strcmp(text, "GBK") == 0)
-        return true;
-    const char *number = strncmp(text, "ISO_IR ", 7) == 0         ? text + 7
-                         : strncmp(text, "ISO 2022 IR ", 12) == 0 ? text + 12
-                                                                  : NULL;
-    for (size_t i = 0; number != NULL && i < sizeof sets / sizeof *sets; i++) {
-        if (strcmp(number, sets[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool is_defined(const char *set)
-{
-    for (const char *at = set;; at += strcspn(at, "\\") + 1) {
-        size_t length = strcspn(at, "\\");
-        const size_t whole = length;
-        while (length > 0 && at[length - 1] == ' ')
-            length--;
-        if (!is_defined_term(at, length))
-            return false;
-        if (at[whole] == '\0')
-            return true;
-    }
-}
+static const char utf8[] = "ISO_IR 192";
 
 static bool is_identity_utf8(const pfm_sr *sr)
 {
@@ -177,27 +143,57 @@ static bool is_plain(const pfm_sr_sections *sections, const char *set)
     return true;
 }
 
-/* The set of the report: the images' own where that holds the answer too, else UTF-8, into which their names are converted. */
-static pfm_status choose_set(const pfm_sr *sr, const pfm_sr_sections *sections, pfm_dcmtk_sr *out, pfm_error *err)
+/* The character sets of the images' values and of the report: the images' own where that holds the answer too, else UTF-8. */
+static pfm_status choose_sets(const pfm_sr *sr, const pfm_sr_sections *sections, const char **stored, const char **set,
+                              pfm_error *err)
 {
-    static const char utf8[] = "ISO_IR 192";
-    const bool defined = is_defined(sr->character_set), named = sr->character_set[0] != '\0';
-    out->stored_set = sr->character_set;
+    const bool defined = pfm_charset_is_defined(sr->character_set), named = sr->character_set[0] != '\0';
+    *stored = sr->character_set;
     if (sr->foreign && (!defined || !named)) { /* what these bytes are the images do not say */
         if (is_identity_utf8(sr))
-            out->stored_set = utf8;
+            *stored = utf8;
         else if (!named)
-            out->stored_set = "ISO_IR 100";
+            *stored = "ISO_IR 100";
         else
             return pfm_error_set(err, PFM_ERROR_FORMAT,
                                  "the images' names are in a character set that DICOM does not have ((0008,0005)), so that no "
                                  "structured report can carry them; leave --sr out");
     } else if (!defined) {
-        out->stored_set = "";
+        *stored = "";
     }
-    out->set = is_plain(sections, out->stored_set) ? out->stored_set : utf8;
-    out->convert = sr->foreign && strcmp(out->set, out->stored_set) != 0;
+    *set = is_plain(sections, *stored) ? *stored : utf8;
     return PFM_OK;
+}
+
+static void free_elements(pfm_sr_element *elements, size_t count)
+{
+    for (size_t i = 0; elements != NULL && i < count; i++)
+        free(elements[i].value);
+    free(elements);
+}
+
+/* *out [element_count] = the images' values in UTF-8. */
+static pfm_status convert_elements(const pfm_sr *sr, const char *stored, pfm_sr_element **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_sr_element *elements = NULL;
+    pfm_error reason = PFM_ERROR_INIT;
+    PFM_TRY(pfm_allocate(sr->element_count, sizeof *elements, &elements, err));
+    for (size_t i = 0; i < sr->element_count; i++) {
+        const pfm_sr_element *from = &sr->elements[i];
+        elements[i] = *from;
+        elements[i].value = NULL;
+        status = pfm_charset_convert(stored, from->vr, from->value, &elements[i].value, &reason);
+        if (status != PFM_OK)
+            PFM_FAIL(status,
+                     "the images' (%04X,%04X) cannot be converted to UTF-8, which the report's text needs: %s; leave --sr out",
+                     from->group, from->element, reason.message);
+    }
+    *out = elements;
+    elements = NULL;
+done:
+    free_elements(elements, sr->element_count);
+    return status;
 }
 
 /* ---- what is made up ---- */
@@ -337,12 +333,15 @@ pfm_status pfm_sr_write(const pfm_sr *sr, const pfm_sr_text *text, const char *p
 {
     pfm_status status = PFM_OK;
     pfm_sr_sections sections = {0};
+    pfm_sr_element *converted = NULL;
+    const char *stored = NULL;
     pfm_dicom_uid series, instance, device;
     char date[9], clock[7];
     unsigned char chance[16] = {0};
     pfm_dcmtk_sr report = {.enhanced = text->kind != NULL && strcmp(text->kind, "enhanced") == 0,
                            .complete = text->complete,
                            .source = sr,
+                           .elements = sr->elements,
                            .date = date,
                            .time = clock,
                            .version = pfm_version(),
@@ -353,7 +352,11 @@ pfm_status pfm_sr_write(const pfm_sr *sr, const pfm_sr_text *text, const char *p
     PFM_TRY(list_sections(text, &sections, err));
     report.sections = sections.items;
     report.section_count = sections.count;
-    PFM_TRY(choose_set(sr, &sections, &report, err));
+    PFM_TRY(choose_sets(sr, &sections, &stored, &report.set, err));
+    if (sr->foreign && strcmp(report.set, stored) != 0) {
+        PFM_TRY(convert_elements(sr, stored, &converted, err));
+        report.elements = converted;
+    }
     choose_language(text, &report);
     tell_time(sr, text, date, clock);
     if (!text->dated && getrandom(chance, sizeof chance, 0) != (ssize_t)sizeof chance)
@@ -363,6 +366,7 @@ pfm_status pfm_sr_write(const pfm_sr *sr, const pfm_sr_text *text, const char *p
     PFM_TRY(derive_device(text->home, device, err));
     status = write_made(&report, path, err);
 done:
+    free_elements(converted, sr->element_count);
     pfm_sr_sections_free(&sections);
     return status;
 }

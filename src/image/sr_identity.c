@@ -133,7 +133,9 @@ static pfm_status copy_identity(pfm_sr *sr, const pfm_dicom *file, pfm_error *er
             free(value);
             goto done;
         }
-        sr->elements[sr->element_count++] = (pfm_sr_element){copied[i].group, copied[i].element, value};
+        pfm_sr_element *element = &sr->elements[sr->element_count++];
+        *element = (pfm_sr_element){.group = copied[i].group, .element = copied[i].element, .value = value};
+        memcpy(element->vr, copied[i].vr, sizeof element->vr);
         for (const char *c = value; *c != '\0'; c++)
             sr->foreign = sr->foreign || (unsigned char)*c >= 0x80 || *c == 27;
     }

@@ -10,6 +10,7 @@ typedef char pfm_dicom_uid[65];
 /* An element as it stands in the image: bytes in its character set, without padding. */
 typedef struct pfm_sr_element {
     uint16_t group, element;
+    char vr[3];
     char *value;
 } pfm_sr_element;
 

@@ -96,6 +96,10 @@ void pfm_asked_pictures_warn(const pfm_asked_pictures *pictures, const pfm_ask_o
 {
     for (size_t i = 0; i < pictures->series_count; i++) {
         const pfm_series *series = &pictures->series[i];
+        char lacks[120];
+        /* a recipe's number is for series: of a lone picture it says nothing that a person need know */
+        if (pfm_series_lacks(series, lacks) && (series->total > 1 || options->slices != NULL))
+            pfm_log(context, PFM_LOG_WARNING, "%s: %s", options->images[i], lacks);
         if (series->duplicates > 0)
             pfm_log(context, PFM_LOG_WARNING,
                     "%s: %zu of %zu slices lie where another one does (copies, or the same place at another time); all count",

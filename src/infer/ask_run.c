@@ -99,7 +99,9 @@ static pfm_status list_shown(const asking *a, json_t *out, pfm_error *err)
     PFM_TRY(pfm_json_take(out, "images", list, err));
     for (size_t i = 0; i < a->pictures.count; i++) {
         char *text = NULL;
-        PFM_TRY(pfm_asked_picture_tell(&a->pictures.items[i], &text, err));
+        pfm_asked_picture *picture = &a->pictures.items[i];
+        pfm_image_record_fit(pfm_vision_get_fit(a->session->vision), &picture->applied);
+        PFM_TRY(pfm_asked_picture_tell(picture, &text, err));
         const int added = json_array_append_new(list, json_loads(text, 0, NULL));
         free(text);
         if (added != 0)

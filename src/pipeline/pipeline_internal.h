@@ -62,6 +62,23 @@ pfm_status pfm_pipeline_open_remote(pfm_pipeline_work *work, size_t s, pfm_error
 void pfm_pipeline_close_remote(pfm_pipeline_work *work);
 pfm_status pfm_pipeline_check_local(pfm_pipeline_work *work, const pfm_pipeline_step *step, pfm_error *err) PFM_MUST_CHECK;
 
+/* USAGE for an option that says what no step does. */
+pfm_status pfm_pipeline_check_options(const pfm_pipeline_work *work, pfm_error *err) PFM_MUST_CHECK;
+/* USAGE where a step would send what looks like identifiers of patients to another machine, and nobody has looked. */
+pfm_status pfm_pipeline_check_sent(const pfm_pipeline_work *work, size_t step, const pfm_turn *turns, size_t count,
+                                   pfm_error *err) PFM_MUST_CHECK;
+
+/* A picture that is made of a file as it is sent. */
+typedef struct pfm_sent_picture {
+    pfm_image_file file;
+    const char *window;
+    pfm_hash_hex hash;
+} pfm_sent_picture;
+/* *part = an image of a row: the pixels of a finished JPEG or PNG that stands upright, else *picture, which must live as long,
+ * made into a PNG: of values through their window, the frame alone, and nothing else of the file. */
+pfm_status pfm_pipeline_show(const pfm_pipeline_work *work, const pfm_row_image *image, pfm_sent_picture *picture,
+                             pfm_client_part *part, pfm_error *err) PFM_MUST_CHECK;
+
 /* answers of turns [count] by the step's server (pipeline_remote.c) or run (pipeline_local.c). */
 pfm_status pfm_pipeline_ask_remote(pfm_pipeline_work *work, size_t s, pfm_turn *turns, size_t count,
                                    pfm_error *err) PFM_MUST_CHECK;

@@ -41,14 +41,10 @@ void pfm_pipeline_close_remote(pfm_pipeline_work *work)
 /* What one case is asked: its parts, one message. */
 typedef struct conversation {
     pfm_client_part *parts;
+    pfm_sent_picture *pictures; /* [images] */
     pfm_client_message message;
     char *text; /* the prompt, cut where the images stand */
 } conversation;
-
-static pfm_client_part image_part(const pfm_pipeline_work *work, const pfm_row_image *image)
-{
-    return (pfm_client_part){.image = image->path, .image_sha256 = work->image_hashes[image->index]};
-}
 
 /* Images first, or each in the place of its mark. */
 static pfm_status make_parts(const pfm_pipeline_work *work, const pfm_turn *turn, bool images, conversation *out,
@@ -60,16 +56,17 @@ static pfm_status make_parts(const pfm_pipeline_work *work, const pfm_turn *turn
     size_t count = 0, next = 0;
     PFM_TRY(pfm_string_copy(turn->prompt, &out->text, err));
     PFM_TRY(pfm_allocate(2 * shown + 1, sizeof *out->parts, &out->parts, err));
+    PFM_TRY(pfm_allocate(shown, sizeof *out->pictures, &out->pictures, err));
     char *text = out->text;
     if (strstr(text, PFM_IMAGE_MARK) == NULL)
         for (; next < shown; next++)
-            out->parts[count++] = image_part(work, &row->images[next]);
+            PFM_TRY(pfm_pipeline_show(work, &row->images[next], &out->pictures[next], &out->parts[count++], err));
     for (; next < shown; next++) {
         char *mark = strstr(text, PFM_IMAGE_MARK); /* there are as many as images */
         *mark = '\0';
         if (text[0] != '\0')
             out->parts[count++].text = text;
-        out->parts[count++] = image_part(work, &row->images[next]);
+        PFM_TRY(pfm_pipeline_show(work, &row->images[next], &out->pictures[next], &out->parts[count++], err));
         text = mark + strlen(PFM_IMAGE_MARK);
     }
     if (text[0] != '\0' || count == 0)
@@ -102,6 +99,7 @@ pfm_status pfm_pipeline_ask_remote(pfm_pipeline_work *work, size_t s, pfm_turn *
                                              .stop = (const char *const *)step->stop,
                                              .stop_count = step->stop_count};
     }
+    PFM_TRY(pfm_pipeline_check_sent(work, s, turns, count, err));
     PFM_TRY(pfm_client_ask(work->clients[s], work->log, questions, count, answers, err));
     for (size_t i = 0; i < count; i++) {
         turns[i].answer = answers[i];
@@ -113,6 +111,7 @@ done:
             pfm_client_answer_free(&answers[i]);
         if (all != NULL) {
             free(all[i].parts);
+            free(all[i].pictures);
             free(all[i].text);
         }
     }

@@ -205,6 +205,7 @@ pfm_status pfm_pipeline_run(pfm_context *context, const pfm_pipeline_options *op
         const pfm_pipeline_step *step = &work.pipeline->steps[s];
         PFM_TRY(step->run != NULL ? pfm_pipeline_check_local(&work, step, err) : pfm_pipeline_open_remote(&work, s, err));
     }
+    PFM_TRY(pfm_pipeline_check_options(&work, err));
     PFM_TRY(run_steps(&work, json, err));
 done:
     release(&work);

@@ -2,11 +2,12 @@
 """Runs WangLab's two calls on made-up cases of three images against a stand-in that fails, stalls and talks nonsense (stand_in.py), and checks
 that all is accounted for, none asked twice, and that the log alone gives the same.
 
-usage: check_pipeline.py PEFOMED kills|interrupt|order|wait [--cases N] [--kills N]
+usage: check_pipeline.py PEFOMED kills|interrupt|order|wait|pictures [--cases N] [--kills N]
 
 kills      ends the program by SIGKILL at random moments, runs it again until it is through, then once more without a server
 interrupt  ends it by SIGINT: exit 130, and the same command goes on
 order      many at once: never more than asked for, predictions in the rows' order
+pictures   of DICOM, NIfTI and others the picture that `image` makes is sent, of each file and frame its own
 wait       429 with Retry-After, a limit of attempts a minute: what is asked for is waited
 Works in the folder in which it is started.
 """
@@ -159,12 +160,46 @@ def check_wait(program, o):
     server.end()
 
 
+def check_pictures(program, o):
+    golden = pathlib.Path(__file__).resolve().parents[1] / 'image/golden'
+    os.mkdir('series')
+    pathlib.Path('series/frames').write_bytes((golden / 'dicom/enhanced.dcm').read_bytes())
+    sent = {'linear.dcm': ['dicom/linear.dcm'], 'many': ['nifti_ras.nii.gz', 'grey16.png', 'turned3.webp', 'turned6.png'], 'plain': ['rgb8.png']}
+    rows = [{'id': id, 'images': [str(golden / name) for name in names], 'question': 'What is it?', 'answer': 'measles', 'split': 'validate'} for id, names in sent.items()]
+    rows.append({**rows[0], 'id': 'series', 'images': ['series']})
+    pathlib.Path('cases.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    server = Server()
+    subprocess.run(command(program, server), check=True, capture_output=True)
+    shown = {line['key'][:12]: line['images'] for line in server.lines() if line['images']}
+    first = {p['id']: p['steps']['differential'].split()[-1] for p in predictions()}
+
+    def made(name, frame='0'):
+        subprocess.run([program, 'image', name, 'made.png', '--frame', frame, '--quiet'], check=True, capture_output=True)
+        return hashlib.sha256(pathlib.Path('made.png').read_bytes()).hexdigest()
+
+    for row in rows[:2]:
+        check(f'{row["id"]}: sent is what image writes', shown[first[row['id']]] == [made(name) for name in row['images']])
+    check('of a series each slice', shown[first['series']] == [made('series/frames', str(frame)) for frame in range(3)])
+    check('a finished PNG is sent as it is', shown[first['plain']] != [made(rows[2]['images'][0])])
+    named = [part['sha256'] for line in whole_lines('out/calls.jsonl') for message in line['request']['messages'] if isinstance(message['content'], list)
+             for part in message['content'] if part['type'] == 'image']
+    check('the log names each picture by a hash of its own', len(named) == len(set(named)) == 9)
+    server.end()
+    before = pathlib.Path('out/predictions.jsonl').read_bytes()
+    subprocess.run(command(program, server), check=True, capture_output=True)
+    check('without a server the log gives the same', pathlib.Path('out/predictions.jsonl').read_bytes() == before)
+    pathlib.Path('cut.dcm').write_bytes((golden / 'dicom/linear.dcm').read_bytes()[:-20])
+    pathlib.Path('cases.jsonl').write_text(json.dumps({**rows[0], 'images': ['cut.dcm']}) + '\n')
+    done = subprocess.run(command(program, server), capture_output=True, text=True)
+    check('a damaged file is an error before anything is asked', done.returncode == 1 and 'cut.dcm' in done.stderr and done.stderr.count('error') == 1)
+
+
 def main():
     a = argparse.ArgumentParser(usage=__doc__)
-    a.add_argument('program'), a.add_argument('what', choices=['kills', 'interrupt', 'order', 'wait'])
+    a.add_argument('program'), a.add_argument('what', choices=['kills', 'interrupt', 'order', 'wait', 'pictures'])
     a.add_argument('--cases', type=int, default=40), a.add_argument('--kills', type=int, default=6)
     o = a.parse_args()
-    {'kills': check_kills, 'interrupt': check_interrupt, 'order': check_order, 'wait': check_wait}[o.what](o.program, o)
+    {'kills': check_kills, 'interrupt': check_interrupt, 'order': check_order, 'wait': check_wait, 'pictures': check_pictures}[o.what](o.program, o)
 
 
 main()

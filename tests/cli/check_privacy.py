@@ -203,7 +203,7 @@ def make_files():
     pathlib.Path('planted.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
     rows[0]['image'] = 'cut-5.dcm'
     pathlib.Path('broken.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
-    case = {'images': ['text.png', 'comment.jpg'], 'question': 'Q', 'answer': 'measles', 'split': 'validate', 'id': 'a'}
+    case = {'images': ['text.png', 'comment.jpg', 'whole-0.dcm', 'whole-2.dcm'], 'question': 'Q', 'answer': 'measles', 'split': 'validate', 'id': 'a'}
     pathlib.Path('case.jsonl').write_text(json.dumps(case) + '\n')
     pathlib.Path('judged.jsonl').write_text(json.dumps({'id': 1, 'image': 'whole-0.dcm', 'reference': 'Report on item-1.', 'prediction': 'None.'}) + '\n')
     return images, broken
@@ -225,7 +225,7 @@ def use_models(s, program):
 def use_servers(s, program):
     server = Server('--bodies', 'bodies')  # searched too: what is sent is pixels
     s.run(program, 'pipeline', 'wanglab-two-calls', '--data', 'case.jsonl', '--url', server.url, '--model', 'm', '--out', 'piped', '--json')
-    check('pictures were sent', pathlib.Path('bodies').read_bytes().count(b';base64,') >= 2)
+    check('pictures were sent', pathlib.Path('bodies').read_bytes().count(b';base64,') >= 4)
     s.run(program, 'judge', 'judged.jsonl', '--rubric', 'likert-report', '--url', server.url, '--model', 'm', exits=(0, 1))
     server.end()
 

@@ -58,6 +58,11 @@ static void test_slices_become_images(void **state)
     assert_string_not_equal(a, b);
     pfm_dataset_free(all);
     pfm_dataset_free(some);
+    all = load(test_path(folder, "t.jsonl"), "train", &(pfm_dataset_options){.slices = "5"});
+    assert_int_equal(all->series, 3); /* each counts once, however often it is asked about */
+    assert_int_equal(all->short_series, 2);
+    assert_int_equal(all->slices_asked, 5);
+    pfm_dataset_free(all);
     make_file(folder, "u.csv", "image,question,answer\nb,q,x\n");
     pfm_status status = pfm_dataset_load("table", test_path(folder, "u.csv"), "train", &(pfm_dataset_options){0}, &all, &err);
     assert_int_equal(status, PFM_ERROR_USAGE);

@@ -6,6 +6,10 @@
 #include "failing.h"
 #include "formats/adapter.h"
 #include "formats/gguf.h"
+#include "image/dicom_charset.h"
+#include "image/sr_identity.h"
+#include "image/sr_sections.h"
+#include "make_dicom.h"
 #include "pefomed/image.h"
 #include "pefomed/infer.h"
 #include "pefomed/inspect.h"
@@ -105,6 +109,57 @@ static void test_pictures(void **state)
 {
     (void)state;
     failing_try_all("pictures", pictures);
+}
+
+/* Whose images a report is about, and a name that must be converted. */
+static pfm_status reports(pfm_error *err)
+{
+    static const char *const sets[] = {"\\ISO 2022 IR 87", "GB18030"}, *const names[] = {"\x1b$B;3ED\x1b(B", "\xcd\xf5"};
+    static const char *const wanted[] = {"山田", "王"};
+    pfm_status status = PFM_OK;
+    pfm_sr *sr = NULL;
+    pfm_sr_sections sections = {0};
+    char *converted = NULL;
+    const pfm_sr_image images[] = {{.path = test_path(test_scratch_folder(), "a.dcm")},
+                                   {.path = test_path(test_scratch_folder(), "a.dcm"), .frame = 1}};
+    PFM_TRY(pfm_sr_open(images, 2, &sr, err));
+    PFM_TRY(pfm_sr_add_report(&sections, "Clear. IMPRESSION: Normal.", err));
+    for (size_t i = 0; i < 2; i++) {
+        PFM_TRY(pfm_charset_convert(sets[i], "PN", names[i], &converted, err));
+        assert_string_equal(converted, wanted[i]);
+        free(converted);
+        converted = NULL;
+    }
+done:
+    free(converted);
+    pfm_sr_sections_free(&sections);
+    pfm_sr_free(sr);
+    return status;
+}
+
+static void test_reports(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t group, element;
+        const char *vr, *value;
+    } said[] = {{0x0002, 0x0010, "UI", "1.2.840.10008.1.2.1"},
+                {0x0008, 0x0016, "UI", "1.2.840.10008.5.1.4.1.1.2.1"},
+                {0x0008, 0x0018, "UI", "1.2.3"},
+                {0x0010, 0x0010, "PN", "A^B"},
+                {0x0020, 0x000D, "UI", "1.2.4"},
+                {0x0020, 0x000E, "UI", "1.2.5"},
+                {0x0028, 0x0008, "IS", "3"}};
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer file = {0};
+    const unsigned char preamble[128] = {0};
+    dicom_bytes(&file, preamble, sizeof preamble);
+    dicom_bytes(&file, "DICM", 4);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        dicom_text(&file, said[i].group, said[i].element, said[i].vr, said[i].value);
+    assert_ok(pfm_file_write(test_path(test_scratch_folder(), "a.dcm"), file.data, file.size, &err));
+    pfm_buffer_free(&file);
+    failing_try_all("reports", reports);
 }
 
 /* Every kind of weight file is read, and written again as safetensors and GGUF. */
@@ -308,9 +363,9 @@ static void test_chat(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_recipe),    cmocka_unit_test(test_data_set),
-                                       cmocka_unit_test(test_pictures),  cmocka_unit_test(test_weights),
-                                       cmocka_unit_test(test_adapter),   cmocka_unit_test(test_combining),
-                                       cmocka_unit_test(test_tokenizer), cmocka_unit_test(test_chat)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recipe),    cmocka_unit_test(test_data_set),  cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_reports),   cmocka_unit_test(test_weights),   cmocka_unit_test(test_adapter),
+        cmocka_unit_test(test_combining), cmocka_unit_test(test_tokenizer), cmocka_unit_test(test_chat)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,10 +15,10 @@ static void test_slices_and_axes(void **state)
 {
     (void)state;
     static const struct {
-        const char *file, *axes, *window;
-    } cases[] = {{"nifti_axial.nii", "LP", "stored"},       {"nifti_ras.nii.gz", "LP", "file:0"},
-                 {"nifti_coronal.nii", "LI", "percentile"}, {"nifti_sagittal.nii.gz", "PI", "file:0"},
-                 {"nifti_second.nii", "LP", "percentile"},  {"nifti_nowhere.nii", "", "file:0"}};
+        const char *file, *axes, *rows, *columns, *window;
+    } cases[] = {{"nifti_axial.nii", "LP", "L", "P", "stored"},       {"nifti_ras.nii.gz", "LP", "L", "P", "file:0"},
+                 {"nifti_coronal.nii", "LI", "L", "F", "percentile"}, {"nifti_sagittal.nii.gz", "PI", "P", "F", "file:0"},
+                 {"nifti_second.nii", "LP", "L", "P", "percentile"},  {"nifti_nowhere.nii", "", "", "", "file:0"}};
     pfm_error err = PFM_ERROR_INIT;
     pfm_image image;
     pfm_image_applied applied;
@@ -26,6 +26,8 @@ static void test_slices_and_axes(void **state)
         const char *path = golden_path(cases[i].file);
         assert_ok(pfm_image_convert(path, &(pfm_image_options){.frame = 3}, &image, &applied, &err));
         assert_string_equal(applied.axes, cases[i].axes);
+        assert_string_equal(applied.rows_toward, cases[i].rows);
+        assert_string_equal(applied.columns_toward, cases[i].columns);
         assert_string_equal(applied.window, cases[i].window);
         assert_int_equal(applied.frames, 4);
         pfm_image_free(&image);
@@ -35,6 +37,30 @@ static void test_slices_and_axes(void **state)
         assert_string_equal(applied.window, "lung");
         pfm_image_free(&image);
     }
+}
+
+/* An oblique slice goes to several sides, as DICOM's do; a mirrored one is turned. */
+static void test_oblique(void **state)
+{
+    (void)state;
+    const float affine[3][4] = {
+        {1, 0, 0.5F, 0}, {0, -1, 0, 0}, {-0.5F, 0, 1, 0}}; /* the first axis to the right and the feet */
+    const short from_affine = 1;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer whole = {0};
+    pfm_image image;
+    pfm_image_applied applied;
+    const char *path = test_path(test_scratch_folder(), "oblique.nii");
+    assert_ok(pfm_file_read(golden_path("nifti_axial.nii"), 0, &whole, &err));
+    memcpy(whole.data + 254, &from_affine, sizeof from_affine);
+    memcpy(whole.data + 280, affine, sizeof affine);
+    assert_ok(pfm_file_write(path, whole.data, whole.size, &err));
+    assert_ok(pfm_image_load_shown(path, NULL, &image, &applied, &err));
+    assert_string_equal(applied.axes, "LP");
+    assert_string_equal(applied.rows_toward, "LH");
+    assert_string_equal(applied.columns_toward, "P");
+    pfm_image_free(&image);
+    pfm_buffer_free(&whole);
 }
 
 /* What a header may claim: each is an error before memory is taken. */
@@ -94,6 +120,7 @@ static void test_what_is_no_number(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_slices_and_axes),
-                                       cmocka_unit_test(test_lying_headers), cmocka_unit_test(test_what_is_no_number)};
+                                       cmocka_unit_test(test_oblique), cmocka_unit_test(test_lying_headers),
+                                       cmocka_unit_test(test_what_is_no_number)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

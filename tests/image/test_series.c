@@ -89,6 +89,29 @@ static void test_by_position(void **state)
     pfm_series_free(&series);
 }
 
+/* What is asked for and not there is told, once more than there is. */
+static void test_more_than_there_are(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_series series;
+    char lacks[120], *json = strdup("{}");
+    const char *folder = make_shuffled("lacking");
+    assert_ok(pfm_series_open(folder, NULL, "10", &series, &err));
+    assert_false(pfm_series_lacks(&series, lacks));
+    pfm_series_free(&series);
+    assert_ok(pfm_series_open(folder, NULL, "1-9", &series, &err));
+    assert_false(pfm_series_lacks(&series, lacks));
+    pfm_series_free(&series);
+    assert_ok(pfm_series_open(folder, NULL, "11", &series, &err));
+    assert_true(pfm_series_lacks(&series, lacks));
+    assert_string_equal(lacks, "11 slices were asked for and there are 10; all are shown");
+    assert_ok(pfm_series_tell(&series, 0, &json, &err));
+    assert_non_null(strstr(json, "\"slices\":10,\"slices_asked\":11,"));
+    free(json);
+    pfm_series_free(&series);
+}
+
 static void test_without_positions(void **state)
 {
     (void)state;
@@ -213,8 +236,13 @@ static void test_directions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_position), cmocka_unit_test(test_without_positions), cmocka_unit_test(test_several_series),
-        cmocka_unit_test(test_frames),      cmocka_unit_test(test_refusals),          cmocka_unit_test(test_directions),
+        cmocka_unit_test(test_by_position),
+        cmocka_unit_test(test_more_than_there_are),
+        cmocka_unit_test(test_without_positions),
+        cmocka_unit_test(test_several_series),
+        cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_directions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

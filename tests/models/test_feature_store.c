@@ -5,6 +5,7 @@
 
 #include "base/dtype.h"
 #include "base/file.h"
+#include "models/vision/feature_file.h"
 #include "models/vision/feature_store.h"
 #include "models/random_lite0.h"
 
@@ -342,6 +343,82 @@ static void pictures_that_cannot_be_read(void **state)
     close_fixture(&f);
 }
 
+static void write_copy(const char *from, const char *to)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer bytes = {0};
+    assert_ok(pfm_file_read(from, 0, &bytes, &err));
+    assert_ok(pfm_file_write(to, bytes.data, bytes.size, &err));
+    pfm_buffer_free(&bytes);
+}
+
+/* What is told of the first of a file of values and a finished picture, to be NULL of the second. */
+static char *tell(pfm_feature_store *store)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    const char *json = NULL;
+    assert_ok(pfm_feature_store_tell(store, 1, &json, &err));
+    assert_null(json);
+    assert_ok(pfm_feature_store_tell(store, 0, &json, &err));
+    assert_non_null(json);
+    return strdup(json);
+}
+
+/* What was applied to values is kept with the features, told without the file, and found again where it is not kept. */
+static void what_was_applied_is_told(void **state)
+{
+    (void)state;
+    fixture f;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_feature_store *store = NULL;
+    const char *home = test_path(test_scratch_folder(), "home9"), *golden = "tests/image/golden/dicom/linear.dcm";
+    const char *scan = test_path(test_scratch_folder(), "scan.dcm");
+    const pfm_image_file two[] = {{.path = scan}, files[0]};
+    write_copy(golden, scan);
+    open_fixture(&f, home, 2);
+    assert_ok(pfm_feature_store_create(f.vision, two, 2, PFM_FEATURE_QUOTA, &store, &err));
+    const pfm_vision_shape shape = pfm_feature_store_get_shape(store);
+    assert_int_equal(unlink(scan), 0); /* nothing is decoded twice */
+    char *told = tell(store), *path = NULL;
+    assert_non_null(strstr(told, "\"function\":\"LINEAR\""));
+    assert_ok(pfm_string_format(&path, &err, "%s/features/%s.f16", home, pfm_feature_store_key(store, 0)));
+    pfm_feature_store_free(store);
+
+    enum { FROM_THE_FILE, FROM_BEFORE, DAMAGED, NOT_KEPT, WAYS };
+    for (int way = FROM_THE_FILE; way < WAYS; way++) {
+        uint16_t values[VALUES];
+        write_copy(golden, scan);
+        if (way == FROM_BEFORE) {
+            pfm_hash_hex key;
+            memcpy(key, strrchr(path, '/') + 1, sizeof key - 1);
+            key[sizeof key - 1] = '\0';
+            assert_true(pfm_feature_file_read(path, key, &shape, values));
+            assert_ok(pfm_feature_file_write(path, key, &shape, values, NULL, &err));
+        } else if (way == DAMAGED) {
+            damage(path, 128 + 2 * VALUES + 3);
+        } else if (way == NOT_KEPT) {
+            assert_int_equal(unlink(path), 0);
+        }
+        assert_ok(pfm_feature_store_create(f.vision, two, 2, way == NOT_KEPT ? 0 : PFM_FEATURE_QUOTA, &store, &err));
+        if (way == NOT_KEPT) /* as it is used */
+            assert_ok(pfm_feature_store_read_f16(store, 0, values, &err));
+        if (way == FROM_THE_FILE || way == NOT_KEPT)
+            assert_int_equal(unlink(scan), 0);
+        char *now = tell(store);
+        assert_string_equal(now, told);
+        free(now);
+        pfm_feature_store_free(store);
+        if (way == FROM_BEFORE) { /* as this version keeps it */
+            assert_int_equal(unlink(path), 0);
+            assert_ok(pfm_feature_store_create(f.vision, two, 2, PFM_FEATURE_QUOTA, &store, &err));
+            pfm_feature_store_free(store);
+        }
+    }
+    free(told);
+    free(path);
+    close_fixture(&f);
+}
+
 static void interruption(void **state)
 {
     (void)state;
@@ -437,6 +514,7 @@ int main(void)
         cmocka_unit_test(quotas_and_refusing_folders),
         cmocka_unit_test(left_files_are_removed),
         cmocka_unit_test(pictures_that_cannot_be_read),
+        cmocka_unit_test(what_was_applied_is_told),
         cmocka_unit_test(interruption),
         cmocka_unit_test(threads_side_by_side),
         cmocka_unit_test(processes_side_by_side),

@@ -20,7 +20,8 @@ typedef struct feature_header {
     uint32_t grid, channels;
     uint64_t payload_bytes, checksum;
     char key[64];
-    char unused[32];
+    uint64_t told_bytes, told_checksum; /* 0: no text */
+    char unused[16];
 } feature_header;
 _Static_assert(sizeof(feature_header) == PFM_FEATURE_HEADER_BYTES, "the header has no holes");
 
@@ -78,10 +79,14 @@ static int open_checked(const char *path, const pfm_hash_hex key, const pfm_visi
     if (fd < 0)
         return -1;
     struct stat info;
-    bool right = fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
-                 (uint64_t)info.st_size == sizeof expected + expected.payload_bytes &&
-                 read_whole(fd, header, sizeof *header, 0);
-    expected.checksum = right ? header->checksum : 0;
+    bool right = fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && read_whole(fd, header, sizeof *header, 0) &&
+                 header->told_bytes <= PFM_FEATURE_TOLD_BYTES &&
+                 (uint64_t)info.st_size == sizeof expected + expected.payload_bytes + header->told_bytes;
+    if (right) {
+        expected.checksum = header->checksum;
+        expected.told_bytes = header->told_bytes;
+        expected.told_checksum = header->told_checksum;
+    }
     if (right && memcmp(header, &expected, sizeof expected) == 0)
         return fd;
     close(fd);
@@ -109,6 +114,29 @@ bool pfm_feature_file_read(const char *path, const pfm_hash_hex key, const pfm_v
     return whole;
 }
 
+pfm_status pfm_feature_file_read_told(const char *path, const pfm_hash_hex key, const pfm_vision_shape *shape, char **told,
+                                      pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    feature_header header;
+    char *text = NULL;
+    *told = NULL;
+    int fd = open_checked(path, key, shape, &header);
+    if (fd < 0 || header.told_bytes == 0)
+        goto done;
+    PFM_TRY(pfm_allocate((size_t)header.told_bytes + 1, 1, &text, err));
+    if (!read_whole(fd, text, (size_t)header.told_bytes, (off_t)(sizeof header + header.payload_bytes)) ||
+        checksum(text, (size_t)header.told_bytes) != header.told_checksum)
+        goto done;
+    *told = text;
+    text = NULL;
+done:
+    if (fd >= 0)
+        close(fd);
+    free(text);
+    return status;
+}
+
 static pfm_status write_whole(int fd, const void *bytes, size_t count, const char *path, pfm_error *err)
 {
     const char *next = bytes;
@@ -125,12 +153,16 @@ static pfm_status write_whole(int fd, const void *bytes, size_t count, const cha
 }
 
 pfm_status pfm_feature_file_write(const char *path, const pfm_hash_hex key, const pfm_vision_shape *shape,
-                                  const uint16_t *values, pfm_error *err)
+                                  const uint16_t *values, const char *told, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *temporary = NULL;
     feature_header header = make_header(key, shape);
     header.checksum = checksum(values, header.payload_bytes);
+    if (told != NULL && strlen(told) <= PFM_FEATURE_TOLD_BYTES) {
+        header.told_bytes = strlen(told);
+        header.told_checksum = checksum(told, strlen(told));
+    }
     int fd = -1;
     /* The address of a local tells the threads of a process apart. */
     PFM_TRY(pfm_string_format(&temporary, err, "%s.tmp.%ld.%zx", path, (long)getpid(), (size_t)(uintptr_t)&header));
@@ -140,6 +172,8 @@ pfm_status pfm_feature_file_write(const char *path, const pfm_hash_hex key, cons
     status = write_whole(fd, &header, sizeof header, path, err);
     if (status == PFM_OK)
         status = write_whole(fd, values, header.payload_bytes, path, err);
+    if (status == PFM_OK && header.told_bytes > 0)
+        status = write_whole(fd, told, (size_t)header.told_bytes, path, err);
     if (close(fd) != 0 && status == PFM_OK)
         status = pfm_error_set(err, PFM_ERROR_IO, "cannot write %s: %s", path, strerror(errno));
     if (status == PFM_OK && rename(temporary, path) != 0)

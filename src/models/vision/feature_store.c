@@ -20,7 +20,8 @@ enum { LARGEST_IMAGE_FILE = 1 << 30 };
 typedef struct picture {
     pfm_hash_hex key;
     pfm_image_file file; /* its path is borrowed from the store's paths: one that has this content */
-    bool kept;
+    bool kept, may_hold_values;
+    char *told; /* how it was made of values, as JSON; NULL: not known yet */
 } picture;
 
 struct pfm_feature_store {
@@ -31,8 +32,10 @@ struct pfm_feature_store {
     char **paths;          /* [count] */
     pfm_image_file *files; /* [count] */
     pfm_hash_hex *keys;    /* [count] */
+    bool *may_hold_values; /* [count] */
     size_t *picture_of;    /* [count] */
     picture *pictures;     /* [picture_count] */
+    pthread_mutex_t mutex; /* of what is told of them */
     size_t picture_count, found, *missing, missing_count;
     atomic_bool writable;  /* false once the folder has refused a file */
     pfm_error refusal;     /* why, written by the thread that turned `writable` off */
@@ -98,8 +101,10 @@ static void key_item(void *user, int item, int thread)
     pfm_error err = PFM_ERROR_INIT;
     pfm_mapping file = {0};
     pfm_status status = pfm_mapping_open(w->store->files[item].path, &file, &err);
-    if (status == PFM_OK)
+    if (status == PFM_OK) {
         status = make_key(w->store->vision, &w->store->files[item], file.data, file.size, w->store->keys[item], &err);
+        w->store->may_hold_values[item] = pfm_image_may_hold_values(file.data, file.size);
+    }
     pfm_mapping_close(&file);
     if (status != PFM_OK)
         note_failure(w, item, status, &err);
@@ -132,18 +137,39 @@ done:
     return status;
 }
 
+/* Keeps what was applied to a picture's values: "null" of one that turned out to be finished. */
+static pfm_status note_applied(pfm_feature_store *store, picture *p, pfm_image_applied *applied, pfm_error *err)
+{
+    char *text = NULL;
+    pfm_image_record_fit(pfm_vision_get_fit(store->vision), applied);
+    pfm_status status = applied->has_values ? pfm_image_applied_json(applied, &text, err) : pfm_string_copy("null", &text, err);
+    if (status != PFM_OK)
+        return status;
+    pthread_mutex_lock(&store->mutex);
+    char *unneeded = p->told != NULL ? text : NULL; /* another thread was first, with the same */
+    if (unneeded == NULL)
+        p->told = text;
+    pthread_mutex_unlock(&store->mutex);
+    free(unneeded);
+    return PFM_OK;
+}
+
 /* Reads, decodes and encodes a picture, whose file must still have the content of its key. */
-static pfm_status compute(pfm_vision *vision, const picture *p, uint16_t *out, pfm_error *err)
+static pfm_status compute(pfm_feature_store *store, picture *p, uint16_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    pfm_vision *vision = store->vision;
     pfm_buffer file = {0};
     pfm_image image = {0};
+    pfm_image_applied applied;
     pfm_hash_hex key;
     PFM_TRY(pfm_file_read(p->file.path, LARGEST_IMAGE_FILE, &file, err));
     PFM_TRY(make_key(vision, &p->file, file.data, file.size, key, err));
     if (strcmp(key, p->key) != 0)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->file.path);
-    PFM_TRY(pfm_image_decode_file(file.data, file.size, &p->file, pfm_vision_get_window(vision), &image, NULL, err));
+    PFM_TRY(pfm_image_decode_file(file.data, file.size, &p->file, pfm_vision_get_window(vision), &image, &applied, err));
+    if (p->may_hold_values)
+        PFM_TRY(note_applied(store, p, &applied, err));
     PFM_TRY(picture_features(vision, &image, false, out, err));
 done:
     pfm_image_free(&image);
@@ -171,7 +197,7 @@ static pfm_status keep(pfm_feature_store *store, picture *p, const uint16_t *val
     pfm_status status = file_path(store, p, &path, err);
     if (status != PFM_OK)
         return status;
-    p->kept = pfm_feature_file_write(path, p->key, &store->shape, values, &refused) == PFM_OK;
+    p->kept = pfm_feature_file_write(path, p->key, &store->shape, values, p->told, &refused) == PFM_OK;
     if (!p->kept && atomic_exchange(&store->writable, false))
         store->refusal = refused;
     free(path);
@@ -189,7 +215,7 @@ static void compute_item(void *user, int item, int thread)
         return;
     pfm_status status = pfm_allocate(pfm_vision_shape_values(&store->shape), sizeof *values, &values, &err);
     if (status == PFM_OK)
-        status = compute(store->vision, p, values, &err);
+        status = compute(store, p, values, &err);
     if (status == PFM_OK)
         status = keep(store, p, values, &err);
     if (status != PFM_OK)
@@ -219,6 +245,7 @@ static pfm_status sort_pictures(pfm_feature_store *store, pfm_error *err)
         picture *p = &store->pictures[store->picture_count++];
         memcpy(p->key, store->keys[i], sizeof p->key);
         p->file = store->files[i];
+        p->may_hold_values = store->may_hold_values[i];
         PFM_TRY(file_path(store, p, &path, err));
         p->kept = pfm_feature_file_present(path, p->key, &store->shape);
         free(path);
@@ -281,11 +308,13 @@ pfm_status pfm_feature_store_create(pfm_vision *vision, const pfm_image_file *fi
         PFM_FAIL(PFM_ERROR_USAGE, "%zu pictures are too many for one store", count);
     PFM_TRY(pfm_allocate(1, sizeof *store, &store, err));
     store->vision = vision;
+    pthread_mutex_init(&store->mutex, NULL);
     store->shape = pfm_vision_get_shape(vision);
     PFM_TRY(pfm_path_join(pfm_context_home(context), "features", &store->folder, err));
     PFM_TRY(pfm_allocate(count, sizeof *store->paths, &store->paths, err));
     PFM_TRY(pfm_allocate(count, sizeof *store->keys, &store->keys, err));
     PFM_TRY(pfm_allocate(count, sizeof *store->files, &store->files, err));
+    PFM_TRY(pfm_allocate(count, sizeof *store->may_hold_values, &store->may_hold_values, err));
     for (; store->count < count; store->count++) {
         PFM_TRY(pfm_string_copy(files[store->count].path, &store->paths[store->count], err));
         store->files[store->count] = files[store->count];
@@ -307,8 +336,12 @@ void pfm_feature_store_free(pfm_feature_store *store)
         return;
     for (size_t i = 0; i < store->count; i++)
         free(store->paths[i]);
+    for (size_t i = 0; i < store->picture_count; i++)
+        free(store->pictures[i].told);
+    pthread_mutex_destroy(&store->mutex);
     free(store->paths);
     free(store->files);
+    free(store->may_hold_values);
     free(store->keys);
     free(store->picture_of);
     free(store->pictures);
@@ -341,15 +374,43 @@ pfm_status pfm_feature_store_read_f16(pfm_feature_store *store, size_t index, ui
     char *path = NULL;
     if (index >= store->count)
         PFM_FAIL(PFM_ERROR_USAGE, "there is no picture %zu; the store has %zu", index, store->count);
-    const picture *p = &store->pictures[store->picture_of[index]];
+    picture *p = &store->pictures[store->picture_of[index]];
     PFM_TRY(file_path(store, p, &path, err));
     if (p->kept && pfm_feature_file_read(path, p->key, &store->shape, out))
         goto done;
-    PFM_TRY(compute(store->vision, p, out, err));
-    if (p->kept && pfm_feature_file_write(path, p->key, &store->shape, out, NULL) != PFM_OK)
+    PFM_TRY(compute(store, p, out, err));
+    if (p->kept && pfm_feature_file_write(path, p->key, &store->shape, out, p->told, NULL) != PFM_OK)
         goto done; /* a damaged file that cannot be mended costs time at the next use, nothing else */
 done:
     free(path);
+    return status;
+}
+
+/* What a kept file tells; of one from before files told it the picture is decoded once more. */
+static pfm_status find_told(pfm_feature_store *store, picture *p, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *path = NULL;
+    pfm_image image = {0};
+    pfm_image_applied applied;
+    PFM_TRY(file_path(store, p, &path, err));
+    if (p->kept)
+        PFM_TRY(pfm_feature_file_read_told(path, p->key, &store->shape, &p->told, err));
+    if (p->told != NULL)
+        goto done;
+    PFM_TRY(pfm_image_load_file(&p->file, pfm_vision_get_window(store->vision), &image, &applied, err));
+    PFM_TRY(note_applied(store, p, &applied, err));
+done:
+    pfm_image_free(&image);
+    free(path);
+    return status;
+}
+
+pfm_status pfm_feature_store_tell(pfm_feature_store *store, size_t index, const char **json, pfm_error *err)
+{
+    picture *p = &store->pictures[store->picture_of[index]];
+    pfm_status status = p->may_hold_values && p->told == NULL ? find_told(store, p, err) : PFM_OK;
+    *json = status == PFM_OK && p->told != NULL && strcmp(p->told, "null") != 0 ? p->told : NULL;
     return status;
 }
 

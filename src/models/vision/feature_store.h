@@ -32,6 +32,10 @@ void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictur
 /* What picture `index` is kept under: equal for equal pictures; borrowed. */
 const char *pfm_feature_store_key(const pfm_feature_store *store, size_t index);
 
+/* *json = what was applied to the values of picture `index` (pfm_image_applied_json), borrowed; NULL of a finished picture. It
+ * is known from where the picture was decoded, and kept with its features. Not to be called while others read. */
+pfm_status pfm_feature_store_tell(pfm_feature_store *store, size_t index, const char **json, pfm_error *err) PFM_MUST_CHECK;
+
 /* out [tokens, channels] = the features of picture `index`. May be called from several threads at once, also from within a
  * pool's items. USAGE for an index past the end; MISMATCH when the picture's file has changed since create. */
 pfm_status pfm_feature_store_read(pfm_feature_store *store, size_t index, float *out, pfm_error *err) PFM_MUST_CHECK;

@@ -319,6 +319,7 @@ int pfm_vision_get_image_size(const pfm_vision *vision) { return vision->image_s
 pfm_vision_shape pfm_vision_get_shape(const pfm_vision *vision) { return vision->joined.shape; }
 uint64_t pfm_vision_get_parameters(const pfm_vision *vision) { return vision->joined.parameters; }
 const char *pfm_vision_get_window(const pfm_vision *vision) { return vision->window; }
+const char *pfm_vision_get_fit(const pfm_vision *vision) { return vision->fit; }
 const char *pfm_vision_get_weights_hash(const pfm_vision *vision) { return vision->weights_hash; }
 const char *pfm_vision_get_description(const pfm_vision *vision) { return vision->description; }
 

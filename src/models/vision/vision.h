@@ -89,6 +89,8 @@ pfm_vision_shape pfm_vision_get_shape(const pfm_vision *vision);
 uint64_t pfm_vision_get_parameters(const pfm_vision *vision);
 /* The options' window, or NULL; borrowed. */
 const char *pfm_vision_get_window(const pfm_vision *vision);
+/* How pictures become its square; NULL: squashed. Borrowed. */
+const char *pfm_vision_get_fit(const pfm_vision *vision);
 /* SHA-256 of the weights file (of a folder: of its tensors' names, shapes and bytes), hexadecimal; borrowed. */
 const char *pfm_vision_get_weights_hash(const pfm_vision *vision);
 /* Everything beside weights and picture that decides the bits of the features: kind, sizes, resizing, normalisation, kernel
