@@ -3,7 +3,7 @@
 cache), its frame decoded, rescaled, windowed by its own window (where it has none, from lowest to highest) and rounded to 8 bits. Both
 in processes that are up already, which read the same file again and again; rounds of the two alternate, and the median of all is what
 counts: on one thread of the processor's time, which others on the machine change less than the clock's, on several of the clock's, on a
-machine that does nothing else. Both may use as many threads (OPJ_NUM_THREADS and OMP_NUM_THREADS tell the plug-ins, of which none does).
+machine that does nothing else. Both may use as many threads (OPJ_NUM_THREADS and OMP_NUM_THREADS tell the plug-ins).
 Of pydicom's plug-ins the fastest that reads the file counts. Ours makes a picture of three bytes a pixel, pydicom one of one. Prints a
 line a file and the least ratio; exits 1 where it is below --least.
 
