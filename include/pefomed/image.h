@@ -13,6 +13,7 @@
 #ifndef PEFOMED_IMAGE_H
 #define PEFOMED_IMAGE_H
 
+#include "pefomed/context.h"
 #include "pefomed/status.h"
 
 #include <stdbool.h>
@@ -82,10 +83,10 @@ typedef struct pfm_image_file {
 } pfm_image_file;
 
 /* *out = the picture, as pfm_image_load_shown gives the first of a file. The caller calls pfm_image_free. USAGE also for a
- * frame that is not there. */
-pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, pfm_image *out, pfm_image_applied *applied,
-                               pfm_error *err) PFM_MUST_CHECK;
-/* The same from the file's bytes; applied NULL: it is not asked for. */
+ * frame that is not there. A JPEG 2000 frame is decoded on the context's threads, which must be idle; NULL: on the caller's. */
+pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, const pfm_context *context, pfm_image *out,
+                               pfm_image_applied *applied, pfm_error *err) PFM_MUST_CHECK;
+/* The same from the file's bytes, on the caller's thread. */
 pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image_file *file, const char *window, pfm_image *out,
                                  pfm_image_applied *applied, pfm_error *err) PFM_MUST_CHECK;
 
@@ -137,11 +138,12 @@ pfm_status pfm_image_write_grey_jpeg(const uint8_t *grey, int width, int height,
 
 /* Which picture of a file, and how it is shown. Zeroes mean the file's first frame as it is. */
 typedef struct pfm_image_options {
-    int frame;          /* counts from 0 */
-    const char *window; /* "CENTER,WIDTH" or a name, for files that hold values; NULL: the file's own */
-    bool square_pixels; /* where the file's are not, resample to such; else rows and columns stay as they are */
-    int size;           /* both sides of the result as the model sees it; 0: the frame's own rows and columns */
-    pfm_image_fit fit;  /* how it becomes that square */
+    int frame;                  /* counts from 0 */
+    const char *window;         /* "CENTER,WIDTH" or a name, for files that hold values; NULL: the file's own */
+    bool square_pixels;         /* where the file's are not, resample to such; else rows and columns stay as they are */
+    int size;                   /* both sides of the result as the model sees it; 0: the frame's own rows and columns */
+    pfm_image_fit fit;          /* how it becomes that square */
+    const pfm_context *context; /* whose threads, which must be idle, decode a JPEG 2000 frame; NULL: the caller's */
 } pfm_image_options;
 
 /* *out = the picture that a model would be given of a file. The caller calls pfm_image_free. As pfm_image_load; and USAGE: a

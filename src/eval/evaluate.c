@@ -108,7 +108,7 @@ static pfm_status give_made_image(evaluation *e, const pfm_row_image *shown, flo
     pfm_image image = {0};
     pfm_image_applied applied;
     const pfm_image_file file = {.path = shown->path, .frame = shown->frame};
-    pfm_status status = pfm_image_load_file(&file, NULL, &image, &applied, err);
+    pfm_status status = pfm_image_load_file(&file, NULL, NULL, &image, &applied, err);
     if (status != PFM_OK)
         return status;
     if (e->probe == PFM_PROBE_BLANK)

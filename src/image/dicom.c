@@ -104,6 +104,7 @@ static pfm_status show(const unsigned char *bytes, size_t size, const char *name
     PFM_TRY(pfm_dicom_open(bytes, size, name, &file, err));
     PFM_TRY(pfm_dicom_read_layout(&file, &layout, err));
     applied->frames = layout.frames;
+    file.threads = choice->threads;
     PFM_TRY(read_aspect(&file, choice->frame, &applied->pixel_aspect, err));
     PFM_TRY(find_directions(&file, choice->frame, applied, err));
     const bool is_grey = layout.colour == DICOM_MONOCHROME1 || layout.colour == DICOM_MONOCHROME2;

@@ -11,6 +11,7 @@ typedef struct pfm_dicom_stream {
     size_t size;
     const char *name; /* of the file, for errors */
     const pfm_dicom_layout *layout;
+    pfm_threads *threads; /* idle ones that may help; NULL: none */
 } pfm_dicom_stream;
 
 /* What a codec makes of it: samples in bytes of 1, 2 or 4. */

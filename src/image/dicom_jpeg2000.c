@@ -1,7 +1,8 @@
-/* JPEG 2000 and HTJ2K (ISO 15444-1 and -15) by OpenJPEG, as a codestream or in a file of boxes. What a stream says of its sizes
- * is checked before OpenJPEG sees it, which believes all of it. */
+/* JPEG 2000 and HTJ2K (ISO 15444-1 and -15), as a codestream or in a file of boxes: what is usual and sound by our own decoder,
+ * all else by OpenJPEG. What a stream says of its sizes is checked before OpenJPEG sees it, which believes all of it. */
 #include "base/try.h"
 #include "image/dicom_codec.h"
+#include "image/j2k.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -223,15 +224,11 @@ done:
     return status;
 }
 
-pfm_status pfm_dicom_decode_jpeg2000(const pfm_dicom_stream *in, pfm_dicom_decoded *out, pfm_error *err)
+static pfm_status decode_by_openjpeg(const pfm_dicom_stream *in, size_t begin, pfm_dicom_decoded *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    size_t begin = 0;
     opj_codec_t *codec = NULL;
     opj_stream_t *stream = NULL;
-    if (!find_codestream(in, &begin))
-        PFM_TRY(refuse(in, "it does not begin as one", err));
-    PFM_TRY(check_header(in, in->bytes + begin, in->size - begin, err));
     source bytes = {in->bytes + begin, in->size - begin, 0}; /* boxes say nothing that the file does not */
     codec = opj_create_decompress(OPJ_CODEC_J2K);
     stream = opj_stream_create(1 << 16, OPJ_TRUE);
@@ -249,4 +246,15 @@ done:
     if (codec != NULL)
         opj_destroy_codec(codec);
     return status;
+}
+
+pfm_status pfm_dicom_decode_jpeg2000(const pfm_dicom_stream *in, pfm_dicom_decoded *out, pfm_error *err)
+{
+    size_t begin = 0;
+    if (!find_codestream(in, &begin))
+        return refuse(in, "it does not begin as one", err);
+    pfm_status status = check_header(in, in->bytes + begin, in->size - begin, err);
+    if (status != PFM_OK || pfm_j2k_decode(in, in->bytes + begin, in->size - begin, out))
+        return status;
+    return decode_by_openjpeg(in, begin, out, err);
 }

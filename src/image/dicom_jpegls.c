@@ -1,6 +1,8 @@
-/* JPEG-LS (ISO 14495-1) by CharLS. It does not say whether samples are signed: the file does. */
+/* JPEG-LS (ISO 14495-1): what is usual and sound by our own decoder, all else by CharLS. A stream does not say whether samples
+ * are signed: the file does. */
 #include "base/try.h"
 #include "image/dicom_codec.h"
+#include "image/jpegls.h"
 
 #include <stdlib.h>
 
@@ -37,7 +39,7 @@ done:
     return status;
 }
 
-pfm_status pfm_dicom_decode_jpegls(const pfm_dicom_stream *in, pfm_dicom_decoded *out, pfm_error *err)
+static pfm_status decode_by_charls(const pfm_dicom_stream *in, pfm_dicom_decoded *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     charls_jpegls_decoder *decoder = NULL;
@@ -60,4 +62,9 @@ done:
     charls_jpegls_decoder_destroy(decoder);
     pfm_buffer_free(&copy);
     return status;
+}
+
+pfm_status pfm_dicom_decode_jpegls(const pfm_dicom_stream *in, pfm_dicom_decoded *out, pfm_error *err)
+{
+    return pfm_jpegls_decode(in, out) ? PFM_OK : decode_by_charls(in, out, err);
 }

@@ -16,28 +16,48 @@ static uint8_t grey_of(const pfm_dicom_grey *grey, double stored)
     return to_byte(grey->inverted ? 1 - share : share);
 }
 
-/* Of values of at most 16 bits each that the bits in use can hold is computed once, where that is less work. */
+/* The lowest and highest value of a frame of at most 16 bits. */
+static void find_extent(const pfm_dicom_frame *frame, size_t pixels, int *low, int *high)
+{
+    const bool is_signed = frame->kind == DICOM_S8 || frame->kind == DICOM_S16, one_byte = frame->kind <= DICOM_S8;
+    const int turn = is_signed ? one_byte ? 0x80 : 0x8000 : 0; /* so that signed values are in order */
+    uint16_t least = UINT16_MAX, most = 0;
+    for (size_t i = 0; one_byte && i < pixels; i++) {
+        const uint16_t value = ((const uint8_t *)frame->data)[i] ^ (uint16_t)turn;
+        least = value < least ? value : least;
+        most = value > most ? value : most;
+    }
+    for (size_t i = 0; !one_byte && i < pixels; i++) {
+        const uint16_t value = ((const uint16_t *)frame->data)[i] ^ (uint16_t)turn;
+        least = value < least ? value : least;
+        most = value > most ? value : most;
+    }
+    *low = least - turn;
+    *high = most - turn;
+}
+
+/* Of values of at most 16 bits each between the lowest and the highest is computed once, where that is less work. */
 static pfm_status fill_grey(const pfm_dicom_frame *frame, const pfm_dicom_grey *grey, uint8_t *rgb, pfm_error *err)
 {
     const size_t pixels = (size_t)frame->width * (size_t)frame->height;
+    const bool one_byte = frame->kind <= DICOM_S8;
+    const size_t entries = one_byte ? 256 : 65536;
     uint8_t *table = NULL;
-    const bool one_byte = frame->kind <= DICOM_S8, is_signed = frame->kind == DICOM_S8 || frame->kind == DICOM_S16;
-    const int entries = frame->bits <= 16 ? 1 << frame->bits : 65536;
-    const size_t mask = (size_t)entries - 1; /* a negative value's high bits are all set */
-    const bool wide = frame->kind > DICOM_S16 || pixels < (size_t)entries;
-    if (!wide) {
-        pfm_status status = pfm_allocate((size_t)entries, 1, &table, err);
-        if (status != PFM_OK)
-            return status;
-        for (int i = 0; i < entries; i++)
-            table[i] = grey_of(grey, is_signed && i >= entries / 2 ? i - entries : i);
+    int low = 0, high = (int)entries;
+    if (frame->kind <= DICOM_S16)
+        find_extent(frame, pixels, &low, &high);
+    if (frame->kind > DICOM_S16 || pixels < (size_t)(high - low)) {
+        for (size_t i = 0; i < pixels; i++)
+            memset(rgb + 3 * i, grey_of(grey, pfm_dicom_sample(frame, i)), 3);
+        return PFM_OK;
     }
-    for (size_t i = 0; i < pixels; i++, rgb += 3) {
-        const uint8_t value =
-            wide ? grey_of(grey, pfm_dicom_sample(frame, i))
-                 : table[mask & (one_byte ? ((const uint8_t *)frame->data)[i] : ((const uint16_t *)frame->data)[i])];
-        rgb[0] = rgb[1] = rgb[2] = value;
-    }
+    pfm_status status = pfm_allocate(entries, 1, &table, err);
+    if (status != PFM_OK)
+        return status;
+    for (int i = low; i <= high; i++) /* a negative value stands where its bits, without a sign, say */
+        table[(size_t)i & (entries - 1)] = grey_of(grey, i);
+    for (size_t i = 0; i < pixels; i++, rgb += 3)
+        rgb[0] = rgb[1] = rgb[2] = table[one_byte ? ((const uint8_t *)frame->data)[i] : ((const uint16_t *)frame->data)[i]];
     free(table);
     return PFM_OK;
 }

@@ -206,7 +206,7 @@ static pfm_status read_compressed(const pfm_dicom *file, const pfm_dicom_layout 
     pfm_status status = PFM_OK;
     pfm_dicom_codec *codec = NULL;
     pfm_dicom_decoded decoded = {0};
-    const pfm_dicom_stream stream = {bytes, size, file->name, l};
+    const pfm_dicom_stream stream = {bytes, size, file->name, l, file->threads};
     const size_t pixels = (size_t)l->rows * (size_t)l->columns;
     PFM_TRY(choose_codec(file, bytes, size, &codec, err));
     PFM_TRY(codec(&stream, &decoded, err));

@@ -38,7 +38,8 @@ typedef struct pfm_dicom {
     pfm_buffer inflated;
     bool cut; /* the file ends too early: within the element `cut_at` */
     uint32_t cut_at;
-    size_t visited; /* elements and items looked at, which are not without end */
+    pfm_threads *threads; /* idle ones that may help to decode; NULL: none */
+    size_t visited;       /* elements and items looked at, which are not without end */
 } pfm_dicom;
 
 /* Whether a file of `total` bytes that begins with these is DICOM, with or without preamble and meta header. */

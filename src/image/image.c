@@ -1,5 +1,6 @@
 #include "image/image.h"
 
+#include "base/context.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/try.h"
@@ -215,10 +216,12 @@ pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image
     return status == PFM_OK && file->mirrored ? mirror(out, applied, err) : status;
 }
 
-pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, pfm_image *out, pfm_image_applied *applied,
-                               pfm_error *err)
+static pfm_threads *threads_of(const pfm_context *context) { return context != NULL ? context->threads : NULL; }
+
+pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, const pfm_context *context, pfm_image *out,
+                               pfm_image_applied *applied, pfm_error *err)
 {
-    const pfm_image_choice choice = {.frame = file->frame, .window = window};
+    const pfm_image_choice choice = {.frame = file->frame, .window = window, .threads = threads_of(context)};
     pfm_status status = load(file->path, &choice, out, applied, err);
     return status == PFM_OK && file->mirrored ? mirror(out, applied, err) : status;
 }
@@ -253,7 +256,8 @@ pfm_status pfm_image_convert(const char *path, const pfm_image_options *options,
 {
     pfm_status status = PFM_OK;
     pfm_image own = {0};
-    const pfm_image_choice choice = {.frame = options->frame, .window = options->window, .strict = true};
+    const pfm_image_choice choice = {
+        .frame = options->frame, .window = options->window, .strict = true, .threads = threads_of(options->context)};
     *out = (pfm_image){0};
     if (options->size < 0 || options->size > SIZE_LIMIT)
         PFM_FAIL(PFM_ERROR_USAGE, "a picture cannot be resized to %d x %d; give a size from 1 to %d", options->size,

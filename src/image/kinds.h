@@ -2,6 +2,7 @@
 #ifndef PFM_IMAGE_KINDS_H
 #define PFM_IMAGE_KINDS_H
 
+#include "base/threads.h"
 #include "image/image.h"
 
 #include <stdbool.h>
@@ -9,8 +10,9 @@
 /* Which picture of a file, and how it is shown. */
 typedef struct pfm_image_choice {
     int frame;
-    const char *window; /* NULL: the file's own */
-    bool strict;        /* a window on what has no values to choose from is an error, else nothing */
+    const char *window;   /* NULL: the file's own */
+    bool strict;          /* a window on what has no values to choose from is an error, else nothing */
+    pfm_threads *threads; /* idle ones that may help; NULL: none */
 } pfm_image_choice;
 
 typedef struct pfm_image_kind {

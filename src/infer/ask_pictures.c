@@ -63,7 +63,7 @@ done:
 static bool same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
 
 pfm_status pfm_asked_pictures_load(pfm_asked_pictures *pictures, const pfm_ask_options *options, const char *slices,
-                                   const char *window, pfm_error *err)
+                                   const char *window, const pfm_context *context, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     if (pictures->series == NULL || !same(pictures->slices, slices))
@@ -73,20 +73,21 @@ pfm_status pfm_asked_pictures_load(pfm_asked_pictures *pictures, const pfm_ask_o
         if (picture->image.rgb != NULL && (window == NULL || !picture->applied.has_values))
             continue;
         pfm_image_free(&picture->image);
-        PFM_TRY(pfm_image_load_file(&picture->file, window, &picture->image, &picture->applied, err));
+        PFM_TRY(pfm_image_load_file(&picture->file, window, context, &picture->image, &picture->applied, err));
     }
 done:
     return status;
 }
 
-pfm_status pfm_asked_pictures_check(pfm_asked_pictures *pictures, const pfm_ask_options *options, pfm_error *err)
+pfm_status pfm_asked_pictures_check(pfm_asked_pictures *pictures, const pfm_ask_options *options, const pfm_context *context,
+                                    pfm_error *err)
 {
     pfm_status status = PFM_OK;
     PFM_TRY(find(pictures, options, options->slices, err));
     for (size_t i = 0; i < pictures->count; i++) {
         pfm_asked_picture *picture = &pictures->items[i];
         if (picture->series == NULL)
-            PFM_TRY(pfm_image_load_file(&picture->file, NULL, &picture->image, &picture->applied, err));
+            PFM_TRY(pfm_image_load_file(&picture->file, NULL, context, &picture->image, &picture->applied, err));
     }
 done:
     return status;

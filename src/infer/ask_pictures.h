@@ -25,9 +25,9 @@ typedef struct pfm_asked_pictures {
 /* Finds the pictures and loads them; anew where they were loaded with other slices. slices, window: NULL where neither the
  * options nor the recipe says any. As pfm_series_open and pfm_image_load. */
 pfm_status pfm_asked_pictures_load(pfm_asked_pictures *pictures, const pfm_ask_options *options, const char *slices,
-                                   const char *window, pfm_error *err) PFM_MUST_CHECK;
+                                   const char *window, const pfm_context *context, pfm_error *err) PFM_MUST_CHECK;
 /* The same, but for the pixels of series: which are shown the recipe may still have to say. */
-pfm_status pfm_asked_pictures_check(pfm_asked_pictures *pictures, const pfm_ask_options *options,
+pfm_status pfm_asked_pictures_check(pfm_asked_pictures *pictures, const pfm_ask_options *options, const pfm_context *context,
                                     pfm_error *err) PFM_MUST_CHECK;
 void pfm_asked_pictures_free(pfm_asked_pictures *pictures);
 /* Warns of slices that lie where others do. */

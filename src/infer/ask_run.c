@@ -27,7 +27,8 @@ static pfm_status load_images(asking *a, pfm_error *err)
 {
     const pfm_recipe *recipe = a->session->recipe;
     const char *slices = a->options->slices != NULL ? a->options->slices : recipe->data.slices;
-    pfm_status status = pfm_asked_pictures_load(&a->pictures, a->options, slices, recipe->model.window, err);
+    pfm_status status =
+        pfm_asked_pictures_load(&a->pictures, a->options, slices, recipe->model.window, a->session->context, err);
     if (status == PFM_OK)
         pfm_asked_pictures_warn(&a->pictures, a->options, a->session->context);
     return status;
@@ -373,7 +374,7 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     PFM_TRY(check_names(options, err));
     if (options->sr != NULL)
         PFM_TRY(check_sr(options, err));
-    PFM_TRY(pfm_asked_pictures_check(&a.pictures, options, err)); /* before anything that takes time */
+    PFM_TRY(pfm_asked_pictures_check(&a.pictures, options, context, err)); /* before anything that takes time */
     PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
     const pfm_choices choices = {options->choices, options->choice_count};

@@ -20,7 +20,7 @@ static pfm_status make(void *user, pfm_buffer *png, pfm_error *err)
     const pfm_sent_picture *picture = user;
     pfm_image image = {0};
     pfm_image_applied applied;
-    PFM_TRY(pfm_image_load_file(&picture->file, picture->window, &image, &applied, err));
+    PFM_TRY(pfm_image_load_file(&picture->file, picture->window, NULL, &image, &applied, err));
     status = pfm_image_encode_png(&image, picture->file.path, png, err);
 done:
     pfm_image_free(&image);

@@ -26,7 +26,7 @@ static void assert_values(const pfm_series *series, const char *wanted)
         pfm_image image;
         pfm_image_applied applied;
         const pfm_image_file file = {.path = series->slices[i].path, .frame = series->slices[i].frame};
-        assert_ok(pfm_image_load_file(&file, "128,256,linear_exact", &image, &applied, &err));
+        assert_ok(pfm_image_load_file(&file, "128,256,linear_exact", NULL, &image, &applied, &err));
         (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d", i > 0 ? " " : "", image.rgb[0]);
         pfm_image_free(&image);
     }

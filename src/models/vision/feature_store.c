@@ -398,7 +398,7 @@ static pfm_status find_told(pfm_feature_store *store, picture *p, pfm_error *err
         PFM_TRY(pfm_feature_file_read_told(path, p->key, &store->shape, &p->told, err));
     if (p->told != NULL)
         goto done;
-    PFM_TRY(pfm_image_load_file(&p->file, pfm_vision_get_window(store->vision), &image, &applied, err));
+    PFM_TRY(pfm_image_load_file(&p->file, pfm_vision_get_window(store->vision), NULL, &image, &applied, err));
     PFM_TRY(note_applied(store, p, &applied, err));
 done:
     pfm_image_free(&image);

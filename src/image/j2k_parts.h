@@ -1,0 +1,107 @@
+/* Inside the decoder of JPEG 2000: the parts of a tile, and what each of its files does with them. Coordinates are the
+ * standard's, x1 and y1 being the first place behind. */
+#ifndef PFM_IMAGE_J2K_PARTS_H
+#define PFM_IMAGE_J2K_PARTS_H
+
+#include "base/memory.h"
+
+#include <stdbool.h>
+
+enum {
+    J2K_MOST_LEVELS = 10,
+    J2K_MOST_COMPONENTS = 3,
+    J2K_MOST_BANDS = 3 * J2K_MOST_LEVELS + 1,
+    J2K_MOST_PLANES = 30,
+    J2K_MOST_TREE = 16,   /* levels of a tag tree: no band has more blocks in a row than 2^13 */
+    J2K_MOST_BLOCK = 4096 /* samples */
+};
+
+/* What the main header says (A.5, A.6). */
+typedef struct j2k_header {
+    int x0, y0, x1, y1, tile_x0, tile_y0, tile_width, tile_height;
+    int components, depth;
+    bool is_signed, reversible, mixes_colours;
+    int progression, layers, levels, block_width, block_height; /* the blocks' as powers of two */
+    int guard, steps;
+    bool whole_steps, derived;     /* no step is but 1; all follow from the first */
+    unsigned step[J2K_MOST_BANDS]; /* [steps] exponent << 11 | mantissa, LL first */
+} j2k_header;
+
+/* Bytes that a packet has for a block. */
+typedef struct j2k_chunk {
+    size_t at, size; /* in the tile's */
+    int next;        /* of the same block, -1: none */
+} j2k_chunk;
+
+typedef struct j2k_block {
+    int x, y, width, height; /* in its band */
+    int length_bits;         /* Lblock; 0 before it is included */
+    int planes, passes;
+    int first, last; /* chunks, -1: none */
+    size_t size;     /* bytes of all */
+} j2k_block;
+
+/* A node of a tag tree (B.10.2). */
+typedef struct j2k_node {
+    int low, value; /* value INT_MAX: not known */
+} j2k_node;
+
+typedef struct j2k_tree {
+    int width[J2K_MOST_TREE], height[J2K_MOST_TREE], levels; /* the leaves' level first */
+    j2k_node *nodes;
+} j2k_tree;
+
+typedef struct j2k_band {
+    int kind; /* 0 LL, 1 HL, 2 LH, 3 HH */
+    int x0, y0, x1, y1;
+    int across, down; /* blocks */
+    int planes;       /* Mb */
+    float step;       /* of the irreversible transform */
+    j2k_block *blocks;
+    j2k_tree included, empty_planes;
+    void *values; /* [y1 - y0][x1 - x0] of int32_t, or float */
+} j2k_band;
+
+typedef struct j2k_resolution {
+    int x0, y0, x1, y1, count;
+    j2k_band bands[3];
+} j2k_resolution;
+
+typedef struct j2k_tile {
+    int x0, y0, x1, y1, levels, components;
+    j2k_resolution resolutions[J2K_MOST_COMPONENTS][J2K_MOST_LEVELS + 1];
+    const unsigned char *bytes;
+    size_t size;
+    j2k_chunk *chunks;
+    size_t chunk_count, chunk_capacity;
+} j2k_tile;
+
+/* What a thread decodes blocks in. */
+typedef struct j2k_scratch j2k_scratch;
+
+static inline int j2k_ceil_shift(int value, int shift) { return (int)(((int64_t)value + (INT64_C(1) << shift) - 1) >> shift); }
+
+/* The parts of tile `number`; false: out of memory, or more precincts than one. */
+bool pfm_j2k_tile_create(const j2k_header *header, int number, j2k_tile *out);
+void pfm_j2k_tile_free(j2k_tile *tile);
+
+/* Reads all packets, which must fill the tile's bytes. */
+bool pfm_j2k_read_packets(const j2k_header *header, j2k_tile *tile);
+
+j2k_scratch *pfm_j2k_scratch_create(void); /* NULL: out of memory */
+void pfm_j2k_scratch_free(j2k_scratch *scratch);
+/* Room for a block of so many bytes; false: out of memory. */
+bool pfm_j2k_scratch_reserve(j2k_scratch *scratch, size_t size);
+/* Decodes a block of the band, for which there is room, into the band's values. */
+void pfm_j2k_decode_block(j2k_scratch *scratch, const j2k_tile *tile, const j2k_band *band, const j2k_block *block,
+                          bool reversible);
+/* Magnitudes' doubles, the half of what is not known added, and the sign in the highest bit; [height][width], in `scratch`.
+ * `bytes` have two behind them that are written. */
+const uint32_t *pfm_j2k_decode_planes(j2k_scratch *scratch, unsigned char *bytes, size_t size, int kind, int width, int height,
+                                      int planes, int passes);
+
+/* The inverse transform of component c: *out [y1 - y0][x1 - x0] of int32_t, or float; the caller frees. Takes the bands'
+ * values. */
+bool pfm_j2k_transform(j2k_tile *tile, int c, bool reversible, void **out);
+
+#endif
