@@ -247,6 +247,7 @@ pfm_status pfm_image_convert(const char *path, const pfm_image_options *options,
                  options->size, SIZE_LIMIT);
     PFM_TRY(pfm_image_check_fit(&options->fit, err));
     PFM_TRY(load(path, &choice, &own, applied, err));
+    PFM_TRY(pfm_image_look_for_text(&own, applied, err));
     if (options->square_pixels && applied->pixel_aspect != 1)
         PFM_TRY(make_square(path, &own, applied->pixel_aspect, err));
     if (options->size > 0) {
@@ -266,6 +267,12 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
     json_t *document = json_pack("{s:s, s:i, s:i}", "kind", applied->kind, "frame", applied->frame, "frames", applied->frames);
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a picture");
+    if (applied->burned_in != PFM_BURNED_IN_NOT_SAID)
+        PFM_TRY(pfm_json_take(document, "burned_in", json_string(applied->burned_in == PFM_BURNED_IN_YES ? "yes" : "no"), err));
+    if (applied->looked_for_text) {
+        PFM_TRY(pfm_json_take(document, "text_like", json_boolean(applied->text_rows > 0), err));
+        PFM_TRY(pfm_json_take(document, "text_rows", json_integer(applied->text_rows), err));
+    }
     if (applied->pixel_aspect != 1)
         PFM_TRY(pfm_json_take(document, "pixel_aspect", pfm_json_number(applied->pixel_aspect), err));
     if (applied->rows_toward[0] != '\0' && applied->columns_toward[0] != '\0') {
