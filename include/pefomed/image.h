@@ -71,7 +71,7 @@ typedef struct pfm_image_applied {
     int text_rows;        /* how many were found */
 } pfm_image_applied;
 
-/* *rows = how many rows of what looks like text are in the pixels, of letters at least 5 pixels high on an even ground
+/* *rows = how many rows of what looks like text are in the pixels, of letters at least 4 pixels high
  * (docs/privacy.md says what is found and how often); 0: none was found, which proves nothing. */
 pfm_status pfm_image_find_text(const pfm_image *image, int *rows, pfm_error *err) PFM_MUST_CHECK;
 /* The same, into what made the picture. */

@@ -2,8 +2,8 @@
  *
  * A letter is a connected group of pixels that are all on the same side of the middle between the darkest and the lightest
  * pixel around them, where those two lie far apart; it is a few pixels high and not much wider than high. Letters of similar
- * height that stand on one line close to each other are a row, and a row whose rectangle is mostly of one grey is text: anatomy
- * has high contrast and small parts too, but neither in rows nor on an even ground. */
+ * height and grey that stand on one line close to each other are a row; a row of enough letters with no crowd of such groups
+ * around it is text. Anatomy has high contrast and small parts too, but they stand in rows only by chance. */
 #include "image/image.h"
 
 #include "base/memory.h"
@@ -15,14 +15,15 @@
 enum {
     LONGEST_SIDE = 2048, /* larger pictures are looked at made smaller by a whole number */
     WINDOW = 16,         /* pixels around one, both ways, among which it is light or dark; a power of two */
-    CONTRAST = 64,       /* grey levels between the darkest and the lightest there, less is no text */
-    LEAST_HEIGHT = 5,    /* of a letter */
+    CONTRAST = 64,       /* grey levels between the darkest and the lightest there; less is no text */
+    LEAST_HEIGHT = 4,    /* of a letter */
     MOST_HEIGHT = 96,
-    LEAST_LETTERS = 4,   /* in a row */
-    GROUND_NEAR = 10,    /* grey levels that count as one grey */
-    GROUND_PERCENT = 50, /* of a row's rectangle that is of one grey */
-    BESIDE = 2,          /* pixels around the letters that belong to that rectangle */
+    LEAST_LETTERS = 4, /* in a row */
+    SURE_HEIGHT = 6,   /* of the tallest of no more than that */
+    CORES_NEAR = 48,   /* grey levels between the lightest and the darkest letter of a row */
 };
+
+enum { NEITHER, LIGHT, DARK }; /* than what is around a pixel */
 
 typedef struct plane {
     int width, height;
@@ -33,8 +34,8 @@ typedef struct part {
     int parent; /* itself: a root, which alone holds the rest */
     int x0, y0, x1, y1;
     int area;
-    uint8_t side;
-} part; /* a connected group of pixels */
+    uint8_t side, core; /* the lightest grey in it where it is light, the darkest where it is dark */
+} part;                 /* a connected group of pixels */
 
 typedef struct run {
     int x0, x1, part;
@@ -96,7 +97,7 @@ static void spread(plane *p)
     }
 }
 
-/* 1: light, 2: dark, 0: neither, for nothing around it stands out. */
+/* The side of each pixel of a line; NEITHER where nothing around it stands out. */
 static void find_sides(const plane *p, int y, uint8_t *sides)
 {
     const size_t width = (size_t)p->width, own = (size_t)y * width;
@@ -104,8 +105,8 @@ static void find_sides(const plane *p, int y, uint8_t *sides)
     for (size_t x = 0; x < width; x++) {
         const size_t at = around + (x > WINDOW / 2 ? x - WINDOW / 2 : 0);
         const int low = p->low[at], high = p->high[at];
-        const uint8_t side = 2 * p->grey[own + x] > low + high ? 1 : 2;
-        sides[x] = high - low < CONTRAST ? 0 : side;
+        const uint8_t side = 2 * p->grey[own + x] > low + high ? LIGHT : DARK;
+        sides[x] = high - low < CONTRAST ? NEITHER : side;
     }
 }
 
@@ -125,6 +126,8 @@ static void join(part *items, int a, int b)
     part *into = &items[a < b ? a : b], *from = &items[a < b ? b : a];
     from->parent = a < b ? a : b;
     into->area += from->area;
+    if (into->side == LIGHT ? from->core > into->core : from->core < into->core)
+        into->core = from->core;
     into->x0 = from->x0 < into->x0 ? from->x0 : into->x0;
     into->x1 = from->x1 > into->x1 ? from->x1 : into->x1;
     into->y0 = from->y0 < into->y0 ? from->y0 : into->y0;
@@ -132,19 +135,23 @@ static void join(part *items, int a, int b)
 }
 
 /* The runs of one line, each a part of its own so far. */
-static pfm_status list_runs(const uint8_t *sides, int width, int y, parts *all, run *runs, int *count, pfm_error *err)
+static pfm_status list_runs(const plane *p, const uint8_t *sides, int y, parts *all, run *runs, int *count, pfm_error *err)
 {
+    const uint8_t *grey = p->grey + (size_t)y * (size_t)p->width;
+    const int width = p->width;
     *count = 0;
     for (int x = 0, begin = 0; x < width; begin = x) {
-        while (x < width && sides[x] == sides[begin])
-            x++;
-        if (sides[begin] == 0)
+        uint8_t core = grey[begin];
+        for (; x < width && sides[x] == sides[begin]; x++)
+            if (sides[begin] == LIGHT ? grey[x] > core : grey[x] < core)
+                core = grey[x];
+        if (sides[begin] == NEITHER)
             continue;
         pfm_status status = pfm_array_reserve(&all->items, &all->capacity, all->count + 1, sizeof *all->items, err);
         if (status != PFM_OK)
             return status;
         const int own = (int)all->count++;
-        all->items[own] = (part){own, begin, y, x - 1, y, x - begin, sides[begin]};
+        all->items[own] = (part){own, begin, y, x - 1, y, x - begin, sides[begin], core};
         runs[(*count)++] = (run){begin, x - 1, own, sides[begin]};
     }
     return PFM_OK;
@@ -175,7 +182,7 @@ static pfm_status find_parts(const plane *p, parts *out, pfm_error *err)
     for (int y = 0; y < p->height; y++) {
         const int own = y % 2, above = 1 - own;
         find_sides(p, y, sides);
-        PFM_TRY(list_runs(sides, p->width, y, out, lines[own], &counts[own], err));
+        PFM_TRY(list_runs(p, sides, y, out, lines[own], &counts[own], err));
         join_lines(out->items, lines[above], counts[above], lines[own], counts[own]);
     }
 done:
@@ -235,41 +242,72 @@ static int find_next(const parts *letters, int own)
     return best;
 }
 
-/* Whether most of a row's rectangle is of one grey. */
-static bool lies_on_even_ground(const plane *p, const part *row)
-{
-    const int x0 = row->x0 > BESIDE ? row->x0 - BESIDE : 0, x1 = row->x1 + BESIDE < p->width ? row->x1 + BESIDE : p->width - 1;
-    const int y0 = row->y0 > BESIDE ? row->y0 - BESIDE : 0,
-              y1 = row->y1 + BESIDE < p->height ? row->y1 + BESIDE : p->height - 1;
-    int histogram[256] = {0}, sum = 0, most = 0;
-    for (int y = y0; y <= y1; y++)
-        for (int x = x0; x <= x1; x++)
-            histogram[p->grey[(size_t)y * (size_t)p->width + (size_t)x]]++;
-    for (int i = 0; i < 256; i++) {
-        sum += histogram[i] - (i > 2 * GROUND_NEAR ? histogram[i - 2 * GROUND_NEAR - 1] : 0);
-        most = sum > most ? sum : most;
-    }
-    return 100 * (int64_t)most >= GROUND_PERCENT * (int64_t)(x1 - x0 + 1) * (y1 - y0 + 1);
-}
+/* What the letters of a row have in common. */
+typedef struct row {
+    int count, wide; /* letters, and those that are not narrow */
+    int x0, y0, x1, y1;
+    int width, height;     /* sums */
+    int tallest, smallest; /* heights */
+    int lowest, highest;   /* feet */
+    int lightest, darkest; /* cores */
+} row;
 
-/* Follows the letters from one that none comes before. Marks of a scale are all narrow, which letters of a word are not. */
-static bool is_text(const plane *p, const parts *letters, const int *next, int first)
+static int least(int a, int b) { return a < b ? a : b; }
+static int most(int a, int b) { return a > b ? a : b; }
+
+/* Follows the letters from one that none comes before. */
+static row measure_row(const parts *letters, const int *next, int first)
 {
-    part row = letters->items[first];
-    int count = 0, wide = 0;
+    const part *begin = &letters->items[first];
+    row out = {0, 0, begin->x0, begin->y0, begin->x1, begin->y1, 0, 0, 0, MOST_HEIGHT, begin->y1, begin->y1, 0, 255};
     for (int i = first; i >= 0; i = next[i]) {
         const part *own = &letters->items[i];
-        count++;
-        wide += 5 * width_of(own) >= 2 * height_of(own);
-        row.x0 = own->x0 < row.x0 ? own->x0 : row.x0;
-        row.x1 = own->x1 > row.x1 ? own->x1 : row.x1;
-        row.y0 = own->y0 < row.y0 ? own->y0 : row.y0;
-        row.y1 = own->y1 > row.y1 ? own->y1 : row.y1;
+        const int height = height_of(own), width = width_of(own);
+        out.count++;
+        out.wide += 5 * width >= 2 * height;
+        out.x1 = most(out.x1, own->x1);
+        out.y0 = least(out.y0, own->y0);
+        out.y1 = most(out.y1, own->y1);
+        out.width += width;
+        out.height += height;
+        out.tallest = most(out.tallest, height);
+        out.smallest = least(out.smallest, height);
+        out.lowest = most(out.lowest, own->y1);
+        out.highest = least(out.highest, own->y1);
+        out.lightest = most(out.lightest, own->core);
+        out.darkest = least(out.darkest, own->core);
     }
-    return count >= LEAST_LETTERS && 2 * wide >= count && lies_on_even_ground(p, &row);
+    return out;
 }
 
-static pfm_status count_rows(const plane *p, const parts *letters, int *rows, pfm_error *err)
+/* Whether around a row, as far as a letter is high, there are not many more parts that could be letters: where there are, as
+ * cells under a microscope, some stand on a line by chance. A line of text above and one below are no more than that. */
+static bool stands_alone(const parts *letters, const row *r, int first)
+{
+    const int x0 = r->x0 - r->tallest, x1 = r->x1 + r->tallest, y0 = r->y0 - r->tallest, y1 = r->y1 + r->tallest;
+    int inside = 0, begin = first;
+    while (begin > 0 && letters->items[begin - 1].y1 >= y0)
+        begin--;
+    for (int i = begin; i < (int)letters->count && letters->items[i].y1 < y1 + MOST_HEIGHT && 2 * inside <= 5 * r->count; i++) {
+        const part *own = &letters->items[i];
+        inside += own->y1 >= y0 && own->y0 <= y1 && own->x1 >= x0 && own->x0 <= x1;
+    }
+    return 2 * inside <= 5 * r->count;
+}
+
+/* Marks of a scale are all narrow, which letters of a word are not. Four parts stand on a line by chance now and then, five
+ * hardly ever. */
+static bool is_text(const parts *letters, const row *r, int first)
+{
+    if (r->count < LEAST_LETTERS || 5 * r->wide < 2 * r->count || r->width > r->height || r->lightest - r->darkest > CORES_NEAR)
+        return false;
+    if (r->count == LEAST_LETTERS && (r->tallest < SURE_HEIGHT || 2 * r->tallest > 3 * r->smallest ||
+                                      r->lowest - r->highest > 1 + r->smallest / 8 || 10 * r->width > 9 * r->height))
+        return false;
+    return stands_alone(letters, r, first);
+}
+
+static pfm_status count_rows(const parts *letters, int *rows, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     int *next = NULL;
@@ -283,8 +321,10 @@ static pfm_status count_rows(const plane *p, const parts *letters, int *rows, pf
         else if (next[i] >= 0)
             follows[next[i]] = true;
     }
-    for (int i = 0; i < (int)letters->count; i++)
-        *rows += !follows[i] && is_text(p, letters, next, i);
+    for (int i = 0; i < (int)letters->count; i++) {
+        const row own = follows[i] ? (row){0} : measure_row(letters, next, i);
+        *rows += is_text(letters, &own, i);
+    }
 done:
     free(next);
     free(follows);
@@ -301,7 +341,7 @@ pfm_status pfm_image_find_text(const pfm_image *image, int *rows, pfm_error *err
     spread(&p);
     PFM_TRY(find_parts(&p, &all, err));
     keep_letters(&all);
-    PFM_TRY(count_rows(&p, &all, rows, err));
+    PFM_TRY(count_rows(&all, rows, err));
 done:
     free(p.grey);
     free(p.low);
