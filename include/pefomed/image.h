@@ -97,7 +97,7 @@ pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, p
                                pfm_error *err) PFM_MUST_CHECK;
 /* The same from the file's bytes. */
 pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image_file *file, const char *window, pfm_image *out,
-                                 pfm_error *err) PFM_MUST_CHECK;
+                                 pfm_image_applied *applied, pfm_error *err) PFM_MUST_CHECK;
 
 /* pfm_image_load and pfm_image_decode with a window, as `--window` takes it, for files that hold values (of others it says
  * nothing); NULL: the file's own. USAGE for a window that is none, or that the file has not. */

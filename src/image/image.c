@@ -190,11 +190,10 @@ pfm_status pfm_image_load_shown(const char *path, const char *window, pfm_image 
 }
 
 pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image_file *file, const char *window, pfm_image *out,
-                                 pfm_error *err)
+                                 pfm_image_applied *applied, pfm_error *err)
 {
     const pfm_image_choice choice = {.frame = file->frame, .window = window};
-    pfm_image_applied applied;
-    pfm_status status = decode(bytes, size, file->path, &choice, out, &applied, err);
+    pfm_status status = decode(bytes, size, file->path, &choice, out, applied, err);
     if (status == PFM_OK && file->mirrored)
         status = pfm_orientation_apply(2, out, err);
     return status;

@@ -21,6 +21,7 @@ typedef struct picture {
     pfm_hash_hex key;
     pfm_image_file file; /* its path is borrowed from the store's paths: one that has this content */
     bool kept;
+    pfm_feature_text text;
 } picture;
 
 struct pfm_feature_store {
@@ -132,19 +133,24 @@ done:
     return status;
 }
 
-/* Reads, decodes and encodes a picture, whose file must still have the content of its key. */
-static pfm_status compute(pfm_vision *vision, const picture *p, uint16_t *out, pfm_error *err)
+/* Reads, decodes and, unless out is NULL, encodes a picture, whose file must still have the content of its key. *text: what is
+ * found of text in it. */
+static pfm_status compute(pfm_vision *vision, const picture *p, uint16_t *out, pfm_feature_text *text, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer file = {0};
     pfm_image image = {0};
+    pfm_image_applied applied;
     pfm_hash_hex key;
     PFM_TRY(pfm_file_read(p->file.path, LARGEST_IMAGE_FILE, &file, err));
     PFM_TRY(make_key(vision, &p->file, file.data, file.size, key, err));
     if (strcmp(key, p->key) != 0)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->file.path);
-    PFM_TRY(pfm_image_decode_file(file.data, file.size, &p->file, pfm_vision_get_window(vision), &image, err));
-    PFM_TRY(picture_features(vision, &image, false, out, err));
+    PFM_TRY(pfm_image_decode_file(file.data, file.size, &p->file, pfm_vision_get_window(vision), &image, &applied, err));
+    PFM_TRY(pfm_image_look_for_text(&image, &applied, err));
+    *text = pfm_image_has_text(&applied) ? PFM_FEATURE_TEXT_FOUND : PFM_FEATURE_TEXT_NONE;
+    if (out != NULL)
+        PFM_TRY(picture_features(vision, &image, false, out, err));
 done:
     pfm_image_free(&image);
     pfm_buffer_free(&file);
@@ -171,7 +177,7 @@ static pfm_status keep(pfm_feature_store *store, picture *p, const uint16_t *val
     pfm_status status = file_path(store, p, &path, err);
     if (status != PFM_OK)
         return status;
-    p->kept = pfm_feature_file_write(path, p->key, &store->shape, values, &refused) == PFM_OK;
+    p->kept = pfm_feature_file_write(path, p->key, &store->shape, values, p->text, &refused) == PFM_OK;
     if (!p->kept && atomic_exchange(&store->writable, false))
         store->refusal = refused;
     free(path);
@@ -189,7 +195,7 @@ static void compute_item(void *user, int item, int thread)
         return;
     pfm_status status = pfm_allocate(pfm_vision_shape_values(&store->shape), sizeof *values, &values, &err);
     if (status == PFM_OK)
-        status = compute(store->vision, p, values, &err);
+        status = compute(store->vision, p, values, &p->text, &err);
     if (status == PFM_OK)
         status = keep(store, p, values, &err);
     if (status != PFM_OK)
@@ -220,7 +226,7 @@ static pfm_status sort_pictures(pfm_feature_store *store, pfm_error *err)
         memcpy(p->key, store->keys[i], sizeof p->key);
         p->file = store->files[i];
         PFM_TRY(file_path(store, p, &path, err));
-        p->kept = pfm_feature_file_present(path, p->key, &store->shape);
+        p->kept = pfm_feature_file_present(path, p->key, &store->shape, &p->text);
         free(path);
         path = NULL;
         if (p->kept)
@@ -271,6 +277,43 @@ done:
     return status;
 }
 
+/* A picture whose kept features do not tell. That it cannot be decoded now is no error: its features are there. */
+static void look_item(void *user, int item, int thread)
+{
+    work *w = user;
+    pfm_feature_store *store = w->store;
+    picture *p = &store->pictures[store->missing[item]];
+    pfm_error refused = PFM_ERROR_INIT, err = PFM_ERROR_INIT;
+    char *path = NULL;
+    if (pfm_interrupted(w->context))
+        return;
+    if (compute(store->vision, p, NULL, &p->text, &refused) == PFM_OK) {
+        pfm_status status = file_path(store, p, &path, &err);
+        if (status == PFM_OK)
+            pfm_feature_file_note(path, p->text);
+        else
+            note_failure(w, item, status, &err);
+        free(path);
+    }
+    size_t done = atomic_fetch_add(&w->done, 1) + 1;
+    if (thread == 0) /* the caller's own thread: the only one that may report */
+        pfm_report_progress(w->context, "burned-in text", "images", (double)done, (double)store->missing_count, "");
+}
+
+/* Looks for text in pictures whose features an earlier version kept. */
+static pfm_status look_for_text(pfm_feature_store *store, pfm_error *err)
+{
+    pfm_context *context = pfm_vision_get_context(store->vision);
+    store->missing_count = 0;
+    for (size_t i = 0; i < store->picture_count; i++)
+        if (store->pictures[i].kept && store->pictures[i].text == PFM_FEATURE_TEXT_UNKNOWN)
+            store->missing[store->missing_count++] = i;
+    pfm_status status = run_work(store, context, store->missing_count, look_item, err);
+    if (status == PFM_OK && pfm_interrupted(context))
+        status = pfm_error_set(err, PFM_ERROR_INTERRUPTED, "stopped while looking for burned-in text; the features are kept");
+    return status;
+}
+
 pfm_status pfm_feature_store_create(pfm_vision *vision, const pfm_image_file *files, size_t count, uint64_t quota,
                                     pfm_feature_store **out, pfm_error *err)
 {
@@ -294,6 +337,7 @@ pfm_status pfm_feature_store_create(pfm_vision *vision, const pfm_image_file *fi
     PFM_TRY(run_work(store, context, count, key_item, err));
     PFM_TRY(sort_pictures(store, err));
     PFM_TRY(compute_missing(store, quota, err));
+    PFM_TRY(look_for_text(store, err));
     *out = store;
     store = NULL;
 done:
@@ -335,6 +379,29 @@ void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictur
         *kept += store->pictures[i].kept ? 1 : 0;
 }
 
+void pfm_feature_store_get_texts(const pfm_feature_store *store, size_t *looked, size_t *found)
+{
+    *looked = *found = 0;
+    for (size_t i = 0; i < store->picture_count; i++) {
+        const picture *p = &store->pictures[i];
+        *looked += !p->file.mirrored && p->text != PFM_FEATURE_TEXT_UNKNOWN;
+        *found += !p->file.mirrored && p->text == PFM_FEATURE_TEXT_FOUND;
+    }
+}
+
+void pfm_feature_store_warn_of_text(const pfm_feature_store *store, const char *dataset, const char *split)
+{
+    size_t looked = 0, found = 0;
+    if (store == NULL)
+        return;
+    pfm_feature_store_get_texts(store, &looked, &found);
+    if (found > 0)
+        pfm_log(pfm_vision_get_context(store->vision), PFM_LOG_WARNING,
+                "%zu of %zu images of %s %s seem to hold burned-in text, which a model reads too and which may name a patient; "
+                "pefomed data lists them",
+                found, looked, dataset, split);
+}
+
 pfm_status pfm_feature_store_read_f16(pfm_feature_store *store, size_t index, uint16_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -342,11 +409,12 @@ pfm_status pfm_feature_store_read_f16(pfm_feature_store *store, size_t index, ui
     if (index >= store->count)
         PFM_FAIL(PFM_ERROR_USAGE, "there is no picture %zu; the store has %zu", index, store->count);
     const picture *p = &store->pictures[store->picture_of[index]];
+    pfm_feature_text text;
     PFM_TRY(file_path(store, p, &path, err));
     if (p->kept && pfm_feature_file_read(path, p->key, &store->shape, out))
         goto done;
-    PFM_TRY(compute(store->vision, p, out, err));
-    if (p->kept && pfm_feature_file_write(path, p->key, &store->shape, out, NULL) != PFM_OK)
+    PFM_TRY(compute(store->vision, p, out, &text, err));
+    if (p->kept && pfm_feature_file_write(path, p->key, &store->shape, out, text, NULL) != PFM_OK)
         goto done; /* a damaged file that cannot be mended costs time at the next use, nothing else */
 done:
     free(path);
