@@ -17,6 +17,7 @@ enum {
     WINDOW = 16,         /* pixels around one, both ways, among which it is light or dark; a power of two */
     CONTRAST = 64,       /* grey levels between the darkest and the lightest there; less is no text */
     LEAST_HEIGHT = 4,    /* of a letter */
+    LARGE_HEIGHT = 10,   /* of one in the picture halved, where wide strokes and what is behind them fit into WINDOW */
     MOST_HEIGHT = 96,
     LEAST_LETTERS = 4, /* in a row */
     SURE_HEIGHT = 6,   /* of the tallest of no more than that */
@@ -71,10 +72,21 @@ static pfm_status make_plane(const pfm_image *image, plane *out, pfm_error *err)
             out->grey[(size_t)y * (size_t)out->width + (size_t)x] = (uint8_t)(sum / (4u * (unsigned)(wide * high)));
         }
     }
-    memcpy(out->low, out->grey, size);
-    memcpy(out->high, out->grey, size);
 done:
     return status;
+}
+
+static void halve(plane *p)
+{
+    const size_t from = (size_t)p->width, width = from / 2, height = (size_t)p->height / 2;
+    for (size_t y = 0; y < height; y++) {
+        for (size_t x = 0; x < width; x++) {
+            const uint8_t *four = p->grey + 2 * y * from + 2 * x; /* never behind what is written */
+            p->grey[y * width + x] = (uint8_t)((four[0] + four[1] + four[from] + four[from + 1]) / 4);
+        }
+    }
+    p->width = (int)width;
+    p->height = (int)height;
 }
 
 static void take_extremes(uint8_t *low, uint8_t *high, size_t from, size_t count)
@@ -89,6 +101,8 @@ static void take_extremes(uint8_t *low, uint8_t *high, size_t from, size_t count
 static void spread(plane *p)
 {
     const size_t width = (size_t)p->width, height = (size_t)p->height;
+    memcpy(p->low, p->grey, width * height);
+    memcpy(p->high, p->grey, width * height);
     for (size_t step = 1; step < WINDOW; step *= 2) {
         for (size_t y = 0; y < height && step < width; y++)
             take_extremes(p->low + y * width, p->high + y * width, step, width - step);
@@ -160,13 +174,12 @@ static pfm_status list_runs(const plane *p, const uint8_t *sides, int y, parts *
 /* Joins runs of one side that touch, corners included. */
 static void join_lines(part *items, const run *above, int above_count, const run *below, int below_count)
 {
-    for (int a = 0, b = 0; a < above_count && b < below_count;) {
-        if (above[a].side == below[b].side && above[a].x0 <= below[b].x1 + 1 && below[b].x0 <= above[a].x1 + 1)
-            join(items, above[a].part, below[b].part);
-        if (above[a].x1 < below[b].x1)
-            a++;
-        else
-            b++;
+    for (int a = 0, first = 0; a < above_count; a++) {
+        while (first < below_count && below[first].x1 + 1 < above[a].x0)
+            first++;
+        for (int b = first; b < below_count && below[b].x0 <= above[a].x1 + 1; b++)
+            if (above[a].side == below[b].side)
+                join(items, above[a].part, below[b].part);
     }
 }
 
@@ -195,10 +208,10 @@ done:
 static int height_of(const part *letter) { return letter->y1 - letter->y0 + 1; }
 static int width_of(const part *letter) { return letter->x1 - letter->x0 + 1; }
 
-static bool may_be_letter(const part *p)
+static bool may_be_letter(const part *p, int least_height)
 {
     const int height = height_of(p), width = width_of(p);
-    return height >= LEAST_HEIGHT && height <= MOST_HEIGHT && 2 * width <= 5 * height && 8 * p->area >= width * height;
+    return height >= least_height && height <= MOST_HEIGHT && 2 * width <= 5 * height && 8 * p->area >= width * height;
 }
 
 static int compare_feet(const void *a, const void *b)
@@ -208,11 +221,11 @@ static int compare_feet(const void *a, const void *b)
 }
 
 /* Leaves of the parts the letters, sorted by the line that they stand on. */
-static void keep_letters(parts *all)
+static void keep_letters(parts *all, int least_height)
 {
     size_t kept = 0;
     for (size_t i = 0; i < all->count; i++)
-        if (all->items[i].parent == (int)i && may_be_letter(&all->items[i]))
+        if (all->items[i].parent == (int)i && may_be_letter(&all->items[i], least_height))
             all->items[kept++] = all->items[i]; /* parents mean nothing from here on */
     all->count = kept;
     if (kept > 1)
@@ -331,22 +344,35 @@ done:
     return status;
 }
 
+/* *rows = how many there are of letters at least so high. */
+static pfm_status count_at(plane *p, int least_height, int *rows, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    parts all = {0};
+    spread(p);
+    PFM_TRY(find_parts(p, &all, err));
+    keep_letters(&all, least_height);
+    PFM_TRY(count_rows(&all, rows, err));
+done:
+    free(all.items);
+    return status;
+}
+
 pfm_status pfm_image_find_text(const pfm_image *image, int *rows, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     plane p = {0};
-    parts all = {0};
     *rows = 0;
     PFM_TRY(make_plane(image, &p, err));
-    spread(&p);
-    PFM_TRY(find_parts(&p, &all, err));
-    keep_letters(&all);
-    PFM_TRY(count_rows(&all, rows, err));
+    PFM_TRY(count_at(&p, LEAST_HEIGHT, rows, err));
+    if (*rows == 0 && p.width > 1 && p.height > 1) {
+        halve(&p);
+        PFM_TRY(count_at(&p, LARGE_HEIGHT, rows, err));
+    }
 done:
     free(p.grey);
     free(p.low);
     free(p.high);
-    free(all.items);
     return status;
 }
 
