@@ -107,10 +107,10 @@ pfm_status pfm_image_decode_shown(const void *bytes, size_t size, const char *na
                                   pfm_error *err) PFM_MUST_CHECK;
 /* USAGE for what is no window; NULL is the file's own. */
 pfm_status pfm_image_check_window(const char *window, pfm_error *err) PFM_MUST_CHECK;
-/* *json = {"kind","frame","frames"}, "burned_in" ("yes" or "no") where the file says it, "text_like" and "text_rows" where text
- * was looked for, "pixel_aspect" where pixels are not square, where the file says it "rows_toward" and
- * "columns_toward", and, of values,
- * {"modality","window","function","center","width","slope","intercept", "inverted"}; the caller calls free(). */
+/* *json = {"kind","frame","frames"}, "pixel_aspect" where pixels are not square, where the file says it "rows_toward" and
+ * "columns_toward", of values
+ * {"modality","window","function","center","width","slope","intercept", "inverted"}, "burned_in" ("yes" or "no") where the file
+ * says it, and "text_like" and "text_rows" where text was looked for; the caller calls free(). */
 pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = the picture at width x height by Pillow's bicubic (a = -0.5, support widened by the scale when shrinking, two passes

@@ -266,12 +266,6 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
     json_t *document = json_pack("{s:s, s:i, s:i}", "kind", applied->kind, "frame", applied->frame, "frames", applied->frames);
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a picture");
-    if (applied->burned_in != PFM_BURNED_IN_NOT_SAID)
-        PFM_TRY(pfm_json_take(document, "burned_in", json_string(applied->burned_in == PFM_BURNED_IN_YES ? "yes" : "no"), err));
-    if (applied->looked_for_text) {
-        PFM_TRY(pfm_json_take(document, "text_like", json_boolean(applied->text_rows > 0), err));
-        PFM_TRY(pfm_json_take(document, "text_rows", json_integer(applied->text_rows), err));
-    }
     if (applied->pixel_aspect != 1)
         PFM_TRY(pfm_json_take(document, "pixel_aspect", pfm_json_number(applied->pixel_aspect), err));
     if (applied->rows_toward[0] != '\0' && applied->columns_toward[0] != '\0') {
@@ -294,6 +288,12 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
         PFM_TRY(pfm_json_take(document, "orientation", json_integer(applied->orientation), err));
     if (applied->axes[0] != '\0')
         PFM_TRY(pfm_json_take(document, "axes", json_string(applied->axes), err));
+    if (applied->burned_in != PFM_BURNED_IN_NOT_SAID)
+        PFM_TRY(pfm_json_take(document, "burned_in", json_string(applied->burned_in == PFM_BURNED_IN_YES ? "yes" : "no"), err));
+    if (applied->looked_for_text) {
+        PFM_TRY(pfm_json_take(document, "text_like", json_boolean(applied->text_rows > 0), err));
+        PFM_TRY(pfm_json_take(document, "text_rows", json_integer(applied->text_rows), err));
+    }
     PFM_TRY(pfm_json_print(document, json, err));
 done:
     json_decref(document);
