@@ -139,10 +139,13 @@ static void what_is_no_text(void **state)
     assert_int_equal(count_and_free(image), 0);
 }
 
-static void large_pictures_are_looked_at_smaller(void **state)
+static void large_letters_and_pictures_are_looked_at_smaller(void **state)
 {
     (void)state;
-    pfm_image image = make(8000, 300, DARK);
+    pfm_image image = make(1000, 200, LIGHT);
+    write_text(&image, 10, 40, 16, "DOEJANE", DARK);
+    assert_int_equal(count_and_free(image), 1);
+    image = make(8000, 300, DARK);
     write_text(&image, 10, 40, 30, "DOEJANE", LIGHT); /* letters too high to be some as it is, and halved */
     assert_int_equal(count_and_free(image), 1);
     assert_int_equal(count_and_free(make(500000, 1, DARK)), 0);
@@ -242,7 +245,7 @@ int main(void)
         cmocka_unit_test(each_line_is_a_row),
         cmocka_unit_test(the_ground_may_change_and_the_ink_be_coloured),
         cmocka_unit_test(what_is_no_text),
-        cmocka_unit_test(large_pictures_are_looked_at_smaller),
+        cmocka_unit_test(large_letters_and_pictures_are_looked_at_smaller),
         cmocka_unit_test(any_shape_will_do),
         cmocka_unit_test(dicom_says_it),
         cmocka_unit_test(looking_is_noted),
