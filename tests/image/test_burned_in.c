@@ -130,8 +130,12 @@ static void what_is_no_text(void **state)
         write_letter(&image, 10 + 12 * i, 10 + 9 * i, 2, 'E', LIGHT); /* on no line */
     assert_int_equal(count_and_free(image), 0);
     image = make(256, 256, LIGHT);
-    for (int i = 0; i < 400; i++) /* cells: a crowd, whose members stand in rows by chance */
+    for (int i = 0; i < 400; i++) /* cells */
         fill(&image, (int)(draw(&seed) % 250), (int)(draw(&seed) % 250), 6, 6, DARK);
+    assert_int_equal(count_and_free(image), 0);
+    image = make(256, 256, LIGHT);
+    for (int i = 0; i < 32 * 32; i++) /* a crowd in rows, as the spots of an array */
+        fill(&image, i % 32 * 8, i / 32 * 8, 6, 6, DARK);
     assert_int_equal(count_and_free(image), 0);
     image = make(256, 256, DARK);
     for (size_t i = 0; i < (size_t)3 * 256 * 256; i++)
