@@ -89,9 +89,21 @@ static void halve(plane *p)
     p->height = (int)height;
 }
 
+/* Of `count` bytes what is ahead by `from`, where that is lower or higher. Blocks of a fixed length become vector code. */
 static void take_extremes(uint8_t *low, uint8_t *high, size_t from, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    enum { BLOCK = 64 };
+    uint8_t ahead[BLOCK];
+    size_t i = 0;
+    for (; i + BLOCK <= count; i += BLOCK) {
+        memcpy(ahead, low + i + from, BLOCK);
+        for (int k = 0; k < BLOCK; k++)
+            low[i + (size_t)k] = ahead[k] < low[i + (size_t)k] ? ahead[k] : low[i + (size_t)k];
+        memcpy(ahead, high + i + from, BLOCK);
+        for (int k = 0; k < BLOCK; k++)
+            high[i + (size_t)k] = ahead[k] > high[i + (size_t)k] ? ahead[k] : high[i + (size_t)k];
+    }
+    for (; i < count; i++) {
         low[i] = low[i + from] < low[i] ? low[i + from] : low[i];
         high[i] = high[i + from] > high[i] ? high[i + from] : high[i];
     }
