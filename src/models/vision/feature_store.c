@@ -283,18 +283,18 @@ static void look_item(void *user, int item, int thread)
     work *w = user;
     pfm_feature_store *store = w->store;
     picture *p = &store->pictures[store->missing[item]];
-    pfm_error refused = PFM_ERROR_INIT, err = PFM_ERROR_INIT;
+    pfm_error err = PFM_ERROR_INIT;
     char *path = NULL;
     if (pfm_interrupted(w->context))
         return;
-    if (compute(store->vision, p, NULL, &p->text, &refused) == PFM_OK) {
-        pfm_status status = file_path(store, p, &path, &err);
-        if (status == PFM_OK)
-            pfm_feature_file_note(path, p->text);
-        else
-            note_failure(w, item, status, &err);
-        free(path);
-    }
+    pfm_status status = compute(store->vision, p, NULL, &p->text, &err);
+    if (status == PFM_OK)
+        status = file_path(store, p, &path, &err);
+    if (status == PFM_OK)
+        pfm_feature_file_note(path, p->text);
+    else if (status == PFM_ERROR_NO_MEMORY)
+        note_failure(w, item, status, &err);
+    free(path);
     size_t done = atomic_fetch_add(&w->done, 1) + 1;
     if (thread == 0) /* the caller's own thread: the only one that may report */
         pfm_report_progress(w->context, "burned-in text", "images", (double)done, (double)store->missing_count, "");
