@@ -12,12 +12,13 @@ extern "C" {
  * decoded. `language` NULL counts all languages.
  *
  * {"dataset","path","language",
- *  "splits":[{"name","questions","images","left_out" (rows),"left_out_why" (or null),"patients" (or null),
+ *  "splits":[{"name","questions","images","text_like" (images),"left_out" (rows),"left_out_why" (or null),"patients" (or null),
  *             "answers" (distinct),"empty_answers":[id],"closed","open",
  *             "languages":{name:n},"by":{column:{value:n}}}],
  *  "images":{"files","bytes","smallest":[w,h],"largest":[w,h] (null without one that can be read),
  *            "missing":[{"split","image","rows"}],"unreadable":[{"split","image","rows","reason"}],
- *            "duplicates":[{"sha256","images":[{"split","image"}]}]},
+ *            "duplicates":[{"sha256","images":[{"split","image"}]}],
+ *            "text_like":[{"split","image","rows","text_rows","burned_in" ("yes" where the file says it)}]},
  *  "questions":{"repeated","conflicting","examples":[{"split","image","question","answers":[...]}]},
  *  "leakage":[{"a","b","same_bytes","same_name","same_patient","same_text","questions","images":[{"a","b"}],
  *              "near","near_images":[{"a","b","likeness"}]}],
@@ -28,8 +29,8 @@ extern "C" {
  * splits: images of b that are in a by their bytes or by their name, patients in both, rows of b without an image whose text is
  * that of one in a, and the questions of b that any of this touches. "near" counts the images of b that look
  * like one of a without being it (docs/data.md), each with the likest one. The "image" of a question without one is null.
- * "problems" is 0 when nothing is missing, unreadable, duplicate, conflicting, empty or leaking; rows that are left out are
- * none.
+ * "text_like" are images that seem to hold burned-in text (pfm_image_has_text). "problems" is 0 when nothing is missing,
+ * unreadable, duplicate, conflicting, empty or leaking; rows that are left out and text in pixels are none.
  *
  * USAGE: no such data set or language. IO, FORMAT: its files cannot be read as such. INTERRUPTED: stopped by the user. */
 pfm_status pfm_data_audit(const pfm_context *context, const char *dataset, const char *path, const char *language,

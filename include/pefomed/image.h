@@ -44,6 +44,9 @@ pfm_status pfm_image_load(const char *path, pfm_image *out, pfm_error *err) PFM_
 /* The same from bytes; `name` is what errors call them. On error *out is {0}. */
 pfm_status pfm_image_decode(const void *bytes, size_t size, const char *name, pfm_image *out, pfm_error *err) PFM_MUST_CHECK;
 
+/* What a file says of text burned into its pixels (DICOM's Burned In Annotation). */
+typedef enum pfm_burned_in { PFM_BURNED_IN_NOT_SAID, PFM_BURNED_IN_NO, PFM_BURNED_IN_YES } pfm_burned_in;
+
 /* What made a picture out of a file. */
 typedef struct pfm_image_applied {
     char kind[16];                          /* "JPEG", "PNG", "DICOM", "TIFF", "WebP", "NIfTI" */
@@ -65,7 +68,18 @@ typedef struct pfm_image_applied {
     int orientation;         /* how the camera was held, as EXIF counts it, which was undone: 1 to 8 */
     char axes[3]; /* of NIfTI: which side of the patient lies to the right and below, in its letters, as "LP"; "": not known */
     char fit[16]; /* how it became a square where that is not by squashing all of it: "crop", ...; "" */
+    pfm_burned_in burned_in;
+    bool looked_for_text; /* with pfm_image_find_text; loading does not */
+    int text_rows;        /* how many were found */
 } pfm_image_applied;
+
+/* *rows = how many rows of what looks like text are in the pixels, of letters at least 4 pixels high
+ * (docs/privacy.md says what is found and how often); 0: none was found, which proves nothing. */
+pfm_status pfm_image_find_text(const pfm_image *image, int *rows, pfm_error *err) PFM_MUST_CHECK;
+/* The same, into what made the picture. */
+pfm_status pfm_image_look_for_text(const pfm_image *image, pfm_image_applied *applied, pfm_error *err) PFM_MUST_CHECK;
+/* Whether the file says that there is text in its pixels or some was found. */
+bool pfm_image_has_text(const pfm_image_applied *applied);
 
 /* "JPEG", ...: what the bytes, which may be the first of a file, begin as; NULL for what is not read. */
 const char *pfm_image_kind_of(const void *bytes, size_t size);
@@ -99,8 +113,9 @@ pfm_status pfm_image_decode_shown(const void *bytes, size_t size, const char *na
 /* USAGE for what is no window; NULL is the file's own. */
 pfm_status pfm_image_check_window(const char *window, pfm_error *err) PFM_MUST_CHECK;
 /* *json = {"kind","frame","frames"}, "pixel_aspect" where pixels are not square, where the file says it "rows_toward" and
- * "columns_toward", "fit" where some of it was cut off or added, and, of values,
- * {"modality","window","function","center","width","slope","intercept", "inverted"}; the caller calls free(). */
+ * "columns_toward", "fit" where some of it was cut off or added, of values
+ * {"modality","window","function","center","width","slope","intercept", "inverted"}, "burned_in" ("yes" or "no") where the file
+ * says it, and "text_like" and "text_rows" where text was looked for; the caller calls free(). */
 pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json, pfm_error *err) PFM_MUST_CHECK;
 
 /* *out = the picture at width x height by Pillow's bicubic (a = -0.5, support widened by the scale when shrinking, two passes

@@ -118,6 +118,30 @@ static void print_images(const json_t *images, FILE *out)
     print_more(i, out);
 }
 
+/* "burned-in text: 12 images seem to hold some (train 10, validate 2)", and the first ones. */
+static void print_texts(const json_t *splits, const json_t *list, FILE *out)
+{
+    size_t i;
+    const json_t *split, *image;
+    const char *separator = " (";
+    fprintf(out, "burned-in text: %zu images seem to hold some", json_array_size(list));
+    json_array_foreach(splits, i, split)
+    {
+        if (number(split, "text_like") == 0)
+            continue;
+        fprintf(out, "%s%s %" PRId64, separator, text(split, "name"), number(split, "text_like"));
+        separator = ", ";
+    }
+    fputs(json_array_size(list) > 0 ? "), which models read too and which may name patients\n" : "\n", out);
+    json_array_foreach(list, i, image)
+    {
+        if (i < SHOWN)
+            fprintf(out, "  %s (%s): %" PRId64 " rows of text found%s\n", text(image, "image"), text(image, "split"),
+                    number(image, "text_rows"), text(image, "burned_in") != NULL ? "; the file says that it holds some" : "");
+    }
+    print_more(i, out);
+}
+
 static void print_duplicates(const json_t *groups, FILE *out)
 {
     size_t i, k;
@@ -205,6 +229,7 @@ static void render(const json_t *document, FILE *out)
     print_kinds(splits, out);
     if (shown) {
         print_images(images, out);
+        print_texts(splits, json_object_get(images, "text_like"), out);
         print_duplicates(json_object_get(images, "duplicates"), out);
     } else {
         fputs("\nimages: none, the rows are text alone\n", out);
@@ -250,7 +275,9 @@ const cli_command cmd_data = {
         "table; "
         "PATH its "
         "folder, or the\n"
-        "file of a table (CSV or JSON lines). Every image is read and decoded. Leakage between two splits is an image of one\n"
+        "file of a table (CSV or JSON lines). Every image is read and decoded; those that seem to hold burned-in text are "
+        "counted\n"
+        "(docs/privacy.md). Leakage between two splits is an image of one\n"
         "that is in the other, by its bytes or its name, a patient who is in both, or a text without images that is; an\n"
         "image that looks like one of the other split is told with how alike they are (docs/data.md).\n\n"
         "  pefomed data slake data/slake --language en\n"

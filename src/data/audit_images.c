@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/try.h"
-#include "pefomed/image.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,6 @@ static pfm_status read_image(audit_image *image, pfm_error *err)
     pfm_status status = PFM_OK;
     pfm_buffer bytes = {0};
     pfm_image picture = {0};
-    pfm_image_applied applied;
     pfm_error reason = PFM_ERROR_INIT;
     const char *path = image->image->path;
     const pfm_image_file file = {.path = path, .frame = image->image->frame};
@@ -30,7 +28,9 @@ static pfm_status read_image(audit_image *image, pfm_error *err)
         status = pfm_hash_bytes(bytes.data, bytes.size, image->hash, &reason);
     }
     if (status == PFM_OK)
-        status = pfm_image_decode_file(bytes.data, bytes.size, &file, NULL, &picture, &applied, &reason);
+        status = pfm_image_decode_file(bytes.data, bytes.size, &file, NULL, &picture, &image->applied, &reason);
+    if (status == PFM_OK)
+        status = pfm_image_look_for_text(&picture, &image->applied, &reason);
     if (status == PFM_ERROR_NO_MEMORY)
         PFM_FAIL(status, "%s", reason.message);
     if (status == PFM_OK)
@@ -107,6 +107,11 @@ static pfm_status describe(const audit_image *image, bool full, json_t **out, pf
         PFM_TRY(pfm_json_take(entry, "rows", json_integer((json_int_t)image->rows), err));
     if (full && image->reason != NULL)
         PFM_TRY(pfm_json_take(entry, "reason", json_string(image->reason), err));
+    if (full && audit_has_text(image)) {
+        PFM_TRY(pfm_json_take(entry, "text_rows", json_integer(image->applied.text_rows), err));
+        if (image->applied.burned_in == PFM_BURNED_IN_YES)
+            PFM_TRY(pfm_json_take(entry, "burned_in", json_string("yes"), err));
+    }
     *out = entry;
     entry = NULL;
 done:
@@ -134,6 +139,25 @@ static pfm_status list_images(audit *state, audit_state wanted, const char *name
         state->problems++;
     }
     status = pfm_json_take(object, name, list, err);
+    list = NULL;
+done:
+    json_decref(list);
+    return status;
+}
+
+/* Pictures with text in them, which are no problems: most of what is burned in names nobody. */
+static pfm_status list_texts(const audit *state, json_t *object, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *list = json_array();
+    for (size_t i = 0; list != NULL && i < state->image_count; i++) {
+        json_t *entry = NULL;
+        if (!audit_has_text(&state->images[i]))
+            continue;
+        PFM_TRY(describe(&state->images[i], true, &entry, err));
+        PFM_TRY(append(list, entry, err));
+    }
+    status = pfm_json_take(object, "text_like", list, err);
     list = NULL;
 done:
     json_decref(list);
@@ -230,6 +254,7 @@ pfm_status pfm_audit_add_images(audit *state, json_t *document, pfm_error *err)
     PFM_TRY(list_images(state, AUDIT_MISSING, "missing", object, err));
     PFM_TRY(list_images(state, AUDIT_UNREADABLE, "unreadable", object, err));
     PFM_TRY(list_duplicates(state, object, err));
+    PFM_TRY(list_texts(state, object, err));
     status = pfm_json_take(document, "images", object, err);
     object = NULL;
 done:

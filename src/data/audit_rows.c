@@ -121,8 +121,17 @@ done:
     return status;
 }
 
-static pfm_status add_split(audit *state, const pfm_dataset *split, json_t *list, pfm_error *err)
+static size_t count_texts(const audit *state, size_t s)
 {
+    size_t count = 0;
+    for (size_t i = 0; i < state->splits[s]->image_count; i++)
+        count += audit_has_text(&state->images[state->image_of[s][i]]);
+    return count;
+}
+
+static pfm_status add_split(audit *state, size_t s, json_t *list, pfm_error *err)
+{
+    const pfm_dataset *split = state->splits[s];
     pfm_status status = PFM_OK;
     size_t closed = 0, empty = 0;
     json_t *entry = json_object(), *languages = json_object();
@@ -140,6 +149,7 @@ static pfm_status add_split(audit *state, const pfm_dataset *split, json_t *list
     PFM_TRY(pfm_json_take(entry, "name", json_string(split->split), err));
     PFM_TRY(pfm_json_take(entry, "questions", json_integer((json_int_t)split->count), err));
     PFM_TRY(pfm_json_take(entry, "images", json_integer((json_int_t)split->image_count), err));
+    PFM_TRY(pfm_json_take(entry, "text_like", json_integer((json_int_t)count_texts(state, s)), err));
     PFM_TRY(pfm_json_take(entry, "left_out", json_integer((json_int_t)split->left_out), err));
     PFM_TRY(pfm_json_take(entry, "left_out_why", split->left_out_why == NULL ? json_null() : json_string(split->left_out_why),
                           err));
@@ -162,7 +172,7 @@ pfm_status pfm_audit_add_splits(audit *state, json_t *document, pfm_error *err)
     json_t *list = json_array();
     pfm_status status = list == NULL ? no_memory(err) : PFM_OK;
     for (size_t s = 0; status == PFM_OK && s < state->split_count; s++)
-        status = add_split(state, state->splits[s], list, err);
+        status = add_split(state, s, list, err);
     if (status == PFM_OK)
         return pfm_json_take(document, "splits", list, err);
     json_decref(list);

@@ -6,6 +6,7 @@
 #include "data/format.h"
 #include "data/near.h"
 #include "pefomed/context.h"
+#include "pefomed/image.h"
 
 typedef enum audit_state { AUDIT_UNSEEN, AUDIT_GOOD, AUDIT_MISSING, AUDIT_UNREADABLE } audit_state;
 
@@ -18,7 +19,8 @@ typedef struct audit_image {
     pfm_hash_hex hash;
     size_t bytes;
     int width, height;
-    pfm_near *near; /* of GOOD */
+    pfm_image_applied applied; /* of GOOD: what made it, with what was found of text in its pixels */
+    pfm_near *near;            /* of GOOD */
 } audit_image;
 
 typedef struct audit {
@@ -36,6 +38,12 @@ typedef struct audit {
 static inline size_t audit_image_of(const audit *state, size_t s, const pfm_row_image *image)
 {
     return state->image_of[s][image->index];
+}
+
+/* Whether text seems to be burned into a picture. */
+static inline bool audit_has_text(const audit_image *image)
+{
+    return image->state == AUDIT_GOOD && pfm_image_has_text(&image->applied);
 }
 
 /* Reads, hashes and decodes every image file. */

@@ -97,6 +97,7 @@ static pfm_status prepare_images(evaluation *e, pfm_error *err)
     }
     PFM_TRY(pfm_dataset_list_images(e->dataset, &files, err));
     PFM_TRY(pfm_feature_store_create(e->session->vision, files, images, PFM_FEATURE_QUOTA, &e->features, err));
+    pfm_feature_store_warn_of_text(e->features, e->dataset->name, e->dataset->split);
 done:
     free(files);
     return status;

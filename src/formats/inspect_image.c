@@ -1,6 +1,5 @@
 #include "base/try.h"
 #include "formats/inspect_internal.h"
-#include "pefomed/image.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -40,6 +39,17 @@ static void read_jpeg(const unsigned char *data, size_t size, int *channels, int
     }
 }
 
+pfm_status pfm_inspect_burned_in(const pfm_image *image, json_t *out, pfm_error *err)
+{
+    int rows = 0;
+    pfm_status status = pfm_image_find_text(image, &rows, err);
+    if (status == PFM_OK)
+        status = pfm_json_take(out, "text_like", json_boolean(rows > 0), err);
+    if (status == PFM_OK)
+        status = pfm_json_take(out, "text_rows", json_integer(rows), err);
+    return status;
+}
+
 static pfm_status describe(const pfm_inspect_target *target, json_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -73,6 +83,7 @@ static pfm_status describe(const pfm_inspect_target *target, json_t *out, pfm_er
         PFM_TRY(pfm_json_take(out, "rows_toward", json_string(applied.rows_toward), err));
         PFM_TRY(pfm_json_take(out, "columns_toward", json_string(applied.columns_toward), err));
     }
+    PFM_TRY(pfm_inspect_burned_in(&image, out, err));
 done:
     pfm_image_free(&image);
     pfm_mapping_close(&mapping);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "formats/weights.h"
+#include "pefomed/image.h"
 #include "pefomed/inspect.h"
 
 typedef struct pfm_inspect_target {
@@ -27,6 +28,8 @@ bool pfm_inspect_ends_with(const char *text, const char *tail);
 /* *out = a text as JSON; one that is not UTF-8 or longer than a page as {"length","first"}. */
 json_t *pfm_inspect_text(const char *text, size_t length);
 
+/* Sets "text_like" and "text_rows": whether text seems to be burned into a picture. */
+pfm_status pfm_inspect_burned_in(const pfm_image *image, json_t *out, pfm_error *err) PFM_MUST_CHECK;
 /* Sets "tensors", "types" and "parameters". */
 pfm_status pfm_inspect_tensors(const pfm_weights *weights, json_t *out, pfm_error *err) PFM_MUST_CHECK;
 /* Describes an adapter's folder. */

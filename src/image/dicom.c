@@ -91,6 +91,16 @@ static pfm_status find_directions(pfm_dicom *file, int frame, pfm_image_applied 
     return PFM_OK;
 }
 
+/* Burned In Annotation (PS3.3, C.7.6.1): YES or NO; anything else says nothing. */
+static pfm_burned_in read_burned_in(pfm_dicom *file)
+{
+    char text[20];
+    pfm_dicom_text(pfm_dicom_find(file, DICOM_TAG(0x0028, 0x0301)), text, sizeof text);
+    if (strcmp(text, "YES") == 0)
+        return PFM_BURNED_IN_YES;
+    return strcmp(text, "NO") == 0 ? PFM_BURNED_IN_NO : PFM_BURNED_IN_NOT_SAID;
+}
+
 static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
                        pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
@@ -105,6 +115,7 @@ static pfm_status show(const unsigned char *bytes, size_t size, const char *name
     PFM_TRY(pfm_dicom_read_layout(&file, &layout, err));
     applied->frames = layout.frames;
     file.threads = choice->threads;
+    applied->burned_in = read_burned_in(&file);
     PFM_TRY(read_aspect(&file, choice->frame, &applied->pixel_aspect, err));
     PFM_TRY(find_directions(&file, choice->frame, applied, err));
     const bool is_grey = layout.colour == DICOM_MONOCHROME1 || layout.colour == DICOM_MONOCHROME2;

@@ -264,6 +264,7 @@ pfm_status pfm_image_convert(const char *path, const pfm_image_options *options,
                  options->size, SIZE_LIMIT);
     PFM_TRY(pfm_image_check_fit(&options->fit, err));
     PFM_TRY(load(path, &choice, &own, applied, err));
+    PFM_TRY(pfm_image_look_for_text(&own, applied, err));
     if (options->square_pixels && applied->pixel_aspect != 1)
         PFM_TRY(make_square(path, &own, applied->pixel_aspect, err));
     if (options->size > 0) {
@@ -308,6 +309,12 @@ pfm_status pfm_image_applied_json(const pfm_image_applied *applied, char **json,
         PFM_TRY(pfm_json_take(document, "axes", json_string(applied->axes), err));
     if (applied->fit[0] != '\0')
         PFM_TRY(pfm_json_take(document, "fit", json_string(applied->fit), err));
+    if (applied->burned_in != PFM_BURNED_IN_NOT_SAID)
+        PFM_TRY(pfm_json_take(document, "burned_in", json_string(applied->burned_in == PFM_BURNED_IN_YES ? "yes" : "no"), err));
+    if (applied->looked_for_text) {
+        PFM_TRY(pfm_json_take(document, "text_like", json_boolean(applied->text_rows > 0), err));
+        PFM_TRY(pfm_json_take(document, "text_rows", json_integer(applied->text_rows), err));
+    }
     PFM_TRY(pfm_json_print(document, json, err));
 done:
     json_decref(document);

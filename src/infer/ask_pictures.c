@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/try.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,13 @@ done:
     return status;
 }
 
+/* Decodes a picture and looks whether there is text in it. */
+static pfm_status load_one(pfm_asked_picture *picture, const char *window, const pfm_context *context, pfm_error *err)
+{
+    pfm_status status = pfm_image_load_file(&picture->file, window, context, &picture->image, &picture->applied, err);
+    return status == PFM_OK ? pfm_image_look_for_text(&picture->image, &picture->applied, err) : status;
+}
+
 static bool same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
 
 pfm_status pfm_asked_pictures_load(pfm_asked_pictures *pictures, const pfm_ask_options *options, const char *slices,
@@ -73,7 +81,7 @@ pfm_status pfm_asked_pictures_load(pfm_asked_pictures *pictures, const pfm_ask_o
         if (picture->image.rgb != NULL && (window == NULL || !picture->applied.has_values))
             continue;
         pfm_image_free(&picture->image);
-        PFM_TRY(pfm_image_load_file(&picture->file, window, context, &picture->image, &picture->applied, err));
+        PFM_TRY(load_one(picture, window, context, err));
     }
 done:
     return status;
@@ -87,10 +95,31 @@ pfm_status pfm_asked_pictures_check(pfm_asked_pictures *pictures, const pfm_ask_
     for (size_t i = 0; i < pictures->count; i++) {
         pfm_asked_picture *picture = &pictures->items[i];
         if (picture->series == NULL)
-            PFM_TRY(pfm_image_load_file(&picture->file, NULL, context, &picture->image, &picture->applied, err));
+            PFM_TRY(load_one(picture, NULL, context, err));
     }
 done:
     return status;
+}
+
+static void warn_of_text(const pfm_asked_pictures *pictures, const pfm_context *context)
+{
+    const pfm_asked_picture *first = NULL;
+    char others[64] = "";
+    size_t count = 0;
+    for (size_t i = 0; i < pictures->count; i++) {
+        if (!pfm_image_has_text(&pictures->items[i].applied))
+            continue;
+        first = first == NULL ? &pictures->items[i] : first;
+        count++;
+    }
+    if (first == NULL)
+        return;
+    if (count > 1)
+        (void)snprintf(others, sizeof others, " and %zu more of %zu pictures", count - 1, pictures->count);
+    pfm_log(context, PFM_LOG_WARNING, "%s%s %s burned-in text, which a model reads too and which may name the patient",
+            first->file.path, others,
+            count > 1 ? "seem to hold"
+                      : (first->applied.burned_in == PFM_BURNED_IN_YES ? "says that it holds" : "seems to hold"));
 }
 
 void pfm_asked_pictures_warn(const pfm_asked_pictures *pictures, const pfm_ask_options *options, const pfm_context *context)
@@ -110,6 +139,7 @@ void pfm_asked_pictures_warn(const pfm_asked_pictures *pictures, const pfm_ask_o
                     options->images[i],
                     strcmp(series->order, "instance") == 0 ? "their instance numbers" : "the names of their files");
     }
+    warn_of_text(pictures, context);
 }
 
 pfm_status pfm_asked_picture_tell(const pfm_asked_picture *picture, char **json, pfm_error *err)

@@ -30,7 +30,7 @@ pfm_status pfm_asked_pictures_load(pfm_asked_pictures *pictures, const pfm_ask_o
 pfm_status pfm_asked_pictures_check(pfm_asked_pictures *pictures, const pfm_ask_options *options, const pfm_context *context,
                                     pfm_error *err) PFM_MUST_CHECK;
 void pfm_asked_pictures_free(pfm_asked_pictures *pictures);
-/* Warns of slices that lie where others do. */
+/* Warns of slices that lie where others do, and of text in the pixels. */
 void pfm_asked_pictures_warn(const pfm_asked_pictures *pictures, const pfm_ask_options *options, const pfm_context *context);
 /* *json = how a picture was made of its file, and which slice it is; the caller calls free(). */
 pfm_status pfm_asked_picture_tell(const pfm_asked_picture *picture, char **json, pfm_error *err) PFM_MUST_CHECK;

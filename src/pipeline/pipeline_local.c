@@ -302,6 +302,7 @@ static pfm_status prepare_images(local *l, pfm_error *err)
     PFM_TRY(pfm_dataset_list_images(l->work->dataset, &files, err));
     PFM_TRY(pfm_feature_store_create(l->session->vision, files, l->work->dataset->image_count, PFM_FEATURE_QUOTA, &l->features,
                                      err));
+    pfm_feature_store_warn_of_text(l->features, l->work->dataset->name, l->work->dataset->split);
     pfm_vision_rest(l->session->vision);
 done:
     free(files);

@@ -48,6 +48,16 @@ done:
     return status;
 }
 
+/* How many images seem to hold burned-in text. */
+static pfm_status audit_text(const pfm_samples *samples, json_t *facts, pfm_error *err)
+{
+    size_t looked = 0, found = 0;
+    if (samples->features == NULL)
+        return PFM_OK;
+    pfm_feature_store_get_texts(samples->features, &looked, &found);
+    return pfm_json_take(facts, "text_like", json_integer((json_int_t)found), err);
+}
+
 /* The index that questions are shown snippets of. */
 static pfm_status audit_index(const pfm_recipe *recipe, json_t *document, pfm_error *err)
 {
@@ -72,6 +82,7 @@ static pfm_status audit_data(const pfm_trainer *trainer, json_t *document, pfm_e
                                         (json_int_t)sets[i]->image_count, "sha256", trainer->row_hashes[i]),
                               err));
         PFM_TRY(audit_ungrounded(sets[i], json_object_get(data, sets[i]->split), err));
+        PFM_TRY(audit_text(i == 0 ? &trainer->train : &trainer->validate, json_object_get(data, sets[i]->split), err));
     }
     PFM_TRY(audit_index(trainer->session->recipe, document, err));
 done:

@@ -172,7 +172,10 @@ done:
 
 pfm_status pfm_samples_prepare_features(pfm_samples *samples, pfm_error *err)
 {
-    return pfm_samples_open_features(samples, samples->session->vision, &samples->features, err);
+    pfm_status status = pfm_samples_open_features(samples, samples->session->vision, &samples->features, err);
+    if (status == PFM_OK)
+        pfm_feature_store_warn_of_text(samples->features, samples->dataset->name, samples->dataset->split);
+    return status;
 }
 
 void pfm_samples_free(pfm_samples *samples)

@@ -92,8 +92,10 @@ static pfm_status pictures(pfm_error *err)
     };
     pfm_status status = PFM_OK;
     pfm_image picture = {0}, resized = {0};
+    int rows = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         PFM_TRY(pfm_image_load(test_path(PFM_SOURCE_DIR "/tests/image/golden", names[i]), &picture, err));
+        PFM_TRY(pfm_image_find_text(&picture, &rows, err));
         PFM_TRY(pfm_image_resize_bicubic(&picture, 20, 16, &resized, err));
         PFM_TRY(pfm_image_write_png(&resized, test_path(test_scratch_folder(), "resized.png"), err));
         pfm_image_free(&picture);

@@ -393,7 +393,7 @@ static void what_was_applied_is_told(void **state)
             memcpy(key, strrchr(path, '/') + 1, sizeof key - 1);
             key[sizeof key - 1] = '\0';
             assert_true(pfm_feature_file_read(path, key, &shape, values));
-            assert_ok(pfm_feature_file_write(path, key, &shape, values, NULL, &err));
+            assert_ok(pfm_feature_file_write(path, key, &shape, values, NULL, PFM_FEATURE_TEXT_NONE, &err));
         } else if (way == DAMAGED) {
             damage(path, 128 + 2 * VALUES + 3);
         } else if (way == NOT_KEPT) {

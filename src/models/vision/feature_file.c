@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@ typedef struct feature_header {
     uint64_t payload_bytes, checksum;
     char key[64];
     uint64_t told_bytes, told_checksum; /* 0: no text */
-    char unused[16];
+    uint8_t text;                       /* pfm_feature_text; 0 in files of before 2026-11-27 */
+    char unused[15];
 } feature_header;
 _Static_assert(sizeof(feature_header) == PFM_FEATURE_HEADER_BYTES, "the header has no holes");
 
@@ -86,6 +88,7 @@ static int open_checked(const char *path, const pfm_hash_hex key, const pfm_visi
         expected.checksum = header->checksum;
         expected.told_bytes = header->told_bytes;
         expected.told_checksum = header->told_checksum;
+        expected.text = header->text;
     }
     if (right && memcmp(header, &expected, sizeof expected) == 0)
         return fd;
@@ -93,10 +96,13 @@ static int open_checked(const char *path, const pfm_hash_hex key, const pfm_visi
     return -1;
 }
 
-bool pfm_feature_file_present(const char *path, const pfm_hash_hex key, const pfm_vision_shape *shape)
+bool pfm_feature_file_present(const char *path, const pfm_hash_hex key, const pfm_vision_shape *shape, pfm_feature_text *text)
 {
     feature_header header;
     int fd = open_checked(path, key, shape, &header);
+    *text = PFM_FEATURE_TEXT_UNKNOWN;
+    if (fd >= 0 && header.text <= PFM_FEATURE_TEXT_FOUND)
+        *text = (pfm_feature_text)header.text;
     if (fd >= 0)
         close(fd);
     return fd >= 0;
@@ -153,11 +159,13 @@ static pfm_status write_whole(int fd, const void *bytes, size_t count, const cha
 }
 
 pfm_status pfm_feature_file_write(const char *path, const pfm_hash_hex key, const pfm_vision_shape *shape,
-                                  const uint16_t *values, const char *told, pfm_error *err)
+                                  const uint16_t *values, const char *told, pfm_feature_text text,
+                                  pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *temporary = NULL;
     feature_header header = make_header(key, shape);
+    header.text = (uint8_t)text;
     header.checksum = checksum(values, header.payload_bytes);
     if (told != NULL && strlen(told) <= PFM_FEATURE_TOLD_BYTES) {
         header.told_bytes = strlen(told);
@@ -183,6 +191,17 @@ pfm_status pfm_feature_file_write(const char *path, const pfm_hash_hex key, cons
 done:
     free(temporary);
     return status;
+}
+
+void pfm_feature_file_note(const char *path, pfm_feature_text text)
+{
+    const uint8_t byte = (uint8_t)text;
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    const ssize_t put = pwrite(fd, &byte, sizeof byte, (off_t)offsetof(feature_header, text));
+    (void)put;
+    close(fd);
 }
 
 /* The size of one file of the folder; 0 for a left temporary file, which is removed. */

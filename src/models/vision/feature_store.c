@@ -22,6 +22,7 @@ typedef struct picture {
     pfm_image_file file; /* its path is borrowed from the store's paths: one that has this content */
     bool kept, may_hold_values;
     char *told; /* how it was made of values, as JSON; NULL: not known yet */
+    pfm_feature_text text;
 } picture;
 
 struct pfm_feature_store {
@@ -154,8 +155,9 @@ static pfm_status note_applied(pfm_feature_store *store, picture *p, pfm_image_a
     return PFM_OK;
 }
 
-/* Reads, decodes and encodes a picture, whose file must still have the content of its key. */
-static pfm_status compute(pfm_feature_store *store, picture *p, uint16_t *out, pfm_error *err)
+/* Reads, decodes and, unless out is NULL, encodes a picture, whose file must still have the content of its key. *text: what is
+ * found of text in it. */
+static pfm_status compute(pfm_feature_store *store, picture *p, uint16_t *out, pfm_feature_text *text, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_vision *vision = store->vision;
@@ -170,7 +172,10 @@ static pfm_status compute(pfm_feature_store *store, picture *p, uint16_t *out, p
     PFM_TRY(pfm_image_decode_file(file.data, file.size, &p->file, pfm_vision_get_window(vision), &image, &applied, err));
     if (p->may_hold_values)
         PFM_TRY(note_applied(store, p, &applied, err));
-    PFM_TRY(picture_features(vision, &image, false, out, err));
+    PFM_TRY(pfm_image_look_for_text(&image, &applied, err));
+    *text = pfm_image_has_text(&applied) ? PFM_FEATURE_TEXT_FOUND : PFM_FEATURE_TEXT_NONE;
+    if (out != NULL)
+        PFM_TRY(picture_features(vision, &image, false, out, err));
 done:
     pfm_image_free(&image);
     pfm_buffer_free(&file);
@@ -197,7 +202,7 @@ static pfm_status keep(pfm_feature_store *store, picture *p, const uint16_t *val
     pfm_status status = file_path(store, p, &path, err);
     if (status != PFM_OK)
         return status;
-    p->kept = pfm_feature_file_write(path, p->key, &store->shape, values, p->told, &refused) == PFM_OK;
+    p->kept = pfm_feature_file_write(path, p->key, &store->shape, values, p->told, p->text, &refused) == PFM_OK;
     if (!p->kept && atomic_exchange(&store->writable, false))
         store->refusal = refused;
     free(path);
@@ -215,7 +220,7 @@ static void compute_item(void *user, int item, int thread)
         return;
     pfm_status status = pfm_allocate(pfm_vision_shape_values(&store->shape), sizeof *values, &values, &err);
     if (status == PFM_OK)
-        status = compute(store, p, values, &err);
+        status = compute(store, p, values, &p->text, &err);
     if (status == PFM_OK)
         status = keep(store, p, values, &err);
     if (status != PFM_OK)
@@ -247,7 +252,7 @@ static pfm_status sort_pictures(pfm_feature_store *store, pfm_error *err)
         p->file = store->files[i];
         p->may_hold_values = store->may_hold_values[i];
         PFM_TRY(file_path(store, p, &path, err));
-        p->kept = pfm_feature_file_present(path, p->key, &store->shape);
+        p->kept = pfm_feature_file_present(path, p->key, &store->shape, &p->text);
         free(path);
         path = NULL;
         if (p->kept)
@@ -298,6 +303,43 @@ done:
     return status;
 }
 
+/* A picture whose kept features do not tell. That it cannot be decoded now is no error: its features are there. */
+static void look_item(void *user, int item, int thread)
+{
+    work *w = user;
+    pfm_feature_store *store = w->store;
+    picture *p = &store->pictures[store->missing[item]];
+    pfm_error err = PFM_ERROR_INIT;
+    char *path = NULL;
+    if (pfm_interrupted(w->context))
+        return;
+    pfm_status status = compute(store, p, NULL, &p->text, &err);
+    if (status == PFM_OK)
+        status = file_path(store, p, &path, &err);
+    if (status == PFM_OK)
+        pfm_feature_file_note(path, p->text);
+    else if (status == PFM_ERROR_NO_MEMORY)
+        note_failure(w, item, status, &err);
+    free(path);
+    size_t done = atomic_fetch_add(&w->done, 1) + 1;
+    if (thread == 0) /* the caller's own thread: the only one that may report */
+        pfm_report_progress(w->context, "burned-in text", "images", (double)done, (double)store->missing_count, "");
+}
+
+/* Looks for text in pictures whose features an earlier version kept. */
+static pfm_status look_for_text(pfm_feature_store *store, pfm_error *err)
+{
+    pfm_context *context = pfm_vision_get_context(store->vision);
+    store->missing_count = 0;
+    for (size_t i = 0; i < store->picture_count; i++)
+        if (store->pictures[i].kept && store->pictures[i].text == PFM_FEATURE_TEXT_UNKNOWN)
+            store->missing[store->missing_count++] = i;
+    pfm_status status = run_work(store, context, store->missing_count, look_item, err);
+    if (status == PFM_OK && pfm_interrupted(context))
+        status = pfm_error_set(err, PFM_ERROR_INTERRUPTED, "stopped while looking for burned-in text; the features are kept");
+    return status;
+}
+
 pfm_status pfm_feature_store_create(pfm_vision *vision, const pfm_image_file *files, size_t count, uint64_t quota,
                                     pfm_feature_store **out, pfm_error *err)
 {
@@ -323,6 +365,7 @@ pfm_status pfm_feature_store_create(pfm_vision *vision, const pfm_image_file *fi
     PFM_TRY(run_work(store, context, count, key_item, err));
     PFM_TRY(sort_pictures(store, err));
     PFM_TRY(compute_missing(store, quota, err));
+    PFM_TRY(look_for_text(store, err));
     *out = store;
     store = NULL;
 done:
@@ -368,6 +411,29 @@ void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictur
         *kept += store->pictures[i].kept ? 1 : 0;
 }
 
+void pfm_feature_store_get_texts(const pfm_feature_store *store, size_t *looked, size_t *found)
+{
+    *looked = *found = 0;
+    for (size_t i = 0; i < store->picture_count; i++) {
+        const picture *p = &store->pictures[i];
+        *looked += !p->file.mirrored && p->text != PFM_FEATURE_TEXT_UNKNOWN;
+        *found += !p->file.mirrored && p->text == PFM_FEATURE_TEXT_FOUND;
+    }
+}
+
+void pfm_feature_store_warn_of_text(const pfm_feature_store *store, const char *dataset, const char *split)
+{
+    size_t looked = 0, found = 0;
+    if (store == NULL)
+        return;
+    pfm_feature_store_get_texts(store, &looked, &found);
+    if (found > 0)
+        pfm_log(pfm_vision_get_context(store->vision), PFM_LOG_WARNING,
+                "%zu of %zu images of %s %s seem to hold burned-in text, which a model reads too and which may name a patient; "
+                "pefomed data lists them",
+                found, looked, dataset, split);
+}
+
 pfm_status pfm_feature_store_read_f16(pfm_feature_store *store, size_t index, uint16_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -375,11 +441,12 @@ pfm_status pfm_feature_store_read_f16(pfm_feature_store *store, size_t index, ui
     if (index >= store->count)
         PFM_FAIL(PFM_ERROR_USAGE, "there is no picture %zu; the store has %zu", index, store->count);
     picture *p = &store->pictures[store->picture_of[index]];
+    pfm_feature_text text;
     PFM_TRY(file_path(store, p, &path, err));
     if (p->kept && pfm_feature_file_read(path, p->key, &store->shape, out))
         goto done;
-    PFM_TRY(compute(store, p, out, err));
-    if (p->kept && pfm_feature_file_write(path, p->key, &store->shape, out, p->told, NULL) != PFM_OK)
+    PFM_TRY(compute(store, p, out, &text, err));
+    if (p->kept && pfm_feature_file_write(path, p->key, &store->shape, out, p->told, text, NULL) != PFM_OK)
         goto done; /* a damaged file that cannot be mended costs time at the next use, nothing else */
 done:
     free(path);

@@ -29,6 +29,12 @@ pfm_vision_shape pfm_feature_store_get_shape(const pfm_feature_store *store);
 /* How many different pictures there are, and how many of them were found kept, and are kept now. */
 void pfm_feature_store_get_counts(const pfm_feature_store *store, size_t *pictures, size_t *found, size_t *kept);
 
+/* Of how many different pictures it is known whether they hold burned-in text (pfm_image_has_text), and how many do. Known are
+ * those that were decoded for it and those whose features are kept; mirrored ones do not count. */
+void pfm_feature_store_get_texts(const pfm_feature_store *store, size_t *looked, size_t *found);
+/* One warning where any does. NULL is a data set without images. */
+void pfm_feature_store_warn_of_text(const pfm_feature_store *store, const char *dataset, const char *split);
+
 /* What picture `index` is kept under: equal for equal pictures; borrowed. */
 const char *pfm_feature_store_key(const pfm_feature_store *store, size_t index);
 
