@@ -159,8 +159,7 @@ static pfm_status write_whole(int fd, const void *bytes, size_t count, const cha
 }
 
 pfm_status pfm_feature_file_write(const char *path, const pfm_hash_hex key, const pfm_vision_shape *shape,
-                                  const uint16_t *values, const char *told, pfm_feature_text text,
-                                  pfm_error *err)
+                                  const uint16_t *values, const char *told, pfm_feature_text text, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *temporary = NULL;

@@ -170,9 +170,9 @@ static pfm_status compute(pfm_feature_store *store, picture *p, uint16_t *out, p
     if (strcmp(key, p->key) != 0)
         PFM_FAIL(PFM_ERROR_MISMATCH, "%s has changed while it was in use; start again", p->file.path);
     PFM_TRY(pfm_image_decode_file(file.data, file.size, &p->file, pfm_vision_get_window(vision), &image, &applied, err));
+    PFM_TRY(pfm_image_look_for_text(&image, &applied, err));
     if (p->may_hold_values)
         PFM_TRY(note_applied(store, p, &applied, err));
-    PFM_TRY(pfm_image_look_for_text(&image, &applied, err));
     *text = pfm_image_has_text(&applied) ? PFM_FEATURE_TEXT_FOUND : PFM_FEATURE_TEXT_NONE;
     if (out != NULL)
         PFM_TRY(picture_features(vision, &image, false, out, err));
@@ -466,6 +466,7 @@ static pfm_status find_told(pfm_feature_store *store, picture *p, pfm_error *err
     if (p->told != NULL)
         goto done;
     PFM_TRY(pfm_image_load_file(&p->file, pfm_vision_get_window(store->vision), NULL, &image, &applied, err));
+    PFM_TRY(pfm_image_look_for_text(&image, &applied, err));
     PFM_TRY(note_applied(store, p, &applied, err));
 done:
     pfm_image_free(&image);
