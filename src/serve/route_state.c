@@ -86,9 +86,11 @@ pfm_status pfm_route_model(pfm_server *server, const pfm_http_request *request, 
     json_t *document = NULL;
     PFM_TRY(pfm_server_wait(server, reply, err));
     const pfm_served_model *model = pfm_server_find_model(server, request->places[0]);
-    if (model == NULL)
-        PFM_TRY(pfm_http_refuse(reply, 404, "model_not_found", err, "there is no model %.200s; GET /v1/models lists them",
-                                request->places[0]));
+    if (model == NULL) {
+        status = pfm_http_refuse(reply, 404, "model_not_found", err, "there is no model %.200s; GET /v1/models lists them",
+                                 request->places[0]);
+        goto done;
+    }
     document = describe_model(server, model);
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a model");

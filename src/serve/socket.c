@@ -3,7 +3,6 @@
 #include "base/memory.h"
 #include "base/try.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -21,15 +20,13 @@ static bool is_loopback(const struct sockaddr_storage *address)
 
 static pfm_status describe(const struct sockaddr_storage *address, char **out, pfm_error *err)
 {
-    char text[INET6_ADDRSTRLEN];
-    if (address->ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-        return pfm_string_format(out, err, "%s:%d", inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text),
-                                 (int)ntohs(v4->sin_port));
-    }
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-    return pfm_string_format(out, err, "[%s]:%d", inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text),
-                             (int)ntohs(v6->sin6_port));
+    char host[NI_MAXHOST] = "", service[NI_MAXSERV] = "";
+    const bool v6 = address->ss_family == AF_INET6;
+    const int fault = getnameinfo((const struct sockaddr *)address, v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in),
+                                  host, sizeof host, service, sizeof service, NI_NUMERICHOST | NI_NUMERICSERV);
+    if (fault != 0)
+        return pfm_error_set(err, PFM_ERROR_IO, "cannot tell where the server listens: %s", gai_strerror(fault));
+    return pfm_string_format(out, err, v6 ? "[%s]:%s" : "%s:%s", host, service);
 }
 
 pfm_status pfm_socket_listen(const char *host, int port, int *out, bool *loopback, char **address, pfm_error *err)
