@@ -9,6 +9,8 @@ struct pfm_server;
 /* Whom a route answers: PUBLIC anyone, for what tells nothing of patients; OWNER those who show the token. */
 /* clang-format off */
 #define PFM_ROUTE_LIST(X)                                                                                                      \
+    X(GET,  "/",                    page,             PUBLIC)                                                                  \
+    X(GET,  "/page/{file}",         page_file,        PUBLIC)                                                                  \
     X(GET,  "/health",              health,           PUBLIC)                                                                  \
     X(GET,  "/metrics",             metrics,          OWNER)                                                                   \
     X(GET,  "/v1/models",           models,           OWNER)                                                                   \
