@@ -115,7 +115,7 @@ static pfm_status read_query(const pfm_http_request *request, const char *name, 
 
 /* The frame and window that the query names, as the model would be shown them. */
 static pfm_status decode_asked(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_image *out,
-                               pfm_error *err)
+                               pfm_image_applied *applied, pfm_error *err)
 {
     enum { MOST_FRAME = 1 << 20 };
     pfm_status status = PFM_OK;
@@ -127,7 +127,7 @@ static pfm_status decode_asked(pfm_server *server, const pfm_http_request *reque
     PFM_TRY(pfm_kept_use(server, request->places[0], reply, &image, err));
     pfm_server_begin_decoding(server);
     status = pfm_image_decode_file(image->bytes.data, image->bytes.size, &file,
-                                   window != NULL ? window : server->session->recipe->model.window, out, NULL, err);
+                                   window != NULL ? window : server->session->recipe->model.window, out, applied, err);
     pfm_server_end_decoding(server);
 done:
     pfm_shelf_give_back(server->shelf, image);
@@ -167,7 +167,7 @@ pfm_status pfm_route_image_picture(pfm_server *server, const pfm_http_request *r
     pfm_image picture = {0};
     int most;
     PFM_TRY(read_query(request, "most", PFM_IMAGE_MAX_SIDE, 0, &most, err));
-    PFM_TRY(decode_asked(server, request, reply, &picture, err));
+    PFM_TRY(decode_asked(server, request, reply, &picture, NULL, err));
     const int factor = factor_of(picture.width, picture.height, most);
     if (factor > 1 && picture.width >= factor && picture.height >= factor)
         reduce(&picture, factor);
@@ -178,11 +178,27 @@ done:
     return status;
 }
 
+/* How the picture is made of the file. */
+pfm_status pfm_route_image_shown(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_image picture = {0};
+    pfm_image_applied applied;
+    char *text = NULL;
+    PFM_TRY(decode_asked(server, request, reply, &picture, &applied, err));
+    PFM_TRY(pfm_image_applied_json(&applied, &text, err));
+    PFM_TRY(pfm_buffer_append_string(&reply->body, text, err));
+done:
+    free(text);
+    pfm_image_free(&picture);
+    return status;
+}
+
 pfm_status pfm_route_image_square(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_image picture = {0}, square = {0};
-    PFM_TRY(decode_asked(server, request, reply, &picture, err));
+    PFM_TRY(decode_asked(server, request, reply, &picture, NULL, err));
     if (server->session->vision == NULL)
         PFM_TRY(pfm_http_refuse(reply, 404, "sees_nothing", err, "this model is shown no images"));
     PFM_TRY(pfm_vision_fit(server->session->vision, &picture, &square, err));

@@ -16,6 +16,7 @@ struct pfm_server;
     X(POST, "/api/images/series",   image_series,     OWNER)                                                                   \
     X(DELETE, "/api/images/{id}",   image_close,      OWNER)                                                                   \
     X(GET,  "/api/images/{id}/picture", image_picture, OWNER)                                                                  \
+    X(GET,  "/api/images/{id}/shown", image_shown,    OWNER)                                                                   \
     X(GET,  "/api/images/{id}/values", image_values,  OWNER)                                                                   \
     X(GET,  "/api/images/{id}/square", image_square,  OWNER)                                                                   \
     X(GET,  "/api/reports",         reports,          OWNER)                                                                   \
