@@ -96,7 +96,7 @@ export class Viewer {
 
   // Moves center and width by shares of the width.
   shiftWindow(center, width) {
-    const now = parseWindow(this.#stack?.window) ?? (this.#numbers && {...this.#numbers});
+    const now = parseWindow(this.#stack?.window) ?? (this.#numbers && {...this.#numbers, kind: this.#kind});
     if (!this.#stack?.info.values || !now) return;
     now.center += center * now.width;
     now.width = Math.max(now.kind === 'LINEAR' ? 1 : 1e-6, now.width * Math.exp(width));
@@ -108,11 +108,19 @@ export class Viewer {
     const preset = this.#stack?.info.windows.find(({name, width}) => name === this.#stack.window && width !== undefined);
     if (preset) return {...preset, kind: 'LINEAR'};
     const {center, width, function: kind = 'LINEAR'} = this.#shown ?? {};
-    return Number.isFinite(center) && Number.isFinite(width) ? {center, width, kind} : null;
+    if (Number.isFinite(center) && Number.isFinite(width)) return {center, width, kind};
+    const values = this.slice && this.#values.get(`${this.slice.id}/${this.slice.frame}`); // a table of the file's has no numbers
+    return values ? {center: values.low + values.step * values.most / 2, width: Math.max(1, values.step * values.most), kind: 'LINEAR'} : null;
+  }
+
+  // The function of a window that is set by hand: the file's own.
+  get #kind() {
+    const {window = '', function: kind} = this.#stack.info.shown;
+    return window.startsWith('file') && kind !== 'LUT' ? kind : 'LINEAR';
   }
 
   #typed() {
-    const center = Number(this.center.value), width = Number(this.width.value), {kind = 'LINEAR'} = this.#numbers ?? {};
+    const center = Number(this.center.value), width = Number(this.width.value), kind = parseWindow(this.#stack.window)?.kind ?? this.#kind;
     if (this.center.value !== '' && width >= (kind === 'LINEAR' ? 1 : 1e-6)) this.setWindow(windowText({center, width, kind}));
     else this.#tell();
   }

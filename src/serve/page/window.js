@@ -18,9 +18,10 @@ function share({center, width, kind}, value) {
 
 // What the server sends of a frame (GET /api/images/ID/values).
 export function readValues(buffer) {
-  const head = new DataView(buffer);
+  const head = new DataView(buffer), numbers = new Uint16Array(buffer, 32);
   return {width: head.getUint32(0, true), height: head.getUint32(4, true), low: head.getFloat64(8, true), step: head.getFloat64(16, true),
-    inverted: head.getUint32(24, true) !== 0, numbers: new Uint16Array(buffer, 32)};
+    inverted: head.getUint32(24, true) !== 0, numbers,
+    most: numbers.reduce((a, b) => Math.max(a, b), 0)};
 }
 
 // Draws the values through the window into a canvas of their size.
