@@ -115,10 +115,10 @@ static pfm_status place(pfm_shelf *shelf, pfm_shelf_image *image, pfm_error *err
     while (shelf->held + size > shelf->most && drop_one(shelf))
         continue;
     if (shelf->held + size > shelf->most)
-        return pfm_error_set(
-            err, PFM_ERROR_MISMATCH,
-            "the image has %zu bytes, and there is room for %zu in all (--keep); give it in a request of its own",
-            image->bytes.size, shelf->most);
+        return pfm_error_set(err, PFM_ERROR_MISMATCH,
+                             "the image has %zu bytes and does not fit, beside those that are being used, in the %zu bytes "
+                             "that are kept (--keep)",
+                             image->bytes.size, shelf->most);
     const pfm_status status = pfm_array_reserve(&shelf->images, &shelf->capacity, shelf->count + 1, sizeof *shelf->images, err);
     if (status != PFM_OK)
         return status;

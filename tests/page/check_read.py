@@ -180,7 +180,8 @@ class Read(unittest.TestCase):
         self.press('i')
         self.assertGreater(float(self.value('#width')), 2000)
         for field, value in (('#width', '1500'), ('#center', '-600')):
-            self.page.find(field).send_keys(Keys.CONTROL + 'a', value + Keys.TAB)
+            self.page.find(field).send_keys(Keys.CONTROL + 'a' + Keys.NULL + value + Keys.TAB)
+        self.assertEqual((self.value('#center'), self.value('#width')), ('-600', '1500'))
         self.assertEqual(self.settled(), lung)
 
     def test_same_grey_as_the_model_sees(self):

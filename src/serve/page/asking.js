@@ -1,7 +1,7 @@
 // Questions about what is open, and their answers as they are made.
 
 import {ApiError, events, say} from './api.js';
-import {el, figure} from './dom.js';
+import {el, figure, nameOf} from './dom.js';
 
 // "0.417"; of what is tiny "3e-9".
 export const probabilityText = (value) => (!Number.isFinite(value) ? '' : value >= 0.001 ? figure(value) : value.toExponential(0));
@@ -28,7 +28,7 @@ export async function ask({model, content, maxTokens}, told, signal) {
 function card(title, blank) {
   const text = el('p', {class: 'said', 'aria-live': 'polite'}), figures = el('p', {class: 'quiet figures'}, 'being made');
   const element = el('article', {class: 'panel answer', 'data-model': title, 'data-blank': blank},
-    el('h3', {}, title, blank ? el('span', {class: 'quiet'}, ' · with a blank image') : null), text, figures, el('p', {class: 'notice'}, 'Not for clinical use'));
+    el('h3', {}, nameOf(title), blank ? el('span', {class: 'quiet'}, ' · with a blank image') : null), text, figures, el('p', {class: 'notice'}, 'Not for clinical use'));
   return {element, text, figures};
 }
 

@@ -17,5 +17,8 @@ export function labelled(text, field, attributes = {}) {
   return el('label', {class: 'field', ...attributes}, el('span', {}, text), field);
 }
 
+// A model's name; of a path its last part.
+export const nameOf = (model) => model.split('/').filter(Boolean).at(-1) ?? model;
+
 // "0.123" of a number, "" of what is none.
 export const figure = (value, digits = 3) => (Number.isFinite(value) ? value.toFixed(digits) : '');

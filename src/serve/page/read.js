@@ -3,7 +3,7 @@
 import {api, say} from './api.js';
 import {isTyping} from './app.js';
 import {askAll} from './asking.js';
-import {el, labelled} from './dom.js';
+import {el, labelled, nameOf} from './dom.js';
 import {closeStack, filesOf, openFiles} from './opening.js';
 import {Reporting} from './reporting.js';
 import {Viewer, viewerKeys} from './viewer.js';
@@ -31,7 +31,7 @@ class Page {
     this.list = el('ul', {id: 'stacks', class: 'plain row', 'aria-label': 'Open images'});
     this.question = el('textarea', {id: 'question', rows: 2, onkeydown: (event) => this.#questionKey(event)});
     this.models = el('fieldset', {class: 'row', id: 'models'}, el('legend', {}, 'Models, side by side'), about.models.map(({id, base}, i) => el('label', {class: 'check'},
-      el('input', {type: 'checkbox', value: id, checked: i === 0}), base ? `${id} (base)` : id)));
+      el('input', {type: 'checkbox', value: id, checked: i === 0}), base ? `${nameOf(id)} (base)` : nameOf(id))));
     this.blank = el('input', {id: 'blank', type: 'checkbox'});
     this.slices = el('select', {id: 'slices'}, ['1', '4', '8', '16'].filter((n) => n <= about.limits.images).map((n) => el('option', {value: n}, n === '1' ? 'the one that is shown' : `${n}, evenly spaced`)));
     this.button = el('button', {id: 'ask', type: 'button', class: 'main', onclick: () => this.ask()}, 'Ask');

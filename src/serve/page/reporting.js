@@ -3,7 +3,7 @@
 
 import {api, download, say} from './api.js';
 import {ask, contentOf} from './asking.js';
-import {el, labelled} from './dom.js';
+import {el, labelled, nameOf} from './dom.js';
 
 const PAUSE = 700; // milliseconds without a key until it is kept
 
@@ -13,7 +13,7 @@ export class Reporting {
   // images(): what is asked about now; about: what the server says of the run.
   constructor(about, images) {
     this.images = images;
-    this.model = el('select', {id: 'report-model'}, about.models.map(({id}) => el('option', {value: id}, id)));
+    this.model = el('select', {id: 'report-model'}, about.models.map(({id}) => el('option', {value: id}, nameOf(id))));
     this.indication = el('input', {id: 'indication', type: 'text', autocomplete: 'off'});
     this.text = el('textarea', {id: 'report-text', rows: 9, spellcheck: 'true', disabled: true, oninput: () => this.#edited()});
     this.draftButton = el('button', {id: 'draft', type: 'button', onclick: () => this.draft()}, 'Draft');
@@ -46,7 +46,7 @@ export class Reporting {
     this.textButton.disabled = this.removeButton.disabled = report === null;
     this.srButton.disabled = report?.state !== 'accepted' || !report.images.some(({kind}) => kind === 'DICOM');
     this.state.textContent = note || (report === null ? 'There is no report yet.' : report.state === 'accepted' ? 'Accepted. It cannot be changed any more.'
-      : `A draft of ${report.model}${report.complete ? '' : ', cut at its longest'}; kept.`);
+      : `A draft of ${nameOf(report.model)}${report.complete ? '' : ', cut at its longest'}; kept.`);
   }
 
   async draft() {
@@ -137,7 +137,7 @@ export class Reporting {
   async #list() {
     const {reports} = await api('/api/reports');
     this.earlier.replaceChildren(...reports.map(({id, state, created, model}) => el('li', {},
-      el('button', {type: 'button', onclick: () => this.#open(id)}, `${new Date(created * 1000).toLocaleString()}, ${model}, ${state}`))));
+      el('button', {type: 'button', onclick: () => this.#open(id)}, `${new Date(created * 1000).toLocaleString()}, ${nameOf(model)}, ${state}`))));
     if (reports.length === 0) this.earlier.append(el('li', {class: 'quiet'}, 'none'));
   }
 }
