@@ -95,7 +95,10 @@ pfm_status pfm_report_remove(pfm_store *store, const char *id, pfm_http_reply *r
     status = pfm_store_run(store, err, "DELETE FROM reports WHERE id = ?", "s", id);
     if (status == PFM_OK && pfm_store_changes(store) == 0)
         status = refuse(store, id, reply, err);
-    return pfm_store_end(store, status, err);
+    status = pfm_store_end(store, status, err);
+    if (status == PFM_OK)
+        pfm_store_empty_journal(store);
+    return status;
 }
 
 #define HEAD "id, accepted, version, created, changed, model, indication, complete"

@@ -133,6 +133,13 @@ pfm_status pfm_store_end(pfm_store *store, pfm_status status, pfm_error *err)
     return status;
 }
 
+void pfm_store_empty_journal(pfm_store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    (void)sqlite3_wal_checkpoint_v2(store->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
 /* ---- opening ---- */
 
 static pfm_status read_version(pfm_store *store, int *out, pfm_error *err)

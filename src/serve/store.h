@@ -30,6 +30,9 @@ pfm_status pfm_store_begin(pfm_store *store, pfm_error *err) PFM_MUST_CHECK;
 /* Commits where `status` is OK, else takes all back; gives the store to others. Returns status, or why it was not committed. */
 pfm_status pfm_store_end(pfm_store *store, pfm_status status, pfm_error *err) PFM_MUST_CHECK;
 
+/* Empties the journal, so that what was deleted is in no file any more. Between transactions. */
+void pfm_store_empty_journal(pfm_store *store);
+
 /* *out = a statement whose ?s are the arguments: of `types`, a letter for each, s: const char * (NULL is NULL), i: int64_t,
  * d: double. The caller calls sqlite3_finalize before pfm_store_end. */
 pfm_status pfm_store_query(pfm_store *store, sqlite3_stmt **out, pfm_error *err, const char *sql, const char *types,

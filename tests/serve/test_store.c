@@ -1,5 +1,6 @@
 #include "serve/store.h"
 #include "serve/report_rows.h"
+#include "base/file.h"
 #include "test.h"
 
 #include <signal.h>
@@ -185,6 +186,40 @@ static void survives_kills(void **state)
     assert_true(told > KILLS);
 }
 
+/* Whether a text stands in a file. */
+static bool holds(const char *path, const char *text)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_buffer bytes = {0};
+    assert_ok(pfm_file_read(path, 0, &bytes, &err));
+    const bool found = bytes.size > 0 && memmem(bytes.data, bytes.size, text, strlen(text)) != NULL;
+    pfm_buffer_free(&bytes);
+    return found;
+}
+
+static void removed_is_gone(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_store *store = NULL;
+    pfm_http_reply reply = {0};
+    pfm_report_id id, other;
+    const char *path = fresh("removed.sqlite"), *journal = test_path(test_scratch_folder(), "removed.sqlite-wal");
+    assert_ok(pfm_store_open(path, &store, &err));
+    const pfm_report_draft draft = {
+        .model = "m", .indication = "", .text = "MARKED-TEXT", .complete = true, .images = json_array()};
+    assert_ok(pfm_report_create(store, &draft, id, &err));
+    assert_ok(pfm_report_create(store, &draft, other, &err));
+    assert_true(holds(path, "MARKED-TEXT") || holds(journal, "MARKED-TEXT"));
+    assert_ok(pfm_report_remove(store, id, &reply, &err));
+    assert_true(holds(path, "MARKED-TEXT")); /* the other one's */
+    assert_ok(pfm_report_remove(store, other, &reply, &err));
+    assert_false(holds(path, "MARKED-TEXT"));
+    assert_false(holds(journal, "MARKED-TEXT"));
+    json_decref(draft.images);
+    pfm_store_close(store);
+}
+
 static void reports(void **state)
 {
     (void)state;
@@ -229,6 +264,7 @@ int main(void)
                                        cmocka_unit_test(what_fails_is_taken_back),
                                        cmocka_unit_test(what_is_no_store),
                                        cmocka_unit_test(survives_kills),
+                                       cmocka_unit_test(removed_is_gone),
                                        cmocka_unit_test(reports)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
