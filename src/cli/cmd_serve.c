@@ -89,7 +89,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
                                  .state = cli_get(call, "state"),
                                  .listening = tell_address};
     int64_t port = 8080, cache = 0, keep = 512;
-    cli_adapters adapters;
+    cli_adapters adapters = {0};
     char token[LONGEST_TOKEN] = "";
     pfm_status status = cli_get_integer(call, "port", 0, 65535, &port, err);
     if (status == PFM_OK)

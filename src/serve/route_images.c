@@ -277,9 +277,11 @@ pfm_status pfm_route_image_values(pfm_server *server, const pfm_http_request *re
     status = pfm_image_decode_values(image->bytes.data, image->bytes.size, &file, &values, &applied, err);
     pfm_server_end_decoding(server);
     PFM_TRY(status);
-    if (values.data == NULL)
-        PFM_TRY(
-            pfm_http_refuse(reply, 404, "no_values", err, "the image is a finished picture and holds no values for a window"));
+    if (values.data == NULL) {
+        status =
+            pfm_http_refuse(reply, 404, "no_values", err, "the image is a finished picture and holds no values for a window");
+        goto done;
+    }
     PFM_TRY(write_values(&values, &applied, &reply->body, err));
     reply->type = "application/octet-stream";
 done:

@@ -225,10 +225,12 @@ static pfm_status open_source(const json_t *images, pfm_shelf *shelf, pfm_shelf_
     for (size_t i = 0; i < count; i++) {
         const json_t *image = json_array_get(images, i);
         used[i] = pfm_shelf_use_hash(shelf, json_string_value(json_object_get(image, "hash")));
-        if (used[i] == NULL)
-            PFM_TRY(pfm_http_refuse(reply, 409, "images_gone", err,
-                                    "the report's images are not open any more, and a structured report is filed under their "
-                                    "patient; open them again"));
+        if (used[i] == NULL) {
+            status = pfm_http_refuse(reply, 409, "images_gone", err,
+                                     "the report's images are not open any more, and a structured report is filed under their "
+                                     "patient; open them again");
+            goto done;
+        }
         sources[i] = (pfm_sr_image){.path = "an image",
                                     .frame = (int)json_integer_value(json_object_get(image, "frame")),
                                     .bytes = used[i]->bytes.data,

@@ -60,6 +60,17 @@ static void keeps(void **state)
     pfm_shelf_forget(shelf, a);
     assert_false(has(shelf, a));
     assert_true(has(shelf, b));
+    size_t before, between, after;
+    (void)pfm_shelf_count(shelf, &before);
+    image = pfm_shelf_use(shelf, b);
+    pfm_shelf_forget(shelf, b);
+    assert_false(has(shelf, b));
+    assert_int_equal(image->bytes.data[99], 2); /* whole until it is given back */
+    (void)pfm_shelf_count(shelf, &between);
+    pfm_shelf_give_back(shelf, image);
+    (void)pfm_shelf_count(shelf, &after);
+    assert_int_equal(between, before);
+    assert_true(after < before);
     pfm_shelf_free(shelf);
     pfm_shelf_free(other);
 }
