@@ -58,6 +58,19 @@ pfm_status pfm_series_open(const char *path, const char *series, const char *sli
 void pfm_series_free(pfm_series *series);
 /* Whether fewer slices are there than were asked for: then out = a sentence about it. */
 bool pfm_series_lacks(const pfm_series *series, char out[120]);
+
+/* A file in memory. */
+typedef struct pfm_series_file {
+    const void *bytes; /* [size] */
+    size_t size;
+    const char *name; /* what errors call it */
+} pfm_series_file;
+
+/* *out [*count] = the series of these files, whole, in the order in which a folder's are numbered. Of a slice `file` is the
+ * number among these, from 1, and path is NULL. Files that hold no pictures in DICOM are in none. The caller calls
+ * pfm_series_free on each, and free(). */
+pfm_status pfm_series_arrange(const pfm_series_file *files, size_t file_count, pfm_series **out, size_t *count,
+                              pfm_error *err) PFM_MUST_CHECK;
 /* USAGE for what says no slices; NULL is all of them. */
 pfm_status pfm_slices_check(const char *slices, pfm_error *err) PFM_MUST_CHECK;
 /* Appends to *json, an object's text as pfm_image_applied_json makes it, what is known of slice `slice` of `series`:

@@ -14,8 +14,10 @@ extern "C" {
 #endif
 
 typedef struct pfm_sr_image {
-    const char *path; /* a DICOM file */
-    int frame;        /* that was looked at, from 0 */
+    const char *path;  /* a DICOM file; of one in memory what errors call it */
+    int frame;         /* that was looked at, from 0 */
+    const void *bytes; /* [size] NULL, or the file itself */
+    size_t size;
 } pfm_sr_image;
 
 /* The images that a report will be about. */
@@ -45,6 +47,10 @@ pfm_status pfm_sr_check(const char *kind, const char *language, pfm_error *err) 
 /* Writes the report, whole or not at all, in place of what stood there. IO; FORMAT where names are in a character set that
  * cannot be written beside the answer's. */
 pfm_status pfm_sr_write(const pfm_sr *sr, const pfm_sr_text *text, const char *path, pfm_error *err) PFM_MUST_CHECK;
+
+/* The same into memory: *bytes [*size], the caller calls free(); `name` is what errors call it. */
+pfm_status pfm_sr_make(const pfm_sr *sr, const pfm_sr_text *text, const char *name, unsigned char **bytes, size_t *size,
+                       pfm_error *err) PFM_MUST_CHECK;
 
 #ifdef __cplusplus
 }

@@ -86,13 +86,16 @@ static pfm_status run(cli_call *call, pfm_error *err)
                                  .host = cli_get(call, "host"),
                                  .certificate = cli_get(call, "tls-certificate"),
                                  .key = cli_get(call, "tls-key"),
+                                 .state = cli_get(call, "state"),
                                  .listening = tell_address};
-    int64_t port = 8080, cache = 0;
-    cli_adapters adapters;
+    int64_t port = 8080, cache = 0, keep = 512;
+    cli_adapters adapters = {0};
     char token[LONGEST_TOKEN] = "";
     pfm_status status = cli_get_integer(call, "port", 0, 65535, &port, err);
     if (status == PFM_OK)
         status = cli_get_integer(call, "cache", 1, INT64_MAX >> 20, &cache, err);
+    if (status == PFM_OK)
+        status = cli_get_integer(call, "keep", 1, INT64_MAX >> 20, &keep, err);
     if (status == PFM_OK && (options.certificate == NULL) != (options.key == NULL))
         status = pfm_error_set(err, PFM_ERROR_USAGE, "--tls-certificate and --tls-key belong together; give both or neither");
     if (status == PFM_OK)
@@ -103,6 +106,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
         status = cli_list_adapters(call, &adapters, err);
     options.port = (int)port;
     options.memory = (uint64_t)cache << 20;
+    options.keep = (uint64_t)keep << 20;
     options.adapters = adapters.adapters;
     options.adapter_count = adapters.count;
     return status == PFM_OK ? pfm_serve(cli_context(call), &options, err) : status;
@@ -118,6 +122,8 @@ static const cli_option options[] = {
     {"adapter", "NAME=DIR", "serve this adapter too, a model of its own (a PEFT folder, or a run with its aligner)", NULL},
     {"cache", "MIB", "memory that answers under way and images seen before may hold (default: an eighth of the machine's)",
      NULL},
+    {"state", "FILE", "what is kept across runs, as reports (default PEFOMED_HOME/serve/state.sqlite)", NULL},
+    {"keep", "MIB", "memory that images opened on the page may hold, for an hour at most (default 512)", NULL},
     {"max-body", "MIB", "the largest request (default 64)", NULL},
     {"max-images", "N", "the most images of a request (default 16)", NULL},
     {"max-tokens", "N", "the longest answer (default 1024)", NULL},
@@ -131,7 +137,8 @@ static const cli_option options[] = {
 const cli_command cmd_serve = {
     .name = "serve",
     .arguments = "RUN [--host H] [--port P] [--token T | --token-file FILE] [--tls-certificate FILE --tls-key FILE] "
-                 "[--adapter NAME=DIR]... [--cache MIB] [--max-body MIB] [--max-images N] [--max-tokens N] [--max-waiting N] "
+                 "[--adapter NAME=DIR]... [--cache MIB] [--state FILE] [--keep MIB] [--max-body MIB] [--max-images N] "
+                 "[--max-tokens N] [--max-waiting N] "
                  "[--max-connections N] [--max-seconds N] [--weights FORMAT]",
     .summary = "serves a run to people and programs",
     .details = "The first line on stdout is the address. Programs speak to it as to OpenAI's interface "

@@ -3,24 +3,12 @@
 #ifndef PFM_EVAL_YAML_FILE_H
 #define PFM_EVAL_YAML_FILE_H
 
-#include "base/json.h"
+#include "base/builtin_file.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <yaml.h>
-
-/* A file that is part of the program. */
-typedef struct pfm_builtin_file {
-    const char *name, *text; /* name: without .yaml */
-    size_t size;
-} pfm_builtin_file;
-/* The one of this name in a list that ends with a name that is NULL; NULL where there is none. */
-const pfm_builtin_file *pfm_builtin_find(const pfm_builtin_file *files, const char *name);
-/* *json = {key: [what `describe` says of each file of such a list]}. Release with free(). */
-typedef pfm_status (*pfm_builtin_describer)(const pfm_builtin_file *file, json_t **out, pfm_error *err);
-pfm_status pfm_builtin_list(const pfm_builtin_file *files, const char *key, pfm_builtin_describer describe, char **json,
-                            pfm_error *err) PFM_MUST_CHECK;
 
 /* Whether a name is that of a file: it has a slash or ends with .yaml or .yml. */
 bool pfm_yaml_is_path(const char *name);

@@ -3,6 +3,7 @@
 #include "image/dicom_grey.h"
 #include "image/kinds.h"
 #include "image/orientation.h"
+#include "image/values.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -126,6 +127,7 @@ static pfm_status show(const unsigned char *bytes, size_t size, const char *name
     if (is_grey) {
         PFM_TRY(pfm_dicom_grey_read(&file, &layout, choice->frame, &frame, &window, &grey, err));
         pfm_dicom_grey_record(&grey, applied);
+        PFM_TRY(pfm_values_keep(&frame, &grey, choice, err));
     }
     PFM_TRY(pfm_dicom_make_picture(&file, &layout, &frame, is_grey ? &grey : NULL, out, err));
 done:

@@ -216,6 +216,25 @@ pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image
     return status == PFM_OK && file->mirrored ? mirror(out, applied, err) : status;
 }
 
+void pfm_image_values_free(pfm_image_values *values)
+{
+    free(values->data);
+    *values = (pfm_image_values){0};
+}
+
+pfm_status pfm_image_decode_values(const void *bytes, size_t size, const pfm_image_file *file, pfm_image_values *out,
+                                   pfm_image_applied *applied, pfm_error *err)
+{
+    const pfm_image_choice choice = {.frame = file->frame, .values = out};
+    pfm_image shown = {0};
+    *out = (pfm_image_values){0};
+    const pfm_status status = decode(bytes, size, file->path, &choice, &shown, applied, err);
+    if (status != PFM_OK || applied->orientation != 1)
+        pfm_image_values_free(out);
+    pfm_image_free(&shown);
+    return status;
+}
+
 static pfm_threads *threads_of(const pfm_context *context) { return context != NULL ? context->threads : NULL; }
 
 pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, const pfm_context *context, pfm_image *out,

@@ -177,7 +177,7 @@ const pfm_image_kind pfm_image_kind_png = {
     .name = "PNG", .recognize = recognize, .show = show, .orientation = orientation, .may_hold_values = may_hold_values};
 
 typedef struct writer {
-    pfm_buffer bytes;
+    pfm_buffer *bytes;
     png_structp png;
     png_infop info;
     pfm_status status;
@@ -196,42 +196,77 @@ static PNG_NORETURN void fail_writing(png_structp png, png_const_charp reason)
 static void take_bytes(png_structp png, png_bytep bytes, size_t count)
 {
     writer *w = png_get_io_ptr(png);
-    w->status = pfm_buffer_append(&w->bytes, bytes, count, w->err);
+    w->status = pfm_buffer_append(w->bytes, bytes, count, w->err);
     if (w->status != PFM_OK)
         png_error(png, "not enough memory");
 }
 
 static void flush_nothing(png_structp png) { (void)png; }
 
-static void encode(writer *w, const pfm_image *image)
+/* grey [width]: room for a row of one channel; NULL: three are written. */
+static void encode(writer *w, const pfm_image *image, uint8_t *grey)
 {
     if (setjmp(png_jmpbuf(w->png)) != 0)
         return;
     png_set_write_fn(w->png, w, take_bytes, flush_nothing);
     png_set_user_limits(w->png, PFM_IMAGE_MAX_SIDE, PFM_IMAGE_MAX_SIDE);
-    png_set_IHDR(w->png, w->info, (png_uint_32)image->width, (png_uint_32)image->height, 8, PNG_COLOR_TYPE_RGB,
-                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(w->png, w->info, (png_uint_32)image->width, (png_uint_32)image->height, 8,
+                 grey != NULL ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
     png_write_info(w->png, w->info);
-    for (size_t y = 0; y < (size_t)image->height; y++)
-        png_write_row(w->png, image->rgb + y * (size_t)image->width * 3);
+    for (size_t y = 0; y < (size_t)image->height; y++) {
+        const uint8_t *row = image->rgb + y * (size_t)image->width * 3;
+        for (size_t x = 0; grey != NULL && x < (size_t)image->width; x++)
+            grey[x] = row[3 * x];
+        png_write_row(w->png, grey != NULL ? grey : row);
+    }
     png_write_end(w->png, NULL);
+}
+
+static pfm_status write_to(const pfm_image *image, const char *path, bool quickly, uint8_t *grey, pfm_buffer *out,
+                           pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    writer w = {.bytes = out, .status = PFM_OK, .path = path, .err = err};
+    w.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &w, fail_writing, pass_over);
+    w.info = w.png == NULL ? NULL : png_create_info_struct(w.png);
+    if (w.info == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "not enough memory to write %s", path);
+    if (quickly) {
+        png_set_compression_level(w.png, 1);
+        png_set_filter(w.png, PNG_FILTER_TYPE_BASE, PNG_FILTER_SUB);
+    }
+    encode(&w, image, grey);
+    status = w.status;
+done:
+    png_destroy_write_struct(&w.png, &w.info);
+    return status;
+}
+
+static bool is_grey(const pfm_image *image)
+{
+    const size_t pixels = (size_t)image->width * (size_t)image->height;
+    for (size_t i = 0; i < pixels; i++)
+        if (image->rgb[3 * i] != image->rgb[3 * i + 1] || image->rgb[3 * i] != image->rgb[3 * i + 2])
+            return false;
+    return true;
+}
+
+pfm_status pfm_image_append_png(const pfm_image *image, const char *name, pfm_buffer *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    uint8_t *grey = NULL;
+    if (is_grey(image))
+        PFM_TRY(pfm_allocate((size_t)image->width, 1, &grey, err));
+    PFM_TRY(write_to(image, name, true, grey, out, err));
+done:
+    free(grey);
+    return status;
 }
 
 pfm_status pfm_image_encode_png(const pfm_image *image, const char *name, pfm_buffer *out, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
-    writer w = {.status = PFM_OK, .path = name, .err = err};
-    w.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &w, fail_writing, pass_over);
-    w.info = w.png == NULL ? NULL : png_create_info_struct(w.png);
-    if (w.info == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "not enough memory to write %s", name);
-    encode(&w, image);
-    PFM_TRY(w.status);
-    status = pfm_buffer_append(out, w.bytes.data, w.bytes.size, err);
-done:
-    png_destroy_write_struct(&w.png, &w.info);
-    pfm_buffer_free(&w.bytes);
-    return status;
+    return write_to(image, name, false, NULL, out, err);
 }
 
 pfm_status pfm_image_write_png(const pfm_image *image, const char *path, pfm_error *err)

@@ -268,6 +268,8 @@ static pfm_status take_slices(const pfm_series_scan *scan, const pfm_series_entr
         const pfm_series_entry *entry = &slices[chosen[out->count]];
         pfm_slice *slice = &out->slices[out->count];
         *slice = (pfm_slice){.frame = entry->frame, .number = (int)chosen[out->count] + 1, .file = entry->file + 1};
+        if (scan->in_memory)
+            continue;
         if (scan->names != NULL)
             PFM_TRY(pfm_path_join(scan->path, scan->names[entry->file], &slice->path, err));
         else
@@ -290,13 +292,69 @@ bool pfm_series_is(const char *path, const char *slices)
     return is;
 }
 
-pfm_status pfm_series_open(const char *path, const char *series, const char *slices, pfm_series *out, pfm_error *err)
+/* All that is known of a group; the slices that are wanted, which are sorted. */
+static pfm_status gather(const grouping *g, size_t group, const char *slices, pfm_series *out, pfm_error *err)
 {
     static const char *const orders[] = {"position", "instance", "name"};
     pfm_status status = PFM_OK;
+    pfm_series_entry *own = NULL;
+    PFM_TRY(pfm_allocate(g->sizes[group], sizeof *own, &own, err));
+    for (size_t i = 0; i < g->scan->count; i++)
+        if (g->scan->entries[i].group == (int)group)
+            own[out->total++] = g->scan->entries[i];
+    out->number = (int)rank_of(g, group) + 1;
+    out->of = (int)g->count;
+    out->plane = plane_of(&own[0]);
+    memcpy(out->modality, own[0].modality, sizeof out->modality);
+    out->order = orders[sort_slices(own, out->total, &out->duplicates)];
+    status = take_slices(g->scan, own, slices, out, err);
+done:
+    free(own);
+    return status;
+}
+
+static void free_grouping(grouping *g)
+{
+    free(g->first);
+    free(g->sizes);
+    pfm_series_scan_free(g->scan);
+}
+
+pfm_status pfm_series_arrange(const pfm_series_file *files, size_t file_count, pfm_series **out, size_t *count, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_series_scan scan = {.path = "what was given", .in_memory = true};
+    grouping groups = {.scan = &scan};
+    *out = NULL;
+    *count = 0;
+    if (file_count > PFM_SERIES_MOST_FILES)
+        PFM_FAIL(PFM_ERROR_USAGE, "there are %zu files; %d are the most that are sorted at once", file_count,
+                 PFM_SERIES_MOST_FILES);
+    for (size_t i = 0; i < file_count; i++)
+        if (pfm_dicom_is(files[i].bytes, files[i].size, files[i].size))
+            PFM_TRY(pfm_series_scan_bytes(&scan, files[i].bytes, files[i].size, files[i].name, (int)i, err));
+    PFM_TRY(sort_into_groups(&groups, err));
+    PFM_TRY(pfm_allocate(groups.count, sizeof **out, out, err));
+    *count = groups.count;
+    for (size_t k = 0; k < groups.count; k++)
+        PFM_TRY(gather(&groups, k, NULL, &(*out)[rank_of(&groups, k)], err));
+done:
+    for (size_t k = 0; status != PFM_OK && k < *count; k++)
+        pfm_series_free(&(*out)[k]);
+    if (status != PFM_OK) {
+        free(*out);
+        *out = NULL;
+        *count = 0;
+    }
+    free_grouping(&groups);
+    return status;
+}
+
+pfm_status pfm_series_open(const char *path, const char *series, const char *slices, pfm_series *out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
     pfm_series_scan scan = {.path = path};
     grouping groups = {.scan = &scan};
-    pfm_series_entry *own = NULL;
     size_t group = 0;
     *out = (pfm_series){0};
     PFM_TRY(pfm_slices_check(slices, err));
@@ -305,23 +363,11 @@ pfm_status pfm_series_open(const char *path, const char *series, const char *sli
         PFM_FAIL(PFM_ERROR_FORMAT, "%s holds no pixels", path);
     PFM_TRY(sort_into_groups(&groups, err));
     PFM_TRY(choose_group(&groups, series, &group, err));
-    PFM_TRY(pfm_allocate(groups.sizes[group], sizeof *own, &own, err));
-    for (size_t i = 0; i < scan.count; i++)
-        if (scan.entries[i].group == (int)group)
-            own[out->total++] = scan.entries[i];
-    out->number = (int)rank_of(&groups, group) + 1;
-    out->of = (int)groups.count;
-    out->plane = plane_of(&own[0]);
-    memcpy(out->modality, own[0].modality, sizeof out->modality);
-    out->order = orders[sort_slices(own, out->total, &out->duplicates)];
-    status = take_slices(&scan, own, slices, out, err);
+    status = gather(&groups, group, slices, out, err);
 done:
     if (status != PFM_OK)
         pfm_series_free(out);
-    free(own);
-    free(groups.first);
-    free(groups.sizes);
-    pfm_series_scan_free(&scan);
+    free_grouping(&groups);
     return status;
 }
 

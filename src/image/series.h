@@ -22,6 +22,7 @@ typedef struct pfm_series_entry {
 
 typedef struct pfm_series_scan {
     const char *path; /* the folder, or the file; borrowed */
+    bool in_memory;   /* slices have no paths */
     char **names;     /* [name_count] files of the folder, sorted; NULL of a file */
     size_t name_count;
     pfm_series_entry *entries;
@@ -32,6 +33,9 @@ typedef struct pfm_series_scan {
 
 /* Adds the slices of a file, which is number `number` from 0; a file that is no DICOM, or has no pixels, adds none. */
 pfm_status pfm_series_scan_file(pfm_series_scan *scan, const char *path, int number, pfm_error *err) PFM_MUST_CHECK;
+/* The same of a DICOM file in memory. */
+pfm_status pfm_series_scan_bytes(pfm_series_scan *scan, const void *bytes, size_t size, const char *name, int number,
+                                 pfm_error *err) PFM_MUST_CHECK;
 void pfm_series_scan_free(pfm_series_scan *scan);
 
 /* How many slices a number alone asks for, evenly spaced; 0 where `slices` says others. */

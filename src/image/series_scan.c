@@ -179,18 +179,26 @@ static pfm_status add_other(pfm_series_scan *scan, const char *path, pfm_error *
 
 pfm_status pfm_series_scan_file(pfm_series_scan *scan, const char *path, int number, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
     pfm_mapping mapping = {0};
+    pfm_status status = pfm_mapping_open(path, &mapping, err);
+    if (status != PFM_OK)
+        return status;
+    if (pfm_dicom_begins(mapping.data, mapping.size, mapping.size))
+        status = pfm_series_scan_bytes(scan, mapping.data, mapping.size, path, number, err);
+    else if (scan->names == NULL)
+        status = add_other(scan, path, err);
+    pfm_mapping_close(&mapping);
+    return status;
+}
+
+pfm_status pfm_series_scan_bytes(pfm_series_scan *scan, const void *bytes, size_t size, const char *name, int number,
+                                 pfm_error *err)
+{
+    pfm_status status = PFM_OK;
     pfm_dicom file = {0};
     pfm_series_entry common = {.file = number};
     double frames = 1;
-    PFM_TRY(pfm_mapping_open(path, &mapping, err));
-    if (!pfm_dicom_begins(mapping.data, mapping.size, mapping.size)) {
-        if (scan->names == NULL)
-            status = add_other(scan, path, err);
-        goto done;
-    }
-    PFM_TRY(pfm_dicom_open(mapping.data, mapping.size, path, &file, err));
+    PFM_TRY(pfm_dicom_open(bytes, size, name, &file, err));
     if (!has_pixels(&file) && !file.cut) /* a report, or a directory; one that is cut short says so where it is decoded */
         goto done;
     PFM_TRY(number_uid(scan, &file, &common.uid, err));
@@ -202,10 +210,9 @@ pfm_status pfm_series_scan_file(pfm_series_scan *scan, const char *path, int num
         frames = 1;
     if (frames < 1 || frames > PFM_SERIES_MOST_SLICES || frames != floor(frames))
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: Number of Frames (0028,0008) is no whole number from 1 to %d; the file is damaged",
-                 path, PFM_SERIES_MOST_SLICES);
+                 name, PFM_SERIES_MOST_SLICES);
     PFM_TRY(add_frames(scan, &file, &common, (int)frames, err));
 done:
     pfm_dicom_close(&file);
-    pfm_mapping_close(&mapping);
     return status;
 }

@@ -312,25 +312,32 @@ static void choose_language(const pfm_sr_text *text, pfm_dcmtk_sr *out)
     out->language_name = out->language != NULL ? find_language(out->language) : NULL;
 }
 
-static pfm_status write_made(const pfm_dcmtk_sr *report, const char *path, pfm_error *err)
+static pfm_status make(const pfm_dcmtk_sr *report, const char *name, unsigned char **bytes, size_t *size, pfm_error *err)
 {
     char reason[100] = "";
-    unsigned char *bytes = NULL;
-    size_t size = 0;
-    pfm_status status = PFM_OK;
-    const pfm_dcmtk_result result = pfm_dcmtk_make_sr(report, &bytes, &size, reason);
+    const pfm_dcmtk_result result = pfm_dcmtk_make_sr(report, bytes, size, reason);
     if (result == PFM_DCMTK_NO_MEMORY)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not make the structured report %s", path);
+        return pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not make the structured report %s", name);
     if (result != PFM_DCMTK_OK)
-        PFM_FAIL(PFM_ERROR_FORMAT, "cannot make the structured report %s: %s", path, reason);
-    PFM_TRY(pfm_file_write(path, bytes, size, err));
-done:
-    free(bytes);
-    return status;
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "cannot make the structured report %s: %s", name, reason);
+    return PFM_OK;
 }
 
 pfm_status pfm_sr_write(const pfm_sr *sr, const pfm_sr_text *text, const char *path, pfm_error *err)
 {
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    pfm_status status = pfm_sr_make(sr, text, path, &bytes, &size, err);
+    if (status == PFM_OK)
+        status = pfm_file_write(path, bytes, size, err);
+    free(bytes);
+    return status;
+}
+
+pfm_status pfm_sr_make(const pfm_sr *sr, const pfm_sr_text *text, const char *name, unsigned char **bytes, size_t *size,
+                       pfm_error *err)
+{
+    *bytes = NULL;
     pfm_status status = PFM_OK;
     pfm_sr_sections sections = {0};
     pfm_sr_element *converted = NULL;
@@ -360,11 +367,11 @@ pfm_status pfm_sr_write(const pfm_sr *sr, const pfm_sr_text *text, const char *p
     choose_language(text, &report);
     tell_time(sr, text, date, clock);
     if (!text->dated && getrandom(chance, sizeof chance, 0) != (ssize_t)sizeof chance)
-        PFM_FAIL(PFM_ERROR_IO, "cannot draw a UID for %s: %s", path, strerror(errno));
+        PFM_FAIL(PFM_ERROR_IO, "cannot draw a UID for %s: %s", name, strerror(errno));
     PFM_TRY(derive_uid("series", sr, &sections, &report, chance, series, err));
     PFM_TRY(derive_uid("instance", sr, &sections, &report, chance, instance, err));
     PFM_TRY(derive_device(text->home, device, err));
-    status = write_made(&report, path, err);
+    status = make(&report, name, bytes, size, err);
 done:
     free_elements(converted, sr->element_count);
     pfm_sr_sections_free(&sections);

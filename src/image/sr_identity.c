@@ -247,9 +247,12 @@ done:
 pfm_status pfm_sr_add(pfm_sr *sr, const pfm_sr_image *image, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_mapping bytes = {0};
+    pfm_mapping mapped = {0}, bytes = {.data = image->bytes, .size = image->size};
     pfm_dicom file = {0};
-    PFM_TRY(pfm_mapping_open(image->path, &bytes, err));
+    if (image->bytes == NULL) {
+        PFM_TRY(pfm_mapping_open(image->path, &mapped, err));
+        bytes = mapped;
+    }
     if (!pfm_dicom_begins(bytes.data, bytes.size, bytes.size))
         PFM_FAIL(
             PFM_ERROR_FORMAT,
@@ -259,6 +262,6 @@ pfm_status pfm_sr_add(pfm_sr *sr, const pfm_sr_image *image, pfm_error *err)
     PFM_TRY(add_file(sr, &file, image->frame, err));
 done:
     pfm_dicom_close(&file);
-    pfm_mapping_close(&bytes);
+    pfm_mapping_close(&mapped);
     return status;
 }

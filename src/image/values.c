@@ -1,5 +1,6 @@
 #include "image/values.h"
 
+#include "base/memory.h"
 #include "base/try.h"
 
 static pfm_status choose_own(const pfm_dicom_frame *frame, const pfm_values_meaning *meaning, pfm_dicom_grey *grey,
@@ -45,7 +46,27 @@ pfm_status pfm_values_show(const char *name, const pfm_dicom_frame *frame, const
     PFM_TRY(pfm_window_parse(choice->window, &wanted, err));
     PFM_TRY(choose(name, frame, meaning, &wanted, &grey, err));
     pfm_dicom_grey_record(&grey, applied);
+    PFM_TRY(pfm_values_keep(frame, &grey, choice, err));
     PFM_TRY(pfm_dicom_make_grey(name, frame, &grey, out, err));
+done:
+    return status;
+}
+
+pfm_status pfm_values_keep(const pfm_dicom_frame *frame, const pfm_dicom_grey *grey, const pfm_image_choice *choice,
+                           pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_image_values *out = choice->values;
+    const size_t count = (size_t)frame->width * (size_t)frame->height;
+    if (out == NULL)
+        return PFM_OK;
+    PFM_TRY(pfm_allocate(count, sizeof *out->data, &out->data, err));
+    for (size_t i = 0; i < count; i++)
+        out->data[i] = (float)pfm_dicom_grey_value(grey, pfm_dicom_sample(frame, i));
+    out->width = frame->width;
+    out->height = frame->height;
+    out->is_hounsfield = grey->is_hounsfield;
+    out->inverted = grey->inverted;
 done:
     return status;
 }

@@ -19,5 +19,8 @@ typedef struct pfm_values_meaning {
 pfm_status pfm_values_show(const char *name, const pfm_dicom_frame *frame, const pfm_values_meaning *meaning,
                            const pfm_image_choice *choice, pfm_image *out, pfm_image_applied *applied,
                            pfm_error *err) PFM_MUST_CHECK;
+/* Where the choice asks for values: those of a frame of one sample a pixel, in the units that `grey` knows. */
+pfm_status pfm_values_keep(const pfm_dicom_frame *frame, const pfm_dicom_grey *grey, const pfm_image_choice *choice,
+                           pfm_error *err) PFM_MUST_CHECK;
 
 #endif

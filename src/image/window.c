@@ -15,6 +15,15 @@ static const struct {
     {"mediastinum", 50, 350}, {"liver", 30, 150},  {"stroke", 40, 40},
 };
 
+const char *pfm_window_preset(size_t number, double *center, double *width)
+{
+    if (number >= sizeof presets / sizeof *presets)
+        return NULL;
+    *center = presets[number].center;
+    *width = presets[number].width;
+    return presets[number].name;
+}
+
 static const char *const functions[] = {"LINEAR", "LINEAR_EXACT", "SIGMOID"};
 
 const char *pfm_window_function_name(pfm_window_function function) { return functions[function]; }

@@ -6,6 +6,7 @@
 #include "pefomed/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 typedef enum pfm_window_choice {
     PFM_WINDOW_OWN,        /* what the file says first: its VOI LUT, its window; else "stored" or "percentile" */
@@ -29,6 +30,8 @@ typedef struct pfm_window {
 
 /* NULL, "" and "file" are the file's own. USAGE for what is no window, listing what there is. */
 pfm_status pfm_window_parse(const char *text, pfm_window *out, pfm_error *err) PFM_MUST_CHECK;
+/* The named ones, from 0; NULL: there are not so many. */
+const char *pfm_window_preset(size_t number, double *center, double *width);
 /* "LINEAR", ... ; static. */
 const char *pfm_window_function_name(pfm_window_function function);
 /* false for a name that the standard does not have. */

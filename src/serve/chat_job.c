@@ -2,6 +2,8 @@
 
 #include "base/process.h"
 #include "base/try.h"
+#include "eval/probe.h"
+#include "serve/kept.h"
 
 #include <errno.h>
 #include <math.h>
@@ -67,24 +69,38 @@ static pfm_status find_model(pfm_chat_job *job, pfm_http_reply *reply, pfm_error
                                                 "there is no model %.200s; GET /v1/models lists them", job->request.model);
 }
 
-static pfm_status decode_images(pfm_chat_job *job, pfm_error *err)
+/* The bytes of an image are the request's own, or of one that was opened before. */
+static pfm_status decode_image(pfm_chat_job *job, size_t number, pfm_http_reply *reply, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_chat_image *in = &job->request.images[number];
+    const char *window = in->window != NULL ? in->window : job->server->session->recipe->model.window;
+    pfm_shelf_image *kept = NULL;
+    char name[32];
+    (void)snprintf(name, sizeof name, "image %zu", number + 1);
+    const pfm_image_file file = {.path = name, .frame = in->frame};
+    if (in->kept != NULL)
+        PFM_TRY(pfm_kept_use(job->server, in->kept, reply, &kept, err));
+    const pfm_buffer *bytes = kept != NULL ? &kept->bytes : &in->bytes;
+    pfm_server_begin_decoding(job->server);
+    status = pfm_image_decode_file(bytes->data, bytes->size, &file, window, &job->images[number], &job->applied[number], err);
+    pfm_server_end_decoding(job->server);
+    if (status == PFM_OK && in->blank)
+        pfm_probe_make_blank(&job->images[number]);
+done:
+    pfm_shelf_give_back(job->server->shelf, kept);
+    pfm_buffer_free(&in->bytes);
+    return status;
+}
+
+static pfm_status decode_images(pfm_chat_job *job, pfm_http_reply *reply, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const size_t count = job->request.image_count;
-    const char *window = job->server->session->recipe->model.window;
-    char name[32];
     PFM_TRY(pfm_allocate(count, sizeof *job->images, &job->images, err));
     PFM_TRY(pfm_allocate(count, sizeof *job->applied, &job->applied, err));
-    for (size_t i = 0; status == PFM_OK && i < count; i++) {
-        pfm_chat_image *in = &job->request.images[i];
-        (void)snprintf(name, sizeof name, "image %zu", i + 1);
-        const pfm_image_file file = {.path = name, .frame = in->frame};
-        pfm_server_begin_decoding(job->server);
-        status = pfm_image_decode_file(in->bytes.data, in->bytes.size, &file, in->window != NULL ? in->window : window,
-                                       &job->images[i], &job->applied[i], err);
-        pfm_server_end_decoding(job->server);
-        pfm_buffer_free(&in->bytes);
-    }
+    for (size_t i = 0; status == PFM_OK && i < count; i++)
+        status = decode_image(job, i, reply, err);
 done:
     return status;
 }
@@ -244,7 +260,7 @@ pfm_status pfm_chat_job_create(pfm_server *server, const pfm_http_request *http,
     job->entered = true;
     PFM_TRY(pfm_server_wait(server, reply, err));
     PFM_TRY(find_model(job, reply, err));
-    PFM_TRY(decode_images(job, err));
+    PFM_TRY(decode_images(job, reply, err));
     PFM_TRY(ground(job, err));
     PFM_TRY(hold_to_json(job, err));
     PFM_TRY(measure(job, reply, err));

@@ -84,7 +84,9 @@ static pfm_status add_image(reading *r, const char *uri, const json_t *options, 
 {
     pfm_status status = PFM_OK;
     pfm_chat_request *out = r->out;
-    const json_t *frame = json_object_get(options, "frame"), *window = json_object_get(options, "window");
+    static const char kept[] = "pefomed:";
+    const json_t *frame = json_object_get(options, "frame"), *window = json_object_get(options, "window"),
+                 *blank = json_object_get(options, "blank");
     pfm_error failure = PFM_ERROR_INIT;
     if (out->image_count == r->limits->images)
         PFM_FAIL(PFM_ERROR_USAGE, "there are more than the %zu images that this server takes in a request (--max-images)",
@@ -97,6 +99,12 @@ static pfm_status add_image(reading *r, const char *uri, const json_t *options, 
     if (window != NULL)
         PFM_TRY(read_text("window", window, &image->window, err));
     PFM_TRY(pfm_image_check_window(image->window, err));
+    if (blank != NULL)
+        PFM_TRY(read_flag("blank", blank, &image->blank, err));
+    if (strncmp(uri, kept, strlen(kept)) == 0) {
+        image->kept = uri + strlen(kept);
+        goto done;
+    }
     status = read_uri(uri, &image->bytes, &failure);
     if (status != PFM_OK)
         PFM_FAIL(status, "image %zu: %s", out->image_count, failure.message);
@@ -106,7 +114,8 @@ done:
     return status;
 }
 
-/* {"type":"image_url","image_url":{"url","detail","window","frame"}} and {"type":"file","file":{"file_data","filename"}}. */
+/* {"type":"image_url","image_url":{"url","detail","window","frame","blank"}} and
+ * {"type":"file","file":{"file_data","filename"}}. */
 static pfm_status read_image_part(reading *r, const json_t *part, const char *type, pfm_error *err)
 {
     pfm_status status = PFM_OK;

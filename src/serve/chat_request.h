@@ -8,8 +8,10 @@
 
 typedef struct pfm_chat_image {
     pfm_buffer bytes;   /* of a file of any kind that is read (pefomed/image.h) */
+    const char *kept;   /* or NULL, or the id of an image that was opened before (POST /api/images) */
     const char *window; /* NULL: the run's, or the file's own */
     int frame;
+    bool blank; /* an even grey of its size is shown in its place */
 } pfm_chat_image;
 
 /* Texts are borrowed from the document, or from `texts`. */

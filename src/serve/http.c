@@ -192,6 +192,11 @@ static void add_headers(struct MHD_Response *response, const pfm_http_reply *rep
     };
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
         (void)MHD_add_response_header(response, headers[i].name, headers[i].value);
+    if (reply->tag != NULL) {
+        char quoted[80];
+        (void)snprintf(quoted, sizeof quoted, "\"%s\"", reply->tag);
+        (void)MHD_add_response_header(response, "ETag", quoted);
+    }
     if (reply->status == 401)
         (void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
     if (reply->status == 503)

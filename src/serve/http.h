@@ -40,6 +40,7 @@ typedef struct pfm_http_reply {
     pfm_http_stream stream; /* in place of both, where read is set; taken */
     const char *code;       /* of an error, as OpenAI names it, a static text; NULL: as its status says */
     bool page;              /* it is a part of the page, which may load its own parts and nothing else */
+    const char *tag;        /* of the page: what its bytes are known by, a static text; a client that has them gets 304 */
 } pfm_http_reply;
 
 /* Says which status and code an error has. Returns the pfm_status, so that `return pfm_http_refuse(...)` reads well. */

@@ -9,6 +9,24 @@ struct pfm_server;
 /* Whom a route answers: PUBLIC anyone, for what tells nothing of patients; OWNER those who show the token. */
 /* clang-format off */
 #define PFM_ROUTE_LIST(X)                                                                                                      \
+    X(GET,  "/",                    page,             PUBLIC)                                                                  \
+    X(GET,  "/page/{file}",         page_file,        PUBLIC)                                                                  \
+    X(GET,  "/api/about",           about,            OWNER)                                                                   \
+    X(POST, "/api/images",          image_open,       OWNER)                                                                   \
+    X(POST, "/api/images/series",   image_series,     OWNER)                                                                   \
+    X(DELETE, "/api/images/{id}",   image_close,      OWNER)                                                                   \
+    X(GET,  "/api/images/{id}/picture", image_picture, OWNER)                                                                  \
+    X(GET,  "/api/images/{id}/shown", image_shown,    OWNER)                                                                   \
+    X(GET,  "/api/images/{id}/values", image_values,  OWNER)                                                                   \
+    X(GET,  "/api/images/{id}/square", image_square,  OWNER)                                                                   \
+    X(GET,  "/api/reports",         reports,          OWNER)                                                                   \
+    X(POST, "/api/reports",         report_create,    OWNER)                                                                   \
+    X(GET,  "/api/reports/{id}",    report,           OWNER)                                                                   \
+    X(PUT,  "/api/reports/{id}",    report_edit,      OWNER)                                                                   \
+    X(DELETE, "/api/reports/{id}",  report_remove,    OWNER)                                                                   \
+    X(POST, "/api/reports/{id}/accept", report_accept, OWNER)                                                                  \
+    X(GET,  "/api/reports/{id}/text", report_text,    OWNER)                                                                   \
+    X(GET,  "/api/reports/{id}/sr", report_sr,        OWNER)                                                                   \
     X(GET,  "/health",              health,           PUBLIC)                                                                  \
     X(GET,  "/metrics",             metrics,          OWNER)                                                                   \
     X(GET,  "/v1/models",           models,           OWNER)                                                                   \

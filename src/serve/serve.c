@@ -167,11 +167,14 @@ static void tell(pfm_server *server, bool ready, bool stopping)
     (void)pthread_mutex_unlock(&server->lock);
 }
 
-static void wait_for_signal(const pfm_context *context)
+static void wait_for_signal(const pfm_server *server)
 {
     const struct timespec pause = {.tv_nsec = 50000000}; /* a signal ends it at once */
-    while (!pfm_interrupted(context))
+    size_t bytes;
+    while (!pfm_interrupted(server->context)) {
         (void)nanosleep(&pause, NULL);
+        (void)pfm_shelf_count(server->shelf, &bytes); /* images whose time is over leave though nobody asks */
+    }
 }
 
 static pfm_serve_limits complete(const pfm_serve_limits *given)
@@ -195,12 +198,31 @@ static pfm_status check_run(const pfm_serve_options *options, pfm_error *err)
     return status;
 }
 
+/* What is there before the first request. */
+static pfm_status prepare(pfm_server *server, pfm_error *err)
+{
+    enum { KEPT_SECONDS = 3600 };
+    pfm_status status = PFM_OK;
+    const pfm_serve_options *o = server->options;
+    const char *home = pfm_context_home(server->context);
+    char *state = NULL;
+    pfm_salt salt;
+    PFM_TRY(o->state != NULL ? pfm_string_copy(o->state, &state, err) : pfm_path_join(home, "serve/state.sqlite", &state, err));
+    PFM_TRY(pfm_salt_load(home, &salt, err));
+    PFM_TRY(pfm_store_open(state, &server->store, err));
+    PFM_TRY(pfm_shelf_create(o->keep > 0 ? o->keep : (size_t)512 << 20, KEPT_SECONDS, &salt, &server->shelf, err));
+done:
+    free(state);
+    return status;
+}
+
 static pfm_status run(pfm_server *server, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_http *http = NULL;
     char *address = NULL;
     PFM_TRY(check_run(server->options, err));
+    PFM_TRY(prepare(server, err));
     PFM_TRY(pfm_http_open(server, &http, err));
     PFM_TRY(pfm_http_address(http, &address, err));
     if (server->options->listening != NULL) /* the page comes before the weights */
@@ -208,7 +230,7 @@ static pfm_status run(pfm_server *server, pfm_error *err)
     status = load(server, err);
     tell(server, status == PFM_OK, status != PFM_OK);
     if (status == PFM_OK)
-        wait_for_signal(server->context);
+        wait_for_signal(server);
     tell(server, false, true);
     pfm_http_drain(http, status == PFM_OK ? server->limits.seconds : 0);
 done:
@@ -233,6 +255,8 @@ pfm_status pfm_serve(pfm_context *context, const pfm_serve_options *options, pfm
     for (size_t i = 0; i < server.model_count; i++)
         free(server.models[i].name);
     free(server.models);
+    pfm_shelf_free(server.shelf);
+    pfm_store_close(server.store);
     pfm_tally_destroy(&server.tally);
     (void)pthread_cond_destroy(&server.changed);
     (void)pthread_mutex_destroy(&server.lock);

@@ -5,6 +5,8 @@
 #include "infer/engine.h"
 #include "pefomed/serve.h"
 #include "serve/http.h"
+#include "serve/shelf.h"
+#include "serve/store.h"
 #include "serve/tally.h"
 
 #include <pthread.h>
@@ -22,6 +24,8 @@ typedef struct pfm_server {
     bool is_loopback;        /* listens to this machine alone */
     int64_t created;         /* seconds since 1970 */
     pfm_tally tally;
+    pfm_store *store;     /* what is kept across runs */
+    pfm_shelf *shelf;     /* images that are opened on the page */
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     struct pfm_guide_tokens *guide_tokens; /* NULL until an answer is held to JSON */

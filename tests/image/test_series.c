@@ -1,6 +1,7 @@
 /* Series: which slices belong together, in which order, and which are chosen. */
 #include "image/series.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "make_dicom.h"
 #include "pefomed/image.h"
@@ -189,6 +190,54 @@ static void test_frames(void **state)
     pfm_series_free(&series);
 }
 
+/* Files in memory are sorted as a folder of them is. */
+static void test_in_memory(void **state)
+{
+    (void)state;
+    enum { FILES = 10 };
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_series wanted, *series = NULL;
+    pfm_buffer bytes[FILES + 1] = {0};
+    pfm_series_file files[FILES + 2];
+    size_t count = 0;
+    const char *folder = make_shuffled("memory");
+    for (int i = 0; i < FILES; i++) {
+        char name[20];
+        (void)snprintf(name, sizeof name, "f%d", i);
+        assert_ok(pfm_file_read(test_path(folder, name), 0, &bytes[i], &err));
+        files[i] = (pfm_series_file){bytes[i].data, bytes[i].size, "a file"};
+    }
+    make_dicom(folder_of("alone"), "one", &(made_dicom){.series = "1.2.4", .value = 9});
+    assert_ok(pfm_file_read(test_path(test_path(test_scratch_folder(), "alone"), "one"), 0, &bytes[FILES], &err));
+    files[FILES] = (pfm_series_file){bytes[FILES].data, bytes[FILES].size, "a file"};
+    files[FILES + 1] = (pfm_series_file){"no image", 8, "a text"};
+    assert_ok(pfm_series_open(folder, NULL, NULL, &wanted, &err));
+    assert_ok(pfm_series_arrange(files, FILES + 2, &series, &count, &err));
+    assert_int_equal(count, 2);
+    assert_int_equal(series[0].count, FILES);
+    assert_string_equal(series[0].order, "position");
+    assert_string_equal(series[0].plane, wanted.plane);
+    for (size_t i = 0; i < FILES; i++) {
+        assert_int_equal(series[0].slices[i].file, wanted.slices[i].file);
+        assert_int_equal(series[0].slices[i].number, (int)i + 1);
+        assert_null(series[0].slices[i].path);
+    }
+    assert_int_equal(series[1].count, 1);
+    assert_int_equal(series[1].slices[0].file, FILES + 1);
+    for (size_t i = 0; i < count; i++)
+        pfm_series_free(&series[i]);
+    free(series);
+    files[0].size = 200; /* cut in its middle */
+    series = NULL;
+    if (pfm_series_arrange(files, 1, &series, &count, &err) == PFM_OK)
+        for (size_t i = 0; i < count; i++)
+            pfm_series_free(&series[i]);
+    free(series);
+    pfm_series_free(&wanted);
+    for (int i = 0; i <= FILES; i++)
+        pfm_buffer_free(&bytes[i]);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -242,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_several_series),
         cmocka_unit_test(test_frames),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_in_memory),
         cmocka_unit_test(test_directions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

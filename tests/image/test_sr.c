@@ -76,6 +76,34 @@ static void test_two(void **state)
 }
 
 /* What a name is cleaned of in the first image it is in the others. */
+/* From and into memory it is the same report. */
+static void test_in_memory(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_sr *from_file = NULL, *from_bytes = NULL;
+    pfm_buffer image = {0}, written = {0};
+    unsigned char *made = NULL;
+    size_t size = 0;
+    const pfm_sr_text text = {.answer = "FINDINGS: None.", .complete = true, .home = test_scratch_folder(), .dated = true};
+    const char *path = write_said("one.dcm", good), *out = test_path(test_scratch_folder(), "out.dcm");
+    assert_ok(open_two(path, NULL, &from_file, &err));
+    assert_ok(pfm_sr_write(from_file, &text, out, &err));
+    assert_ok(pfm_file_read(out, 0, &written, &err));
+    assert_ok(pfm_file_read(path, 0, &image, &err));
+    assert_ok(pfm_sr_open(&(pfm_sr_image){.path = "it", .bytes = image.data, .size = image.size}, 1, &from_bytes, &err));
+    assert_ok(pfm_sr_make(from_bytes, &text, "it", &made, &size, &err));
+    assert_int_equal(size, written.size);
+    assert_memory_equal(made, written.data, size);
+    pfm_sr_free(from_bytes);
+    assert_error(pfm_sr_open(&(pfm_sr_image){.path = "it", .bytes = "text", .size = 4}, 1, &from_bytes, &err), PFM_ERROR_FORMAT,
+                 "it is no DICOM file");
+    pfm_sr_free(from_file);
+    pfm_buffer_free(&image);
+    pfm_buffer_free(&written);
+    free(made);
+}
+
 static void test_same_with_controls(void **state)
 {
     (void)state;
@@ -94,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_missing),
         cmocka_unit_test(test_two),
+        cmocka_unit_test(test_in_memory),
         cmocka_unit_test(test_same_with_controls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,6 +51,7 @@ static void what_is_not_said(void **state)
     pfm_chat_request_free(&r);
 }
 
+#define KEPT "{\"type\":\"image_url\",\"image_url\":{\"url\":\"pefomed:0123abcd\",\"frame\":2,\"blank\":true}}"
 #define IMAGE(text) "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64," text "\"}}"
 #define FILE_PART                                                                                                              \
     "{\"type\":\"file\",\"file\":{\"file_data\":\"data:application/"                                                           \
@@ -87,6 +88,11 @@ static void images_keep_their_places(void **state)
     assert_int_equal(r.images[0].frame, 3);
     assert_string_equal(r.images[0].window, "lung");
     assert_memory_equal(r.images[0].bytes.data, "foo", 3);
+    pfm_chat_request_free(&r);
+    read_ok(USER(KEPT "," TEXT("A")), &r);
+    assert_string_equal(r.images[0].kept, "0123abcd");
+    assert_int_equal(r.images[0].frame, 2);
+    assert_true(r.images[0].blank);
     pfm_chat_request_free(&r);
 }
 

@@ -331,12 +331,17 @@ void pfm_vision_rest(pfm_vision *vision)
     pthread_mutex_unlock(&vision->mutex);
 }
 
+pfm_status pfm_vision_fit(const pfm_vision *vision, const pfm_image *image, pfm_image *out, pfm_error *err)
+{
+    const pfm_image_fit fit = {
+        .fit = vision->fit, .filter = vision->filter, .fill = {vision->fill[0], vision->fill[1], vision->fill[2]}};
+    return pfm_image_fit_square(image, &fit, vision->image_size, out, err);
+}
+
 pfm_status pfm_vision_preprocess(const pfm_vision *vision, const pfm_image *image, float *pixels, pfm_error *err)
 {
     pfm_image resized = {0};
-    const pfm_image_fit fit = {
-        .fit = vision->fit, .filter = vision->filter, .fill = {vision->fill[0], vision->fill[1], vision->fill[2]}};
-    pfm_status status = pfm_image_fit_square(image, &fit, vision->image_size, &resized, err);
+    pfm_status status = pfm_vision_fit(vision, image, &resized, err);
     if (status != PFM_OK)
         return status;
     size_t plane = (size_t)vision->image_size * (size_t)vision->image_size;

@@ -97,6 +97,8 @@ const char *pfm_vision_get_weights_hash(const pfm_vision *vision);
  * level and versions, in one line; borrowed. */
 const char *pfm_vision_get_description(const pfm_vision *vision);
 
+/* *out = the square of image_size that the encoder sees of a picture. The caller calls pfm_image_free. */
+pfm_status pfm_vision_fit(const pfm_vision *vision, const pfm_image *image, pfm_image *out, pfm_error *err) PFM_MUST_CHECK;
 /* pixels [3,H,W] f32 = the picture resized to image_size as the options' fit says (otherwise bicubic, as Pillow; a square
  * whatever its shape, since a crop would lose the edges of a medical image), times the encoder's scale (1 / 255), then (x -
  * mean) / deviation for each channel. May be called from several threads at once. */
