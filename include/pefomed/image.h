@@ -100,7 +100,7 @@ typedef struct pfm_image_file {
  * frame that is not there. A JPEG 2000 frame is decoded on the context's threads, which must be idle; NULL: on the caller's. */
 pfm_status pfm_image_load_file(const pfm_image_file *file, const char *window, const pfm_context *context, pfm_image *out,
                                pfm_image_applied *applied, pfm_error *err) PFM_MUST_CHECK;
-/* The same from the file's bytes, on the caller's thread. */
+/* The same from the file's bytes, on the caller's thread; applied NULL: it is not asked for. */
 pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image_file *file, const char *window, pfm_image *out,
                                  pfm_image_applied *applied, pfm_error *err) PFM_MUST_CHECK;
 

@@ -212,6 +212,8 @@ pfm_status pfm_image_decode_file(const void *bytes, size_t size, const pfm_image
                                  pfm_image_applied *applied, pfm_error *err)
 {
     const pfm_image_choice choice = {.frame = file->frame, .window = window};
+    pfm_image_applied unused;
+    applied = applied != NULL ? applied : &unused;
     pfm_status status = decode(bytes, size, file->path, &choice, out, applied, err);
     return status == PFM_OK && file->mirrored ? mirror(out, applied, err) : status;
 }
