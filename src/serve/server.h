@@ -3,6 +3,7 @@
 #define PFM_SERVE_SERVER_H
 
 #include "infer/engine.h"
+#include "infer/recorder.h"
 #include "pefomed/serve.h"
 #include "serve/http.h"
 #include "serve/tally.h"
@@ -24,9 +25,10 @@ typedef struct pfm_server {
     pfm_tally tally;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
-    bool ready, stopping; /* the model is loaded; nothing new is begun */
-    int decoding;         /* images that are being decoded */
-    int running;          /* requests that wait or are answered */
+    bool ready, stopping;   /* the model is loaded; nothing new is begun */
+    int decoding;           /* images that are being decoded */
+    int running;            /* requests that wait or are answered */
+    pfm_recorder *recorder; /* NULL: nothing is recorded */
     /* Once ready nothing of this changes. */
     pfm_session *session;
     pfm_engine *engine;
