@@ -7,7 +7,7 @@ is() { # what, found, wanted
     [ "$2" = "$3" ] || fail "$1: $2, not $3"
 }
 # Loopback is down in a network of its own; there is no ip(8) here.
-perl -e 'use Socket; socket(S, PF_INET, SOCK_DGRAM, 0) or die; ioctl(S, 0x8914, pack("a16s", "lo", 0x41)) or die "lo: $!"'
+perl -e 'use Socket; socket(S, PF_INET, SOCK_DGRAM, 0) or die; my $up = pack("a16s", "lo", 0x41); ioctl(S, 0x8914, $up) or die "lo: $!"'
 [ -c /dev/urandom ] || fail 'no /dev/urandom'
 
 ask() { # path, token: status line and body

@@ -109,15 +109,20 @@ def broken_off(s):
 
 
 def part_kill():
-    """Twenty times eight threads ask, and the server is killed at a moment that nobody chose."""
+    """Twenty times eight threads ask, half of them for streams, and the server is killed at a moment that nobody chose."""
     given, lock, kills = [], threading.Lock(), 20
     random.seed(11)
 
-    def keep_asking(s, stop):
+    def keep_asking(s, stop, streamed):
         while not stop.is_set():
             try:
-                status, _, reply = s.call('POST', CHAT, ask('Where?', image('p1.png'), max_tokens=3))
-            except (OSError, http.client.HTTPException, ValueError):
+                status, _, reply = s.call('POST', CHAT, ask('Where?', image('p1.png'), max_tokens=3, **(
+                    {'stream': True, 'stream_options': {'include_usage': True}} if streamed else {})))
+                if status == 200 and streamed:
+                    lines = [json.loads(line[6:]) for line in reply.split('\n') if line.startswith('data: {')]
+                    text = ''.join(line['choices'][0]['delta'].get('content', '') for line in lines if line['choices'])
+                    reply = {'pefomed': lines[-1]['pefomed'], 'choices': [{'message': {'content': text}}], 'id': lines[-1]['id']}
+            except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError):
                 return
             if status == 200:
                 with lock:
@@ -127,7 +132,7 @@ def part_kill():
         with Serve('pefomed', '--record', 'r.jsonl') as s:
             s.ready()
             stop, before = threading.Event(), len(given)
-            threads = [threading.Thread(target=keep_asking, args=(s, stop)) for _ in range(8)]
+            threads = [threading.Thread(target=keep_asking, args=(s, stop, number % 2 == 1)) for number in range(8)]
             for thread in threads:
                 thread.start()
             while len(given) == before:

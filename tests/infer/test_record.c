@@ -402,6 +402,8 @@ static void moved_or_cut_meanwhile(void **state)
     assert_int_equal(unlink(record_path()), 0);
     for (int i = 0; i < 2; i++)
         assert_error(pfm_record_append(record, members, &receipt, &err), PFM_ERROR_IO, "was moved or removed");
+    assert_ok(pfm_file_write(record_path(), "", 0, &err)); /* nor is another one taken for it */
+    assert_error(pfm_record_append(record, members, &receipt, &err), PFM_ERROR_IO, "was moved or removed");
     pfm_record_close(record);
     json_decref(members);
     pfm_context_free(context);
