@@ -10,9 +10,11 @@ is() { # what, found, wanted
 perl -e 'use Socket; socket(S, PF_INET, SOCK_DGRAM, 0) or die; my $up = pack("a16s", "lo", 0x41); ioctl(S, 0x8914, $up) or die "lo: $!"'
 [ -c /dev/urandom ] || fail 'no /dev/urandom'
 
-ask() { # path, token: status line and body
+ask() { # path, token, file of a body: status line and body
     exec 3<> /dev/tcp/127.0.0.1/"$port" || return 1
-    printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n' "$1" "${2:+Authorization: Bearer $2$'\r\n'}" >&3
+    printf '%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s%s\r\n' "$([ -n "${3-}" ] && echo POST || echo GET)" "$1" \
+        "${2:+Authorization: Bearer $2$'\r\n'}" "${3:+Content-Length: $(stat -c %s "$3")$'\r\n'}" >&3
+    [ -z "${3-}" ] || cat "$3" >&3
     cat <&3
     exec 3<&- 3>&-
 }
@@ -43,17 +45,20 @@ if [ "$1" != --without-weights ]; then
     setpriv --reuid pefomed --regid pefomed --clear-groups --no-new-privs --bounding-set=-all $command > /tmp/address 2> /tmp/serve.err &
     server=$! port=8080
     for _ in $(seq 300); do
-        ask /health 2> /dev/null | grep -q '"ok"' && break
+        ask /health '' 2> /dev/null | grep -q '"ok"' && break
         kill -0 $server 2> /dev/null || { cat /tmp/serve.err; fail 'serve ended'; }
         sleep 0.2
     done
     is 'its address' "$(cat /tmp/address)" 'http://127.0.0.1:8080/'
     ask /v1/models '' | head -n 1 | grep -q ' 401 ' || fail 'it answers without the token'
     ask /v1/models "$token" | grep -q '"slake"' || fail 'it does not answer with the token'
+    printf '{"model":"slake","max_tokens":3,"messages":[{"role":"user","content":[{"type":"text","text":"Which organ is this?"},{"type":"image_url","image_url":{"url":"data:image/jpeg;base64,%s"}}]}]}' \
+        "$(base64 -w 0 /picture.jpg)" > /tmp/body
+    ask /v1/chat/completions "$token" /tmp/body | grep -q '"Not for clinical use."' || fail 'it does not answer a question'
     is 'the record' "$(stat -c '%U %a' /var/lib/pefomed/answers.jsonl)" 'pefomed 600'
     kill -TERM $server
     wait $server || fail "it did not end well: $?"
-    pefomed audit /var/lib/pefomed/answers.jsonl
+    pefomed audit /var/lib/pefomed/answers.jsonl | tee /dev/stderr | grep -q ': 1 entry, 1 of them answers' || fail 'the answer is not in the record'
 fi
 
 dpkg --remove pefomed > /dev/null 2>&1

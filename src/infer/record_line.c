@@ -10,89 +10,96 @@
 #include <string.h>
 #include <time.h>
 
-static const char hash_member[] = ",\"hash\":\"", end_of_line[] = "\"}";
+static const char time_member[] = ",\"time\":\"", program_member[] = ",\"program\":\"", event_member[] = ",\"event\":\"",
+                  prev_member[] = ",\"prev\":\"", hash_member[] = "\",\"hash\":\"", end_of_line[] = "\"}";
 enum {
     HASH_SIZE = sizeof(pfm_hash_hex) - 1,
-    TAIL_SIZE = sizeof hash_member - 1 + HASH_SIZE + sizeof end_of_line - 1,
+    HASH_PART = sizeof hash_member - 2 + HASH_SIZE + sizeof end_of_line - 1, /* from the comma before "hash" */
+    TAIL_SIZE = sizeof prev_member - 1 + HASH_SIZE + sizeof hash_member - 1 + HASH_SIZE + sizeof end_of_line - 1,
     LONGEST_LINE = 64 << 20
 };
 
-static bool is_hash(const char *text)
-{
-    return text != NULL && strlen(text) == HASH_SIZE && strspn(text, "0123456789abcdef") == HASH_SIZE;
-}
+/* Lines are read as they are written, member by member, and not as any JSON: what says where an entry stands has one place. */
+typedef struct scan {
+    const char *at, *end;
+} scan;
 
-/* The hash that stands at a line's end, of which the bytes before are size - TAIL_SIZE. */
-static bool cut_hash(const char *text, size_t size, pfm_hash_hex out)
+static bool take(scan *s, const char *text)
 {
-    if (size <= TAIL_SIZE || size > LONGEST_LINE)
+    const size_t length = strlen(text);
+    if ((size_t)(s->end - s->at) < length || memcmp(s->at, text, length) != 0)
         return false;
-    const char *tail = text + size - TAIL_SIZE;
-    if (memcmp(tail, hash_member, sizeof hash_member - 1) != 0 ||
-        memcmp(text + size - (sizeof end_of_line - 1), end_of_line, sizeof end_of_line - 1) != 0)
-        return false;
-    memcpy(out, tail + sizeof hash_member - 1, HASH_SIZE);
-    out[HASH_SIZE] = '\0';
-    return is_hash(out);
-}
-
-static bool read_event(const json_t *document, pfm_record_line *out)
-{
-    const char *event = json_string_value(json_object_get(document, "event"));
-    const json_t *bytes = json_object_get(document, "bytes");
-    const char *hash = json_string_value(json_object_get(document, "sha256"));
-    out->is_event = event != NULL;
-    if (event == NULL)
-        return true;
-    if (strcmp(event, PFM_RECORD_TORN) != 0 || !json_is_integer(bytes) || json_integer_value(bytes) < 1 || !is_hash(hash))
-        return false;
-    out->torn = (size_t)json_integer_value(bytes);
-    memcpy(out->torn_hash, hash, sizeof out->torn_hash);
+    s->at += length;
     return true;
 }
 
-static bool read_members(const json_t *document, pfm_record_line *out)
+/* A number from 1, of at most 18 digits. */
+static bool take_number(scan *s, uint64_t *out)
 {
-    const json_t *sequence = json_object_get(document, "sequence");
-    const char *prev = json_string_value(json_object_get(document, "prev"));
-    const char *time = json_string_value(json_object_get(document, "time"));
-    if (!json_is_integer(sequence) || json_integer_value(sequence) < 1 || !is_hash(prev) || time == NULL ||
-        strlen(time) >= sizeof out->time)
+    *out = 0;
+    for (int digits = 0; s->at < s->end && digits < 18 && isdigit((unsigned char)*s->at); s->at++, digits++)
+        *out = *out * 10 + (uint64_t)(*s->at - '0');
+    return *out > 0;
+}
+
+static bool take_hash(scan *s, pfm_hash_hex out)
+{
+    if (s->end - s->at < HASH_SIZE)
         return false;
-    out->sequence = (uint64_t)json_integer_value(sequence);
-    memcpy(out->prev, prev, sizeof out->prev);
-    (void)snprintf(out->time, sizeof out->time, "%s", time);
-    return read_event(document, out);
+    memcpy(out, s->at, HASH_SIZE);
+    out[HASH_SIZE] = '\0';
+    s->at += HASH_SIZE;
+    return strspn(out, "0123456789abcdef") == HASH_SIZE;
+}
+
+/* A text without anything escaped, and the quote that ends it. */
+static bool take_text(scan *s, char *out, size_t room)
+{
+    size_t length = 0;
+    while (s->at < s->end && *s->at != '"' && *s->at != '\\' && (unsigned char)*s->at >= ' ' && length + 1 < room)
+        out[length++] = *s->at++;
+    out[length] = '\0';
+    return take(s, "\"");
+}
+
+static bool read_head(scan *s, pfm_record_line *out)
+{
+    char program[64];
+    uint64_t torn = 0;
+    if (!take(s, PFM_RECORD_BEGIN) || !take_number(s, &out->sequence) || !take(s, time_member) ||
+        !take_text(s, out->time, sizeof out->time) || !take(s, program_member) || !take_text(s, program, sizeof program))
+        return false;
+    out->is_event = take(s, event_member);
+    if (!out->is_event)
+        return true;
+    const bool right = take(s, PFM_RECORD_TORN "\",\"bytes\":") && take_number(s, &torn) && take(s, ",\"sha256\":\"") &&
+                       take_hash(s, out->torn_hash) && take(s, "\"");
+    out->torn = (size_t)torn;
+    return right && s->at == s->end;
 }
 
 pfm_status pfm_record_line_read(const char *text, size_t size, pfm_record_line *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    json_t *document = NULL;
     pfm_hash_hex own;
     *out = (pfm_record_line){0};
-    if (size < sizeof PFM_RECORD_BEGIN - 1 || memcmp(text, PFM_RECORD_BEGIN, sizeof PFM_RECORD_BEGIN - 1) != 0 ||
-        !cut_hash(text, size, out->hash))
-        goto done;
-    PFM_TRY(pfm_hash_bytes(text, size - TAIL_SIZE, own, err));
-    if (strcmp(own, out->hash) != 0)
-        goto done;
-    document = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-    out->whole = document != NULL && read_members(document, out);
+    if (size <= TAIL_SIZE || size > LONGEST_LINE)
+        return PFM_OK;
+    scan tail = {text + size - TAIL_SIZE, text + size}, head = {text, text + size - TAIL_SIZE};
+    if (!take(&tail, prev_member) || !take_hash(&tail, out->prev) || !take(&tail, hash_member) ||
+        !take_hash(&tail, out->hash) || !take(&tail, end_of_line) || !read_head(&head, out))
+        return PFM_OK;
+    PFM_TRY(pfm_hash_bytes(text, size - HASH_PART, own, err));
+    out->whole = strcmp(own, out->hash) == 0;
 done:
-    json_decref(document);
     return status;
 }
 
 uint64_t pfm_record_line_sequence(const char *text, size_t size)
 {
     uint64_t number = 0;
-    size_t i = sizeof PFM_RECORD_BEGIN - 1;
-    if (size <= i || memcmp(text, PFM_RECORD_BEGIN, i) != 0)
-        return 0;
-    for (int digits = 0; i < size && digits < 18 && isdigit((unsigned char)text[i]); i++, digits++)
-        number = number * 10 + (uint64_t)(text[i] - '0');
-    return number;
+    scan head = {text, text + size};
+    return take(&head, PFM_RECORD_BEGIN) && take_number(&head, &number) ? number : 0;
 }
 
 static void tell_time(pfm_record_time out)
@@ -116,12 +123,12 @@ pfm_status pfm_record_line_write(uint64_t sequence, const json_t *members, const
     tell_time(time);
     PFM_TRY(pfm_json_print(members, &text, err));
     const size_t length = strlen(text); /* "{...}", of which the inner part is taken */
-    PFM_TRY(pfm_buffer_append_format(out, err, PFM_RECORD_BEGIN "%llu,\"time\":\"%s\",\"program\":\"pefomed %s\"%s",
-                                     (unsigned long long)sequence, time, pfm_version(), length > 2 ? "," : ""));
+    PFM_TRY(pfm_buffer_append_format(out, err, PFM_RECORD_BEGIN "%llu%s%s\"%spefomed %s\"%s", (unsigned long long)sequence,
+                                     time_member, time, program_member, pfm_version(), length > 2 ? "," : ""));
     PFM_TRY(pfm_buffer_append(out, text + 1, length - 2, err));
-    PFM_TRY(pfm_buffer_append_format(out, err, ",\"prev\":\"%s\"", prev));
+    PFM_TRY(pfm_buffer_append_format(out, err, "%s%s\"", prev_member, prev));
     PFM_TRY(pfm_hash_bytes(out->data + begin, out->size - begin, hash, err));
-    PFM_TRY(pfm_buffer_append_format(out, err, "%s%s%s", hash_member, hash, end_of_line));
+    PFM_TRY(pfm_buffer_append_format(out, err, "%s%s%s", hash_member + 1, hash, end_of_line));
     PFM_TRY(pfm_hash_bytes(out->data + begin, out->size - begin, line_hash, err));
     if (out->size - begin > LONGEST_LINE)
         PFM_FAIL(PFM_ERROR_UNSUPPORTED, "an answer of %zu bytes is too long to be recorded", out->size - begin);
