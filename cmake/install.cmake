@@ -1,5 +1,6 @@
 # What `make install` leaves: program, library, public headers, pkg-config file, completion script.
-install(TARGETS pefomed pefomed_cli)
+install(TARGETS pefomed_cli COMPONENT runtime)
+install(TARGETS pefomed)
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 # The pkg-config file finds its prefix from its own place, so that the tree can be installed anywhere and moved. A static library
@@ -13,4 +14,5 @@ endif()
 configure_file(cmake/pefomed.pc.in pefomed.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/pefomed.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-install(FILES ${CMAKE_BINARY_DIR}/pefomed.completion RENAME pefomed DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES ${CMAKE_BINARY_DIR}/pefomed.completion RENAME pefomed DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+        COMPONENT runtime)

@@ -3,6 +3,7 @@
 #define PEFOMED_INFER_H
 
 #include "pefomed/context.h"
+#include "pefomed/record.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,13 +48,15 @@ typedef struct pfm_ask_options {
     const char *sr_language; /* NULL: English where the answer is ASCII, else not told */
     bool sr_dated;           /* the report is of sr_time, in seconds since 1970, and no UID of it by chance */
     int64_t sr_time;
-    pfm_text_function write; /* NULL: the answer is in the result only */
+    pfm_record_options record; /* where each answer is recorded before it is told to its end */
+    pfm_text_function write;   /* NULL: the answer is in the result only */
     void *user;
 } pfm_ask_options;
 
 /* *json = {"answer","prompt","tokens","seconds","probability"}, the caller calls free(). prompt is the exact text given to the
  * model with <image> where the visual tokens of an image stand; seconds is from the loaded model to the last token; "images"
- * says of each what made a picture of its file (pfm_image_applied_json) and, of a slice of a series, which it is. Of several
+ * says of each what made a picture of its file (pfm_image_applied_json) and, of a slice of a series, which it is. Where it is
+ * recorded "record" has {"sequence","hash"} of its entry, of several adapters a list of theirs. Of several
  * adapters these are the first's, and "answers" has {"adapter","answer","tokens","probability"} of each. With `returned`
  * "sequences" has
  * {"answer","tokens","probability","score"} of the best. With choices each answer has "choices" with

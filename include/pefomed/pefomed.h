@@ -19,6 +19,7 @@
 #include "pefomed/judge.h"
 #include "pefomed/phantom.h"
 #include "pefomed/pipeline.h"
+#include "pefomed/record.h"
 #include "pefomed/series.h"
 #include "pefomed/serve.h"
 #include "pefomed/sr.h"

@@ -163,7 +163,7 @@ static pfm_status cut_folder(const char *path, char **out, pfm_error *err)
 }
 
 /* Makes a rename in path's folder survive a power cut. Some file systems refuse to sync a folder: not an error. */
-static void sync_folder_of(const char *path)
+void pfm_folder_sync_of(const char *path)
 {
     pfm_error ignored = PFM_ERROR_INIT;
     char *folder = NULL;
@@ -188,7 +188,7 @@ pfm_status pfm_atomic_file_commit(pfm_atomic_file *file, pfm_error *err)
     if (status == PFM_OK && rename(file->temporary, file->path) != 0)
         status = refuse(err, "replace", file->path);
     if (status == PFM_OK)
-        sync_folder_of(file->path);
+        pfm_folder_sync_of(file->path);
     pfm_atomic_file_abort(file); /* after a rename the temporary is gone and this only releases memory */
     return status;
 }

@@ -37,6 +37,8 @@ bool pfm_path_exists(const char *path);
 bool pfm_path_is_folder(const char *path);
 /* Creates a folder and those above it; one that exists is no error. */
 pfm_status pfm_folder_create(const char *path, pfm_error *err) PFM_MUST_CHECK;
+/* Brings the names in the folder of a file onto the disk, as far as the system does that. */
+void pfm_folder_sync_of(const char *path);
 /* Holds a folder for this process until *descriptor is closed, at the latest at the process's end; no file is left behind. IO
  * where another one holds it. */
 pfm_status pfm_folder_hold(const char *path, int *descriptor, pfm_error *err) PFM_MUST_CHECK;

@@ -39,6 +39,11 @@ pfm_status cli_list_adapters(const cli_call *call, cli_adapters *out, pfm_error 
     return PFM_OK;
 }
 
+pfm_record_options cli_choose_record(const cli_call *call)
+{
+    return (pfm_record_options){.path = cli_get(call, "record"), .texts = cli_get(call, "record-texts")};
+}
+
 static pfm_status ask_adapters(cli_call *call, pfm_ask_options *options, char **json, pfm_error *err)
 {
     cli_adapters list;
@@ -95,6 +100,7 @@ pfm_status cli_ask(cli_call *call, const pfm_ask_options *options, int image_cou
     all.series = cli_get(call, "series");
     all.slices = cli_get(call, "slices");
     all.context = cli_get(call, "context");
+    all.record = cli_choose_record(call);
     all.max_tokens = (int)max_tokens;
     all.returned = (int)sequences;
     all.settings = (const char *const *)settings.texts;

@@ -5,6 +5,12 @@
 #include "answer_options.h"
 
 /* clang-format off */
+/* --record and what belongs to it; cli_choose_record reads them. */
+#define CLI_RECORD_OPTIONS                                                                                                     \
+    {"record", "FILE", "append each answer, with all that it was made from, to this record (docs/records.md)", NULL},          \
+    {"record-texts", "HOW", "prompts and answers in the record: as text (default), or as salted hashes", "text|hash"}
+#define CLI_RECORD_ARGUMENTS "[--record FILE [--record-texts HOW]]"
+
 #define CLI_ASK_OPTIONS                                                                                                        \
     {"series", "N|UID", "which series of a folder that holds several", NULL},                                                  \
     {"slices", "WHICH", "slices of a series: 8 (evenly spaced), 3,10,20, 40-60/5, all (default: the recipe's, or all)", NULL}, \
@@ -16,17 +22,21 @@
     {"sr", "FILE", "also write the answer as a DICOM structured report on the images, which are DICOM files", NULL},          \
     {"sr-kind", "KIND", "of the structured report: basic (default) or enhanced", "basic|enhanced"},                            \
     {"sr-language", "CODE", "of its text, as en or pt-BR (default: en where the text is ASCII, else not told)", NULL},         \
+    CLI_RECORD_OPTIONS,                                                                                                        \
     CLI_WEIGHTS_OPTION,                                                                                                        \
     CLI_MEMORY_OPTION
 /* clang-format on */
 #define CLI_ASK_ARGUMENTS                                                                                                      \
     "[--series N|UID] [--slices WHICH] [--max-tokens N] " CLI_ANSWER_ARGUMENTS                                                 \
     " [--adapter [NAME=]DIR]... [--context COLUMN=VALUE] [--sr FILE] [--sr-kind KIND] [--sr-language CODE]"                    \
-    " [--weights FORMAT] [--memory SIZE]"
+    " " CLI_RECORD_ARGUMENTS " [--weights FORMAT] [--memory SIZE]"
 
 /* Asks operand 0, a run, about the pictures that are its operands 1 .. image_count, as the call's options say, and prints the
  * answer. `options` says what is asked. */
 pfm_status cli_ask(cli_call *call, const pfm_ask_options *options, int image_count, pfm_error *err) PFM_MUST_CHECK;
+
+/* What CLI_RECORD_OPTIONS say. */
+pfm_record_options cli_choose_record(const cli_call *call);
 
 enum { CLI_MOST_ADAPTERS = 64, CLI_ADAPTER_NAME = 100 };
 

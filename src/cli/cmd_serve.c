@@ -104,6 +104,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
         status = read_limits(call, &options.limits, err);
     if (status == PFM_OK)
         status = cli_list_adapters(call, &adapters, err);
+    options.record = cli_choose_record(call);
     options.port = (int)port;
     options.memory = (uint64_t)cache << 20;
     options.keep = (uint64_t)keep << 20;
@@ -130,6 +131,7 @@ static const cli_option options[] = {
     {"max-waiting", "N", "the most requests that wait or are answered (default 64)", NULL},
     {"max-connections", "N", "the most connections that are open (default 256)", NULL},
     {"max-seconds", "N", "the longest that a request may take (default 300)", NULL},
+    CLI_RECORD_OPTIONS,
     CLI_WEIGHTS_OPTION,
     {0},
 };
@@ -139,7 +141,7 @@ const cli_command cmd_serve = {
     .arguments = "RUN [--host H] [--port P] [--token T | --token-file FILE] [--tls-certificate FILE --tls-key FILE] "
                  "[--adapter NAME=DIR]... [--cache MIB] [--state FILE] [--keep MIB] [--max-body MIB] [--max-images N] "
                  "[--max-tokens N] [--max-waiting N] "
-                 "[--max-connections N] [--max-seconds N] [--weights FORMAT]",
+                 "[--max-connections N] [--max-seconds N] " CLI_RECORD_ARGUMENTS " [--weights FORMAT]",
     .summary = "serves a run to people and programs",
     .details = "The first line on stdout is the address. Programs speak to it as to OpenAI's interface "
                "(/v1/chat/completions, /v1/models);\n"

@@ -21,6 +21,7 @@
     X(sheets)                                                                                                                  \
     X(agree)                                                                                                                   \
     X(serve)                                                                                                                   \
+    X(audit)                                                                                                                   \
     X(compare)                                                                                                                 \
     X(plot)                                                                                                                    \
     X(inspect)                                                                                                                 \

@@ -1,10 +1,12 @@
 #include "pefomed/infer.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/process.h"
 #include "base/try.h"
 #include "infer/ask_pictures.h"
 #include "infer/generate.h"
+#include "infer/recorder.h"
 #include "models/vision/feature_store.h"
 #include "pefomed/sr.h"
 #include "train/contexts.h"
@@ -18,8 +20,11 @@ typedef struct asking {
     const pfm_ask_options *options;
     pfm_text_stream *stream;
     pfm_asked_pictures pictures;
-    pfm_sr *sr;     /* whose images they are, where a structured report is wanted */
-    double started; /* when everything was loaded */
+    pfm_decoding decoding;
+    pfm_sr *sr;             /* whose images they are, where a structured report is wanted */
+    pfm_recorder *recorder; /* NULL: nothing is recorded */
+    json_t *receipts;       /* of what was */
+    double started;         /* when everything was loaded */
 } asking;
 
 /* The pictures as the recipe shows them, where the options do not say. */
@@ -76,15 +81,19 @@ done:
 }
 
 /* An answer of the most tokens that it may have counts as cut. */
+static bool is_complete(const asking *a, const pfm_answer *answer)
+{
+    return a->options->choice_count > 0 || answer->tokens < a->session->recipe->eval.max_tokens;
+}
+
 static pfm_status write_sr(const asking *a, const pfm_answer *answer, pfm_error *err)
 {
     const pfm_ask_options *o = a->options;
-    const bool complete = o->choice_count > 0 || answer->tokens < a->session->recipe->eval.max_tokens;
     const pfm_sr_text text = {.kind = o->sr_kind,
                               .request = o->report ? NULL : o->question,
                               .indication = o->report ? o->question : NULL,
                               .answer = answer->text,
-                              .complete = complete,
+                              .complete = is_complete(a, answer),
                               .language = o->sr_language,
                               .home = a->session->context->home,
                               .dated = o->sr_dated,
@@ -231,6 +240,86 @@ static pfm_status list_sequences(const asking *a, const pfm_answer *answer, json
     return status;
 }
 
+/* ---- the record ---- */
+
+/* The hash of each image's file, and how it is shown. The slices of a file of several are hashed once. */
+static pfm_status list_recorded(const asking *a, json_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *list = json_array();
+    const char *hashed = NULL;
+    pfm_hash_hex hash;
+    char *shown = NULL;
+    for (size_t i = 0; i < a->pictures.count; i++) {
+        const char *path = a->pictures.items[i].file.path;
+        if (hashed == NULL || strcmp(hashed, path) != 0)
+            PFM_TRY(pfm_hash_file(path, hash, err));
+        hashed = path;
+        free(shown);
+        shown = NULL;
+        PFM_TRY(pfm_asked_picture_tell(&a->pictures.items[i], &shown, err));
+        list = pfm_json_add(list, pfm_recorded_image(hash, shown));
+    }
+    if (list == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not record which images were shown");
+    *out = list;
+    list = NULL;
+done:
+    json_decref(list);
+    free(shown);
+    return status;
+}
+
+static const char *name_of_answer(const asking *a, size_t number)
+{
+    return a->options->adapter_count > 0 ? a->options->adapters[number].name : pfm_path_name(a->options->run);
+}
+
+/* Each adapter's answer, before any of them is told to its end. */
+static pfm_status record_answers(asking *a, const pfm_request *requests, const pfm_answer *answers, size_t count,
+                                 pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_ask_options *o = a->options;
+    pfm_record_receipt receipt;
+    json_t *images = NULL;
+    if (a->recorder == NULL)
+        return PFM_OK;
+    PFM_TRY(list_recorded(a, &images, err));
+    a->receipts = json_array();
+    for (size_t i = 0; i < count; i++) {
+        const pfm_recorded_answer entry = {.command = o->report ? "report" : "ask",
+                                           .model = name_of_answer(a, i),
+                                           .adapter = requests[i].adapter,
+                                           .context = o->context,
+                                           .question = &requests[i].question,
+                                           .images = images,
+                                           .decoding = &a->decoding,
+                                           .choices = o->choices,
+                                           .choice_count = o->choice_count,
+                                           .max_tokens = a->session->recipe->eval.max_tokens,
+                                           .text = answers[i].text,
+                                           .size = strlen(answers[i].text),
+                                           .tokens = answers[i].tokens,
+                                           .probability = answers[i].probability,
+                                           .finish = is_complete(a, &answers[i]) ? "stop" : "length"};
+        PFM_TRY(pfm_recorder_put(a->recorder, &entry, &receipt, err));
+        a->receipts = pfm_json_add(a->receipts, pfm_record_receipt_describe(&receipt));
+    }
+done:
+    json_decref(images);
+    return status;
+}
+
+/* Of one answer its own, of several a list. */
+static pfm_status tell_receipts(const asking *a, json_t *out, pfm_error *err)
+{
+    if (a->recorder == NULL)
+        return PFM_OK;
+    json_t *told = a->options->adapter_count > 1 ? a->receipts : json_array_get(a->receipts, 0);
+    return pfm_json_take(out, "record", json_incref(told), err);
+}
+
 static pfm_status make_document(const asking *a, const pfm_question *question, const pfm_answer *answers, char **json,
                                 pfm_error *err)
 {
@@ -244,6 +333,7 @@ static pfm_status make_document(const asking *a, const pfm_question *question, c
     PFM_TRY(list_shown(a, document, err));
     if (a->options->adapter_count > 1)
         PFM_TRY(list_answers(a, answers, document, err));
+    PFM_TRY(tell_receipts(a, document, err));
     if (a->options->returned > 0)
         PFM_TRY(list_sequences(a, &answers[0], document, err));
     PFM_TRY(pfm_json_print(document, json, err));
@@ -314,10 +404,9 @@ static pfm_status choose_contexts(const asking *a, pfm_request *requests, size_t
 static pfm_status answer(asking *a, const pfm_request *requests, size_t count, pfm_answer *answers, pfm_error *err)
 {
     const pfm_recipe *recipe = a->session->recipe;
-    const pfm_decoding decoding = pfm_decoding_of(recipe, a->session->context->seed);
     const size_t images = a->pictures.count * count;
     const pfm_generate_options generate = {.max_tokens = recipe->eval.max_tokens,
-                                           .decoding = &decoding,
+                                           .decoding = &a->decoding,
                                            .choice_score = pfm_choice_score_of(recipe),
                                            .list_choices = true,
                                            .returned = a->options->returned,
@@ -374,6 +463,7 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     PFM_TRY(check_names(options, err));
     if (options->sr != NULL)
         PFM_TRY(check_sr(options, err));
+    PFM_TRY(pfm_recorder_create(context, &options->record, &a.recorder, err));
     PFM_TRY(pfm_asked_pictures_check(&a.pictures, options, context, err)); /* before anything that takes time */
     PFM_TRY(pfm_allocate(count, sizeof *requests, &requests, err));
     PFM_TRY(pfm_allocate(count, sizeof *answers, &answers, err));
@@ -381,6 +471,7 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     for (size_t i = 0; i < count; i++)
         requests[i] = (pfm_request){.choices = choices.count > 0 ? &choices : NULL};
     PFM_TRY(open_session(&a, context, requests, err));
+    PFM_TRY(pfm_recorder_take_recipe(a.recorder, a.session, err));
     PFM_TRY(load_images(&a, err));
     if (options->sr != NULL)
         PFM_TRY(open_sr(&a, err));
@@ -389,6 +480,7 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
         requests[i].question = (pfm_question){question, a.pictures.count};
     PFM_TRY(choose_contexts(&a, requests, count, err));
     PFM_TRY(choose_answers(&a, err));
+    a.decoding = pfm_decoding_of(a.session->recipe, context->seed);
     if (options->image_count == 0 && pfm_model_sees(a.session->model))
         PFM_FAIL(
             PFM_ERROR_USAGE,
@@ -396,7 +488,9 @@ pfm_status pfm_ask(pfm_context *context, const pfm_ask_options *options, char **
     PFM_TRY(check_indication(&a, err));
     PFM_TRY(pfm_session_load_vision(a.session, err));
     PFM_TRY(pfm_text_stream_create(a.session->model->tokenizer, true, &a.stream, err));
+    PFM_TRY(pfm_recorder_take_session(a.recorder, a.session, err));
     PFM_TRY(answer(&a, requests, count, answers, err));
+    PFM_TRY(record_answers(&a, requests, answers, count, err));
     PFM_TRY(show_rest(&a, answers, err));
     if (a.sr != NULL)
         PFM_TRY(write_sr(&a, &answers[0], err));
@@ -409,6 +503,8 @@ done:
     free(question);
     pfm_asked_pictures_free(&a.pictures);
     pfm_sr_free(a.sr);
+    pfm_recorder_free(a.recorder);
+    json_decref(a.receipts);
     pfm_text_stream_free(a.stream);
     pfm_session_free(a.session);
     return status;

@@ -85,6 +85,8 @@ static pfm_status decode_image(pfm_chat_job *job, size_t number, pfm_http_reply 
     pfm_server_begin_decoding(job->server);
     status = pfm_image_decode_file(bytes->data, bytes->size, &file, window, &job->images[number], &job->applied[number], err);
     pfm_server_end_decoding(job->server);
+    if (status == PFM_OK)
+        status = pfm_chat_job_hash(job, number, bytes, err);
     if (status == PFM_OK && in->blank)
         pfm_probe_make_blank(&job->images[number]);
 done:
@@ -99,6 +101,8 @@ static pfm_status decode_images(pfm_chat_job *job, pfm_http_reply *reply, pfm_er
     const size_t count = job->request.image_count;
     PFM_TRY(pfm_allocate(count, sizeof *job->images, &job->images, err));
     PFM_TRY(pfm_allocate(count, sizeof *job->applied, &job->applied, err));
+    if (job->server->recorder != NULL)
+        PFM_TRY(pfm_allocate(count, sizeof *job->hashes, &job->hashes, err));
     for (size_t i = 0; status == PFM_OK && i < count; i++)
         status = decode_image(job, i, reply, err);
 done:
@@ -121,7 +125,7 @@ done:
     return status;
 }
 
-static pfm_question question_of(const pfm_chat_job *job)
+pfm_question pfm_chat_job_question(const pfm_chat_job *job)
 {
     const pfm_chat_request *r = &job->request;
     return (pfm_question){.text = r->turns[r->turn_count - 1].text,
@@ -151,7 +155,7 @@ static pfm_status measure(pfm_chat_job *job, pfm_http_reply *reply, pfm_error *e
     pfm_ids ids = {0};
     const pfm_server *server = job->server;
     const pfm_session *session = server->session;
-    const pfm_question question = question_of(job);
+    const pfm_question question = pfm_chat_job_question(job);
     PFM_TRY(pfm_model_encode_prompt(session->model, pfm_session_virtual_tokens(session, job->model->adapter), &question, &ids,
                                     err));
     const int64_t room = session->model->language.context - (int64_t)ids.count, asked = job->request.max_tokens;
@@ -218,7 +222,7 @@ static pfm_status submit(pfm_chat_job *job, pfm_error *err)
         *answer = (pfm_chat_answer){.job = job, .decoding = decoding_of(job, i, seed), .last = -1};
         if (job->request.logprobs && (answer->tokens = json_array()) == NULL)
             PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not answer");
-        const pfm_engine_request request = {.question = question_of(job),
+        const pfm_engine_request request = {.question = pfm_chat_job_question(job),
                                             .adapter = job->model->adapter,
                                             .images = job->images,
                                             .image_count = job->request.image_count,
@@ -284,8 +288,11 @@ void pfm_chat_job_free(pfm_chat_job *job)
         while (answer->begun && !answer->ended)
             (void)pthread_cond_wait(&job->news, &job->lock);
         (void)pthread_mutex_unlock(&job->lock);
-        pfm_buffer_free(&answer->text);
-        json_decref(answer->tokens);
+    }
+    pfm_chat_job_record_broken(job);
+    for (int i = 0; job->answers != NULL && i < job->request.answers; i++) {
+        pfm_buffer_free(&job->answers[i].text);
+        json_decref(job->answers[i].tokens);
     }
     if (job->entered)
         pfm_server_leave(job->server);
@@ -295,6 +302,7 @@ void pfm_chat_job_free(pfm_chat_job *job)
         free(job->grounded[i]);
     free(job->images);
     free(job->applied);
+    free(job->hashes);
     free(job->grounded);
     free(job->answers);
     pfm_json_shape_free(job->shape);

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-static const char *finish_of(const pfm_chat_job *job, const pfm_chat_answer *answer)
+const char *pfm_chat_finish(const pfm_chat_job *job, const pfm_chat_answer *answer)
 {
     const bool cut =
         answer->count >= job->max_tokens && answer->last != pfm_tokenizer_end(job->server->session->model->tokenizer);
@@ -35,14 +35,18 @@ static json_t *describe_images(const pfm_chat_job *job)
     return list;
 }
 
-/* What only this server tells: how sure the model was, and how each picture was made of its file. */
+/* What only this server tells: how sure the model was, how each picture was made of its file, and as which entries the answers
+ * are recorded. */
 static json_t *describe_beyond(const pfm_chat_job *job)
 {
-    json_t *probabilities = json_array();
-    for (int i = 0; i < job->request.answers; i++)
+    json_t *probabilities = json_array(), *receipts = job->server->recorder != NULL ? json_array() : NULL;
+    for (int i = 0; i < job->request.answers; i++) {
         probabilities = pfm_json_add(probabilities, pfm_json_number(job->answers[i].probability));
-    return json_pack("{s:o, s:o, s:s}", "probability", probabilities, "images", describe_images(job), "notice",
-                     "Not for clinical use.");
+        if (job->server->recorder != NULL)
+            receipts = pfm_json_add(receipts, pfm_record_receipt_describe(&job->answers[i].receipt));
+    }
+    return json_pack("{s:o, s:o, s:o*, s:s}", "probability", probabilities, "images", describe_images(job), "record", receipts,
+                     "notice", "Not for clinical use.");
 }
 
 static json_t *describe_head(const pfm_chat_job *job, const char *object)
@@ -71,7 +75,7 @@ pfm_status pfm_chat_reply_write(pfm_chat_job *job, pfm_buffer *out, pfm_error *e
         const pfm_chat_answer *answer = &job->answers[i];
         choices = pfm_json_add(choices, json_pack("{s:i, s:{s:s, s:s, s:n}, s:o, s:s}", "index", i, "message", "role",
                                                   "assistant", "content", text_of(answer), "refusal", "logprobs",
-                                                  describe_logprobs(answer, 0), "finish_reason", finish_of(job, answer)));
+                                                  describe_logprobs(answer, 0), "finish_reason", pfm_chat_finish(job, answer)));
     }
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the answer");
@@ -133,9 +137,10 @@ static pfm_status append_answer(pfm_chat_job *job, int index, pfm_buffer *out, p
         answer->sent = answer->text.size;
         answer->tokens_sent = answer->tokens != NULL ? json_array_size(answer->tokens) : 0;
     }
-    if (answer->ended && !answer->finished)
-        PFM_TRY(append_chunk(job, index, json_object(), json_null(), finish_of(job, answer), out, err));
-    answer->finished = answer->ended;
+    const bool over = answer->ended && answer->recorded;
+    if (over && !answer->finished)
+        PFM_TRY(append_chunk(job, index, json_object(), json_null(), pfm_chat_finish(job, answer), out, err));
+    answer->finished = over;
 done:
     return status;
 }

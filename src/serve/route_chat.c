@@ -32,6 +32,7 @@ static pfm_status collect_events(event_stream *s, pfm_error *err)
     s->sent = 0;
     (void)pthread_mutex_lock(&s->job->lock);
     while (s->events.size == 0) {
+        PFM_TRY(pfm_chat_job_record(s->job, err));
         PFM_TRY(pfm_chat_events_write(s->job, &s->events, &s->over, err));
         if (s->events.size == 0)
             PFM_TRY(pfm_chat_job_wait(s->job, &unused, err));
@@ -102,6 +103,7 @@ static pfm_status answer_whole(pfm_chat_job *job, pfm_http_reply *reply, pfm_err
     while (!all_ended(job))
         PFM_TRY(pfm_chat_job_wait(job, reply, err));
     PFM_TRY(check_answers(job, reply, err));
+    PFM_TRY(pfm_chat_job_record(job, err));
     PFM_TRY(pfm_chat_reply_write(job, &reply->body, err));
 done:
     (void)pthread_mutex_unlock(&job->lock);

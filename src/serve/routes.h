@@ -31,6 +31,7 @@ struct pfm_server;
     X(GET,  "/metrics",             metrics,          OWNER)                                                                   \
     X(GET,  "/v1/models",           models,           OWNER)                                                                   \
     X(GET,  "/v1/models/{model}",   model,            OWNER)                                                                   \
+    X(GET,  "/api/record",          record,           OWNER)                                                                   \
     X(POST, "/v1/chat/completions", chat_completions, OWNER)
 /* clang-format on */
 

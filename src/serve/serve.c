@@ -149,8 +149,10 @@ static pfm_status load(pfm_server *server, pfm_error *err)
     const pfm_engine_options engine = {.memory = o->memory};
     PFM_TRY(pfm_session_open(server->context, o->run, false, &server->session, err));
     PFM_TRY(list_models(server, err));
+    PFM_TRY(pfm_recorder_take_recipe(server->recorder, server->session, err));
     PFM_TRY(pfm_session_set_answers(server->session, &settings, err));
     PFM_TRY(pfm_session_load_vision(server->session, err));
+    PFM_TRY(pfm_recorder_take_session(server->recorder, server->session, err));
     PFM_TRY(pfm_engine_create(server->session, &engine, &server->engine, err));
 done:
     return status;
@@ -223,6 +225,7 @@ static pfm_status run(pfm_server *server, pfm_error *err)
     char *address = NULL;
     PFM_TRY(check_run(server->options, err));
     PFM_TRY(prepare(server, err));
+    PFM_TRY(pfm_recorder_create(server->context, &server->options->record, &server->recorder, err));
     PFM_TRY(pfm_http_open(server, &http, err));
     PFM_TRY(pfm_http_address(http, &address, err));
     if (server->options->listening != NULL) /* the page comes before the weights */
@@ -251,6 +254,7 @@ pfm_status pfm_serve(pfm_context *context, const pfm_serve_options *options, pfm
     pfm_status status = run(&server, err);
     pfm_engine_free(server.engine);
     pfm_guide_tokens_free(server.guide_tokens);
+    pfm_recorder_free(server.recorder);
     pfm_session_free(server.session);
     for (size_t i = 0; i < server.model_count; i++)
         free(server.models[i].name);

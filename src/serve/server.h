@@ -3,6 +3,7 @@
 #define PFM_SERVE_SERVER_H
 
 #include "infer/engine.h"
+#include "infer/recorder.h"
 #include "pefomed/serve.h"
 #include "serve/http.h"
 #include "serve/shelf.h"
@@ -32,6 +33,7 @@ typedef struct pfm_server {
     bool ready, stopping;                  /* the model is loaded; nothing new is begun */
     int decoding;                          /* images that are being decoded */
     int running;                           /* requests that wait or are answered */
+    pfm_recorder *recorder;                /* NULL: nothing is recorded */
     /* Once ready nothing of this changes. */
     pfm_session *session;
     pfm_engine *engine;

@@ -5,27 +5,22 @@
 #include "base/process.h"
 #include "base/try.h"
 #include "formats/adapter.h"
+#include "train/audit_session.h"
 
 #include <stdlib.h>
-
-/* name and SHA-256 of a file of weights; of a folder the name alone. */
-static pfm_status audit_weights(json_t *weights, const char *part, const char *name, const char *path, pfm_error *err)
-{
-    pfm_hash_hex hash = "";
-    pfm_status status = pfm_path_is_folder(path) ? PFM_OK : pfm_hash_file(path, hash, err);
-    return status == PFM_OK ? pfm_json_take(weights, part, json_pack("{s:s, s:s}", "name", name, "sha256", hash), err) : status;
-}
 
 /* The adapter that training began with. */
 static pfm_status audit_start(json_t *weights, const char *start, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *folder = NULL, *path = NULL;
+    pfm_hash_hex hash;
     if (start == NULL)
         return PFM_OK;
     PFM_TRY(pfm_adapter_find(start, &folder, err));
     PFM_TRY(pfm_adapter_tensors_path(folder, &path, err));
-    PFM_TRY(audit_weights(weights, "adapter", start, path, err));
+    PFM_TRY(pfm_audit_hash(path, hash, err));
+    PFM_TRY(pfm_json_take(weights, "adapter", json_pack("{s:s, s:s}", "name", start, "sha256", hash), err));
 done:
     free(folder);
     free(path);
@@ -167,32 +162,17 @@ pfm_status pfm_audit_write(const pfm_trainer *trainer, pfm_error *err)
     pfm_status status = PFM_OK;
     const pfm_session *session = trainer->session;
     char *path = NULL, time[32], machine[128];
-    pfm_hash_hex recipe;
-    json_t *document = json_object(), *weights;
+    json_t *document = json_object();
     pfm_process_time(time);
     pfm_process_machine(machine, sizeof machine);
-    PFM_TRY(pfm_recipe_hash(session->recipe, recipe, err));
     PFM_TRY(pfm_json_take(document, "version", json_string(pfm_version()), err));
     PFM_TRY(pfm_json_take(document, "time", json_string(time), err));
     PFM_TRY(pfm_json_take(document, "machine",
                           json_pack("{s:s, s:s, s:i}", "processor", machine, "kernels", session->context->cpu_level, "threads",
                                     pfm_context_threads(session->context)),
                           err));
-    PFM_TRY(pfm_json_take(document, "seed", json_integer((json_int_t)session->context->seed), err));
-    PFM_TRY(pfm_json_take(document, "precision", json_string(session->context->precision == PFM_PRECISION_F32 ? "f32" : "bf16"),
-                          err));
-    PFM_TRY(pfm_json_take(document, "recipe_sha256", json_string(recipe), err));
-    weights = json_object();
-    PFM_TRY(pfm_json_take(document, "weights", weights, err));
-    PFM_TRY(audit_weights(weights, "language", session->recipe->model.language, session->language_path, err));
-    if (session->vision != NULL)
-        PFM_TRY(pfm_json_take(weights, "vision",
-                              json_pack("{s:s, s:s}", "name", session->recipe->model.vision, "sha256",
-                                        pfm_vision_get_weights_hash(session->vision)),
-                              err));
-    if (session->aligner_path != NULL)
-        PFM_TRY(audit_weights(weights, "aligner", session->recipe->model.aligner_weights, session->aligner_path, err));
-    PFM_TRY(audit_start(weights, session->recipe->peft.start, err));
+    PFM_TRY(pfm_audit_session(session, document, err));
+    PFM_TRY(audit_start(json_object_get(document, "weights"), session->recipe->peft.start, err));
     PFM_TRY(audit_data(trainer, document, err));
     PFM_TRY(pfm_path_join(trainer->folder, "audit.json", &path, err));
     PFM_TRY(audit_stages(trainer, path, document, err));

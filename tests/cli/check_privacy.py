@@ -212,7 +212,7 @@ def make_files():
 def use_models(s, program):
     s.run(program, 'train', 'tiny.yaml', '--data', 'planted.jsonl', '--out', 'run')
     s.run(program, 'eval', 'run', '--data', 'planted.jsonl', '--split', 'validate', '--json')
-    s.run(program, 'ask', 'run', 'whole-0.dcm', 'Where?', '--json')
+    s.run(program, 'ask', 'run', 'whole-0.dcm', 'Where?', '--json', '--record', 'answers.jsonl')
     s.run(program, 'ask', 'run', 'whole-0.dcm', 'whole-1.dcm', 'Where?')
     s.run(program, 'report', 'caption.yaml', 'whole-1.dcm', '--json', '--max-tokens', '5')
     s.run(program, 'report', 'caption.yaml', 'comment.jpg', '--max-tokens', '5')
