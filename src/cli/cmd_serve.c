@@ -83,13 +83,15 @@ static pfm_status read_limits(const cli_call *call, pfm_serve_limits *out, pfm_e
 /* *used = whether a DICOM service is wanted. */
 static pfm_status read_pacs(const cli_call *call, pfm_pacs_options *out, bool *used, pfm_error *err)
 {
-    static const char *const others[] = {"dicom-host",      "aet", "rules", "dicom-allow", "dicom-return", "dicom-allow-remote",
-                                         "dicom-max-object"};
-    int64_t port = 0, object = 0;
+    static const char *const others[] = {
+        "dicom-host", "aet", "rules", "dicom-allow", "dicom-return", "dicom-allow-remote", "dicom-max-object", "dicom-idle"};
+    int64_t port = 0, object = 0, idle = 0;
     int callers = 0;
     pfm_status status = cli_get_integer(call, "dicom-port", 0, 65535, &port, err);
     if (status == PFM_OK)
         status = cli_get_integer(call, "dicom-max-object", 1, 16384, &object, err);
+    if (status == PFM_OK)
+        status = cli_get_integer(call, "dicom-idle", 1, 3600, &idle, err);
     *used = cli_get(call, "dicom-port") != NULL;
     for (size_t i = 0; status == PFM_OK && !*used && i < sizeof others / sizeof *others; i++)
         if (cli_get(call, others[i]) != NULL)
@@ -102,7 +104,8 @@ static pfm_status read_pacs(const cli_call *call, pfm_pacs_options *out, bool *u
                               .callers = cli_get_all(call, "dicom-allow", &callers),
                               .back = cli_get(call, "dicom-return"),
                               .allow_remote = cli_get(call, "dicom-allow-remote") != NULL,
-                              .object_mib = (int)object};
+                              .object_mib = (int)object,
+                              .seconds = (int)idle};
     out->caller_count = (size_t)callers;
     return status;
 }
@@ -164,6 +167,7 @@ static const cli_option options[] = {
     {"dicom-return", "AET@HOST:PORT", "where results go that neither rule nor sender has a place for", NULL},
     {"dicom-allow-remote", NULL, "results may go to other machines that rules name", NULL},
     {"dicom-max-object", "MIB", "the largest object (default 2048)", NULL},
+    {"dicom-idle", "SECONDS", "a connection without a message for so long is ended (default 30)", NULL},
     CLI_WEIGHTS_OPTION,
     {0},
 };
@@ -174,7 +178,8 @@ const cli_command cmd_serve = {
         "RUN [--host H] [--port P] [--token T | --token-file FILE] [--tls-certificate FILE --tls-key FILE] "
         "[--adapter NAME=DIR]... [--cache MIB] [--max-body MIB] [--max-images N] [--max-tokens N] [--max-waiting N] "
         "[--max-connections N] [--max-seconds N] [--weights FORMAT] [--dicom-port P --rules FILE [--aet NAME] [--dicom-host H] "
-        "[--dicom-allow AET@HOST[:PORT]]... [--dicom-return AET@HOST:PORT] [--dicom-allow-remote] [--dicom-max-object MIB]]",
+        "[--dicom-allow AET@HOST[:PORT]]... [--dicom-return AET@HOST:PORT] [--dicom-allow-remote] [--dicom-max-object MIB] "
+        "[--dicom-idle SECONDS]]",
     .summary = "serves a run to people and programs",
     .details = "The first line on stdout is the address. Programs speak to it as to OpenAI's interface "
                "(/v1/chat/completions, /v1/models);\n"

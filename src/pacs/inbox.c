@@ -354,6 +354,9 @@ static uint16_t look_at(const pfm_inbox_visit *visit, char study[80])
         pfm_dicom_text(pfm_dicom_find(&file, DICOM_TAG(0x0020, 0x000D)), study, 80);
         if (study[0] == '\0' || strlen(study) > 64)
             status = PFM_DIMSE_MISMATCH;
+        pfm_dicom_text(pfm_dicom_find(&file, DICOM_TAG(0x0020, 0x000E)), text, sizeof text);
+        if (text[0] == '\0')
+            status = PFM_DIMSE_MISMATCH;
         pfm_dicom_text(pfm_dicom_find(&file, DICOM_TAG(0x0008, 0x0016)), text, sizeof text);
         if (strcmp(text, visit->sop_class) != 0)
             status = PFM_DIMSE_MISMATCH;
