@@ -20,7 +20,7 @@ import threading
 import time
 import xml.etree.ElementTree
 
-import dicom_files
+import nobody_scans
 
 DEADLINE = 60
 
@@ -152,7 +152,7 @@ RULES = 'wait: 0.3\nrules:\n  - questions: Where is the mass?\n    max_tokens: 6
 
 
 def answers(program):
-    dicom_files.image('a.dcm')
+    nobody_scans.image('a.dcm')
     with Archive() as archive, Serve(program, RULES, '--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}') as serve:
         check('C-ECHO', subprocess.run(['echoscu', '-aec', 'PEFOMED', '127.0.0.1', str(serve.port)]).returncode == 0)
         check('storescu sends an image', serve.send('a.dcm') == 0)
@@ -181,7 +181,7 @@ rules:
   - {name: all, modality: US, series: all, report: true, indication: Pain, max_tokens: 5}
 '''
     with Archive() as archive, Serve(program, rule, '--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}') as serve:
-        dicom_files.image('x.dcm', study='1.3.1', modality='DX', body_part='CHEST')
+        nobody_scans.image('x.dcm', study='1.3.1', modality='DX', body_part='CHEST')
         serve.send('x.dcm')
         report = archive.reports(1)[0]
         check('several questions are numbered', report['Request'].split('\n')[0].strip() == '1. Is it large?' and '2. Where is it?' in report['Request'], report['Request'])
@@ -191,9 +191,9 @@ rules:
 
         shutil.rmtree('got'), os.mkdir('got')
         for i in range(5): # the scout matches too, and is smaller
-            dicom_files.image(f'm{i}.dcm', study='1.3.2', series='1.3.2.1', instance=f'1.3.2.1.{i + 1}', modality='MR', position=i * 3,
+            nobody_scans.image(f'm{i}.dcm', study='1.3.2', series='1.3.2.1', instance=f'1.3.2.1.{i + 1}', modality='MR', position=i * 3,
                               description='Brain T1', number=i + 1, value=100 * (5 - i))
-        dicom_files.image('scout.dcm', study='1.3.2', series='1.3.2.0', instance='1.3.2.0.1', modality='MR', position=0,
+        nobody_scans.image('scout.dcm', study='1.3.2', series='1.3.2.0', instance='1.3.2.0.1', modality='MR', position=0,
                           description='scout brain', value=900)
         check('dcmsend sends six images', serve.send('scout.dcm', *(f'm{i}.dcm' for i in (3, 1, 4, 0, 2)), tool='dcmsend') == 0)
         report = archive.reports(1)[0]
@@ -204,7 +204,7 @@ rules:
 
         shutil.rmtree('got'), os.mkdir('got')
         for i in (1, 2):
-            dicom_files.image(f'u{i}.dcm', study='1.3.3', series=f'1.3.3.{i}', instance=f'1.3.3.{i}.1', modality='US', value=100 * i)
+            nobody_scans.image(f'u{i}.dcm', study='1.3.3', series=f'1.3.3.{i}', instance=f'1.3.3.{i}.1', modality='US', value=100 * i)
         serve.send('u1.dcm', 'u2.dcm')
         report = archive.reports(1)[0]
         check('all series are shown together', '1.3.3.1.1' in report['whole'] and '1.3.3.2.1' in report['whole'])
@@ -212,7 +212,7 @@ rules:
         want = ask(program, 'u1.dcm', 'u2.dcm', 'Pain', '--max-tokens', '5')
         check('which is that of two images', words(report['Finding']) == words(want), f'{report["Finding"]!r} {want!r}')
 
-        dicom_files.image('n.dcm', study='1.3.4', modality='MR', description='brainstem')
+        nobody_scans.image('n.dcm', study='1.3.4', modality='MR', description='brainstem')
         serve.send('n.dcm')
         until('what no rule is for is logged', lambda: 'no rule is for them' in pathlib.Path('serve.err').read_text())
         check('and returned to nobody', len(list(pathlib.Path('got').iterdir())) == 1)
@@ -221,7 +221,7 @@ rules:
 
 def away(program):
     port = free_port()
-    dicom_files.image('a.dcm')
+    nobody_scans.image('a.dcm')
     with Serve(program, RULES, '--dicom-return', f'ARCHIVE@127.0.0.1:{port}') as serve:
         serve.send('a.dcm')
         until('a report that does not arrive is tried again', lambda: 'tried again in 4 seconds' in pathlib.Path('serve.err').read_text())
@@ -233,7 +233,7 @@ def away(program):
             archive.reports(1)
             until('the next process delivers it, to where it was to go', lambda: not outbox())
     with Serve(program, 'give_up: 0.001\n' + RULES, '--dicom-return', f'ARCHIVE@127.0.0.1:{free_port()}') as serve:
-        dicom_files.image('b.dcm', study='1.2.4')
+        nobody_scans.image('b.dcm', study='1.2.4')
         serve.send('b.dcm')
         until('it is given up in the end', lambda: 'is given up after 0.001 hours' in pathlib.Path('serve.err').read_text())
         until('and no longer kept', lambda: not outbox())
@@ -242,7 +242,7 @@ def away(program):
 def killed(program):
     """Twenty studies, a kill after each was acknowledged: every one is answered, once."""
     for i in range(20):
-        dicom_files.image(f'{i}.dcm', study=f'1.4.{i + 1}', series=f'1.4.{i + 1}.1', instance=f'1.4.{i + 1}.1.1', value=50 * i + 1)
+        nobody_scans.image(f'{i}.dcm', study=f'1.4.{i + 1}', series=f'1.4.{i + 1}.1', instance=f'1.4.{i + 1}.1.1', value=50 * i + 1)
     with Archive() as archive:
         back = ('--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}')
         for i in range(20):
@@ -270,14 +270,14 @@ def associate(title='PEFOMED', calling='SCANNER', contexts=((1, '1.2.840.10008.1
 
 
 def refused(program):
-    small = dicom_files.image('a.dcm')
+    small = nobody_scans.image('a.dcm')
     with Archive() as archive, Serve(program, RULES, '--dicom-allow', f'SCANNER@127.0.0.1:{archive.port}', '--dicom-max-object', '1', '--dicom-idle', '3') as serve:
         check('another title is rejected', serve.send('a.dcm', title='OTHER') != 0)
         check('a caller that is not named is rejected', serve.send('a.dcm', calling='STRANGER') != 0)
         check('a structured report is not taken', serve.send(*[str(p) for p in [make_report(program)]]) != 0)
-        dicom_files.image('large.dcm', study='1.5.1', side=1000)
+        nobody_scans.image('large.dcm', study='1.5.1', side=1000)
         check('an object that is too large is not taken', serve.send('large.dcm') != 0)
-        dicom_files.image('nostudy.dcm', study='')
+        nobody_scans.image('nostudy.dcm', study='')
         check('one without a study is not taken', serve.send('nostudy.dcm', tool='dcmsend') != 0 or not inbox())
         for what, bytes_ in (('rubbish', os.urandom(3000)), ('text', b'GET / HTTP/1.1\r\n\r\n'), ('a huge length', b'\1\0\xff\xff\xff\xff' + bytes(100)),
                              ('a short request', b'\1\0\0\0\0\4abcd'), ('an empty one', b'\1\0' + struct.pack('>I', 68) + bytes(68)),
@@ -374,7 +374,7 @@ def web(program):
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Web)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f'http://127.0.0.1:{server.server_address[1]}/web'
-    a, b = dicom_files.image('a.dcm'), dicom_files.image('b.dcm', instance='1.2.3.1.2', side=40)
+    a, b = nobody_scans.image('a.dcm'), nobody_scans.image('b.dcm', instance='1.2.3.1.2', side=40)
 
     def pacs(*words, env=None):
         return subprocess.run([program, 'pacs', *words, '--quiet'], capture_output=True, text=True, env={**os.environ, **(env or {})})
