@@ -118,7 +118,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
                                  .key = cli_get(call, "tls-key"),
                                  .listening = tell_address};
     int64_t port = 8080, cache = 0;
-    cli_adapters adapters;
+    cli_adapters adapters = {.count = 0};
     char token[LONGEST_TOKEN] = "";
     pfm_pacs_options pacs;
     bool receives = false;

@@ -173,13 +173,13 @@ static pfm_status judge(const pfm_web *web, const asking *a, CURLcode code, long
     return PFM_OK;
 }
 
-pfm_status pfm_web_ask(pfm_web *web, const pfm_web_request *request, long *out, pfm_error *err)
+pfm_status pfm_web_ask(pfm_web *web, const pfm_web_request *request, long *answered, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     struct curl_slist *headers = NULL;
     char *url = NULL;
     asking a = {.curl = curl_easy_init(), .request = request, .err = err};
-    *out = 0;
+    *answered = 0;
     if (a.curl == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not ask %s", web->url);
     PFM_TRY(pfm_string_format(&url, err, "%s%s", web->url, request->path));
@@ -192,8 +192,8 @@ pfm_status pfm_web_ask(pfm_web *web, const pfm_web_request *request, long *out, 
     if (configure(web, &a, url, headers) != CURLE_OK)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not ask %s", web->url);
     const CURLcode code = curl_easy_perform(a.curl);
-    (void)curl_easy_getinfo(a.curl, CURLINFO_RESPONSE_CODE, out);
-    status = judge(web, &a, code, *out, err);
+    (void)curl_easy_getinfo(a.curl, CURLINFO_RESPONSE_CODE, answered);
+    status = judge(web, &a, code, *answered, err);
 done:
     curl_slist_free_all(headers);
     if (a.curl != NULL)

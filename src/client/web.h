@@ -36,8 +36,8 @@ typedef struct pfm_web_request {
     void *user;
 } pfm_web_request;
 
-/* *status = the server's, 0 where none came. NETWORK: it cannot be reached, broke off, or answers with a status that is not
- * good. No error says what the server says, nor the path. */
-pfm_status pfm_web_ask(pfm_web *web, const pfm_web_request *request, long *status, pfm_error *err) PFM_MUST_CHECK;
+/* *answered = the status that the server answers with, 0 where none came. NETWORK: it cannot be reached, broke off, or answers
+ * with a status that is not good. No error says what the server says, nor the path. */
+pfm_status pfm_web_ask(pfm_web *web, const pfm_web_request *request, long *answered, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

@@ -429,10 +429,10 @@ static pfm_status file_object(pfm_inbox_visit *visit, const char *uid, pfm_error
     PFM_TRY(hash(inbox, "object", which, 1, name, sizeof name, err));
     (void)pthread_mutex_lock(&inbox->lock);
     status = find_study(visit, key, &study, err);
-    if (status == PFM_OK)
+    if (study != NULL)
         status = hold(visit, study, err);
     (void)pthread_mutex_unlock(&inbox->lock);
-    if (status != PFM_OK)
+    if (status != PFM_OK || study == NULL)
         goto done;
     PFM_TRY(pfm_string_format(&path, err, "%s/%s.dcm", study->folder, name));
     const bool new = !pfm_path_exists(path);

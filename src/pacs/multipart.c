@@ -112,10 +112,8 @@ static pfm_status take_data(pfm_multipart *m, const char *bytes, size_t count, s
     size_t told = 0, i = 0; /* told: bytes that were told or are held back in `matched` */
     while (i < count && m->matched < m->length) {
         if (bytes[i] == m->mark[m->matched]) {
-            if (m->matched == 0) {
+            if (m->matched == 0)
                 PFM_TRY(tell(m, bytes + told, i - told, err));
-                told = i;
-            }
             m->matched++;
             told = ++i;
         } else if (m->matched == 0) {

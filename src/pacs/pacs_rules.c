@@ -76,7 +76,8 @@ pfm_status pfm_pacs_target_read(const char *what, const char *text, bool need_po
     const char *at = strrchr(text, '@'), *host = at != NULL ? at + 1 : "", *colon = strrchr(host, ':');
     const size_t length = colon != NULL ? (size_t)(colon - host) : strlen(host);
     const size_t digits = colon != NULL ? strspn(colon + 1, "0123456789") : 0;
-    const int port = colon != NULL && digits > 0 && digits <= 5 && colon[1 + digits] == '\0' ? atoi(colon + 1) : 0;
+    const int port =
+        colon != NULL && digits > 0 && digits <= 5 && colon[1 + digits] == '\0' ? (int)strtol(colon + 1, NULL, 10) : 0;
     if (at == NULL || !is_title(text, (size_t)(at - text)) || length == 0 || length > 255 ||
         strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") < length ||
         (colon != NULL && (port < 1 || port > 65535)) || (colon == NULL && need_port))
