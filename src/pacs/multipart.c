@@ -22,7 +22,6 @@ struct pfm_multipart {
     pfm_multipart_sink sink;
     char mark[LONGEST_BOUNDARY + 5]; /* "\r\n--boundary" */
     size_t length;
-    size_t fallback[LONGEST_BOUNDARY + 5]; /* of each beginning of mark the longest shorter one that it ends with */
     state state;
     size_t matched;  /* of mark, by the last bytes */
     pfm_buffer head; /* of a part, or what stands behind a boundary */
@@ -80,12 +79,6 @@ pfm_status pfm_multipart_create(const char *content_type, const pfm_multipart_si
                              "cannot be cut into objects; is its URL that of DICOMweb?");
     }
     m->length = length + 4;
-    for (size_t i = 1, k = 0; i < m->length; i++) { /* Knuth, Morris and Pratt */
-        while (k > 0 && m->mark[i] != m->mark[k])
-            k = m->fallback[k - 1];
-        k += m->mark[i] == m->mark[k];
-        m->fallback[i] = k;
-    }
     *out = m;
     return PFM_OK;
 }
@@ -118,10 +111,9 @@ static pfm_status take_data(pfm_multipart *m, const char *bytes, size_t count, s
             told = ++i;
         } else if (m->matched == 0) {
             i++;
-        } else { /* the first of what was held back are data */
-            const size_t kept = m->fallback[m->matched - 1];
-            PFM_TRY(tell(m, m->mark, m->matched - kept, err));
-            m->matched = kept;
+        } else { /* what was held back are data; the mark's CR stands nowhere else in it, so that it cannot begin in there */
+            PFM_TRY(tell(m, m->mark, m->matched, err));
+            m->matched = 0;
         }
     }
     PFM_TRY(tell(m, bytes + told, i - told, err));
