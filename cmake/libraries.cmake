@@ -22,9 +22,9 @@ find_library(NIFTI_LIBRARY nifti2 REQUIRED)
 find_path(NIFTI_INCLUDE nifti2_io.h PATH_SUFFIXES nifti REQUIRED) # which includes its neighbours by their bare names
 pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 find_library(DNNL_LIBRARY dnnl REQUIRED)
-# Of DCMTK's many libraries those that src/image/dicom_dcmtk.cpp calls.
+# Of DCMTK's many libraries those that src/image/dicom_dcmtk.cpp and src/pacs/dimse.cpp call.
 set(PFM_DCMTK "")
-foreach(part dcmjpeg dcmsr dcmdata oflog ofstd)
+foreach(part dcmnet dcmjpeg dcmsr dcmdata oflog ofstd)
     find_library(DCMTK_${part} ${part} REQUIRED)
     list(APPEND PFM_DCMTK ${DCMTK_${part}})
 endforeach()

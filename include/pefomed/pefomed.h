@@ -17,6 +17,7 @@
 #include "pefomed/infer.h"
 #include "pefomed/inspect.h"
 #include "pefomed/judge.h"
+#include "pefomed/pacs.h"
 #include "pefomed/phantom.h"
 #include "pefomed/pipeline.h"
 #include "pefomed/record.h"

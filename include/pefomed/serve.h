@@ -4,6 +4,7 @@
 
 #include "pefomed/context.h"
 #include "pefomed/infer.h"
+#include "pefomed/pacs.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,7 +33,10 @@ typedef struct pfm_serve_options {
     uint64_t memory;   /* bytes that requests may hold in keys, values and features; 0: a share of the machine's */
     pfm_serve_limits limits;
     pfm_record_options record;                          /* where each answer is recorded before it is given */
-    void (*listening)(void *user, const char *address); /* told once, "http://127.0.0.1:8080/" */
+    const pfm_pacs_options *pacs; /* NULL: no DICOM storage service */
+    void (*listening)(void *user,
+                      const char *address); /* told "http://127.0.0.1:8080/", and once the model is loaded, where
+                                               there is one, of the DICOM service, "dicom://PEFOMED@127.0.0.1:11112" */
     void *user;
 } pfm_serve_options;
 

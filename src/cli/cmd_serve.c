@@ -80,6 +80,36 @@ static pfm_status read_limits(const cli_call *call, pfm_serve_limits *out, pfm_e
     return PFM_OK;
 }
 
+/* *used = whether a DICOM service is wanted. */
+static pfm_status read_pacs(const cli_call *call, pfm_pacs_options *out, bool *used, pfm_error *err)
+{
+    static const char *const others[] = {
+        "dicom-host", "aet", "rules", "dicom-allow", "dicom-return", "dicom-allow-remote", "dicom-max-object", "dicom-idle"};
+    int64_t port = 0, object = 0, idle = 0;
+    int callers = 0;
+    pfm_status status = cli_get_integer(call, "dicom-port", 0, 65535, &port, err);
+    if (status == PFM_OK)
+        status = cli_get_integer(call, "dicom-max-object", 1, 16384, &object, err);
+    if (status == PFM_OK)
+        status = cli_get_integer(call, "dicom-idle", 1, 3600, &idle, err);
+    *used = cli_get(call, "dicom-port") != NULL;
+    for (size_t i = 0; status == PFM_OK && !*used && i < sizeof others / sizeof *others; i++)
+        if (cli_get(call, others[i]) != NULL)
+            return pfm_error_set(err, PFM_ERROR_USAGE, "--%s is of the DICOM service, which there is with --dicom-port",
+                                 others[i]);
+    *out = (pfm_pacs_options){.host = cli_get(call, "dicom-host"),
+                              .port = (int)port,
+                              .title = cli_get(call, "aet"),
+                              .rules = cli_get(call, "rules"),
+                              .callers = cli_get_all(call, "dicom-allow", &callers),
+                              .back = cli_get(call, "dicom-return"),
+                              .allow_remote = cli_get(call, "dicom-allow-remote") != NULL,
+                              .object_mib = (int)object,
+                              .seconds = (int)idle};
+    out->caller_count = (size_t)callers;
+    return status;
+}
+
 static pfm_status run(cli_call *call, pfm_error *err)
 {
     pfm_serve_options options = {.run = cli_operand(call, 0),
@@ -91,6 +121,8 @@ static pfm_status run(cli_call *call, pfm_error *err)
     int64_t port = 8080, cache = 0, keep = 512;
     cli_adapters adapters = {0};
     char token[LONGEST_TOKEN] = "";
+    pfm_pacs_options pacs;
+    bool receives = false;
     pfm_status status = cli_get_integer(call, "port", 0, 65535, &port, err);
     if (status == PFM_OK)
         status = cli_get_integer(call, "cache", 1, INT64_MAX >> 20, &cache, err);
@@ -105,6 +137,9 @@ static pfm_status run(cli_call *call, pfm_error *err)
     if (status == PFM_OK)
         status = cli_list_adapters(call, &adapters, err);
     options.record = cli_choose_record(call);
+    if (status == PFM_OK)
+        status = read_pacs(call, &pacs, &receives, err);
+    options.pacs = receives ? &pacs : NULL;
     options.port = (int)port;
     options.memory = (uint64_t)cache << 20;
     options.keep = (uint64_t)keep << 20;
@@ -132,6 +167,15 @@ static const cli_option options[] = {
     {"max-connections", "N", "the most connections that are open (default 256)", NULL},
     {"max-seconds", "N", "the longest that a request may take (default 300)", NULL},
     CLI_RECORD_OPTIONS,
+    {"dicom-port", "P", "receive DICOM images here (0: a port that is free) and return structured reports; docs/pacs.md", NULL},
+    {"rules", "FILE", "what becomes of a study: by modality, body part and words, questions or a report", NULL},
+    {"aet", "NAME", "the application entity title (default PEFOMED)", NULL},
+    {"dicom-host", "H", "the IPv4 address to receive on (default 127.0.0.1; any other wants --dicom-allow)", NULL},
+    {"dicom-allow", "AET@HOST[:PORT]", "who alone may send, and the port that takes what is returned", NULL},
+    {"dicom-return", "AET@HOST:PORT", "where results go that neither rule nor sender has a place for", NULL},
+    {"dicom-allow-remote", NULL, "results may go to other machines that rules name", NULL},
+    {"dicom-max-object", "MIB", "the largest object (default 2048)", NULL},
+    {"dicom-idle", "SECONDS", "a connection without a message for so long is ended (default 30)", NULL},
     CLI_WEIGHTS_OPTION,
     {0},
 };
@@ -141,7 +185,10 @@ const cli_command cmd_serve = {
     .arguments = "RUN [--host H] [--port P] [--token T | --token-file FILE] [--tls-certificate FILE --tls-key FILE] "
                  "[--adapter NAME=DIR]... [--cache MIB] [--state FILE] [--keep MIB] [--max-body MIB] [--max-images N] "
                  "[--max-tokens N] [--max-waiting N] "
-                 "[--max-connections N] [--max-seconds N] " CLI_RECORD_ARGUMENTS " [--weights FORMAT]",
+                 "[--max-connections N] [--max-seconds N] " CLI_RECORD_ARGUMENTS
+                 " [--weights FORMAT] [--dicom-port P --rules FILE [--aet NAME] [--dicom-host H] "
+                 "[--dicom-allow AET@HOST[:PORT]]... [--dicom-return AET@HOST:PORT] [--dicom-allow-remote] "
+                 "[--dicom-max-object MIB] [--dicom-idle SECONDS]]",
     .summary = "serves a run to people and programs",
     .details = "The first line on stdout is the address. Programs speak to it as to OpenAI's interface "
                "(/v1/chat/completions, /v1/models);\n"
@@ -149,7 +196,8 @@ const cli_command cmd_serve = {
                "docs/serve.md says all.\n\n"
                "  pefomed serve runs/slake\n"
                "  pefomed serve runs/ct --adapter mri=runs/mri --weights q8_0\n"
-               "  pefomed serve runs/slake --host 0.0.0.0 --token-file token --tls-certificate cert.pem --tls-key key.pem",
+               "  pefomed serve runs/slake --host 0.0.0.0 --token-file token --tls-certificate cert.pem --tls-key key.pem\n"
+               "  pefomed serve runs/slake --dicom-port 11112 --rules rules.yaml --dicom-return ARCHIVE@127.0.0.1:4242",
     .options = options,
     .min_operands = 1,
     .max_operands = 1,

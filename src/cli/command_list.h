@@ -20,6 +20,7 @@
     X(judge)                                                                                                                   \
     X(sheets)                                                                                                                  \
     X(agree)                                                                                                                   \
+    X(pacs)                                                                                                                    \
     X(serve)                                                                                                                   \
     X(audit)                                                                                                                   \
     X(compare)                                                                                                                 \

@@ -20,13 +20,6 @@
 namespace
 {
 
-/* DCMTK would print, and what it prints may be from the file. */
-void silence()
-{
-    static const bool silent = (OFLog::configure(OFLogger::OFF_LOG_LEVEL), true);
-    (void)silent;
-}
-
 /* One of DCMTK's decoders that counts warnings: after one, pixels are made up. */
 template <class Decoder> class Counting : public Decoder
 {
@@ -226,12 +219,18 @@ void write_file(DcmFileFormat &file, unsigned char **bytes, size_t *size)
 
 } // namespace
 
+extern "C" void pfm_dcmtk_silence(void)
+{
+    static const bool silent = (OFLog::configure(OFLogger::OFF_LOG_LEVEL), true);
+    (void)silent;
+}
+
 extern "C" pfm_dcmtk_result pfm_dcmtk_make_sr(const pfm_dcmtk_sr *report, unsigned char **bytes, size_t *size, char *reason)
 {
     pfm_dcmtk_result result = PFM_DCMTK_DAMAGED;
     *bytes = nullptr;
     try {
-        silence();
+        pfm_dcmtk_silence();
         if (!dcmDataDict.isDictionaryLoaded())
             throw Refused{"DCMTK finds no data dictionary; install its libraries whole, or mend DCMDICTPATH"};
         DcmFileFormat file;
@@ -256,7 +255,7 @@ extern "C" pfm_dcmtk_result pfm_dcmtk_decode_jpeg(const unsigned char *bytes, si
                                                   char *reason)
 {
     try {
-        silence();
+        pfm_dcmtk_silence();
         if (precision <= 8)
             return decode<DJDecompressIJG8Bit>(bytes, count, out, size, reason);
         if (precision <= 12)

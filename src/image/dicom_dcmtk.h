@@ -14,6 +14,9 @@ extern "C" {
 
 typedef enum pfm_dcmtk_result { PFM_DCMTK_OK, PFM_DCMTK_CUT, PFM_DCMTK_DAMAGED, PFM_DCMTK_NO_MEMORY } pfm_dcmtk_result;
 
+/* DCMTK would print, and what it prints may be from the file: it prints nothing any more. */
+void pfm_dcmtk_silence(void);
+
 /* Decodes one JPEG (ISO 10918-1, all processes but arithmetic coding and hierarchies) of `precision` bits a sample: out [size
  * bytes] = its samples, interleaved, of one byte up to 8 bits and else of two in the machine's order, no colours converted.
  * `reason` [100] says what is damaged. May run in several threads at once. */

@@ -12,6 +12,8 @@ typedef struct pfm_dicom_syntax {
     bool read; /* its frames can be decoded */
 } pfm_dicom_syntax;
 
+/* uids [at most `most`] = those that are read, plain ones first; returns how many. */
+int pfm_dicom_list_syntaxes(const char **uids, int most);
 /* NULL for one that is not known. */
 const pfm_dicom_syntax *pfm_dicom_find_syntax(const char *uid);
 

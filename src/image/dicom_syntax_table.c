@@ -6,8 +6,8 @@
 #define UID(rest) "1.2.840.10008.1.2" rest
 
 static const pfm_dicom_syntax syntaxes[] = {
-    {UID(""), "Implicit VR Little Endian", true},
     {UID(".1"), "Explicit VR Little Endian", true},
+    {UID(""), "Implicit VR Little Endian", true},
     {UID(".1.98"), "Encapsulated Uncompressed Explicit VR Little Endian", true},
     {UID(".1.99"), "Deflated Explicit VR Little Endian", true},
     {UID(".2"), "Explicit VR Big Endian", true},
@@ -52,4 +52,14 @@ const pfm_dicom_syntax *pfm_dicom_find_syntax(const char *uid)
             return &syntaxes[i];
     }
     return NULL;
+}
+
+int pfm_dicom_list_syntaxes(const char **uids, int most)
+{
+    int count = 0;
+    for (size_t i = 0; i < sizeof syntaxes / sizeof *syntaxes && count < most; i++) {
+        if (syntaxes[i].read)
+            uids[count++] = syntaxes[i].uid;
+    }
+    return count;
 }

@@ -1,0 +1,21 @@
+/* The DICOM storage service: what it receives is answered by rules, and the answers go back (docs/pacs.md). */
+#ifndef PFM_PACS_PACS_H
+#define PFM_PACS_PACS_H
+
+#include "infer/engine.h"
+#include "pefomed/pacs.h"
+
+typedef struct pfm_pacs pfm_pacs;
+
+/* Reads the rules, binds the port, takes up what an earlier process left. Nothing is answered yet. USAGE: options or rules that
+ * cannot be. */
+pfm_status pfm_pacs_create(pfm_context *context, const pfm_pacs_options *options, pfm_pacs **out,
+                           pfm_error *err) PFM_MUST_CHECK;
+/* *out = "dicom://PEFOMED@127.0.0.1:11112"; release with free(). */
+pfm_status pfm_pacs_address(const pfm_pacs *pacs, char **out, pfm_error *err) PFM_MUST_CHECK;
+/* Begins to receive, answer and deliver; both are borrowed until it is stopped. USAGE where the model sees nothing. */
+pfm_status pfm_pacs_start(pfm_pacs *pacs, pfm_engine *engine, const pfm_session *session, pfm_error *err) PFM_MUST_CHECK;
+/* What is not answered or delivered is kept for the next process. NULL is allowed. */
+void pfm_pacs_free(pfm_pacs *pacs);
+
+#endif

@@ -1,0 +1,15 @@
+/* What is said about a study: its rule's questions, or a report, by the engine. */
+#ifndef PFM_PACS_STUDY_ANSWER_H
+#define PFM_PACS_STUDY_ANSWER_H
+
+#include "infer/engine.h"
+#include "pacs/dicom_study.h"
+
+#include <stdbool.h>
+
+/* Asks all questions at once; they share their pictures. Writes the answers as a structured report. `stopping` is looked at
+ * while the engine works: INTERRUPTED. MISMATCH: the pictures and a question are longer than the model reads. */
+pfm_status pfm_dicom_study_answer(pfm_engine *engine, const pfm_session *session, pfm_dicom_study *study,
+                                  bool (*stopping)(void *user), void *user, const char *path, pfm_error *err) PFM_MUST_CHECK;
+
+#endif
