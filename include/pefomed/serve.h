@@ -32,7 +32,7 @@ typedef struct pfm_serve_options {
     uint64_t keep;     /* bytes of images opened on the page that are held in memory; 0: 512 MiB */
     uint64_t memory;   /* bytes that requests may hold in keys, values and features; 0: a share of the machine's */
     pfm_serve_limits limits;
-    pfm_record_options record;                          /* where each answer is recorded before it is given */
+    pfm_record_options record;    /* where each answer is recorded before it is given */
     const pfm_pacs_options *pacs; /* NULL: no DICOM storage service */
     void (*listening)(void *user,
                       const char *address); /* told "http://127.0.0.1:8080/", and once the model is loaded, where

@@ -10,10 +10,10 @@
 /* Which picture of a file, and how it is shown. */
 typedef struct pfm_image_choice {
     int frame;
-    const char *window;   /* NULL: the file's own */
-    bool strict;          /* a window on what has no values to choose from is an error, else nothing */
+    const char *window;       /* NULL: the file's own */
+    bool strict;              /* a window on what has no values to choose from is an error, else nothing */
     pfm_image_values *values; /* NULL, or where the values are wanted too */
-    pfm_threads *threads; /* idle ones that may help; NULL: none */
+    pfm_threads *threads;     /* idle ones that may help; NULL: none */
 } pfm_image_choice;
 
 typedef struct pfm_image_kind {

@@ -19,7 +19,7 @@ typedef struct pfm_recorded_answer {
     const char *context; /* what chose the experts; NULL: nothing was said */
     const pfm_question *question;
     const json_t *images; /* a list of pfm_recorded_image, in the order in which the model sees them */
-    const char *held_to; /* NULL, or the shape of the answer: "json_object", or the SHA-256 of a JSON schema's compact text */
+    const char *held_to;  /* NULL, or the shape of the answer: "json_object", or the SHA-256 of a JSON schema's compact text */
     const pfm_decoding *decoding;
     const char *const *choices; /* [choice_count] among which it was chosen */
     size_t choice_count;

@@ -132,11 +132,11 @@ pfm_status pfm_dicom_study_load(pfm_dicom_study *study, const char *window, pfm_
 {
     pfm_status status = PFM_OK;
     const char *wanted = study->rule->window != NULL ? study->rule->window : window;
-    pfm_image_applied applied;
     PFM_TRY(pfm_allocate(study->picture_count, sizeof *study->pictures, &study->pictures, err));
+    PFM_TRY(pfm_allocate(study->picture_count, sizeof *study->applied, &study->applied, err));
     for (size_t i = 0; i < study->picture_count; i++) {
         const pfm_image_file file = {.path = study->references[i].path, .frame = study->references[i].frame};
-        PFM_TRY(pfm_image_load_file(&file, wanted, NULL, &study->pictures[i], &applied, err));
+        PFM_TRY(pfm_image_load_file(&file, wanted, NULL, &study->pictures[i], &study->applied[i], err));
     }
 done:
     return status;
@@ -149,6 +149,7 @@ void pfm_dicom_study_free(pfm_dicom_study *study)
     for (size_t i = 0; study->slices != NULL && i < study->series_count; i++)
         pfm_series_free(&study->slices[i]);
     free(study->pictures);
+    free(study->applied);
     free(study->slices);
     free(study->references);
     free(study->series);

@@ -14,9 +14,10 @@ typedef struct pfm_dicom_study {
     size_t series_count;
     pfm_series *slices; /* [series_count] as they were chosen */
     size_t picture_count;
-    pfm_image *pictures;      /* [picture_count] once they are decoded */
-    pfm_sr_image *references; /* [picture_count] their files; paths borrowed from slices */
-} pfm_dicom_study;            /* start with {0} */
+    pfm_image *pictures;        /* [picture_count] once they are decoded */
+    pfm_image_applied *applied; /* [picture_count] what made them */
+    pfm_sr_image *references;   /* [picture_count] their files; paths borrowed from slices */
+} pfm_dicom_study;              /* start with {0} */
 
 /* Reads a folder's series and finds the first rule that one of them matches; slices as the rule says, else as `slices` does,
  * which may be NULL: all. Nothing is decoded. The caller calls pfm_dicom_study_free, also after an error. */

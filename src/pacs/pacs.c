@@ -39,8 +39,7 @@ struct pfm_pacs {
     pfm_inbox *inbox;
     pfm_outbox *outbox;
     pfm_dicom_port *port;
-    pfm_engine *engine;
-    const pfm_session *session;
+    pfm_answerer by;
     pthread_t thread;
     bool started;
     pthread_mutex_t lock; /* of what follows */
@@ -221,7 +220,7 @@ static pfm_status answer(pfm_pacs *pacs, const pfm_inbox_study *received, bool *
     const char *name = pfm_path_name(received->folder);
     char *path = NULL;
     const double started = pfm_process_clock();
-    PFM_TRY(pfm_dicom_study_open(received->folder, &pacs->rules, pacs->session->recipe->data.slices, &study, err));
+    PFM_TRY(pfm_dicom_study_open(received->folder, &pacs->rules, pacs->by.session->recipe->data.slices, &study, err));
     if (study.rule == NULL) {
         pfm_log(pacs->context, PFM_LOG_INFO, "study %.12s: %zu objects of %s, no rule is for them", name, received->objects,
                 received->title);
@@ -232,7 +231,7 @@ static pfm_status answer(pfm_pacs *pacs, const pfm_inbox_study *received, bool *
         PFM_FAIL(PFM_ERROR_USAGE, "%s is no longer among those whose ports are named, so that nothing can be returned",
                  received->title);
     PFM_TRY(pfm_outbox_path(pacs->outbox, name, &path, err));
-    PFM_TRY(pfm_dicom_study_answer(pacs->engine, pacs->session, &study, is_stopping, pacs, path, err));
+    PFM_TRY(pfm_dicom_study_answer(&pacs->by, &study, is_stopping, pacs, path, err));
     PFM_TRY(pfm_outbox_add(pacs->outbox, name, target, err));
     *made = true;
     pfm_log(pacs->context, PFM_LOG_INFO, "study %.12s: %zu objects of %s, rule %s, %zu pictures, answered in %.1f s", name,
@@ -346,12 +345,11 @@ pfm_status pfm_pacs_address(const pfm_pacs *pacs, char **out, pfm_error *err)
                              pfm_dicom_port_number(pacs->port));
 }
 
-pfm_status pfm_pacs_start(pfm_pacs *pacs, pfm_engine *engine, const pfm_session *session, pfm_error *err)
+pfm_status pfm_pacs_start(pfm_pacs *pacs, const pfm_answerer *by, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pacs->engine = engine;
-    pacs->session = session;
-    if (!pfm_model_sees(session->model))
+    pacs->by = *by;
+    if (!pfm_model_sees(by->session->model))
         PFM_FAIL(PFM_ERROR_USAGE, "this run's model sees nothing (model.vision: none), so that it cannot answer images; leave "
                                   "--dicom-port out");
     PFM_TRY(pfm_outbox_start(pacs->outbox, err));

@@ -2,7 +2,7 @@
 #ifndef PFM_PACS_PACS_H
 #define PFM_PACS_PACS_H
 
-#include "infer/engine.h"
+#include "pacs/study_answer.h"
 #include "pefomed/pacs.h"
 
 typedef struct pfm_pacs pfm_pacs;
@@ -13,8 +13,9 @@ pfm_status pfm_pacs_create(pfm_context *context, const pfm_pacs_options *options
                            pfm_error *err) PFM_MUST_CHECK;
 /* *out = "dicom://PEFOMED@127.0.0.1:11112"; release with free(). */
 pfm_status pfm_pacs_address(const pfm_pacs *pacs, char **out, pfm_error *err) PFM_MUST_CHECK;
-/* Begins to receive, answer and deliver; both are borrowed until it is stopped. USAGE where the model sees nothing. */
-pfm_status pfm_pacs_start(pfm_pacs *pacs, pfm_engine *engine, const pfm_session *session, pfm_error *err) PFM_MUST_CHECK;
+/* Begins to receive, answer and deliver; what `by` names is borrowed until it is stopped. USAGE where the model sees nothing.
+ */
+pfm_status pfm_pacs_start(pfm_pacs *pacs, const pfm_answerer *by, pfm_error *err) PFM_MUST_CHECK;
 /* What is not answered or delivered is kept for the next process. NULL is allowed. */
 void pfm_pacs_free(pfm_pacs *pacs);
 

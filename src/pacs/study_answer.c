@@ -16,13 +16,15 @@ typedef struct asked {
     char *question; /* with what is retrieved for it */
     char *answer;
     bool begun, ended, complete;
+    int32_t tokens;
+    double probability;
     uint64_t ticket;
     pfm_status status;
     pfm_error err;
 } asked;
 
 struct answering {
-    pfm_engine *engine;
+    const pfm_answerer *by;
     const pfm_session *session;
     pfm_dicom_study *study;
     pfm_decoding decoding;
@@ -53,6 +55,8 @@ static void take_end(void *user, pfm_status status, const pfm_answer *made, cons
     if (made != NULL) {
         one->status = pfm_string_copy(made->text, &one->answer, &one->err);
         one->complete = made->tokens < all->max_tokens;
+        one->tokens = made->tokens;
+        one->probability = made->probability;
     }
     one->ended = true;
     (void)pthread_cond_signal(&all->news);
@@ -109,7 +113,7 @@ static pfm_status submit(answering *a, asked *one, pfm_error *err)
                                         .on_token = take_token,
                                         .on_end = take_end,
                                         .user = one};
-    const pfm_status status = pfm_engine_submit(a->engine, &request, &one->ticket, err);
+    const pfm_status status = pfm_engine_submit(a->by->engine, &request, &one->ticket, err);
     one->begun = status == PFM_OK;
     return status;
 }
@@ -131,7 +135,7 @@ static void wait_for(answering *a, asked *one, bool (*stopping)(void *user), voi
             continue;
         cancelled = true;
         (void)pthread_mutex_unlock(&a->lock); /* its end takes the lock */
-        pfm_engine_cancel(a->engine, one->ticket);
+        pfm_engine_cancel(a->by->engine, one->ticket);
         (void)pthread_mutex_lock(&a->lock);
     }
     (void)pthread_mutex_unlock(&a->lock);
@@ -189,12 +193,65 @@ done:
     return status;
 }
 
-pfm_status pfm_dicom_study_answer(pfm_engine *engine, const pfm_session *session, pfm_dicom_study *study,
-                                  bool (*stopping)(void *user), void *user, const char *path, pfm_error *err)
+/* *out = what is recorded of the pictures. */
+static pfm_status list_images(const answering *a, json_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *list = json_array();
+    pfm_hash_hex hash;
+    for (size_t i = 0; i < a->study->picture_count; i++) {
+        char *shown = NULL;
+        PFM_TRY(pfm_hash_file(a->study->references[i].path, hash, err));
+        PFM_TRY(pfm_image_applied_json(&a->study->applied[i], &shown, err));
+        list = pfm_json_add(list, pfm_recorded_image(hash, shown));
+        free(shown);
+    }
+    if (list == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not record an answer");
+    *out = list;
+    list = NULL;
+done:
+    json_decref(list);
+    return status;
+}
+
+/* Before the report leaves. */
+static pfm_status record(const answering *a, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *images = NULL;
+    pfm_record_receipt unused;
+    if (a->by->recorder == NULL)
+        return PFM_OK;
+    PFM_TRY(list_images(a, &images, err));
+    for (size_t i = 0; i < a->count; i++) {
+        const asked *one = &a->items[i];
+        const pfm_question question = question_of(a, one);
+        const pfm_recorded_answer entry = {.command = "serve dicom",
+                                           .model = a->by->model,
+                                           .question = &question,
+                                           .images = images,
+                                           .decoding = &a->decoding,
+                                           .max_tokens = a->max_tokens,
+                                           .text = one->answer,
+                                           .size = strlen(one->answer),
+                                           .tokens = one->tokens,
+                                           .probability = one->probability,
+                                           .finish = one->complete ? "stop" : "length"};
+        PFM_TRY(pfm_recorder_put(a->by->recorder, &entry, &unused, err));
+    }
+done:
+    json_decref(images);
+    return status;
+}
+
+pfm_status pfm_dicom_study_answer(const pfm_answerer *by, pfm_dicom_study *study, bool (*stopping)(void *user), void *user,
+                                  const char *path, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_sr *sr = NULL;
-    answering a = {.engine = engine,
+    const pfm_session *session = by->session;
+    answering a = {.by = by,
                    .session = session,
                    .study = study,
                    .decoding = pfm_decoding_of(session->recipe, session->context->seed),
@@ -206,6 +263,7 @@ pfm_status pfm_dicom_study_answer(pfm_engine *engine, const pfm_session *session
     PFM_TRY(prepare(&a, err));
     PFM_TRY(pfm_dicom_study_load(study, session->recipe->model.window, err));
     PFM_TRY(ask(&a, stopping, user, err));
+    PFM_TRY(record(&a, err));
     PFM_TRY(write_report(&a, sr, path, err));
 done:
     for (size_t i = 0; a.items != NULL && i < a.count; i++) {

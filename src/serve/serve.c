@@ -222,7 +222,9 @@ done:
 static pfm_status start_pacs(pfm_server *server, pfm_pacs *pacs, pfm_error *err)
 {
     char *address = NULL;
-    pfm_status status = pfm_pacs_start(pacs, server->engine, server->session, err);
+    const pfm_answerer by = {
+        .engine = server->engine, .session = server->session, .model = server->models[0].name, .recorder = server->recorder};
+    pfm_status status = pfm_pacs_start(pacs, &by, err);
     if (status == PFM_OK)
         status = pfm_pacs_address(pacs, &address, err);
     if (status == PFM_OK && server->options->listening != NULL)

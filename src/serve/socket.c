@@ -22,8 +22,9 @@ static pfm_status describe(const struct sockaddr_storage *address, char **out, p
 {
     char host[NI_MAXHOST] = "", service[NI_MAXSERV] = "";
     const bool v6 = address->ss_family == AF_INET6;
-    const int fault = getnameinfo((const struct sockaddr *)address, v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in),
-                                  host, sizeof host, service, sizeof service, NI_NUMERICHOST | NI_NUMERICSERV);
+    const int fault =
+        getnameinfo((const struct sockaddr *)address, v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in), host,
+                    sizeof host, service, sizeof service, NI_NUMERICHOST | NI_NUMERICSERV);
     if (fault != 0)
         return pfm_error_set(err, PFM_ERROR_IO, "cannot tell where the server listens: %s", gai_strerror(fault));
     return pfm_string_format(out, err, v6 ? "[%s]:%s" : "%s:%s", host, service);

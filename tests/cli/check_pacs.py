@@ -153,7 +153,7 @@ RULES = 'wait: 0.3\nrules:\n  - questions: Where is the mass?\n    max_tokens: 6
 
 def answers(program):
     nobody_scans.image('a.dcm')
-    with Archive() as archive, Serve(program, RULES, '--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}') as serve:
+    with Archive() as archive, Serve(program, RULES, '--record', 'r.jsonl', '--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}') as serve:
         check('C-ECHO', subprocess.run(['echoscu', '-aec', 'PEFOMED', '127.0.0.1', str(serve.port)]).returncode == 0)
         check('storescu sends an image', serve.send('a.dcm') == 0)
         report = archive.reports(1)[0]
@@ -171,6 +171,9 @@ def answers(program):
     text = pathlib.Path('serve.err').read_text()
     check('the log says what was done', 'its report is at ARCHIVE@127.0.0.1' in text)
     check('and nothing of the patient', not re.search(r'MARKED|1\.2\.3\.1|1\.2\.3\b', text), text)
+    entries = [json.loads(line) for line in pathlib.Path('r.jsonl').read_text().splitlines()]
+    check('its answers are recorded', entries and all(e['command'] == 'serve dicom' for e in entries) and
+          subprocess.run([program, 'audit', 'r.jsonl', '--quiet'], stdout=subprocess.DEVNULL).returncode == 0)
 
 
 def rules(program):
