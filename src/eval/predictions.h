@@ -52,6 +52,8 @@ pfm_answer_kind pfm_answer_kind_infer(const char *normalised_answer);
 /* *out = an array of all predictions, each checked (as a report where it has a `reference` or `references`), the ids different;
  * the caller calls json_decref. */
 pfm_status pfm_predictions_load(const char *path, json_t **out, pfm_error *err) PFM_MUST_CHECK;
+/* The same of a file's content in memory; errors call it by this name. */
+pfm_status pfm_predictions_parse(const char *name, const char *text, size_t size, json_t **out, pfm_error *err) PFM_MUST_CHECK;
 /* Checks an array of predictions and writes it as JSON lines, the whole file or nothing. */
 pfm_status pfm_predictions_save(const char *path, const json_t *predictions, pfm_error *err) PFM_MUST_CHECK;
 
