@@ -86,12 +86,11 @@ done:
     return status;
 }
 
-/* JSON lines or an array, told apart by the first character. */
-static pfm_status visit_text(const char *path, const char *text, size_t size, pfm_row_function function, void *user,
-                             pfm_error *err)
+pfm_status pfm_rows_read_text(const char *path, const char *text, size_t size, pfm_row_function function, void *user,
+                              pfm_error *err)
 {
-    pfm_status status = PFM_OK;
     json_t *array = NULL;
+    pfm_status status = PFM_OK;
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) { /* the mark that some editors put before UTF-8 */
         text += 3;
         size -= 3;
@@ -116,7 +115,7 @@ pfm_status pfm_rows_read(const char *path, pfm_row_function function, void *user
     pfm_mapping file = {0};
     pfm_status status = pfm_mapping_open(path, &file, err);
     if (status == PFM_OK)
-        status = visit_text(path, (const char *)file.data, file.size, function, user, err);
+        status = pfm_rows_read_text(path, (const char *)file.data, file.size, function, user, err);
     pfm_mapping_close(&file);
     return status;
 }
@@ -326,7 +325,7 @@ pfm_status pfm_predictions_parse(const char *name, const char *text, size_t size
     collector into = {.rows = json_array()};
     if (into.rows == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", name);
-    PFM_TRY(visit_text(name, text, size, collect, &into, err));
+    PFM_TRY(pfm_rows_read_text(name, text, size, collect, &into, err));
     *out = into.rows;
     into.rows = NULL;
 done:

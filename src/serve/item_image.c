@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/try.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,24 +58,18 @@ pfm_status pfm_item_image_name(const char *names, size_t k, char **out, pfm_erro
     return PFM_OK;
 }
 
-size_t pfm_item_images_count(const char *names)
+json_t *pfm_item_images_list(const char *folder, const char *names)
 {
-    size_t count = names[0] != '\0';
-    for (; *names != '\0'; names++)
-        count += *names == '\n';
-    return count;
-}
-
-size_t pfm_item_images_missing(const char *folder, const char *names)
-{
-    size_t missing = 0;
-    for (size_t k = 0; folder != NULL && k < pfm_item_images_count(names); k++) {
+    json_t *list = json_array();
+    while (folder != NULL && *names != '\0') {
+        const size_t length = strcspn(names, "\n");
         char *name = NULL, *path = NULL;
-        if (pfm_item_image_name(names, k, &name, NULL) != PFM_OK || name == NULL ||
-            resolve(folder, name, &path, NULL) != PFM_OK || path == NULL)
-            missing++;
+        const bool here = pfm_string_copy_n(names, length, &name, NULL) == PFM_OK &&
+                          resolve(folder, name, &path, NULL) == PFM_OK && path != NULL;
+        list = pfm_json_add(list, json_boolean(here));
         free(name);
         free(path);
+        names += length + (names[length] == '\n');
     }
-    return missing;
+    return list;
 }

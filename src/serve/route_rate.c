@@ -58,9 +58,9 @@ pfm_status pfm_route_rate_item(pfm_server *server, const pfm_http_request *reque
     PFM_TRY(find_rater(server, request, reply, &rater, err));
     PFM_TRY(read_place(request->places[0], 1, &n, reply, err));
     PFM_TRY(pfm_rater_item(server->store, &rater, n, reply, &item, err));
-    const size_t images = pfm_item_images_count(json_string_value(json_object_get(item, "images")));
-    const bool served = server->options->images != NULL;
-    PFM_TRY(pfm_json_take(item, "images", json_integer(served ? (json_int_t)images : 0), err));
+    PFM_TRY(pfm_json_take(item, "images",
+                          pfm_item_images_list(server->options->images, json_string_value(json_object_get(item, "images"))),
+                          err));
     PFM_TRY(pfm_json_append(&reply->body, item, err));
 done:
     json_decref(item);
@@ -132,7 +132,7 @@ static pfm_status append_picture(pfm_server *server, const char *name, pfm_http_
     pfm_image picture = {0};
     pfm_image_applied applied;
     pfm_buffer bytes = {0};
-    if (pfm_item_image_read(server->options->images, name, &bytes, err) != PFM_OK)
+    if (pfm_item_image_read(server->options->images, name, &bytes, NULL) != PFM_OK)
         PFM_TRY(pfm_http_refuse(reply, 404, "image_not_found", err, "the image is not here; tell the study's owner"));
     PFM_TRY(pfm_server_wait(server, reply, err));
     pfm_server_begin_decoding(server);

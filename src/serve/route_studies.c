@@ -15,7 +15,15 @@
 
 /* ---- making ---- */
 
-/* How many images that texts name are not in the folder of images: each name of the first rater's sheet and so on. */
+static size_t count_false(const json_t *list)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        count += json_is_false(json_array_get(list, i));
+    return count;
+}
+
+/* How many of the images that sheets name are not in the folder of images. */
 static size_t count_missing(const char *folder, const json_t *sheets)
 {
     size_t missing = 0;
@@ -23,7 +31,9 @@ static size_t count_missing(const char *folder, const json_t *sheets)
         for (size_t i = 0; i < json_array_size(json_array_get(sheets, s)); i++) {
             const json_t *row = json_array_get(json_array_get(sheets, s), i);
             const char *names = json_string_value(json_object_get(row, pfm_sheet_shown[0]));
-            missing += names != NULL ? pfm_item_images_missing(folder, names) : 0;
+            json_t *list = pfm_item_images_list(folder, names != NULL ? names : "");
+            missing += count_false(list);
+            json_decref(list);
         }
     return missing;
 }
