@@ -11,11 +11,11 @@ function withInterval(value, interval) {
 function table(title, head, rows) {
   if (rows.length === 0) return null;
   return el('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': title},
-    el('table', {}, el('caption', {}, title), el('thead', {}, el('tr', {}, head.map((text) => el('th', {scope: 'col'}, text)))),
+    el('table', {}, el('caption', {}, title), el('thead', {}, el('tr', {}, head.map((text, i) => el('th', {scope: 'col', class: i > 0 ? 'number' : null}, text)))),
       el('tbody', {}, rows.map(([first, ...others]) => el('tr', {}, el('th', {scope: 'row'}, first), others.map((text) => el('td', {class: 'number'}, String(text))))))));
 }
 
-const measures = [['cohen', "Cohen's kappa"], ['kappa_quadratic', 'quadratic kappa'], ['spearman', 'Spearman'], ['mean_abs_diff', 'mean difference']];
+const measures = [['cohen', "Cohen's kappa"], ['kappa_quadratic', 'Quadratic kappa'], ['spearman', 'Spearman'], ['mean_abs_diff', 'Mean absolute difference']];
 const figuresOf = (of) => measures.map(([key]) => withInterval(of[key], of.ci95?.[key]));
 
 export function agreementOf(result) {

@@ -85,7 +85,7 @@ export class Sheet {
     this.cannot = this.#button(null, 'X', 'One cannot tell');
     this.number = el('input', {id: 'rate-number', type: 'number', min: low, max: high, step: 1, onkeydown: (event) => this.#numberKey(event)});
     this.comment = el('textarea', {id: 'rate-comment', rows: 2, maxlength: 4000, onkeydown: (event) => this.#commentKey(event), onchange: () => this.#keepComment()});
-    this.undoButton = el('button', {id: 'rate-undo', type: 'button', 'aria-keyshortcuts': 'u', onclick: () => this.#undo()}, el('kbd', {}, 'U'), ' Undo');
+    this.undoButton = el('button', {id: 'rate-undo', type: 'button', 'aria-keyshortcuts': 'u', onclick: () => this.#undo()}, el('kbd', {}, 'U'), 'Undo');
     this.before = el('button', {id: 'rate-before', type: 'button', 'aria-label': 'The item before', onclick: () => this.#move(-1)}, '←');
     this.after = el('button', {id: 'rate-after', type: 'button', 'aria-label': 'The next item', onclick: () => this.#move(1)}, '→');
     this.note = el('p', {id: 'rate-note', role: 'status'});
@@ -93,9 +93,9 @@ export class Sheet {
       el('div', {class: 'rate-top'}, this.title, this.progress, this.done, el('span', {class: 'row'}, this.before, this.after, this.undoButton)),
       el('section', {class: 'panel stack rate-seen', tabindex: 0, 'aria-label': 'What is rated'}, this.images, this.parts),
       el('section', {class: 'panel stack rate-given', tabindex: 0, 'aria-label': 'Your rating'},
-        this.note, this.levels, this.cannot, this.#isDirect() ? null : labelled(`Score, ${low} to ${high}, then Enter`, this.number),
-        labelled('Comment (C)', this.comment),
-        el('details', {}, el('summary', {}, 'What is to be judged'), el('p', {class: 'said'}, instruction.trim())))));
+        this.note, el('details', {open: this.#state.done === 0}, el('summary', {}, 'What is to be judged'), el('p', {class: 'said'}, instruction.trim())),
+        this.levels, this.cannot, this.#isDirect() ? null : labelled(`Score, ${low} to ${high}, then Enter`, this.number),
+        labelled('Comment (C)', this.comment))));
   }
 
   #isDirect() { return this.#state.low >= 0 && this.#state.high <= 9; }

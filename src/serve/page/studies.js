@@ -95,6 +95,8 @@ export class Studies {
         ...(own ? {rubric: own.name.replace(/\.ya?ml$/, ''), rubric_text: await own.text()} : {rubric: this.rubric.value})}});
       say('');
       this.#showLinks(made, made.links);
+      event.target.reset();
+      this.ownField.hidden = true;
       await this.#reload();
     } finally {
       this.button.disabled = false;
