@@ -250,7 +250,10 @@ pfm_status pfm_study_remove(pfm_store *store, const char *id, pfm_http_reply *re
     if (status != PFM_OK)
         return status;
     status = pfm_store_run(store, err, "DELETE FROM studies WHERE id = ?", "s", id);
-    return end_change(store, status, id, reply, err);
+    status = end_change(store, status, id, reply, err);
+    if (status == PFM_OK)
+        pfm_store_empty_journal(store);
+    return status;
 }
 
 pfm_status pfm_study_relink(pfm_store *store, const char *id, int64_t rater, pfm_http_reply *reply, char **link, pfm_error *err)

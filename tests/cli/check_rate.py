@@ -124,6 +124,10 @@ def part_study(program):
               give(s, secret, 1, score=-1)[0] == 200 and give(s, secret, 1, score=2)[0] == 400)
         check('removed', s.call('DELETE', path)[0] == 200)
         refused(s, 'what was removed', 404, 'study_not_found', 'GET', path)
+        for path_ in (f'/api/studies/{other["id"]}', f'/api/studies/{mine["id"]}'):
+            s.call('DELETE', path_)
+        left = b''.join(path_.read_bytes() for path_ in pathlib.Path('.').glob('state.sqlite*'))
+        check('nothing of them is left in the state', b'Reference 3' not in left and b'case-3' not in left and SYSTEMS[0].encode() not in left and len(left) > 0)
         refused(s, 'its links', 401, 'invalid_link', 'GET', '/api/rate', headers=bearer(secrets[1]))
 
 
