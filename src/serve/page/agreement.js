@@ -23,12 +23,12 @@ export function agreementOf(result) {
   const all = [...['nominal', 'ordinal', 'interval'].map((level) => [`Krippendorff's alpha, ${level}`, withInterval(krippendorff?.[level], ci95.krippendorff?.[level])]),
     ["Fleiss' kappa", withInterval(fleiss, ci95.fleiss)]];
   return el('div', {class: 'stack'},
-    el('p', {class: 'quiet'}, `${result.n_items} texts have a score, ${result.n_paired} of them two or more. In brackets: 95% intervals over texts.`),
+    el('p', {class: 'quiet'}, `Texts with a score: ${result.n_items}, with two or more: ${result.n_paired}. In brackets: 95% intervals over texts.`),
     table('All raters', ['Figure', 'Value'], all),
     table('Two raters each', ['Who', 'Texts', ...measures.map(([, name]) => name)], result.pairs.map((pair) => [`${pair.a} and ${pair.b}`, pair.n, ...figuresOf(pair)])),
     table('Each with themselves, texts that came twice', ['Who', 'Texts', 'The same', ...measures.map(([, name]) => name)],
-      Object.entries(result.consistency ?? {}).map(([name, of]) => [name, of.n, `${figure(of.same, 0)} %`, ...figuresOf(of)])),
+      Object.entries(result.consistency ?? {}).map(([name, of]) => [name, of.n, Number.isFinite(of.same) ? `${figure(of.same, 0)} %` : '–', ...figuresOf(of)])),
     table('Mean scores', ['Who', 'Mean'], result.raters.map((name) => [name, withInterval(result.wasm[name], ci95.wasm?.[name])])),
     table('Mean scores of systems', ['System', 'Texts', 'Mean of the raters', ...result.raters],
-      (result.systems ?? []).map((of) => [of.system, of.n, withInterval(of.mean, of.ci95), ...result.raters.map((name) => figure(of.wasm[name], 2))])));
+      (result.systems ?? []).map((of) => [of.system, of.n, withInterval(of.mean, of.ci95), ...result.raters.map((name) => withInterval(of.wasm[name]))])));
 }
