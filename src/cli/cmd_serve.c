@@ -117,6 +117,8 @@ static pfm_status run(cli_call *call, pfm_error *err)
                                  .certificate = cli_get(call, "tls-certificate"),
                                  .key = cli_get(call, "tls-key"),
                                  .state = cli_get(call, "state"),
+                                 .predictions = cli_get(call, "predictions"),
+                                 .images = cli_get(call, "images"),
                                  .listening = tell_address};
     int64_t port = 8080, cache = 0, keep = 512;
     cli_adapters adapters = {0};
@@ -159,6 +161,8 @@ static const cli_option options[] = {
     {"cache", "MIB", "memory that answers under way and images seen before may hold (default: an eighth of the machine's)",
      NULL},
     {"state", "FILE", "what is kept across runs, as reports (default PEFOMED_HOME/serve/state.sqlite)", NULL},
+    {"predictions", "FOLDER", "files of predictions that blinded ratings may be made of", NULL},
+    {"images", "FOLDER", "where the images lie that predictions name, for those who rate", NULL},
     {"keep", "MIB", "memory that images opened on the page may hold, for an hour at most (default 512)", NULL},
     {"max-body", "MIB", "the largest request (default 64)", NULL},
     {"max-images", "N", "the most images of a request (default 16)", NULL},
@@ -183,7 +187,8 @@ static const cli_option options[] = {
 const cli_command cmd_serve = {
     .name = "serve",
     .arguments = "RUN [--host H] [--port P] [--token T | --token-file FILE] [--tls-certificate FILE --tls-key FILE] "
-                 "[--adapter NAME=DIR]... [--cache MIB] [--state FILE] [--keep MIB] [--max-body MIB] [--max-images N] "
+                 "[--adapter NAME=DIR]... [--cache MIB] [--state FILE] [--predictions FOLDER] [--images FOLDER] [--keep MIB] "
+                 "[--max-body MIB] [--max-images N] "
                  "[--max-tokens N] [--max-waiting N] "
                  "[--max-connections N] [--max-seconds N] " CLI_RECORD_ARGUMENTS
                  " [--weights FORMAT] [--dicom-port P --rules FILE [--aet NAME] [--dicom-host H] "

@@ -7,6 +7,7 @@
 #include "eval/agree_result.h"
 #include "eval/rating_files.h"
 #include "eval/rating_metrics.h"
+#include "eval/sheets.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -115,6 +116,22 @@ done:
     return status;
 }
 
+/* Sheets in memory. */
+static pfm_status read_sheet(const json_t *key, const json_t *rows, agreement *a, pfm_error *err)
+{
+    static const char name[] = "the study";
+    pfm_status status = PFM_OK;
+    const pfm_rating_options options = {.key_path = name, .key = &a->key};
+    PFM_TRY(pfm_allocate(PFM_RATINGS_MOST_LEVELS, sizeof *a->levels, &a->levels, err));
+    PFM_TRY(pfm_sheet_key_read(json_incref((json_t *)(uintptr_t)key), name, &a->key, err));
+    PFM_TRY(add_range(a->key.low, a->key.high, a, err));
+    a->ratings.levels = a->levels;
+    PFM_TRY(pfm_ratings_read_sheet(&a->ratings, rows, name, &options, err));
+    PFM_TRY(pfm_ratings_finish(&a->ratings, err));
+done:
+    return status;
+}
+
 /* Items of sheets with several systems are named SYSTEM/id. */
 static pfm_status find_systems(const pfm_agree_request *r, agreement *a, pfm_error *err)
 {
@@ -122,7 +139,7 @@ static pfm_status find_systems(const pfm_agree_request *r, agreement *a, pfm_err
     size_t s = 0;
     json_t *system = NULL;
     const json_t *list = json_object_get(a->key.document, "systems");
-    if (r->key == NULL || r->system != NULL || a->key.system_count < 2)
+    if (a->key.document == NULL || r->system != NULL || a->key.system_count < 2)
         goto done;
     PFM_TRY(pfm_allocate(a->key.system_count, sizeof *a->systems.names, &a->systems.names, err));
     PFM_TRY(pfm_allocate(a->ratings.item_count, sizeof *a->systems.of, &a->systems.of, err));
@@ -154,6 +171,29 @@ static void warn_apart(const pfm_context *context, const pfm_study *study)
     }
 }
 
+static void free_agreement(agreement *a)
+{
+    pfm_study_free(&a->study);
+    pfm_ratings_free(&a->ratings);
+    pfm_sheet_key_free(&a->key);
+    free(a->systems.names);
+    free(a->systems.of);
+    free(a->levels);
+}
+
+/* What was read becomes the result. */
+static pfm_status finish(pfm_context *context, const pfm_agree_request *r, agreement *a, pfm_rated_level level, json_t **out,
+                         pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    PFM_TRY(find_systems(r, a, err));
+    PFM_TRY(pfm_study_run(context, &a->ratings, &a->systems, &a->study, err));
+    warn_apart(context, &a->study);
+    PFM_TRY(pfm_study_write(&a->study, r, level, context->seed, out, err));
+done:
+    return status;
+}
+
 pfm_status pfm_agree(pfm_context *context, const pfm_agree_request *request, char **json_out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -162,10 +202,7 @@ pfm_status pfm_agree(pfm_context *context, const pfm_agree_request *request, cha
     json_t *result = NULL;
     PFM_TRY(check_request(request, &level, err));
     PFM_TRY(read_files(request, context, &a, err));
-    PFM_TRY(find_systems(request, &a, err));
-    PFM_TRY(pfm_study_run(context, &a.ratings, &a.systems, &a.study, err));
-    warn_apart(context, &a.study);
-    PFM_TRY(pfm_study_write(&a.study, request, level, context->seed, &result, err));
+    PFM_TRY(finish(context, request, &a, level, &result, err));
     if (request->out != NULL)
         PFM_TRY(pfm_agree_draw(&a.ratings, result, request->out, err));
     *json_out = json_dumps(result, JSON_INDENT(2));
@@ -173,11 +210,17 @@ pfm_status pfm_agree(pfm_context *context, const pfm_agree_request *request, cha
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the result");
 done:
     json_decref(result);
-    pfm_study_free(&a.study);
-    pfm_ratings_free(&a.ratings);
-    pfm_sheet_key_free(&a.key);
-    free(a.systems.names);
-    free(a.systems.of);
-    free(a.levels);
+    free_agreement(&a);
+    return status;
+}
+
+pfm_status pfm_sheets_agree(pfm_context *context, const json_t *key, const json_t *rows, json_t **out, pfm_error *err)
+{
+    const pfm_agree_request request = {.scale = 1};
+    agreement a = {0};
+    pfm_status status = read_sheet(key, rows, &a, err);
+    if (status == PFM_OK)
+        status = finish(context, &request, &a, PFM_LEVEL_ORDINAL, out, err);
+    free_agreement(&a);
     return status;
 }

@@ -29,6 +29,9 @@ typedef pfm_status (*pfm_row_function)(void *user, json_t *row, const pfm_place 
 /* Calls function(user, row, place) for each row of the file in its order; row is borrowed during the call. Rows must be
  * objects; a file without any is FORMAT. JSON lines are read one at a time, so memory does not grow with the file. */
 pfm_status pfm_rows_read(const char *path, pfm_row_function function, void *user, pfm_error *err) PFM_MUST_CHECK;
+/* The same of a file's text in memory; path is for errors. */
+pfm_status pfm_rows_read_text(const char *path, const char *text, size_t size, pfm_row_function function, void *user,
+                              pfm_error *err) PFM_MUST_CHECK;
 /* The same over an array in memory. */
 pfm_status pfm_rows_visit(const json_t *rows, pfm_row_function function, void *user, pfm_error *err) PFM_MUST_CHECK;
 
@@ -52,6 +55,8 @@ pfm_answer_kind pfm_answer_kind_infer(const char *normalised_answer);
 /* *out = an array of all predictions, each checked (as a report where it has a `reference` or `references`), the ids different;
  * the caller calls json_decref. */
 pfm_status pfm_predictions_load(const char *path, json_t **out, pfm_error *err) PFM_MUST_CHECK;
+/* The same of a file's content in memory; errors call it by this name. */
+pfm_status pfm_predictions_parse(const char *name, const char *text, size_t size, json_t **out, pfm_error *err) PFM_MUST_CHECK;
 /* Checks an array of predictions and writes it as JSON lines, the whole file or nothing. */
 pfm_status pfm_predictions_save(const char *path, const json_t *predictions, pfm_error *err) PFM_MUST_CHECK;
 

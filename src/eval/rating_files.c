@@ -447,6 +447,21 @@ done:
     return status;
 }
 
+pfm_status pfm_ratings_read_sheet(pfm_ratings *ratings, const json_t *sheet, const char *name,
+                                  const pfm_rating_options *options, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_rating_rows rows = {.owner = json_array()};
+    const file_reader f = {.ratings = ratings, .options = options, .path = name, .rows = &rows};
+    if (rows.owner == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read %s", name);
+    PFM_TRY(pfm_rows_visit(sheet, take_row, &rows, err));
+    PFM_TRY(read_sheet(&f, err));
+done:
+    pfm_rating_rows_free(&rows);
+    return status;
+}
+
 /* ---- which is which ---- */
 
 static pfm_status read_rows(file_reader *f, pfm_error *err)

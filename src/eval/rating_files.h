@@ -45,5 +45,8 @@ typedef struct pfm_rating_options {
 /* Adds what a file holds; it is a path or NAME=PATH, which names its judge or metric. The words live as long as the ratings. */
 pfm_status pfm_ratings_read(pfm_ratings *ratings, const char *word, const pfm_rating_options *options,
                             pfm_error *err) PFM_MUST_CHECK;
+/* The same of a filled sheet in memory, a list of its rows; options->key opens it. The name lives as long as the ratings. */
+pfm_status pfm_ratings_read_sheet(pfm_ratings *ratings, const json_t *sheet, const char *name,
+                                  const pfm_rating_options *options, pfm_error *err) PFM_MUST_CHECK;
 
 #endif

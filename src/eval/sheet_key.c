@@ -23,11 +23,10 @@ static pfm_status check_row(const json_t *row, size_t number, const char *path, 
                          path, number);
 }
 
-pfm_status pfm_sheet_key_load(const char *path, pfm_sheet_key *out, pfm_error *err)
+pfm_status pfm_sheet_key_read(json_t *document, const char *path, pfm_sheet_key *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    *out = (pfm_sheet_key){0};
-    PFM_TRY(pfm_json_load(path, &out->document, err));
+    *out = (pfm_sheet_key){.document = document};
     const json_t *scale = json_object_get(out->document, "scale");
     const char *format = json_string_value(json_object_get(out->document, "format"));
     out->rows = json_object_get(out->document, "rows");
@@ -51,6 +50,14 @@ done:
     if (status != PFM_OK)
         pfm_sheet_key_free(out);
     return status;
+}
+
+pfm_status pfm_sheet_key_load(const char *path, pfm_sheet_key *out, pfm_error *err)
+{
+    json_t *document = NULL;
+    *out = (pfm_sheet_key){0};
+    const pfm_status status = pfm_json_load(path, &document, err);
+    return status == PFM_OK ? pfm_sheet_key_read(document, path, out, err) : status;
 }
 
 void pfm_sheet_key_free(pfm_sheet_key *key)
@@ -105,5 +112,19 @@ pfm_status pfm_sheet_cell_check(const char *cell, const char *digest, bool *same
         return status;
     status = pfm_sheet_digest_of(cell + 1, found, err);
     *same = status == PFM_OK && strcmp(found, digest) == 0;
+    return status;
+}
+
+pfm_status pfm_sheet_append_cell(pfm_buffer *out, const char *text, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    char *guarded = NULL;
+    PFM_TRY(pfm_sheet_cell_guard(text, &guarded, err));
+    PFM_TRY(pfm_buffer_append_string(out, "\"", err));
+    for (const char *c = guarded; *c != '\0'; c++)
+        PFM_TRY(pfm_buffer_append(out, *c == '"' ? "\"\"" : c, *c == '"' ? 2 : 1, err));
+    PFM_TRY(pfm_buffer_append_string(out, "\"", err));
+done:
+    free(guarded);
     return status;
 }

@@ -25,6 +25,8 @@ typedef struct pfm_sheet_key {
 
 /* FORMAT unless the file is a key that pefomed sheets wrote. */
 pfm_status pfm_sheet_key_load(const char *path, pfm_sheet_key *out, pfm_error *err) PFM_MUST_CHECK;
+/* The same of a document in memory, which is taken, also on error; path: what errors call it. */
+pfm_status pfm_sheet_key_read(json_t *document, const char *path, pfm_sheet_key *out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_sheet_key_free(pfm_sheet_key *key);
 /* The row of a code, borrowed; NULL for an unknown one. */
 const json_t *pfm_sheet_key_find(const pfm_sheet_key *key, const char *code);
@@ -32,6 +34,8 @@ const json_t *pfm_sheet_key_find(const pfm_sheet_key *key, const char *code);
 /* *out = what a spreadsheet will not take for a formula: a text that begins (after blanks) with = + - @ or with a quote, a tab
  * or a carriage return gets a quote ' before it. Release with free(). */
 pfm_status pfm_sheet_cell_guard(const char *text, char **out, pfm_error *err) PFM_MUST_CHECK;
+/* Appends a guarded text as a quoted cell of a table with commas. */
+pfm_status pfm_sheet_append_cell(pfm_buffer *out, const char *text, pfm_error *err) PFM_MUST_CHECK;
 /* out = the digest of a text, its line ends and the blanks at its ends aside. */
 typedef char pfm_sheet_digest[17];
 pfm_status pfm_sheet_digest_of(const char *text, pfm_sheet_digest out, pfm_error *err) PFM_MUST_CHECK;

@@ -1,5 +1,8 @@
 #include "serve/guard.h"
 
+#include "base/try.h"
+#include "serve/rater_rows.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -13,18 +16,49 @@ static bool same_secret(const char *a, const char *b)
     return differs == 0;
 }
 
-static bool shows_token(const pfm_server *server, const pfm_http_request *request)
+const char *pfm_guard_bearer(const pfm_http_request *request)
 {
     static const char scheme[] = "Bearer ";
     const char *given = pfm_http_header(request, "Authorization");
-    if (server->options->token == NULL)
-        return true;
     if (given == NULL || strncasecmp(given, scheme, strlen(scheme)) != 0)
-        return false;
+        return NULL;
     given += strlen(scheme);
     while (*given == ' ')
         given++;
-    return same_secret(given, server->options->token);
+    return given;
+}
+
+static bool shows_token(const pfm_server *server, const pfm_http_request *request)
+{
+    const char *given = pfm_guard_bearer(request);
+    return server->options->token == NULL || (given != NULL && same_secret(given, server->options->token));
+}
+
+pfm_status pfm_guard_refuse_rater(pfm_http_reply *reply, pfm_error *err)
+{
+    return pfm_http_refuse(reply, 401, "invalid_link", err,
+                           "this link opens nothing (any more); ask the study's owner for a new one");
+}
+
+/* A rater's link opens that rater's sheet, and no link is a token, also where no token is wanted. */
+static pfm_status check_who(const pfm_server *server, const pfm_http_request *request, pfm_route_who who, pfm_http_reply *reply,
+                            pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_rater rater;
+    bool is_rater = false;
+    const char *given = pfm_guard_bearer(request);
+    if (who == PFM_ROUTE_OWNER && !shows_token(server, request))
+        PFM_TRY(pfm_http_refuse(reply, 401, "invalid_api_key", err,
+                                "the token is missing or wrong; send it as Authorization: Bearer TOKEN"));
+    if (who == PFM_ROUTE_RATER ? given != NULL : given != NULL && server->options->token == NULL)
+        PFM_TRY(pfm_rater_find(server->store, given, &rater, &is_rater, err));
+    if (who == PFM_ROUTE_RATER && !is_rater)
+        PFM_TRY(pfm_guard_refuse_rater(reply, err));
+    if (who == PFM_ROUTE_OWNER && is_rater)
+        PFM_TRY(pfm_http_refuse(reply, 403, "raters_link", err, "a rater's link opens that rater's sheet and nothing else"));
+done:
+    return status;
 }
 
 /* "127.0.0.1:8080", "[::1]", "localhost:8080": names that mean this machine. */
@@ -51,7 +85,8 @@ pfm_status pfm_guard_check(const pfm_server *server, const pfm_http_request *req
 {
     const char *host = pfm_http_header(request, "Host"), *origin = pfm_http_header(request, "Origin"),
                *site = pfm_http_header(request, "Sec-Fetch-Site"), *mode = pfm_http_header(request, "Sec-Fetch-Mode");
-    const bool opens_page = site != NULL && mode != NULL && strcmp(mode, "navigate") == 0 && route != NULL && route->is_public;
+    const bool opens_page =
+        site != NULL && mode != NULL && strcmp(mode, "navigate") == 0 && route != NULL && route->who == PFM_ROUTE_PUBLIC;
     if (server->is_loopback && host != NULL && !is_local_name(host))
         return pfm_http_refuse(reply, 403, "forbidden_host", err,
                                "this server is for this machine alone (127.0.0.1, localhost) and was asked as %.100s", host);
@@ -59,8 +94,7 @@ pfm_status pfm_guard_check(const pfm_server *server, const pfm_http_request *req
         return pfm_http_refuse(reply, 403, "cross_site", err, "a page of %.100s may not use this server", origin);
     if (site != NULL && !opens_page && strcmp(site, "cross-site") == 0)
         return pfm_http_refuse(reply, 403, "cross_site", err, "a page of another site may not use this server");
-    if ((route == NULL || !route->is_public) && !shows_token(server, request))
-        return pfm_http_refuse(reply, 401, "invalid_api_key", err,
-                               "the token is missing or wrong; send it as Authorization: Bearer TOKEN");
-    return PFM_OK;
+    if (route != NULL && route->who == PFM_ROUTE_PUBLIC)
+        return PFM_OK;
+    return check_who(server, request, route != NULL ? route->who : PFM_ROUTE_OWNER, reply, err);
 }

@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { IS_PUBLIC = 1, IS_OWNER = 0 };
-
-#define ROUTE(method, path, name, who) {#method, path, #name, pfm_route_##name, IS_##who},
+#define ROUTE(method, path, name, who) {#method, path, #name, pfm_route_##name, PFM_ROUTE_##who},
 const pfm_route pfm_routes[PFM_ROUTE_COUNT] = {PFM_ROUTE_LIST(ROUTE)};
 #undef ROUTE
 

@@ -6,7 +6,10 @@
 
 struct pfm_server;
 
-/* Whom a route answers: PUBLIC anyone, for what tells nothing of patients; OWNER those who show the token. */
+/* Whom a route answers: PUBLIC anyone, for what tells nothing of patients; OWNER those who show the token; RATER those who show
+ * the secret of a rater's link. */
+typedef enum pfm_route_who { PFM_ROUTE_OWNER, PFM_ROUTE_PUBLIC, PFM_ROUTE_RATER } pfm_route_who;
+
 /* clang-format off */
 #define PFM_ROUTE_LIST(X)                                                                                                      \
     X(GET,  "/",                    page,             PUBLIC)                                                                  \
@@ -27,6 +30,21 @@ struct pfm_server;
     X(POST, "/api/reports/{id}/accept", report_accept, OWNER)                                                                  \
     X(GET,  "/api/reports/{id}/text", report_text,    OWNER)                                                                   \
     X(GET,  "/api/reports/{id}/sr", report_sr,        OWNER)                                                                   \
+    X(GET,  "/api/studies",         studies,          OWNER)                                                                   \
+    X(POST, "/api/studies",         study_create,     OWNER)                                                                   \
+    X(GET,  "/api/studies/{id}",    study,            OWNER)                                                                   \
+    X(PUT,  "/api/studies/{id}",    study_change,     OWNER)                                                                   \
+    X(DELETE, "/api/studies/{id}",  study_remove,     OWNER)                                                                   \
+    X(POST, "/api/studies/{id}/close", study_close,   OWNER)                                                                   \
+    X(POST, "/api/studies/{id}/raters/{rater}/link", study_link, OWNER)                                                        \
+    X(GET,  "/api/studies/{id}/agreement", study_agreement, OWNER)                                                             \
+    X(GET,  "/api/studies/{id}/ratings", study_ratings, OWNER)                                                                 \
+    X(GET,  "/api/studies/{id}/key", study_key,       OWNER)                                                                   \
+    X(GET,  "/api/rate",            rate,             RATER)                                                                   \
+    X(POST, "/api/rate/undo",       rate_undo,        RATER)                                                                   \
+    X(GET,  "/api/rate/items/{n}",  rate_item,        RATER)                                                                   \
+    X(PUT,  "/api/rate/items/{n}",  rate_give,        RATER)                                                                   \
+    X(GET,  "/api/rate/items/{n}/images/{k}", rate_image, RATER)                                                               \
     X(GET,  "/health",              health,           PUBLIC)                                                                  \
     X(GET,  "/metrics",             metrics,          OWNER)                                                                   \
     X(GET,  "/v1/models",           models,           OWNER)                                                                   \
@@ -52,7 +70,7 @@ PFM_ROUTE_LIST(PFM_ROUTE_DECLARE)
 typedef struct pfm_route {
     const char *method, *path, *name;
     pfm_route_function answer;
-    bool is_public;
+    pfm_route_who who;
 } pfm_route;
 extern const pfm_route pfm_routes[PFM_ROUTE_COUNT];
 

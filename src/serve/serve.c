@@ -201,6 +201,14 @@ static pfm_status check_run(const pfm_serve_options *options, pfm_error *err)
     return status;
 }
 
+/* A folder that is named and is none is told before anybody is told an address. */
+static pfm_status check_folder(const char *path, const char *option, pfm_error *err)
+{
+    return path == NULL || pfm_path_is_folder(path)
+               ? PFM_OK
+               : pfm_error_set(err, PFM_ERROR_USAGE, "%s: is no folder; name one with --%s", path, option);
+}
+
 /* What is there before the first request. */
 static pfm_status prepare(pfm_server *server, pfm_error *err)
 {
@@ -240,6 +248,8 @@ static pfm_status run(pfm_server *server, pfm_error *err)
     pfm_pacs *pacs = NULL;
     char *address = NULL;
     PFM_TRY(check_run(server->options, err));
+    PFM_TRY(check_folder(server->options->predictions, "predictions", err));
+    PFM_TRY(check_folder(server->options->images, "images", err));
     PFM_TRY(prepare(server, err));
     PFM_TRY(pfm_recorder_create(server->context, &server->options->record, &server->recorder, err));
     if (server->options->pacs != NULL)

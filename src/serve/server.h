@@ -32,6 +32,7 @@ typedef struct pfm_server {
     struct pfm_guide_tokens *guide_tokens; /* NULL until an answer is held to JSON */
     bool ready, stopping;                  /* the model is loaded; nothing new is begun */
     int decoding;                          /* images that are being decoded */
+    bool agreeing;                         /* an agreement is being computed */
     int running;                           /* requests that wait or are answered */
     pfm_recorder *recorder;                /* NULL: nothing is recorded */
     /* Once ready nothing of this changes. */

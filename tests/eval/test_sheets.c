@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "data/records.h"
 #include "eval/rating_files.h"
+#include "eval/sheets.h"
 #include "pefomed/agree.h"
 #include "test.h"
 
@@ -256,6 +257,63 @@ static void test_import_errors(void **state)
     refuse("score;", "points;", PFM_ERROR_FORMAT, "has lost its column \"score\"");
 }
 
+/* Drawn in memory they are what the files hold, and filled in they say the same. */
+static void test_in_memory(void **state)
+{
+    (void)state;
+    pfm_rubric *rubric = NULL;
+    pfm_sheets_drawn drawn = {0};
+    char paths[2][400], key[400], filled[400];
+    json_t *systems = json_array(), *lines = NULL, *known = NULL, *all = json_array(), *result = NULL;
+    pfm_buffer text = {0};
+    char *said = NULL;
+    for (size_t s = 0; s < 2; s++) {
+        json_t *rows = NULL;
+        (void)snprintf(paths[s], sizeof paths[s], "%s",
+                       test_path(test_scratch_folder(), s == 0 ? "alpha.jsonl" : "omega.jsonl"));
+        pfm_buffer file = {0};
+        assert_ok(pfm_file_read(paths[s], 0, &file, &err));
+        assert_ok(pfm_predictions_parse("alpha", file.data, file.size, &rows, &err));
+        json_array_append_new(systems,
+                              json_pack("{s:s,s:s,s:o}", "name", s == 0 ? "alpha" : "omega", "file", paths[s], "rows", rows));
+        pfm_buffer_free(&file);
+    }
+    assert_ok(pfm_rubric_load("likert-report", &rubric, &err));
+    const pfm_sheets_plan plan = {
+        .rubric = rubric, .systems = systems, .raters = RATERS, .per_text = PER_TEXT, .duplicates = 20, .seed = 42};
+    assert_ok(pfm_sheets_draw(&plan, &drawn, &err));
+    (void)snprintf(key, sizeof key, "%s", test_path(test_scratch_folder(), "sheets.key.json"));
+    assert_ok(pfm_json_load(key, &known, &err));
+    assert_true(json_equal(known, drawn.key));
+    for (int r = 0; r < RATERS; r++) {
+        json_t *rows = json_array_get(drawn.sheets, (size_t)r);
+        assert_ok(pfm_json_load_lines(sheet_path(r + 1, "jsonl"), &lines, &err));
+        assert_true(json_equal(lines, rows));
+        json_decref(lines);
+        for (size_t i = 0; i < json_array_size(rows); i++)
+            json_object_set_new(json_array_get(rows, i), "score", json_integer((json_int_t)(i * 7 % 5)));
+        json_array_extend(all, rows);
+    }
+    assert_ok(pfm_sheet_append_csv(all, &text, &err));
+    (void)snprintf(filled, sizeof filled, "%s", test_path(test_scratch_folder(), "all.csv"));
+    assert_ok(pfm_file_write(filled, text.data, text.size, &err));
+    const char *const files[] = {filled};
+    const pfm_agree_request request = {.files = files, .file_count = 1, .scale = 1, .key = key};
+    assert_ok(pfm_agree(context, &request, &said, &err));
+    assert_ok(pfm_sheets_agree(context, drawn.key, all, &result, &err));
+    json_t *other = json_loads(said, 0, NULL);
+    assert_true(json_equal(other, result));
+    json_decref(other);
+    json_decref(result);
+    json_decref(known);
+    json_decref(all);
+    json_decref(systems);
+    free(said);
+    pfm_buffer_free(&text);
+    pfm_sheets_drawn_free(&drawn);
+    pfm_rubric_free(rubric);
+}
+
 static void test_changed_text(void **state)
 {
     (void)state;
@@ -280,7 +338,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_balance),       cmocka_unit_test(test_blinding),
                                        cmocka_unit_test(test_guard),         cmocka_unit_test(test_import),
-                                       cmocka_unit_test(test_import_errors), cmocka_unit_test(test_changed_text),
-                                       cmocka_unit_test(test_keeps)};
+                                       cmocka_unit_test(test_import_errors), cmocka_unit_test(test_in_memory),
+                                       cmocka_unit_test(test_changed_text),  cmocka_unit_test(test_keeps)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -48,10 +48,11 @@ async function describe(response) {
   }
 }
 
-// The response of a request that went well; asks for the token as often as it is wrong.
-export async function fetchChecked(path, options) {
+// The response of a request that went well; asks for the token as often as it is wrong. bearer: what is shown in place of the
+// token, for which nobody is asked.
+export async function fetchChecked(path, {bearer, ...options}) {
   for (;;) {
-    const token = sessionStorage.getItem(KEPT), headers = new Headers(options.headers);
+    const token = bearer ?? sessionStorage.getItem(KEPT), headers = new Headers(options.headers);
     if (token) headers.set('Authorization', `Bearer ${token}`);
     let response;
     try {
@@ -60,7 +61,7 @@ export async function fetchChecked(path, options) {
       throw fault.name === 'AbortError' ? fault : new ApiError('the server cannot be reached; is it running?', 0, null);
     }
     if (response.ok) return response;
-    if (response.status !== 401) throw await describe(response);
+    if (response.status !== 401 || bearer) throw await describe(response);
     if (token && sessionStorage.getItem(KEPT) === token) say('That token is not the right one.', 'error');
     await askForToken();
     say('');
@@ -68,13 +69,13 @@ export async function fetchChecked(path, options) {
 }
 
 // await api('/api/reports') -> what the JSON says. Options: method (GET, or POST where there is a body); json: a value to send;
-// body: bytes to send; as: 'json' (default), 'blob', 'text' or 'response'; signal: to cancel; quiet: the caller shows the
+// body: bytes to send; as: 'json' (default), 'blob', 'text' or 'response'; signal: to cancel; bearer: a secret in place of the token; quiet: the caller shows the
 // error. On failure it shows the sentence in the line under the bar, and throws an ApiError.
-export async function api(path, {method, json, body, as = 'json', signal, headers = {}, quiet = false} = {}) {
+export async function api(path, {method, json, body, as = 'json', signal, headers = {}, bearer, quiet = false} = {}) {
   const sent = json !== undefined ? JSON.stringify(json) : body;
   const type = json !== undefined ? {'Content-Type': 'application/json'} : {};
   try {
-    const options = {method: method ?? (sent === undefined ? 'GET' : 'POST'), body: sent, signal, headers: {...type, ...headers}};
+    const options = {method: method ?? (sent === undefined ? 'GET' : 'POST'), body: sent, signal, bearer, headers: {...type, ...headers}};
     const response = await fetchChecked(path, options);
     return as === 'response' ? response : await response[as]();
   } catch (fault) {

@@ -14,6 +14,7 @@ import {say} from './api.js';
 
 const views = [
   ['read', 'Read'],
+  ['rate', 'Rate'],
 ];
 
 const keys = [
@@ -86,7 +87,8 @@ function showKeys() {
 export const isTyping = (event) => event.target.closest('input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select, dialog') !== null;
 
 function takeKey(event) {
-  if (event.altKey && /^Digit[1-9]$/.test(event.code) && views[event.code[5] - 1]) location.hash = views[event.code[5] - 1][0];
+  const isAlone = document.body.classList.contains('alone'); // a view that has no others beside it
+  if (!isAlone && event.altKey && /^Digit[1-9]$/.test(event.code) && views[event.code[5] - 1]) location.hash = views[event.code[5] - 1][0];
   else if (event.altKey && event.code === 'KeyD') switchTheme();
   else if (event.key === '?' && !isTyping(event)) showKeys();
   else return;

@@ -1,0 +1,172 @@
+/* A rater's own sheet. Nothing here tells a system, an id, a file's name or another rater. */
+#include "serve/routes.h"
+
+#include "base/try.h"
+#include "image/image.h"
+#include "serve/guard.h"
+#include "serve/item_image.h"
+#include "serve/rater_rows.h"
+#include "serve/request_body.h"
+#include "serve/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_COMMENT = 1 << 14 };
+
+/* Whose link was shown; the guard let nobody else in, but a link may have been replaced since. */
+static pfm_status find_rater(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_rater *out,
+                             pfm_error *err)
+{
+    bool found = false;
+    const char *secret = pfm_guard_bearer(request);
+    pfm_status status = secret != NULL ? pfm_rater_find(server->store, secret, out, &found, err) : PFM_OK;
+    return status != PFM_OK || found ? status : pfm_guard_refuse_rater(reply, err);
+}
+
+/* A number of the path from `low`; refuses (404) what is none. */
+static pfm_status read_place(const char *text, int64_t low, int64_t *out, pfm_http_reply *reply, pfm_error *err)
+{
+    const size_t digits = strspn(text, "0123456789");
+    *out = digits > 0 && digits < 10 && text[digits] == '\0' ? strtol(text, NULL, 10) : -1;
+    return *out >= low ? PFM_OK : pfm_http_refuse(reply, 404, "item_not_found", err, "the sheet has no item %.20s", text);
+}
+
+static pfm_status reply_with_state(pfm_server *server, const pfm_rater *rater, pfm_http_reply *reply, pfm_error *err)
+{
+    json_t *state = NULL;
+    pfm_status status = pfm_rater_state(server->store, rater, reply, &state, err);
+    if (status == PFM_OK)
+        status = pfm_json_append(&reply->body, state, err);
+    json_decref(state);
+    return status;
+}
+
+pfm_status pfm_route_rate(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    pfm_rater rater;
+    const pfm_status status = find_rater(server, request, reply, &rater, err);
+    return status == PFM_OK ? reply_with_state(server, &rater, reply, err) : status;
+}
+
+pfm_status pfm_route_rate_item(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_rater rater;
+    json_t *item = NULL;
+    int64_t n = 0;
+    PFM_TRY(find_rater(server, request, reply, &rater, err));
+    PFM_TRY(read_place(request->places[0], 1, &n, reply, err));
+    PFM_TRY(pfm_rater_item(server->store, &rater, n, reply, &item, err));
+    PFM_TRY(pfm_json_take(item, "images",
+                          pfm_item_images_list(server->options->images, json_string_value(json_object_get(item, "images"))),
+                          err));
+    PFM_TRY(pfm_json_append(&reply->body, item, err));
+done:
+    json_decref(item);
+    return status;
+}
+
+static pfm_status read_given(const pfm_http_request *request, json_t **document, pfm_rater_given *out, pfm_error *err)
+{
+    static const char *const keys[] = {"score", "comment", NULL};
+    pfm_status status = PFM_OK;
+    PFM_TRY(pfm_body_read(request, keys, document, err));
+    const json_t *score = json_object_get(*document, "score"), *comment = json_object_get(*document, "comment");
+    if (score == NULL && comment == NULL)
+        PFM_FAIL(PFM_ERROR_USAGE, "give a score, a comment or both");
+    if (score != NULL && !json_is_null(score) && !json_is_integer(score))
+        PFM_FAIL(PFM_ERROR_USAGE, "score must be a whole number, or null where there is none to give");
+    if (comment != NULL)
+        PFM_TRY(pfm_body_text(*document, "comment", NULL, MOST_COMMENT, &out->comment, err));
+    out->has_score = json_is_integer(score);
+    out->cannot_tell = json_is_null(score);
+    out->score = json_integer_value(score);
+done:
+    return status;
+}
+
+pfm_status pfm_route_rate_give(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_rater rater;
+    pfm_rater_given given = {0};
+    json_t *document = NULL;
+    int64_t n = 0;
+    PFM_TRY(find_rater(server, request, reply, &rater, err));
+    PFM_TRY(read_place(request->places[0], 1, &n, reply, err));
+    PFM_TRY(read_given(request, &document, &given, err));
+    PFM_TRY(pfm_rater_give(server->store, &rater, n, &given, reply, err));
+    PFM_TRY(reply_with_state(server, &rater, reply, err));
+done:
+    json_decref(document);
+    return status;
+}
+
+pfm_status pfm_route_rate_undo(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    static const char *const keys[] = {"change", NULL};
+    pfm_status status = PFM_OK;
+    pfm_rater rater;
+    json_t *document = NULL;
+    int64_t change = 0;
+    PFM_TRY(find_rater(server, request, reply, &rater, err));
+    PFM_TRY(pfm_body_read(request, keys, &document, err));
+    PFM_TRY(pfm_body_integer(document, "change", 1, INT64_MAX, 0, &change, err));
+    if (change == 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "change must be the number of the change to take back");
+    PFM_TRY(pfm_rater_undo(server->store, &rater, change, reply, err));
+    PFM_TRY(reply_with_state(server, &rater, reply, err));
+done:
+    json_decref(document);
+    return status;
+}
+
+/* ---- images ---- */
+
+/* The file's picture as the model would be shown it: pixels alone, without what else a file may tell. */
+static pfm_status append_picture(pfm_server *server, const char *name, pfm_http_reply *reply, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const pfm_image_file file = {.path = "the image"};
+    pfm_image picture = {0};
+    pfm_image_applied applied;
+    pfm_buffer bytes = {0};
+    if (pfm_item_image_read(server->options->images, name, &bytes, NULL) != PFM_OK)
+        PFM_TRY(pfm_http_refuse(reply, 404, "image_not_found", err, "the image is not here; tell the study's owner"));
+    PFM_TRY(pfm_server_wait(server, reply, err));
+    pfm_server_begin_decoding(server);
+    status = pfm_image_decode_file(bytes.data != NULL ? bytes.data : "", bytes.size, &file,
+                                   server->session->recipe->model.window, &picture, &applied, NULL);
+    pfm_server_end_decoding(server);
+    if (status != PFM_OK)
+        PFM_TRY(pfm_http_refuse(reply, 404, "image_unreadable", err, "the image cannot be shown; tell the study's owner"));
+    PFM_TRY(pfm_image_append_png(&picture, "the image", &reply->body, err));
+    reply->type = "image/png";
+done:
+    pfm_image_free(&picture);
+    pfm_buffer_free(&bytes);
+    return status;
+}
+
+pfm_status pfm_route_rate_image(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_rater rater;
+    json_t *item = NULL;
+    char *name = NULL;
+    int64_t n = 0, k = 0;
+    PFM_TRY(find_rater(server, request, reply, &rater, err));
+    PFM_TRY(read_place(request->places[0], 1, &n, reply, err));
+    PFM_TRY(read_place(request->places[1], 0, &k, reply, err));
+    PFM_TRY(pfm_rater_item(server->store, &rater, n, reply, &item, err));
+    if (server->options->images != NULL)
+        PFM_TRY(pfm_item_image_name(json_string_value(json_object_get(item, "images")), (size_t)k, &name, err));
+    if (name == NULL)
+        PFM_TRY(pfm_http_refuse(reply, 404, "image_not_found", err, "the item has no image %lld", (long long)k));
+    PFM_TRY(append_picture(server, name, reply, err));
+done:
+    json_decref(item);
+    free(name);
+    return status;
+}

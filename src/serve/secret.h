@@ -1,0 +1,14 @@
+/* Names and secrets that nobody can guess. */
+#ifndef PFM_SERVE_SECRET_H
+#define PFM_SERVE_SECRET_H
+
+#include "base/hash.h"
+
+enum { PFM_SECRET_ID = 32, PFM_SECRET_LINK = 48 };
+
+/* out [digits + 1] = so many random hexadecimal digits, an even number of at most 64. IO where the system gives none. */
+pfm_status pfm_secret_draw(char *out, size_t digits, pfm_error *err) PFM_MUST_CHECK;
+/* out = what is kept of a secret: it shows that one is right and does not tell it. */
+pfm_status pfm_secret_hash(const char *secret, pfm_hash_hex out, pfm_error *err) PFM_MUST_CHECK;
+
+#endif
