@@ -24,8 +24,8 @@ def write_slice(path):
     short = lambda n: struct.pack('<H', n)
     meta = element(2, 0x10, 'UI', '1.2.840.10008.1.2.1')
     pathlib.Path(path).write_bytes(bytes(128) + b'DICM' + element(2, 0, 'UL', struct.pack('<I', len(meta))) + meta + b''.join(element(*e) for e in (
-        (8, 0x16, 'UI', '1.2.840.10008.5.1.4.1.1.2'), (8, 0x18, 'UI', '1.2.3.4'), (8, 0x60, 'CS', 'CT'), (0x10, 0x10, 'PN', 'secret^name'),
-        (0x10, 0x20, 'LO', 'secret17'), (0x20, 0xD, 'UI', '1.2.3.5'), (0x20, 0xE, 'UI', '1.2.3.6'), (0x28, 2, 'US', short(1)), (0x28, 4, 'CS', 'MONOCHROME2'),
+        (8, 0x16, 'UI', '1.2.840.10008.5.1.4.1.1.2'), (8, 0x18, 'UI', '1.2.3.4'), (8, 0x60, 'CS', 'CT'), (0x10, 0x10, 'PN', 'planted^name'),
+        (0x10, 0x20, 'LO', 'planted17'), (0x20, 0xD, 'UI', '1.2.3.5'), (0x20, 0xE, 'UI', '1.2.3.6'), (0x28, 2, 'US', short(1)), (0x28, 4, 'CS', 'MONOCHROME2'),
         (0x28, 0x10, 'US', short(2)), (0x28, 0x11, 'US', short(2)), (0x28, 0x100, 'US', short(16)), (0x28, 0x101, 'US', short(16)), (0x28, 0x102, 'US', short(15)),
         (0x28, 0x103, 'US', short(0)), (0x7FE0, 0x10, 'OW', struct.pack('<4H', 0, 40, 80, 120)))))
 
@@ -128,7 +128,7 @@ def part_reports(program):
         opened(s, 'slice.dcm')
         check('which are known again', raw_get(s, path + '/sr')[128:132] == b'DICM')
         check('removed', s.call('DELETE', path)[0] == 200 and s.call('GET', path)[0] == 404)
-    check('nothing of the patient is in the state', not any(mark in f.read_bytes() for f in pathlib.Path('state').iterdir() for mark in (b'secret', b'1.2.3')))
+    check('nothing of the patient is in the state', not any(mark in f.read_bytes() for f in pathlib.Path('state').iterdir() for mark in (b'planted', b'1.2.3')))
 
 
 def part_kills(program):
