@@ -86,14 +86,11 @@ done:
     return status;
 }
 
-pfm_status pfm_rows_read(const char *path, pfm_row_function function, void *user, pfm_error *err)
+pfm_status pfm_rows_read_text(const char *path, const char *text, size_t size, pfm_row_function function, void *user,
+                              pfm_error *err)
 {
-    pfm_mapping file = {0};
     json_t *array = NULL;
     pfm_status status = PFM_OK;
-    PFM_TRY(pfm_mapping_open(path, &file, err));
-    const char *text = (const char *)file.data;
-    size_t size = file.size;
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) { /* the mark that some editors put before UTF-8 */
         text += 3;
         size -= 3;
@@ -110,6 +107,15 @@ pfm_status pfm_rows_read(const char *path, pfm_row_function function, void *user
     }
 done:
     json_decref(array);
+    return status;
+}
+
+pfm_status pfm_rows_read(const char *path, pfm_row_function function, void *user, pfm_error *err)
+{
+    pfm_mapping file = {0};
+    pfm_status status = pfm_mapping_open(path, &file, err);
+    if (status == PFM_OK)
+        status = pfm_rows_read_text(path, (const char *)file.data, file.size, function, user, err);
     pfm_mapping_close(&file);
     return status;
 }

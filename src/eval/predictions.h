@@ -29,6 +29,9 @@ typedef pfm_status (*pfm_row_function)(void *user, json_t *row, const pfm_place 
 /* Calls function(user, row, place) for each row of the file in its order; row is borrowed during the call. Rows must be
  * objects; a file without any is FORMAT. JSON lines are read one at a time, so memory does not grow with the file. */
 pfm_status pfm_rows_read(const char *path, pfm_row_function function, void *user, pfm_error *err) PFM_MUST_CHECK;
+/* The same of a file's text in memory; path is for errors. */
+pfm_status pfm_rows_read_text(const char *path, const char *text, size_t size, pfm_row_function function, void *user,
+                              pfm_error *err) PFM_MUST_CHECK;
 /* The same over an array in memory. */
 pfm_status pfm_rows_visit(const json_t *rows, pfm_row_function function, void *user, pfm_error *err) PFM_MUST_CHECK;
 
