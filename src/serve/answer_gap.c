@@ -82,11 +82,16 @@ static pfm_status write_group(gap *g, const char *column, const char *value, pfm
         return PFM_OK;
     PFM_TRY(pfm_vqa_intervals_over_images(&g->set, g->correct, g->recall, &options, &figures, err));
     PFM_TRY(pfm_vqa_exchange_images(&g->set, g->correct, g->recall, &options, p, err));
-    g->groups = pfm_json_add(
-        g->groups, json_pack("{s:s?, s:s?, s:I, s:I, s:f, s:f, s:f, s:[f, f], s:f}", "column", column, "value", value, "n",
-                             (json_int_t)g->set.count, "images", (json_int_t)g->set.images.count, "a", 100 * g->a_right / n,
-                             "b", 100 * g->b_right / n, "mean", figures.value[PFM_VQA_OVERALL], "ci95",
-                             figures.low[PFM_VQA_OVERALL], figures.high[PFM_VQA_OVERALL], "p", p[PFM_VQA_OVERALL]));
+    json_t *interval = json_null(), *exchanged = json_null(); /* one image says nothing of others */
+    if (g->set.images.count > 1) {
+        interval = json_pack("[f, f]", figures.low[PFM_VQA_OVERALL], figures.high[PFM_VQA_OVERALL]);
+        exchanged = json_real(p[PFM_VQA_OVERALL]);
+    }
+    g->groups =
+        pfm_json_add(g->groups, json_pack("{s:s?, s:s?, s:I, s:I, s:f, s:f, s:f, s:o, s:o}", "column", column, "value", value,
+                                          "n", (json_int_t)g->set.count, "images", (json_int_t)g->set.images.count, "a",
+                                          100 * g->a_right / n, "b", 100 * g->b_right / n, "mean",
+                                          figures.value[PFM_VQA_OVERALL], "ci95", interval, "p", exchanged));
     if (g->groups == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not compare the answers");
 done:

@@ -30,7 +30,8 @@ pfm_status pfm_answer_query_run(const pfm_answer_file *file, const pfm_answer_qu
 
 /* *out = the difference of two files' scores, this one's less the other's, in percentage points over the rows that both have:
  * {"rows","only_here","only_there","groups":[{"column" (null: of all),"value","n","images","a","b","mean","ci95","p"}]}. Groups
- * are all, the kinds, and the values of each column of few. MISMATCH where the files do not ask the same. */
+ * are all, the kinds, and the values of each column of few; ci95 and p of one image alone are null. MISMATCH where the files do
+ * not ask the same. */
 pfm_status pfm_answer_gap(const pfm_answer_file *a, const pfm_answer_file *b, uint64_t seed, json_t **out,
                           pfm_error *err) PFM_MUST_CHECK;
 

@@ -143,6 +143,35 @@ done:
     return status;
 }
 
+/* "there": of each image of the rows that are told whether it can be shown. */
+static pfm_status mark_images(pfm_server *server, const pfm_answer_file *file, const json_t *rows, pfm_error *err)
+{
+    enum { MOST_SOUGHT = 16 };
+    pfm_status status = PFM_OK;
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        const pfm_answer_extra *extra = &file->extras[json_integer_value(json_object_get(row, "n"))];
+        json_t *there = json_array();
+        for (size_t k = 0; status == PFM_OK && k < extra->image_count; k++) {
+            char *path = NULL;
+            if (k < MOST_SOUGHT)
+                status = pfm_image_folders_find(server->options->image_folders, server->options->image_folder_count,
+                                                extra->images[k], &path, err);
+            there = pfm_json_add(there, json_boolean(path != NULL));
+            free(path);
+        }
+        if (status != PFM_OK) {
+            json_decref(there);
+            goto done;
+        }
+        PFM_TRY(pfm_json_take(row, "there", there, err));
+    }
+done:
+    return status;
+}
+
 pfm_status pfm_route_predictions(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -157,8 +186,10 @@ pfm_status pfm_route_predictions(pfm_server *server, const pfm_http_request *req
         PFM_TRY(use_file(server, other, reply, &against, err));
     query.against = against;
     PFM_TRY(pfm_answer_query_run(file, &query, &document, err));
-    PFM_TRY(pfm_view_reply(document, reply, err));
+    PFM_TRY(mark_images(server, file, json_object_get(document, "rows"), err));
+    PFM_TRY(pfm_view_reply(json_incref(document), reply, err));
 done:
+    json_decref(document);
     pfm_answer_files_give_back(server->answers, file);
     pfm_answer_files_give_back(server->answers, against);
     free(values);

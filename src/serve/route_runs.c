@@ -9,6 +9,7 @@
 #include "train/recipe.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -203,6 +204,23 @@ static pfm_status list_difference(void *user, const char *key, const char *a, co
     return PFM_OK;
 }
 
+static pfm_status list_last(void *user, const char *key, const char *a, const char *b, pfm_error *err)
+{
+    char name[160];
+    (void)snprintf(name, sizeof name, "last stage: %s", key);
+    return list_difference(user, name, a, b, err);
+}
+
+/* Of recipes of different numbers of stages also what differs between the last ones. */
+static pfm_status compare_recipes(const pfm_recipe *a, const pfm_recipe *b, json_t *out, pfm_error *err)
+{
+    const pfm_status status = pfm_recipe_visit_differences(a, b, list_difference, out, err);
+    if (status != PFM_OK || a->stage_count == b->stage_count)
+        return status;
+    return pfm_recipe_visit_differences(a->stage_count > 0 ? a->stages[a->stage_count - 1] : a,
+                                        b->stage_count > 0 ? b->stages[b->stage_count - 1] : b, list_last, out, err);
+}
+
 static pfm_status load_recipe(const char *folder, const char *name, pfm_recipe **out, pfm_error *err)
 {
     pfm_error reason = PFM_ERROR_INIT;
@@ -252,7 +270,7 @@ pfm_status pfm_route_run_against(pfm_server *server, const pfm_http_request *req
     PFM_TRY(find_run(server, request->places[1], reply, &b, err));
     PFM_TRY(load_recipe(a, request->places[0], &left, err));
     PFM_TRY(load_recipe(b, request->places[1], &right, err));
-    PFM_TRY(pfm_recipe_visit_differences(left, right, list_difference, recipes, err));
+    PFM_TRY(compare_recipes(left, right, recipes, err));
     PFM_TRY(list_files(server, a, b, files, err));
     document = json_pack("{s:O, s:{s:o, s:o}, s:O}", "recipes", recipes, "scores", "a", read_scores(a), "b", read_scores(b),
                          "files", files);
