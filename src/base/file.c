@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static pfm_status refuse(pfm_error *err, const char *verb, const char *path)
@@ -236,20 +237,36 @@ pfm_status pfm_folder_create(const char *path, pfm_error *err)
 
 pfm_status pfm_folder_hold(const char *path, int *descriptor, pfm_error *err)
 {
+    enum { LOOKS = 20 };
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return refuse(err, "open", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        *descriptor = fd;
-        return PFM_OK;
+    bool held = true;
+    for (int i = 0; held && i < LOOKS; i++) { /* whoever only looks (pfm_folder_is_held) is soon gone */
+        const struct timespec pause = {.tv_nsec = 1000000};
+        if (i > 0)
+            (void)nanosleep(&pause, NULL);
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            *descriptor = fd;
+            return PFM_OK;
+        }
+        held = errno == EWOULDBLOCK;
     }
-    const bool held = errno == EWOULDBLOCK;
     pfm_status status =
         held ? pfm_error_set(err, PFM_ERROR_IO,
                              "another process is at work in %s; wait until it has ended, or name another folder", path)
              : refuse(err, "hold", path);
     close(fd);
     return status;
+}
+
+bool pfm_folder_is_held(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0)
+        close(fd);
+    return held;
 }
 
 static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }

@@ -42,6 +42,8 @@ void pfm_folder_sync_of(const char *path);
 /* Holds a folder for this process until *descriptor is closed, at the latest at the process's end; no file is left behind. IO
  * where another one holds it. */
 pfm_status pfm_folder_hold(const char *path, int *descriptor, pfm_error *err) PFM_MUST_CHECK;
+/* Whether a process holds it, this one too; it is not disturbed. false where that cannot be told. */
+bool pfm_folder_is_held(const char *path);
 /* *out = the names in a folder, sorted bytewise, without . and ..; free each and the array. */
 pfm_status pfm_folder_list(const char *path, char ***out, size_t *count, pfm_error *err) PFM_MUST_CHECK;
 /* *out = folder/name, or name alone where it is absolute or folder is empty. Release with free(). */

@@ -110,6 +110,20 @@ static pfm_status read_pacs(const cli_call *call, pfm_pacs_options *out, bool *u
     return status;
 }
 
+/* What an option names each time that it is given. */
+static pfm_status list_folders(const cli_call *call, const char *option, const char **out, int most, size_t *count,
+                               pfm_error *err)
+{
+    int given = 0;
+    const char *const *values = cli_get_all(call, option, &given);
+    if (given > most)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "--%s is given %d times; %d are the most", option, given, most);
+    for (int i = 0; i < given; i++)
+        out[i] = values[i];
+    *count = (size_t)given;
+    return PFM_OK;
+}
+
 static pfm_status run(cli_call *call, pfm_error *err)
 {
     pfm_serve_options options = {.run = cli_operand(call, 0),
@@ -117,9 +131,9 @@ static pfm_status run(cli_call *call, pfm_error *err)
                                  .certificate = cli_get(call, "tls-certificate"),
                                  .key = cli_get(call, "tls-key"),
                                  .state = cli_get(call, "state"),
-                                 .predictions = cli_get(call, "predictions"),
-                                 .images = cli_get(call, "images"),
                                  .listening = tell_address};
+    enum { MOST_FOLDERS = 64 };
+    const char *runs[MOST_FOLDERS], *predictions[MOST_FOLDERS], *images[MOST_FOLDERS];
     int64_t port = 8080, cache = 0, keep = 512;
     cli_adapters adapters = {0};
     char token[LONGEST_TOKEN] = "";
@@ -142,6 +156,15 @@ static pfm_status run(cli_call *call, pfm_error *err)
     if (status == PFM_OK)
         status = read_pacs(call, &pacs, &receives, err);
     options.pacs = receives ? &pacs : NULL;
+    if (status == PFM_OK)
+        status = list_folders(call, "runs", runs, MOST_FOLDERS, &options.run_folder_count, err);
+    if (status == PFM_OK)
+        status = list_folders(call, "predictions", predictions, MOST_FOLDERS, &options.prediction_folder_count, err);
+    if (status == PFM_OK)
+        status = list_folders(call, "images", images, MOST_FOLDERS, &options.image_folder_count, err);
+    options.run_folders = runs;
+    options.prediction_folders = predictions;
+    options.image_folders = images;
     options.port = (int)port;
     options.memory = (uint64_t)cache << 20;
     options.keep = (uint64_t)keep << 20;
@@ -161,8 +184,12 @@ static const cli_option options[] = {
     {"cache", "MIB", "memory that answers under way and images seen before may hold (default: an eighth of the machine's)",
      NULL},
     {"state", "FILE", "what is kept across runs, as reports (default PEFOMED_HOME/serve/state.sqlite)", NULL},
-    {"predictions", "FOLDER", "files of predictions that blinded ratings may be made of", NULL},
-    {"images", "FOLDER", "where the images lie that predictions name, for those who rate", NULL},
+    {"runs", "FOLDER", "whose runs the page shows and compares; may be repeated (default: the folder that RUN lies in)", NULL},
+    {"predictions", "FOLDER",
+     "whose files of predictions the page looks through, and ratings may be made of; may be repeated (default: the runs' "
+     "folders)",
+     NULL},
+    {"images", "FOLDER", "where the images lie that predictions name; may be repeated (default: none are shown)", NULL},
     {"keep", "MIB", "memory that images opened on the page may hold, for an hour at most (default 512)", NULL},
     {"max-body", "MIB", "the largest request (default 64)", NULL},
     {"max-images", "N", "the most images of a request (default 16)", NULL},
@@ -187,8 +214,9 @@ static const cli_option options[] = {
 const cli_command cmd_serve = {
     .name = "serve",
     .arguments = "RUN [--host H] [--port P] [--token T | --token-file FILE] [--tls-certificate FILE --tls-key FILE] "
-                 "[--adapter NAME=DIR]... [--cache MIB] [--state FILE] [--predictions FOLDER] [--images FOLDER] [--keep MIB] "
-                 "[--max-body MIB] [--max-images N] "
+                 "[--adapter NAME=DIR]... [--cache MIB] [--state FILE] [--runs FOLDER]... [--predictions FOLDER]... [--images "
+                 "FOLDER]... "
+                 "[--keep MIB] [--max-body MIB] [--max-images N] "
                  "[--max-tokens N] [--max-waiting N] "
                  "[--max-connections N] [--max-seconds N] " CLI_RECORD_ARGUMENTS
                  " [--weights FORMAT] [--dicom-port P --rules FILE [--aet NAME] [--dicom-host H] "

@@ -67,6 +67,29 @@ const char *pfm_http_query(const pfm_http_request *request, const char *name)
     return MHD_lookup_connection_value(request->carrier, MHD_GET_ARGUMENT_KIND, name);
 }
 
+typedef struct sought {
+    bool (*is_known)(void *user, const char *name);
+    void *user;
+    const char *found;
+} sought;
+
+static enum MHD_Result seek_other(void *user, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    sought *s = user;
+    (void)kind;
+    (void)value;
+    if (!s->is_known(s->user, name))
+        s->found = name;
+    return s->found == NULL ? MHD_YES : MHD_NO;
+}
+
+const char *pfm_http_query_other(const pfm_http_request *request, bool (*is_known)(void *user, const char *name), void *user)
+{
+    sought s = {.is_known = is_known, .user = user};
+    (void)MHD_get_connection_values(request->carrier, MHD_GET_ARGUMENT_KIND, seek_other, &s);
+    return s.found;
+}
+
 bool pfm_http_is_gone(const pfm_http_request *request)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->carrier, MHD_CONNECTION_INFO_CONNECTION_FD);

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { PFM_HTTP_PLACES = 2 };
+enum { PFM_HTTP_PLACES = 3 };
 
 typedef struct pfm_http_request {
     const char *method, *path; /* the path unescaped, without the query */
@@ -21,6 +21,8 @@ typedef struct pfm_http_request {
 /* The value of a header or of the query; NULL where it is not there. Borrowed until the reply is sent. */
 const char *pfm_http_header(const pfm_http_request *request, const char *name);
 const char *pfm_http_query(const pfm_http_request *request, const char *name);
+/* A name of the query that is not known; NULL: all are. Borrowed until the reply is sent. */
+const char *pfm_http_query_other(const pfm_http_request *request, bool (*is_known)(void *user, const char *name), void *user);
 /* Whether the client has hung up. */
 bool pfm_http_is_gone(const pfm_http_request *request);
 

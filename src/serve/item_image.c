@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/try.h"
+#include "serve/image_folders.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -10,37 +11,25 @@
 
 static const size_t most_bytes = (size_t)256 << 20;
 
-/* *path = the file itself, all links followed; NULL where it is none, or does not lie in the folder. */
-static pfm_status resolve(const char *folder, const char *name, char **path, pfm_error *err)
+/* *path = the file; NULL where it is none, or in none of the folders. */
+static pfm_status find(const char *const *folders, size_t count, const char *name, char **path, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
     struct stat file;
-    char *joined = NULL, *real = NULL, *root = realpath(folder, NULL);
-    *path = NULL;
-    if (root == NULL || name[0] == '/' || name[0] == '\0')
-        goto done;
-    PFM_TRY(pfm_path_join(folder, name, &joined, err));
-    real = realpath(joined, NULL);
-    const size_t length = strcmp(root, "/") == 0 ? 0 : strlen(root);
-    if (real == NULL || strncmp(real, root, length) != 0 || real[length] != '/' || stat(real, &file) != 0 ||
-        !S_ISREG(file.st_mode))
-        goto done;
-    *path = real;
-    real = NULL;
-done:
-    free(joined);
-    free(real);
-    free(root);
+    const pfm_status status = pfm_image_folders_find(folders, count, name, path, err);
+    if (status == PFM_OK && *path != NULL && (stat(*path, &file) != 0 || !S_ISREG(file.st_mode))) {
+        free(*path);
+        *path = NULL;
+    }
     return status;
 }
 
-pfm_status pfm_item_image_read(const char *folder, const char *name, pfm_buffer *out, pfm_error *err)
+pfm_status pfm_item_image_read(const char *const *folders, size_t count, const char *name, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *path = NULL;
-    PFM_TRY(resolve(folder, name, &path, err));
+    PFM_TRY(find(folders, count, name, &path, err));
     if (path == NULL || pfm_file_read(path, most_bytes, out, NULL) != PFM_OK)
-        PFM_FAIL(PFM_ERROR_MISMATCH, "the image is not in the folder of images, or cannot be read");
+        PFM_FAIL(PFM_ERROR_MISMATCH, "the image is not in the folders of images, or cannot be read");
 done:
     free(path);
     return status;
@@ -58,14 +47,14 @@ pfm_status pfm_item_image_name(const char *names, size_t k, char **out, pfm_erro
     return PFM_OK;
 }
 
-json_t *pfm_item_images_list(const char *folder, const char *names)
+json_t *pfm_item_images_list(const char *const *folders, size_t count, const char *names)
 {
     json_t *list = json_array();
-    while (folder != NULL && *names != '\0') {
+    while (count > 0 && *names != '\0') {
         const size_t length = strcspn(names, "\n");
         char *name = NULL, *path = NULL;
         const bool here = pfm_string_copy_n(names, length, &name, NULL) == PFM_OK &&
-                          resolve(folder, name, &path, NULL) == PFM_OK && path != NULL;
+                          find(folders, count, name, &path, NULL) == PFM_OK && path != NULL;
         list = pfm_json_add(list, json_boolean(here));
         free(name);
         free(path);

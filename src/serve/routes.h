@@ -22,6 +22,14 @@ typedef enum pfm_route_who { PFM_ROUTE_OWNER, PFM_ROUTE_PUBLIC, PFM_ROUTE_RATER 
     X(GET,  "/api/images/{id}/shown", image_shown,    OWNER)                                                                   \
     X(GET,  "/api/images/{id}/values", image_values,  OWNER)                                                                   \
     X(GET,  "/api/images/{id}/square", image_square,  OWNER)                                                                   \
+    X(GET,  "/api/predictions",     predictions_list, OWNER)                                                                   \
+    X(GET,  "/api/predictions/{name}", predictions,   OWNER)                                                                   \
+    X(GET,  "/api/predictions/{name}/against/{other}", predictions_against, OWNER)                                             \
+    X(GET,  "/api/predictions/{name}/images/{n}/{k}", predictions_image, OWNER)                                                \
+    X(GET,  "/api/runs",            runs,             OWNER)                                                                   \
+    X(GET,  "/api/runs/{name}",     run,              OWNER)                                                                   \
+    X(GET,  "/api/runs/{name}/log", run_log,          OWNER)                                                                   \
+    X(GET,  "/api/runs/{name}/against/{other}", run_against, OWNER)                                                            \
     X(GET,  "/api/reports",         reports,          OWNER)                                                                   \
     X(POST, "/api/reports",         report_create,    OWNER)                                                                   \
     X(GET,  "/api/reports/{id}",    report,           OWNER)                                                                   \

@@ -5,6 +5,7 @@
 #include "base/try.h"
 #include "infer/guide.h"
 #include "pacs/pacs.h"
+#include "serve/image_folders.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -201,24 +202,21 @@ static pfm_status check_run(const pfm_serve_options *options, pfm_error *err)
     return status;
 }
 
-/* A folder that is named and is none is told before anybody is told an address. */
-static pfm_status check_folder(const char *path, const char *option, pfm_error *err)
-{
-    return path == NULL || pfm_path_is_folder(path)
-               ? PFM_OK
-               : pfm_error_set(err, PFM_ERROR_USAGE, "%s: is no folder; name one with --%s", path, option);
-}
-
 /* What is there before the first request. */
 static pfm_status prepare(pfm_server *server, pfm_error *err)
 {
-    enum { KEPT_SECONDS = 3600 };
+    enum { KEPT_SECONDS = 3600, ANSWERS_BYTES = 256 << 20 };
     pfm_status status = PFM_OK;
     const pfm_serve_options *o = server->options;
     const char *home = pfm_context_home(server->context);
     char *state = NULL;
     pfm_salt salt;
     PFM_TRY(o->state != NULL ? pfm_string_copy(o->state, &state, err) : pfm_path_join(home, "serve/state.sqlite", &state, err));
+    PFM_TRY(pfm_catalogue_create(o->run, o->run_folders, o->run_folder_count, o->prediction_folders, o->prediction_folder_count,
+                                 &server->catalogue, err));
+    PFM_TRY(pfm_image_folders_check(o->image_folders, o->image_folder_count, err));
+    PFM_TRY(pfm_run_logs_create(&server->logs, err));
+    PFM_TRY(pfm_answer_files_create(ANSWERS_BYTES, &server->answers, err));
     PFM_TRY(pfm_salt_load(home, &salt, err));
     PFM_TRY(pfm_store_open(state, &server->store, err));
     PFM_TRY(pfm_shelf_create(o->keep > 0 ? o->keep : (size_t)512 << 20, KEPT_SECONDS, &salt, &server->shelf, err));
@@ -248,8 +246,6 @@ static pfm_status run(pfm_server *server, pfm_error *err)
     pfm_pacs *pacs = NULL;
     char *address = NULL;
     PFM_TRY(check_run(server->options, err));
-    PFM_TRY(check_folder(server->options->predictions, "predictions", err));
-    PFM_TRY(check_folder(server->options->images, "images", err));
     PFM_TRY(prepare(server, err));
     PFM_TRY(pfm_recorder_create(server->context, &server->options->record, &server->recorder, err));
     if (server->options->pacs != NULL)
@@ -290,6 +286,9 @@ pfm_status pfm_serve(pfm_context *context, const pfm_serve_options *options, pfm
     for (size_t i = 0; i < server.model_count; i++)
         free(server.models[i].name);
     free(server.models);
+    pfm_answer_files_free(server.answers);
+    pfm_run_logs_free(server.logs);
+    pfm_catalogue_free(server.catalogue);
     pfm_shelf_free(server.shelf);
     pfm_store_close(server.store);
     pfm_tally_destroy(&server.tally);

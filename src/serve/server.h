@@ -5,7 +5,10 @@
 #include "infer/engine.h"
 #include "infer/recorder.h"
 #include "pefomed/serve.h"
+#include "serve/answer_file.h"
+#include "serve/catalogue.h"
 #include "serve/http.h"
+#include "serve/run_log.h"
 #include "serve/shelf.h"
 #include "serve/store.h"
 #include "serve/tally.h"
@@ -25,9 +28,12 @@ typedef struct pfm_server {
     bool is_loopback;        /* listens to this machine alone */
     int64_t created;         /* seconds since 1970 */
     pfm_tally tally;
-    pfm_store *store;     /* what is kept across runs */
-    pfm_shelf *shelf;     /* images that are opened on the page */
-    pthread_mutex_t lock; /* of what follows */
+    pfm_store *store;          /* what is kept across runs */
+    pfm_shelf *shelf;          /* images that are opened on the page */
+    pfm_catalogue *catalogue;  /* runs and predictions that are looked through */
+    pfm_run_logs *logs;        /* of those runs */
+    pfm_answer_files *answers; /* those predictions */
+    pthread_mutex_t lock;      /* of what follows */
     pthread_cond_t changed;
     struct pfm_guide_tokens *guide_tokens; /* NULL until an answer is held to JSON */
     bool ready, stopping;                  /* the model is loaded; nothing new is begun */

@@ -227,17 +227,19 @@ static pfm_status append_value_or_nothing(const pfm_recipe *recipe, const recipe
 }
 
 /* Two recipes of one stage, or two stages. */
-static pfm_status compare_stage(const pfm_recipe *a, const pfm_recipe *b, const char *prefix, pfm_buffer *out, pfm_error *err)
+static pfm_status visit_stage(const pfm_recipe *a, const pfm_recipe *b, const char *prefix, pfm_difference_function function,
+                              void *user, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer left = {0}, right = {0};
+    char name[128];
     for (const recipe_key *key = pfm_recipe_keys; key->name != NULL; key++) {
         PFM_TRY(append_value_or_nothing(a, key, &left, err));
         PFM_TRY(append_value_or_nothing(b, key, &right, err));
         if (strcmp(left.data, right.data) == 0)
             continue;
-        PFM_TRY(pfm_buffer_append_format(out, err, "%s%s%s: %s, not %s", out->size > 0 ? "; " : "", prefix, key->name,
-                                         left.data, right.data));
+        (void)snprintf(name, sizeof name, "%s%s", prefix, key->name);
+        PFM_TRY(function(user, name, left.data, right.data, err));
     }
 done:
     pfm_buffer_free(&left);
@@ -245,21 +247,35 @@ done:
     return status;
 }
 
-pfm_status pfm_recipe_compare(const pfm_recipe *a, const pfm_recipe *b, pfm_buffer *out, pfm_error *err)
+pfm_status pfm_recipe_visit_differences(const pfm_recipe *a, const pfm_recipe *b, pfm_difference_function function, void *user,
+                                        pfm_error *err)
 {
-    if (a->stage_count != b->stage_count)
-        return pfm_buffer_append_format(out, err, "%sstages: %zu, not %zu", out->size > 0 ? "; " : "", a->stage_count,
-                                        b->stage_count);
+    char prefix[32], counts[2][24];
+    if (a->stage_count != b->stage_count) {
+        (void)snprintf(counts[0], sizeof counts[0], "%zu", a->stage_count);
+        (void)snprintf(counts[1], sizeof counts[1], "%zu", b->stage_count);
+        return function(user, "stages", counts[0], counts[1], err);
+    }
     if (a->stage_count == 0)
-        return compare_stage(a, b, "", out, err);
+        return visit_stage(a, b, "", function, user, err);
     for (size_t i = 0; i < a->stage_count; i++) {
-        char prefix[32];
         (void)snprintf(prefix, sizeof prefix, "stages.%zu.", i);
-        pfm_status status = compare_stage(a->stages[i], b->stages[i], prefix, out, err);
+        pfm_status status = visit_stage(a->stages[i], b->stages[i], prefix, function, user, err);
         if (status != PFM_OK)
             return status;
     }
     return PFM_OK;
+}
+
+static pfm_status append_difference(void *user, const char *key, const char *a, const char *b, pfm_error *err)
+{
+    pfm_buffer *out = user;
+    return pfm_buffer_append_format(out, err, "%s%s: %s, not %s", out->size > 0 ? "; " : "", key, a, b);
+}
+
+pfm_status pfm_recipe_compare(const pfm_recipe *a, const pfm_recipe *b, pfm_buffer *out, pfm_error *err)
+{
+    return pfm_recipe_visit_differences(a, b, append_difference, out, err);
 }
 
 /* How the recipe's data set is read, or another one of the mixture that is asked in the same way. */

@@ -181,6 +181,11 @@ pfm_status pfm_recipe_save(const pfm_recipe *recipe, const char *path, pfm_error
 /* SHA-256 of the canonical text: key and value, in the table's order, of what differs from the defaults, of every stage. Equal
  * recipes have equal hashes, also where a later version knows more keys. */
 pfm_status pfm_recipe_hash(const pfm_recipe *recipe, pfm_hash_hex out, pfm_error *err) PFM_MUST_CHECK;
+/* Calls function for each key that differs, with both values as YAML or "nothing"; of stages the key has "stages.N." before it,
+ * and recipes of different numbers of stages differ in the key "stages" alone. */
+typedef pfm_status (*pfm_difference_function)(void *user, const char *key, const char *a, const char *b, pfm_error *err);
+pfm_status pfm_recipe_visit_differences(const pfm_recipe *a, const pfm_recipe *b, pfm_difference_function function, void *user,
+                                        pfm_error *err) PFM_MUST_CHECK;
 /* Appends "key: a's value, not b's" for each key that differs, separated by "; ", of stages with "stages.N." before it. Appends
  * nothing for equal recipes. */
 pfm_status pfm_recipe_compare(const pfm_recipe *a, const pfm_recipe *b, pfm_buffer *out, pfm_error *err) PFM_MUST_CHECK;

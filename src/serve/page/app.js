@@ -14,6 +14,8 @@ import {say} from './api.js';
 
 const views = [
   ['read', 'Read'],
+  ['runs', 'Runs'],
+  ['answers', 'Answers'],
   ['rate', 'Rate'],
 ];
 
