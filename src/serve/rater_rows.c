@@ -13,7 +13,7 @@ static pfm_status find(pfm_store *store, const char *hash, pfm_rater *out, bool 
 {
     pfm_status status = PFM_OK;
     sqlite3_stmt *statement = NULL;
-    PFM_TRY(pfm_store_query(store, &statement, err, "SELECT study, rater FROM study_raters WHERE secret = ?", "s", hash));
+    PFM_TRY(pfm_store_query(store, &statement, err, "SELECT study, rater FROM study_raters WHERE link_hash = ?", "s", hash));
     PFM_TRY(pfm_store_step(store, statement, found, err));
     if (*found) {
         (void)snprintf(out->study, sizeof out->study, "%s", pfm_store_text(statement, 0));

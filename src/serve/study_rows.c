@@ -49,7 +49,7 @@ static pfm_status insert_sheet(pfm_store *store, const char *id, int64_t rater, 
     char *link = NULL, *shown = NULL;
     PFM_TRY(draw_link(&link, hash, err));
     PFM_TRY(
-        pfm_store_run(store, err, "INSERT INTO study_raters(study, rater, secret) VALUES(?, ?, ?)", "sis", id, rater, hash));
+        pfm_store_run(store, err, "INSERT INTO study_raters(study, rater, link_hash) VALUES(?, ?, ?)", "sis", id, rater, hash));
     if (json_array_append_new(links, json_pack("{s:I, s:s}", "rater", (json_int_t)rater, "link", link)) != 0)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not make a link");
     for (size_t i = 0; i < json_array_size(sheet); i++) {
@@ -263,8 +263,8 @@ pfm_status pfm_study_relink(pfm_store *store, const char *id, int64_t rater, pfm
     *link = NULL;
     PFM_TRY(draw_link(link, hash, err));
     PFM_TRY(pfm_store_begin(store, err));
-    status =
-        pfm_store_run(store, err, "UPDATE study_raters SET secret = ? WHERE study = ? AND rater = ?", "ssi", hash, id, rater);
+    status = pfm_store_run(store, err, "UPDATE study_raters SET link_hash = ? WHERE study = ? AND rater = ?", "ssi", hash, id,
+                           rater);
     if (status == PFM_OK && pfm_store_changes(store) == 0)
         status = pfm_http_refuse(reply, 404, "rater_not_found", err, "the study %.64s has no rater %lld, or is not there", id,
                                  (long long)rater);
