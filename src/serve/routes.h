@@ -14,6 +14,7 @@ typedef enum pfm_route_who { PFM_ROUTE_OWNER, PFM_ROUTE_PUBLIC, PFM_ROUTE_RATER 
 #define PFM_ROUTE_LIST(X)                                                                                                      \
     X(GET,  "/",                    page,             PUBLIC)                                                                  \
     X(GET,  "/page/{file}",         page_file,        PUBLIC)                                                                  \
+    X(GET,  "/api/openapi.json",    openapi,          PUBLIC)                                                                  \
     X(GET,  "/api/about",           about,            OWNER)                                                                   \
     X(POST, "/api/images",          image_open,       OWNER)                                                                   \
     X(POST, "/api/images/series",   image_series,     OWNER)                                                                   \
