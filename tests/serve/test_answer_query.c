@@ -79,9 +79,9 @@ static void filters(void **state)
     json_decref(ask(file, (pfm_answer_query){ANY, .from = 9}, NULL, ""));
     static const struct {
         const char *words, *wanted;
-    } words[] = {{"LEFT", "12"},    {"left lung", "1"}, {"lung  left", "1"}, {"lef", ""},     {"lef*", "12"},
-                 {"spleen", "2"},   {"Liver,", "2"},    {"?!", "1234"},      {"yes no", "4"}, {"clear yes which", ""},
-                 {"left*lung", ""}, {"*", "1234"},      {" ", "1234"}};
+    } words[] = {{"LEFT", "12"},    {"left lung", "1"},   {"lung  left", "1"},  {"lef", ""},     {"lef*", "12"},
+                 {"spleen", "2"},   {"Liver,", "2"},      {"?!", "1234"},       {"yes no", "4"}, {"clear yes which", ""},
+                 {"left*lung", ""}, {"lef* spleen", "2"}, {"lef* nowhere", ""}, {"*", "1234"},   {" ", "1234"}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         json_decref(ask(file, (pfm_answer_query){ANY, .words = words[i].words}, NULL, words[i].wanted));
     pfm_answer_file_free(file);
@@ -134,6 +134,11 @@ static void compares(void **state)
                         "No.");
     assert_null(json_object_get(json_array_get(rows, 2), "other"));
     json_decref(told);
+    pfm_answer_file *right =
+        load("right.jsonl", "{\"id\":\"1\",\"image\":\"a\",\"question\":\"q\",\"answer\":\"Yes\",\"prediction\":\"yes!\"}");
+    json_decref(ask(right, (pfm_answer_query){ANY, .against = a, .differ = PFM_DIFFER_better}, NULL, ""));
+    json_decref(ask(right, (pfm_answer_query){ANY, .against = a}, NULL, "")); /* the same when normalised */
+    pfm_answer_file_free(right);
     pfm_answer_file_free(a);
     pfm_answer_file_free(b);
 }

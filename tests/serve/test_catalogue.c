@@ -61,6 +61,7 @@ static void lists(void **state)
     put(all, "other.txt", prediction);
     put(all, "cut.jsonl", "{\"prediction\":\"p\",\"answ");
     assert_int_equal(symlink("/etc", test_path(all, "link")), 0);
+    assert_int_equal(symlink("one", test_path(all, "link-to-one")), 0);
     assert_int_equal(symlink("array.json", test_path(all, "link.json")), 0);
     assert_ok(pfm_catalogue_create(test_path(all, "one"), NULL, 0, NULL, 0, &catalogue, &err));
     check_names(catalogue, PFM_LISTED_RUNS, "deep:er:two one");

@@ -42,6 +42,7 @@ static void finds(void **state)
     put(image);
     put(secret);
     put(beside);
+    put(test_path(root, "dbta/c.jpg")); /* as long as the folder's own */
     assert_int_equal(symlink(secret, link), 0);
     const char *const folders[] = {"/nonexistent", data};
     check_found(folders, 2, "imgs/case1/a.jpg", image);
@@ -53,6 +54,7 @@ static void finds(void **state)
                                           "../secret.jpg",
                                           "imgs/../../secret.jpg",
                                           "../data-secret/b.jpg",
+                                          "../dbta/c.jpg",
                                           "link.jpg",
                                           "imgs/link.jpg",
                                           "/etc/passwd",
