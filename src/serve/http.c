@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "base/try.h"
+#include "eval/answers.h"
 #include "serve/guard.h"
 #include "serve/routes.h"
 #include "serve/server.h"
@@ -138,18 +139,21 @@ pfm_status pfm_http_describe_error(pfm_http_reply *reply, const pfm_error *failu
 {
     pfm_status status = PFM_OK;
     json_t *document = NULL;
+    pfm_buffer message = {0};
     pfm_buffer_clear(&reply->body);
     reply->fixed = NULL;
     reply->type = NULL;
     reply->page = false;
     reply->status = reply->status >= 400 ? reply->status : status_of(failure->code);
-    document = json_pack("{s:{s:s, s:s, s:n, s:s?}}", "error", "message", failure->message, "type", type_of(reply->status),
-                         "param", "code", reply->code);
+    PFM_TRY(pfm_answer_make_valid(failure->message, &message, err)); /* it may name, cut short, what a client sent */
+    document = json_pack("{s:{s:s, s:s, s:n, s:s?}}", "error", "message", message.data, "type", type_of(reply->status), "param",
+                         "code", reply->code);
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe an error");
     PFM_TRY(pfm_json_append(&reply->body, document, err));
 done:
     json_decref(document);
+    pfm_buffer_free(&message);
     return status;
 }
 

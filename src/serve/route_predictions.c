@@ -31,7 +31,9 @@ static pfm_status use_file(pfm_server *server, const char *name, pfm_http_reply 
     if (path == NULL)
         PFM_TRY(pfm_http_refuse(reply, 404, "predictions_not_found", err,
                                 "there is no file of predictions %.200s; GET /api/predictions lists them", name));
-    PFM_TRY(pfm_answer_files_use(server->answers, path, name, out, err));
+    status = pfm_answer_files_use(server->answers, path, name, out, err);
+    if (status == PFM_ERROR_IO)
+        reply->status = 404;
 done:
     free(path);
     return status;

@@ -213,11 +213,11 @@ static pfm_status refuse(const char *verb, pfm_error *err)
     return pfm_error_set(err, PFM_ERROR_IO, "the log cannot be %s: %s", verb, strerror(errno));
 }
 
-/* Whether what was read of the file is still there as it was. */
+/* Whether what was read of the file is still there as it was: its end is, and so the file is no shorter. */
 static bool goes_on(const run_log *log, int fd, const struct stat *facts)
 {
     char end[END_BYTES];
-    if (log->device != facts->st_dev || log->inode != facts->st_ino || facts->st_size < log->read)
+    if (log->device != facts->st_dev || log->inode != facts->st_ino)
         return false;
     return pread(fd, end, log->end_size, log->read - (off_t)log->end_size) == (ssize_t)log->end_size &&
            memcmp(end, log->end, log->end_size) == 0;

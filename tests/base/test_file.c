@@ -90,12 +90,16 @@ static void a_folder_is_held_by_one(void **state)
     pfm_error err = PFM_ERROR_INIT;
     const char *folder = test_scratch_folder();
     int first = -1, second = -1;
+    assert_false(pfm_folder_is_held(folder));
     assert_ok(pfm_folder_hold(folder, &first, &err));
+    assert_true(pfm_folder_is_held(folder));
     assert_error(pfm_folder_hold(folder, &second, &err), PFM_ERROR_IO, "another process is at work in");
     assert_int_equal(second, -1);
     close(first);
     assert_ok(pfm_folder_hold(folder, &second, &err));
     close(second);
+    assert_false(pfm_folder_is_held(folder));
+    assert_false(pfm_folder_is_held(test_path(folder, "none")));
     assert_error(pfm_folder_hold(test_path(folder, "none"), &first, &err), PFM_ERROR_IO, "none");
 }
 

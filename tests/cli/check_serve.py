@@ -155,6 +155,7 @@ def part_errors(program):
         refused(s, 'an unknown path', 404, 'unknown_path', 'GET', '/v1/nothing')
         refused(s, 'a path with tricks', 404, 'unknown_path', 'GET', '/v1/models/../../etc/passwd')
         refused(s, 'an encoded one', 404, 'unknown_path', 'GET', '/page/..%2f..%2fetc%2fpasswd')
+        refused(s, 'a name that is cut within a character', 404, 'model_not_found', 'GET', '/v1/models/a' + '%F0%9D%95%BF' * 100)
         refused(s, 'an unknown model', 404, 'model_not_found', 'GET', '/v1/models/none')
         refused(s, 'an unknown model that is asked', 404, 'model_not_found', 'POST', chat, ask('Where?', image('p1.png'), model='none'))
         check('a wrong method: 405 with Allow', refused(s, 'a wrong method', 405, 'method_not_allowed', 'GET', chat)['Allow'] == 'POST')

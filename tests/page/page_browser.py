@@ -8,6 +8,7 @@ import time
 
 import axe_selenium_python
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -81,7 +82,7 @@ class Browser:
         return self.driver.find_elements(By.CSS_SELECTOR, css)
 
     def wait(self, what, message, seconds=30):
-        return WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(lambda _: what(), message)
+        return WebDriverWait(self.driver, seconds, 0.05, (NoSuchElementException, StaleElementReferenceException)).until(lambda _: what(), message)
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)

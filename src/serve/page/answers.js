@@ -233,8 +233,10 @@ class Page {
     const about = [row.kind, ...Object.entries(row.columns).map(([name, value]) => `${name.replaceAll('_', ' ')}: ${value}`)].filter(Boolean).join(' · ');
     const answer = ({prediction, correct, probability}, title) => el('div', {class: 'prediction'}, el('p', {class: 'quiet'}, title), el('p', {class: 'said'}, prediction === '' ? el('em', {class: 'quiet'}, 'nothing') : prediction),
       el('p', {}, verdict(correct), Number.isFinite(probability) ? el('span', {class: 'quiet'}, ` probability ${probabilityText(probability)}`) : null));
-    return el('li', {class: 'panel row-of-answers', tabindex: -1, 'data-n': row.n, 'data-correct': row.correct, onkeydown: (event) => {
-      if (event.key === 'Enter' && event.target === event.currentTarget) this.#open(row, 0);
+    return el('li', {class: 'panel row-of-answers', tabindex: -1, 'data-n': row.n, 'data-correct': String(row.correct), onkeydown: (event) => {
+      if (event.key !== 'Enter' || event.target !== event.currentTarget) return;
+      event.preventDefault(); // or it would press the dialog's button
+      this.#open(row, 0);
     }},
       this.#images(row),
       el('div', {class: 'grow stack-small'}, row.question ? el('p', {class: 'question'}, row.question) : null,

@@ -72,7 +72,7 @@ function nearest(numbers, value) {
 
 // Each value the mean of those around it, nearer ones counting more; the more values there are, the more of them.
 function smoothed(values) {
-  const weight = 2 / (1 + Math.max(1, values.length / 50)), forth = [], back = new Array(values.length);
+  const weight = 2 / (1 + Math.max(2, values.length / 50)), forth = [], back = new Array(values.length);
   for (let i = 0; i < values.length; i++) forth.push(i === 0 ? values[0] : forth[i - 1] + weight * (values[i] - forth[i - 1]));
   for (let i = values.length - 1; i >= 0; i--) back[i] = i === values.length - 1 ? values[i] : back[i + 1] + weight * (values[i] - back[i + 1]);
   return forth.map((value, i) => (value + back[i]) / 2);

@@ -1,6 +1,7 @@
 // Runs: which there are, their learning curves as they come, settings, scores by kind, and any two compared.
 
 import {api, say} from './api.js';
+import {isTyping} from './app.js';
 import {Chart, valueText} from './chart.js';
 import {el, figure, labelled} from './dom.js';
 import {differenceTable, percent} from './difference.js';
@@ -296,7 +297,7 @@ class Page {
   }
 
   key(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest('input, select, textarea, dialog')) return;
+    if (isTyping(event) || event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.key === '/') this.filter.focus();
     else if (event.key.toLowerCase() === 'l') for (const chart of this.charts) chart.setLog(!chart.logBox.checked);
     else if (event.key.toLowerCase() === 'x') this.exchange();
