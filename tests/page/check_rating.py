@@ -294,7 +294,7 @@ class Rate(unittest.TestCase):
         with self.assertRaises(urllib.error.HTTPError):
             self.api('GET', '/api/rate', secret=links[0].split('/')[-1])
         self.page.find('section.study button.close').click()
-        self.page.wait(lambda: '; closed ' in self.page.all('section.study')[0].text, 'it is closed')
+        self.page.wait(lambda: '; closed ' in self.page.run("return document.querySelector('section.study')?.textContent ?? ''"), 'it is closed')
         self.assertIsNotNone(self.api('GET', path)['closed'])
         count = len(self.page.all('section.study'))
         remove = self.page.find('section.study button.remove')
