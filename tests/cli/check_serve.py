@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speaks to `pefomed serve` as programs do, well-behaved ones and others.
 
-usage: check_serve.py PEFOMED answers|errors|guard|limits|cancel|stop
+usage: check_serve.py PEFOMED answers|errors|guard|limits|cancel|stop|tls
 
 Works in the folder in which it is started, which holds the run `run` of make_tiny_training's, with p1.png and scan.dcm.
 """
@@ -13,6 +13,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -266,7 +267,32 @@ def part_cancel(program):
         check('and others are', s.call('POST', '/v1/chat/completions', ask('Where?', image('p1.png'), max_tokens=400))[0] == 200)
 
 
-PARTS = {'cancel': part_cancel, 'stop': part_stop, 'answers': part_answers, 'errors': part_errors, 'guard': part_guard, 'limits': part_limits}
+def part_tls(program):
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'key.pem', '-out', 'cert.pem', '-days', '2', '-subj', '/CN=localhost', '-addext',
+                    'subjectAltName=DNS:localhost'], check=True, capture_output=True)
+    process = subprocess.Popen([program, 'serve', 'run', '--port', '0', '--quiet', '--tls-certificate', 'cert.pem', '--tls-key', 'key.pem'], stdout=subprocess.PIPE, text=True)
+    try:
+        address = process.stdout.readline().strip()
+        check('the address says so', address.startswith('https://127.0.0.1:'))
+        port = urllib.parse.urlsplit(address).port
+        connection = http.client.HTTPSConnection('localhost', port, timeout=60, context=ssl.create_default_context(cafile='cert.pem'))
+        connection.request('POST', '/v1/chat/completions', json.dumps(ask('Where?', image('p1.png'), max_tokens=6, stream=True)))
+        check('an answer by TLS', connection.getresponse().read().endswith(b'data: [DONE]\n\n'))
+        try:
+            plain = http.client.HTTPConnection('127.0.0.1', port, timeout=5)
+            plain.request('GET', '/health')
+            check('nothing without', plain.getresponse().status != 200)
+        except (http.client.HTTPException, OSError):
+            check('nothing without', True)
+        process.terminate()
+        check('and it ends with 0', process.wait(20) == 0)
+    finally:
+        process.kill()
+    done = subprocess.run([program, 'serve', 'run', '--port', '0', '--quiet', '--tls-certificate', 'key.pem', '--tls-key', 'key.pem'], capture_output=True, text=True)
+    check('a certificate that is none', done.returncode == 2 and 'must be PEM files' in done.stderr)
+
+
+PARTS = {'tls': part_tls, 'cancel': part_cancel, 'stop': part_stop, 'answers': part_answers, 'errors': part_errors, 'guard': part_guard, 'limits': part_limits}
 
 if __name__ == '__main__':
     PARTS[sys.argv[2]](sys.argv[1])
