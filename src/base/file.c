@@ -237,7 +237,7 @@ pfm_status pfm_folder_create(const char *path, pfm_error *err)
 
 pfm_status pfm_folder_hold(const char *path, int *descriptor, pfm_error *err)
 {
-    enum { LOOKS = 20 };
+    enum { LOOKS = 100 };
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return refuse(err, "open", path);

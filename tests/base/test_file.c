@@ -1,7 +1,10 @@
 #include "base/file.h"
 #include "test.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void test_a_write_appears_whole(void **state)
@@ -103,11 +106,38 @@ static void a_folder_is_held_by_one(void **state)
     assert_error(pfm_folder_hold(test_path(folder, "none"), &first, &err), PFM_ERROR_IO, "none");
 }
 
+/* Whoever only looks whether a folder is held has a part of the lock for an instant. */
+static void a_look_keeps_nobody_out(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    const char *folder = test_scratch_folder();
+    int held = -1, ends[2], status;
+    char byte;
+    assert_int_equal(pipe(ends), 0);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const int fd = open(folder, O_RDONLY | O_DIRECTORY);
+        const bool looks = flock(fd, LOCK_SH) == 0 && write(ends[1], "x", 1) == 1;
+        (void)usleep(5000);
+        _exit(looks ? 0 : 1);
+    }
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    assert_ok(pfm_folder_hold(folder, &held, &err));
+    close(held);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_write_appears_whole), cmocka_unit_test(test_errors_name_the_path),
         cmocka_unit_test(test_a_limit_is_kept),       cmocka_unit_test(a_file_beside_another),
-        cmocka_unit_test(a_folder_is_held_by_one),    cmocka_unit_test(test_folders_and_paths)};
+        cmocka_unit_test(a_folder_is_held_by_one),    cmocka_unit_test(a_look_keeps_nobody_out),
+        cmocka_unit_test(test_folders_and_paths)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
