@@ -27,11 +27,13 @@ typedef struct pfm_serve_options {
     const char *certificate, *key;     /* PEM files for TLS; NULL: without */
     const pfm_named_adapter *adapters; /* [adapter_count] that are served beside the run's own */
     size_t adapter_count;
-    const char *state;       /* the file of what is kept across runs; NULL: serve/state.sqlite in the context's home */
-    const char *predictions; /* a folder whose files studies may be made of; NULL: none */
-    const char *images;      /* the folder that the images of studies lie in; NULL: raters see none */
-    uint64_t keep;           /* bytes of images opened on the page that are held in memory; 0: 512 MiB */
-    uint64_t memory;         /* bytes that requests may hold in keys, values and features; 0: a share of the machine's */
+    const char *state; /* the file of what is kept across runs; NULL: serve/state.sqlite in the context's home */
+    const char *const *prediction_folders; /* [..count] whose files of predictions studies may be made of; none: no files */
+    size_t prediction_folder_count;
+    const char *const *image_folders; /* [..count] where the images lie that predictions name; none: none is shown */
+    size_t image_folder_count;
+    uint64_t keep;   /* bytes of images opened on the page that are held in memory; 0: 512 MiB */
+    uint64_t memory; /* bytes that requests may hold in keys, values and features; 0: a share of the machine's */
     pfm_serve_limits limits;
     void (*listening)(void *user, const char *address); /* told once, "http://127.0.0.1:8080/" */
     void *user;

@@ -80,6 +80,20 @@ static pfm_status read_limits(const cli_call *call, pfm_serve_limits *out, pfm_e
     return PFM_OK;
 }
 
+/* What an option names each time that it is given. */
+static pfm_status list_folders(const cli_call *call, const char *option, const char **out, int most, size_t *count,
+                               pfm_error *err)
+{
+    int given = 0;
+    const char *const *values = cli_get_all(call, option, &given);
+    if (given > most)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "--%s is given %d times; %d are the most", option, given, most);
+    for (int i = 0; i < given; i++)
+        out[i] = values[i];
+    *count = (size_t)given;
+    return PFM_OK;
+}
+
 static pfm_status run(cli_call *call, pfm_error *err)
 {
     pfm_serve_options options = {.run = cli_operand(call, 0),
@@ -87,9 +101,9 @@ static pfm_status run(cli_call *call, pfm_error *err)
                                  .certificate = cli_get(call, "tls-certificate"),
                                  .key = cli_get(call, "tls-key"),
                                  .state = cli_get(call, "state"),
-                                 .predictions = cli_get(call, "predictions"),
-                                 .images = cli_get(call, "images"),
                                  .listening = tell_address};
+    enum { MOST_FOLDERS = 64 };
+    const char *predictions[MOST_FOLDERS], *images[MOST_FOLDERS];
     int64_t port = 8080, cache = 0, keep = 512;
     cli_adapters adapters = {0};
     char token[LONGEST_TOKEN] = "";
@@ -106,6 +120,12 @@ static pfm_status run(cli_call *call, pfm_error *err)
         status = read_limits(call, &options.limits, err);
     if (status == PFM_OK)
         status = cli_list_adapters(call, &adapters, err);
+    if (status == PFM_OK)
+        status = list_folders(call, "predictions", predictions, MOST_FOLDERS, &options.prediction_folder_count, err);
+    if (status == PFM_OK)
+        status = list_folders(call, "images", images, MOST_FOLDERS, &options.image_folder_count, err);
+    options.prediction_folders = predictions;
+    options.image_folders = images;
     options.port = (int)port;
     options.memory = (uint64_t)cache << 20;
     options.keep = (uint64_t)keep << 20;
@@ -125,8 +145,8 @@ static const cli_option options[] = {
     {"cache", "MIB", "memory that answers under way and images seen before may hold (default: an eighth of the machine's)",
      NULL},
     {"state", "FILE", "what is kept across runs, as reports (default PEFOMED_HOME/serve/state.sqlite)", NULL},
-    {"predictions", "FOLDER", "files of predictions that blinded ratings may be made of", NULL},
-    {"images", "FOLDER", "where the images lie that predictions name, for those who rate", NULL},
+    {"predictions", "FOLDER", "whose files of predictions blinded ratings may be made of; may be repeated", NULL},
+    {"images", "FOLDER", "where the images lie that predictions name; may be repeated (default: none are shown)", NULL},
     {"keep", "MIB", "memory that images opened on the page may hold, for an hour at most (default 512)", NULL},
     {"max-body", "MIB", "the largest request (default 64)", NULL},
     {"max-images", "N", "the most images of a request (default 16)", NULL},
@@ -140,11 +160,12 @@ static const cli_option options[] = {
 
 const cli_command cmd_serve = {
     .name = "serve",
-    .arguments = "RUN [--host H] [--port P] [--token T | --token-file FILE] [--tls-certificate FILE --tls-key FILE] "
-                 "[--adapter NAME=DIR]... [--cache MIB] [--state FILE] [--predictions FOLDER] [--images FOLDER] [--keep MIB] "
-                 "[--max-body MIB] [--max-images N] "
-                 "[--max-tokens N] [--max-waiting N] "
-                 "[--max-connections N] [--max-seconds N] [--weights FORMAT]",
+    .arguments =
+        "RUN [--host H] [--port P] [--token T | --token-file FILE] [--tls-certificate FILE --tls-key FILE] "
+        "[--adapter NAME=DIR]... [--cache MIB] [--state FILE] [--predictions FOLDER]... [--images FOLDER]... [--keep MIB] "
+        "[--max-body MIB] [--max-images N] "
+        "[--max-tokens N] [--max-waiting N] "
+        "[--max-connections N] [--max-seconds N] [--weights FORMAT]",
     .summary = "serves a run to people and programs",
     .details = "The first line on stdout is the address. Programs speak to it as to OpenAI's interface "
                "(/v1/chat/completions, /v1/models);\n"

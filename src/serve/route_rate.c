@@ -59,7 +59,8 @@ pfm_status pfm_route_rate_item(pfm_server *server, const pfm_http_request *reque
     PFM_TRY(read_place(request->places[0], 1, &n, reply, err));
     PFM_TRY(pfm_rater_item(server->store, &rater, n, reply, &item, err));
     PFM_TRY(pfm_json_take(item, "images",
-                          pfm_item_images_list(server->options->images, json_string_value(json_object_get(item, "images"))),
+                          pfm_item_images_list(server->options->image_folders, server->options->image_folder_count,
+                                               json_string_value(json_object_get(item, "images"))),
                           err));
     PFM_TRY(pfm_json_append(&reply->body, item, err));
 done:
@@ -132,7 +133,7 @@ static pfm_status append_picture(pfm_server *server, const char *name, pfm_http_
     pfm_image picture = {0};
     pfm_image_applied applied;
     pfm_buffer bytes = {0};
-    if (pfm_item_image_read(server->options->images, name, &bytes, NULL) != PFM_OK)
+    if (pfm_item_image_read(server->options->image_folders, server->options->image_folder_count, name, &bytes, NULL) != PFM_OK)
         PFM_TRY(pfm_http_refuse(reply, 404, "image_not_found", err, "the image is not here; tell the study's owner"));
     PFM_TRY(pfm_server_wait(server, reply, err));
     pfm_server_begin_decoding(server);
@@ -160,7 +161,7 @@ pfm_status pfm_route_rate_image(pfm_server *server, const pfm_http_request *requ
     PFM_TRY(read_place(request->places[0], 1, &n, reply, err));
     PFM_TRY(read_place(request->places[1], 0, &k, reply, err));
     PFM_TRY(pfm_rater_item(server->store, &rater, n, reply, &item, err));
-    if (server->options->images != NULL)
+    if (server->options->image_folder_count > 0)
         PFM_TRY(pfm_item_image_name(json_string_value(json_object_get(item, "images")), (size_t)k, &name, err));
     if (name == NULL)
         PFM_TRY(pfm_http_refuse(reply, 404, "image_not_found", err, "the item has no image %lld", (long long)k));

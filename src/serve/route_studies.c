@@ -24,14 +24,15 @@ static size_t count_false(const json_t *list)
 }
 
 /* How many of the images that sheets name are not in the folder of images. */
-static size_t count_missing(const char *folder, const json_t *sheets)
+static size_t count_missing(const pfm_serve_options *options, const json_t *sheets)
 {
     size_t missing = 0;
     for (size_t s = 0; s < json_array_size(sheets); s++)
         for (size_t i = 0; i < json_array_size(json_array_get(sheets, s)); i++) {
             const json_t *row = json_array_get(json_array_get(sheets, s), i);
             const char *names = json_string_value(json_object_get(row, pfm_sheet_shown[0]));
-            json_t *list = pfm_item_images_list(folder, names != NULL ? names : "");
+            json_t *list =
+                pfm_item_images_list(options->image_folders, options->image_folder_count, names != NULL ? names : "");
             missing += count_false(list);
             json_decref(list);
         }
@@ -47,13 +48,14 @@ pfm_status pfm_route_study_create(pfm_server *server, const pfm_http_request *re
     pfm_study_made made = {0};
     pfm_study_id id;
     PFM_TRY(pfm_body_read(request, keys, &document, err));
-    PFM_TRY(pfm_study_make(document, server->options->predictions, &made, err));
+    PFM_TRY(
+        pfm_study_make(document, server->options->prediction_folders, server->options->prediction_folder_count, &made, err));
     const pfm_study_draft draft = {.name = made.name,
                                    .rubric = made.rubric,
                                    .settings = made.settings,
                                    .key = made.drawn.key,
                                    .sheets = made.drawn.sheets};
-    const size_t missing = count_missing(server->options->images, made.drawn.sheets);
+    const size_t missing = count_missing(server->options, made.drawn.sheets);
     PFM_TRY(pfm_study_create(server->store, &draft, id, &links, err));
     PFM_TRY(pfm_study_read(server->store, id, reply, &study, err));
     PFM_TRY(pfm_json_take(study, "links", json_incref(links), err));
@@ -76,10 +78,10 @@ pfm_status pfm_route_studies(pfm_server *server, const pfm_http_request *request
     pfm_status status = PFM_OK;
     json_t *list = NULL, *files = NULL, *rubrics = NULL, *document = NULL;
     PFM_TRY(pfm_study_list(server->store, &list, err));
-    PFM_TRY(pfm_study_files(server->options->predictions, &files, err));
+    PFM_TRY(pfm_study_files(server->options->prediction_folders, server->options->prediction_folder_count, &files, err));
     PFM_TRY(pfm_study_rubrics(&rubrics, err));
     document = json_pack("{s:O, s:O, s:O, s:b, s:b}", "studies", list, "rubrics", rubrics, "predictions", files, "images",
-                         server->options->images != NULL, "open", server->options->token == NULL);
+                         server->options->image_folder_count > 0, "open", server->options->token == NULL);
     if (document == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the studies");
     PFM_TRY(pfm_json_append(&reply->body, document, err));

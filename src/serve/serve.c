@@ -199,11 +199,12 @@ static pfm_status check_run(const pfm_serve_options *options, pfm_error *err)
 }
 
 /* A folder that is named and is none is told before anybody is told an address. */
-static pfm_status check_folder(const char *path, const char *option, pfm_error *err)
+static pfm_status check_folders(const char *const *paths, size_t count, const char *option, pfm_error *err)
 {
-    return path == NULL || pfm_path_is_folder(path)
-               ? PFM_OK
-               : pfm_error_set(err, PFM_ERROR_USAGE, "%s: is no folder; name one with --%s", path, option);
+    for (size_t i = 0; i < count; i++)
+        if (!pfm_path_is_folder(paths[i]))
+            return pfm_error_set(err, PFM_ERROR_USAGE, "%s: is no folder; name one with --%s", paths[i], option);
+    return PFM_OK;
 }
 
 /* What is there before the first request. */
@@ -230,8 +231,9 @@ static pfm_status run(pfm_server *server, pfm_error *err)
     pfm_http *http = NULL;
     char *address = NULL;
     PFM_TRY(check_run(server->options, err));
-    PFM_TRY(check_folder(server->options->predictions, "predictions", err));
-    PFM_TRY(check_folder(server->options->images, "images", err));
+    const pfm_serve_options *o = server->options;
+    PFM_TRY(check_folders(o->prediction_folders, o->prediction_folder_count, "predictions", err));
+    PFM_TRY(check_folders(o->image_folders, o->image_folder_count, "images", err));
     PFM_TRY(prepare(server, err));
     PFM_TRY(pfm_http_open(server, &http, err));
     PFM_TRY(pfm_http_address(http, &address, err));

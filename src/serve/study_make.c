@@ -12,6 +12,11 @@
 enum { LONGEST_NAME = 100, MOST_RUBRIC = 1 << 16, MOST_SYSTEMS = 32, MOST_ROWS = 100000 };
 static const size_t most_file = (size_t)256 << 20, most_shown = (size_t)512 << 20;
 
+typedef struct folder_list {
+    const char *const *folders;
+    size_t count;
+} folder_list;
+
 /* ---- what there is to choose from ---- */
 
 static bool has_ending(const char *name, const char *ending)
@@ -20,32 +25,49 @@ static bool has_ending(const char *name, const char *ending)
     return length > size && strcmp(name + length - size, ending) == 0;
 }
 
-pfm_status pfm_study_files(const char *folder, json_t **out, pfm_error *err)
+static bool lists(const json_t *list, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (strcmp(json_string_value(json_array_get(list, i)), name) == 0)
+            return true;
+    return false;
+}
+
+/* Adds those of a folder that no folder before it has. */
+static pfm_status add_files(const char *folder, json_t *list, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char **names = NULL, *path = NULL;
     size_t count = 0;
-    json_t *list = json_array();
-    if (folder != NULL)
-        PFM_TRY(pfm_folder_list(folder, &names, &count, err));
+    PFM_TRY(pfm_folder_list(folder, &names, &count, err));
     for (size_t i = 0; i < count; i++) {
-        if (names[i][0] == '.' || (!has_ending(names[i], ".jsonl") && !has_ending(names[i], ".json")))
+        if (names[i][0] == '.' || (!has_ending(names[i], ".jsonl") && !has_ending(names[i], ".json")) || lists(list, names[i]))
             continue;
         PFM_TRY(pfm_path_join(folder, names[i], &path, err));
-        if (!pfm_path_is_folder(path))
-            list = pfm_json_add(list, json_string(names[i]));
+        if (!pfm_path_is_folder(path) && json_array_append_new(list, json_string(names[i])) != 0)
+            PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list files of predictions");
         free(path);
         path = NULL;
     }
-    if (list == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list files of predictions");
-    *out = list;
-    list = NULL;
 done:
     for (size_t i = 0; i < count; i++)
         free(names[i]);
     free(names);
     free(path);
+    return status;
+}
+
+pfm_status pfm_study_files(const char *const *folders, size_t count, json_t **out, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    json_t *list = json_array();
+    if (list == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list files of predictions");
+    for (size_t i = 0; i < count; i++)
+        PFM_TRY(add_files(folders[i], list, err));
+    *out = list;
+    list = NULL;
+done:
     json_decref(list);
     return status;
 }
@@ -153,21 +175,24 @@ static bool is_plain_name(const char *name)
 }
 
 /* A file that is listed, and no other. */
-static pfm_status read_file(const char *folder, const char *name, pfm_buffer *out, pfm_error *err)
+static pfm_status read_file(const folder_list *of, const char *name, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    json_t *names = NULL, *known = NULL;
+    json_t *names = NULL;
     char *path = NULL;
-    size_t i = 0;
-    bool listed = false;
-    if (folder == NULL)
+    if (of->count == 0)
         PFM_FAIL(PFM_ERROR_USAGE, "this server knows no folder of predictions (--predictions FOLDER); send them as text");
-    PFM_TRY(pfm_study_files(folder, &names, err));
-    json_array_foreach(names, i, known) listed |= strcmp(json_string_value(known), name) == 0;
-    if (!listed)
+    PFM_TRY(pfm_study_files(of->folders, of->count, &names, err));
+    if (!lists(names, name))
         PFM_FAIL(PFM_ERROR_USAGE, "there is no file of predictions '%.100s'", name);
-    PFM_TRY(pfm_path_join(folder, name, &path, err));
-    if (pfm_file_read(path, most_file, out, NULL) != PFM_OK)
+    for (size_t i = 0; path == NULL && i < of->count; i++) {
+        PFM_TRY(pfm_path_join(of->folders[i], name, &path, err));
+        if (pfm_path_exists(path) && !pfm_path_is_folder(path))
+            break;
+        free(path);
+        path = NULL;
+    }
+    if (path == NULL || pfm_file_read(path, most_file, out, NULL) != PFM_OK)
         PFM_FAIL(PFM_ERROR_IO, "%.100s cannot be read, or is larger than %zu MiB", name, most_file >> 20);
 done:
     json_decref(names);
@@ -175,7 +200,7 @@ done:
     return status;
 }
 
-static pfm_status add_system(const json_t *given, const char *folder, json_t *list, pfm_error *err)
+static pfm_status add_system(const json_t *given, const folder_list *of, json_t *list, pfm_error *err)
 {
     static const char *const keys[] = {"name", "predictions", "file", NULL};
     pfm_status status = PFM_OK;
@@ -190,7 +215,7 @@ static pfm_status add_system(const json_t *given, const char *folder, json_t *li
     if ((text != NULL) == (file[0] != '\0') || (text != NULL && !json_is_string(text)))
         PFM_FAIL(PFM_ERROR_USAGE, "a system has either predictions, JSON lines as one text, or file, a name that is listed");
     if (file[0] != '\0')
-        PFM_TRY(read_file(folder, file, &bytes, err));
+        PFM_TRY(read_file(of, file, &bytes, err));
     if (name[0] == '\0' && file[0] != '\0')
         PFM_TRY(pfm_rating_file_name(file, &own, err));
     name = own != NULL ? own : name;
@@ -208,7 +233,7 @@ done:
     return status;
 }
 
-static pfm_status read_systems(const json_t *request, const char *folder, json_t *out, pfm_error *err)
+static pfm_status read_systems(const json_t *request, const folder_list *of, json_t *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     const json_t *given = json_object_get(request, "systems");
@@ -218,7 +243,7 @@ static pfm_status read_systems(const json_t *request, const char *folder, json_t
     for (size_t i = 0; i < count; i++) {
         if (!json_is_object(json_array_get(given, i)))
             PFM_FAIL(PFM_ERROR_USAGE, "systems must be a list of {\"name\", \"predictions\" or \"file\"}");
-        PFM_TRY(add_system(json_array_get(given, i), folder, out, err));
+        PFM_TRY(add_system(json_array_get(given, i), of, out, err));
     }
 done:
     return status;
@@ -275,7 +300,7 @@ static pfm_status describe_settings(const pfm_sheets_plan *plan, pfm_study_made 
     return out->settings != NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_NO_MEMORY, "out of memory: could not keep a study");
 }
 
-static pfm_status make(const json_t *request, const char *folder, const pfm_rubric *rubric, json_t *systems,
+static pfm_status make(const json_t *request, const folder_list *of, const pfm_rubric *rubric, json_t *systems,
                        pfm_study_made *out, pfm_error *err)
 {
     static const int64_t most_seed = (int64_t)1 << 53;
@@ -293,7 +318,7 @@ static pfm_status make(const json_t *request, const char *folder, const pfm_rubr
     if (seed < 0)
         PFM_TRY(draw_seed(&seed, err));
     PFM_TRY(pfm_sheets_check(rubric, (int)raters, (int)per_text, json_number_value(duplicates), err));
-    PFM_TRY(read_systems(request, folder, systems, err));
+    PFM_TRY(read_systems(request, of, systems, err));
     PFM_TRY(check_size(systems, per_text, err));
     const pfm_sheets_plan plan = {.rubric = rubric,
                                   .systems = systems,
@@ -307,8 +332,9 @@ done:
     return status;
 }
 
-pfm_status pfm_study_make(const json_t *request, const char *predictions, pfm_study_made *out, pfm_error *err)
+pfm_status pfm_study_make(const json_t *request, const char *const *folders, size_t count, pfm_study_made *out, pfm_error *err)
 {
+    const folder_list of = {folders, count};
     pfm_status status = PFM_OK;
     pfm_rubric *rubric = NULL;
     json_t *systems = json_array();
@@ -321,7 +347,7 @@ pfm_status pfm_study_make(const json_t *request, const char *predictions, pfm_st
     PFM_TRY(pfm_string_copy(name, &out->name, err));
     PFM_TRY(read_rubric(request, &rubric, err));
     PFM_TRY(describe_rubric(rubric, &out->rubric, err));
-    PFM_TRY(make(request, predictions, rubric, systems, out, err));
+    PFM_TRY(make(request, &of, rubric, systems, out, err));
 done:
     pfm_rubric_free(rubric);
     json_decref(systems);

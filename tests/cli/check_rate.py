@@ -42,12 +42,13 @@ def bearer(secret):
 
 def begin(program, *options):
     pathlib.Path('files').mkdir(exist_ok=True)
+    pathlib.Path('other').mkdir(exist_ok=True)
     pathlib.Path('images/pics').mkdir(parents=True, exist_ok=True)
     for i in range(2):
         shutil.copy('p1.png', f'images/pics/p1-{i}.png')
     for s in SYSTEMS:
         pathlib.Path(f'files/{s}.jsonl').write_text(predictions(s))
-    s = Serve(program, '--state', 'state.sqlite', '--predictions', 'files', '--images', 'images', '--token', TOKEN, *options)
+    s = Serve(program, '--state', 'state.sqlite', '--predictions', 'files', '--predictions', 'other', '--images', 'other', '--images', 'images', '--token', TOKEN, *options)
     s.headers = bearer(TOKEN)
     return s
 

@@ -6,6 +6,7 @@
 
 static pfm_error err = PFM_ERROR_INIT;
 static char folder[400];
+static const char *const folders[] = {folder};
 
 /* images/ with a file, one below, links inside and outside; secret.png beside it. */
 static int setup(void **state)
@@ -32,7 +33,7 @@ static void what_lies_in_the_folder(void **state)
         {"a.png", "A"}, {"below/b c.png", "B"}, {"in.png", "B"}, {"./a.png", "A"}, {"below/../a.png", "A"}};
     for (size_t i = 0; i < sizeof there / sizeof *there; i++) {
         pfm_buffer bytes = {0};
-        assert_ok(pfm_item_image_read(folder, there[i][0], &bytes, &err));
+        assert_ok(pfm_item_image_read(folders, 1, there[i][0], &bytes, &err));
         assert_string_equal(bytes.data, there[i][1]);
         pfm_buffer_free(&bytes);
     }
@@ -57,7 +58,7 @@ static void what_does_not(void **state)
                                  "a.png/"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         pfm_buffer bytes = {0};
-        assert_error(pfm_item_image_read(folder, names[i], &bytes, &err), PFM_ERROR_MISMATCH, "not in the folder");
+        assert_error(pfm_item_image_read(folders, 1, names[i], &bytes, &err), PFM_ERROR_MISMATCH, "not in the folder");
         pfm_buffer_free(&bytes);
     }
 }
@@ -68,12 +69,12 @@ static void names_on_lines(void **state)
     static const char names[] = "a.png\nnone.png\nout.png\nin.png";
     static const bool here[] = {true, false, false, true};
     char *name = NULL;
-    json_t *list = pfm_item_images_list(folder, names);
+    json_t *list = pfm_item_images_list(folders, 1, names);
     assert_int_equal(json_array_size(list), 4);
     for (size_t k = 0; k < 4; k++)
         assert_int_equal(json_is_true(json_array_get(list, k)), here[k]);
     json_decref(list);
-    list = pfm_item_images_list(NULL, names);
+    list = pfm_item_images_list(NULL, 0, names);
     assert_int_equal(json_array_size(list), 0);
     json_decref(list);
     assert_ok(pfm_item_image_name(names, 3, &name, &err));

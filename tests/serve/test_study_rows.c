@@ -44,7 +44,7 @@ static void make(pfm_store *store, pfm_study_id id, char secrets[2][PFM_SECRET_L
     }
     json_t *request = json_pack("{s:s, s:s, s:i, s:i, s:o}", "name", "study", "rubric", "likert-report", "raters", 2,
                                 "duplicates", 25, "systems", systems);
-    assert_ok(pfm_study_make(request, NULL, &made, &err));
+    assert_ok(pfm_study_make(request, NULL, 0, &made, &err));
     const pfm_study_draft draft = {.name = made.name,
                                    .rubric = made.rubric,
                                    .settings = made.settings,
