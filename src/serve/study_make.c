@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { LONGEST_NAME = 100, MOST_RUBRIC = 1 << 16, MOST_SYSTEMS = 32, MOST_ROWS = 100000 };
+enum { IMAGE = 0 }; /* of pfm_sheet_shown; images are shown apart */
 static const size_t most_file = (size_t)256 << 20, most_shown = (size_t)512 << 20;
 
 typedef struct folder_list {
@@ -96,15 +97,15 @@ done:
 
 /* ---- the rubric ---- */
 
-/* The column of a sheet that shows a part of a rubric; NULL: none does. */
-static const char *column_of(const pfm_rubric_part *part)
+/* The column of a sheet that shows a part of a rubric, of pfm_sheet_shown; PFM_SHEET_SHOWN: none does. */
+static size_t column_of(const pfm_rubric_part *part)
 {
     for (size_t c = 0; c < part->count; c++)
         for (size_t i = 0; i < PFM_SHEET_SHOWN; i++)
             for (const char *const *column = pfm_sheet_columns[i]; *column != NULL; column++)
                 if (strcmp(part->columns[c], *column) == 0)
-                    return pfm_sheet_shown[i];
-    return NULL;
+                    return i;
+    return PFM_SHEET_SHOWN;
 }
 
 static pfm_status list_parts(const pfm_rubric *rubric, json_t **out, pfm_error *err)
@@ -113,12 +114,12 @@ static pfm_status list_parts(const pfm_rubric *rubric, json_t **out, pfm_error *
     json_t *list = json_array();
     for (size_t i = 0; i < rubric->part_count; i++) {
         const pfm_rubric_part *part = &rubric->parts[i];
-        const char *column = column_of(part);
-        if (column == NULL && !part->optional)
+        const size_t column = column_of(part);
+        if (column == PFM_SHEET_SHOWN && !part->optional)
             PFM_FAIL(PFM_ERROR_USAGE, "the rubric %.60s shows \"%.60s\", a column %.60s, which sheets do not have",
                      rubric->name, part->title, part->columns[0]);
-        if (column != NULL && strcmp(column, pfm_sheet_shown[0]) != 0)
-            list = pfm_json_add(list, json_pack("{s:s, s:s}", "column", column, "title", part->title));
+        if (column != PFM_SHEET_SHOWN && column != IMAGE)
+            list = pfm_json_add(list, json_pack("{s:s, s:s}", "column", pfm_sheet_shown[column], "title", part->title));
     }
     if (list == NULL)
         PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not read a rubric");
