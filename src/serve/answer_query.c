@@ -91,7 +91,7 @@ static pfm_status split_words(const char *text, wanted_words *out, pfm_error *er
     out->texts = texts.data;
     texts = (pfm_buffer){0};
     const char *at = out->texts;
-    for (size_t i = 0; i < out->count; i++, at += strlen(at) + 1)
+    for (size_t i = 0; at != NULL && i < out->count; i++, at += strlen(at) + 1)
         out->words[i] = at;
 done:
     pfm_buffer_free(&texts);
