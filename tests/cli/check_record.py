@@ -26,9 +26,16 @@ def sha(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
+def entry_of(line):
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
 def record():
-    """The entries; what a kill left of a last one is none."""
-    return [json.loads(line) for line in pathlib.Path('r.jsonl').read_bytes().split(b'\n')[:-1]]
+    """The entries; what a kill left of one is none, and stays where it is."""
+    return [entry for line in pathlib.Path('r.jsonl').read_bytes().split(b'\n') if (entry := entry_of(line)) is not None]
 
 
 def audited(*words):

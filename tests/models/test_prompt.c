@@ -192,6 +192,7 @@ static void a_conversation_keeps_its_turns(void **state)
                                      "<s>user Q: <image> or <image>?\n";
     static const char plain[] = "<s>system Be brief.\n<s>user <image>\n<s>A\n<s>assistant <image></s>\n"
                                 "<s>user <image> or <image>?\n";
+    char asks[] = "Q: {question}";
     pfm_error err = PFM_ERROR_INIT;
     pfm_model model;
     open_model("llama2/prepend", template, &model);
@@ -200,7 +201,7 @@ static void a_conversation_keeps_its_turns(void **state)
         pfm_ids ids = {0};
         const pfm_question question = {.images = 3, .turns = turns, .turn_count = 4, .plain = as_is == 1};
         int begins = 0, ends = 0, shown = 0;
-        model.instruction = (char[]){"Q: {question}"};
+        model.instruction = asks;
         assert_ok(pfm_model_prompt(&model, &question, &text, &err));
         assert_string_equal(text.data, as_is == 1 ? plain : instructed);
         assert_ok(pfm_model_encode(&model, &question, NULL, 0, &ids, NULL, &err));
