@@ -112,7 +112,7 @@ def ask_all(host, bodies, clients):
 
 def throughput(o):
     asked, pictures = questions(o.slake, o.questions)
-    model = pathlib.Path(o.run.rstrip('/')).name
+    model = pathlib.Path(o.run.rstrip('/')).name.removesuffix('.yaml')
     bodies = [body_of(picture, text, model) for picture, text in asked]
     print(f'{len(bodies)} questions about {pictures} images')
     seconds, said = {}, {}
@@ -157,7 +157,7 @@ def beside(o, asked):
                 rates = []
                 for host, model in ((f'127.0.0.1:{port}', 'm'), (s.host, names[1])):
                     bodies = [json.dumps({'model': model, 'messages': [{'role': 'user', 'content': text}], 'max_tokens': 32, 'temperature': 0})
-                              for text in texts[:64]]
+                              for text in texts[:32]]
                     seconds, answers = ask_all(host, bodies, clients)
                     rates.append(sum(a['usage']['completion_tokens'] for a in answers) / seconds)
                 print(f'{clients:3} clients, texts: llama.cpp {rates[0]:7.1f} tokens/s, pefomed {rates[1]:7.1f}, ratio {rates[1] / rates[0]:.2f}', flush=True)
@@ -219,7 +219,7 @@ def talk(o, s, bodies, model, chance, until, seen, firsts, lock):
 
 def load(o):
     asked, _ = questions(o.slake, 400)
-    model = [pathlib.Path(o.run.rstrip('/')).name]
+    model = [pathlib.Path(o.run.rstrip('/')).name.removesuffix('.yaml')]
     bodies = [body_of(picture, text, model[0]) for picture, text in asked]
     for path in sorted(pathlib.Path(o.dicom).glob('*'))[:40] if o.dicom else []:
         if path.stat().st_size < 4 << 20:
@@ -253,7 +253,7 @@ def load(o):
 
 def cold(o):
     asked, _ = questions(o.slake, 1)
-    model = pathlib.Path(o.run.rstrip('/')).name
+    model = pathlib.Path(o.run.rstrip('/')).name.removesuffix('.yaml')
     pages, answers = [], []
     for _ in range(o.rounds):
         with Serve(o) as s:

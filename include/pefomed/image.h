@@ -158,6 +158,7 @@ typedef struct pfm_image_options {
     bool square_pixels;         /* where the file's are not, resample to such; else rows and columns stay as they are */
     int size;                   /* both sides of the result as the model sees it; 0: the frame's own rows and columns */
     pfm_image_fit fit;          /* how it becomes that square */
+    bool looks_for_text;        /* with pfm_image_look_for_text, in the frame as it is decoded */
     const pfm_context *context; /* whose threads, which must be idle, decode a JPEG 2000 frame; NULL: the caller's */
 } pfm_image_options;
 

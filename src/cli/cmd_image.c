@@ -141,7 +141,8 @@ static pfm_status run(cli_call *call, pfm_error *err)
     pfm_status status = cli_get_integer(call, "frame", 0, 1000000, &frame, err);
     if (status == PFM_OK)
         status = cli_get_integer(call, "size", 1, 10000, &size, err);
-    pfm_image_options options = {.frame = (int)frame,
+    pfm_image_options options = {.looks_for_text = true,
+                                 .frame = (int)frame,
                                  .window = cli_get(call, "window"),
                                  .square_pixels = cli_has(call, "square-pixels"),
                                  .size = (int)size,

@@ -285,7 +285,8 @@ pfm_status pfm_image_convert(const char *path, const pfm_image_options *options,
                  options->size, SIZE_LIMIT);
     PFM_TRY(pfm_image_check_fit(&options->fit, err));
     PFM_TRY(load(path, &choice, &own, applied, err));
-    PFM_TRY(pfm_image_look_for_text(&own, applied, err));
+    if (options->looks_for_text)
+        PFM_TRY(pfm_image_look_for_text(&own, applied, err));
     if (options->square_pixels && applied->pixel_aspect != 1)
         PFM_TRY(make_square(path, &own, applied->pixel_aspect, err));
     if (options->size > 0) {
