@@ -1,5 +1,6 @@
 #include "pacs/dicomweb.h"
 
+#include "base/chance.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/try.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum { PAGE = 100, LARGEST_LIST = 64 << 20, LARGEST_STORED = 1 << 30, MOST_OBJECTS = 100000, LONGEST_VALUE = 256 };
 
@@ -283,13 +283,9 @@ pfm_status pfm_dicomweb_store(pfm_web *web, const char *path, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_buffer body = {0}, reply = {0};
-    unsigned char chance[16];
-    char boundary[2 * sizeof chance + 1] = "", type[128];
+    char boundary[33], type[128];
     long code = 0;
-    if (getrandom(chance, sizeof chance, 0) != (ssize_t)sizeof chance)
-        PFM_FAIL(PFM_ERROR_IO, "no random bytes can be had");
-    for (size_t i = 0; i < sizeof chance; i++)
-        (void)snprintf(boundary + 2 * i, 3, "%02x", chance[i]);
+    PFM_TRY(pfm_chance_draw(boundary, sizeof boundary - 1, err));
     (void)snprintf(type, sizeof type, "multipart/related; type=\"application/dicom\"; boundary=%s", boundary);
     PFM_TRY(make_body(path, boundary, &body, err));
     const pfm_web_request request = {.path = "/studies",

@@ -1,5 +1,6 @@
 #include "pacs/inbox.h"
 
+#include "base/chance.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -375,18 +375,17 @@ static pfm_status find_study(pfm_inbox_visit *visit, const char *key, pfm_inbox_
     pfm_status status = PFM_OK;
     pfm_inbox *inbox = visit->inbox;
     pfm_inbox_study *study = NULL;
-    uint32_t chance = 0;
+    char chance[9];
     for (size_t i = 0; i < inbox->count; i++) {
         if (inbox->studies[i]->taken || strcmp(inbox->studies[i]->key, key) != 0)
             continue;
         *out = inbox->studies[i];
         return PFM_OK;
     }
-    if (getrandom(&chance, sizeof chance, 0) != (ssize_t)sizeof chance)
-        PFM_FAIL(PFM_ERROR_IO, "no random bytes can be had");
+    PFM_TRY(pfm_chance_draw(chance, sizeof chance - 1, err));
     PFM_TRY(pfm_array_reserve(&inbox->studies, &inbox->capacity, inbox->count + 1, sizeof *inbox->studies, err));
     PFM_TRY(pfm_allocate(1, sizeof *study, &study, err));
-    PFM_TRY(pfm_string_format(&study->folder, err, "%s/%s-%08x", inbox->path, key, (unsigned)chance));
+    PFM_TRY(pfm_string_format(&study->folder, err, "%s/%s-%s", inbox->path, key, chance));
     memcpy(study->key, key, sizeof study->key);
     memcpy(study->title, visit->title, sizeof study->title);
     memcpy(study->host, visit->host, sizeof study->host);

@@ -1,5 +1,6 @@
 #include "serve/chat_job.h"
 
+#include "base/chance.h"
 #include "base/process.h"
 #include "base/try.h"
 #include "eval/probe.h"
@@ -238,14 +239,12 @@ done:
     return status;
 }
 
-static void name_job(pfm_chat_job *job)
+static pfm_status name_job(pfm_chat_job *job, pfm_error *err)
 {
-    unsigned char random[12] = {0};
-    size_t length = (size_t)snprintf(job->id, sizeof job->id, "chatcmpl-");
-    (void)!getrandom(random, sizeof random, 0);
-    for (size_t i = 0; i < sizeof random; i++)
-        length += (size_t)snprintf(job->id + length, sizeof job->id - length, "%02x", random[i]);
+    enum { DIGITS = 24 };
+    const size_t length = (size_t)snprintf(job->id, sizeof job->id, "chatcmpl-");
     job->created = (int64_t)time(NULL);
+    return pfm_chance_draw(job->id + length, DIGITS, err);
 }
 
 pfm_status pfm_chat_job_create(pfm_server *server, const pfm_http_request *http, pfm_http_reply *reply, pfm_chat_job **out,
@@ -258,7 +257,7 @@ pfm_status pfm_chat_job_create(pfm_server *server, const pfm_http_request *http,
     *job = (pfm_chat_job){.server = server, .http = http};
     (void)pthread_mutex_init(&job->lock, NULL);
     (void)pthread_cond_init(&job->news, NULL);
-    name_job(job);
+    PFM_TRY(name_job(job, err));
     PFM_TRY(pfm_chat_request_read(http->body, http->size, &limits, &job->request, err));
     PFM_TRY(pfm_server_enter(server, reply, err));
     job->entered = true;

@@ -1,30 +1,20 @@
 #include "serve/report_rows.h"
 
+#include "base/chance.h"
 #include "base/try.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <time.h>
 
 enum { LISTED = 200 };
-
-static pfm_status draw_id(pfm_report_id id, pfm_error *err)
-{
-    unsigned char random[16];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return pfm_error_set(err, PFM_ERROR_IO, "cannot draw a name for a report");
-    for (size_t i = 0; i < sizeof random; i++)
-        (void)snprintf(id + 2 * i, 3, "%02x", random[i]);
-    return PFM_OK;
-}
 
 pfm_status pfm_report_create(pfm_store *store, const pfm_report_draft *draft, pfm_report_id id, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     char *images = NULL;
     const int64_t now = (int64_t)time(NULL);
-    PFM_TRY(draw_id(id, err));
+    PFM_TRY(pfm_chance_draw(id, sizeof(pfm_report_id) - 1, err));
     PFM_TRY(pfm_json_print(draft->images, &images, err));
     PFM_TRY(pfm_store_begin(store, err));
     status = pfm_store_run(

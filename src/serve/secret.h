@@ -1,4 +1,4 @@
-/* Names and secrets that nobody can guess. */
+/* Secrets that links hold (base/chance.h draws them), and names of what is kept. */
 #ifndef PFM_SERVE_SECRET_H
 #define PFM_SERVE_SECRET_H
 
@@ -6,8 +6,6 @@
 
 enum { PFM_SECRET_ID = 32, PFM_SECRET_LINK = 48 };
 
-/* out [digits + 1] = so many random hexadecimal digits, an even number of at most 64. IO where the system gives none. */
-pfm_status pfm_secret_draw(char *out, size_t digits, pfm_error *err) PFM_MUST_CHECK;
 /* out = what is kept of a secret: it shows that one is right and does not tell it. */
 pfm_status pfm_secret_hash(const char *secret, pfm_hash_hex out, pfm_error *err) PFM_MUST_CHECK;
 

@@ -1,5 +1,6 @@
 #include "serve/shelf.h"
 
+#include "base/chance.h"
 #include "base/process.h"
 #include "base/try.h"
 
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum { OVERHEAD = 1024 }; /* bytes that an image counts for beside its own, so that many small ones have a bound too */
 
@@ -97,16 +97,6 @@ static pfm_status hash_salted(const pfm_salt *salt, const pfm_buffer *bytes, pfm
     return PFM_OK;
 }
 
-static pfm_status name_image(pfm_shelf_image *image, pfm_error *err)
-{
-    unsigned char random[16];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return pfm_error_set(err, PFM_ERROR_IO, "cannot draw a name for an image");
-    for (size_t i = 0; i < sizeof random; i++)
-        (void)snprintf(image->id + 2 * i, 3, "%02x", random[i]);
-    return PFM_OK;
-}
-
 /* Locked. Makes room and puts it there. */
 static pfm_status place(pfm_shelf *shelf, pfm_shelf_image *image, pfm_error *err)
 {
@@ -138,7 +128,7 @@ pfm_status pfm_shelf_put(pfm_shelf *shelf, pfm_buffer *bytes, const pfm_image *s
     *image = (pfm_shelf_image){.bytes = *bytes, .applied = *applied, .width = shown->width, .height = shown->height};
     *bytes = (pfm_buffer){0};
     PFM_TRY(hash_salted(&shelf->salt, &image->bytes, image->hash, err));
-    PFM_TRY(name_image(image, err));
+    PFM_TRY(pfm_chance_draw(image->id, sizeof image->id - 1, err));
     (void)pthread_mutex_lock(&shelf->lock);
     status = place(shelf, image, err);
     (void)pthread_mutex_unlock(&shelf->lock);

@@ -1,10 +1,10 @@
 #include "serve/study_make.h"
 
+#include "base/chance.h"
 #include "base/file.h"
 #include "base/try.h"
 #include "eval/rating_files.h"
 #include "serve/request_body.h"
-#include "serve/secret.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -231,7 +231,7 @@ done:
 static pfm_status draw_seed(int64_t *out, pfm_error *err)
 {
     char digits[13];
-    const pfm_status status = pfm_secret_draw(digits, sizeof digits - 1, err);
+    const pfm_status status = pfm_chance_draw(digits, sizeof digits - 1, err);
     *out = status == PFM_OK ? (int64_t)strtoll(digits, NULL, 16) : 0;
     return status;
 }

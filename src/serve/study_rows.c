@@ -1,5 +1,6 @@
 #include "serve/study_rows.h"
 
+#include "base/chance.h"
 #include "base/try.h"
 #include "eval/sheet_key.h"
 
@@ -17,7 +18,7 @@ static pfm_status refuse_unknown(const char *id, pfm_http_reply *reply, pfm_erro
 static pfm_status draw_link(char **link, pfm_hash_hex hash, pfm_error *err)
 {
     char secret[PFM_SECRET_LINK + 1];
-    pfm_status status = pfm_secret_draw(secret, PFM_SECRET_LINK, err);
+    pfm_status status = pfm_chance_draw(secret, PFM_SECRET_LINK, err);
     if (status == PFM_OK)
         status = pfm_secret_hash(secret, hash, err);
     return status == PFM_OK ? pfm_string_format(link, err, "/#rate/%s", secret) : status;
@@ -89,7 +90,7 @@ done:
 pfm_status pfm_study_create(pfm_store *store, const pfm_study_draft *draft, pfm_study_id id, json_t **links, pfm_error *err)
 {
     *links = NULL;
-    pfm_status status = pfm_secret_draw(id, PFM_SECRET_ID, err);
+    pfm_status status = pfm_chance_draw(id, PFM_SECRET_ID, err);
     if (status == PFM_OK)
         status = pfm_store_begin(store, err);
     if (status != PFM_OK)
