@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "base/try.h"
+#include "base/waiting.h"
 #include "pacs/dicomweb.h"
 #include "pacs/dimse.h"
 #include "pacs/inbox.h"
@@ -325,18 +326,6 @@ static void try_one(pfm_outbox *outbox, result *one)
     }
 }
 
-static void wait_until(pfm_outbox *outbox, double until)
-{
-    struct timespec at;
-    const double seconds = until - pfm_process_clock(), most = seconds > 0 ? seconds : 0;
-    (void)clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_sec += (time_t)most;
-    at.tv_nsec += (long)((most - (double)(time_t)most) * 1e9);
-    at.tv_sec += at.tv_nsec / 1000000000;
-    at.tv_nsec %= 1000000000;
-    (void)pthread_cond_timedwait(&outbox->changed, &outbox->lock, &at);
-}
-
 static void *deliver_all(void *user)
 {
     pfm_outbox *outbox = user;
@@ -345,7 +334,7 @@ static void *deliver_all(void *user)
     while (!outbox->stopping) {
         result *one = next_due(outbox, &until);
         if (one == NULL) {
-            wait_until(outbox, until);
+            pfm_wait_for(&outbox->changed, &outbox->lock, until - pfm_process_clock());
             continue;
         }
         (void)pthread_mutex_unlock(&outbox->lock);

@@ -2,6 +2,7 @@
 
 #include "base/context.h"
 #include "base/try.h"
+#include "base/waiting.h"
 #include "models/model.h"
 
 #include <pthread.h>
@@ -121,16 +122,11 @@ static pfm_status submit(answering *a, asked *one, pfm_error *err)
 /* Until it has ended, which a cancelled one does soon. */
 static void wait_for(answering *a, asked *one, bool (*stopping)(void *user), void *user)
 {
-    enum { LOOK_NANOSECONDS = 100000000 };
+    static const double look = 0.1; /* seconds; how often it is asked whether the server stops */
     bool cancelled = false;
     (void)pthread_mutex_lock(&a->lock);
     while (one->begun && !one->ended) {
-        struct timespec until;
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += LOOK_NANOSECONDS;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        (void)pthread_cond_timedwait(&a->news, &a->lock, &until);
+        pfm_wait_for(&a->news, &a->lock, look);
         if (cancelled || !stopping(user))
             continue;
         cancelled = true;

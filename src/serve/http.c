@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "base/try.h"
+#include "base/waiting.h"
 #include "eval/answers.h"
 #include "serve/guard.h"
 #include "serve/routes.h"
@@ -487,16 +488,14 @@ pfm_status pfm_http_address(const pfm_http *http, char **out, pfm_error *err)
 
 void pfm_http_drain(pfm_http *http, double seconds)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)seconds;
+    const double until = pfm_process_clock() + seconds;
     const int listener = MHD_quiesce_daemon(http->daemon);
     if (listener >= 0)
         (void)close(listener);
     (void)pthread_mutex_lock(&http->lock);
     http->draining = true;
-    while (http->running > 0 && pthread_cond_timedwait(&http->quiet, &http->lock, &until) == 0)
-        continue;
+    for (double left = seconds; http->running > 0 && left > 0; left = until - pfm_process_clock())
+        pfm_wait_for(&http->quiet, &http->lock, left);
     (void)pthread_mutex_unlock(&http->lock);
 }
 

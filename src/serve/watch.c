@@ -3,12 +3,12 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/try.h"
+#include "base/waiting.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 struct pfm_watched {
     pfm_watched *next, *previous;
@@ -41,10 +41,7 @@ static void *look(void *user)
     pfm_watch *watch = user;
     (void)pthread_mutex_lock(&watch->lock);
     while (!watch->ending) {
-        struct timespec until;
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec++;
-        (void)pthread_cond_timedwait(&watch->end, &watch->lock, &until);
+        pfm_wait_for(&watch->end, &watch->lock, 1);
         end_late(watch, pfm_process_clock());
     }
     (void)pthread_mutex_unlock(&watch->lock);
