@@ -3,10 +3,10 @@
 #include "base/chance.h"
 #include "base/process.h"
 #include "base/try.h"
+#include "base/waiting.h"
 #include "eval/probe.h"
 #include "serve/kept.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,16 +313,13 @@ void pfm_chat_job_free(pfm_chat_job *job)
 
 pfm_status pfm_chat_job_wait(pfm_chat_job *job, pfm_http_reply *reply, pfm_error *err)
 {
-    enum { LOOK_NANOSECONDS = 100000000 }; /* how often it is looked whether the client is still there */
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += LOOK_NANOSECONDS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    if (pthread_cond_timedwait(&job->news, &job->lock, &until) != ETIMEDOUT)
+    static const double look = 0.1; /* seconds; how often it is looked whether the client is still there */
+    pfm_wait_for(&job->news, &job->lock, look);
+    const double now = pfm_process_clock();
+    if (now - job->looked < look) /* tokens may come faster */
         return PFM_OK;
-    const double seconds = pfm_process_clock() - job->http->started;
-    if (!pfm_http_is_gone(job->http) && seconds <= job->server->limits.seconds)
+    job->looked = now;
+    if (!pfm_http_is_gone(job->http) && now - job->http->started <= job->server->limits.seconds)
         return PFM_OK;
     pfm_tally_cancelled(&job->server->tally);
     (void)pfm_http_refuse(reply, 504, "timeout", err, "the answer took longer than the %g seconds that this server allows",

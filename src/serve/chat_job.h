@@ -46,7 +46,7 @@ typedef struct pfm_chat_job {
     pthread_cond_t news;
     bool first_token; /* has come */
     bool entered;     /* one of the server's places is taken */
-    size_t phase;     /* of a streamed answer: what is sent behind the answers */
+    double looked;    /* when it was last looked whether the client is still there */
 } pfm_chat_job;
 
 /* Reads a request, its images, its prompt, and asks the engine. The caller frees it. */

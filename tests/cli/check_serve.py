@@ -261,9 +261,21 @@ def part_cancel(program):
             one.close()
         def figure(name):
             return float(next(line.split()[1] for line in s.call('GET', '/metrics')[2].split('\n') if line.startswith(f'pefomed_{name} ')))
-        while figure('waiting') + figure('running') > 0:
-            time.sleep(0.05)
-        check('who hangs up is not answered to the end', figure('cancelled_total') > 0 and figure('generated_tokens_total') < 32 * 8 * 400)
+
+        def generated():
+            while figure('waiting') + figure('running') > 0:
+                time.sleep(0.05)
+            return figure('generated_tokens_total')
+        before = generated()
+        check('who hangs up is not answered to the end', figure('cancelled_total') > 0 and before < 32 * 8 * 400)
+        sockets = [socket.create_connection((host, int(port))) for _ in range(8)]  # whose 64 answers are all made at once
+        for one in sockets:
+            one.sendall(head + body)
+        while figure('generated_tokens_total') == before:
+            pass
+        for one in sockets:
+            one.close()
+        check('nor who does so while the answer comes', generated() - before < 8 * 8 * 400 / 2)
         check('and others are', s.call('POST', '/v1/chat/completions', ask('Where?', image('p1.png'), max_tokens=400))[0] == 200)
 
 
