@@ -111,6 +111,17 @@ pfm_status pfm_http_refuse(pfm_http_reply *reply, unsigned status, const char *c
     return pfm_error_set(err, PFM_ERROR_USAGE, "%s", message);
 }
 
+pfm_status pfm_http_reply_json(pfm_http_reply *reply, json_t *document, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    if (document == NULL)
+        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the answer");
+    PFM_TRY(pfm_json_append(&reply->body, document, err));
+done:
+    json_decref(document);
+    return status;
+}
+
 /* Where a route did not say. */
 static unsigned status_of(pfm_status code)
 {
@@ -149,11 +160,8 @@ pfm_status pfm_http_describe_error(pfm_http_reply *reply, const pfm_error *failu
     PFM_TRY(pfm_answer_make_valid(failure->message, &message, err)); /* it may name, cut short, what a client sent */
     document = json_pack("{s:{s:s, s:s, s:n, s:s?}}", "error", "message", message.data, "type", type_of(reply->status), "param",
                          "code", reply->code);
-    if (document == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe an error");
-    PFM_TRY(pfm_json_append(&reply->body, document, err));
+    PFM_TRY(pfm_http_reply_json(reply, document, err));
 done:
-    json_decref(document);
     pfm_buffer_free(&message);
     return status;
 }

@@ -2,7 +2,7 @@
 #ifndef PFM_SERVE_HTTP_H
 #define PFM_SERVE_HTTP_H
 
-#include "base/memory.h"
+#include "base/json.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -48,6 +48,8 @@ typedef struct pfm_http_reply {
 /* Says which status and code an error has. Returns the pfm_status, so that `return pfm_http_refuse(...)` reads well. */
 pfm_status pfm_http_refuse(pfm_http_reply *reply, unsigned status, const char *code, pfm_error *err, const char *format, ...)
     PFM_PRINTF(5, 6);
+/* A reply of a document, which is taken; NULL is NO_MEMORY, a constructor that failed. */
+pfm_status pfm_http_reply_json(pfm_http_reply *reply, json_t *document, pfm_error *err) PFM_MUST_CHECK;
 /* The body of a reply that failed: {"error":{"message","type","code"}}; its status is set. */
 pfm_status pfm_http_describe_error(pfm_http_reply *reply, const pfm_error *failure, pfm_error *err) PFM_MUST_CHECK;
 

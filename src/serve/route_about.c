@@ -23,11 +23,8 @@ pfm_status pfm_route_about(pfm_server *server, const pfm_http_request *request, 
                          "sees", pfm_model_sees(server->session->model), "max_tokens", (int)recipe->eval.max_tokens, "window",
                          recipe->model.window, "slices", recipe->data.slices, "limits", "body", (json_int_t)server->limits.body,
                          "images", server->limits.images, "tokens", server->limits.tokens, "notice", "Not for clinical use.");
-    if (document == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe the run");
-    PFM_TRY(pfm_json_append(&reply->body, document, err));
+    PFM_TRY(pfm_http_reply_json(reply, document, err));
 done:
-    json_decref(document);
     json_decref(models);
     return status;
 }

@@ -338,9 +338,7 @@ pfm_status pfm_route_image_series(pfm_server *server, const pfm_http_request *re
     for (size_t i = 0; i < series_count; i++)
         list = pfm_json_add(list, describe_series(&series[i], images));
     answer = json_pack("{s:O}", "series", list);
-    if (answer == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe the series");
-    PFM_TRY(pfm_json_append(&reply->body, answer, err));
+    PFM_TRY(pfm_http_reply_json(reply, answer, err));
 done:
     for (size_t i = 0; i < series_count; i++)
         pfm_series_free(&series[i]);
@@ -349,7 +347,6 @@ done:
     free(series);
     free(files);
     free(images);
-    json_decref(answer);
     json_decref(list);
     json_decref(document);
     return status;

@@ -50,8 +50,8 @@ pfm_status pfm_route_predictions_list(pfm_server *server, const pfm_http_request
     for (size_t i = 0; i < files.count; i++)
         list =
             pfm_json_add(list, json_pack("{s:s, s:I}", "name", files.items[i].name, "bytes", (json_int_t)files.items[i].size));
-    PFM_TRY(pfm_view_reply(
-        json_pack("{s:O, s:b, s:b}", "files", list, "cut", files.cut, "images", server->options->image_folder_count > 0), reply,
+    PFM_TRY(pfm_http_reply_json(
+        reply, json_pack("{s:O, s:b, s:b}", "files", list, "cut", files.cut, "images", server->options->image_folder_count > 0),
         err));
 done:
     pfm_listing_free(&files);
@@ -189,7 +189,7 @@ pfm_status pfm_route_predictions(pfm_server *server, const pfm_http_request *req
     query.against = against;
     PFM_TRY(pfm_answer_query_run(file, &query, &document, err));
     PFM_TRY(mark_images(server, file, json_object_get(document, "rows"), err));
-    PFM_TRY(pfm_view_reply(json_incref(document), reply, err));
+    PFM_TRY(pfm_http_reply_json(reply, json_incref(document), err));
 done:
     json_decref(document);
     pfm_answer_files_give_back(server->answers, file);
@@ -208,7 +208,7 @@ pfm_status pfm_route_predictions_against(pfm_server *server, const pfm_http_requ
     PFM_TRY(use_file(server, request->places[0], reply, &a, err));
     PFM_TRY(use_file(server, request->places[1], reply, &b, err));
     PFM_TRY(pfm_answer_gap(a, b, server->context->seed, &document, err));
-    PFM_TRY(pfm_view_reply(document, reply, err));
+    PFM_TRY(pfm_http_reply_json(reply, document, err));
 done:
     pfm_answer_files_give_back(server->answers, a);
     pfm_answer_files_give_back(server->answers, b);

@@ -7,6 +7,7 @@
 #include "pefomed/sr.h"
 #include "serve/kept.h"
 #include "serve/report_rows.h"
+#include "serve/request_body.h"
 #include "serve/server.h"
 
 #include <stdlib.h>
@@ -17,39 +18,6 @@ enum { MOST_TEXT = 1 << 18, MOST_IMAGES = 256 };
 #define NOTICE "Not for clinical use."
 
 /* ---- reading requests ---- */
-
-/* The body, an object with no other keys than these, which end with NULL. */
-static pfm_status read_body(const pfm_http_request *request, const char *const *keys, json_t **out, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    json_error_t fault;
-    const char *key = NULL;
-    json_t *value = NULL;
-    *out = json_loadb(request->body, request->size, JSON_REJECT_DUPLICATES, &fault);
-    if (*out == NULL)
-        PFM_FAIL(PFM_ERROR_FORMAT, "the body is no JSON: %s (line %d, column %d)", fault.text, fault.line, fault.column);
-    if (!json_is_object(*out))
-        PFM_FAIL(PFM_ERROR_FORMAT, "the body must be a JSON object");
-    json_object_foreach(*out, key, value)
-    {
-        size_t k = 0;
-        while (keys[k] != NULL && strcmp(keys[k], key) != 0)
-            k++;
-        if (keys[k] == NULL)
-            PFM_FAIL(PFM_ERROR_USAGE, "'%.60s' is no key that is known here", key);
-    }
-done:
-    return status;
-}
-
-static pfm_status read_text(const json_t *document, const char *key, const char *missing, const char **out, pfm_error *err)
-{
-    const json_t *value = json_object_get(document, key);
-    *out = value == NULL ? missing : json_string_value(value);
-    if (*out == NULL || (value != NULL && json_string_length(value) > MOST_TEXT))
-        return pfm_error_set(err, PFM_ERROR_USAGE, "%s must be a text of at most %d bytes", key, MOST_TEXT);
-    return PFM_OK;
-}
 
 static pfm_status read_version(const json_t *document, int64_t *out, pfm_error *err)
 {
@@ -69,7 +37,7 @@ static pfm_status keep_image(pfm_server *server, const json_t *given, json_t *li
     pfm_shelf_image *image = NULL;
     if (id == NULL || (frame != NULL && !json_is_integer(frame)))
         PFM_FAIL(PFM_ERROR_USAGE, "images must be a list of {\"id\", \"frame\", \"window\"}");
-    PFM_TRY(read_text(given, "window", "", &window, err));
+    PFM_TRY(pfm_body_text(given, "window", "", MOST_TEXT, &window, err));
     PFM_TRY(pfm_image_check_window(window, err));
     PFM_TRY(pfm_kept_use(server, id, reply, &image, err));
     if (number < 0 || number >= image->applied.frames)
@@ -114,11 +82,8 @@ pfm_status pfm_route_reports(pfm_server *server, const pfm_http_request *request
     json_t *list = NULL, *document = NULL;
     PFM_TRY(pfm_report_list(server->store, &list, err));
     document = json_pack("{s:O, s:s}", "reports", list, "notice", NOTICE);
-    if (document == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the reports");
-    PFM_TRY(pfm_json_append(&reply->body, document, err));
+    PFM_TRY(pfm_http_reply_json(reply, document, err));
 done:
-    json_decref(document);
     json_decref(list);
     return status;
 }
@@ -137,10 +102,10 @@ pfm_status pfm_route_report_create(pfm_server *server, const pfm_http_request *r
     json_t *document = NULL;
     pfm_report_draft draft = {.images = json_array()};
     pfm_report_id id;
-    PFM_TRY(read_body(request, keys, &document, err));
-    PFM_TRY(read_text(document, "model", NULL, &draft.model, err));
-    PFM_TRY(read_text(document, "indication", "", &draft.indication, err));
-    PFM_TRY(read_text(document, "text", NULL, &draft.text, err));
+    PFM_TRY(pfm_body_read(request, keys, &document, err));
+    PFM_TRY(pfm_body_text(document, "model", NULL, MOST_TEXT, &draft.model, err));
+    PFM_TRY(pfm_body_text(document, "indication", "", MOST_TEXT, &draft.indication, err));
+    PFM_TRY(pfm_body_text(document, "text", NULL, MOST_TEXT, &draft.text, err));
     const json_t *complete = json_object_get(document, "complete"), *images = json_object_get(document, "images");
     if (complete != NULL && !json_is_boolean(complete))
         PFM_FAIL(PFM_ERROR_USAGE, "complete must be true or false");
@@ -165,8 +130,8 @@ pfm_status pfm_route_report_edit(pfm_server *server, const pfm_http_request *req
     json_t *document = NULL;
     const char *text = NULL;
     int64_t version = 0;
-    PFM_TRY(read_body(request, keys, &document, err));
-    PFM_TRY(read_text(document, "text", NULL, &text, err));
+    PFM_TRY(pfm_body_read(request, keys, &document, err));
+    PFM_TRY(pfm_body_text(document, "text", NULL, MOST_TEXT, &text, err));
     PFM_TRY(read_version(document, &version, err));
     PFM_TRY(pfm_report_edit(server->store, request->places[0], version, text, reply, err));
     PFM_TRY(reply_with(server, request->places[0], reply, err));
@@ -181,7 +146,7 @@ pfm_status pfm_route_report_accept(pfm_server *server, const pfm_http_request *r
     pfm_status status = PFM_OK;
     json_t *document = NULL;
     int64_t version = 0;
-    PFM_TRY(read_body(request, keys, &document, err));
+    PFM_TRY(pfm_body_read(request, keys, &document, err));
     PFM_TRY(read_version(document, &version, err));
     PFM_TRY(pfm_report_accept(server->store, request->places[0], version, reply, err));
     PFM_TRY(reply_with(server, request->places[0], reply, err));

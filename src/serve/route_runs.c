@@ -142,7 +142,7 @@ pfm_status pfm_route_runs(pfm_server *server, const pfm_http_request *request, p
         list = pfm_json_add(list, run);
     }
     document = json_pack("{s:O, s:b}", "runs", list, "cut", runs.cut);
-    PFM_TRY(pfm_view_reply(document, reply, err));
+    PFM_TRY(pfm_http_reply_json(reply, document, err));
 done:
     pfm_listing_free(&runs);
     json_decref(list);
@@ -160,7 +160,7 @@ pfm_status pfm_route_run(pfm_server *server, const pfm_http_request *request, pf
     audit = read_json(path, "audit.json");
     document = json_pack("{s:s, s:s, s:s?, s:O?, s:o}", "name", request->places[0], "state", state_of(path), "recipe", recipe,
                          "audit", audit, "scores", read_scores(path));
-    PFM_TRY(pfm_view_reply(document, reply, err));
+    PFM_TRY(pfm_http_reply_json(reply, document, err));
 done:
     free(path);
     free(recipe);
@@ -186,7 +186,7 @@ pfm_status pfm_route_run_log(pfm_server *server, const pfm_http_request *request
     PFM_TRY(pfm_path_join(folder, "log.jsonl", &path, err));
     PFM_TRY(pfm_run_logs_read(server->logs, path, step, pfm_http_query(request, "log"), &document, err));
     PFM_TRY(pfm_json_take(document, "state", json_string(state_of(folder)), err));
-    PFM_TRY(pfm_view_reply(json_incref(document), reply, err));
+    PFM_TRY(pfm_http_reply_json(reply, json_incref(document), err));
 done:
     json_decref(document);
     free(folder);
@@ -274,7 +274,7 @@ pfm_status pfm_route_run_against(pfm_server *server, const pfm_http_request *req
     PFM_TRY(list_files(server, a, b, files, err));
     document = json_pack("{s:O, s:{s:o, s:o}, s:O}", "recipes", recipes, "scores", "a", read_scores(a), "b", read_scores(b),
                          "files", files);
-    PFM_TRY(pfm_view_reply(document, reply, err));
+    PFM_TRY(pfm_http_reply_json(reply, document, err));
 done:
     free(a);
     free(b);

@@ -66,36 +66,23 @@ pfm_status pfm_route_models(pfm_server *server, const pfm_http_request *request,
 {
     (void)request;
     pfm_status status = PFM_OK;
-    json_t *document = NULL, *list = json_array();
+    json_t *list = json_array();
     PFM_TRY(pfm_server_wait(server, reply, err));
     for (size_t i = 0; i < server->model_count; i++)
         list = pfm_json_add(list, describe_model(server, &server->models[i]));
-    document = json_pack("{s:s, s:O}", "object", "list", "data", list);
-    if (document == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the models");
-    PFM_TRY(pfm_json_append(&reply->body, document, err));
+    PFM_TRY(pfm_http_reply_json(reply, json_pack("{s:s, s:O}", "object", "list", "data", list), err));
 done:
-    json_decref(document);
     json_decref(list);
     return status;
 }
 
 pfm_status pfm_route_model(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
 {
-    pfm_status status = PFM_OK;
-    json_t *document = NULL;
-    PFM_TRY(pfm_server_wait(server, reply, err));
+    const pfm_status status = pfm_server_wait(server, reply, err);
+    if (status != PFM_OK)
+        return status;
     const pfm_served_model *model = pfm_server_find_model(server, request->places[0]);
-    if (model == NULL) {
-        status = pfm_http_refuse(reply, 404, "model_not_found", err, "there is no model %.200s; GET /v1/models lists them",
-                                 request->places[0]);
-        goto done;
-    }
-    document = describe_model(server, model);
-    if (document == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not describe a model");
-    PFM_TRY(pfm_json_append(&reply->body, document, err));
-done:
-    json_decref(document);
-    return status;
+    return model != NULL ? pfm_http_reply_json(reply, describe_model(server, model), err)
+                         : pfm_http_refuse(reply, 404, "model_not_found", err,
+                                           "there is no model %.200s; GET /v1/models lists them", request->places[0]);
 }

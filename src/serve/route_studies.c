@@ -81,11 +81,8 @@ pfm_status pfm_route_studies(pfm_server *server, const pfm_http_request *request
     PFM_TRY(pfm_study_rubrics(&rubrics, err));
     document = json_pack("{s:O, s:O, s:O, s:b, s:b}", "studies", list, "rubrics", rubrics, "predictions", files, "images",
                          server->options->image_folder_count > 0, "open", server->options->token == NULL);
-    if (document == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not list the studies");
-    PFM_TRY(pfm_json_append(&reply->body, document, err));
+    PFM_TRY(pfm_http_reply_json(reply, document, err));
 done:
-    json_decref(document);
     json_decref(list);
     json_decref(files);
     json_decref(rubrics);

@@ -1,7 +1,5 @@
 #include "serve/viewing.h"
 
-#include "base/try.h"
-
 #include <string.h>
 
 static bool is_known(void *user, const char *name)
@@ -16,15 +14,4 @@ pfm_status pfm_view_check_query(const pfm_http_request *request, const char *con
 {
     const char *strange = pfm_http_query_other(request, is_known, (void *)(uintptr_t)known);
     return strange == NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_USAGE, "the query's %.100s says nothing here", strange);
-}
-
-pfm_status pfm_view_reply(json_t *document, pfm_http_reply *reply, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    if (document == NULL)
-        PFM_FAIL(PFM_ERROR_NO_MEMORY, "out of memory: could not write the answer");
-    PFM_TRY(pfm_json_append(&reply->body, document, err));
-done:
-    json_decref(document);
-    return status;
 }
