@@ -4,6 +4,8 @@
 #include "base/try.h"
 #include "pefomed/words.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { DEEPEST = 32 };
@@ -83,6 +85,18 @@ const char *pfm_yaml_text(const yaml_node_t *node)
 pfm_status pfm_yaml_refuse(const pfm_yaml *yaml, const yaml_node_t *node, const char *problem, pfm_error *err)
 {
     return pfm_error_set(err, PFM_ERROR_USAGE, "%s line %zu: %s", yaml->file, node->start_mark.line + 1, problem);
+}
+
+pfm_status pfm_yaml_read_number(const pfm_yaml *yaml, const yaml_node_t *node, double low, double high, bool whole,
+                                const char *problem, double *out, pfm_error *err)
+{
+    const char *text = pfm_yaml_text(node);
+    char *end = NULL;
+    const double value = text != NULL ? strtod(text, &end) : NAN;
+    if (text == NULL || end == text || *end != '\0' || !(value >= low && value <= high) || (whole && value != floor(value)))
+        return pfm_yaml_refuse(yaml, node, problem, err);
+    *out = value;
+    return PFM_OK;
 }
 
 pfm_status pfm_yaml_refuse_name(const pfm_yaml *yaml, const yaml_node_t *node, const char *kind, const char *name,

@@ -29,6 +29,9 @@ yaml_node_t *pfm_yaml_node(pfm_yaml *yaml, int index);
 const char *pfm_yaml_text(const yaml_node_t *node);
 /* USAGE, "FILE line N: problem". */
 pfm_status pfm_yaml_refuse(const pfm_yaml *yaml, const yaml_node_t *node, const char *problem, pfm_error *err);
+/* *out = a number from low to high, with `whole` a whole one; refuses with `problem`. */
+pfm_status pfm_yaml_read_number(const pfm_yaml *yaml, const yaml_node_t *node, double low, double high, bool whole,
+                                const char *problem, double *out, pfm_error *err) PFM_MUST_CHECK;
 /* USAGE: there is no `kind` of this name; says what there is, and what was probably meant. */
 pfm_status pfm_yaml_refuse_name(const pfm_yaml *yaml, const yaml_node_t *node, const char *kind, const char *name,
                                 const char *const *known, size_t count, pfm_error *err);

@@ -8,7 +8,6 @@
 #include "pefomed/series.h"
 #include "pefomed/sr.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -112,18 +111,6 @@ static pfm_status read_text(const reader *r, const yaml_node_t *node, const char
 {
     const char *text = text_of(node);
     return text != NULL ? pfm_string_copy(text, out, err) : refuse(r, node, problem, err);
-}
-
-static pfm_status read_number(const reader *r, const yaml_node_t *node, double low, double high, bool whole,
-                              const char *problem, double *out, pfm_error *err)
-{
-    const char *text = pfm_yaml_text(node);
-    char *end = NULL;
-    const double value = text != NULL ? strtod(text, &end) : NAN;
-    if (text == NULL || end == text || *end != '\0' || !(value >= low && value <= high) || (whole && value != floor(value)))
-        return refuse(r, node, problem, err);
-    *out = value;
-    return PFM_OK;
 }
 
 static pfm_status add_text(const reader *r, const yaml_node_t *node, const char *problem, pfm_pacs_list *out, pfm_error *err)
@@ -279,7 +266,8 @@ static pfm_status read_rule_key(void *user, size_t key, const yaml_node_t *node,
     case LANGUAGE: return read_form(r, node, &rule->language, err);
     case RETURN: return read_return(r, node, err);
     default:
-        status = read_number(r, node, 1, 65536, true, "max_tokens must be a whole number from 1 to 65536", &number, err);
+        status = pfm_yaml_read_number(&r->yaml, node, 1, 65536, true, "max_tokens must be a whole number from 1 to 65536",
+                                      &number, err);
         rule->max_tokens = (int)number;
         return status;
     }
@@ -329,10 +317,10 @@ static pfm_status read_key(void *user, size_t key, const yaml_node_t *node, pfm_
     reader *r = user;
     if (key == RULES)
         return read_rules(r, node, err);
-    return key == WAIT ? read_number(r, node, 0.1, 3600, false, "wait must be a number of seconds from 0.1 to 3600",
-                                     &r->rules->wait, err)
-                       : read_number(r, node, 0.001, 720, false, "give_up must be a number of hours, at most 720",
-                                     &r->rules->give_up, err);
+    return key == WAIT ? pfm_yaml_read_number(&r->yaml, node, 0.1, 3600, false,
+                                              "wait must be a number of seconds from 0.1 to 3600", &r->rules->wait, err)
+                       : pfm_yaml_read_number(&r->yaml, node, 0.001, 720, false,
+                                              "give_up must be a number of hours, at most 720", &r->rules->give_up, err);
 }
 
 pfm_status pfm_pacs_rules_parse(const char *file, const char *text, size_t size, pfm_pacs_rules *out, pfm_error *err)

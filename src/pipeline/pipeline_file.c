@@ -40,18 +40,6 @@ static pfm_status read_text(const reader *r, const yaml_node_t *node, const char
     return pfm_string_copy(text, out, err);
 }
 
-static pfm_status read_number(const reader *r, const yaml_node_t *node, double low, double high, bool whole,
-                              const char *problem, double *out, pfm_error *err)
-{
-    const char *text = pfm_yaml_text(node);
-    char *end = NULL;
-    const double value = text != NULL ? strtod(text, &end) : NAN;
-    if (text == NULL || end == text || *end != '\0' || !(value >= low && value <= high) || (whole && value != floor(value)))
-        return refuse(r, node, problem, err);
-    *out = value;
-    return PFM_OK;
-}
-
 static pfm_status read_switch(const reader *r, const yaml_node_t *node, bool *out, pfm_error *err)
 {
     const char *text = pfm_yaml_text(node);
@@ -148,15 +136,19 @@ static pfm_status read_step_key(void *user, size_t key, const yaml_node_t *node,
     case PROMPT: return read_text(r, node, "prompt must be a text", &step->prompt, err);
     case IMAGES: return read_switch(r, node, &step->images, err);
     case TEMPERATURE:
-        return read_number(r, node, 0, 100, false, "temperature must be a number from 0 (the likeliest) to 100",
-                           &step->temperature, err);
-    case TOP_P: return read_number(r, node, 1e-6, 1, false, "top_p must be a number above 0, at most 1", &step->top_p, err);
+        return pfm_yaml_read_number(&r->yaml, node, 0, 100, false, "temperature must be a number from 0 (the likeliest) to 100",
+                                    &step->temperature, err);
+    case TOP_P:
+        return pfm_yaml_read_number(&r->yaml, node, 1e-6, 1, false, "top_p must be a number above 0, at most 1", &step->top_p,
+                                    err);
     case MAX_TOKENS:
-        status = read_number(r, node, 1, 65536, true, "max_tokens must be a whole number from 1 to 65536", &number, err);
+        status = pfm_yaml_read_number(&r->yaml, node, 1, 65536, true, "max_tokens must be a whole number from 1 to 65536",
+                                      &number, err);
         step->max_tokens = (int)number;
         return status;
     case SEED:
-        status = read_number(r, node, 0, 9007199254740992.0, true, "seed must be a whole number, 0 to 2^53", &number, err);
+        status = pfm_yaml_read_number(&r->yaml, node, 0, 9007199254740992.0, true, "seed must be a whole number, 0 to 2^53",
+                                      &number, err);
         step->seed = (int64_t)number;
         return status;
     case STOP: return read_stop(r, node, step, err);
