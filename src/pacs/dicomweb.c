@@ -279,6 +279,17 @@ done:
     return status;
 }
 
+pfm_status pfm_dicomweb_open(const char *url, const char *credentials, bool allow_remote, double timeout, pfm_web **out,
+                             pfm_error *err)
+{
+    const pfm_web_options options = {.url = url,
+                                     .allow_remote = allow_remote,
+                                     .credentials = credentials,
+                                     .variable = "PEFOMED_DICOMWEB_CREDENTIALS",
+                                     .timeout = timeout};
+    return pfm_web_create(&options, out, err);
+}
+
 pfm_status pfm_dicomweb_store(pfm_web *web, const char *path, pfm_error *err)
 {
     pfm_status status = PFM_OK;

@@ -6,12 +6,17 @@
 
 #include <stddef.h>
 
-#define PFM_DICOMWEB_CREDENTIALS "PEFOMED_DICOMWEB_CREDENTIALS" /* in the environment, where no file is named */
-
 typedef struct pfm_dicomweb_series {
     char study[65], series[65]; /* UIDs */
     char modality[17];          /* "" where it is not told */
 } pfm_dicomweb_series;
+
+enum { PFM_DICOMWEB_SECONDS = 60 }; /* without a byte, after which people who wait are told */
+
+/* Opens a server's address; credentials: a file, or NULL, then PEFOMED_DICOMWEB_CREDENTIALS in the environment, if that is set;
+ * timeout: seconds without a byte. As pfm_web_create; the caller calls pfm_web_free. */
+pfm_status pfm_dicomweb_open(const char *url, const char *credentials, bool allow_remote, double timeout, pfm_web **out,
+                             pfm_error *err) PFM_MUST_CHECK;
 
 /* *out [*count] = at most `most` series that match all of query [query_count], each "Keyword=value" or "00100020=value"; the
  * caller calls free(). USAGE: a query that is none; NETWORK, FORMAT: what the server says. */

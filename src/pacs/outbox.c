@@ -244,12 +244,8 @@ static bool deliver(const pfm_outbox *outbox, const result *one, const char *pat
         const pfm_dimse_peer peer = {one->target.title, one->target.host, one->target.port};
         return pfm_dimse_send(&peer, outbox->options.title, SEND_SECONDS, path, reason);
     }
-    const pfm_web_options options = {.url = one->target.url,
-                                     .allow_remote = outbox->options.allow_remote,
-                                     .credentials = one->target.credentials,
-                                     .variable = PFM_DICOMWEB_CREDENTIALS,
-                                     .timeout = SEND_SECONDS};
-    pfm_status status = pfm_web_create(&options, &web, &err);
+    pfm_status status =
+        pfm_dicomweb_open(one->target.url, one->target.credentials, outbox->options.allow_remote, SEND_SECONDS, &web, &err);
     if (status == PFM_OK)
         status = pfm_dicomweb_store(web, path, &err);
     pfm_web_free(web);

@@ -88,11 +88,7 @@ static pfm_status check_target(const pfm_pacs *pacs, const pfm_pacs_rule *rule, 
                                    "%s line %zu: results would leave this machine for %s; name it with --dicom-allow, or say "
                                    "--dicom-allow-remote",
                                    pacs->options.rules, rule->line, target->host);
-    const pfm_web_options options = {.url = target->url,
-                                     .allow_remote = pacs->options.allow_remote,
-                                     .credentials = target->credentials,
-                                     .variable = PFM_DICOMWEB_CREDENTIALS};
-    const pfm_status status = pfm_web_create(&options, &web, &inner);
+    const pfm_status status = pfm_dicomweb_open(target->url, target->credentials, pacs->options.allow_remote, 0, &web, &inner);
     pfm_web_free(web);
     return status == PFM_OK ? PFM_OK
                             : pfm_error_set(err, status, "%s line %zu: %s", pacs->options.rules, rule->line, inner.message);

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { SERIES = 100, OBJECT_MIB = 2048, TIMEOUT = 60 };
+enum { SERIES = 100, OBJECT_MIB = 2048 };
 
 static pfm_status pull_series(pfm_web *web, const pfm_pacs_pull_options *o, const pfm_dicomweb_series *series, size_t number,
                               json_t *list, size_t *objects, size_t *bytes, pfm_error *err)
@@ -33,16 +33,11 @@ done:
 pfm_status pfm_pacs_pull(pfm_context *context, const pfm_pacs_pull_options *options, char **json, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_web_options how = {.url = options->url,
-                                 .allow_remote = options->allow_remote,
-                                 .credentials = options->credentials,
-                                 .variable = PFM_DICOMWEB_CREDENTIALS,
-                                 .timeout = TIMEOUT};
     pfm_web *web = NULL;
     pfm_dicomweb_series *series = NULL;
     json_t *document = json_object(), *list = json_array();
     size_t count = 0, objects = 0, bytes = 0;
-    PFM_TRY(pfm_web_create(&how, &web, err));
+    PFM_TRY(pfm_dicomweb_open(options->url, options->credentials, options->allow_remote, PFM_DICOMWEB_SECONDS, &web, err));
     PFM_TRY(pfm_dicomweb_find(web, options->query, options->query_count, options->limit > 0 ? (size_t)options->limit : SERIES,
                               &series, &count, err));
     for (size_t i = 0; i < count; i++) {

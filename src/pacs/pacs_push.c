@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-enum { TIMEOUT = 60 };
-
 typedef struct pushing {
     pfm_context *context;
     pfm_web *web;
@@ -56,14 +54,9 @@ done:
 pfm_status pfm_pacs_push(pfm_context *context, const pfm_pacs_push_options *options, char **json, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_web_options how = {.url = options->url,
-                                 .allow_remote = options->allow_remote,
-                                 .credentials = options->credentials,
-                                 .variable = PFM_DICOMWEB_CREDENTIALS,
-                                 .timeout = TIMEOUT};
     pushing p = {.context = context};
     json_t *document = json_object();
-    PFM_TRY(pfm_web_create(&how, &p.web, err));
+    PFM_TRY(pfm_dicomweb_open(options->url, options->credentials, options->allow_remote, PFM_DICOMWEB_SECONDS, &p.web, err));
     for (size_t i = 0; i < options->file_count; i++)
         PFM_TRY(push(&p, options->files[i], err));
     PFM_TRY(pfm_json_take(document, "url", json_string(pfm_web_url(p.web)), err));
