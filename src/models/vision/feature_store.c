@@ -209,6 +209,13 @@ static pfm_status keep(pfm_feature_store *store, picture *p, const uint16_t *val
     return PFM_OK;
 }
 
+static void count_done(work *w, const char *task, int thread)
+{
+    const size_t done = atomic_fetch_add(&w->done, 1) + 1;
+    if (thread == 0) /* the caller's own thread: the only one that may report */
+        pfm_report_progress(w->context, task, "images", (double)done, (double)w->store->missing_count, "");
+}
+
 static void compute_item(void *user, int item, int thread)
 {
     work *w = user;
@@ -226,9 +233,7 @@ static void compute_item(void *user, int item, int thread)
     if (status != PFM_OK)
         note_failure(w, item, status, &err);
     free(values);
-    size_t done = atomic_fetch_add(&w->done, 1) + 1;
-    if (thread == 0) /* the caller's own thread: the only one that may report */
-        pfm_report_progress(w->context, "features", "images", (double)done, (double)store->missing_count, "");
+    count_done(w, "features", thread);
 }
 
 /* Paths with one key become one picture; those whose file is not there are listed as missing. */
@@ -321,9 +326,7 @@ static void look_item(void *user, int item, int thread)
     else if (status == PFM_ERROR_NO_MEMORY)
         note_failure(w, item, status, &err);
     free(path);
-    size_t done = atomic_fetch_add(&w->done, 1) + 1;
-    if (thread == 0) /* the caller's own thread: the only one that may report */
-        pfm_report_progress(w->context, "burned-in text", "images", (double)done, (double)store->missing_count, "");
+    count_done(w, "burned-in text", thread);
 }
 
 /* Looks for text in pictures whose features an earlier version kept. */
