@@ -4,7 +4,7 @@ import {api, say} from './api.js';
 import {isTyping} from './app.js';
 import {probabilityText} from './asking.js';
 import {differenceTable} from './difference.js';
-import {el, labelled} from './dom.js';
+import {el, labelled, viewOf} from './dom.js';
 
 const COUNT = 25, PAUSE = 300, AT_ONCE = 4, THUMBNAIL = 220, MOST_KEPT = 200;
 const DIFFERS = {answers: 'say something else', verdicts: 'one is right, the other wrong', better: 'only the first is right', worse: 'only the second is right', all: 'all rows'};
@@ -328,18 +328,4 @@ class Page {
   }
 }
 
-let page = null;
-const onKey = (event) => page?.key(event);
-
-export function show(root, places) {
-  page = new Page(root, places);
-  document.addEventListener('keydown', onKey);
-}
-
-export function move(places) { page?.move(places); }
-
-export function hide() {
-  page?.close();
-  page = null;
-  document.removeEventListener('keydown', onKey);
-}
+export const {show, move, hide} = viewOf(Page);

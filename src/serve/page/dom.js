@@ -22,3 +22,21 @@ export const nameOf = (model) => model.split('/').filter(Boolean).at(-1) ?? mode
 
 // "0.123" of a number, "" of what is none.
 export const figure = (value, digits = 3) => (Number.isFinite(value) ? value.toFixed(digits) : '');
+
+// A view whose Page is made with its root and places, and has move(places), key(event) and close().
+export function viewOf(Page) {
+  let page = null;
+  const onKey = (event) => page?.key(event);
+  return {
+    show(root, places) {
+      page = new Page(root, places);
+      document.addEventListener('keydown', onKey);
+    },
+    move(places) { page?.move(places); },
+    hide() {
+      page?.close();
+      page = null;
+      document.removeEventListener('keydown', onKey);
+    },
+  };
+}

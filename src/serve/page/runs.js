@@ -3,7 +3,7 @@
 import {api, say} from './api.js';
 import {isTyping} from './app.js';
 import {Chart, valueText} from './chart.js';
-import {el, figure, labelled} from './dom.js';
+import {el, figure, labelled, viewOf} from './dom.js';
 import {differenceTable, percent} from './difference.js';
 
 const LIST_PAUSE = 5000, LOG_PAUSE = 2000, IDLE_PAUSE = 10000; // milliseconds
@@ -306,18 +306,4 @@ class Page {
   }
 }
 
-let page = null;
-const onKey = (event) => page?.key(event);
-
-export function show(root, places) {
-  page = new Page(root, places);
-  document.addEventListener('keydown', onKey);
-}
-
-export function move(places) { page?.move(places); }
-
-export function hide() {
-  page?.close();
-  page = null;
-  document.removeEventListener('keydown', onKey);
-}
+export const {show, move, hide} = viewOf(Page);
