@@ -141,7 +141,9 @@ static bool go_on_number(const pfm_json_node *n, pfm_json_state *s, unsigned cha
         if (digit)
             return add_digit(n, s, byte);
         /* fall through */
-    case N_ZERO: s->phase = byte == '.' ? N_POINT : N_E; return any && (byte == '.' || byte == 'e' || byte == 'E');
+    case N_ZERO:
+        s->phase = byte == '.' ? N_POINT : N_E;
+        return any && (byte == '.' ? s->position < MOST_DIGITS : byte == 'e' || byte == 'E');
     case N_FRACTION:
         if (!digit) {
             s->phase = N_E;
@@ -202,49 +204,58 @@ static bool end_string(const pfm_json_shape *shape, pfm_json_state *s)
     return true;
 }
 
-static bool add_character(const pfm_json_shape *shape, pfm_json_state *s)
+/* Room for one more, which is looked at where one begins: an escape, or the first byte of several, could not be ended else. */
+static bool has_room(const pfm_json_shape *shape, const pfm_json_state *s)
+{
+    enum { LONGEST_KEY = 1000 };
+    return s->position < (s->mode == IN_KEY ? LONGEST_KEY : node_of(shape, s->node)->most_characters);
+}
+
+static bool add_character(pfm_json_state *s)
 {
     s->position++;
-    return s->mode == IN_KEY ? s->position <= 1000 : s->position <= node_of(shape, s->node)->most_characters;
+    return true;
 }
 
 /* \uXXXX, but for NUL and halves of characters. */
-static bool feed_hex(const pfm_json_shape *shape, pfm_json_state *s, unsigned char byte)
+static bool feed_hex(pfm_json_state *s, unsigned char byte)
 {
     const bool digit = byte >= '0' && byte <= '9', letter = (byte | 0x20) >= 'a' && (byte | 0x20) <= 'f';
     if (!digit && !letter)
         return false;
     s->number = s->number * 16 + (uint64_t)(digit ? byte - '0' : (byte | 0x20) - 'a' + 10);
     if (--s->pending > 0)
-        return true;
+        return s->pending != 2 || s->number < 0xd8 || s->number > 0xdf;
     s->phase = S_PLAIN;
-    return s->number != 0 && (s->number < 0xd800 || s->number > 0xdfff) && add_character(shape, s);
+    return s->number != 0 && add_character(s);
 }
 
 static bool feed_string(const pfm_json_shape *shape, pfm_json_state *s, unsigned char byte)
 {
     if (s->phase == S_HEX)
-        return feed_hex(shape, s, byte);
+        return feed_hex(s, byte);
     if (s->phase == S_ESCAPE) {
         s->phase = byte == 'u' ? S_HEX : S_PLAIN;
         s->pending = byte == 'u' ? 4 : 0;
         s->number = 0;
-        return byte == 'u' || (byte != '\0' && strchr("\"\\/bfnrt", byte) != NULL && add_character(shape, s));
+        return byte == 'u' || (byte != '\0' && strchr("\"\\/bfnrt", byte) != NULL && add_character(s));
     }
     if (s->pending > 0) { /* within a character of UTF-8 (RFC 3629); low and high: what its next byte may be */
         const bool fits = byte >= s->low && byte <= s->high;
         s->low = 0x80;
         s->high = 0xbf;
-        return fits && (--s->pending > 0 || add_character(shape, s));
+        return fits && (--s->pending > 0 || add_character(s));
     }
     if (byte == '"')
         return end_string(shape, s);
+    if (!has_room(shape, s))
+        return false;
     if (byte == '\\') {
         s->phase = S_ESCAPE;
         return true;
     }
     if (byte < 0x80)
-        return byte >= 0x20 && add_character(shape, s);
+        return byte >= 0x20 && add_character(s);
     s->pending = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1;
     s->low = byte == 0xe0 ? 0xa0 : byte == 0xf0 ? 0x90 : 0x80;
     s->high = byte == 0xed ? 0x9f : byte == 0xf4 ? 0x8f : 0xbf;

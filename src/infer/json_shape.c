@@ -95,6 +95,7 @@ static pfm_status read_count(const json_t *schema, const char *key, int32_t *out
 static pfm_status read_numbers(const json_t *schema, pfm_json_node *node, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    static const int64_t most_whole = 999999999999999999; /* what the machine reads */
     bool bounded = false;
     node->low = INT64_MIN;
     node->high = INT64_MAX;
@@ -105,10 +106,14 @@ static pfm_status read_numbers(const json_t *schema, pfm_json_node *node, pfm_er
         PFM_FAIL(PFM_ERROR_USAGE, "the schema bounds numbers that need not be whole, to which answers cannot be held here");
     if (node->low > node->high)
         PFM_FAIL(PFM_ERROR_USAGE, "the schema's minimum is above its maximum");
+    if (bounded && (node->low > most_whole || node->high < -most_whole))
+        PFM_FAIL(PFM_ERROR_USAGE, "the schema wants whole numbers of more than 18 digits");
     PFM_TRY(read_count(schema, "minLength", &node->least_characters, err));
     PFM_TRY(read_count(schema, "maxLength", &node->most_characters, err));
     PFM_TRY(read_count(schema, "minItems", &node->least_items, err));
     PFM_TRY(read_count(schema, "maxItems", &node->most_items, err));
+    if (node->least_characters > node->most_characters || node->least_items > node->most_items)
+        PFM_FAIL(PFM_ERROR_USAGE, "the schema's minLength is above its maxLength, or minItems above maxItems");
 done:
     return status;
 }

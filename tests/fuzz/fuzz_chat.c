@@ -45,6 +45,8 @@ static void write_one(const pfm_json_shape *shape, const uint8_t *data, size_t s
             next = state;
             tried++;
         }
+        if (tried == 256 && !pfm_json_is_whole(shape, &state))
+            abort(); /* a dead end */
         if (tried == 256)
             break;
         text[length++] = (char)(byte + tried);

@@ -1,4 +1,5 @@
 #include "infer/json_shape.h"
+#include "base/random.h"
 #include "test.h"
 
 static pfm_error err = PFM_ERROR_INIT;
@@ -49,7 +50,7 @@ static void any_object(void **state)
     check(NULL, "{\"a\":+1}", "+1}");
     check(NULL, "{\"a\":tru}", "}");
     check(NULL, "{\"a\":\"\\x\"}", "x\"}");
-    check(NULL, "{\"a\":\"\\ud800\"}", "0\"}");
+    check(NULL, "{\"a\":\"\\ud800\"}", "800\"}");
     check(NULL, "{\"a\":\"\\u0000\"}", "0\"}");
     check(NULL, "{\"a\":\"\n\"}", "\n\"}");
     check(NULL, "{\"a\":\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"}", "whole");
@@ -116,6 +117,43 @@ static void keywords(void **state)
     check("{\"enum\":[\"yes\",\"yes, but\",3,{\"a\":1}]}", "\"no\"", "no\"");
 }
 
+/* Wherever a text has come to by what is allowed, it is whole or can go on: nobody is led where there is no way out. */
+static void there_are_no_dead_ends(void **state)
+{
+    (void)state;
+    static const char *const schemas[] = {
+        NULL,
+        VERDICT,
+        "{\"type\":\"array\",\"items\":{\"type\":[\"string\",\"number\"],\"maxLength\":3},\"minItems\":1,\"maxItems\":3}",
+        "{\"type\":\"integer\",\"minimum\":-305,\"maximum\":41}",
+        "{\"type\":\"number\"}",
+        "{\"type\":\"string\",\"minLength\":2,\"maxLength\":4}",
+        "{\"enum\":[1,10,\"a\",\"ab\",{\"x\":[null]}]}",
+    };
+    enum { WALKS = 400, STEPS = 300 };
+    pfm_random random = pfm_random_start(1, 2);
+    for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++) {
+        pfm_json_shape *shape = shape_of(schemas[i]);
+        for (int walk = 0; walk < WALKS; walk++) {
+            pfm_json_state at = pfm_json_begin();
+            for (int step = 0; step < STEPS; step++) {
+                pfm_json_state ways[256];
+                size_t count = 0;
+                for (unsigned byte = 0; byte < 256; byte++) {
+                    ways[count] = at;
+                    count += pfm_json_feed(shape, &ways[count], (unsigned char)byte);
+                }
+                if (count == 0) {
+                    assert_true(pfm_json_is_whole(shape, &at));
+                    break;
+                }
+                at = ways[pfm_random_below(&random, count)];
+            }
+        }
+        pfm_json_shape_free(shape);
+    }
+}
+
 static void endless_texts_end(void **state)
 {
     (void)state;
@@ -146,6 +184,9 @@ static void what_cannot_be_kept_is_refused(void **state)
         {"{\"properties\":{\"a\":{}},\"additionalProperties\":true}", "others beside"},
         {"{\"properties\":{\"a\":7}}", "the schema must be an object"},
         {"{\"enum\":[]}", "enum must be a list"},
+        {"{\"type\":\"string\",\"minLength\":3,\"maxLength\":2}", "minLength is above"},
+        {"{\"type\":\"array\",\"minItems\":3,\"maxItems\":2}", "minItems above"},
+        {"{\"type\":\"integer\",\"minimum\":2000000000000000000}", "more than 18 digits"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         pfm_json_shape *shape = NULL;
@@ -158,8 +199,8 @@ static void what_cannot_be_kept_is_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(any_object), cmocka_unit_test(what_a_judge_is_held_to),
-                                       cmocka_unit_test(keywords), cmocka_unit_test(endless_texts_end),
-                                       cmocka_unit_test(what_cannot_be_kept_is_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(any_object),        cmocka_unit_test(what_a_judge_is_held_to),
+                                       cmocka_unit_test(keywords),          cmocka_unit_test(there_are_no_dead_ends),
+                                       cmocka_unit_test(endless_texts_end), cmocka_unit_test(what_cannot_be_kept_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
