@@ -30,7 +30,8 @@ enum {
     IDLE_SECONDS = 30,
     HEAD_SECONDS = 40,
     BODY_SECONDS = 120,
-    DROPPED = 4
+    DROPPED = 4,
+    MOST_BODIES = 4
 };
 
 struct pfm_http {
@@ -51,9 +52,9 @@ typedef struct exchange {
     pfm_http_request request;
     const pfm_route *route;
     pfm_buffer body;
-    size_t held;    /* of http->body_bytes */
-    size_t dropped; /* read past what is taken */
-    bool begun, too_large;
+    size_t held;                    /* of http->body_bytes */
+    size_t dropped;                 /* read past what is taken */
+    bool begun, too_large, crowded; /* crowded: others' bodies take what there is */
     unsigned status;
 } exchange;
 
@@ -317,17 +318,18 @@ static enum MHD_Result begin(exchange *x)
     return send_error(x, &reply, &failure, reply.status == 405 ? allowed : NULL);
 }
 
-/* All bodies together may take four times what one may. */
+/* Whether so many bytes more can be kept: of one body as many as are taken, of all together four times that. */
 static bool hold(exchange *x, size_t size)
 {
     pfm_http *http = x->http;
+    const size_t most = http->server->limits.body;
     (void)pthread_mutex_lock(&http->lock);
-    const bool fits =
-        x->body.size + size <= http->server->limits.body && http->body_bytes + size <= 4 * http->server->limits.body;
-    if (fits) {
-        http->body_bytes += size;
-        x->held += size;
-    }
+    x->too_large = x->body.size + size > most;
+    x->crowded = !x->too_large && http->body_bytes + size > MOST_BODIES * most;
+    const bool fits = !x->too_large && !x->crowded;
+    http->body_bytes += fits ? size : 0;
+    http->body_bytes -= fits ? 0 : x->held; /* what was kept of it is of no use */
+    x->held = fits ? x->held + size : 0;
     (void)pthread_mutex_unlock(&http->lock);
     return fits;
 }
@@ -338,14 +340,13 @@ static enum MHD_Result receive(exchange *x, const char *bytes, size_t *size)
     const bool late = pfm_process_clock() - x->request.started > BODY_SECONDS;
     if (late || x->dropped > DROPPED * x->http->server->limits.body)
         return MHD_NO;
-    if (!x->too_large && !hold(x, *size)) {
-        x->too_large = true;
+    const bool fits = !x->too_large && !x->crowded && hold(x, *size);
+    if (!fits) {
         pfm_buffer_free(&x->body);
-    }
-    if (x->too_large)
         x->dropped += *size;
-    else if (pfm_buffer_append(&x->body, bytes, *size, NULL) != PFM_OK)
+    } else if (pfm_buffer_append(&x->body, bytes, *size, NULL) != PFM_OK) {
         return MHD_NO;
+    }
     *size = 0;
     return MHD_YES;
 }
@@ -357,8 +358,11 @@ static enum MHD_Result answer(exchange *x)
     pfm_server *server = x->http->server;
     x->request.body = x->body.data != NULL ? x->body.data : "";
     x->request.size = x->body.size;
-    pfm_status status =
-        x->too_large ? refuse_length(server, &reply, &failure) : x->route->answer(server, &x->request, &reply, &failure);
+    pfm_status status = x->too_large ? refuse_length(server, &reply, &failure)
+                        : x->crowded ? pfm_http_refuse(&reply, 503, "overloaded", &failure,
+                                                       "other requests' bodies take all the memory that there is for them; try "
+                                                       "again later")
+                                     : x->route->answer(server, &x->request, &reply, &failure);
     return status == PFM_OK ? send_reply(x, &reply, NULL) : send_error(x, &reply, &failure, NULL);
 }
 

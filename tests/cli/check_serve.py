@@ -214,6 +214,16 @@ def part_limits(program):
         check('the same in chunks', b' 413 ' in reply.split(b'\r\n')[0])
         reply = s.raw(b'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n', 5)
         check('a length alone is enough', b' 413 ' in reply.split(b'\r\n')[0])
+        slow, host = [], s.host.split(':')
+        for _ in range(5):  # bodies that do not end, of which four are all that is kept
+            one = socket.create_connection((host[0], int(host[1])))
+            one.sendall(b'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n' + b'x' * 900000)
+            slow.append(one)
+        time.sleep(0.5)
+        head = refused(s, 'no room for another body', 503, 'overloaded', 'POST', chat, b'x' * 900000)
+        check('and when to try again', head['Retry-After'] == '1')
+        for one in slow:
+            one.close()
         refused(s, 'more images', 400, None, 'POST', chat, ask('Where?', *[image('p1.png')] * 3))
 
 
