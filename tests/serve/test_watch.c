@@ -43,8 +43,25 @@ static void who_never_finishes_asking_is_cut_off(void **state)
     pfm_watch_free(watch);
 }
 
+static void who_has_time_is_left_alone(void **state)
+{
+    (void)state;
+    pfm_watch *watch = NULL;
+    int ends[2];
+    assert_ok(pfm_watch_create(100, &watch, &err));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    pfm_watched *watched = pfm_watch_add(watch, ends[0]);
+    usleep(1500000); /* it looks each second */
+    assert_true(is_open(ends[1]));
+    pfm_watch_remove(watch, watched);
+    pfm_watch_free(watch);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(who_never_finishes_asking_is_cut_off)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(who_never_finishes_asking_is_cut_off),
+                                       cmocka_unit_test(who_has_time_is_left_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
