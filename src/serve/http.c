@@ -506,8 +506,8 @@ void pfm_http_drain(pfm_http *http, double seconds)
         (void)close(listener);
     (void)pthread_mutex_lock(&http->lock);
     http->draining = true;
-    for (double left = seconds; http->running > 0 && left > 0; left = until - pfm_process_clock())
-        pfm_wait_for(&http->quiet, &http->lock, left);
+    while (http->running > 0 && pfm_process_clock() < until)
+        pfm_wait_for(&http->quiet, &http->lock, until - pfm_process_clock());
     (void)pthread_mutex_unlock(&http->lock);
 }
 
