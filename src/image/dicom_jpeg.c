@@ -1,7 +1,9 @@
-/* JPEG (ISO 10918-1) by DCMTK: what its headers say is checked before the decoder takes memory. */
+/* JPEG (ISO 10918-1), lossless and sound by our own decoder, else by DCMTK: what its headers say is checked before a decoder
+ * takes memory. */
 #include "base/try.h"
 #include "image/dicom_codec.h"
 #include "image/dicom_dcmtk.h"
+#include "image/jpeg_lossless.h"
 
 #include <string.h>
 
@@ -114,9 +116,11 @@ pfm_status pfm_dicom_decode_jpeg(const pfm_dicom_stream *in, pfm_dicom_decoded *
     if (m.process == 0xF7 - 0xC0)
         return pfm_dicom_decode_jpegls(in, out, err);
     PFM_TRY(check_markers(in, &m, err));
+    read_colours(&m, out);
+    if (m.process == 3 && pfm_jpeg_lossless_decode(in, out))
+        goto done;
     out->bytes = m.precision > 8 ? 2 : 1;
     out->precision = m.precision;
-    read_colours(&m, out);
     const size_t size = pfm_dicom_count_samples(in->layout) * (size_t)out->bytes;
     PFM_TRY(pfm_allocate(size, 1, &out->data, err));
     switch (pfm_dcmtk_decode_jpeg(in->bytes, in->size, m.precision, out->data, size, reason)) {
