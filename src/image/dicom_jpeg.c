@@ -1,5 +1,5 @@
-/* JPEG (ISO 10918-1), lossless and sound by our own decoder, else by DCMTK: what its headers say is checked before a decoder
- * takes memory. */
+/* JPEG (ISO 10918-1): what its headers say is checked before a decoder takes memory. A sound stream of 8 bits is
+ * libjpeg-turbo's, a lossless one our own decoder's; DCMTK has the others, and says what is wrong with one. */
 #include "base/try.h"
 #include "image/dicom_codec.h"
 #include "image/dicom_dcmtk.h"
@@ -123,6 +123,8 @@ pfm_status pfm_dicom_decode_jpeg(const pfm_dicom_stream *in, pfm_dicom_decoded *
     out->precision = m.precision;
     const size_t size = pfm_dicom_count_samples(in->layout) * (size_t)out->bytes;
     PFM_TRY(pfm_allocate(size, 1, &out->data, err));
+    if (m.process <= 1 && m.precision == 8 && pfm_dicom_decode_jpeg8(in, out->data))
+        goto done;
     switch (pfm_dcmtk_decode_jpeg(in->bytes, in->size, m.precision, out->data, size, reason)) {
     case PFM_DCMTK_OK: break;
     case PFM_DCMTK_CUT: PFM_FAIL(PFM_ERROR_FORMAT, "%s: a frame in JPEG ends too early; copy the file again", in->name);
