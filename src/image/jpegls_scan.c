@@ -180,13 +180,11 @@ static inline ALWAYS void learn(context *q, int error, int scaled, int reset, bo
 
 static inline int clip(int value, int most) { return value < 0 ? 0 : value > most ? most : value; }
 
-static inline int correct(const scan *s, int value, bool lossless)
+/* A.4.5 and A.5.4 of an error that is not modulo all values: where it goes round is rare. */
+static inline int correct(const scan *s, int value)
 {
-    if (lossless)
-        return value & s->most;
-    const int whole = s->range * s->step;
-    value += value < -s->near ? whole : 0;
-    value -= value > s->most + s->near ? whole : 0;
+    if (__builtin_expect((unsigned)(value + s->near) > (unsigned)(s->most + 2 * s->near), 0))
+        value += value < 0 ? s->range * s->step : -s->range * s->step;
     return clip(value, s->most);
 }
 
@@ -225,9 +223,9 @@ static inline ALWAYS int take_sample(scan *s, const fixed *f, uint64_t *at, cont
     if (__builtin_expect(coded > f->most_coded, 0))
         return -1;
     const int turned = (coded >> 1 ^ -(coded & 1)) ^ turn; /* the error of the opposite sign is this and one more */
-    const int error = turned ^ sign;
-    learn(q, error, lossless ? error : error * s->step, f->reset, lossless);
-    return lossless ? (turned + (guess - sign)) & f->most : correct(s, guess + (turned - sign) * s->step, false);
+    const int error = turned ^ sign, scaled = lossless ? error : error * s->step;
+    learn(q, error, scaled, f->reset, lossless);
+    return lossless ? (turned + (guess - sign)) & f->most : correct(s, guess + (scaled ^ sign) - sign);
 }
 
 /* The sample that ends a run (A.7.2). */
@@ -250,7 +248,8 @@ static int take_interruption(scan *s, int run, int a, int b, bool lossless)
         q->negative >>= 1;
     }
     q->n++;
-    return correct(s, (type != 0 ? a : b) + (type == 0 && b < a ? -error : error) * s->step, lossless);
+    const int value = (type != 0 ? a : b) + (type == 0 && b < a ? -error : error) * s->step;
+    return lossless ? value & s->most : correct(s, value);
 }
 
 /* A run from `x` on and what ends it (A.7.1); the next place, or -1. */
