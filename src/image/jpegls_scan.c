@@ -281,7 +281,7 @@ static int take_run(scan *s, int *index, uint16_t *line, const uint16_t *above, 
     return x + 1;
 }
 
-static inline context *context_at(scan *s, int bytes) { return (context *)(void *)((char *)s->contexts + bytes); }
+static inline context *context_at(scan *s, ptrdiff_t bytes) { return (context *)(void *)((char *)s->contexts + bytes); }
 
 /* A line below another; both have a place before the first sample and one behind the last. What the samples above say of the
  * context is known before the one at the left is, and mostly also its sign (A.3.4): then nothing but a step is waited for. */
@@ -290,12 +290,12 @@ static inline ALWAYS bool take_line(scan *s, int *index, uint16_t *line, const u
     const int8_t *steps = s->steps;
     const fixed f = {s->bits, s->most, least_of(LONG_CODE, s->limit - s->depth - 1), 2 * s->range, s->reset};
     uint64_t at = s->at;
-    int a = above[0];
+    ptrdiff_t a = above[0];
     line[-1] = above[0];
-    int b = above[0], c = above[-1], step = steps[b - c]; /* of b - c; what is d now is b for the next, and b is c */
+    ptrdiff_t b = above[0], c = above[-1], step = steps[b - c]; /* of b - c; what is d now is b for the next, and b is c */
     for (int x = 0; x < width;) {
-        const int d = above[x + 1], next = steps[d - b], of_above = 81 * next + 9 * step;
-        int sign = of_above >> 31, place = (of_above ^ sign) - sign;
+        const ptrdiff_t d = above[x + 1], next = steps[d - b], of_above = 81 * next + 9 * step;
+        ptrdiff_t sign = of_above >> 31, place = (of_above ^ sign) - sign;
         if (of_above != 0) {
             place += steps[(c ^ sign) - (a ^ sign)];
         } else {
@@ -316,7 +316,7 @@ static inline ALWAYS bool take_line(scan *s, int *index, uint16_t *line, const u
             place = (place ^ sign) - sign;
         }
         context *q = context_at(s, place);
-        a = take_sample(s, &f, &at, q, sign, predict(a, b, c), lossless);
+        a = take_sample(s, &f, &at, q, (int)sign, predict((int)a, (int)b, (int)c), lossless);
         if (a < 0)
             return false;
         line[x++] = (uint16_t)a;
