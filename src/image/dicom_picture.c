@@ -44,20 +44,28 @@ static void find_extent(const pfm_dicom_frame *frame, size_t pixels, int *low, i
     *high = most + turn;
 }
 
-/* Three bytes of a pixel each from a table of four, the lowest of which is for `low`. The fourth is the next pixel's, which
- * comes after it. */
+/* Three bytes of a pixel each from a table whose first entry is for `low`: two pixels at a time in eight bytes, the last two of
+ * which the next pixels overwrite. */
 static void look_up_bytes(const uint8_t *values, size_t pixels, int low, const uint32_t *table, uint8_t *rgb)
 {
-    for (size_t i = 0; i + 1 < pixels; i++, rgb += 3)
-        memcpy(rgb, &table[(uint8_t)(values[i] - low)], 4);
-    memcpy(rgb, &table[(uint8_t)(values[pixels - 1] - low)], 3);
+    size_t i = 0;
+    for (; i + 3 <= pixels; i += 2) {
+        const uint64_t two = table[(uint8_t)(values[i] - low)] | (uint64_t)table[(uint8_t)(values[i + 1] - low)] << 24;
+        memcpy(rgb + 3 * i, &two, sizeof two);
+    }
+    for (; i < pixels; i++)
+        memcpy(rgb + 3 * i, &table[(uint8_t)(values[i] - low)], 3);
 }
 
 static void look_up_words(const uint16_t *values, size_t pixels, int low, const uint32_t *table, uint8_t *rgb)
 {
-    for (size_t i = 0; i + 1 < pixels; i++, rgb += 3)
-        memcpy(rgb, &table[(uint16_t)(values[i] - low)], 4);
-    memcpy(rgb, &table[(uint16_t)(values[pixels - 1] - low)], 3);
+    size_t i = 0;
+    for (; i + 3 <= pixels; i += 2) {
+        const uint64_t two = table[(uint16_t)(values[i] - low)] | (uint64_t)table[(uint16_t)(values[i + 1] - low)] << 24;
+        memcpy(rgb + 3 * i, &two, sizeof two);
+    }
+    for (; i < pixels; i++)
+        memcpy(rgb + 3 * i, &table[(uint16_t)(values[i] - low)], 3);
 }
 
 /* Of values of at most 16 bits each between the lowest and the highest is computed once, where that is less work. */

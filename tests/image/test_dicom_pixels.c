@@ -1,10 +1,11 @@
 /* Stored values of every file in the data folder, against pydicom with its plug-ins (golden/dicom/data.json, one line a file).
  */
-#include "image/dicom_pixels.h"
+#include "image/dicom_grey.h"
 
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/random.h"
 #include "base/try.h"
 #include "dicom_errors_table.h"
 #include "golden.h"
@@ -155,8 +156,41 @@ static void test_one_slice(void **state)
     close_opened(&plain);
 }
 
+/* Grey of frames of every length that ends otherwise, of each kind that a table is made for. */
+static void test_grey(void **state)
+{
+    (void)state;
+    enum { MOST = 40 };
+    pfm_random random = pfm_random_start(1, 0);
+    for (int i = 0; i < 2000; i++) {
+        const pfm_dicom_kind kind = (pfm_dicom_kind)(i % 4);
+        const bool one_byte = kind <= DICOM_S8, is_close = pfm_random_below(&random, 2) == 0;
+        uint16_t values[MOST];
+        const uint32_t base = (uint32_t)pfm_random_below(&random, 65536);
+        pfm_dicom_frame frame = {
+            .width = 1 + i / 4 % MOST, .height = 1, .samples = 1, .bits = 16, .kind = kind, .data = values};
+        for (int x = 0; x < MOST; x++) /* near each other, so that there is a table, or anywhere */
+            values[x] = (uint16_t)(base + (uint32_t)pfm_random_below(&random, is_close ? 5 : 65536));
+        const pfm_dicom_grey grey = {.slope = 1,
+                                     .intercept = 2,
+                                     .inverted = i % 3 == 0,
+                                     .window = {.center = one_byte ? 10 : 1000, .width = one_byte ? 100 : 50000}};
+        pfm_error err = PFM_ERROR_INIT;
+        pfm_image image;
+        assert_ok(pfm_dicom_make_grey("FILE", &frame, &grey, &image, &err));
+        for (size_t x = 0; x < (size_t)frame.width; x++) {
+            const double share = pfm_window_apply(&grey.window, pfm_dicom_sample(&frame, x) + 2);
+            const int wanted = (int)((grey.inverted ? 1 - share : share) * 255 + 0.5);
+            for (size_t c = 0; c < 3; c++)
+                assert_int_equal(image.rgb[3 * x + c], wanted);
+        }
+        pfm_image_free(&image);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_file), cmocka_unit_test(test_one_slice)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_file), cmocka_unit_test(test_one_slice),
+                                       cmocka_unit_test(test_grey)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
