@@ -25,6 +25,10 @@ typedef struct pfm_dicom_decoded {
 typedef pfm_status pfm_dicom_codec(const pfm_dicom_stream *in, pfm_dicom_decoded *out, pfm_error *err);
 pfm_dicom_codec pfm_dicom_decode_jpeg, pfm_dicom_decode_jpegls, pfm_dicom_decode_jpeg2000, pfm_dicom_decode_rle;
 
+/* A sequential JPEG of 8 bits: out [height][width][samples], no colours converted. True if all of the stream is here and
+ * libjpeg-turbo finds nothing wrong with it; false says nothing of it. */
+bool pfm_dicom_decode_jpeg8(const pfm_dicom_stream *in, void *out);
+
 /* FORMAT unless the stream's own sizes are those that the file says; `what` is the stream's kind. */
 pfm_status pfm_dicom_check_stream(const pfm_dicom_stream *in, const char *what, uint64_t width, uint64_t height,
                                   uint64_t samples, pfm_error *err) PFM_MUST_CHECK;

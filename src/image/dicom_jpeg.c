@@ -1,7 +1,9 @@
-/* JPEG (ISO 10918-1) by DCMTK: what its headers say is checked before the decoder takes memory. */
+/* JPEG (ISO 10918-1): what its headers say is checked before a decoder takes memory. A sound stream of 8 bits is
+ * libjpeg-turbo's, a lossless one our own decoder's; DCMTK has the others, and says what is wrong with one. */
 #include "base/try.h"
 #include "image/dicom_codec.h"
 #include "image/dicom_dcmtk.h"
+#include "image/jpeg_lossless.h"
 
 #include <string.h>
 
@@ -114,11 +116,15 @@ pfm_status pfm_dicom_decode_jpeg(const pfm_dicom_stream *in, pfm_dicom_decoded *
     if (m.process == 0xF7 - 0xC0)
         return pfm_dicom_decode_jpegls(in, out, err);
     PFM_TRY(check_markers(in, &m, err));
+    read_colours(&m, out);
+    if (m.process == 3 && pfm_jpeg_lossless_decode(in, out))
+        goto done;
     out->bytes = m.precision > 8 ? 2 : 1;
     out->precision = m.precision;
-    read_colours(&m, out);
     const size_t size = pfm_dicom_count_samples(in->layout) * (size_t)out->bytes;
     PFM_TRY(pfm_allocate(size, 1, &out->data, err));
+    if (m.process <= 1 && m.precision == 8 && pfm_dicom_decode_jpeg8(in, out->data))
+        goto done;
     switch (pfm_dcmtk_decode_jpeg(in->bytes, in->size, m.precision, out->data, size, reason)) {
     case PFM_DCMTK_OK: break;
     case PFM_DCMTK_CUT: PFM_FAIL(PFM_ERROR_FORMAT, "%s: a frame in JPEG ends too early; copy the file again", in->name);

@@ -25,7 +25,7 @@ double pfm_dicom_sample(const pfm_dicom_frame *frame, size_t i)
 
 void pfm_dicom_frame_free(pfm_dicom_frame *frame)
 {
-    free(frame->data);
+    free(frame->owned);
     *frame = (pfm_dicom_frame){0};
 }
 
@@ -45,19 +45,23 @@ pfm_status pfm_dicom_check_stream(const pfm_dicom_stream *in, const char *what, 
 /* The `bits` above `shift` of every sample, signed or not, to the whole of it. */
 static void settle(void *data, size_t count, size_t bytes, int shift, int bits, bool is_signed)
 {
-    const int width = (int)bytes * 8, up = width - bits - shift;
-    if (up == 0 && shift == 0)
+    const uint32_t mask = UINT32_MAX >> (32 - bits), sign = is_signed ? UINT32_C(1) << (bits - 1) : 0;
+    if ((size_t)bits == bytes * 8 && shift == 0)
         return;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t value = bytes == 1 ? ((uint8_t *)data)[i] : bytes == 2 ? ((uint16_t *)data)[i] : ((uint32_t *)data)[i];
-        value <<= 32 - width + up;
-        value = is_signed ? (uint32_t)((int32_t)value >> (32 - bits)) : value >> (32 - bits);
-        if (bytes == 1)
-            ((uint8_t *)data)[i] = (uint8_t)value;
-        else if (bytes == 2)
-            ((uint16_t *)data)[i] = (uint16_t)value;
-        else
-            ((uint32_t *)data)[i] = value;
+    if (bytes == 1) {
+        uint8_t *samples = data, mask8 = (uint8_t)mask, sign8 = (uint8_t)sign;
+        for (size_t i = 0; i < count; i++)
+            samples[i] = (uint8_t)((((samples[i] >> shift) & mask8) ^ sign8) - sign8);
+    } else if (bytes == 2) {
+        uint16_t *samples = data, mask16 = (uint16_t)mask, sign16 = (uint16_t)sign;
+        for (size_t i = 0; shift > 0 && i < count; i++)
+            samples[i] = (uint16_t)(samples[i] >> shift);
+        for (size_t i = 0; i < count; i++)
+            samples[i] = (uint16_t)(((samples[i] & mask16) ^ sign16) - sign16);
+    } else {
+        uint32_t *samples = data;
+        for (size_t i = 0; i < count; i++)
+            samples[i] = (((samples[i] >> shift) & mask) ^ sign) - sign;
     }
 }
 
@@ -84,6 +88,14 @@ static pfm_status interleave(void **data, size_t pixels, size_t samples, size_t 
 
 static void reverse_bytes(unsigned char *data, size_t size, size_t bytes)
 {
+    for (size_t i = 0; bytes == 2 && i + 2 <= size; i += 2) {
+        uint16_t word;
+        memcpy(&word, data + i, 2);
+        word = (uint16_t)(word << 8 | word >> 8);
+        memcpy(data + i, &word, 2);
+    }
+    if (bytes == 2)
+        return;
     for (size_t at = 0; at + bytes <= size; at += bytes)
         for (size_t i = 0; i < bytes / 2; i++) {
             const unsigned char kept = data[at + i];
@@ -124,6 +136,37 @@ static size_t word_of(const pfm_dicom *file, const pfm_dicom_layout *l)
     return l->allocated > 8 ? (size_t)l->allocated / 8 : words ? 2 : 1;
 }
 
+static bool is_ybr(pfm_dicom_colour colour)
+{
+    return colour == DICOM_YBR_FULL || colour == DICOM_YBR_FULL_422 || colour == DICOM_YBR_PARTIAL;
+}
+
+/* Whether samples stand in the file as a frame has them. */
+static bool as_in_frame(const pfm_dicom_layout *l, const unsigned char *bytes, size_t wide, size_t word)
+{
+    const bool whole = l->is_float || (l->stored == l->allocated && l->high + 1 == l->stored);
+    const uintptr_t begin = (uintptr_t)l->pixels->value, at = (uintptr_t)bytes;
+    const bool of_file = at >= begin && at - begin < l->pixels->length; /* and not joined from fragments */
+    return l->allocated >= 8 && word == 1 && whole && of_file && !l->planar && !is_ybr(l->colour) && at % wide == 0;
+}
+
+/* Copies the samples in their order, and in the machine's. */
+static void copy_samples(const pfm_dicom_layout *l, const unsigned char *bytes, size_t size, int first, size_t word, void *out)
+{
+    const size_t count = pfm_dicom_count_samples(l), wide = l->allocated < 8 ? 1 : (size_t)l->allocated / 8;
+    if (l->allocated == 1)
+        unpack_bits(bytes, first, count, out);
+    else if (l->allocated == 8 && l->samples == 3 && size < count)
+        expand_halved(bytes, (size_t)l->rows * (size_t)l->columns, out);
+    else
+        memcpy(out, bytes, size);
+    const bool odd = word > wide && size % word != 0 && bytes + size < l->pixels->value + l->pixels->length;
+    if (odd) /* the last word's other byte */
+        memcpy((unsigned char *)out + size, bytes + size, 1);
+    if (word > 1)
+        reverse_bytes(out, (count + (odd ? 1 : 0)) * wide, word);
+}
+
 static pfm_status read_native(const pfm_dicom *file, const pfm_dicom_layout *l, const unsigned char *bytes, size_t size,
                               int first, pfm_dicom_frame *out, pfm_error *err)
 {
@@ -131,27 +174,22 @@ static pfm_status read_native(const pfm_dicom *file, const pfm_dicom_layout *l, 
     const size_t wide = l->allocated < 8 ? 1 : (size_t)l->allocated / 8, word = word_of(file, l);
     const bool halved = l->allocated == 8 && l->samples == 3 && size < count;
     pfm_status status = PFM_OK;
+    out->bits = l->stored;
+    out->kind = l->is_float ? (l->allocated == 64 ? DICOM_F64 : DICOM_F32) : kind_of(wide, l->is_signed && l->allocated > 1);
+    if (as_in_frame(l, bytes, wide, word)) {
+        out->data = bytes;
+        goto done;
+    }
     if (halved && l->columns % 2 != 0)
         PFM_FAIL(PFM_ERROR_FORMAT, "%s: %s needs an even number of columns, and there are %d; the file is damaged", file->name,
                  l->photometric, l->columns);
-    PFM_TRY(pfm_allocate(count + 1, wide, &out->data, err)); /* one more, so that words can be turned */
-    if (l->allocated == 1)
-        unpack_bits(bytes, first, count, out->data);
-    else if (halved)
-        expand_halved(bytes, pixels, out->data);
-    else
-        memcpy(out->data, bytes, size);
-    const bool odd = word > wide && size % word != 0 && bytes + size < l->pixels->value + l->pixels->length;
-    if (odd) /* the last word's other byte */
-        memcpy((unsigned char *)out->data + size, bytes + size, 1);
-    if (word > 1)
-        reverse_bytes(out->data, (count + (odd ? 1 : 0)) * wide, word);
+    PFM_TRY(pfm_allocate(count + 1, wide, &out->owned, err)); /* one more, so that words can be turned */
+    copy_samples(l, bytes, size, first, word, out->owned);
     if (l->planar)
-        PFM_TRY(interleave(&out->data, pixels, (size_t)l->samples, wide, err));
-    out->bits = l->stored;
-    out->kind = l->is_float ? (l->allocated == 64 ? DICOM_F64 : DICOM_F32) : kind_of(wide, l->is_signed && l->allocated > 1);
+        PFM_TRY(interleave(&out->owned, pixels, (size_t)l->samples, wide, err));
     if (l->allocated > 1 && !l->is_float)
-        settle(out->data, count, wide, l->high + 1 - l->stored, l->stored, l->is_signed);
+        settle(out->owned, count, wide, l->high + 1 - l->stored, l->stored, l->is_signed);
+    out->data = out->owned;
 done:
     return status;
 }
@@ -217,7 +255,7 @@ static pfm_status read_compressed(const pfm_dicom *file, const pfm_dicom_layout 
     settle(decoded.data, pfm_dicom_count_samples(l), (size_t)decoded.bytes, rle ? l->high + 1 - l->stored : 0, out->bits,
            l->is_signed);
     out->kind = kind_of((size_t)decoded.bytes, l->is_signed);
-    out->data = decoded.data;
+    out->data = out->owned = decoded.data;
     decoded.data = NULL;
     if (decoded.is_rgb || decoded.is_ybr)
         *colour = decoded.is_rgb ? DICOM_RGB : DICOM_YBR_FULL;
@@ -263,9 +301,8 @@ pfm_status pfm_dicom_read_frame(pfm_dicom *file, const pfm_dicom_layout *layout,
         PFM_TRY(read_compressed(file, layout, bytes, size, out, &colour, err));
     else
         PFM_TRY(read_native(file, layout, bytes, size, first, out, err));
-    const bool ybr = colour == DICOM_YBR_FULL || colour == DICOM_YBR_FULL_422 || colour == DICOM_YBR_PARTIAL;
-    if (ybr && out->kind == DICOM_U8)
-        to_rgb(out->data, (size_t)out->width * (size_t)out->height, colour == DICOM_YBR_PARTIAL);
+    if (is_ybr(colour) && out->kind == DICOM_U8)
+        to_rgb(out->owned, (size_t)out->width * (size_t)out->height, colour == DICOM_YBR_PARTIAL);
 done:
     pfm_buffer_free(&joined);
     if (status != PFM_OK)

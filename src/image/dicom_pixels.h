@@ -43,7 +43,8 @@ typedef enum pfm_dicom_kind {
 typedef struct pfm_dicom_frame {
     int width, height, samples, bits; /* bits: those in use */
     pfm_dicom_kind kind;
-    void *data; /* [height][width][samples] */
+    const void *data; /* [height][width][samples] */
+    void *owned;      /* the same where it is the frame's; NULL where it is the file's, which must not be closed before */
 } pfm_dicom_frame;
 
 /* Bytes of a sample. */

@@ -24,6 +24,8 @@ typedef struct context {
     uint8_t k;
     int8_t flip; /* -1 where errors of either sign have changed places (A.5.2), else 0 */
 } context;
+enum { CONTEXT = sizeof(context) };
+_Static_assert(4 * CONTEXT <= INT8_MAX, "a step is counted in contexts' bytes");
 
 /* One of the two of interrupted runs. */
 typedef struct run_context {
@@ -34,7 +36,7 @@ typedef struct scan {
     const unsigned char *bits;                        /* without what was stuffed, PAD zeros behind */
     uint64_t at, end;                                 /* bits */
     int most, near, step, range, depth, limit, reset; /* depth: qbpp */
-    const int8_t *steps;                              /* [-most..most]: a difference's step, -4..4 */
+    const int8_t *steps;                              /* [-most..most]: a difference's step, -4..4, in bytes of contexts */
     int runs[3];                                      /* each component's RUNindex */
     context contexts[CONTEXTS];
     run_context interrupted[2];
@@ -46,12 +48,14 @@ static const uint8_t run_bits[32] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,  2,  3,  3
 /* ---- bits ---- */
 
 /* At least 57 bits from `at` on, the first the highest. */
-static inline uint64_t peek(const scan *s, uint64_t at)
+static inline uint64_t peek_in(const unsigned char *bits, uint64_t at)
 {
     uint64_t word;
-    memcpy(&word, s->bits + (at >> 3), sizeof word);
+    memcpy(&word, bits + (at >> 3), sizeof word);
     return __builtin_bswap64(word) << (at & 7);
 }
+
+static inline uint64_t peek(const scan *s, uint64_t at) { return peek_in(s->bits, at); }
 
 static inline uint32_t take(scan *s, int count)
 {
@@ -149,20 +153,26 @@ static inline int find_k(uint32_t a, uint32_t n)
     return least_of(k + (((uint64_t)n << k) < a ? 1 : 0), MOST_K);
 }
 
-/* A.6, without branches. */
-static inline void learn(context *q, int error, const scan *s, bool lossless)
+/* A.6, without branches on noise: that counts are halved, a correction is at its end, or k is another than before is rare. */
+static inline ALWAYS void learn(context *q, int error, int scaled, int reset, bool lossless)
 {
-    const int halve = q->n == s->reset ? 1 : 0;
-    const int a = (q->a + absolute(error)) >> halve, n = (q->n >> halve) + 1;
-    int b = (q->b + (lossless ? error : error * s->step)) >> halve;
-    const int below = -(b <= -n), above = -(b > 0);
-    b = most_of(least_of(b + (n & below) - (n & above), 0), 1 - n);
+    int a = q->a + absolute(error), b = q->b + scaled, n = q->n, k = q->k;
+    if (__builtin_expect(n == reset, 0)) {
+        a >>= 1;
+        b >>= 1;
+        n >>= 1;
+    }
+    n++;
+    const int drift = (b > 0) - (b + n <= 0), c = q->c + drift;
+    b = most_of(least_of(b - n * drift, 0), 1 - n);
     q->a = a;
     q->b = b;
     q->n = (int16_t)n;
-    q->c = (int16_t)most_of(least_of(q->c + below - above, 127), -128);
-    const int k = find_k((uint32_t)a, (uint32_t)n);
-    q->k = (uint8_t)k;
+    if (__builtin_expect(c == (int8_t)c, 1))
+        q->c = (int16_t)c;
+    const uint64_t reach = (uint64_t)n << k, sum = (uint32_t)a; /* at least a, and for the k before it below */
+    if (__builtin_expect(reach - sum >= sum, 0) && (k > 0 || reach < sum))
+        q->k = (uint8_t)(k = find_k((uint32_t)a, (uint32_t)n));
     q->flip = (int8_t)(lossless && k == 0 && 2 * b <= -n ? -1 : 0);
 }
 
@@ -170,13 +180,11 @@ static inline void learn(context *q, int error, const scan *s, bool lossless)
 
 static inline int clip(int value, int most) { return value < 0 ? 0 : value > most ? most : value; }
 
-static inline int correct(const scan *s, int value, bool lossless)
+/* A.4.5 and A.5.4 of an error that is not modulo all values: where it goes round is rare. */
+static inline int correct(const scan *s, int value)
 {
-    if (lossless)
-        return value & s->most;
-    const int whole = s->range * s->step;
-    value += value < -s->near ? whole : 0;
-    value -= value > s->most + s->near ? whole : 0;
+    if (__builtin_expect((unsigned)(value + s->near) > (unsigned)(s->most + 2 * s->near), 0))
+        value += value < 0 ? s->range * s->step : -s->range * s->step;
     return clip(value, s->most);
 }
 
@@ -186,17 +194,24 @@ static inline int predict(int a, int b, int c)
     return most_of(least_of(a + b - c, high), low); /* the middle one of a, b and a + b - c */
 }
 
-/* A sample of the regular mode (A.4 to A.6), -1 where the bits cannot be one. `of` is its signed context, *at where its bits
- * begin, in a register and not in s. */
-static inline ALWAYS int take_sample(scan *s, uint64_t *at, int of, int a, int b, int c, bool lossless)
+/* What a line has in registers. */
+typedef struct fixed {
+    const unsigned char *bits;
+    int most, most_zeros, most_coded, reset; /* most_zeros: of a usual code */
+} fixed;
+
+/* A sample of the regular mode (A.4 to A.6), -1 where the bits cannot be one; `sign` is -1 where the context is that of the
+ * opposite differences, else 0. *at is where its bits begin, in a register and not in s. */
+static inline ALWAYS int take_sample(scan *s, const fixed *f, uint64_t *at, context *q, int sign, int guess, bool lossless)
 {
-    const int sign = of >> 31;
-    context *q = &s->contexts[(of ^ sign) - sign];
-    const int guess = clip(predict(a, b, c) + ((q->c ^ sign) - sign), s->most), k = q->k;
-    const uint64_t word = peek(s, *at);
+    const int k = q->k, turn = q->flip ^ sign;
+    guess += (q->c ^ sign) - sign;
+    if (__builtin_expect((unsigned)guess > (unsigned)f->most, 0))
+        guess = clip(guess, f->most);
+    const uint64_t word = peek_in(f->bits, *at);
     const int zeros = __builtin_clzll(word | 1);
-    int coded = (int)((uint32_t)zeros << k | (uint32_t)(word << zeros << 1 >> 1 >> (63 - k)));
-    if (__builtin_expect(zeros >= LONG_CODE || zeros >= s->limit - s->depth - 1, 0)) {
+    int coded = (int)(((uint32_t)(zeros - 1) << k) + (uint32_t)(word << zeros >> (63 - k))); /* the one behind them is in it */
+    if (__builtin_expect(zeros >= f->most_zeros, 0)) {
         s->at = *at;
         coded = take_code(s, k, s->limit);
         *at = s->at;
@@ -205,12 +220,12 @@ static inline ALWAYS int take_sample(scan *s, uint64_t *at, int of, int a, int b
     } else {
         *at += (uint64_t)(zeros + 1 + k);
     }
-    if (__builtin_expect(coded > 2 * s->range, 0))
+    if (__builtin_expect(coded > f->most_coded, 0))
         return -1;
-    const int error = (coded >> 1 ^ -(coded & 1)) ^ q->flip;
-    learn(q, error, s, lossless);
-    const int turned = (error ^ sign) - sign;
-    return correct(s, guess + (lossless ? turned : turned * s->step), lossless);
+    const int turned = (coded >> 1 ^ -(coded & 1)) ^ turn; /* the error of the opposite sign is this and one more */
+    const int error = turned ^ sign, scaled = lossless ? error : error * s->step;
+    learn(q, error, scaled, f->reset, lossless);
+    return lossless ? (turned + (guess - sign)) & f->most : correct(s, guess + (scaled ^ sign) - sign);
 }
 
 /* The sample that ends a run (A.7.2). */
@@ -233,7 +248,8 @@ static int take_interruption(scan *s, int run, int a, int b, bool lossless)
         q->negative >>= 1;
     }
     q->n++;
-    return correct(s, (type != 0 ? a : b) + (type == 0 && b < a ? -error : error) * s->step, lossless);
+    const int value = (type != 0 ? a : b) + (type == 0 && b < a ? -error : error) * s->step;
+    return lossless ? value & s->most : correct(s, value);
 }
 
 /* A run from `x` on and what ends it (A.7.1); the next place, or -1. */
@@ -265,29 +281,48 @@ static int take_run(scan *s, int *index, uint16_t *line, const uint16_t *above, 
     return x + 1;
 }
 
-/* A line below another; both have a place before the first sample and one behind the last. */
+static inline context *context_at(scan *s, ptrdiff_t bytes) { return (context *)(void *)((char *)s->contexts + bytes); }
+
+/* A line below another; both have a place before the first sample and one behind the last. What the samples above say of the
+ * context is known before the one at the left is, and mostly also its sign (A.3.4): then nothing but a step is waited for. */
 static inline ALWAYS bool take_line(scan *s, int *index, uint16_t *line, const uint16_t *above, int width, bool lossless)
 {
     const int8_t *steps = s->steps;
+    const fixed f = {s->bits, s->most, least_of(LONG_CODE, s->limit - s->depth - 1), 2 * s->range, s->reset};
     uint64_t at = s->at;
-    int a = above[0];
+    ptrdiff_t a = above[0];
     line[-1] = above[0];
+    ptrdiff_t b = above[0], c = above[-1], step = steps[b - c]; /* of b - c; what is d now is b for the next, and b is c */
     for (int x = 0; x < width;) {
-        const int b = above[x], c = above[x - 1], d = above[x + 1];
-        const int of = 81 * steps[d - b] + 9 * steps[b - c] + steps[c - a];
-        if (of == 0) {
-            s->at = at;
-            x = take_run(s, index, line, above, x, width, lossless);
-            if (x < 0)
-                return false;
-            at = s->at;
-            a = line[x - 1];
-            continue;
+        const ptrdiff_t d = above[x + 1], next = steps[d - b], of_above = 81 * next + 9 * step;
+        ptrdiff_t sign = of_above >> 31, place = (of_above ^ sign) - sign;
+        if (of_above != 0) {
+            place += steps[(c ^ sign) - (a ^ sign)];
+        } else {
+            place = steps[c - a];
+            if (place == 0) {
+                s->at = at;
+                x = take_run(s, index, line, above, x, width, lossless);
+                if (x < 0)
+                    return false;
+                at = s->at;
+                a = line[x - 1];
+                b = above[x];
+                c = above[x - 1];
+                step = steps[b - c];
+                continue;
+            }
+            sign = place >> 31;
+            place = (place ^ sign) - sign;
         }
-        a = take_sample(s, &at, of, a, b, c, lossless);
+        context *q = context_at(s, place);
+        a = take_sample(s, &f, &at, q, (int)sign, predict((int)a, (int)b, (int)c), lossless);
         if (a < 0)
             return false;
         line[x++] = (uint16_t)a;
+        c = b;
+        b = d;
+        step = next;
     }
     s->at = at;
     line[width] = line[width - 1];
@@ -323,10 +358,12 @@ static void put_line(const uint16_t *line, int width, int step, int bytes, unsig
 /* The steps of the differences -most..most (A.3.3). */
 static void fill_steps(const pfm_jpegls_preset *p, int8_t *steps)
 {
-    for (int i = -p->most; i <= p->most; i++) {
-        const int size = absolute(i);
-        const int step = size <= p->near ? 0 : size < p->t1 ? 1 : size < p->t2 ? 2 : size < p->t3 ? 3 : 4;
-        steps[i + p->most] = (int8_t)(i < 0 ? -step : step);
+    const int begin[] = {0, p->near + 1, p->t1, p->t2, p->t3, p->most + 1};
+    int8_t *zero = steps + p->most;
+    for (int step = 0; step < 5; step++) {
+        const int from = begin[step], count = begin[step + 1] - from;
+        memset(zero + from, step * CONTEXT, (size_t)count);
+        memset(zero - from - count + 1, -step * CONTEXT, (size_t)count);
     }
 }
 

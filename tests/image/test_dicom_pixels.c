@@ -1,30 +1,42 @@
 /* Stored values of every file in the data folder, against pydicom with its plug-ins (golden/dicom/data.json, one line a file).
  */
-#include "image/dicom_pixels.h"
+#include "image/dicom_grey.h"
 
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/random.h"
 #include "base/try.h"
 #include "dicom_errors_table.h"
 #include "golden.h"
 
 enum { GRID = 8 };
 
-static pfm_status read_last(const char *path, pfm_dicom_frame *frame, pfm_dicom_layout *layout, pfm_error *err)
+/* A file and its last frame, which may be the file's own bytes. */
+typedef struct opened {
+    pfm_mapping bytes;
+    pfm_dicom file;
+    pfm_dicom_layout layout;
+    pfm_dicom_frame frame;
+} opened;
+
+static pfm_status read_last(const char *path, opened *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_mapping bytes = {0};
-    pfm_dicom file = {0};
-    *frame = (pfm_dicom_frame){0};
-    PFM_TRY(pfm_mapping_open(path, &bytes, err));
-    PFM_TRY(pfm_dicom_open(bytes.data, bytes.size, path, &file, err));
-    PFM_TRY(pfm_dicom_read_layout(&file, layout, err));
-    PFM_TRY(pfm_dicom_read_frame(&file, layout, layout->frames - 1, frame, err));
+    *out = (opened){0};
+    PFM_TRY(pfm_mapping_open(path, &out->bytes, err));
+    PFM_TRY(pfm_dicom_open(out->bytes.data, out->bytes.size, path, &out->file, err));
+    PFM_TRY(pfm_dicom_read_layout(&out->file, &out->layout, err));
+    PFM_TRY(pfm_dicom_read_frame(&out->file, &out->layout, out->layout.frames - 1, &out->frame, err));
 done:
-    pfm_dicom_close(&file);
-    pfm_mapping_close(&bytes);
     return status;
+}
+
+static void close_opened(opened *o)
+{
+    pfm_dicom_frame_free(&o->frame);
+    pfm_dicom_close(&o->file);
+    pfm_mapping_close(&o->bytes);
 }
 
 static int whole(const json_t *entry, const char *key, size_t i)
@@ -87,26 +99,25 @@ static void test_every_file(void **state)
     json_array_foreach(entries, i, entry)
     {
         const char *name = json_string_value(json_object_get(entry, "file"));
-        pfm_dicom_frame frame;
-        pfm_dicom_layout layout;
+        opened o;
         err = (pfm_error)PFM_ERROR_INIT;
-        pfm_status status = read_last(test_path(test_path(test_data_folder(), "dicom"), name), &frame, &layout, &err);
+        pfm_status status = read_last(test_path(test_path(test_data_folder(), "dicom"), name), &o, &err);
         if (json_is_false(json_object_get(entry, "reads"))) {
             check_unread(name, status, &err);
             unread++;
         } else if (status != PFM_OK) {
             fail_msg("%s: %s", name, err.message);
         } else {
-            assert_int_equal(frame.height, whole(entry, "shape", 0));
-            assert_int_equal(frame.width, whole(entry, "shape", 1));
-            assert_int_equal(layout.frames, json_integer_value(json_object_get(entry, "frames")));
+            assert_int_equal(o.frame.height, whole(entry, "shape", 0));
+            assert_int_equal(o.frame.width, whole(entry, "shape", 1));
+            assert_int_equal(o.layout.frames, json_integer_value(json_object_get(entry, "frames")));
             if (json_object_get(entry, "sha256") != NULL)
-                check_hash(entry, name, &frame);
+                check_hash(entry, name, &o.frame);
             else
-                check_grid(entry, name, &frame);
+                check_grid(entry, name, &o.frame);
             read++;
         }
-        pfm_dicom_frame_free(&frame);
+        close_opened(&o);
     }
     print_message("%zu files as pydicom reads them, %zu that it cannot read\n", read, unread);
     assert_int_equal(read, 89);
@@ -129,22 +140,57 @@ static void test_one_slice(void **state)
                                            "LittleEndianImplicitTransferSyntax_1.2.840.10008.1.2",
                                            "RLELosslessTransferSyntax_1.2.840.10008.1.2.5"};
     pfm_error err = PFM_ERROR_INIT;
-    pfm_dicom_frame plain, frame;
-    pfm_dicom_layout layout;
+    opened plain, other;
     char path[4096];
     const char *folder = test_path(test_data_folder(), "dicom/codecs");
-    assert_ok(read_last(test_path(folder, "CTImage.dcm"), &plain, &layout, &err));
+    assert_ok(read_last(test_path(folder, "CTImage.dcm"), &plain, &err));
     for (size_t i = 0; i < sizeof lossless / sizeof *lossless; i++) {
         (void)snprintf(path, sizeof path, "%s/CTImage.dcm_%s.dcm", folder, lossless[i]);
-        assert_ok(read_last(path, &frame, &layout, &err));
-        assert_memory_equal(frame.data, plain.data, 512 * 512 * 2);
-        pfm_dicom_frame_free(&frame);
+        assert_ok(read_last(path, &other, &err));
+        assert_memory_equal(other.frame.data, plain.frame.data, 512 * 512 * 2);
+        /* What stands in the file as a frame has it is not copied. */
+        const bool as_it_is = strstr(lossless[i], "LittleEndian") != NULL;
+        assert_int_equal(other.frame.owned == NULL, as_it_is);
+        close_opened(&other);
     }
-    pfm_dicom_frame_free(&plain);
+    close_opened(&plain);
+}
+
+/* Grey of frames of every length that ends otherwise, of each kind that a table is made for. */
+static void test_grey(void **state)
+{
+    (void)state;
+    enum { MOST = 40 };
+    pfm_random random = pfm_random_start(1, 0);
+    for (int i = 0; i < 2000; i++) {
+        const pfm_dicom_kind kind = (pfm_dicom_kind)(i % 4);
+        const bool one_byte = kind <= DICOM_S8, is_close = pfm_random_below(&random, 2) == 0;
+        uint16_t values[MOST];
+        const uint32_t base = (uint32_t)pfm_random_below(&random, 65536);
+        pfm_dicom_frame frame = {
+            .width = 1 + i / 4 % MOST, .height = 1, .samples = 1, .bits = 16, .kind = kind, .data = values};
+        for (int x = 0; x < MOST; x++) /* near each other, so that there is a table, or anywhere */
+            values[x] = (uint16_t)(base + (uint32_t)pfm_random_below(&random, is_close ? 5 : 65536));
+        const pfm_dicom_grey grey = {.slope = 1,
+                                     .intercept = 2,
+                                     .inverted = i % 3 == 0,
+                                     .window = {.center = one_byte ? 10 : 1000, .width = one_byte ? 100 : 50000}};
+        pfm_error err = PFM_ERROR_INIT;
+        pfm_image image;
+        assert_ok(pfm_dicom_make_grey("FILE", &frame, &grey, &image, &err));
+        for (size_t x = 0; x < (size_t)frame.width; x++) {
+            const double share = pfm_window_apply(&grey.window, pfm_dicom_sample(&frame, x) + 2);
+            const int wanted = (int)((grey.inverted ? 1 - share : share) * 255 + 0.5);
+            for (size_t c = 0; c < 3; c++)
+                assert_int_equal(image.rgb[3 * x + c], wanted);
+        }
+        pfm_image_free(&image);
+    }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_file), cmocka_unit_test(test_one_slice)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_file), cmocka_unit_test(test_one_slice),
+                                       cmocka_unit_test(test_grey)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
