@@ -24,6 +24,8 @@ typedef struct pfm_pacs_options {
     bool allow_remote; /* results may go to other machines that no caller names */
     int associations;  /* at once; 0: 8 */
     int object_mib;    /* the largest object; 0: 2048 */
+    int inbox_mib;     /* of objects that wait, beyond which none is taken; 0: 8192 */
+    int studies;       /* that wait, beyond which none is begun; 0: 1000 */
     int seconds;       /* a connection may be without a message; 0: 30 */
 } pfm_pacs_options;
 

@@ -72,6 +72,22 @@ OFCondition negotiate(T_ASC_Association *association, const pfm_dimse_service *s
     return condition;
 }
 
+/* Tells of each class of which no context was accepted. */
+void tell_refused(T_ASC_Association *association, const pfm_dimse_handler *handler)
+{
+    T_ASC_PresentationContext context, earlier;
+    const int count = ASC_countPresentationContexts(association->params);
+    for (int i = 0; i < count; i++) {
+        bool told = ASC_getPresentationContext(association->params, i, &context).bad() ||
+                    ASC_findAcceptedPresentationContextID(association, context.abstractSyntax) != 0;
+        for (int k = 0; !told && k < i; k++)
+            told = ASC_getPresentationContext(association->params, k, &earlier).good() &&
+                   strcmp(earlier.abstractSyntax, context.abstractSyntax) == 0;
+        if (!told)
+            handler->refuses(handler->user, dcmFindNameOfUID(context.abstractSyntax, "a class that is not known"));
+    }
+}
+
 pfm_dimse_end reject(T_ASC_Association *association, T_ASC_RejectParametersReason reason)
 {
     const T_ASC_RejectParameters why = {ASC_RESULT_REJECTEDPERMANENT, ASC_SOURCE_SERVICEUSER, reason};
@@ -178,6 +194,7 @@ pfm_dimse_end serve(int socket, const pfm_dimse_service *service, const pfm_dims
         return reject(association, ASC_REASON_SU_CALLINGAETITLENOTRECOGNIZED);
     if (negotiate(association, service).bad() || ASC_acknowledgeAssociation(association).bad())
         return PFM_DIMSE_ABORTED;
+    tell_refused(association, handler);
     return answer({association, service, handler});
 }
 

@@ -25,7 +25,8 @@ typedef struct pfm_dimse_object {
 
 /* What is done with what comes, on the thread that serves the association. */
 typedef struct pfm_dimse_handler {
-    bool (*accepts)(void *user, const char *calling);          /* whether such a caller is answered */
+    bool (*accepts)(void *user, const char *calling); /* whether such a caller is answered */
+    void (*refuses)(void *user, const char *name);    /* a class that the caller proposes and that is not taken, once */
     void (*begin)(void *user, const pfm_dimse_object *object); /* an object comes */
     bool (*data)(void *user, const void *bytes, size_t count); /* the next of it; false ends the association */
     uint16_t (*end)(void *user);                               /* all of it has come: a status */

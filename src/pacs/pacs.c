@@ -14,12 +14,22 @@
 #include "pacs/study_answer.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { ASSOCIATIONS = 8, OBJECT_MIB = 2048, SECONDS = 30, PDU = 131072, LOOK_MILLISECONDS = 100, MOST_SYNTAXES = 64 };
+enum {
+    ASSOCIATIONS = 8,
+    OBJECT_MIB = 2048,
+    INBOX_MIB = 8192,
+    STUDIES = 1000,
+    SECONDS = 30,
+    PDU = 131072,
+    LOOK_MILLISECONDS = 100,
+    MOST_SYNTAXES = 64
+};
 static const double retry_seconds = 60;
 
 typedef struct caller {
@@ -44,6 +54,7 @@ struct pfm_pacs {
     bool started;
     pthread_mutex_t lock; /* of what follows */
     bool stopping;
+    pfm_pacs_stats stats; /* without what inbox and outbox count */
 };
 
 /* ---- options ---- */
@@ -121,6 +132,8 @@ static pfm_pacs_options complete(const pfm_pacs_options *given)
     o.title = o.title != NULL ? o.title : "PEFOMED";
     o.associations = o.associations > 0 ? o.associations : ASSOCIATIONS;
     o.object_mib = o.object_mib > 0 ? o.object_mib : OBJECT_MIB;
+    o.inbox_mib = o.inbox_mib > 0 ? o.inbox_mib : INBOX_MIB;
+    o.studies = o.studies > 0 ? o.studies : STUDIES;
     o.seconds = o.seconds > 0 ? o.seconds : SECONDS;
     return o;
 }
@@ -148,15 +161,29 @@ typedef struct receiving {
     pfm_pacs *pacs;
     const char *address;
     pfm_inbox_visit *visit;
+    char untaken[300]; /* some of the classes that it proposed and that are not taken */
+    size_t untaken_count;
 } receiving;
 
 static bool accepts(void *user, const char *title)
 {
     const receiving *r = user;
-    if (r->pacs->options.caller_count > 0 && find_caller(r->pacs, title, r->address) == NULL)
+    if (!pfm_pacs_title_is(title) || (r->pacs->options.caller_count > 0 && find_caller(r->pacs, title, r->address) == NULL))
         return false;
     pfm_inbox_visit_name(r->visit, title);
     return true;
+}
+
+static void refuse_class(void *user, const char *name)
+{
+    enum { TOLD = 3 };
+    receiving *r = user;
+    const size_t used = strlen(r->untaken);
+    if (r->untaken_count < TOLD)
+        (void)snprintf(r->untaken + used, sizeof r->untaken - used, "%s%.60s", used > 0 ? ", " : "", name);
+    else if (r->untaken_count == TOLD)
+        (void)snprintf(r->untaken + used, sizeof r->untaken - used, ", and others");
+    r->untaken_count++;
 }
 
 static void begin_object(void *user, const pfm_dimse_object *object)
@@ -169,22 +196,57 @@ static bool take_object(void *user, const void *bytes, size_t count)
 }
 static uint16_t end_object(void *user) { return pfm_inbox_object_end(((receiving *)user)->visit); }
 
+/* out = ", 2 refused (1 no DICOM or cut, 1 no room)": what became of objects that were not received; "" where all were. */
+static size_t tell_refused(const pfm_inbox_tally tally, char *out, size_t size)
+{
+    static const char *const fates[PFM_INBOX_FATES] = {[PFM_INBOX_DAMAGED] = "no DICOM or cut",
+                                                       [PFM_INBOX_STRANGE] =
+                                                           "without study or series, or not what was announced",
+                                                       [PFM_INBOX_FAILED] = "could not be written",
+                                                       [PFM_INBOX_FULL] = "no room in the inbox",
+                                                       [PFM_INBOX_LARGE] = "too large",
+                                                       [PFM_INBOX_BROKEN] = "broken off"};
+    size_t refused = 0, used = 0;
+    for (size_t i = PFM_INBOX_STORED + 1; i < PFM_INBOX_FATES; i++)
+        refused += tally[i];
+    out[0] = '\0';
+    if (refused > 0)
+        used = (size_t)snprintf(out, size, ", %zu refused (", refused);
+    for (size_t i = PFM_INBOX_STORED + 1, told = 0; i < PFM_INBOX_FATES; i++)
+        if (tally[i] > 0 && used < size)
+            used += (size_t)snprintf(out + used, size - used, "%s%zu %s", told++ > 0 ? ", " : "", tally[i], fates[i]);
+    if (refused > 0 && used < size)
+        (void)snprintf(out + used, size - used, ")");
+    return refused;
+}
+
 static void receive(void *user, int socket, const char *address)
 {
     static const char *const ends[] = {"released", "aborted", "rejected", "no association", "failed"};
     pfm_pacs *pacs = user;
     receiving r = {.pacs = pacs, .address = address};
-    const pfm_dimse_handler handler = {accepts, begin_object, take_object, end_object, &r};
+    const pfm_dimse_handler handler = {accepts, refuse_class, begin_object, take_object, end_object, &r};
     pfm_dimse_title calling;
-    size_t stored = 0;
+    pfm_inbox_tally tally;
+    char refusals[300];
     if (pfm_inbox_visit_begin(pacs->inbox, address, (size_t)pacs->options.object_mib << 20, &r.visit, NULL) != PFM_OK) {
         (void)close(socket);
         return;
     }
     const pfm_dimse_end end = pfm_dimse_serve(socket, &pacs->service, &handler, calling);
-    pfm_inbox_visit_end(r.visit, &stored);
-    pfm_log(pacs->context, end == PFM_DIMSE_RELEASED ? PFM_LOG_INFO : PFM_LOG_WARNING, "%s@%s: %zu objects received, %s",
-            calling, address, stored, ends[end]);
+    pfm_inbox_visit_end(r.visit, tally);
+    if (calling[0] != '\0' && !pfm_pacs_title_is(calling)) /* whatever it holds is not for a log */
+        memcpy(calling, "?", 2);
+    const size_t refused = tell_refused(tally, refusals, sizeof refusals);
+    const bool good = end == PFM_DIMSE_RELEASED && refused == 0 && r.untaken_count == 0;
+    pfm_log(pacs->context, good ? PFM_LOG_INFO : PFM_LOG_WARNING, "%s@%s: %zu objects received%s, %s%s%s", calling, address,
+            tally[PFM_INBOX_STORED], refusals, ends[end],
+            r.untaken_count > 0 ? "; proposed and not taken, as images alone are: " : "", r.untaken);
+    (void)pthread_mutex_lock(&pacs->lock);
+    pacs->stats.associations++;
+    pacs->stats.received += tally[PFM_INBOX_STORED];
+    pacs->stats.refused += refused;
+    (void)pthread_mutex_unlock(&pacs->lock);
 }
 
 /* ---- answering ---- */
@@ -241,6 +303,29 @@ done:
 /* What another attempt may mend is attempted again. */
 static bool may_change(pfm_status status) { return status == PFM_ERROR_NO_MEMORY || status == PFM_ERROR_IO; }
 
+static void count_study(pfm_pacs *pacs, pfm_status status, bool made)
+{
+    (void)pthread_mutex_lock(&pacs->lock);
+    (*(status != PFM_OK ? &pacs->stats.failed : made ? &pacs->stats.answered : &pacs->stats.ignored))++;
+    (void)pthread_mutex_unlock(&pacs->lock);
+}
+
+void pfm_pacs_stats_get(pfm_pacs *pacs, pfm_pacs_stats *out)
+{
+    size_t studies = 0, reports = 0;
+    uint64_t bytes = 0, returned = 0, given_up = 0;
+    pfm_inbox_count(pacs->inbox, &studies, &bytes);
+    pfm_outbox_count(pacs->outbox, &returned, &given_up, &reports);
+    (void)pthread_mutex_lock(&pacs->lock);
+    *out = pacs->stats;
+    (void)pthread_mutex_unlock(&pacs->lock);
+    out->returned = returned;
+    out->given_up = given_up;
+    out->studies = studies;
+    out->bytes = bytes;
+    out->reports = reports;
+}
+
 static void answer_one(pfm_pacs *pacs, pfm_inbox_study *study)
 {
     pfm_error err = PFM_ERROR_INIT;
@@ -259,6 +344,7 @@ static void answer_one(pfm_pacs *pacs, pfm_inbox_study *study)
         if (status != PFM_OK)
             pfm_log(pacs->context, PFM_LOG_WARNING, "study %.12s: not answered: %s", name, err.message);
         pfm_inbox_remove(pacs->inbox, study);
+        count_study(pacs, status, made);
         if (made)
             pfm_outbox_send(pacs->outbox, name);
     }
@@ -324,8 +410,9 @@ pfm_status pfm_pacs_create(pfm_context *context, const pfm_pacs_options *options
     PFM_TRY(read_callers(pacs, err));
     PFM_TRY(check_targets(pacs, err));
     PFM_TRY(open_port(pacs, err));
+    const pfm_inbox_limits limits = {(size_t)pacs->options.studies, (uint64_t)pacs->options.inbox_mib << 20};
     const pfm_outbox_options outbox = {pacs->options.title, pacs->rules.give_up, pacs->options.allow_remote};
-    PFM_TRY(pfm_inbox_open(pfm_context_home(context), &pacs->inbox, err));
+    PFM_TRY(pfm_inbox_open(pfm_context_home(context), &limits, &pacs->inbox, err));
     PFM_TRY(pfm_outbox_open(context, &outbox, &pacs->outbox, err));
     pfm_inbox_sweep(pacs->inbox, is_answered, pacs->outbox);
     *out = pacs;
@@ -357,7 +444,7 @@ done:
     return status;
 }
 
-void pfm_pacs_free(pfm_pacs *pacs)
+void pfm_pacs_stop(pfm_pacs *pacs)
 {
     if (pacs == NULL)
         return;
@@ -365,8 +452,18 @@ void pfm_pacs_free(pfm_pacs *pacs)
     pacs->stopping = true;
     (void)pthread_mutex_unlock(&pacs->lock);
     pfm_dicom_port_close(pacs->port);
+    pacs->port = NULL;
     if (pacs->started)
         (void)pthread_join(pacs->thread, NULL);
+    pacs->started = false;
+    pfm_outbox_stop(pacs->outbox);
+}
+
+void pfm_pacs_free(pfm_pacs *pacs)
+{
+    if (pacs == NULL)
+        return;
+    pfm_pacs_stop(pacs);
     pfm_outbox_close(pacs->outbox);
     pfm_inbox_close(pacs->inbox);
     pfm_pacs_rules_free(&pacs->rules);

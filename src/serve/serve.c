@@ -243,30 +243,30 @@ static pfm_status run(pfm_server *server, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_http *http = NULL;
-    pfm_pacs *pacs = NULL;
     char *address = NULL;
     PFM_TRY(check_run(server->options, err));
     PFM_TRY(prepare(server, err));
     PFM_TRY(pfm_recorder_create(server->context, &server->options->record, &server->recorder, err));
     if (server->options->pacs != NULL)
-        PFM_TRY(pfm_pacs_create(server->context, server->options->pacs, &pacs, err));
+        PFM_TRY(pfm_pacs_create(server->context, server->options->pacs, &server->pacs, err));
     PFM_TRY(pfm_http_open(server, &http, err));
     PFM_TRY(pfm_http_address(http, &address, err));
     if (server->options->listening != NULL) /* the page comes before the weights */
         server->options->listening(server->options->user, address);
     status = load(server, err);
-    if (status == PFM_OK && pacs != NULL)
-        status = start_pacs(server, pacs, err);
+    if (status == PFM_OK && server->pacs != NULL)
+        status = start_pacs(server, server->pacs, err);
     tell(server, status == PFM_OK, status != PFM_OK);
     if (status == PFM_OK)
         wait_for_signal(server);
     tell(server, false, true);
     pfm_http_drain(http, status == PFM_OK ? server->limits.seconds : 0);
 done:
-    pfm_pacs_free(pacs);
+    pfm_pacs_stop(server->pacs);
     if (server->engine != NULL)
         pfm_engine_stop(server->engine, false);
     pfm_http_close(http);
+    pfm_pacs_free(server->pacs);
     free(address);
     return status;
 }
