@@ -90,6 +90,9 @@ static pfm_status read_pacs(const cli_call *call, pfm_pacs_options *out, bool *u
                                          "dicom-return",
                                          "dicom-allow-remote",
                                          "dicom-max-object",
+                                         "dicom-tls-certificate",
+                                         "dicom-tls-key",
+                                         "dicom-tls-trust",
                                          "dicom-max-inbox",
                                          "dicom-max-studies",
                                          "dicom-idle"};
@@ -116,11 +119,17 @@ static pfm_status read_pacs(const cli_call *call, pfm_pacs_options *out, bool *u
                               .callers = cli_get_all(call, "dicom-allow", &callers),
                               .back = cli_get(call, "dicom-return"),
                               .allow_remote = cli_get(call, "dicom-allow-remote") != NULL,
+                              .certificate = cli_get(call, "dicom-tls-certificate"),
+                              .key = cli_get(call, "dicom-tls-key"),
+                              .trust = cli_get(call, "dicom-tls-trust"),
                               .object_mib = (int)object,
                               .inbox_mib = (int)inbox,
                               .studies = (int)studies,
                               .seconds = (int)idle};
     out->caller_count = (size_t)callers;
+    if (status == PFM_OK && ((out->certificate == NULL) != (out->key == NULL) || (out->trust != NULL && out->key == NULL)))
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "--dicom-tls-certificate and --dicom-tls-key belong together, and --dicom-tls-trust to them");
     return status;
 }
 
@@ -215,10 +224,14 @@ static const cli_option options[] = {
     {"dicom-port", "P", "receive DICOM images here (0: a port that is free) and return structured reports; docs/pacs.md", NULL},
     {"rules", "FILE", "what becomes of a study: by modality, body part and words, questions or a report", NULL},
     {"aet", "NAME", "the application entity title (default PEFOMED)", NULL},
-    {"dicom-host", "H", "the IPv4 address to receive on (default 127.0.0.1; any other wants --dicom-allow)", NULL},
+    {"dicom-host", "H", "the address to receive on, of IPv4 or IPv6 (default 127.0.0.1; any other wants --dicom-allow)", NULL},
     {"dicom-allow", "AET@HOST[:PORT]", "who alone may send, and the port that takes what is returned", NULL},
     {"dicom-return", "AET@HOST:PORT", "where results go that neither rule nor sender has a place for", NULL},
     {"dicom-allow-remote", NULL, "results may go to other machines that rules name", NULL},
+    {"dicom-tls-certificate", "FILE", "a PEM file: the DICOM service speaks TLS, with this certificate", NULL},
+    {"dicom-tls-key", "FILE", "its key, a PEM file", NULL},
+    {"dicom-tls-trust", "FILE", "who signs the certificates that callers must show then, a PEM file (default: they need none)",
+     NULL},
     {"dicom-max-object", "MIB", "the largest object (default 2048)", NULL},
     {"dicom-max-inbox", "MIB", "what objects that wait may have; more are refused for now (default 8192)", NULL},
     {"dicom-max-studies", "N", "the most studies that wait; more are refused for now (default 1000)", NULL},
@@ -237,6 +250,7 @@ const cli_command cmd_serve = {
                  "[--max-connections N] [--max-seconds N] " CLI_RECORD_ARGUMENTS
                  " [--weights FORMAT] [--dicom-port P --rules FILE [--aet NAME] [--dicom-host H] "
                  "[--dicom-allow AET@HOST[:PORT]]... [--dicom-return AET@HOST:PORT] [--dicom-allow-remote] "
+                 "[--dicom-tls-certificate FILE --dicom-tls-key FILE [--dicom-tls-trust FILE]] "
                  "[--dicom-max-object MIB] [--dicom-max-inbox MIB] [--dicom-max-studies N] [--dicom-idle SECONDS]]",
     .summary = "serves a run to people and programs",
     .details = "The first line on stdout is the address. Programs speak to it as to OpenAI's interface "

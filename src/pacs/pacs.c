@@ -34,7 +34,8 @@ static const double retry_seconds = 60;
 
 typedef struct caller {
     pfm_pacs_target target; /* port 0: results have another place */
-    char address[64];
+    pfm_dicom_address addresses[PFM_DICOM_ADDRESSES];
+    size_t address_count;
 } caller;
 
 struct pfm_pacs {
@@ -48,6 +49,7 @@ struct pfm_pacs {
     pfm_dimse_service service;
     pfm_inbox *inbox;
     pfm_outbox *outbox;
+    pfm_dicom_tls *tls; /* NULL: without */
     pfm_dicom_port *port;
     pfm_answerer by;
     pthread_t thread;
@@ -66,7 +68,8 @@ static pfm_status read_callers(pfm_pacs *pacs, pfm_error *err)
     PFM_TRY(pfm_allocate(o->caller_count, sizeof *pacs->callers, &pacs->callers, err));
     for (size_t i = 0; i < o->caller_count; i++) {
         PFM_TRY(pfm_pacs_target_read("--dicom-allow", o->callers[i], false, &pacs->callers[i].target, err));
-        PFM_TRY(pfm_dicom_resolve(pacs->callers[i].target.host, pacs->callers[i].address, err));
+        PFM_TRY(
+            pfm_dicom_resolve(pacs->callers[i].target.host, pacs->callers[i].addresses, &pacs->callers[i].address_count, err));
     }
     pacs->has_back = o->back != NULL;
     if (pacs->has_back)
@@ -78,8 +81,12 @@ done:
 /* Whether an archive is this machine, or one that an option names. */
 static bool is_named(const pfm_pacs *pacs, const char *host)
 {
-    char address[64];
-    if (pfm_dicom_resolve(host, address, NULL) == PFM_OK && strncmp(address, "127.", 4) == 0)
+    pfm_dicom_address addresses[PFM_DICOM_ADDRESSES];
+    size_t count = 0;
+    bool here = pfm_dicom_resolve(host, addresses, &count, NULL) == PFM_OK && count > 0;
+    for (size_t i = 0; i < count; i++)
+        here = here && pfm_dicom_is_loopback(addresses[i]);
+    if (here)
         return true;
     for (size_t i = 0; i < pacs->options.caller_count; i++)
         if (strcmp(pacs->callers[i].target.host, host) == 0)
@@ -140,11 +147,19 @@ static pfm_pacs_options complete(const pfm_pacs_options *given)
 
 /* ---- receiving ---- */
 
+static bool has_address(const caller *one, const char *address)
+{
+    for (size_t i = 0; i < one->address_count; i++)
+        if (strcmp(one->addresses[i], address) == 0)
+            return true;
+    return false;
+}
+
 static bool knows(void *user, const char *address)
 {
     const pfm_pacs *pacs = user;
     for (size_t i = 0; i < pacs->options.caller_count; i++)
-        if (strcmp(pacs->callers[i].address, address) == 0)
+        if (has_address(&pacs->callers[i], address))
             return true;
     return pacs->options.caller_count == 0;
 }
@@ -152,7 +167,7 @@ static bool knows(void *user, const char *address)
 static const caller *find_caller(const pfm_pacs *pacs, const char *title, const char *address)
 {
     for (size_t i = 0; i < pacs->options.caller_count; i++)
-        if (strcmp(pacs->callers[i].target.title, title) == 0 && strcmp(pacs->callers[i].address, address) == 0)
+        if (strcmp(pacs->callers[i].target.title, title) == 0 && has_address(&pacs->callers[i], address))
             return &pacs->callers[i];
     return NULL;
 }
@@ -220,7 +235,7 @@ static size_t tell_refused(const pfm_inbox_tally tally, char *out, size_t size)
     return refused;
 }
 
-static void receive(void *user, int socket, const char *address)
+static void receive(void *user, int socket, pfm_dicom_stream *stream, const char *address)
 {
     static const char *const ends[] = {"released", "aborted", "rejected", "no association", "failed"};
     pfm_pacs *pacs = user;
@@ -233,12 +248,12 @@ static void receive(void *user, int socket, const char *address)
         (void)close(socket);
         return;
     }
-    const pfm_dimse_end end = pfm_dimse_serve(socket, &pacs->service, &handler, calling);
+    const pfm_dimse_end end = pfm_dimse_serve(socket, stream, &pacs->service, &handler, calling);
     pfm_inbox_visit_end(r.visit, tally);
     if (calling[0] != '\0' && !pfm_pacs_title_is(calling)) /* whatever it holds is not for a log */
         memcpy(calling, "?", 2);
     const size_t refused = tell_refused(tally, refusals, sizeof refusals);
-    const bool good = end == PFM_DIMSE_RELEASED && refused == 0 && r.untaken_count == 0;
+    const bool good = end == PFM_DIMSE_RELEASED && refused == 0 && (r.untaken_count == 0 || tally[PFM_INBOX_STORED] > 0);
     pfm_log(pacs->context, good ? PFM_LOG_INFO : PFM_LOG_WARNING, "%s@%s: %zu objects received%s, %s%s%s", calling, address,
             tally[PFM_INBOX_STORED], refusals, ends[end],
             r.untaken_count > 0 ? "; proposed and not taken, as images alone are: " : "", r.untaken);
@@ -378,6 +393,7 @@ static pfm_status open_port(pfm_pacs *pacs, pfm_error *err)
                                          .port = o->port,
                                          .associations = o->associations,
                                          .seconds = o->seconds,
+                                         .tls = pacs->tls,
                                          .knows = knows,
                                          .serve = receive,
                                          .user = pacs};
@@ -409,6 +425,8 @@ pfm_status pfm_pacs_create(pfm_context *context, const pfm_pacs_options *options
     PFM_TRY(pfm_pacs_rules_load(options->rules, &pacs->rules, err));
     PFM_TRY(read_callers(pacs, err));
     PFM_TRY(check_targets(pacs, err));
+    if (pacs->options.certificate != NULL)
+        PFM_TRY(pfm_dicom_tls_create(pacs->options.certificate, pacs->options.key, pacs->options.trust, &pacs->tls, err));
     PFM_TRY(open_port(pacs, err));
     const pfm_inbox_limits limits = {(size_t)pacs->options.studies, (uint64_t)pacs->options.inbox_mib << 20};
     const pfm_outbox_options outbox = {pacs->options.title, pacs->rules.give_up, pacs->options.allow_remote};
@@ -424,8 +442,10 @@ done:
 
 pfm_status pfm_pacs_address(const pfm_pacs *pacs, char **out, pfm_error *err)
 {
-    return pfm_string_format(out, err, "dicom://%s@%s:%d", pacs->options.title, pfm_dicom_port_address(pacs->port),
-                             pfm_dicom_port_number(pacs->port));
+    const char *address = pfm_dicom_port_address(pacs->port);
+    const bool six = strchr(address, ':') != NULL;
+    return pfm_string_format(out, err, "%s://%s@%s%s%s:%d", pacs->tls != NULL ? "dicom-tls" : "dicom", pacs->options.title,
+                             six ? "[" : "", address, six ? "]" : "", pfm_dicom_port_number(pacs->port));
 }
 
 pfm_status pfm_pacs_start(pfm_pacs *pacs, const pfm_answerer *by, pfm_error *err)
@@ -465,6 +485,7 @@ void pfm_pacs_free(pfm_pacs *pacs)
         return;
     pfm_pacs_stop(pacs);
     pfm_outbox_close(pacs->outbox);
+    pfm_dicom_tls_free(pacs->tls);
     pfm_inbox_close(pacs->inbox);
     pfm_pacs_rules_free(&pacs->rules);
     for (size_t i = 0; pacs->callers != NULL && i < pacs->options.caller_count; i++)

@@ -11,7 +11,7 @@ typedef struct pfm_pacs pfm_pacs;
  * cannot be. */
 pfm_status pfm_pacs_create(pfm_context *context, const pfm_pacs_options *options, pfm_pacs **out,
                            pfm_error *err) PFM_MUST_CHECK;
-/* *out = "dicom://PEFOMED@127.0.0.1:11112"; release with free(). */
+/* *out = "dicom://PEFOMED@127.0.0.1:11112", with TLS "dicom-tls://..."; release with free(). */
 pfm_status pfm_pacs_address(const pfm_pacs *pacs, char **out, pfm_error *err) PFM_MUST_CHECK;
 /* Begins to receive, answer and deliver; what `by` names is borrowed until it is stopped. USAGE where the model sees nothing.
  */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends images to `pefomed serve --dicom-port` with DCMTK's tools and looks at what comes back; speaks DICOMweb as a server.
 
-usage: check_pacs.py PEFOMED answers|rules|away|killed|refused|bounds|web
+usage: check_pacs.py PEFOMED answers|rules|away|killed|refused|bounds|secure|six|web
 
 Works in the folder in which it is started, which holds the run `run` of make_tiny_training's.
 """
@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -57,9 +58,9 @@ class Serve:
                                         stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.address = self.process.stdout.readline().strip()
         line = self.process.stdout.readline()
-        found = re.fullmatch(r'dicom://PEFOMED@127\.0\.0\.1:(\d+)\n', line)
-        check('the second line is the DICOM address', found, line)
-        self.port = int(found[1])
+        found = re.fullmatch(r'(dicom|dicom-tls)://PEFOMED@(127\.0\.0\.1|\[::1?\]):(\d+)\n', line)
+        check('the second line is the DICOM address', found and (found[1] == 'dicom-tls') == ('--dicom-tls-key' in options), line)
+        self.port = int(found[3])
 
     def __enter__(self):
         return self
@@ -73,8 +74,8 @@ class Serve:
         self.process.send_signal(signal.SIGTERM)
         check('it ends with 0', self.process.wait(60) == 0)
 
-    def send(self, *files, title='PEFOMED', tool='storescu', calling='SCANNER'):
-        done = subprocess.run([tool, '-aet', calling, '-aec', title, '127.0.0.1', str(self.port), *files], capture_output=True, text=True)
+    def send(self, *files, title='PEFOMED', tool='storescu', calling='SCANNER', more=(), port=None):
+        done = subprocess.run([tool, *more, '-aet', calling, '-aec', title, '127.0.0.1', str(port or self.port), *files], capture_output=True, text=True)
         return done.returncode
 
     def metrics(self):
@@ -326,6 +327,122 @@ def refused(program):
         check('another address is not answered', serve.send(small) != 0 and serve.raw(whole) == b'')
 
 
+def make_certificate(name, issuer=None):
+    """NAME.pem and NAME.key, signed by itself or by another."""
+    by = ['-CA', f'{issuer}.pem', '-CAkey', f'{issuer}.key'] if issuer else []
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', f'/CN={name}', '-out', f'{name}.pem', '-keyout', f'{name}.key', *by],
+                   check=True, capture_output=True)
+
+
+def secure(program):
+    """The service through TLS, which storescu speaks too (+tla: without a certificate; +tls: with one)."""
+    nobody_scans.image('a.dcm')
+    for name in ('own', 'authority', 'stranger'):
+        make_certificate(name)
+    make_certificate('scanner', 'authority')
+    tls = ('--dicom-tls-certificate', 'own.pem', '--dicom-tls-key', 'own.key')
+    anonymous = ('+tla', '-ic')
+    named = lambda who: ('+tls', f'{who}.key', f'{who}.pem', '-ic')
+    with Archive() as archive:
+        back = ('--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}', '--dicom-idle', '2')
+        with Serve(program, RULES, *tls, *back) as serve:
+            check('without TLS nothing is received', serve.send('a.dcm') != 0)
+            check('storescu sends through TLS', serve.send('a.dcm', more=anonymous) == 0)
+            archive.reports(1)
+            check('and C-ECHO', subprocess.run(['echoscu', *anonymous, '-aec', 'PEFOMED', '127.0.0.1', str(serve.port)]).returncode == 0)
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            whole = associate(calling='A' * 16, contexts=[(1 + 2 * i, f'1.2.840.10008.5.1.4.1.1.{i}', ['1.2.840.10008.1.2'] * 30) for i in range(120)])
+            for what, pieces in (('a large request in small records', [whole[i:i + 999] for i in range(0, len(whole), 999)]), ('in one', [whole])):
+                with context.wrap_socket(socket.create_connection(('127.0.0.1', serve.port), timeout=20)) as s:
+                    for piece in pieces:
+                        s.sendall(piece)
+                    check(f'{what} is answered', s.recv(10)[:1] == b'\2')
+            for what, data in (('rubbish', os.urandom(500)), ('data without an association', b'\4\0\0\0\0\6\0\0\0\2\1\3'), ('a huge length', b'\1\0\xff\xff\xff\xff' + bytes(100)), ('half a request', whole[:500])):
+                with context.wrap_socket(socket.create_connection(('127.0.0.1', serve.port), timeout=20)) as s:
+                    s.sendall(data)
+                    try:
+                        check(f'{what} within TLS ends the connection', s.recv(10) == b'')
+                    except (ConnectionResetError, ssl.SSLError):
+                        check(f'{what} within TLS ends the connection', True)
+            check('so does rubbish without', serve.raw(os.urandom(300)) is not None)
+            silent = [socket.create_connection(('127.0.0.1', serve.port)) for _ in range(8)] # who shake no hands
+            until('and silence, which then gives its place to others', lambda: serve.send('a.dcm', more=anonymous) == 0)
+            handles = len(os.listdir(f'/proc/{serve.process.pid}/fd'))
+            for s in silent:
+                s.close()
+            for _ in range(30):
+                serve.raw(os.urandom(100))
+            until('no handle is lost', lambda: len(os.listdir(f'/proc/{serve.process.pid}/fd')) <= handles)
+            archive.reports(2)
+            serve.stop()
+        with Serve(program, RULES, *tls, '--dicom-tls-trust', 'authority.pem', *back) as serve:
+            check('who must show a certificate, and has none, is refused', serve.send('a.dcm', more=anonymous) != 0)
+            check('nor is one of a stranger taken', serve.send('a.dcm', more=named('stranger')) != 0)
+            check('that of an authority is', serve.send('a.dcm', more=named('scanner')) == 0)
+            archive.reports(3)
+            serve.stop()
+    for wrong in (('--dicom-tls-certificate', 'a.dcm', '--dicom-tls-key', 'own.key'), ('--dicom-tls-certificate', 'own.pem', '--dicom-tls-key', 'scanner.key'), (*tls, '--dicom-tls-trust', 'a.dcm'), tls[:2]):
+        done = subprocess.run([program, 'serve', 'run', '--port', '0', '--dicom-port', '0', '--rules', 'rules.yaml', '--dicom-return', 'A@127.0.0.1:1', '--quiet', *wrong], capture_output=True, text=True)
+        check('what is no certificate is told of', done.returncode == 2 and done.stderr.count('\n') == 1 and '--dicom-tls-' in done.stderr, done)
+
+
+def six(program):
+    """By IPv6, through which DCMTK's tools do not connect: their bytes are passed on."""
+    nobody_scans.image('a.dcm')
+    with Archive() as archive:
+        back = ('--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}')
+        for host, allowed, right in (('::1', (), True), ('::1', ('SCANNER@[::1]',), True), ('::1', ('SCANNER@127.0.0.1',), False), ('::', ('SCANNER@127.0.0.1', 'SCANNER@[::1]'), True)):
+            allow = [word for one in allowed for word in ('--dicom-allow', one)]
+            shutil.rmtree('got'), os.mkdir('got')
+            with Serve(program, RULES, '--dicom-host', host, *allow, *back) as serve, Relay(serve.port) as relay:
+                check(f'{host} {allowed}', (serve.send('a.dcm', port=relay.port) == 0) == right)
+                if right:
+                    archive.reports(1)
+                    until('nothing waits', lambda: not inbox() and not outbox())
+                if host == '::':
+                    check('by IPv4 on the same port', serve.send('a.dcm') == 0)
+                    archive.reports(2)
+                    check('whose callers are called by that', 'SCANNER@127.0.0.1: 1 objects received' in serve_log() and 'SCANNER@::1: 1 objects received' in serve_log() and '::ffff' not in serve_log())
+                serve.stop()
+    for words, part in ((('--dicom-host', '::'), '--dicom-host :: is reached from other machines'), (('--dicom-allow', 'A@[::1]:104'), 'to which no results can be sent'), (('--dicom-allow', 'A@[x'), 'is no application entity')):
+        done = subprocess.run([program, 'serve', 'run', '--port', '0', '--dicom-port', '0', '--rules', 'rules.yaml', '--dicom-return', 'A@127.0.0.1:1', '--quiet', *words], capture_output=True, text=True)
+        check('what cannot be is told of', done.returncode == 2 and done.stderr.count('\n') == 1 and part in done.stderr, done)
+
+
+class Relay:
+    """Passes what comes by IPv4 on to a port by IPv6."""
+
+    def __init__(self, to):
+        self.to, self.listener = to, socket.create_server(('127.0.0.1', 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    def accept(self):
+        while True:
+            try:
+                one, other = self.listener.accept()[0], socket.create_connection(('::1', self.to))
+            except OSError:
+                return
+            for a, b in ((one, other), (other, one)):
+                threading.Thread(target=self.pass_on, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def pass_on(a, b):
+        try:
+            while part := a.recv(65536):
+                b.sendall(part)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
 def serve_log():
     return pathlib.Path('serve.err').read_text()
 
@@ -468,4 +585,4 @@ def web(program):
 
 
 if __name__ == '__main__':
-    {'answers': answers, 'rules': rules, 'away': away, 'killed': killed, 'refused': refused, 'bounds': bounds, 'web': web}[sys.argv[2]](sys.argv[1])
+    {'answers': answers, 'rules': rules, 'away': away, 'killed': killed, 'refused': refused, 'bounds': bounds, 'secure': secure, 'six': six, 'web': web}[sys.argv[2]](sys.argv[1])
