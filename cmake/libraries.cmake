@@ -4,7 +4,7 @@ find_package(Threads REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
 find_package(CURL REQUIRED)
-find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
@@ -29,7 +29,7 @@ foreach(part dcmnet dcmjpeg dcmsr dcmdata oflog ofstd)
     list(APPEND PFM_DCMTK ${DCMTK_${part}})
 endforeach()
 set(PFM_LIBRARIES PkgConfig::JANSSON PkgConfig::YAML PkgConfig::ZIP PkgConfig::SQLITE PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::CAIRO JPEG::JPEG PNG::PNG
-    CURL::libcurl OpenSSL::Crypto PkgConfig::CHARLS PkgConfig::OPENJPEG PkgConfig::TIFF PkgConfig::WEBP ${NIFTI_LIBRARY} ZLIB::ZLIB PkgConfig::DEFLATE PkgConfig::MICROHTTPD ${PFM_DCMTK} ${DNNL_LIBRARY} gomp Threads::Threads m)
+    CURL::libcurl OpenSSL::SSL OpenSSL::Crypto PkgConfig::CHARLS PkgConfig::OPENJPEG PkgConfig::TIFF PkgConfig::WEBP ${NIFTI_LIBRARY} ZLIB::ZLIB PkgConfig::DEFLATE PkgConfig::MICROHTTPD ${PFM_DCMTK} ${DNNL_LIBRARY} gomp Threads::Threads m)
 
 set(PFM_WARNINGS -Wall -Wextra -Werror -Wno-missing-field-initializers -Wshadow -Wpointer-arith -Wcast-qual -Wvla
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>)

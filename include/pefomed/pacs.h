@@ -13,18 +13,22 @@ extern "C" {
 
 /* The storage service, a part of `serve`. */
 typedef struct pfm_pacs_options {
-    const char *host;           /* the IPv4 address to listen on; NULL: 127.0.0.1 */
+    const char *host;           /* the address to listen on, of IPv4 or IPv6 ("::" is both); NULL: 127.0.0.1 */
     int port;                   /* 0: one that is free */
     const char *title;          /* its application entity title; NULL: PEFOMED */
     const char *rules;          /* the file that says what becomes of a study */
     const char *const *callers; /* [caller_count] "AET@HOST" or "AET@HOST:PORT", who alone may send; none: who reaches it, on
                                    loopback only */
     size_t caller_count;
-    const char *back;  /* "AET@HOST:PORT", where results go that have no other place; NULL: there is none */
-    bool allow_remote; /* results may go to other machines that no caller names */
-    int associations;  /* at once; 0: 8 */
-    int object_mib;    /* the largest object; 0: 2048 */
-    int seconds;       /* a connection may be without a message; 0: 30 */
+    const char *back;              /* "AET@HOST:PORT", where results go that have no other place; NULL: there is none */
+    bool allow_remote;             /* results may go to other machines that no caller names */
+    const char *certificate, *key; /* PEM files for TLS; NULL: without */
+    const char *trust;             /* with TLS: who signs the certificates that callers must show; NULL: they need none */
+    int associations;              /* at once; 0: 8 */
+    int object_mib;                /* the largest object; 0: 2048 */
+    int inbox_mib;                 /* of objects that wait, beyond which none is taken; 0: 8192 */
+    int studies;                   /* that wait, beyond which none is begun; 0: 1000 */
+    int seconds;                   /* a connection may be without a message; 0: 30 */
 } pfm_pacs_options;
 
 /* ---- a client of DICOMweb ---- */

@@ -35,17 +35,25 @@ typedef struct pfm_sr_text {
     const char *indication; /* why the images were taken; NULL or "": not known */
     const char *answer;     /* what was written; parts that begin "FINDINGS:", "IMPRESSION:", ... become sections */
     bool complete;          /* false: it was cut at its longest */
-    const char *language;   /* "en", "pt-BR": of the answer; NULL: English where it is ASCII, else not told */
-    const char *home;       /* a context's: the salt there makes the UID of this installation, the observer */
-    bool dated;             /* false: it is of now, and its UIDs are like no others; true: */
-    int64_t time;           /* it is of this second since 1970, and the same words about the same images get the same bytes */
+    const char *observer;   /* "Family^Given": who verifies it, whom it names (PS3.3, C.17.2); NULL: nobody, it is UNVERIFIED */
+    const char *organization; /* of the observer */
+    int64_t verified;         /* when, in seconds since 1970 */
+    const char *language;     /* "en", "pt-BR": of the answer; NULL: English where it is ASCII, else not told */
+    const char *home;         /* a context's: the salt there makes the UID of this installation, the observer */
+    bool dated;               /* false: it is of now, and its UIDs are like no others; true: */
+    int64_t time;             /* it is of this second since 1970, and the same words about the same images get the same bytes */
 } pfm_sr_text;
 
 /* USAGE for a kind or language that cannot be; NULL is always good. */
 pfm_status pfm_sr_check(const char *kind, const char *language, pfm_error *err) PFM_MUST_CHECK;
 
-/* Writes the report, whole or not at all, in place of what stood there. IO; FORMAT where names are in a character set that
- * cannot be written beside the answer's. */
+/* Whether somebody can be named as verifying a report: a person's name (PN: at most 64 characters, up to four ^ between its
+ * components, and so behind each of up to two =) and an organization (LO: at most 64 characters), both in UTF-8 without control
+ * characters and backslashes. USAGE; nothing of either is in the error. */
+pfm_status pfm_sr_check_observer(const char *observer, const char *organization, pfm_error *err) PFM_MUST_CHECK;
+
+/* Writes the report, whole or not at all, in place of what stood there. IO; USAGE: an observer of what is not complete; FORMAT
+ * where names are in a character set that cannot be written beside the answer's. */
 pfm_status pfm_sr_write(const pfm_sr *sr, const pfm_sr_text *text, const char *path, pfm_error *err) PFM_MUST_CHECK;
 
 /* The same into memory: *bytes [*size], the caller calls free(); `name` is what errors call it. */

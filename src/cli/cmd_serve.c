@@ -83,13 +83,28 @@ static pfm_status read_limits(const cli_call *call, pfm_serve_limits *out, pfm_e
 /* *used = whether a DICOM service is wanted. */
 static pfm_status read_pacs(const cli_call *call, pfm_pacs_options *out, bool *used, pfm_error *err)
 {
-    static const char *const others[] = {
-        "dicom-host", "aet", "rules", "dicom-allow", "dicom-return", "dicom-allow-remote", "dicom-max-object", "dicom-idle"};
-    int64_t port = 0, object = 0, idle = 0;
+    static const char *const others[] = {"dicom-host",
+                                         "aet",
+                                         "rules",
+                                         "dicom-allow",
+                                         "dicom-return",
+                                         "dicom-allow-remote",
+                                         "dicom-max-object",
+                                         "dicom-tls-certificate",
+                                         "dicom-tls-key",
+                                         "dicom-tls-trust",
+                                         "dicom-max-inbox",
+                                         "dicom-max-studies",
+                                         "dicom-idle"};
+    int64_t port = 0, object = 0, inbox = 0, studies = 0, idle = 0;
     int callers = 0;
     pfm_status status = cli_get_integer(call, "dicom-port", 0, 65535, &port, err);
     if (status == PFM_OK)
         status = cli_get_integer(call, "dicom-max-object", 1, 16384, &object, err);
+    if (status == PFM_OK)
+        status = cli_get_integer(call, "dicom-max-inbox", 1, 1 << 30, &inbox, err);
+    if (status == PFM_OK)
+        status = cli_get_integer(call, "dicom-max-studies", 1, 1000000, &studies, err);
     if (status == PFM_OK)
         status = cli_get_integer(call, "dicom-idle", 1, 3600, &idle, err);
     *used = cli_get(call, "dicom-port") != NULL;
@@ -104,9 +119,17 @@ static pfm_status read_pacs(const cli_call *call, pfm_pacs_options *out, bool *u
                               .callers = cli_get_all(call, "dicom-allow", &callers),
                               .back = cli_get(call, "dicom-return"),
                               .allow_remote = cli_get(call, "dicom-allow-remote") != NULL,
+                              .certificate = cli_get(call, "dicom-tls-certificate"),
+                              .key = cli_get(call, "dicom-tls-key"),
+                              .trust = cli_get(call, "dicom-tls-trust"),
                               .object_mib = (int)object,
+                              .inbox_mib = (int)inbox,
+                              .studies = (int)studies,
                               .seconds = (int)idle};
     out->caller_count = (size_t)callers;
+    if (status == PFM_OK && ((out->certificate == NULL) != (out->key == NULL) || (out->trust != NULL && out->key == NULL)))
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "--dicom-tls-certificate and --dicom-tls-key belong together, and --dicom-tls-trust to them");
     return status;
 }
 
@@ -201,11 +224,17 @@ static const cli_option options[] = {
     {"dicom-port", "P", "receive DICOM images here (0: a port that is free) and return structured reports; docs/pacs.md", NULL},
     {"rules", "FILE", "what becomes of a study: by modality, body part and words, questions or a report", NULL},
     {"aet", "NAME", "the application entity title (default PEFOMED)", NULL},
-    {"dicom-host", "H", "the IPv4 address to receive on (default 127.0.0.1; any other wants --dicom-allow)", NULL},
+    {"dicom-host", "H", "the address to receive on, of IPv4 or IPv6 (default 127.0.0.1; any other wants --dicom-allow)", NULL},
     {"dicom-allow", "AET@HOST[:PORT]", "who alone may send, and the port that takes what is returned", NULL},
     {"dicom-return", "AET@HOST:PORT", "where results go that neither rule nor sender has a place for", NULL},
     {"dicom-allow-remote", NULL, "results may go to other machines that rules name", NULL},
+    {"dicom-tls-certificate", "FILE", "a PEM file: the DICOM service speaks TLS, with this certificate", NULL},
+    {"dicom-tls-key", "FILE", "its key, a PEM file", NULL},
+    {"dicom-tls-trust", "FILE", "who signs the certificates that callers must show then, a PEM file (default: they need none)",
+     NULL},
     {"dicom-max-object", "MIB", "the largest object (default 2048)", NULL},
+    {"dicom-max-inbox", "MIB", "what objects that wait may have; more are refused for now (default 8192)", NULL},
+    {"dicom-max-studies", "N", "the most studies that wait; more are refused for now (default 1000)", NULL},
     {"dicom-idle", "SECONDS", "a connection without a message for so long is ended (default 30)", NULL},
     CLI_WEIGHTS_OPTION,
     {0},
@@ -221,7 +250,8 @@ const cli_command cmd_serve = {
                  "[--max-connections N] [--max-seconds N] " CLI_RECORD_ARGUMENTS
                  " [--weights FORMAT] [--dicom-port P --rules FILE [--aet NAME] [--dicom-host H] "
                  "[--dicom-allow AET@HOST[:PORT]]... [--dicom-return AET@HOST:PORT] [--dicom-allow-remote] "
-                 "[--dicom-max-object MIB] [--dicom-idle SECONDS]]",
+                 "[--dicom-tls-certificate FILE --dicom-tls-key FILE [--dicom-tls-trust FILE]] "
+                 "[--dicom-max-object MIB] [--dicom-max-inbox MIB] [--dicom-max-studies N] [--dicom-idle SECONDS]]",
     .summary = "serves a run to people and programs",
     .details = "The first line on stdout is the address. Programs speak to it as to OpenAI's interface "
                "(/v1/chat/completions, /v1/models);\n"

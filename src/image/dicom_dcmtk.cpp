@@ -102,8 +102,10 @@ void add_context(DSRDocumentTree &tree, const pfm_dcmtk_sr &report)
          content);
     for (const auto &name : {CODE_DCM_DeviceObserverName, CODE_DCM_DeviceObserverManufacturer, CODE_DCM_DeviceObserverModelName})
         must(add(tree, DSRTypes::RT_hasObsContext, DSRTypes::VT_Text, name, mode).setStringValue("pefomed"), content);
-    const std::string note =
-        std::string("Written by a program, pefomed ") + report.version + ", and verified by nobody. Not for clinical use.";
+    const std::string by = std::string("ritten by a program, pefomed ") + report.version;
+    const std::string note = report.observer != nullptr
+                                 ? "First w" + by + ", then read and verified by its verifying observer. Not for clinical use."
+                                 : "W" + by + ", and verified by nobody. Not for clinical use.";
     must(add(tree, DSRTypes::RT_contains, DSRTypes::VT_Text, CODE_DCM_Comment, mode).setStringValue(note.c_str()), content);
 }
 
@@ -181,9 +183,11 @@ void add_document(DcmItem &dataset, const pfm_dcmtk_sr &report)
     must(document.setManufacturerModelName("pefomed"), content);
     must(document.setSoftwareVersions(report.version), content);
     must(document.setSeriesDescription("Report by a program, not for clinical use"), content);
-    must(document.setPreliminaryFlag(DSRTypes::PF_Preliminary), content);
+    must(document.setPreliminaryFlag(report.observer != nullptr ? DSRTypes::PF_Final : DSRTypes::PF_Preliminary), content);
     if (report.complete)
         must(document.completeDocument(), content);
+    if (report.observer != nullptr) /* checked before, and in a character set that DCMTK does not know of yet */
+        must(document.verifyDocument(report.observer, report.organization, report.verified, OFFalse), content);
     must(document.write(dataset), content);
 }
 

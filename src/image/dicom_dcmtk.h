@@ -34,6 +34,8 @@ typedef struct pfm_dcmtk_sr {
     const char *series, *instance;        /* UIDs of the report */
     const char *device;                   /* the observer's UID */
     const char *language, *language_name; /* NULL: not told */
+    const char *observer, *organization;  /* who verifies it, in its character set; NULL: nobody */
+    const char *verified;                 /* when: "20261127143000" */
     const pfm_sr_section *sections;       /* [section_count] */
     size_t section_count;
 } pfm_dcmtk_sr;

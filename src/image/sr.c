@@ -88,6 +88,54 @@ pfm_status pfm_sr_check(const char *kind, const char *language, pfm_error *err)
     return PFM_OK;
 }
 
+/* Whether it is UTF-8 of at most so many characters, some of them letters, without what a text value must not hold. */
+static bool is_value(const char *text, size_t size, size_t most)
+{
+    size_t count = 0;
+    bool says = false;
+    if (!pfm_utf8_valid(text, size))
+        return false;
+    for (size_t at = 0, length = 0; at < size; at += length, count++) {
+        const uint32_t code = pfm_utf8_decode(text + at, size - at, &length);
+        if (code < 32 || (code >= 127 && code < 160) || code == '\\')
+            return false;
+        says = says || pfm_utf8_is_word(code);
+    }
+    return says && count <= most;
+}
+
+/* A person's name (PS3.5, 6.2, PN): groups between =, each of up to five components between ^. */
+static bool is_person(const char *name)
+{
+    enum { GROUPS = 3, COMPONENTS = 5, LONGEST = 64 };
+    int groups = 0;
+    for (const char *at = name;; groups++) {
+        const size_t size = strcspn(at, "=");
+        int components = 1;
+        for (size_t i = 0; i < size; i++)
+            components += at[i] == '^';
+        if (groups == GROUPS || components > COMPONENTS || !is_value(at, size, LONGEST))
+            return false;
+        if (at[size] == '\0')
+            return true;
+        at += size + 1;
+    }
+}
+
+pfm_status pfm_sr_check_observer(const char *observer, const char *organization, pfm_error *err)
+{
+    if (observer == NULL || organization == NULL)
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "who verifies a report is named with an observer and an organization; give both or neither");
+    if (!is_person(observer))
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "observer must be a person's name as DICOM writes it, Family^Given, of at most 64 characters");
+    if (!is_value(organization, strlen(organization), 64))
+        return pfm_error_set(err, PFM_ERROR_USAGE,
+                             "organization must be a name of at most 64 characters without backslash and line breaks");
+    return PFM_OK;
+}
+
 pfm_status pfm_sr_open(const pfm_sr_image *images, size_t count, pfm_sr **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -130,22 +178,20 @@ static bool is_identity_utf8(const pfm_sr *sr)
     return true;
 }
 
-/* Whether all sections can stand in any character set but, for JIS X 0201, two characters. */
-static bool is_plain(const pfm_sr_sections *sections, const char *set)
+/* Whether a text can stand in any character set but, for JIS X 0201, two characters. NULL can. */
+static bool is_plain(const char *text, const char *set)
 {
     const bool japanese = strncmp(set, "ISO_IR 13", 9) == 0 || strncmp(set, "ISO 2022 IR 13", 14) == 0;
-    for (size_t i = 0; i < sections->count; i++) {
-        for (const char *c = sections->items[i].text; *c != '\0'; c++) {
-            if ((unsigned char)*c >= 0x80 || (japanese && (*c == '\\' || *c == '~')))
-                return false;
-        }
+    for (const char *c = text; c != NULL && *c != '\0'; c++) {
+        if ((unsigned char)*c >= 0x80 || (japanese && (*c == '\\' || *c == '~')))
+            return false;
     }
     return true;
 }
 
 /* The character sets of the images' values and of the report: the images' own where that holds the answer too, else UTF-8. */
-static pfm_status choose_sets(const pfm_sr *sr, const pfm_sr_sections *sections, const char **stored, const char **set,
-                              pfm_error *err)
+static pfm_status choose_sets(const pfm_sr *sr, const pfm_sr_sections *sections, const pfm_sr_text *text, const char **stored,
+                              const char **set, pfm_error *err)
 {
     const bool defined = pfm_charset_is_defined(sr->character_set), named = sr->character_set[0] != '\0';
     *stored = sr->character_set;
@@ -161,7 +207,10 @@ static pfm_status choose_sets(const pfm_sr *sr, const pfm_sr_sections *sections,
     } else if (!defined) {
         *stored = "";
     }
-    *set = is_plain(sections, *stored) ? *stored : utf8;
+    bool plain = is_plain(text->observer, *stored) && is_plain(text->organization, *stored);
+    for (size_t i = 0; i < sections->count; i++)
+        plain = plain && is_plain(sections->items[i].text, *stored);
+    *set = plain ? *stored : utf8;
     return PFM_OK;
 }
 
@@ -247,6 +296,11 @@ static pfm_status derive_uid(const char *of, const pfm_sr *sr, const pfm_sr_sect
         update(hash, sr->references[i].instance);
     for (size_t i = 0; i < sections->count; i++)
         update(hash, sections->items[i].text);
+    if (report->observer != NULL) {
+        update(hash, report->observer);
+        update(hash, report->organization);
+        update(hash, report->verified);
+    }
     pfm_hash_finish(hash, digest);
     pfm_hash_free(hash);
     make_uid(digest, out);
@@ -271,10 +325,9 @@ static pfm_status derive_device(const char *home, pfm_dicom_uid out, pfm_error *
     return status;
 }
 
-/* The time in the images' zone where they name one, else in the machine's; of a given second in UTC. */
-static void tell_time(const pfm_sr *sr, const pfm_sr_text *text, char date[9], char clock[7])
+/* A time in the images' zone where they name one, else in the machine's; of a report of a given second in UTC. */
+static void tell_time(const pfm_sr *sr, const pfm_sr_text *text, time_t now, char date[9], char clock[7])
 {
-    time_t now = text->dated ? (time_t)text->time : time(NULL);
     struct tm parts = {0};
     if (sr->timezone[0] != '\0') {
         const long number = strtol(sr->timezone + 1, NULL, 10), seconds = (number / 100 * 60 + number % 100) * 60;
@@ -334,6 +387,16 @@ pfm_status pfm_sr_write(const pfm_sr *sr, const pfm_sr_text *text, const char *p
     return status;
 }
 
+static pfm_status check_text(const pfm_sr_text *text, pfm_error *err)
+{
+    if (text->observer != NULL && !text->complete)
+        return pfm_error_set(err, PFM_ERROR_USAGE, "a report that is not complete cannot be verified");
+    const pfm_status status = text->observer != NULL || text->organization != NULL
+                                  ? pfm_sr_check_observer(text->observer, text->organization, err)
+                                  : PFM_OK;
+    return status == PFM_OK ? pfm_sr_check(text->kind, text->language, err) : status;
+}
+
 pfm_status pfm_sr_make(const pfm_sr *sr, const pfm_sr_text *text, const char *name, unsigned char **bytes, size_t *size,
                        pfm_error *err)
 {
@@ -343,29 +406,33 @@ pfm_status pfm_sr_make(const pfm_sr *sr, const pfm_sr_text *text, const char *na
     pfm_sr_element *converted = NULL;
     const char *stored = NULL;
     pfm_dicom_uid series, instance, device;
-    char date[9], clock[7];
+    char date[9], clock[7], verified[15];
     unsigned char chance[16] = {0};
     pfm_dcmtk_sr report = {.enhanced = text->kind != NULL && strcmp(text->kind, "enhanced") == 0,
                            .complete = text->complete,
                            .source = sr,
                            .elements = sr->elements,
+                           .observer = text->observer,
+                           .organization = text->organization,
+                           .verified = verified,
                            .date = date,
                            .time = clock,
                            .version = pfm_version(),
                            .series = series,
                            .instance = instance,
                            .device = device};
-    PFM_TRY(pfm_sr_check(text->kind, text->language, err));
+    PFM_TRY(check_text(text, err));
     PFM_TRY(list_sections(text, &sections, err));
     report.sections = sections.items;
     report.section_count = sections.count;
-    PFM_TRY(choose_sets(sr, &sections, &stored, &report.set, err));
+    PFM_TRY(choose_sets(sr, &sections, text, &stored, &report.set, err));
     if (sr->foreign && strcmp(report.set, stored) != 0) {
         PFM_TRY(convert_elements(sr, stored, &converted, err));
         report.elements = converted;
     }
     choose_language(text, &report);
-    tell_time(sr, text, date, clock);
+    tell_time(sr, text, text->dated ? (time_t)text->time : time(NULL), date, clock);
+    tell_time(sr, text, (time_t)text->verified, verified, verified + 8);
     if (!text->dated && getrandom(chance, sizeof chance, 0) != (ssize_t)sizeof chance)
         PFM_FAIL(PFM_ERROR_IO, "cannot draw a UID for %s: %s", name, strerror(errno));
     PFM_TRY(derive_uid("series", sr, &sections, &report, chance, series, err));

@@ -10,13 +10,21 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOK_MILLISECONDS = 100, LARGEST_REQUEST = 1 << 20, ENOUGH = 32768, RECEIVE_BUFFER = 1 << 18, THREAD_STACK = 1 << 20 };
+enum {
+    LOOK_MILLISECONDS = 100,
+    SHORTEST_REQUEST = 68,
+    LARGEST_REQUEST = 1 << 20,
+    ENOUGH = 32768,
+    RECEIVE_BUFFER = 1 << 18,
+    THREAD_STACK = 1 << 20
+};
 
 typedef struct connection {
     pfm_dicom_port *port;
@@ -38,45 +46,93 @@ struct pfm_dicom_port {
     int open;
 };
 
-pfm_status pfm_dicom_resolve(const char *host, char out[64], pfm_error *err)
+/* An IPv4 caller of a port of both families is called by its IPv4 address. */
+static void tell_address(const struct sockaddr *at, socklen_t size, char out[64])
 {
-    const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)at;
+    out[0] = '\0';
+    if (at->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+        (void)inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], out, 64);
+    else
+        (void)getnameinfo(at, size, out, 64, NULL, 0, NI_NUMERICHOST);
+}
+
+pfm_status pfm_dicom_resolve(const char *host, pfm_dicom_address *out, size_t *count, pfm_error *err)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     const int fault = getaddrinfo(host, NULL, &hints, &found);
     if (fault != 0)
-        return pfm_error_set(err, PFM_ERROR_USAGE, "the host %.200s has no IPv4 address: %s", host, gai_strerror(fault));
-    (void)inet_ntop(AF_INET, &((const struct sockaddr_in *)found->ai_addr)->sin_addr, out, 64);
+        return pfm_error_set(err, PFM_ERROR_USAGE, "the host %.200s has no address: %s", host, gai_strerror(fault));
+    *count = 0;
+    for (const struct addrinfo *one = found; one != NULL && *count < PFM_DICOM_ADDRESSES; one = one->ai_next)
+        tell_address(one->ai_addr, one->ai_addrlen, out[(*count)++]);
     freeaddrinfo(found);
     return PFM_OK;
+}
+
+bool pfm_dicom_is_loopback(const char *address) { return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0; }
+
+/* Binds to the first address of the host that can be had; errno says why none could. */
+static bool listen_on(pfm_dicom_port *port, const struct addrinfo *at)
+{
+    const int yes = 1, no = 0, buffer = RECEIVE_BUFFER;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } bound;
+    socklen_t size = sizeof bound;
+    tell_address(at->ai_addr, at->ai_addrlen, port->address);
+    port->socket = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (port->socket >= 0) { /* room for a whole request for an association */
+        (void)setsockopt(port->socket, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+        if (at->ai_family == AF_INET6)
+            (void)setsockopt(port->socket, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
+    }
+    if (port->socket >= 0 && setsockopt(port->socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 &&
+        bind(port->socket, at->ai_addr, at->ai_addrlen) == 0 && listen(port->socket, SOMAXCONN) == 0 &&
+        getsockname(port->socket, &bound.any, &size) == 0) {
+        port->number = ntohs(bound.any.sa_family == AF_INET6 ? bound.six.sin6_port : bound.four.sin_port);
+        return true;
+    }
+    const int fault = errno;
+    if (port->socket >= 0)
+        (void)close(port->socket);
+    port->socket = -1;
+    errno = fault;
+    return false;
 }
 
 pfm_status pfm_dicom_port_open(const pfm_dicom_port_options *options, pfm_dicom_port **out, bool *loopback, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_dicom_port *port = NULL;
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options->port)};
-    socklen_t size = sizeof at;
-    const int yes = 1, buffer = RECEIVE_BUFFER;
+    struct addrinfo *found = NULL;
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    const char *host = options->host != NULL ? options->host : "127.0.0.1";
+    char number[16];
     PFM_TRY(pfm_allocate(1, sizeof *port, &port, err));
     *port = (pfm_dicom_port){.options = *options, .socket = -1};
     (void)pthread_mutex_init(&port->lock, NULL);
     (void)pthread_cond_init(&port->changed, NULL);
     PFM_TRY(pfm_allocate((size_t)options->associations, sizeof *port->connections, &port->connections, err));
-    PFM_TRY(pfm_dicom_resolve(options->host != NULL ? options->host : "127.0.0.1", port->address, err));
-    (void)inet_pton(AF_INET, port->address, &at.sin_addr);
-    port->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (port->socket >= 0) /* room for a whole request for an association */
-        (void)setsockopt(port->socket, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
-    if (port->socket < 0 || setsockopt(port->socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-        bind(port->socket, (const struct sockaddr *)&at, sizeof at) != 0 || listen(port->socket, SOMAXCONN) != 0 ||
-        getsockname(port->socket, (struct sockaddr *)&at, &size) != 0)
+    (void)snprintf(number, sizeof number, "%d", options->port);
+    const int fault = getaddrinfo(host, number, &hints, &found);
+    if (fault != 0)
+        PFM_FAIL(PFM_ERROR_USAGE, "the host %.200s has no address: %s; choose another with --dicom-host", host,
+                 gai_strerror(fault));
+    for (const struct addrinfo *at = found; at != NULL && port->socket < 0; at = at->ai_next)
+        (void)listen_on(port, at);
+    if (port->socket < 0)
         PFM_FAIL(PFM_ERROR_USAGE, "cannot listen on %s port %d: %s; choose another with --dicom-host and --dicom-port",
                  port->address, options->port, strerror(errno));
-    port->number = ntohs(at.sin_port);
-    *loopback = ntohl(at.sin_addr.s_addr) >> 24 == 127;
+    *loopback = pfm_dicom_is_loopback(port->address);
     *out = port;
     port = NULL;
 done:
+    if (found != NULL)
+        freeaddrinfo(found);
     pfm_dicom_port_close(port);
     return status;
 }
@@ -90,6 +146,12 @@ static bool is_stopping(pfm_dicom_port *port)
     const bool stopping = port->stopping;
     (void)pthread_mutex_unlock(&port->lock);
     return stopping;
+}
+
+/* Of a PDU, which begins here. */
+static size_t length_of(const unsigned char *bytes)
+{
+    return (size_t)bytes[2] << 24 | (size_t)bytes[3] << 16 | (size_t)bytes[4] << 8 | bytes[5];
 }
 
 /* Whether what comes is a request for an association (PS3.8, 9.3.2) that is there as a whole, or as much of it as fits. It is
@@ -108,8 +170,8 @@ static bool asks_for_association(const connection *c)
             (got > 1 && bytes[1] != 0))
             return false;
         if (got >= 6) {
-            const size_t length = (size_t)bytes[2] << 24 | (size_t)bytes[3] << 16 | (size_t)bytes[4] << 8 | bytes[5];
-            if (length < 68 || length > LARGEST_REQUEST)
+            const size_t length = length_of(bytes);
+            if (length < SHORTEST_REQUEST || length > LARGEST_REQUEST)
                 return false;
             if ((size_t)got == sizeof bytes || (size_t)got >= length + 6)
                 return true;
@@ -119,14 +181,35 @@ static bool asks_for_association(const connection *c)
     return false;
 }
 
+static bool is_stopping_port(void *user) { return is_stopping(user); }
+
+/* The same through TLS, where the bytes are read, and given again. NULL where it does not come. */
+static pfm_dicom_stream *secure(const connection *c)
+{
+    const pfm_dicom_patience patience = {pfm_process_clock() + c->port->options.seconds, is_stopping_port, c->port};
+    const unsigned char *b = NULL;
+    pfm_dicom_stream *stream = pfm_dicom_stream_open(c->port->options.tls, c->socket, &patience);
+    if (stream == NULL)
+        return NULL;
+    if (pfm_dicom_stream_look(stream, 6, &patience, &b) && b[0] == 1 && b[1] == 0) {
+        const size_t length = length_of(b);
+        if (length >= SHORTEST_REQUEST && length <= LARGEST_REQUEST && pfm_dicom_stream_look(stream, length + 6, &patience, &b))
+            return stream;
+    }
+    pfm_dicom_stream_free(stream);
+    return NULL;
+}
+
 static void *serve_connection(void *user)
 {
     connection *c = user;
     pfm_dicom_port *port = c->port;
-    if (asks_for_association(c))
-        port->options.serve(port->options.user, c->socket, c->address);
+    pfm_dicom_stream *stream = port->options.tls != NULL ? secure(c) : NULL;
+    if (stream != NULL || (port->options.tls == NULL && asks_for_association(c)))
+        port->options.serve(port->options.user, c->socket, stream, c->address);
     else
         (void)close(c->socket);
+    pfm_dicom_stream_free(stream);
     (void)pthread_mutex_lock(&port->lock);
     (void)close(c->watched);
     c->used = false;
@@ -178,8 +261,10 @@ static void take_connection(pfm_dicom_port *port, int socket, const char *addres
         }
     }
     (void)pthread_mutex_unlock(&port->lock);
-    if (c == NULL)
+    if (c == NULL && port->options.tls == NULL)
         turn_away(socket);
+    else if (c == NULL) /* no handshake only to say so */
+        (void)close(socket);
 }
 
 static void *listen_to_all(void *user)
@@ -187,7 +272,7 @@ static void *listen_to_all(void *user)
     pfm_dicom_port *port = user;
     while (!is_stopping(port)) {
         struct pollfd one = {.fd = port->socket, .events = POLLIN};
-        struct sockaddr_in from;
+        struct sockaddr_storage from;
         socklen_t size = sizeof from;
         char address[64] = "";
         if (poll(&one, 1, LOOK_MILLISECONDS) <= 0)
@@ -195,7 +280,7 @@ static void *listen_to_all(void *user)
         const int socket = accept4(port->socket, (struct sockaddr *)&from, &size, SOCK_CLOEXEC);
         if (socket < 0)
             continue;
-        (void)inet_ntop(AF_INET, &from.sin_addr, address, sizeof address);
+        tell_address((const struct sockaddr *)&from, size, address);
         if (port->options.knows(port->options.user, address))
             take_connection(port, socket, address);
         else

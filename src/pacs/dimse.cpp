@@ -9,6 +9,7 @@
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dctk.h>
 #include <dcmtk/dcmnet/assoc.h>
+#include <dcmtk/dcmnet/dcmlayer.h>
 #include <dcmtk/dcmnet/dcmtrans.h>
 #include <dcmtk/dcmnet/dimse.h>
 #include <dcmtk/dcmnet/diutil.h>
@@ -24,6 +25,46 @@ enum { CONNECT_SECONDS = 10, SOCKET_SECONDS = 30 }; /* of a connection; within w
 
 /* DCMTK takes a connection that is there already from a global, so one at a time; its first message has arrived by then. */
 pthread_mutex_t handing_over = PTHREAD_MUTEX_INITIALIZER;
+
+/* A connection whose handshake was made, and whose first bytes were read, before. The socket is closed with it. */
+class Stream : public DcmTransportConnection
+{
+  public:
+    Stream(DcmNativeSocketType socket, pfm_dicom_stream *through) : DcmTransportConnection(socket), stream(through) {}
+    ~Stream() override { close(); }
+    OFCondition serverSideHandshake() override { return EC_Normal; }
+    OFCondition clientSideHandshake() override { return EC_IllegalCall; }
+    OFCondition renegotiate(const char *) override { return EC_IllegalCall; }
+    ssize_t read(void *bytes, size_t count) override { return pfm_dicom_stream_read(stream, bytes, count, SOCKET_SECONDS); }
+    ssize_t write(void *bytes, size_t count) override { return pfm_dicom_stream_write(stream, bytes, count, SOCKET_SECONDS); }
+    void close() override
+    {
+        if (getSocket() == DCMNET_INVALID_SOCKET)
+            return;
+        pfm_dicom_stream_end(stream);
+        (void)::close(getSocket());
+        setSocket(DCMNET_INVALID_SOCKET);
+    }
+    void closeTransportConnection() override { close(); }
+    unsigned long getPeerCertificateLength() override { return 0; }
+    unsigned long getPeerCertificate(void *, unsigned long) override { return 0; }
+    OFBool networkDataAvailable(int timeout) override { return pfm_dicom_stream_wait(stream, timeout); }
+    OFBool isTransparentConnection() override { return OFFalse; }
+    OFString &dumpConnectionParameters(OFString &out) override { return out; }
+
+  private:
+    pfm_dicom_stream *stream; /* borrowed */
+};
+
+class Layer : public DcmTransportLayer
+{
+  public:
+    explicit Layer(pfm_dicom_stream *through) : stream(through) {}
+    DcmTransportConnection *createConnection(DcmNativeSocketType socket, OFBool) override { return new Stream(socket, stream); }
+
+  private:
+    pfm_dicom_stream *stream;
+};
 
 class Network
 {
@@ -70,6 +111,22 @@ OFCondition negotiate(T_ASC_Association *association, const pfm_dimse_service *s
                                                                         service->syntax_count);
     }
     return condition;
+}
+
+/* Tells of each class of which no context was accepted. */
+void tell_refused(T_ASC_Association *association, const pfm_dimse_handler *handler)
+{
+    T_ASC_PresentationContext context, earlier;
+    const int count = ASC_countPresentationContexts(association->params);
+    for (int i = 0; i < count; i++) {
+        bool told = ASC_getPresentationContext(association->params, i, &context).bad() ||
+                    ASC_findAcceptedPresentationContextID(association, context.abstractSyntax) != 0;
+        for (int k = 0; !told && k < i; k++)
+            told = ASC_getPresentationContext(association->params, k, &earlier).good() &&
+                   strcmp(earlier.abstractSyntax, context.abstractSyntax) == 0;
+        if (!told)
+            handler->refuses(handler->user, dcmFindNameOfUID(context.abstractSyntax, "a class that is not known"));
+    }
 }
 
 pfm_dimse_end reject(T_ASC_Association *association, T_ASC_RejectParametersReason reason)
@@ -149,25 +206,28 @@ pfm_dimse_end answer(const Serving &s)
 }
 
 /* The socket is DCMTK's from here on, unless nothing was made of it. */
-OFCondition receive(int socket, const pfm_dimse_service *service, Network &network, Association &association)
+OFCondition receive(int socket, Layer *layer, const pfm_dimse_service *service, Network &network, Association &association)
 {
     (void)pthread_mutex_lock(&handing_over);
     dcmExternalSocketHandle.set(socket);
     OFCondition condition = ASC_initializeNetwork(NET_ACCEPTOR, 0, service->seconds, &network.network);
+    if (condition.good() && layer != nullptr)
+        condition = ASC_setTransportLayer(network.network, layer, 0);
     if (condition.good())
-        condition = ASC_receiveAssociation(network.network, &association.association, service->pdu, nullptr, nullptr, OFFalse,
-                                           DUL_NOBLOCK, service->seconds);
+        condition = ASC_receiveAssociation(network.network, &association.association, service->pdu, nullptr, nullptr,
+                                           layer != nullptr, DUL_NOBLOCK, service->seconds);
     dcmExternalSocketHandle.set(DCMNET_INVALID_SOCKET);
     (void)pthread_mutex_unlock(&handing_over);
     return condition;
 }
 
-pfm_dimse_end serve(int socket, const pfm_dimse_service *service, const pfm_dimse_handler *handler, pfm_dimse_title calling)
+pfm_dimse_end serve(int socket, pfm_dicom_stream *stream, const pfm_dimse_service *service, const pfm_dimse_handler *handler, pfm_dimse_title calling)
 {
+    Layer layer(stream);
     Network network;
     Association held;
     pfm_dimse_title called = "";
-    if (receive(socket, service, network, held).bad() || held.association == nullptr)
+    if (receive(socket, stream != nullptr ? &layer : nullptr, service, network, held).bad() || held.association == nullptr)
         return PFM_DIMSE_GARBAGE;
     T_ASC_Association *association = held.association;
     if (ASC_getAPTitles(association->params, calling, sizeof(pfm_dimse_title), called, sizeof called, nullptr, 0).bad())
@@ -178,6 +238,7 @@ pfm_dimse_end serve(int socket, const pfm_dimse_service *service, const pfm_dims
         return reject(association, ASC_REASON_SU_CALLINGAETITLENOTRECOGNIZED);
     if (negotiate(association, service).bad() || ASC_acknowledgeAssociation(association).bad())
         return PFM_DIMSE_ABORTED;
+    tell_refused(association, handler);
     return answer({association, service, handler});
 }
 
@@ -269,12 +330,12 @@ extern "C" bool pfm_dimse_start(void)
     return dcmDataDict.isDictionaryLoaded();
 }
 
-extern "C" pfm_dimse_end pfm_dimse_serve(int socket, const pfm_dimse_service *service, const pfm_dimse_handler *handler,
+extern "C" pfm_dimse_end pfm_dimse_serve(int socket, pfm_dicom_stream *stream, const pfm_dimse_service *service, const pfm_dimse_handler *handler,
                                          pfm_dimse_title calling)
 {
     calling[0] = '\0';
     try {
-        return serve(socket, service, handler, calling);
+        return serve(socket, stream, service, handler, calling);
     } catch (...) {
         return PFM_DIMSE_FAILED;
     }

@@ -2,6 +2,8 @@
 #ifndef PFM_PACS_DIMSE_H
 #define PFM_PACS_DIMSE_H
 
+#include "pacs/dicom_tls.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +27,8 @@ typedef struct pfm_dimse_object {
 
 /* What is done with what comes, on the thread that serves the association. */
 typedef struct pfm_dimse_handler {
-    bool (*accepts)(void *user, const char *calling);          /* whether such a caller is answered */
+    bool (*accepts)(void *user, const char *calling); /* whether such a caller is answered */
+    void (*refuses)(void *user, const char *name);    /* a class that the caller proposes and that is not taken, once */
     void (*begin)(void *user, const pfm_dimse_object *object); /* an object comes */
     bool (*data)(void *user, const void *bytes, size_t count); /* the next of it; false ends the association */
     uint16_t (*end)(void *user);                               /* all of it has come: a status */
@@ -51,10 +54,11 @@ typedef enum pfm_dimse_end {
 /* Once, before anything else; false where DCMTK has no data dictionary. */
 bool pfm_dimse_start(void);
 
-/* Serves one association on a connected socket, which is closed in the end: C-ECHO, and C-STORE of images. calling: who it was,
+/* Serves one association on a connected socket, which is closed in the end, through `stream` where that is not NULL: C-ECHO,
+ * and C-STORE of images. calling: who it was,
  * "" where that was not told. */
-pfm_dimse_end pfm_dimse_serve(int socket, const pfm_dimse_service *service, const pfm_dimse_handler *handler,
-                              pfm_dimse_title calling);
+pfm_dimse_end pfm_dimse_serve(int socket, pfm_dicom_stream *stream, const pfm_dimse_service *service,
+                              const pfm_dimse_handler *handler, pfm_dimse_title calling);
 
 typedef struct pfm_dimse_peer {
     const char *title, *host;

@@ -23,10 +23,12 @@ static const char sender_name[] = "sender.json", incoming[] = "incoming-";
 struct pfm_inbox {
     char *path;
     int held;
+    pfm_inbox_limits limits;
     pfm_salt salt;
     pthread_mutex_t lock; /* of what follows */
     pfm_inbox_study **studies;
     size_t count, capacity;
+    uint64_t bytes;         /* of all studies, and of what is coming */
     unsigned long received; /* files begun, which are numbered */
 };
 
@@ -34,14 +36,16 @@ struct pfm_inbox_visit {
     pfm_inbox *inbox;
     pfm_dimse_title title;
     char host[64];
-    size_t most, stored;
+    size_t most;
+    pfm_inbox_tally tally;
     pfm_inbox_study **studies; /* that it added to */
     size_t count, capacity;
     /* the object that is coming: */
     int descriptor;
     char *path;
-    size_t size;
-    bool failed;
+    size_t size, counted; /* its bytes; those of them that the inbox counts */
+    pfm_inbox_fate fate;  /* so far */
+    bool coming;
     char sop_class[65], sop_instance[65];
 };
 
@@ -115,19 +119,30 @@ done:
     return status;
 }
 
-static size_t count_objects(const char *folder)
+static uint64_t size_of(const char *path)
+{
+    struct stat how;
+    return stat(path, &how) == 0 ? (uint64_t)how.st_size : 0;
+}
+
+static void count_objects(pfm_inbox_study *study)
 {
     char **names = NULL;
-    size_t count = 0, objects = 0;
-    if (pfm_folder_list(folder, &names, &count, NULL) != PFM_OK)
-        return 0;
+    size_t count = 0;
+    if (pfm_folder_list(study->folder, &names, &count, NULL) != PFM_OK)
+        return;
     for (size_t i = 0; i < count; i++) {
         const size_t length = strlen(names[i]);
-        objects += length > 4 && strcmp(names[i] + length - 4, ".dcm") == 0;
+        char *path = NULL;
+        if (length > 4 && strcmp(names[i] + length - 4, ".dcm") == 0 &&
+            pfm_path_join(study->folder, names[i], &path, NULL) == PFM_OK) {
+            study->objects++;
+            study->bytes += size_of(path);
+        }
+        free(path);
         free(names[i]);
     }
     free(names);
-    return objects;
 }
 
 /* A study that was left. One without an object, or that does not say whose it is, was never acknowledged. */
@@ -142,12 +157,13 @@ static pfm_status take_up_one(pfm_inbox *inbox, const char *path, pfm_error *err
     PFM_TRY(pfm_array_reserve(&inbox->studies, &inbox->capacity, inbox->count + 1, sizeof *inbox->studies, err));
     PFM_TRY(pfm_allocate(1, sizeof *study, &study, err));
     PFM_TRY(pfm_string_copy(path, &study->folder, err));
-    study->objects = count_objects(path);
+    count_objects(study);
     study->changed = pfm_process_clock();
     if (study->objects == 0 || read_sender(study, NULL) != PFM_OK) {
         pfm_private_folder_remove(path);
         goto done;
     }
+    inbox->bytes += study->bytes;
     inbox->studies[inbox->count++] = study;
     study = NULL;
 done:
@@ -175,12 +191,13 @@ done:
     return status;
 }
 
-pfm_status pfm_inbox_open(const char *home, pfm_inbox **out, pfm_error *err)
+pfm_status pfm_inbox_open(const char *home, const pfm_inbox_limits *limits, pfm_inbox **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_inbox *inbox = NULL;
     PFM_TRY(pfm_allocate(1, sizeof *inbox, &inbox, err));
     inbox->held = -1;
+    inbox->limits = *limits;
     (void)pthread_mutex_init(&inbox->lock, NULL);
     PFM_TRY(pfm_private_folder(home, "inbox", &inbox->path, err));
     PFM_TRY(pfm_folder_hold(inbox->path, &inbox->held, err));
@@ -207,6 +224,14 @@ void pfm_inbox_close(pfm_inbox *inbox)
     free(inbox);
 }
 
+void pfm_inbox_count(pfm_inbox *inbox, size_t *studies, uint64_t *bytes)
+{
+    (void)pthread_mutex_lock(&inbox->lock);
+    *studies = inbox->count;
+    *bytes = inbox->bytes;
+    (void)pthread_mutex_unlock(&inbox->lock);
+}
+
 /* ---- an association ---- */
 
 pfm_status pfm_inbox_visit_begin(pfm_inbox *inbox, const char *host, size_t most_bytes, pfm_inbox_visit **out, pfm_error *err)
@@ -226,9 +251,13 @@ void pfm_inbox_visit_name(pfm_inbox_visit *visit, const char *title)
     (void)snprintf(visit->title, sizeof visit->title, "%s", title);
 }
 
-/* What came of an object is gone. */
+/* What came of an object is gone, and no longer counted. */
 static void drop(pfm_inbox_visit *visit)
 {
+    (void)pthread_mutex_lock(&visit->inbox->lock);
+    visit->inbox->bytes -= visit->counted;
+    (void)pthread_mutex_unlock(&visit->inbox->lock);
+    visit->counted = 0;
     if (visit->descriptor >= 0)
         (void)close(visit->descriptor);
     if (visit->path != NULL)
@@ -238,18 +267,25 @@ static void drop(pfm_inbox_visit *visit)
     visit->descriptor = -1;
 }
 
-void pfm_inbox_visit_end(pfm_inbox_visit *visit, size_t *stored)
+/* An object is over. */
+static void count_fate(pfm_inbox_visit *visit, pfm_inbox_fate fate)
 {
-    if (visit == NULL)
-        return;
+    visit->tally[fate]++;
+    visit->coming = false;
     drop(visit);
+}
+
+void pfm_inbox_visit_end(pfm_inbox_visit *visit, pfm_inbox_tally tally)
+{
+    if (visit->coming)
+        count_fate(visit, visit->fate == PFM_INBOX_LARGE ? PFM_INBOX_LARGE : PFM_INBOX_BROKEN);
     (void)pthread_mutex_lock(&visit->inbox->lock);
     for (size_t i = 0; i < visit->count; i++) {
         visit->studies[i]->open--;
         visit->studies[i]->changed = pfm_process_clock();
     }
     (void)pthread_mutex_unlock(&visit->inbox->lock);
-    *stored = visit->stored;
+    memcpy(tally, visit->tally, sizeof visit->tally);
     free(visit->studies);
     free(visit);
 }
@@ -314,62 +350,90 @@ static bool write_all(int descriptor, const char *bytes, size_t count)
     return true;
 }
 
+/* Counts bytes that come; false where there is no room for them. */
+static bool make_room(pfm_inbox_visit *visit, size_t count)
+{
+    pfm_inbox *inbox = visit->inbox;
+    (void)pthread_mutex_lock(&inbox->lock);
+    const bool fits = inbox->bytes < inbox->limits.bytes && count <= inbox->limits.bytes - inbox->bytes;
+    if (fits) {
+        inbox->bytes += count;
+        visit->counted += count;
+    }
+    (void)pthread_mutex_unlock(&inbox->lock);
+    return fits;
+}
+
 void pfm_inbox_object_begin(pfm_inbox_visit *visit, const pfm_dimse_object *object)
 {
     pfm_buffer header = {0};
     pfm_inbox *inbox = visit->inbox;
-    drop(visit);
     (void)pthread_mutex_lock(&inbox->lock);
     const unsigned long number = inbox->received++;
     (void)pthread_mutex_unlock(&inbox->lock);
     (void)snprintf(visit->sop_class, sizeof visit->sop_class, "%s", object->sop_class);
     (void)snprintf(visit->sop_instance, sizeof visit->sop_instance, "%s", object->sop_instance);
     visit->size = 0;
-    visit->failed = pfm_string_format(&visit->path, NULL, "%s/%s%lu", inbox->path, incoming, number) != PFM_OK ||
-                    (visit->descriptor = open(visit->path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600)) < 0 ||
-                    make_header(object, &header) != PFM_OK || !write_all(visit->descriptor, header.data, header.size);
+    visit->coming = true;
+    const bool begun = pfm_string_format(&visit->path, NULL, "%s/%s%lu", inbox->path, incoming, number) == PFM_OK &&
+                       (visit->descriptor = open(visit->path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600)) >= 0 &&
+                       make_header(object, &header) == PFM_OK && write_all(visit->descriptor, header.data, header.size);
+    visit->fate = begun ? PFM_INBOX_STORED : PFM_INBOX_FAILED;
+    if (begun && !make_room(visit, header.size))
+        visit->fate = PFM_INBOX_FULL;
     pfm_buffer_free(&header);
 }
 
 bool pfm_inbox_object_data(pfm_inbox_visit *visit, const void *bytes, size_t count)
 {
-    if (count > visit->most - visit->size)
+    if (count > visit->most - visit->size) {
+        visit->fate = PFM_INBOX_LARGE;
         return false;
+    }
     visit->size += count;
-    visit->failed = visit->failed || !write_all(visit->descriptor, bytes, count);
+    if (visit->fate == PFM_INBOX_STORED && !make_room(visit, count))
+        visit->fate = PFM_INBOX_FULL;
+    else if (visit->fate == PFM_INBOX_STORED && !write_all(visit->descriptor, bytes, count))
+        visit->fate = PFM_INBOX_FAILED;
+    if (visit->fate != PFM_INBOX_STORED)
+        drop(visit);
     return true;
 }
 
-/* out = the study that an object says it is of. */
-static uint16_t look_at(const pfm_inbox_visit *visit, char study[80])
+/* out = the study that an object says it is of, and the patient: the number, or the name of one without. */
+static pfm_inbox_fate look_at(const pfm_inbox_visit *visit, char study[80], char patient[400])
 {
     pfm_mapping mapping = {0};
     pfm_dicom file = {0};
     char text[80];
-    uint16_t status = PFM_DIMSE_NOT_UNDERSTOOD;
+    pfm_inbox_fate fate = PFM_INBOX_DAMAGED;
     if (pfm_mapping_open(visit->path, &mapping, NULL) != PFM_OK)
-        return PFM_DIMSE_NO_RESOURCES;
+        return PFM_INBOX_FAILED;
     if (pfm_dicom_open(mapping.data, mapping.size, "an object", &file, NULL) == PFM_OK && !file.cut) {
-        status = PFM_DIMSE_SUCCESS;
+        fate = PFM_INBOX_STORED;
         pfm_dicom_text(pfm_dicom_find(&file, DICOM_TAG(0x0020, 0x000D)), study, 80);
         if (study[0] == '\0' || strlen(study) > 64)
-            status = PFM_DIMSE_MISMATCH;
+            fate = PFM_INBOX_STRANGE;
         pfm_dicom_text(pfm_dicom_find(&file, DICOM_TAG(0x0020, 0x000E)), text, sizeof text);
         if (text[0] == '\0')
-            status = PFM_DIMSE_MISMATCH;
+            fate = PFM_INBOX_STRANGE;
         pfm_dicom_text(pfm_dicom_find(&file, DICOM_TAG(0x0008, 0x0016)), text, sizeof text);
         if (strcmp(text, visit->sop_class) != 0)
-            status = PFM_DIMSE_MISMATCH;
+            fate = PFM_INBOX_STRANGE;
         pfm_dicom_text(pfm_dicom_find(&file, DICOM_TAG(0x0008, 0x0018)), text, sizeof text);
         if (strcmp(text, visit->sop_instance) != 0)
-            status = PFM_DIMSE_MISMATCH;
+            fate = PFM_INBOX_STRANGE;
+        pfm_dicom_text(pfm_dicom_find(&file, DICOM_TAG(0x0010, 0x0020)), patient, 400);
+        if (patient[0] == '\0')
+            pfm_dicom_text(pfm_dicom_find(&file, DICOM_TAG(0x0010, 0x0010)), patient, 400);
     }
     pfm_dicom_close(&file);
     pfm_mapping_close(&mapping);
-    return status;
+    return fate;
 }
 
-/* Locked. The study's folder, a new one where it is not there or is being answered. */
+/* Locked. The study's folder, a new one where it is not there or is being answered; *out NULL where there is no room for one.
+ */
 static pfm_status find_study(pfm_inbox_visit *visit, const char *key, pfm_inbox_study **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -382,6 +446,8 @@ static pfm_status find_study(pfm_inbox_visit *visit, const char *key, pfm_inbox_
         *out = inbox->studies[i];
         return PFM_OK;
     }
+    if (inbox->count >= inbox->limits.studies)
+        return PFM_OK;
     PFM_TRY(pfm_chance_draw(chance, sizeof chance - 1, err));
     PFM_TRY(pfm_array_reserve(&inbox->studies, &inbox->capacity, inbox->count + 1, sizeof *inbox->studies, err));
     PFM_TRY(pfm_allocate(1, sizeof *study, &study, err));
@@ -416,47 +482,66 @@ static pfm_status hold(pfm_inbox_visit *visit, pfm_inbox_study *study, pfm_error
     return status;
 }
 
-/* The file gets its name, which the same object has each time it is sent. */
-static pfm_status file_object(pfm_inbox_visit *visit, const char *uid, pfm_error *err)
+/* What the inbox counted as coming is the study's, in place of what stood there. Locked. */
+static void hand_over(pfm_inbox_visit *visit, pfm_inbox_study *study, bool new, uint64_t before)
 {
-    pfm_status status = PFM_OK;
+    study->objects += new ? 1 : 0;
+    study->bytes += visit->counted;
+    study->bytes -= before;
+    visit->inbox->bytes -= before;
+    visit->counted = 0;
+    study->changed = pfm_process_clock();
+}
+
+/* The file gets its name, which the same object has each time it is sent. */
+static pfm_inbox_fate file_object(pfm_inbox_visit *visit, const char *uid, const char *patient)
+{
     pfm_inbox *inbox = visit->inbox;
     pfm_inbox_study *study = NULL;
+    pfm_inbox_fate fate = PFM_INBOX_FAILED;
     char key[33], name[33], *path = NULL;
-    const char *const whose[] = {uid, visit->title, visit->host}, *const which[] = {visit->sop_instance};
-    PFM_TRY(hash(inbox, "study", whose, 3, key, sizeof key, err));
-    PFM_TRY(hash(inbox, "object", which, 1, name, sizeof name, err));
+    const char *const whose[] = {uid, patient, visit->title, visit->host}, *const which[] = {visit->sop_instance};
+    if (hash(inbox, "study", whose, 4, key, sizeof key, NULL) != PFM_OK ||
+        hash(inbox, "object", which, 1, name, sizeof name, NULL) != PFM_OK)
+        return PFM_INBOX_FAILED;
     (void)pthread_mutex_lock(&inbox->lock);
-    status = find_study(visit, key, &study, err);
-    if (study != NULL)
-        status = hold(visit, study, err);
+    const pfm_status found = find_study(visit, key, &study, NULL);
+    const bool held = study != NULL && hold(visit, study, NULL) == PFM_OK;
     (void)pthread_mutex_unlock(&inbox->lock);
-    if (status != PFM_OK || study == NULL)
-        goto done;
-    PFM_TRY(pfm_string_format(&path, err, "%s/%s.dcm", study->folder, name));
-    const bool new = !pfm_path_exists(path);
-    if (rename(visit->path, path) != 0 || !pfm_private_folder_sync(study->folder))
-        PFM_FAIL(PFM_ERROR_IO, "cannot write to %s: %s", study->folder, strerror(errno));
-    (void)pthread_mutex_lock(&inbox->lock);
-    study->objects += new ? 1 : 0;
-    study->changed = pfm_process_clock();
-    (void)pthread_mutex_unlock(&inbox->lock);
-done:
+    if (!held)
+        return found == PFM_OK && study == NULL ? PFM_INBOX_FULL : PFM_INBOX_FAILED;
+    if (pfm_string_format(&path, NULL, "%s/%s.dcm", study->folder, name) == PFM_OK) {
+        const bool new = !pfm_path_exists(path);
+        const uint64_t before = size_of(path);
+        if (rename(visit->path, path) == 0) {
+            (void)pthread_mutex_lock(&inbox->lock);
+            hand_over(visit, study, new, before);
+            (void)pthread_mutex_unlock(&inbox->lock);
+            if (pfm_private_folder_sync(study->folder))
+                fate = PFM_INBOX_STORED;
+        }
+    }
     free(path);
-    return status;
+    return fate;
 }
 
 uint16_t pfm_inbox_object_end(pfm_inbox_visit *visit)
 {
-    char uid[80] = "";
-    uint16_t status = PFM_DIMSE_NO_RESOURCES;
-    if (!visit->failed && fsync(visit->descriptor) == 0)
-        status = look_at(visit, uid);
-    if (status == PFM_DIMSE_SUCCESS && file_object(visit, uid, NULL) != PFM_OK)
-        status = PFM_DIMSE_NO_RESOURCES;
-    visit->stored += status == PFM_DIMSE_SUCCESS ? 1 : 0;
-    drop(visit);
-    return status;
+    static const uint16_t statuses[PFM_INBOX_FATES] = {
+        [PFM_INBOX_STORED] = PFM_DIMSE_SUCCESS,     [PFM_INBOX_DAMAGED] = PFM_DIMSE_NOT_UNDERSTOOD,
+        [PFM_INBOX_STRANGE] = PFM_DIMSE_MISMATCH,   [PFM_INBOX_FAILED] = PFM_DIMSE_NO_RESOURCES,
+        [PFM_INBOX_FULL] = PFM_DIMSE_NO_RESOURCES,  [PFM_INBOX_LARGE] = PFM_DIMSE_NO_RESOURCES,
+        [PFM_INBOX_BROKEN] = PFM_DIMSE_NO_RESOURCES};
+    char uid[80] = "", patient[400] = "";
+    pfm_inbox_fate fate = visit->fate;
+    if (fate == PFM_INBOX_STORED && fsync(visit->descriptor) != 0)
+        fate = PFM_INBOX_FAILED;
+    if (fate == PFM_INBOX_STORED)
+        fate = look_at(visit, uid, patient);
+    if (fate == PFM_INBOX_STORED)
+        fate = file_object(visit, uid, patient);
+    count_fate(visit, fate);
+    return statuses[fate];
 }
 
 /* ---- answering ---- */
@@ -486,6 +571,7 @@ void pfm_inbox_remove(pfm_inbox *inbox, pfm_inbox_study *study)
         at++;
     memmove(&inbox->studies[at], &inbox->studies[at + 1], (inbox->count - at - 1) * sizeof *inbox->studies);
     inbox->count--;
+    inbox->bytes -= study->bytes;
     (void)pthread_mutex_unlock(&inbox->lock);
     free_study(study);
 }

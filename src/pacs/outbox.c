@@ -38,6 +38,7 @@ struct pfm_outbox {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     bool stopping;
+    uint64_t returned, given_up;
     result **results;
     size_t count, capacity;
 };
@@ -172,7 +173,7 @@ done:
     return status;
 }
 
-void pfm_outbox_close(pfm_outbox *outbox)
+void pfm_outbox_stop(pfm_outbox *outbox)
 {
     if (outbox == NULL)
         return;
@@ -182,6 +183,14 @@ void pfm_outbox_close(pfm_outbox *outbox)
     (void)pthread_mutex_unlock(&outbox->lock);
     if (outbox->started)
         (void)pthread_join(outbox->thread, NULL);
+    outbox->started = false;
+}
+
+void pfm_outbox_close(pfm_outbox *outbox)
+{
+    if (outbox == NULL)
+        return;
+    pfm_outbox_stop(outbox);
     for (size_t i = 0; i < outbox->count; i++)
         free_result(outbox->results[i]);
     free(outbox->results);
@@ -201,6 +210,15 @@ bool pfm_outbox_has(pfm_outbox *outbox, const char *name)
         found = found || strcmp(outbox->results[i]->name, name) == 0;
     (void)pthread_mutex_unlock(&outbox->lock);
     return found;
+}
+
+void pfm_outbox_count(pfm_outbox *outbox, uint64_t *returned, uint64_t *given_up, size_t *waiting)
+{
+    (void)pthread_mutex_lock(&outbox->lock);
+    *returned = outbox->returned;
+    *given_up = outbox->given_up;
+    *waiting = outbox->count;
+    (void)pthread_mutex_unlock(&outbox->lock);
 }
 
 pfm_status pfm_outbox_path(pfm_outbox *outbox, const char *name, char **out, pfm_error *err)
@@ -269,7 +287,8 @@ static result *next_due(const pfm_outbox *outbox, double *until)
     return *until <= pfm_process_clock() ? found : NULL;
 }
 
-static void remove_result(pfm_outbox *outbox, result *one)
+/* The number of those that left so, in its lock, is one more. */
+static void remove_result(pfm_outbox *outbox, result *one, uint64_t *number)
 {
     static const char *const endings[] = {".json", ".dcm"}; /* in this order: a report alone is nobody's */
     for (size_t i = 0; i < 2; i++) {
@@ -285,6 +304,7 @@ static void remove_result(pfm_outbox *outbox, result *one)
         at++;
     memmove(&outbox->results[at], &outbox->results[at + 1], (outbox->count - at - 1) * sizeof *outbox->results);
     outbox->count--;
+    (*number)++;
     (void)pthread_mutex_unlock(&outbox->lock);
     free_result(one);
 }
@@ -306,12 +326,12 @@ static void try_one(pfm_outbox *outbox, result *one)
     free(path);
     if (sent) {
         pfm_log(outbox->context, PFM_LOG_INFO, "study %.12s: its report is at %s", one->name, target);
-        remove_result(outbox, one);
+        remove_result(outbox, one, &outbox->returned);
     } else if (difftime(time(NULL), (time_t)one->since) > outbox->options.give_up * 3600) {
         pfm_log(outbox->context, PFM_LOG_WARNING,
                 "study %.12s: its report is given up after %g hours and %d attempts, the last because %s: %s", one->name,
                 outbox->options.give_up, one->attempts, target, reason);
-        remove_result(outbox, one);
+        remove_result(outbox, one, &outbox->given_up);
     } else {
         pfm_log(outbox->context, PFM_LOG_WARNING, "study %.12s: its report does not reach %s: %s; tried again in %g seconds",
                 one->name, target, reason, one->pause);

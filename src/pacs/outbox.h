@@ -24,9 +24,14 @@ pfm_status pfm_outbox_path(pfm_outbox *outbox, const char *name, char **out, pfm
 pfm_status pfm_outbox_add(pfm_outbox *outbox, const char *name, const pfm_pacs_target *target, pfm_error *err) PFM_MUST_CHECK;
 void pfm_outbox_send(pfm_outbox *outbox, const char *name);
 
+/* *returned = reports that were delivered, *given_up those that were not in time, *waiting = that are still here. */
+void pfm_outbox_count(pfm_outbox *outbox, uint64_t *returned, uint64_t *given_up, size_t *waiting);
+
 /* Begins to deliver. */
 pfm_status pfm_outbox_start(pfm_outbox *outbox, pfm_error *err) PFM_MUST_CHECK;
 /* Ends after the delivery that is under way; the rest is left for the next process. NULL is allowed. */
+void pfm_outbox_stop(pfm_outbox *outbox);
+/* Stops it where it was not. NULL is allowed. */
 void pfm_outbox_close(pfm_outbox *outbox);
 
 #endif

@@ -69,6 +69,27 @@ static bool is_title(const char *text, size_t length)
 
 bool pfm_pacs_title_is(const char *text) { return is_title(text, strlen(text)); }
 
+/* "SCANNER@[2001:db8::5]", `at` of it being "@[...]". DCMTK 3.6.7 connects by IPv4 alone, so that nothing can be returned
+ * there. */
+static pfm_status read_six(const char *what, const char *text, const char *at, bool need_port, pfm_pacs_target *out,
+                           pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    const char *host = at + 2;
+    const size_t length = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:%-_");
+    if (!is_title(text, (size_t)(at - text)) || length == 0 || length > 60 || host[length] != ']')
+        PFM_FAIL(PFM_ERROR_USAGE, "%s '%.100s' is no application entity; give one as SCANNER@[2001:db8::5]", what, text);
+    if (host[length + 1] != '\0' || need_port)
+        PFM_FAIL(PFM_ERROR_USAGE,
+                 "%s '%.100s' is an address of IPv6, to which no results can be sent (DCMTK 3.6.7); name one of IPv4, or "
+                 "return them by DICOMweb",
+                 what, text);
+    PFM_TRY(pfm_string_copy_n(text, (size_t)(at - text), &out->title, err));
+    PFM_TRY(pfm_string_copy_n(host, length, &out->host, err));
+done:
+    return status;
+}
+
 pfm_status pfm_pacs_target_read(const char *what, const char *text, bool need_port, pfm_pacs_target *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -77,12 +98,15 @@ pfm_status pfm_pacs_target_read(const char *what, const char *text, bool need_po
     const size_t digits = colon != NULL ? strspn(colon + 1, "0123456789") : 0;
     const int port =
         colon != NULL && digits > 0 && digits <= 5 && colon[1 + digits] == '\0' ? (int)strtol(colon + 1, NULL, 10) : 0;
+    if (at != NULL && at[1] == '[')
+        return read_six(what, text, at, need_port, out, err);
     if (at == NULL || !is_title(text, (size_t)(at - text)) || length == 0 || length > 255 ||
         strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") < length ||
         (colon != NULL && (port < 1 || port > 65535)) || (colon == NULL && need_port))
         PFM_FAIL(PFM_ERROR_USAGE, "%s '%.100s' is no application entity; give one as %s", what, text,
                  need_port ? "ARCHIVE@127.0.0.1:104, a title of at most 16 characters, an IPv4 host and a port"
-                           : "SCANNER@10.0.0.5 or SCANNER@10.0.0.5:104, a title of at most 16 characters and an IPv4 host");
+                           : "SCANNER@10.0.0.5 or SCANNER@10.0.0.5:104, a title of at most 16 characters and a host; of IPv6 "
+                             "as SCANNER@[2001:db8::5]");
     PFM_TRY(pfm_string_copy_n(text, (size_t)(at - text), &out->title, err));
     PFM_TRY(pfm_string_copy_n(host, length, &out->host, err));
     out->port = port;

@@ -16,7 +16,8 @@ typedef struct pfm_pacs_target {
 /* Whether a text can be an application entity's title: 1 to 16 characters of ASCII (PS3.5, 6.2). */
 bool pfm_pacs_title_is(const char *text);
 void pfm_pacs_target_free(pfm_pacs_target *target);
-/* "AET@HOST:PORT"; without a port where need_port is false (0 then). USAGE; `what` names it in errors. */
+/* "AET@HOST:PORT"; without a port where need_port is false (0 then), and then also "AET@[2001:db8::5]". USAGE; `what` names it
+ * in errors. */
 pfm_status pfm_pacs_target_read(const char *what, const char *text, bool need_port, pfm_pacs_target *out,
                                 pfm_error *err) PFM_MUST_CHECK;
 

@@ -61,17 +61,18 @@ pfm_status pfm_report_edit(pfm_store *store, const char *id, int64_t version, co
     return pfm_store_end(store, status, err);
 }
 
-pfm_status pfm_report_accept(pfm_store *store, const char *id, int64_t version, pfm_http_reply *reply, pfm_error *err)
+pfm_status pfm_report_accept(pfm_store *store, const char *id, int64_t version, const char *observer, const char *organization,
+                             pfm_http_reply *reply, pfm_error *err)
 {
     const int64_t now = (int64_t)time(NULL);
     pfm_status status = pfm_store_begin(store, err);
     if (status != PFM_OK)
         return status;
-    status =
-        pfm_store_run(store, err,
-                      "UPDATE reports SET accepted = ?, changed = ?, version = version + 1 WHERE id = ? AND version = ? AND "
-                      "accepted IS NULL",
-                      "iisi", now, now, id, version);
+    status = pfm_store_run(
+        store, err,
+        "UPDATE reports SET accepted = ?, changed = ?, observer = ?, organization = ?, version = version + 1 WHERE "
+        "id = ? AND version = ? AND accepted IS NULL",
+        "iisssi", now, now, observer, organization, id, version);
     if (status == PFM_OK && pfm_store_changes(store) == 0)
         status = refuse(store, id, reply, err);
     return pfm_store_end(store, status, err);
@@ -103,12 +104,18 @@ static json_t *describe_head(sqlite3_stmt *row)
                      "indication", pfm_store_text(row, 6), "complete", sqlite3_column_int(row, 7));
 }
 
+static json_t *text_or_null(sqlite3_stmt *row, int column)
+{
+    return sqlite3_column_type(row, column) != SQLITE_NULL ? json_string(pfm_store_text(row, column)) : json_null();
+}
+
 static pfm_status read_row(pfm_store *store, const char *id, pfm_http_reply *reply, json_t **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     sqlite3_stmt *statement = NULL;
     bool row = false;
-    PFM_TRY(pfm_store_query(store, &statement, err, "SELECT " HEAD ", draft, text, images FROM reports WHERE id = ?", "s", id));
+    PFM_TRY(pfm_store_query(store, &statement, err,
+                            "SELECT " HEAD ", draft, text, images, observer, organization FROM reports WHERE id = ?", "s", id));
     PFM_TRY(pfm_store_step(store, statement, &row, err));
     if (!row)
         PFM_TRY(pfm_http_refuse(reply, 404, "report_not_found", err, "there is no report %.64s", id));
@@ -118,6 +125,8 @@ static pfm_status read_row(pfm_store *store, const char *id, pfm_http_reply *rep
     PFM_TRY(pfm_json_take(*out, "draft", json_string(pfm_store_text(statement, 8)), err));
     PFM_TRY(pfm_json_take(*out, "text", json_string(pfm_store_text(statement, 9)), err));
     PFM_TRY(pfm_json_take(*out, "images", json_loads(pfm_store_text(statement, 10), 0, NULL), err));
+    PFM_TRY(pfm_json_take(*out, "observer", text_or_null(statement, 11), err));
+    PFM_TRY(pfm_json_take(*out, "organization", text_or_null(statement, 12), err));
 done:
     sqlite3_finalize(statement);
     return status;

@@ -20,10 +20,13 @@ typedef struct pfm_report_draft {
 pfm_status pfm_report_create(pfm_store *store, const pfm_report_draft *draft, pfm_report_id id, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_report_edit(pfm_store *store, const char *id, int64_t version, const char *text, pfm_http_reply *reply,
                            pfm_error *err) PFM_MUST_CHECK;
-pfm_status pfm_report_accept(pfm_store *store, const char *id, int64_t version, pfm_http_reply *reply,
-                             pfm_error *err) PFM_MUST_CHECK;
+/* observer and organization: who accepts it; NULL: that is not told. */
+pfm_status pfm_report_accept(pfm_store *store, const char *id, int64_t version, const char *observer, const char *organization,
+                             pfm_http_reply *reply, pfm_error *err) PFM_MUST_CHECK;
 pfm_status pfm_report_remove(pfm_store *store, const char *id, pfm_http_reply *reply, pfm_error *err) PFM_MUST_CHECK;
-/* *out = {"id","state","version","created","changed","accepted","model","indication","draft","text","complete","images"}; the
+/* *out =
+ * {"id","state","version","created","changed","accepted","model","indication","draft","text","complete","images","observer",
+ * "organization"}; the
  * caller calls json_decref. */
 pfm_status pfm_report_read(pfm_store *store, const char *id, pfm_http_reply *reply, json_t **out,
                            pfm_error *err) PFM_MUST_CHECK;

@@ -140,15 +140,37 @@ done:
     return status;
 }
 
+/* Who accepts it; both NULL where that is not told (absent, null or empty). */
+static pfm_status read_observer(const json_t *document, const char **observer, const char **organization, pfm_error *err)
+{
+    enum { MOST_NAME = 1024 };
+    pfm_status status = PFM_OK;
+    const struct {
+        const char *key, **value;
+    } names[] = {{"observer", observer}, {"organization", organization}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!json_is_null(json_object_get(document, names[i].key)))
+            PFM_TRY(pfm_body_text(document, names[i].key, "", MOST_NAME, names[i].value, err));
+        if (*names[i].value != NULL && **names[i].value == '\0')
+            *names[i].value = NULL;
+    }
+    if (*observer != NULL || *organization != NULL)
+        PFM_TRY(pfm_sr_check_observer(*observer, *organization, err));
+done:
+    return status;
+}
+
 pfm_status pfm_route_report_accept(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
 {
-    static const char *const keys[] = {"version", NULL};
+    static const char *const keys[] = {"version", "observer", "organization", NULL};
+    const char *observer = NULL, *organization = NULL;
     pfm_status status = PFM_OK;
     json_t *document = NULL;
     int64_t version = 0;
     PFM_TRY(pfm_body_read(request, keys, &document, err));
     PFM_TRY(read_version(document, &version, err));
-    PFM_TRY(pfm_report_accept(server->store, request->places[0], version, reply, err));
+    PFM_TRY(read_observer(document, &observer, &organization, err));
+    PFM_TRY(pfm_report_accept(server->store, request->places[0], version, observer, organization, reply, err));
     PFM_TRY(reply_with(server, request->places[0], reply, err));
 done:
     json_decref(document);
@@ -219,6 +241,9 @@ static pfm_status make_sr(pfm_server *server, const json_t *report, const pfm_sr
                               .indication = indication,
                               .answer = json_string_value(json_object_get(report, "text")),
                               .complete = true, /* a person read it to its end */
+                              .observer = json_string_value(json_object_get(report, "observer")),
+                              .organization = json_string_value(json_object_get(report, "organization")),
+                              .verified = json_integer_value(json_object_get(report, "accepted")),
                               .language = language,
                               .home = pfm_context_home(server->context)};
     const pfm_status status = pfm_sr_make(sr, &text, "of the report", &bytes, &size, err);

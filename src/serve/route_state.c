@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "base/try.h"
+#include "pacs/pacs.h"
 #include "serve/server.h"
 
 static bool is_ready(pfm_server *server)
@@ -48,12 +49,40 @@ static pfm_status write_engine(pfm_server *server, pfm_buffer *out, pfm_error *e
     return status;
 }
 
+static pfm_status write_pacs(pfm_server *server, pfm_buffer *out, pfm_error *err)
+{
+    pfm_pacs_stats s;
+    pfm_pacs_stats_get(server->pacs, &s);
+    const struct {
+        const char *name, *help, *type;
+        uint64_t value;
+    } figures[] = {
+        {"dicom_associations_total", "Connections of the DICOM service that ended.", "counter", s.associations},
+        {"dicom_objects_received_total", "DICOM objects that were acknowledged.", "counter", s.received},
+        {"dicom_objects_refused_total", "DICOM objects that were not.", "counter", s.refused},
+        {"dicom_studies_answered_total", "Studies of which a report was made.", "counter", s.answered},
+        {"dicom_studies_ignored_total", "Studies that no rule is for.", "counter", s.ignored},
+        {"dicom_studies_failed_total", "Studies that could not be answered.", "counter", s.failed},
+        {"dicom_reports_returned_total", "Reports that were delivered.", "counter", s.returned},
+        {"dicom_reports_given_up_total", "Reports that could not be delivered in time.", "counter", s.given_up},
+        {"dicom_studies_waiting", "Studies that are received or wait for their answer.", "gauge", s.studies},
+        {"dicom_inbox_bytes", "Objects that are received or wait for their answer.", "gauge", s.bytes},
+        {"dicom_reports_waiting", "Reports that wait for their delivery.", "gauge", s.reports},
+    };
+    pfm_status status = PFM_OK;
+    for (size_t i = 0; status == PFM_OK && i < sizeof figures / sizeof *figures; i++)
+        status = pfm_tally_write_one(out, figures[i].name, figures[i].help, figures[i].type, (double)figures[i].value, err);
+    return status;
+}
+
 pfm_status pfm_route_metrics(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
 {
     (void)request;
     reply->type = "text/plain; version=0.0.4; charset=utf-8";
     pfm_status status = pfm_tally_write(&server->tally, &reply->body, err);
-    return status == PFM_OK ? write_engine(server, &reply->body, err) : status;
+    if (status == PFM_OK)
+        status = write_engine(server, &reply->body, err);
+    return status == PFM_OK && server->pacs != NULL ? write_pacs(server, &reply->body, err) : status;
 }
 
 static json_t *describe_model(const pfm_server *server, const pfm_served_model *model)

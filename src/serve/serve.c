@@ -112,7 +112,20 @@ static pfm_status name_of_run(const char *run, char **out, pfm_error *err)
     return pfm_string_copy_n(run + begin, length - begin, out, err);
 }
 
-/* The run's own comes first, then the base, as its recipe calls it, then what stands beside. A run whose training is in the
+/* The last part of a path: what comes before it may name a person. Where the run is called so, with "-base" behind it. */
+static pfm_status name_of_base(const char *language, const char *own, char **out, pfm_error *err)
+{
+    size_t end = strlen(language);
+    while (end > 1 && language[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && language[begin - 1] != '/')
+        begin--;
+    const bool taken = strlen(own) == end - begin && memcmp(own, language + begin, end - begin) == 0;
+    return pfm_string_format(out, err, "%.*s%s", (int)(end - begin), language + begin, taken ? "-base" : "");
+}
+
+/* The run's own comes first, then the base, then what stands beside. A run whose training is in the
  * base's own parameters is served alone. */
 static pfm_status list_models(pfm_server *server, pfm_error *err)
 {
@@ -120,7 +133,7 @@ static pfm_status list_models(pfm_server *server, pfm_error *err)
     const pfm_serve_options *o = server->options;
     pfm_session *session = server->session;
     pfm_error alone = PFM_ERROR_INIT;
-    char *own = NULL;
+    char *own = NULL, *base = NULL;
     int32_t number;
     PFM_TRY(pfm_allocate(o->adapter_count + 2, sizeof *server->models, &server->models, err));
     PFM_TRY(name_of_run(o->run, &own, err));
@@ -133,13 +146,15 @@ static pfm_status list_models(pfm_server *server, pfm_error *err)
     }
     if (status != PFM_OK)
         PFM_FAIL(status, "%s", alone.message);
-    PFM_TRY(add_model(server, session->recipe->model.language, -1, err));
+    PFM_TRY(name_of_base(session->recipe->model.language, own, &base, err));
+    PFM_TRY(add_model(server, base, -1, err));
     for (size_t i = 0; i < o->adapter_count; i++) {
         PFM_TRY(pfm_session_add_adapter(session, o->adapters[i].name, o->adapters[i].folder, &number, err));
         PFM_TRY(add_model(server, o->adapters[i].name, number, err));
     }
 done:
     free(own);
+    free(base);
     return status;
 }
 
@@ -243,30 +258,30 @@ static pfm_status run(pfm_server *server, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_http *http = NULL;
-    pfm_pacs *pacs = NULL;
     char *address = NULL;
     PFM_TRY(check_run(server->options, err));
     PFM_TRY(prepare(server, err));
     PFM_TRY(pfm_recorder_create(server->context, &server->options->record, &server->recorder, err));
     if (server->options->pacs != NULL)
-        PFM_TRY(pfm_pacs_create(server->context, server->options->pacs, &pacs, err));
+        PFM_TRY(pfm_pacs_create(server->context, server->options->pacs, &server->pacs, err));
     PFM_TRY(pfm_http_open(server, &http, err));
     PFM_TRY(pfm_http_address(http, &address, err));
     if (server->options->listening != NULL) /* the page comes before the weights */
         server->options->listening(server->options->user, address);
     status = load(server, err);
-    if (status == PFM_OK && pacs != NULL)
-        status = start_pacs(server, pacs, err);
+    if (status == PFM_OK && server->pacs != NULL)
+        status = start_pacs(server, server->pacs, err);
     tell(server, status == PFM_OK, status != PFM_OK);
     if (status == PFM_OK)
         wait_for_signal(server);
     tell(server, false, true);
     pfm_http_drain(http, status == PFM_OK ? server->limits.seconds : 0);
 done:
-    pfm_pacs_free(pacs);
+    pfm_pacs_stop(server->pacs);
     if (server->engine != NULL)
         pfm_engine_stop(server->engine, false);
     pfm_http_close(http);
+    pfm_pacs_free(server->pacs);
     free(address);
     return status;
 }

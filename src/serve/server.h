@@ -40,6 +40,7 @@ typedef struct pfm_server {
     int decoding;                          /* images that are being decoded */
     bool agreeing;                         /* an agreement is being computed */
     int running;                           /* requests that wait or are answered */
+    struct pfm_pacs *pacs;                 /* NULL: no DICOM storage service */
     pfm_recorder *recorder;                /* NULL: nothing is recorded */
     /* Once ready nothing of this changes. */
     pfm_session *session;

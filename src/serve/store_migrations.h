@@ -22,6 +22,8 @@ static const char *const pfm_store_migrations[] = {
     "n INTEGER NOT NULL, score INTEGER, comment TEXT NOT NULL, rated INTEGER, undone INTEGER NOT NULL, "
     "PRIMARY KEY(study, rater, number), "
     "FOREIGN KEY(study, rater) REFERENCES study_raters(study, rater) ON DELETE CASCADE) STRICT;",
+    /* Who accepted a report, where that was told: a person's name as DICOM has it, and an organization. */
+    "ALTER TABLE reports ADD COLUMN observer TEXT; ALTER TABLE reports ADD COLUMN organization TEXT;",
 };
 
 #endif

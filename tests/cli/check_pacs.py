@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends images to `pefomed serve --dicom-port` with DCMTK's tools and looks at what comes back; speaks DICOMweb as a server.
 
-usage: check_pacs.py PEFOMED answers|rules|away|killed|refused|web
+usage: check_pacs.py PEFOMED answers|rules|away|killed|refused|bounds|secure|six|web
 
 Works in the folder in which it is started, which holds the run `run` of make_tiny_training's.
 """
@@ -13,11 +13,13 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 import xml.etree.ElementTree
 
 import nobody_scans
@@ -36,8 +38,7 @@ def until(what, condition):
     end = time.monotonic() + DEADLINE
     while not (got := condition()):
         if time.monotonic() > end:
-            log = pathlib.Path('serve.err')
-            sys.exit(f'FAILED: {what}: not within {DEADLINE} s\n{log.read_text() if log.exists() else ""}')
+            sys.exit(f'FAILED: {what}: not within {DEADLINE} s\n{serve_log() if os.path.exists("serve.err") else ""}')
         time.sleep(0.05)
     print(f'ok: {what}')
     return got
@@ -55,11 +56,11 @@ class Serve:
         self.log = open('serve.err', 'a')
         self.process = subprocess.Popen([program, 'serve', 'run', '--port', '0', '--dicom-port', '0', '--rules', 'rules.yaml', *options],
                                         stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.process.stdout.readline()
+        self.address = self.process.stdout.readline().strip()
         line = self.process.stdout.readline()
-        found = re.fullmatch(r'dicom://PEFOMED@127\.0\.0\.1:(\d+)\n', line)
-        check('the second line is the DICOM address', found, line)
-        self.port = int(found[1])
+        found = re.fullmatch(r'(dicom|dicom-tls)://PEFOMED@(127\.0\.0\.1|\[::1?\]):(\d+)\n', line)
+        check('the second line is the DICOM address', found and (found[1] == 'dicom-tls') == ('--dicom-tls-key' in options), line)
+        self.port = int(found[3])
 
     def __enter__(self):
         return self
@@ -73,9 +74,14 @@ class Serve:
         self.process.send_signal(signal.SIGTERM)
         check('it ends with 0', self.process.wait(60) == 0)
 
-    def send(self, *files, title='PEFOMED', tool='storescu', calling='SCANNER'):
-        done = subprocess.run([tool, '-aet', calling, '-aec', title, '127.0.0.1', str(self.port), *files], capture_output=True, text=True)
+    def send(self, *files, title='PEFOMED', tool='storescu', calling='SCANNER', more=(), port=None):
+        done = subprocess.run([tool, *more, '-aet', calling, '-aec', title, '127.0.0.1', str(port or self.port), *files], capture_output=True, text=True)
         return done.returncode
+
+    def metrics(self):
+        with urllib.request.urlopen(self.address + 'metrics', timeout=60) as reply:
+            lines = reply.read().decode().splitlines()
+        return {name.removeprefix('pefomed_dicom_'): float(value) for name, value in (line.split() for line in lines if line.startswith('pefomed_dicom_'))}
 
     def raw(self, request, wait=20.0):
         """What comes back for these bytes until the connection is closed; None where it stays open."""
@@ -168,7 +174,7 @@ def answers(program):
         check('dcmsend sends one in JPEG-LS', serve.send('a.dcm', tool='dcmsend') == 0)
         archive.reports(2)
         serve.stop()
-    text = pathlib.Path('serve.err').read_text()
+    text = serve_log()
     check('the log says what was done', 'its report is at ARCHIVE@127.0.0.1' in text)
     check('and nothing of the patient', not re.search(r'MARKED|1\.2\.3\.1|1\.2\.3\b', text), text)
     entries = [json.loads(line) for line in pathlib.Path('r.jsonl').read_text().splitlines()]
@@ -217,7 +223,7 @@ rules:
 
         nobody_scans.image('n.dcm', study='1.3.4', modality='MR', description='brainstem')
         serve.send('n.dcm')
-        until('what no rule is for is logged', lambda: 'no rule is for them' in pathlib.Path('serve.err').read_text())
+        until('what no rule is for is logged', lambda: 'no rule is for them' in serve_log())
         check('and returned to nobody', len(list(pathlib.Path('got').iterdir())) == 1)
         until('nothing is kept', lambda: not inbox() and not outbox())
 
@@ -227,7 +233,7 @@ def away(program):
     nobody_scans.image('a.dcm')
     with Serve(program, RULES, '--dicom-return', f'ARCHIVE@127.0.0.1:{port}') as serve:
         serve.send('a.dcm')
-        until('a report that does not arrive is tried again', lambda: 'tried again in 4 seconds' in pathlib.Path('serve.err').read_text())
+        until('a report that does not arrive is tried again', lambda: 'tried again in 4 seconds' in serve_log())
         check('and kept', len(outbox()) == 2 and not inbox())
         serve.process.kill()
     with Serve(program, RULES, '--dicom-return', f'ARCHIVE@127.0.0.1:{free_port()}'):
@@ -238,7 +244,7 @@ def away(program):
     with Serve(program, 'give_up: 0.001\n' + RULES, '--dicom-return', f'ARCHIVE@127.0.0.1:{free_port()}') as serve:
         nobody_scans.image('b.dcm', study='1.2.4')
         serve.send('b.dcm')
-        until('it is given up in the end', lambda: 'is given up after 0.001 hours' in pathlib.Path('serve.err').read_text())
+        until('it is given up in the end', lambda: 'is given up after 0.001 hours' in serve_log())
         until('and no longer kept', lambda: not outbox())
 
 
@@ -264,7 +270,7 @@ def associate(title='PEFOMED', calling='SCANNER', contexts=((1, '1.2.840.10008.1
     """A request for an association (PS3.8, 9.3.2)."""
     def item(kind, body):
         return struct.pack('>BBH', kind, 0, len(body)) + body
-    body = struct.pack('>HH', 1, 0) + title.ljust(16).encode() + calling.ljust(16).encode() + bytes(32)
+    body = struct.pack('>HH', 1, 0) + title.ljust(16).encode() + calling.ljust(16).encode('latin-1') + bytes(32)
     body += item(0x10, b'1.2.840.10008.3.1.1.1')
     for number, abstract, syntaxes in contexts:
         body += item(0x20, bytes([number, 0, 0, 0]) + item(0x30, abstract.encode()) + b''.join(item(0x40, s.encode()) for s in syntaxes))
@@ -278,10 +284,14 @@ def refused(program):
         check('another title is rejected', serve.send('a.dcm', title='OTHER') != 0)
         check('a caller that is not named is rejected', serve.send('a.dcm', calling='STRANGER') != 0)
         check('a structured report is not taken', serve.send(*[str(p) for p in [make_report(program)]]) != 0)
+        until('and the log says so', lambda: re.search(r'SCANNER@127\.0\.0\.1: 0 objects received, \w+; proposed and not taken, as images alone are: \w+', serve_log()))
         nobody_scans.image('large.dcm', study='1.5.1', side=1000)
         check('an object that is too large is not taken', serve.send('large.dcm') != 0)
         nobody_scans.image('nostudy.dcm', study='')
         check('one without a study is not taken', serve.send('nostudy.dcm', tool='dcmsend') != 0 or not inbox())
+        until('the log has a line for each with the reason', lambda: all(what in serve_log() for what in (
+              '0 objects received, 1 refused (1 too large), aborted', '0 objects received, 1 refused (1 without study or series, or not what was announced), released')))
+        check('and nothing of the patient', 'MARKED' not in serve_log() and '1.5.1' not in serve_log(), serve_log())
         for what, bytes_ in (('rubbish', os.urandom(3000)), ('text', b'GET / HTTP/1.1\r\n\r\n'), ('a huge length', b'\1\0\xff\xff\xff\xff' + bytes(100)),
                              ('a short request', b'\1\0\0\0\0\4abcd'), ('an empty one', b'\1\0' + struct.pack('>I', 68) + bytes(68)),
                              ('data without an association', b'\4\0\0\0\0\6\0\0\0\2\1\3')):
@@ -308,9 +318,169 @@ def refused(program):
             serve.raw(whole + os.urandom(100))
         time.sleep(0.3)
         check('no handle is lost', len(os.listdir(f'/proc/{serve.process.pid}/fd')) <= handles + 2)
+        for calling in ('A\nstudy x', 'A\x1b[2J', '\xc4'):
+            check('a title that is none is rejected', serve.raw(associate(calling=calling) + b'\7\0\0\0\0\4\0\0\0\0')[:1] == b'\3')
+        until('and not logged', lambda: serve_log().count('?@127.0.0.1: 0 objects received, rejected') >= 3)
+        check('nor is anything else that no terminal should see', all(c == '\n' or c.isprintable() for c in serve_log()))
         serve.stop()
     with Archive() as archive, Serve(program, RULES, '--dicom-allow', f'SCANNER@127.0.0.2:{archive.port}') as serve:
         check('another address is not answered', serve.send(small) != 0 and serve.raw(whole) == b'')
+
+
+def make_certificate(name, issuer=None):
+    """NAME.pem and NAME.key, signed by itself or by another."""
+    by = ['-CA', f'{issuer}.pem', '-CAkey', f'{issuer}.key'] if issuer else []
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', f'/CN={name}', '-out', f'{name}.pem', '-keyout', f'{name}.key', *by],
+                   check=True, capture_output=True)
+
+
+def secure(program):
+    """The service through TLS, which storescu speaks too (+tla: without a certificate; +tls: with one)."""
+    nobody_scans.image('a.dcm')
+    for name in ('own', 'authority', 'stranger'):
+        make_certificate(name)
+    make_certificate('scanner', 'authority')
+    tls = ('--dicom-tls-certificate', 'own.pem', '--dicom-tls-key', 'own.key')
+    anonymous = ('+tla', '-ic')
+    named = lambda who: ('+tls', f'{who}.key', f'{who}.pem', '-ic')
+    with Archive() as archive:
+        back = ('--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}', '--dicom-idle', '2')
+        with Serve(program, RULES, *tls, *back) as serve:
+            check('without TLS nothing is received', serve.send('a.dcm') != 0)
+            check('storescu sends through TLS', serve.send('a.dcm', more=anonymous) == 0)
+            archive.reports(1)
+            check('and C-ECHO', subprocess.run(['echoscu', *anonymous, '-aec', 'PEFOMED', '127.0.0.1', str(serve.port)]).returncode == 0)
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            whole = associate(calling='A' * 16, contexts=[(1 + 2 * i, f'1.2.840.10008.5.1.4.1.1.{i}', ['1.2.840.10008.1.2'] * 30) for i in range(120)])
+            for what, pieces in (('a large request in small records', [whole[i:i + 999] for i in range(0, len(whole), 999)]), ('in one', [whole])):
+                with context.wrap_socket(socket.create_connection(('127.0.0.1', serve.port), timeout=20)) as s:
+                    for piece in pieces:
+                        s.sendall(piece)
+                    check(f'{what} is answered', s.recv(10)[:1] == b'\2')
+            for what, data in (('rubbish', os.urandom(500)), ('data without an association', b'\4\0\0\0\0\6\0\0\0\2\1\3'), ('a huge length', b'\1\0\xff\xff\xff\xff' + bytes(100)), ('half a request', whole[:500])):
+                with context.wrap_socket(socket.create_connection(('127.0.0.1', serve.port), timeout=20)) as s:
+                    s.sendall(data)
+                    try:
+                        check(f'{what} within TLS ends the connection', s.recv(10) == b'')
+                    except (ConnectionResetError, ssl.SSLError):
+                        check(f'{what} within TLS ends the connection', True)
+            check('so does rubbish without', serve.raw(os.urandom(300)) is not None)
+            silent = [socket.create_connection(('127.0.0.1', serve.port)) for _ in range(8)] # who shake no hands
+            until('and silence, which then gives its place to others', lambda: serve.send('a.dcm', more=anonymous) == 0)
+            handles = len(os.listdir(f'/proc/{serve.process.pid}/fd'))
+            for s in silent:
+                s.close()
+            for _ in range(30):
+                serve.raw(os.urandom(100))
+            until('no handle is lost', lambda: len(os.listdir(f'/proc/{serve.process.pid}/fd')) <= handles)
+            archive.reports(2)
+            serve.stop()
+        with Serve(program, RULES, *tls, '--dicom-tls-trust', 'authority.pem', *back) as serve:
+            check('who must show a certificate, and has none, is refused', serve.send('a.dcm', more=anonymous) != 0)
+            check('nor is one of a stranger taken', serve.send('a.dcm', more=named('stranger')) != 0)
+            check('that of an authority is', serve.send('a.dcm', more=named('scanner')) == 0)
+            archive.reports(3)
+            serve.stop()
+    for wrong in (('--dicom-tls-certificate', 'a.dcm', '--dicom-tls-key', 'own.key'), ('--dicom-tls-certificate', 'own.pem', '--dicom-tls-key', 'scanner.key'), (*tls, '--dicom-tls-trust', 'a.dcm'), tls[:2]):
+        done = subprocess.run([program, 'serve', 'run', '--port', '0', '--dicom-port', '0', '--rules', 'rules.yaml', '--dicom-return', 'A@127.0.0.1:1', '--quiet', *wrong], capture_output=True, text=True)
+        check('what is no certificate is told of', done.returncode == 2 and done.stderr.count('\n') == 1 and '--dicom-tls-' in done.stderr, done)
+
+
+def six(program):
+    """By IPv6, through which DCMTK's tools do not connect: their bytes are passed on."""
+    nobody_scans.image('a.dcm')
+    with Archive() as archive:
+        back = ('--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}')
+        for host, allowed, right in (('::1', (), True), ('::1', ('SCANNER@[::1]',), True), ('::1', ('SCANNER@127.0.0.1',), False), ('::', ('SCANNER@127.0.0.1', 'SCANNER@[::1]'), True)):
+            allow = [word for one in allowed for word in ('--dicom-allow', one)]
+            shutil.rmtree('got'), os.mkdir('got')
+            with Serve(program, RULES, '--dicom-host', host, *allow, *back) as serve, Relay(serve.port) as relay:
+                check(f'{host} {allowed}', (serve.send('a.dcm', port=relay.port) == 0) == right)
+                if right:
+                    archive.reports(1)
+                    until('nothing waits', lambda: not inbox() and not outbox())
+                if host == '::':
+                    check('by IPv4 on the same port', serve.send('a.dcm') == 0)
+                    archive.reports(2)
+                    check('whose callers are called by that', 'SCANNER@127.0.0.1: 1 objects received' in serve_log() and 'SCANNER@::1: 1 objects received' in serve_log() and '::ffff' not in serve_log())
+                serve.stop()
+    for words, part in ((('--dicom-host', '::'), '--dicom-host :: is reached from other machines'), (('--dicom-allow', 'A@[::1]:104'), 'to which no results can be sent'), (('--dicom-allow', 'A@[x'), 'is no application entity')):
+        done = subprocess.run([program, 'serve', 'run', '--port', '0', '--dicom-port', '0', '--rules', 'rules.yaml', '--dicom-return', 'A@127.0.0.1:1', '--quiet', *words], capture_output=True, text=True)
+        check('what cannot be is told of', done.returncode == 2 and done.stderr.count('\n') == 1 and part in done.stderr, done)
+
+
+class Relay:
+    """Passes what comes by IPv4 on to a port by IPv6."""
+
+    def __init__(self, to):
+        self.to, self.listener = to, socket.create_server(('127.0.0.1', 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    def accept(self):
+        while True:
+            try:
+                one, other = self.listener.accept()[0], socket.create_connection(('::1', self.to))
+            except OSError:
+                return
+            for a, b in ((one, other), (other, one)):
+                threading.Thread(target=self.pass_on, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def pass_on(a, b):
+        try:
+            while part := a.recv(65536):
+                b.sendall(part)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def serve_log():
+    return pathlib.Path('serve.err').read_text()
+
+
+def bounds(program):
+    """What there is no room for is refused for now; patients who share a study's UID are kept apart; all of it is counted."""
+    for i in (1, 2, 3):
+        nobody_scans.image(f'{i}.dcm', study=f'1.6.{i}', series=f'1.6.{i}.1', instance=f'1.6.{i}.1.1')
+    with Archive() as archive, Serve(program, RULES.replace('0.3', '3'), '--dicom-max-studies', '1', '--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}') as serve:
+        check('a study is received', serve.send('1.dcm') == 0)
+        done = subprocess.run(['storescu', '-v', '-aec', 'PEFOMED', '127.0.0.1', str(serve.port), '2.dcm'], capture_output=True, text=True)
+        check('a second one is refused, for want of resources', 'Out of Resources' in done.stdout + done.stderr or 'OutOfResources' in done.stdout + done.stderr, done)
+        until('the log says so', lambda: '0 objects received, 1 refused (1 no room in the inbox), released' in serve_log())
+        waiting = serve.metrics()
+        check('it is counted', (waiting['objects_received_total'], waiting['objects_refused_total'], waiting['studies_waiting']) == (1, 1, 1) and waiting['inbox_bytes'] > 300, waiting)
+        archive.reports(1)
+        until('there is room again', lambda: not inbox())
+        check('and it is received when it is sent again', serve.send('2.dcm') == 0)
+        archive.reports(2)
+        until('nothing waits', lambda: not inbox() and not outbox())
+        counted = serve.metrics()
+        want = {'objects_received_total': 2, 'objects_refused_total': 1, 'studies_answered_total': 2, 'studies_ignored_total': 0, 'studies_failed_total': 0,
+                'reports_returned_total': 2, 'reports_given_up_total': 0, 'studies_waiting': 0, 'inbox_bytes': 0, 'reports_waiting': 0}
+        check('all is counted', {**counted, **want} == counted and counted['associations_total'] >= 3, counted)
+        serve.stop()
+    shutil.rmtree('got')
+    nobody_scans.image('a.dcm', study='1.7', series='1.7.1', instance='1.7.1.1', patient='MARKED-1')
+    nobody_scans.image('b.dcm', study='1.7', series='1.7.2', instance='1.7.2.1', patient='MARKED-2')
+    damaged = pathlib.Path(nobody_scans.image('c.dcm', study='1.8')).read_bytes()
+    pathlib.Path('c.dcm').write_bytes(damaged.replace(struct.pack('<HH2sHH', 0x28, 0x10, b'US', 2, 12), struct.pack('<HH2sHH', 0x28, 0x10, b'US', 2, 13)))
+    with Archive() as archive, Serve(program, RULES.replace('- questions', '- series: all\n    questions'), '--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}') as serve:
+        check('two patients in one study are sent', serve.send('a.dcm', 'b.dcm') == 0)
+        both = archive.reports(2)
+        check('each has a report of its own image alone', sorted(('1.7.1.1' in r['whole'], '1.7.2.1' in r['whole']) for r in both) == [(False, True), (True, False)])
+        check('a damaged one is sent', serve.send('c.dcm') == 0)
+        until('what cannot be answered is logged and counted', lambda: serve.metrics()['studies_failed_total'] == 1 and re.search(r'study [0-9a-f]{12}: not answered: ', serve_log()))
+        check('without a name', 'MARKED' not in serve_log())
+        serve.stop()
 
 
 def wait_for_bytes(s):
@@ -410,9 +580,9 @@ def web(program):
         until('a report goes to a DICOMweb server where the rule says so', lambda: Web.stored)
         check('as a structured report', b'1.2.840.10008.5.1.4.1.1.88.11' in Web.stored[0] and Web.asked[-1][1] == 'Basic bWU6cGFzc3dvcmQ=')
         until('nothing is kept', lambda: not outbox())
-    log = pathlib.Path('serve.err').read_text()
+    log = serve_log()
     check('no credentials are logged', 'password' not in log and 'bWU6' not in log)
 
 
 if __name__ == '__main__':
-    {'answers': answers, 'rules': rules, 'away': away, 'killed': killed, 'refused': refused, 'web': web}[sys.argv[2]](sys.argv[1])
+    {'answers': answers, 'rules': rules, 'away': away, 'killed': killed, 'refused': refused, 'bounds': bounds, 'secure': secure, 'six': six, 'web': web}[sys.argv[2]](sys.argv[1])

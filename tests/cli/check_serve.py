@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speaks to `pefomed serve` as programs do, well-behaved ones and others.
 
-usage: check_serve.py PEFOMED answers|errors|guard|limits|cancel|stop|tls
+usage: check_serve.py PEFOMED answers|names|errors|guard|limits|cancel|stop|tls
 
 Works in the folder in which it is started, which holds the run `run` of make_tiny_training's, with p1.png and scan.dcm.
 """
@@ -29,8 +29,8 @@ def check(what, right):
 class Serve:
     """`pefomed serve run` on a port that is free; ended with the block."""
 
-    def __init__(self, program, *options, env=None):
-        self.process = subprocess.Popen([program, 'serve', 'run', '--port', '0', '--quiet', *options], stdout=subprocess.PIPE,
+    def __init__(self, program, *options, env=None, run='run'):
+        self.process = subprocess.Popen([program, 'serve', run, '--port', '0', '--quiet', *options], stdout=subprocess.PIPE,
                                         stderr=open('serve.err', 'w'), text=True, env={**os.environ, **(env or {})})
         self.address = self.process.stdout.readline().strip()
         check('the first line is the address', self.address.startswith('http://') and self.address.endswith('/'))
@@ -101,7 +101,9 @@ def part_answers(program):
         s.ready()
         status, _, models = s.call('GET', '/v1/models')
         names = [m['id'] for m in models['data']]
-        check('the run comes first, then the base as its recipe names it', status == 200 and names[0] == 'run' and len(names) == 2)
+        check('the run comes first, then the base by the name of its folder', status == 200 and names == ['run', 'llama'])
+        about = s.call('GET', '/api/about')[2]
+        check('nobody is told where that lies', [m['id'] for m in about['models']] == names and 'golden' not in json.dumps([about, models]))
         check('one model by its name', s.call('GET', '/v1/models/run')[2] == models['data'][0])
         alone = said(program, 'p1.png', 'Where?', '--max-tokens', '6')
         status, head, whole = s.call('POST', '/v1/chat/completions', ask('Where?', image('p1.png'), max_tokens=6))
@@ -147,6 +149,15 @@ def refused(s, what, status, code, method, path, body=None, headers=None):
     error = reply['error'] if isinstance(reply, dict) else None
     check(f'{what}: {status} {code}', got == status and error is not None and error['code'] == code and error['message'] and error['type'])
     return head
+
+
+def part_names(program):
+    """A run that is called as its base."""
+    os.rename('run', 'llama')
+    with Serve(program, run='llama') as s:
+        s.ready()
+        check('run and base have names of their own', [m['id'] for m in s.call('GET', '/v1/models')[2]['data']] == ['llama', 'llama-base'])
+        check('and answer by them', [s.call('POST', '/v1/chat/completions', ask('Where?', image('p1.png'), model=m, max_tokens=2))[0] for m in ('llama', 'llama-base')] == [200] * 2)
 
 
 def part_errors(program):
@@ -314,7 +325,7 @@ def part_tls(program):
     check('a certificate that is none', done.returncode == 2 and 'must be PEM files' in done.stderr)
 
 
-PARTS = {'tls': part_tls, 'cancel': part_cancel, 'stop': part_stop, 'answers': part_answers, 'errors': part_errors, 'guard': part_guard, 'limits': part_limits}
+PARTS = {'tls': part_tls, 'cancel': part_cancel, 'stop': part_stop, 'names': part_names, 'answers': part_answers, 'errors': part_errors, 'guard': part_guard, 'limits': part_limits}
 
 if __name__ == '__main__':
     PARTS[sys.argv[2]](sys.argv[1])

@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Opens images on `pefomed serve` and writes reports about them, as the page does.
 
-usage: check_serve_images.py PEFOMED images|reports|kills
+usage: check_serve_images.py PEFOMED images|reports|observer|kills
 
 Works in the folder in which it is started, which holds the run `run` of make_tiny_training's, with p1.png and scan.dcm, which has no UIDs.
 """
 import json
 import pathlib
 import random
+import shutil
 import struct
+import subprocess
 import sys
 import threading
 import time
 
+import sr_complaints
 from check_serve import Serve, ask, check
 
 
@@ -131,6 +134,40 @@ def part_reports(program):
     check('nothing of the patient is in the state', not any(mark in f.read_bytes() for f in pathlib.Path('state').iterdir() for mark in (b'planted', b'1.2.3')))
 
 
+def part_observer(program):
+    """Who accepts a report may say so: only then is its structured report verified."""
+    write_slice('slice.dcm')
+    with Serve(program, '--state', 'state/here.sqlite') as s:
+        s.ready()
+        draft = {'model': 'run', 'text': 'FINDINGS: None.', 'images': [{'id': opened(s, 'slice.dcm')['id']}]}
+        drafted = lambda: f'/api/reports/{s.call("POST", "/api/reports", draft)[2]["id"]}'
+        path = drafted()
+        bad = ({'observer': 'Planted^Eva'}, {'organization': 'Planted Ward'}, {'observer': 'A\\B', 'organization': 'Planted Ward'}, {'observer': 7, 'organization': 'Planted Ward'},
+               {'observer': 'Planted^Eva', 'organization': 'x' * 65}, {'observer': 'Planted^Eva', 'organization': ['x']}, {'observer': 'Planted^Eva', 'organization': 'x', 'more': 1})
+        refused = [s.call('POST', path + '/accept', {'version': 1, **b}) for b in bad]
+        check('an observer that is none is refused', all(status == 400 and 'Planted' not in json.dumps(error) for status, _, error in refused))
+        check('and the report is a draft as before', s.call('GET', path)[2]['state'] == 'draft')
+        status, _, report = s.call('POST', path + '/accept', {'version': 1, 'observer': 'Planted^Zoë', 'organization': 'Planted Ward'})
+        check('it is accepted by somebody', status == 200 and (report['state'], report['observer'], report['organization']) == ('accepted', 'Planted^Zoë', 'Planted Ward'))
+        for kind in ('basic', 'enhanced'):
+            pathlib.Path('verified.sr').write_bytes(raw_get(s, f'{path}/sr?kind={kind}'))
+            shown = subprocess.run(['dcmdump', '-q', '+U8', 'verified.sr'], capture_output=True, text=True).stdout if shutil.which('dcmdump') else None
+            check('its structured report is verified by that person', shown is None or all(w in shown for w in ('(0040,a493) CS [VERIFIED]', '(0040,a075) PN [Planted^Zoë]', '(0040,a027) LO [Planted Ward]', '(0040,a030) DT [2')))
+            found = [] if sr_complaints.missing() else sr_complaints.ours('verified.sr', 'slice.dcm')
+            check('and in order', not found or sys.exit(f'FAILED: {found}'))
+        for body in ({}, {'observer': None, 'organization': ''}):
+            other = drafted()
+            report = s.call('POST', other + '/accept', {'version': 1, **body})[2]
+            check('accepted by nobody that is named', (report['state'], report['observer'], report['organization']) == ('accepted', None, None))
+            check('it is unverified', b'UNVERIFIED' in raw_get(s, other + '/sr'))
+    with Serve(program, '--state', 'state/here.sqlite') as s:
+        s.ready()
+        check('the observer is there in the next run', s.call('GET', path)[2]['observer'] == 'Planted^Zoë')
+        check('removed with the report', s.call('DELETE', path)[0] == 200)
+    check('and out of the file', not any(b'Planted' in f.read_bytes() for f in pathlib.Path('state').iterdir()))
+    check('no name is logged', b'Planted' not in pathlib.Path('serve.err').read_bytes())
+
+
 def part_kills(program):
     """Edits of a report, killed twenty times: what was acknowledged is there, whole."""
     random.seed(7)
@@ -163,4 +200,4 @@ def part_kills(program):
 
 
 if __name__ == '__main__':
-    {'images': part_images, 'reports': part_reports, 'kills': part_kills}[sys.argv[2]](sys.argv[1])
+    {'images': part_images, 'reports': part_reports, 'observer': part_observer, 'kills': part_kills}[sys.argv[2]](sys.argv[1])

@@ -16,14 +16,14 @@ def element(group, number, vr, value):
 
 
 def image(path, *, study='1.2.3', series='1.2.3.1', instance='1.2.3.1.1', modality='CT', body_part=None, description=None, number=1,
-          position=None, side=12, sop_class='1.2.840.10008.5.1.4.1.1.7', name='MARKED^NAME', value=300):
+          position=None, side=12, sop_class='1.2.840.10008.5.1.4.1.1.7', name='MARKED^NAME', patient='MARKED-ID', value=300):
     """A picture of side x side pixels of 16 bits, all but the first of one value."""
     pixels = struct.pack('<H', 0) + struct.pack('<H', value) * (side * side - 1)
     parts = [element(8, 0x16, 'UI', sop_class), element(8, 0x18, 'UI', instance), element(8, 0x20, 'DA', '19010203'),
              element(8, 0x60, 'CS', modality)]
     if description:
         parts.append(element(8, 0x103E, 'LO', description))
-    parts += [element(0x10, 0x10, 'PN', name), element(0x10, 0x20, 'LO', 'MARKED-ID')]
+    parts += [element(0x10, 0x10, 'PN', name), element(0x10, 0x20, 'LO', patient)]
     if body_part:
         parts.append(element(0x18, 0x15, 'CS', body_part))
     if study:

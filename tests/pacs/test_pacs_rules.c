@@ -167,6 +167,18 @@ static void addresses(void **state)
     pfm_pacs_target_free(&target);
     assert_error(pfm_pacs_target_read("--dicom-return", "A@10.0.0.5", true, &target, &err), PFM_ERROR_USAGE,
                  "--dicom-return 'A@10.0.0.5'");
+    assert_ok(pfm_pacs_target_read("--dicom-allow", "A@[2001:db8::5]", false, &target, &err));
+    assert_string_equal(target.host, "2001:db8::5");
+    assert_int_equal(target.port, 0);
+    pfm_pacs_target_free(&target);
+    assert_error(pfm_pacs_target_read("--dicom-allow", "A@[::1]:104", false, &target, &err), PFM_ERROR_USAGE,
+                 "no results can be sent");
+    assert_error(pfm_pacs_target_read("--dicom-return", "A@[::1]", true, &target, &err), PFM_ERROR_USAGE,
+                 "no results can be sent");
+    assert_error(pfm_pacs_target_read("--dicom-allow", "A@[]", false, &target, &err), PFM_ERROR_USAGE,
+                 "is no application entity");
+    assert_error(pfm_pacs_target_read("--dicom-allow", "A@[::1", false, &target, &err), PFM_ERROR_USAGE,
+                 "is no application entity");
     assert_true(pfm_pacs_title_is("PEFOMED") && !pfm_pacs_title_is("") && !pfm_pacs_title_is("a\tb"));
 }
 
