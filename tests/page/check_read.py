@@ -275,11 +275,36 @@ class Read(unittest.TestCase):
 
     # ---- questions ----
 
+    def slow_down(self):
+        """The server's stream comes to the page one piece after the other, each only when what came before is in sight, however fast the model is: the tiny one's whole
+        answer may be one event, which is parted. window.seen: what was in sight whenever another piece came; a page that shows no piece gets no answer."""
+        self.page.run('''window.seen = []; const real = window.fetch;
+            const parted = (event) => {
+              const text = event.choices[0]?.delta.content ?? '', middle = Math.ceil(text.length / 2), with_text = (content) => ({...structuredClone(event), choices: [{...event.choices[0], delta: {content}}]});
+              return text.length > 1 ? [with_text(text.slice(0, middle)), with_text(text.slice(middle))] : [event];
+            };
+            window.fetch = async (path, options) => {
+              const response = await real(path, options);
+              if (!path.includes('chat')) return response;
+              const events = (await response.text()).split('\\n\\n').filter(Boolean).map((line) => line.slice('data: '.length));
+              const pieces = events.flatMap((data) => (data === '[DONE]' ? [data] : parted(JSON.parse(data)).map((event) => JSON.stringify(event))));
+              let sent = '';
+              const pull = async (stream) => {
+                const shown = () => document.querySelector('.said')?.textContent ?? '', until = performance.now() + 5000;
+                while (shown() !== sent && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 5));
+                if (shown() !== sent) return stream.error(new Error(`"${sent}" was sent, and "${shown()}" is in sight`));
+                if (sent !== '' && seen.at(-1) !== sent) seen.push(sent);
+                if (pieces.length === 0) return stream.close();
+                const data = pieces.shift();
+                if (data !== '[DONE]') sent += JSON.parse(data).choices[0]?.delta.content ?? '';
+                stream.enqueue(new TextEncoder().encode(`data: ${data}\\n\\n`));
+              };
+              return new Response(new ReadableStream({pull}, {highWaterMark: 0}), {headers: response.headers});
+            };''')
+
     def test_answer_arrives(self):
         self.open(self.slices[0])
-        self.page.run('''window.seen = []; new MutationObserver(() => {
-            const text = document.querySelector('.said')?.textContent; if (text && text !== seen.at(-1)) seen.push(text); })
-            .observe(document.getElementById('answers'), {subtree: true, childList: true, characterData: true});''')
+        self.slow_down()
         Select(self.page.find('#preset')).select_by_value('lung')
         card, = self.ask('What is shown?')
         seen = self.page.run('return window.seen')
