@@ -139,6 +139,72 @@ class Read(unittest.TestCase):
         self.page.wait(lambda: 'dropped.png' in self.page.find('#stacks').text, 'it is open')
         self.page.wait(lambda: self.drawn() != '0', 'it is drawn')
 
+    def painted(self, name, text):
+        """A PNG with text in its pixels."""
+        data = self.page.run_async('''const canvas = new OffscreenCanvas(320, 240), context = canvas.getContext('2d');
+            context.fillStyle = '#202020';
+            context.fillRect(0, 0, 320, 240);
+            context.fillStyle = '#f0f0f0';
+            context.font = '16px "DejaVu Sans", sans-serif';
+            context.fillText(given[0], 12, 30);
+            const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+            return btoa(String.fromCharCode(...bytes));''', text)
+        path = self.work / name
+        path.write_bytes(base64.b64decode(data))
+        return path
+
+    def text_note(self):
+        note = self.page.find('#burned-in')
+        return note.text if note.is_displayed() else None
+
+    def test_burned_in_text(self):
+        self.open(self.slices[0])
+        self.settled()
+        self.assertIsNone(self.text_note(), 'nothing is said of an image without text')
+        self.open(self.painted('painted.png', 'PLANTED NAME 1931-02-03'))
+        self.page.wait(lambda: (self.text_note() or '').startswith('May hold burned-in text (found in the pixels).'), 'what is found in the pixels is said')
+        self.assertNotEqual(self.settled(), '0', 'and the image is shown')
+        self.open(scan(self.work / 'said.dcm', burned_in='YES', series='1.2.826.0.1.3680043.8.498.4'))
+        self.page.wait(lambda: (self.text_note() or '').startswith('May hold burned-in text (the file says so).'), 'what the file says is said')
+        self.open(scan(self.work / 'denied.dcm', burned_in='NO', series='1.2.826.0.1.3680043.8.498.5'))
+        self.page.wait(lambda: self.text_note() is None, 'no text, and the file says so')
+        self.assertEqual([bool(c.find_elements(By.CSS_SELECTOR, '.notice')) for c in self.page.all('#stacks li')], [False, True, True, False], 'the list marks them')
+        self.assertEqual(self.page.violations(), [])
+
+    def test_burned_in_text_of_a_series(self):
+        paths = [scan(self.work / f'text{i}.dcm', position=10.0 * i, number=i + 1, burned_in='YES' if i == 2 else None, series='1.2.826.0.1.3680043.8.498.6') for i in range(3)]
+        self.paint_frame(paths[0], 0)
+        self.open(*paths, stacks=1)
+        self.page.wait(lambda: (self.text_note() or '').startswith('Other slices may hold burned-in text; so may 2 of 3 slices.'), 'which are meant, before they are shown')
+        self.focus()
+        self.press(Keys.END)
+        self.page.wait(lambda: (self.text_note() or '').startswith('May hold burned-in text (the file says so); so may 2 of 3 slices.'), 'this one is')
+
+    def test_burned_in_text_of_a_frame(self):
+        path = self.work / 'framed.dcm'
+        self.paint_frame(scan(path, frames=3, series='1.2.826.0.1.3680043.8.498.7'), 2)
+        self.open(path)
+        self.settled()
+        self.assertIsNone(self.text_note())
+        self.focus()
+        self.press(Keys.END)
+        self.page.wait(lambda: (self.text_note() or '').startswith('May hold burned-in text (found in the pixels)'), 'a frame is looked at when it is shown')
+
+    @staticmethod
+    def paint_frame(path, frame):
+        """Rows of small crosses and bars, as letters are, into a frame of a scan."""
+        import numpy
+        import pydicom
+        file = pydicom.dcmread(path)
+        values = file.pixel_array.copy().reshape(-1, file.Rows, file.Columns)
+        values[frame] = 0
+        letters = ((1, 1, 1, 1), (1, 0, 0, 0), (1, 1, 1, 0), (1, 0, 0, 0), (1, 0, 0, 0), (1, 0, 0, 0), (1, 1, 1, 1)), ((1, 0, 0, 1), (1, 0, 0, 1), (1, 1, 1, 1), (1, 0, 0, 1), (1, 0, 0, 1), (1, 0, 0, 1), (1, 0, 0, 1))
+        for row in range(2):
+            for k in range(9):
+                values[frame, 6 + 14 * row:13 + 14 * row, 4 + 6 * k:8 + 6 * k] = 2000 * numpy.array(letters[(k + row) % 2])
+        file.PixelData = values.astype('<i2').tobytes()
+        file.save_as(path)
+
     def test_what_is_no_image(self):
         bad = self.work / 'bad.png'
         bad.write_bytes(self.png.read_bytes()[:200])

@@ -121,8 +121,9 @@ class Browser:
         return data
 
 
-def scan(path, *, position=0.0, number=1, frames=1, series='1.2.826.0.1.3680043.8.498.2', patient='Planted^Name'):
-    """Writes a CT slice of 64 x 48 pixels in Hounsfield units: a slope from -1000 to 1000 with a square whose grey tells the position."""
+def scan(path, *, position=0.0, number=1, frames=1, series='1.2.826.0.1.3680043.8.498.2', patient='Planted^Name', burned_in=None):
+    """Writes a CT slice of 64 x 48 pixels in Hounsfield units: a slope from -1000 to 1000 with a square whose grey tells the position.
+    burned_in: what the file says of text in its pixels."""
     import numpy
     import pydicom
     from pydicom.dataset import FileDataset, FileMetaDataset
@@ -134,6 +135,8 @@ def scan(path, *, position=0.0, number=1, frames=1, series='1.2.826.0.1.3680043.
     meta.MediaStorageSOPClassUID = '1.2.840.10008.5.1.4.1.1.2' if frames == 1 else '1.2.840.10008.5.1.4.1.1.7.3'
     meta.MediaStorageSOPInstanceUID = f'{series}.{number}.{int(position * 10) + 1000}'
     file = FileDataset(str(path), {}, file_meta=meta, preamble=b'\0' * 128)
+    if burned_in is not None:
+        file.BurnedInAnnotation = burned_in
     file.SOPClassUID, file.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     file.PatientName, file.PatientID, file.StudyDate = patient, 'PLANTED-4711', '20260102'
     file.StudyInstanceUID, file.SeriesInstanceUID = '1.2.826.0.1.3680043.8.498.1', series
