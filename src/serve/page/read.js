@@ -139,7 +139,7 @@ class Page {
   key(event) {
     if (event.key === 'Escape') return this.stop();
     if (isTyping(event) || event.ctrlKey || event.altKey || event.metaKey) return;
-    if (event.target.matches('input[type=range]') && /^(Arrow|Home|End|Page)/.test(event.key)) return; // its own keys
+    if (event.target.matches('input[type=range]') && /^Arrow(Left|Right)$/.test(event.key)) return; // its own keys; up and down are as elsewhere
     const does = {o: () => this.files.click(), q: () => this.question.focus(), b: () => this.blank.click(),
       ArrowLeft: () => this.next(-1), ArrowRight: () => this.next(1)};
     const action = event.shiftKey ? null : does[event.key];
