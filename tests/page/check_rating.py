@@ -393,6 +393,26 @@ class Rate(unittest.TestCase):
         self.at(n)
         self.page.wait(lambda: self.page.all('#rate-images img'), 'its image')
         self.look_at('rate')
-        small = self.page.run('''return [...document.querySelectorAll('button, textarea, summary')]
-            .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44).map((e) => e.outerHTML.slice(0, 80));''')
-        self.assertEqual(small, [])
+
+    def test_touch(self):
+        """A rater's sheet and the owner's view on a tablet: everything is large enough to be tapped, and scores are given by taps."""
+        self.page.touch_device()
+        self.addCleanup(self.page.touch_device, False)
+        row = {'id': 'a', 'images': [self.series(), 'p0.png'], 'reference': 'R', 'prediction': 'P'}
+        path, secrets = self.make(raters=1, systems=[{'name': 'x', 'predictions': json.dumps(row) + '\n' + json.dumps({**row, 'id': 'b'}) + '\n'}])
+        self.rate(secrets[0])
+        self.page.wait(lambda: len(self.page.all('#rate-images img')) == 2 and self.lines()[0] == 'slice 3 of 5', 'both images')
+        self.seen()
+        self.assertEqual(self.page.small_targets(), [])
+        slider = self.page.find('#rate-images input[type=range]')
+        self.page.run("arguments[0].scrollIntoView({block: 'center'})", slider)
+        x, y, width = self.page.run('const r = arguments[0].getBoundingClientRect(); return [r.x, r.y + r.height / 2, r.width]', slider)
+        self.page.touch([(x + width / 2, y)], [(x + 0.7 * width, y)], [(x + width - 4, y)])
+        self.page.wait(lambda: self.lines()[0] == 'slice 5 of 5', 'the slider is dragged')
+        self.page.tap(self.page.find('button.level[data-score="2"]'))
+        self.at(2)
+        self.assertEqual(self.sheet(path, 1)[1], (2, ''))
+        self.owner()
+        self.page.wait(lambda: self.page.all('section.study'), 'studies are listed')
+        self.page.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        self.assertEqual(self.page.small_targets(), [])

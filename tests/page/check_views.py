@@ -319,12 +319,16 @@ class Views(unittest.TestCase):
 
     # ---- all of it ----
 
-    def test_touch_targets(self):
-        for hash, css in (('#runs/run/other', 'table.difference'), ('#answers/many.jsonl/run:answers.jsonl', '#answers-counts')):
+    def test_tap_targets(self):
+        self.page.touch_device()
+        self.addCleanup(self.page.touch_device, False)
+        for hash, css in (('#runs/run/other', 'table.difference'), ('#answers/run:answers.jsonl/other:answers.jsonl', '#answers-counts'), ('#answers/many.jsonl', '.thumbnail img'), ('#answers/series.jsonl', '.thumbnail img')):
             self.go(hash, css)
-            small = self.page.run('''return [...document.querySelectorAll('button, select, .check, input[type=search], nav a, summary, #run-table a')]
-                .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44).map((e) => e.outerHTML.slice(0, 90));''')
-            self.assertEqual(small, [])
+            self.page.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+            self.assertEqual(self.page.small_targets(), [], hash)
+        self.page.tap(self.page.find('.thumbnail'))
+        self.page.wait(lambda: 'slice 3 of 5' in self.page.find('#answers-large').text, 'it is shown large by a tap')
+        self.assertEqual(self.page.small_targets(), [], 'large')
 
     def test_looks(self):
         for name, hash, css in (('runs', '#runs/run/other', 'table.difference'), ('answers', '#answers/many.jsonl', '.thumbnail img'), ('answers-two', '#answers/run:answers.jsonl/other:answers.jsonl', '#answers-counts')):

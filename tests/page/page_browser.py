@@ -71,6 +71,33 @@ class Browser:
         self.driver.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', {'width': width, 'height': height, 'deviceScaleFactor': 1, 'mobile': False})
         self.driver.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': [{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}]})
 
+    def touch_device(self, on=True):
+        """A tablet that is touched, as CSS and scripts are told of one."""
+        width, height = SIZES['tablet' if on else 'desktop']
+        self.driver.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', {'width': width, 'height': height, 'deviceScaleFactor': 2 if on else 1, 'mobile': on})
+        self.driver.execute_cdp_cmd('Emulation.setTouchEmulationEnabled', {'enabled': on, 'maxTouchPoints': 5})
+
+    def touch(self, *moments):
+        """Fingers on the glass: each moment is where they are, [(x, y), ...]; one that is missing was lifted. All are lifted at the end."""
+        before = 0
+        for fingers in [*moments, []]:
+            kind = 'touchEnd' if not fingers else 'touchStart' if len(fingers) > before else 'touchMove'
+            self.driver.execute_cdp_cmd('Input.dispatchTouchEvent', {'type': kind, 'touchPoints': [{'x': x, 'y': y, 'id': i} for i, (x, y) in enumerate(fingers)]})
+            before = len(fingers)
+
+    def tap(self, element):
+        self.run("arguments[0].scrollIntoView({block: 'center'})", element)
+        x, y = self.run('const r = arguments[0].getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]', element)
+        self.touch([(x, y)])
+
+    def small_targets(self):
+        """What is tapped, and smaller than 44 pixels on a side; a label counts for its field, and a link in a sentence may be small."""
+        return self.run('''return [...document.querySelectorAll('a[href], button, input, select, textarea, summary')].filter((e) => {
+                if (!e.checkVisibility({visibilityProperty: true}) || e.closest('.unseen, .skip')) return false;
+                const {width, height} = (e.matches('[type=checkbox], [type=radio]') ? e.closest('label') ?? e : e).getBoundingClientRect();
+                return width < 43.9 || height < 43.9;
+            }).map((e) => e.outerHTML.slice(0, 90));''')
+
     def get(self, address):
         self.driver.get('about:blank') # a hash alone loads nothing anew
         self.driver.get(address)

@@ -27,7 +27,7 @@ export class Viewer {
   #zoom = 1; #x = 0; #y = 0;
   #pictures = new Map(); #values = new Map(); #told = new Map();
   #drawn = document.createElement('canvas');
-  #pointers = new Map(); #scrolled = 0;
+  #pointers = new Map(); #pinched = false; #scrolled = 0;
 
   // changed(stack) is called when another slice or window is shown.
   constructor(changed) {
@@ -289,6 +289,7 @@ export class Viewer {
       canvas.setPointerCapture(event.pointerId);
       canvas.focus();
       this.#pointers.set(event.pointerId, {x: event.offsetX, y: event.offsetY});
+      this.#pinched = this.#pointers.size > 1;
     });
     canvas.addEventListener('pointermove', (event) => this.#move(event));
     for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, (event) => this.#pointers.delete(event.pointerId));
@@ -306,6 +307,8 @@ export class Viewer {
       const length = ({x, y}) => Math.hypot(x - other.x, y - other.y);
       if (length(before) > 0) this.zoomBy(length(now) / length(before), (now.x + other.x) / 2, (now.y + other.y) / 2);
       this.panBy(dx / 2, dy / 2);
+    } else if (this.#pinched) {
+      // A finger that is left of a pinch, or the third one: it is lifted in a moment.
     } else if (this.#mode === 'pan' || event.shiftKey || event.buttons > 1 || !this.#stack?.info.values) {
       this.panBy(dx, dy);
     } else {
