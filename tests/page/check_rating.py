@@ -145,6 +145,23 @@ class Rate(unittest.TestCase):
         self.assertEqual([s for s, _ in self.sheet(path, 1).values()], [3, 0] + [2] * 14)
         self.assertEqual(self.page.find('#rate-progress').get_property('value'), 16)
 
+    def test_letter_keys_off(self):
+        path, secrets = self.make()
+        self.addCleanup(lambda: self.page.run('localStorage.clear()'))
+        self.rate(secrets[0])
+        self.page.find('#show-keys').click()
+        self.page.find('#letter-keys').click()
+        self.press(Keys.ESCAPE)
+        self.press('3', 'x', 'u', 'n', 'c')
+        time.sleep(0.5)
+        self.assertEqual((self.title(), self.page.find('#rate-done').text), ('Item 1 of 16', '0 of 16 done'))
+        self.press(Keys.ARROW_RIGHT)
+        self.at(2)
+        level = self.page.find('button.level[data-score="3"]')
+        self.page.run('arguments[0].focus()', level)
+        self.press(Keys.SPACE)
+        self.page.wait(lambda: self.sheet(path, 1)[2] == (3, ''), 'buttons take the keyboard as ever')
+
     def test_resume(self):
         path, secrets = self.make()
         self.rate(secrets[1])

@@ -112,6 +112,44 @@ class Read(unittest.TestCase):
         self.assertEqual(ground(), light, 'the choice is remembered')
         self.page.run("localStorage.clear()")
 
+    def test_letter_keys_off(self):
+        self.open(self.slices[0])
+        self.addCleanup(lambda: self.page.run('localStorage.clear()'))
+        before = self.value('#width')
+        self.focus()
+        self.press('?')
+        box = self.page.find('#letter-keys')
+        self.assertTrue(box.is_selected())
+        self.assertEqual(self.page.all('#key-list .off'), [])
+        box.click()
+        self.assertEqual(self.page.violations(), [])
+        off = [k.text for k in self.page.all('#key-list .off')]
+        self.assertTrue(set(off) == {'?', 'O', 'J L', 'I K', '0 to 9', '+ −', 'F', 'M', 'Q', 'B'}, off)
+        self.page.picture(self.shots / 'keys-off.png')
+        self.press(Keys.ESCAPE)
+        self.page.get(self.address)
+        self.page.wait(lambda: self.page.all('#ask'), 'the view is shown')
+        self.open(*self.slices, stacks=1)
+        self.focus()
+        for key in 'ikjlmbqf125+?':
+            self.press(key)
+        self.assertEqual((self.value('#width'), self.value('#preset')), (before, ''), 'no key sets the window')
+        self.assertFalse(self.page.find('#keys').get_property('open') or self.page.find('#blank').is_selected())
+        self.assertNotIn('as the model is shown it', self.line())
+        self.assertEqual(self.page.run('return document.activeElement.id'), 'picture')
+        self.press(Keys.ARROW_DOWN)
+        self.page.wait(lambda: 'slice 4 of 5' in self.line(), 'arrows go through the slices as ever')
+        self.page.find('#question').send_keys('mk 12?')
+        self.assertEqual(self.value('#question'), 'mk 12?', 'fields take letters')
+        ActionChains(self.page.driver).key_down(Keys.ALT).send_keys('2').key_up(Keys.ALT).perform()
+        self.page.wait(lambda: self.page.driver.title.startswith('Runs'), 'Alt and a digit chooses a view')
+        self.page.find('#show-keys').click()
+        self.page.find('#letter-keys').click()
+        self.press(Keys.ESCAPE)
+        self.press('?')
+        self.assertTrue(self.page.find('#keys').get_property('open'), 'they are switched on again')
+        self.assertEqual(self.page.run('return localStorage.length'), 0)
+
     # ---- images ----
 
     def test_opens_several(self):
