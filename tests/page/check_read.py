@@ -615,6 +615,40 @@ class Read(unittest.TestCase):
             self.page.find('#save-sr').click()
             self.check_sr(self.page.downloaded('report.dcm'), sop)
 
+    def test_verified_by(self):
+        self.open(*self.slices[:2], stacks=1)
+        name, organization = self.page.find('#verified-by'), self.page.find('#verified-at')
+        self.assertFalse(name.is_enabled(), 'there is nothing to accept')
+        self.draft()
+        self.page.run('''window.accepted = []; const real = window.fetch;
+            window.fetch = (path, options) => { if (path.endsWith('/accept')) accepted.push(JSON.parse(options.body)); return real(path, options); };''')
+        name.send_keys(' Planted^Zoë ')
+        self.page.find('#accept').click()
+        self.page.wait(lambda: 'fill in both, or neither' in self.page.find('#status').text, 'it is said what is missing')
+        self.assertEqual(self.page.run('return document.activeElement.id'), 'verified-at')
+        self.assertEqual(self.page.run('return window.accepted'), [], 'nothing is sent')
+        organization.send_keys('A Ward')
+        self.page.find('#accept').click()
+        self.page.wait(lambda: 'Accepted, verified by Planted^Zoë (A Ward).' in self.page.find('#report-state').text, 'it is accepted in this name')
+        self.assertEqual(self.page.run('return window.accepted'), [{'version': 1, 'observer': 'Planted^Zoë', 'organization': 'A Ward'}])
+        self.assertEqual(self.page.find('#status').text, '')
+        import io
+        import pydicom
+        self.page.find('#save-sr').click()
+        sr = pydicom.dcmread(io.BytesIO(self.page.downloaded('report.dcm')))
+        observer, = sr.VerifyingObserverSequence
+        self.assertEqual((sr.VerificationFlag, str(observer.VerifyingObserverName), observer.VerifyingOrganization), ('VERIFIED', 'Planted^Zoë', 'A Ward'))
+        self.assertEqual(self.page.run('return localStorage.length + sessionStorage.length'), 0, 'the browser keeps no name')
+
+    def test_verified_by_nobody(self):
+        self.open(self.slices[0])
+        self.draft()
+        self.page.run('''window.accepted = []; const real = window.fetch;
+            window.fetch = (path, options) => { if (path.endsWith('/accept')) accepted.push(JSON.parse(options.body)); return real(path, options); };''')
+        self.page.find('#accept').click()
+        self.page.wait(lambda: 'Accepted. It cannot' in self.page.find('#report-state').text, 'it is accepted')
+        self.assertEqual(self.page.run('return window.accepted'), [{'version': 1}], 'what is not filled in is not sent')
+
     def check_sr(self, data, sop):
         import io
         import pydicom
