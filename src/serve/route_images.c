@@ -72,6 +72,8 @@ pfm_status pfm_route_image_open(pfm_server *server, const pfm_http_request *requ
     const char *window = server->session->recipe->model.window;
     pfm_server_begin_decoding(server);
     status = pfm_image_decode_file(request->body, request->size, &file, window, &picture, &applied, err);
+    if (status == PFM_OK)
+        status = pfm_image_look_for_text(&picture, &applied, err);
     if (status == PFM_OK && applied.has_values)
         status = pfm_image_decode_values(request->body, request->size, &file, &values, &unused, err);
     pfm_server_end_decoding(server);
@@ -178,7 +180,7 @@ done:
     return status;
 }
 
-/* How the picture is made of the file. */
+/* How the picture is made of the file, and whether there seems to be text in it. */
 pfm_status pfm_route_image_shown(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
 {
     pfm_status status = PFM_OK;
@@ -186,6 +188,7 @@ pfm_status pfm_route_image_shown(pfm_server *server, const pfm_http_request *req
     pfm_image_applied applied;
     char *text = NULL;
     PFM_TRY(decode_asked(server, request, reply, &picture, &applied, err));
+    PFM_TRY(pfm_image_look_for_text(&picture, &applied, err));
     PFM_TRY(pfm_image_applied_json(&applied, &text, err));
     PFM_TRY(pfm_buffer_append_string(&reply->body, text, err));
 done:

@@ -2,13 +2,12 @@
 #include "serve/routes.h"
 
 #include "base/context.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/try.h"
 #include "image/image.h"
-#include "pefomed/series.h"
 #include "serve/answer_query.h"
 #include "serve/image_folders.h"
+#include "serve/image_slices.h"
 #include "serve/server.h"
 #include "serve/viewing.h"
 
@@ -17,8 +16,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { COUNT = 50, MOST_COUNT = 500, MOST_FROM = 1 << 30, MOST_FRAME = 1 << 20 };
-static const size_t largest_image = (size_t)256 << 20;
+enum { COUNT = 50, MOST_COUNT = 500, MOST_FROM = 1 << 30 };
 
 /* What a query is read by before columns of the data are. */
 static const char *const own_keys[] = {"right", "kind", "words", "against", "differ", "from", "count", NULL};
@@ -60,21 +58,6 @@ done:
 }
 
 /* ---- the query ---- */
-
-static pfm_status read_number(const pfm_http_request *request, const char *name, long low, long high, size_t missing,
-                              size_t *out, pfm_error *err)
-{
-    const char *text = pfm_http_query(request, name);
-    *out = missing;
-    if (text == NULL)
-        return PFM_OK;
-    const size_t digits = strspn(text, "0123456789");
-    const long value = digits > 0 && digits < 11 && text[digits] == '\0' ? strtol(text, NULL, 10) : -1;
-    *out = (size_t)value;
-    return value >= low && value <= high
-               ? PFM_OK
-               : pfm_error_set(err, PFM_ERROR_USAGE, "%s must be a whole number from %ld to %ld", name, low, high);
-}
 
 /* *out = the number of the value among the names; `missing` where it is not asked for, or "". */
 static pfm_status read_choice(const pfm_http_request *request, const char *name, const char *const *names, int count,
@@ -133,8 +116,8 @@ static pfm_status read_query(const pfm_http_request *request, const pfm_answer_f
     PFM_TRY(read_choice(request, "kind", kinds, 2, -1, &out->kind, err));
     PFM_TRY(read_choice(request, "differ", pfm_differ_names, PFM_DIFFERS, PFM_DIFFER_answers, &differ, err));
     out->differ = (pfm_differ)differ;
-    PFM_TRY(read_number(request, "from", 0, MOST_FROM, 0, &out->from, err));
-    PFM_TRY(read_number(request, "count", 0, MOST_COUNT, COUNT, &out->count, err));
+    PFM_TRY(pfm_view_number(request, "from", 0, MOST_FROM, 0, &out->from, err));
+    PFM_TRY(pfm_view_number(request, "count", 0, MOST_COUNT, COUNT, &out->count, err));
     if (pfm_http_query(request, "differ") != NULL && pfm_http_query(request, "against") == NULL)
         PFM_FAIL(PFM_ERROR_USAGE, "differ is about two files; name the other one by against");
     for (size_t c = 0; c < file->set.column_count; c++) {
@@ -148,7 +131,7 @@ done:
 /* "there": of each image of the rows that are told whether it can be shown. */
 static pfm_status mark_images(pfm_server *server, const pfm_answer_file *file, const json_t *rows, pfm_error *err)
 {
-    enum { MOST_SOUGHT = 16 };
+    enum { MOST_SOUGHT = 64 };
     pfm_status status = PFM_OK;
     size_t i;
     json_t *row;
@@ -156,12 +139,16 @@ static pfm_status mark_images(pfm_server *server, const pfm_answer_file *file, c
     {
         const pfm_answer_extra *extra = &file->extras[json_integer_value(json_object_get(row, "n"))];
         json_t *there = json_array();
-        for (size_t k = 0; status == PFM_OK && k < extra->image_count; k++) {
+        bool is_there = false;
+        for (size_t k = 0, sought = 0; status == PFM_OK && k < extra->image_count; k++) {
             char *path = NULL;
-            if (k < MOST_SOUGHT)
-                status = pfm_image_folders_find(server->options->image_folders, server->options->image_folder_count,
-                                                extra->images[k], &path, err);
-            there = pfm_json_add(there, json_boolean(path != NULL));
+            if (k == 0 || strcmp(extra->images[k], extra->images[k - 1]) != 0) { /* slices of a series have one name */
+                if (sought++ < MOST_SOUGHT)
+                    status = pfm_image_folders_find(server->options->image_folders, server->options->image_folder_count,
+                                                    extra->images[k], &path, err);
+                is_there = path != NULL;
+            }
+            there = pfm_json_add(there, json_boolean(is_there));
             free(path);
         }
         if (status != PFM_OK) {
@@ -217,47 +204,39 @@ done:
 
 /* ---- images ---- */
 
-static pfm_status refuse_image(pfm_http_reply *reply, pfm_error *err)
+/* A part of the path that is a number; SIZE_MAX where it is none. */
+static size_t read_place(const char *text)
 {
-    return pfm_http_refuse(reply, 404, "image_not_found", err,
-                           "the image is not in the folders of images (--images), or cannot be read");
+    const size_t digits = strspn(text, "0123456789");
+    return digits > 0 && digits < 10 && text[digits] == '\0' ? (size_t)strtoul(text, NULL, 10) : SIZE_MAX;
 }
 
-/* Of a series' folder or file the slice is sought, which again must lie where images may. */
-static pfm_status find_slice(pfm_server *server, int slice, char **path, int *frame, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
-    char number[16], *inner = NULL;
-    pfm_series series = {0};
-    (void)snprintf(number, sizeof number, "%d", slice);
-    if (pfm_series_open(*path, NULL, number, &series, NULL) == PFM_OK && series.count == 1) {
-        *frame = series.slices[0].frame;
-        PFM_TRY(pfm_image_folders_find(server->options->image_folders, server->options->image_folder_count,
-                                       series.slices[0].path, &inner, err));
-    }
-    free(*path);
-    *path = inner;
-done:
-    pfm_series_free(&series);
-    return status;
-}
-
-/* Where the image lies that the row names, and which of its frames it is. */
-static pfm_status find_image(pfm_server *server, const pfm_answer_file *file, size_t row, size_t k, char **path, int *frame,
+/* Slice `number` (0: the middle one) of an image that the row names. Of one that the row says a slice of there is no other. */
+static pfm_status find_image(pfm_server *server, const pfm_http_request *request, size_t number, pfm_image_slice *out,
                              pfm_http_reply *reply, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    *path = NULL;
+    const size_t row = read_place(request->places[1]), k = read_place(request->places[2]);
+    pfm_answer_file *file = NULL;
+    PFM_TRY(use_file(server, request->places[0], reply, &file, err));
     if (row >= file->set.count || k >= file->extras[row].image_count)
         PFM_TRY(pfm_http_refuse(reply, 404, "image_not_found", err, "the file names no such image"));
     const pfm_answer_extra *extra = &file->extras[row];
-    PFM_TRY(pfm_image_folders_find(server->options->image_folders, server->options->image_folder_count, extra->images[k], path,
-                                   err));
-    if (*path != NULL && extra->slices != NULL && extra->slices[k] > 0)
-        PFM_TRY(find_slice(server, extra->slices[k], path, frame, err));
-    if (*path == NULL || pfm_path_is_folder(*path))
-        PFM_TRY(refuse_image(reply, err));
+    const size_t own = extra->slices != NULL && extra->slices[k] > 0 ? (size_t)extra->slices[k] : 0;
+    if (own > 0 && number > 1)
+        PFM_TRY(pfm_http_refuse(reply, 404, "image_not_found", err, "the row names one slice of this image"));
+    pfm_server_begin_decoding(server);
+    status = pfm_image_slice_find(server->options->image_folders, server->options->image_folder_count, extra->images[k],
+                                  own > 0 ? own : number, out, err);
+    pfm_server_end_decoding(server);
+    PFM_TRY(status);
+    if (out->path == NULL)
+        PFM_TRY(pfm_http_refuse(reply, 404, "image_not_found", err,
+                                "the image is not in the folders of images (--images), or cannot be read"));
+    if (own > 0)
+        out->number = out->total = 1;
 done:
+    pfm_answer_files_give_back(server->answers, file);
     return status;
 }
 
@@ -279,53 +258,53 @@ static pfm_status shrink(pfm_image *image, size_t most, pfm_error *err)
 }
 
 /* The picture that a model is shown, as PNG: pixels, and nothing of what else the file says. */
-static pfm_status append_picture(pfm_server *server, const char *path, int frame, size_t most, pfm_http_reply *reply,
+static pfm_status append_picture(pfm_server *server, const pfm_image_slice *slice, size_t most, pfm_http_reply *reply,
                                  pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    pfm_buffer bytes = {0};
     pfm_image picture = {0};
-    const pfm_image_file file = {.path = "the image", .frame = frame};
     PFM_TRY(pfm_server_wait(server, reply, err));
-    if (pfm_file_read(path, largest_image, &bytes, NULL) != PFM_OK)
-        PFM_TRY(refuse_image(reply, err));
     pfm_server_begin_decoding(server);
-    status = pfm_image_decode_file(bytes.data, bytes.size, &file, server->session->recipe->model.window, &picture, NULL, err);
+    status = pfm_image_slice_decode(slice, server->session->recipe->model.window, &picture, err);
     pfm_server_end_decoding(server);
+    if (status == PFM_ERROR_MISMATCH)
+        reply->status = 404;
     PFM_TRY(status);
     PFM_TRY(shrink(&picture, most, err));
     PFM_TRY(pfm_image_append_png(&picture, "the picture", &reply->body, err));
     reply->type = "image/png";
 done:
-    pfm_buffer_free(&bytes);
     pfm_image_free(&picture);
     return status;
-}
-
-/* A part of the path that is a number; SIZE_MAX where it is none. */
-static size_t read_place(const char *text)
-{
-    const size_t digits = strspn(text, "0123456789");
-    return digits > 0 && digits < 10 && text[digits] == '\0' ? (size_t)strtoul(text, NULL, 10) : SIZE_MAX;
 }
 
 pfm_status pfm_route_predictions_image(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply,
                                        pfm_error *err)
 {
-    static const char *const known[] = {"most", NULL};
+    static const char *const known[] = {"most", "slice", NULL};
     pfm_status status = PFM_OK;
-    pfm_answer_file *file = NULL;
-    char *path = NULL;
-    int frame = 0;
-    size_t most;
+    pfm_image_slice slice = {0};
+    size_t most, number;
     PFM_TRY(pfm_view_check_query(request, known, err));
-    PFM_TRY(read_number(request, "most", 1, PFM_IMAGE_MAX_SIDE, 0, &most, err));
-    PFM_TRY(use_file(server, request->places[0], reply, &file, err));
-    PFM_TRY(
-        find_image(server, file, read_place(request->places[1]), read_place(request->places[2]), &path, &frame, reply, err));
-    PFM_TRY(append_picture(server, path, frame, most, reply, err));
+    PFM_TRY(pfm_view_number(request, "most", 1, PFM_IMAGE_MAX_SIDE, 0, &most, err));
+    PFM_TRY(pfm_view_number(request, "slice", 1, PFM_SLICE_MOST, 0, &number, err));
+    PFM_TRY(find_image(server, request, number, &slice, reply, err));
+    PFM_TRY(append_picture(server, &slice, most, reply, err));
 done:
-    pfm_answer_files_give_back(server->answers, file);
-    free(path);
+    free(slice.path);
+    return status;
+}
+
+/* How many slices it has, and which one is shown where none is said. */
+pfm_status pfm_route_predictions_series(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply,
+                                        pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_image_slice slice = {0};
+    PFM_TRY(pfm_view_check_query(request, NULL, err));
+    PFM_TRY(find_image(server, request, 0, &slice, reply, err));
+    PFM_TRY(pfm_image_slice_tell(&slice, &reply->body, err));
+done:
+    free(slice.path);
     return status;
 }

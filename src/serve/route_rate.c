@@ -4,10 +4,12 @@
 #include "base/try.h"
 #include "image/image.h"
 #include "serve/guard.h"
+#include "serve/image_slices.h"
 #include "serve/item_image.h"
 #include "serve/rater_rows.h"
 #include "serve/request_body.h"
 #include "serve/server.h"
+#include "serve/viewing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -125,34 +127,12 @@ done:
 
 /* ---- images ---- */
 
-/* The file's picture as the model would be shown it: pixels alone, without what else a file may tell. */
-static pfm_status append_picture(pfm_server *server, const char *name, pfm_http_reply *reply, pfm_error *err)
+/* Slice `number` (0: the middle one) of an image of the item. Nothing of where it lies is told. */
+static pfm_status find_image(pfm_server *server, const pfm_http_request *request, size_t number, pfm_image_slice *out,
+                             pfm_http_reply *reply, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const pfm_image_file file = {.path = "the image"};
-    pfm_image picture = {0};
-    pfm_image_applied applied;
-    pfm_buffer bytes = {0};
-    if (pfm_item_image_read(server->options->image_folders, server->options->image_folder_count, name, &bytes, NULL) != PFM_OK)
-        PFM_TRY(pfm_http_refuse(reply, 404, "image_not_found", err, "the image is not here; tell the study's owner"));
-    PFM_TRY(pfm_server_wait(server, reply, err));
-    pfm_server_begin_decoding(server);
-    status = pfm_image_decode_file(bytes.data != NULL ? bytes.data : "", bytes.size, &file,
-                                   server->session->recipe->model.window, &picture, &applied, NULL);
-    pfm_server_end_decoding(server);
-    if (status != PFM_OK)
-        PFM_TRY(pfm_http_refuse(reply, 404, "image_unreadable", err, "the image cannot be shown; tell the study's owner"));
-    PFM_TRY(pfm_image_append_png(&picture, "the image", &reply->body, err));
-    reply->type = "image/png";
-done:
-    pfm_image_free(&picture);
-    pfm_buffer_free(&bytes);
-    return status;
-}
-
-pfm_status pfm_route_rate_image(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
-{
-    pfm_status status = PFM_OK;
+    const size_t folder_count = server->options->image_folder_count;
     pfm_rater rater;
     json_t *item = NULL;
     char *name = NULL;
@@ -161,13 +141,55 @@ pfm_status pfm_route_rate_image(pfm_server *server, const pfm_http_request *requ
     PFM_TRY(read_place(request->places[0], 1, &n, reply, err));
     PFM_TRY(read_place(request->places[1], 0, &k, reply, err));
     PFM_TRY(pfm_rater_item(server->store, &rater, n, reply, &item, err));
-    if (server->options->image_folder_count > 0)
+    if (folder_count > 0)
         PFM_TRY(pfm_item_image_name(json_string_value(json_object_get(item, "images")), (size_t)k, &name, err));
     if (name == NULL)
         PFM_TRY(pfm_http_refuse(reply, 404, "image_not_found", err, "the item has no image %lld", (long long)k));
-    PFM_TRY(append_picture(server, name, reply, err));
+    pfm_server_begin_decoding(server);
+    status = pfm_image_slice_find(server->options->image_folders, folder_count, name, number, out, err);
+    pfm_server_end_decoding(server);
+    PFM_TRY(status);
+    if (out->path == NULL)
+        PFM_TRY(pfm_http_refuse(reply, 404, "image_not_found", err, "the image is not here; tell the study's owner"));
 done:
     json_decref(item);
     free(name);
+    return status;
+}
+
+/* The picture as the model would be shown it: pixels alone, without what else a file may tell. */
+pfm_status pfm_route_rate_image(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    static const char *const known[] = {"slice", NULL};
+    pfm_status status = PFM_OK;
+    pfm_image_slice slice = {0};
+    pfm_image picture = {0};
+    size_t number;
+    PFM_TRY(pfm_view_check_query(request, known, err));
+    PFM_TRY(pfm_view_number(request, "slice", 1, PFM_SLICE_MOST, 0, &number, err));
+    PFM_TRY(find_image(server, request, number, &slice, reply, err));
+    PFM_TRY(pfm_server_wait(server, reply, err));
+    pfm_server_begin_decoding(server);
+    status = pfm_image_slice_decode(&slice, server->session->recipe->model.window, &picture, NULL);
+    pfm_server_end_decoding(server);
+    if (status != PFM_OK)
+        PFM_TRY(pfm_http_refuse(reply, 404, "image_unreadable", err, "the image cannot be shown; tell the study's owner"));
+    PFM_TRY(pfm_image_append_png(&picture, "the image", &reply->body, err));
+    reply->type = "image/png";
+done:
+    free(slice.path);
+    pfm_image_free(&picture);
+    return status;
+}
+
+pfm_status pfm_route_rate_series(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
+{
+    pfm_status status = PFM_OK;
+    pfm_image_slice slice = {0};
+    PFM_TRY(pfm_view_check_query(request, NULL, err));
+    PFM_TRY(find_image(server, request, 0, &slice, reply, err));
+    PFM_TRY(pfm_image_slice_tell(&slice, &reply->body, err));
+done:
+    free(slice.path);
     return status;
 }

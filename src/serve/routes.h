@@ -27,6 +27,7 @@ typedef enum pfm_route_who { PFM_ROUTE_OWNER, PFM_ROUTE_PUBLIC, PFM_ROUTE_RATER 
     X(GET,  "/api/predictions/{name}", predictions,   OWNER)                                                                   \
     X(GET,  "/api/predictions/{name}/against/{other}", predictions_against, OWNER)                                             \
     X(GET,  "/api/predictions/{name}/images/{n}/{k}", predictions_image, OWNER)                                                \
+    X(GET,  "/api/predictions/{name}/images/{n}/{k}/series", predictions_series, OWNER)                                        \
     X(GET,  "/api/runs",            runs,             OWNER)                                                                   \
     X(GET,  "/api/runs/{name}",     run,              OWNER)                                                                   \
     X(GET,  "/api/runs/{name}/log", run_log,          OWNER)                                                                   \
@@ -54,6 +55,7 @@ typedef enum pfm_route_who { PFM_ROUTE_OWNER, PFM_ROUTE_PUBLIC, PFM_ROUTE_RATER 
     X(GET,  "/api/rate/items/{n}",  rate_item,        RATER)                                                                   \
     X(PUT,  "/api/rate/items/{n}",  rate_give,        RATER)                                                                   \
     X(GET,  "/api/rate/items/{n}/images/{k}", rate_image, RATER)                                                               \
+    X(GET,  "/api/rate/items/{n}/images/{k}/series", rate_series, RATER)                                                       \
     X(GET,  "/health",              health,           PUBLIC)                                                                  \
     X(GET,  "/metrics",             metrics,          OWNER)                                                                   \
     X(GET,  "/v1/models",           models,           OWNER)                                                                   \

@@ -1,5 +1,6 @@
 #include "serve/viewing.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_known(void *user, const char *name)
@@ -14,4 +15,19 @@ pfm_status pfm_view_check_query(const pfm_http_request *request, const char *con
 {
     const char *strange = pfm_http_query_other(request, is_known, (void *)(uintptr_t)known);
     return strange == NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_USAGE, "the query's %.100s says nothing here", strange);
+}
+
+pfm_status pfm_view_number(const pfm_http_request *request, const char *name, long low, long high, size_t missing, size_t *out,
+                           pfm_error *err)
+{
+    const char *text = pfm_http_query(request, name);
+    *out = missing;
+    if (text == NULL)
+        return PFM_OK;
+    const size_t digits = strspn(text, "0123456789");
+    const long value = digits > 0 && digits < 11 && text[digits] == '\0' ? strtol(text, NULL, 10) : -1;
+    *out = (size_t)value;
+    return value >= low && value <= high
+               ? PFM_OK
+               : pfm_error_set(err, PFM_ERROR_USAGE, "%s must be a whole number from %ld to %ld", name, low, high);
 }

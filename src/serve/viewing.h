@@ -1,4 +1,4 @@
-/* What the routes of the views Runs and Answers share. */
+/* What the routes of views share. */
 #ifndef PFM_SERVE_VIEWING_H
 #define PFM_SERVE_VIEWING_H
 
@@ -6,4 +6,9 @@
 
 /* USAGE names what the query has and nobody here reads; known: names ended by NULL, or NULL. */
 pfm_status pfm_view_check_query(const pfm_http_request *request, const char *const *known, pfm_error *err) PFM_MUST_CHECK;
+/* *out = a whole number of the query; `missing` where it is not there. USAGE names the bounds of one that is none or outside.
+ */
+pfm_status pfm_view_number(const pfm_http_request *request, const char *name, long low, long high, size_t missing, size_t *out,
+                           pfm_error *err) PFM_MUST_CHECK;
+
 #endif

@@ -184,6 +184,23 @@ def part_blind(program):
             got = s.raw(f'GET /api/rate/items/1/images/0 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\nConnection: close\r\n\r\n'.encode())
             check(f'the image {name!r}: {right}', f' {right} '.encode() in got.split(b'\r\n')[0])
 
+        # a series, of which some slices were asked about, beside a picture
+        os.mkdir('images/ct')
+        for k in range(3):
+            shutil.copy('scan.dcm', f'images/ct/{k}.dcm')
+        shutil.copy('scan.dcm', 'outside.dcm')
+        os.symlink('../../outside.dcm', 'images/ct/z.dcm')
+        rows = json.dumps({'id': 1, 'images': ['ct', 'ct', 'inside.png'], 'slices': [1, 3, 0], 'reference': 'R', 'prediction': 'P'})
+        tried = s.call('POST', '/api/studies', {'name': 'n', 'raters': 1, 'systems': [{'name': 'x', 'predictions': rows}]})[2]
+        mine = bearer(tried['links'][0]['link'].removeprefix('/#rate/'))
+        at = '/api/rate/items/1/images'
+        check('a series is one image', tried['images_missing'] == 0 and s.call('GET', '/api/rate/items/1', None, mine)[2]['images'] == [True, True])
+        check('of several slices', s.call('GET', f'{at}/0/series', None, mine)[2] == {'slices': 4, 'at': 2} and s.call('GET', f'{at}/1/series', None, mine)[2] == {'slices': 1, 'at': 1})
+        for query, status in {'0': 200, '0?slice=1': 200, '0?slice=3': 200, '0?slice=4': 404, '0?slice=5': 404, '0?slice=0': 400, '0?slice=x': 400, '0?slice=99999999999999999999': 400, '0?slices=1': 400,
+                              '1?slice=1': 200, '1?slice=2': 404, '2': 404, '2/series': 404, '0/series?slice=1': 400}.items():
+            got = s.raw(f'GET {at}/{query} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {mine["Authorization"]}\r\nConnection: close\r\n\r\n'.encode())
+            check(f'{query}: {status}', f' {status} '.encode() in got.split(b'\r\n')[0] and b'scan' not in got and b'ct/' not in got)
+
 
 def part_links(program):
     with begin(program) as s:

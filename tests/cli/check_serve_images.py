@@ -49,6 +49,7 @@ def part_images(program):
         png, scan = opened(s, 'p1.png'), opened(s, 'scan.dcm')
         check('what they are is told', (png['kind'], png['frames'], png['values'], png['windows']) == ('PNG', 1, False, []) and
               scan['kind'] == 'DICOM' and scan['values'] and [w['name'] for w in scan['windows']][:3] == ['file', 'percentile', 'full'])
+        check('text in the pixels is looked for', all(i['shown'].get('text_rows') == 0 and i['shown']['text_like'] is False for i in (png, scan)))
         check('an id cannot be guessed', len(png['id']) == 32 and png['id'] != opened(s, 'p1.png')['id'])
         whole = s.call('POST', '/v1/chat/completions', ask('Where?', kept(png), max_tokens=6))[2]
         data = s.call('POST', '/v1/chat/completions', ask('Where?', __import__('check_serve').image('p1.png'), max_tokens=6))[2]
@@ -56,6 +57,7 @@ def part_images(program):
         blank = s.call('POST', '/v1/chat/completions', ask('Where?', kept(png, blank=True), max_tokens=6))[2]
         check('a blank image is another', blank['pefomed']['probability'] != whole['pefomed']['probability'])
         told = s.call('GET', f'/api/images/{scan["id"]}/shown?window=100,2000')[2]
+        check('in each frame that is shown', told.get('text_rows') == 0)
         check('a window is applied', (told['center'], told['width'], told['window']) == (100, 2000, 'given'))
         values = raw_get(s, f'/api/images/{scan["id"]}/values')
         width, height, low, step, inverted, _ = struct.unpack_from('<IIddII', values)

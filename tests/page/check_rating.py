@@ -7,11 +7,12 @@ import urllib.error
 import urllib.request
 
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from page_browser import Browser, make_run, serve
+from page_browser import Browser, make_run, scan, serve
 
 TOKEN = 'the-token-of-the-owner'
 LONG = 'There is a small nodule in the right upper lobe, about eight millimetres, with smooth edges. The heart is of usual size. No fluid in either pleural cavity.'
@@ -144,6 +145,23 @@ class Rate(unittest.TestCase):
         self.assertEqual([s for s, _ in self.sheet(path, 1).values()], [3, 0] + [2] * 14)
         self.assertEqual(self.page.find('#rate-progress').get_property('value'), 16)
 
+    def test_letter_keys_off(self):
+        path, secrets = self.make()
+        self.addCleanup(lambda: self.page.run('localStorage.clear()'))
+        self.rate(secrets[0])
+        self.page.find('#show-keys').click()
+        self.page.find('#letter-keys').click()
+        self.press(Keys.ESCAPE)
+        self.press('3', 'x', 'u', 'n', 'c')
+        time.sleep(0.5)
+        self.assertEqual((self.title(), self.page.find('#rate-done').text), ('Item 1 of 16', '0 of 16 done'))
+        self.press(Keys.ARROW_RIGHT)
+        self.at(2)
+        level = self.page.find('button.level[data-score="3"]')
+        self.page.run('arguments[0].focus()', level)
+        self.press(Keys.SPACE)
+        self.page.wait(lambda: self.sheet(path, 1)[2] == (3, ''), 'buttons take the keyboard as ever')
+
     def test_resume(self):
         path, secrets = self.make()
         self.rate(secrets[1])
@@ -184,6 +202,57 @@ class Rate(unittest.TestCase):
             shown.add(bool(image))
             self.press(Keys.ARROW_RIGHT)
         self.assertEqual(shown, {True, False})
+
+    def series(self):
+        """A folder with the slices of a series, beside the images."""
+        folder = self.work / 'images/ct'
+        if not folder.exists():
+            folder.mkdir()
+            for i in range(5):
+                scan(folder / f'{9 - i}.dcm', position=10.0 * i, number=i + 1, series='1.2.826.0.1.3680043.8.498.8')
+        return 'ct'
+
+    def seen(self, k=0):
+        """The pixels of image k, once it is drawn, as a text."""
+        image = self.page.all('#rate-images img')[k]
+        self.page.wait(lambda: image.get_property('naturalWidth') > 0 and image.get_property('complete'), 'it is drawn')
+        time.sleep(0.3)
+        return self.page.run("""const i = arguments[0], c = new OffscreenCanvas(i.naturalWidth, i.naturalHeight).getContext('2d'); c.drawImage(i, 0, 0);
+            return String(c.getImageData(0, 0, i.naturalWidth, i.naturalHeight).data.reduce((h, v) => (h * 31 + v) % 4294967291, 7));""", image)
+
+    def lines(self):
+        return [e.text for e in self.page.all('#rate-images figcaption')]
+
+    def test_series(self):
+        """An item with a series, of which two slices were asked about, and a picture: each is an image, and all slices are seen."""
+        row = {'id': 'a', 'images': [self.series()] * 2 + ['p0.png'], 'slices': [2, 4, 0], 'reference': 'R', 'prediction': 'P'}
+        _, secrets = self.make(raters=1, systems=[{'name': 'x', 'predictions': json.dumps(row) + '\n' + json.dumps({**row, 'id': 'b'}) + '\n'}])
+        self.rate(secrets[0])
+        self.page.wait(lambda: len(self.page.all('#rate-images img')) == 2, 'both images')
+        self.assertEqual(self.lines()[0], 'slice 3 of 5')
+        middle = self.seen()
+        self.press(Keys.ARROW_DOWN)
+        self.page.wait(lambda: self.lines()[0] == 'slice 4 of 5', 'the next slice')
+        fourth = self.seen()
+        self.press(Keys.HOME)
+        self.page.wait(lambda: self.lines()[0] == 'slice 1 of 5', 'the first one')
+        first = self.seen()
+        self.assertEqual(len({first, middle, fourth}), 3)
+        ActionChains(self.page.driver).scroll_from_origin(ScrollOrigin.from_element(self.page.all('#rate-images img')[0]), 0, 100).perform()
+        self.page.wait(lambda: self.lines()[0] == 'slice 2 of 5', 'by the wheel')
+        slider = self.page.find('#rate-images input[type=range]')
+        self.assertGreaterEqual(slider.size['height'], 44)
+        slider.send_keys(Keys.ARROW_RIGHT + Keys.ARROW_RIGHT)
+        self.page.wait(lambda: self.lines()[0] == 'slice 4 of 5', 'by the slider')
+        self.assertEqual(self.seen(), fourth)
+        self.assertTrue(self.title().startswith('Item 1 '), 'which moves no item')
+        self.page.find('#rate-title').click()
+        self.page.run("document.activeElement.blur()")
+        self.press(Keys.ARROW_RIGHT)
+        self.at(2)
+        self.press('3')
+        self.page.wait(lambda: self.page.find('#rate-done').text == '1 of 2 done', 'scores are given as ever')
+        self.look_at('rate-series')
 
     def test_right_or_wrong_and_other_scales(self):
         path, secrets = self.make(rubric='correct')
@@ -341,6 +410,26 @@ class Rate(unittest.TestCase):
         self.at(n)
         self.page.wait(lambda: self.page.all('#rate-images img'), 'its image')
         self.look_at('rate')
-        small = self.page.run('''return [...document.querySelectorAll('button, textarea, summary')]
-            .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44).map((e) => e.outerHTML.slice(0, 80));''')
-        self.assertEqual(small, [])
+
+    def test_touch(self):
+        """A rater's sheet and the owner's view on a tablet: everything is large enough to be tapped, and scores are given by taps."""
+        self.page.touch_device()
+        self.addCleanup(self.page.touch_device, False)
+        row = {'id': 'a', 'images': [self.series(), 'p0.png'], 'reference': 'R', 'prediction': 'P'}
+        path, secrets = self.make(raters=1, systems=[{'name': 'x', 'predictions': json.dumps(row) + '\n' + json.dumps({**row, 'id': 'b'}) + '\n'}])
+        self.rate(secrets[0])
+        self.page.wait(lambda: len(self.page.all('#rate-images img')) == 2 and self.lines()[0] == 'slice 3 of 5', 'both images')
+        self.seen()
+        self.assertEqual(self.page.small_targets(), [])
+        slider = self.page.find('#rate-images input[type=range]')
+        self.page.run("arguments[0].scrollIntoView({block: 'center'})", slider)
+        x, y, width = self.page.run('const r = arguments[0].getBoundingClientRect(); return [r.x, r.y + r.height / 2, r.width]', slider)
+        self.page.touch([(x + width / 2, y)], [(x + 0.7 * width, y)], [(x + width - 4, y)])
+        self.page.wait(lambda: self.lines()[0] == 'slice 5 of 5', 'the slider is dragged')
+        self.page.tap(self.page.find('button.level[data-score="2"]'))
+        self.at(2)
+        self.assertEqual(self.sheet(path, 1)[1], (2, ''))
+        self.owner()
+        self.page.wait(lambda: self.page.all('section.study'), 'studies are listed')
+        self.page.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        self.assertEqual(self.page.small_targets(), [])

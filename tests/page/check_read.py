@@ -6,6 +6,8 @@ import unittest
 import urllib.request
 
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
@@ -110,11 +112,43 @@ class Read(unittest.TestCase):
         self.assertEqual(ground(), light, 'the choice is remembered')
         self.page.run("localStorage.clear()")
 
-    def test_touch_targets(self):
-        self.open(self.slices[0], self.png, stacks=2)
-        small = self.page.run('''return [...document.querySelectorAll('button, select, .check, input[type=range], input[type=number], input[type=text], textarea, nav a')]
-            .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44).map((e) => e.outerHTML.slice(0, 80));''')
-        self.assertEqual(small, [])
+    def test_letter_keys_off(self):
+        self.open(self.slices[0])
+        self.addCleanup(lambda: self.page.run('localStorage.clear()'))
+        before = self.value('#width')
+        self.focus()
+        self.press('?')
+        box = self.page.find('#letter-keys')
+        self.assertTrue(box.is_selected())
+        self.assertEqual(self.page.all('#key-list .off'), [])
+        box.click()
+        self.assertEqual(self.page.violations(), [])
+        off = [k.text for k in self.page.all('#key-list .off')]
+        self.assertTrue(set(off) == {'?', 'O', 'J L', 'I K', '0 to 9', '+ −', 'F', 'M', 'Q', 'B'}, off)
+        self.page.picture(self.shots / 'keys-off.png')
+        self.press(Keys.ESCAPE)
+        self.page.get(self.address)
+        self.page.wait(lambda: self.page.all('#ask'), 'the view is shown')
+        self.open(*self.slices, stacks=1)
+        self.focus()
+        for key in 'ikjlmbqf125+?':
+            self.press(key)
+        self.assertEqual((self.value('#width'), self.value('#preset')), (before, ''), 'no key sets the window')
+        self.assertFalse(self.page.find('#keys').get_property('open') or self.page.find('#blank').is_selected())
+        self.assertNotIn('as the model is shown it', self.line())
+        self.assertEqual(self.page.run('return document.activeElement.id'), 'picture')
+        self.press(Keys.ARROW_DOWN)
+        self.page.wait(lambda: 'slice 4 of 5' in self.line(), 'arrows go through the slices as ever')
+        self.page.find('#question').send_keys('mk 12?')
+        self.assertEqual(self.value('#question'), 'mk 12?', 'fields take letters')
+        ActionChains(self.page.driver).key_down(Keys.ALT).send_keys('2').key_up(Keys.ALT).perform()
+        self.page.wait(lambda: self.page.driver.title.startswith('Runs'), 'Alt and a digit chooses a view')
+        self.page.find('#show-keys').click()
+        self.page.find('#letter-keys').click()
+        self.press(Keys.ESCAPE)
+        self.press('?')
+        self.assertTrue(self.page.find('#keys').get_property('open'), 'they are switched on again')
+        self.assertEqual(self.page.run('return localStorage.length'), 0)
 
     # ---- images ----
 
@@ -138,6 +172,72 @@ class Read(unittest.TestCase):
             document.getElementById('picture').dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, bubbles: true, cancelable: true}));''', data)
         self.page.wait(lambda: 'dropped.png' in self.page.find('#stacks').text, 'it is open')
         self.page.wait(lambda: self.drawn() != '0', 'it is drawn')
+
+    def painted(self, name, text):
+        """A PNG with text in its pixels."""
+        data = self.page.run_async('''const canvas = new OffscreenCanvas(320, 240), context = canvas.getContext('2d');
+            context.fillStyle = '#202020';
+            context.fillRect(0, 0, 320, 240);
+            context.fillStyle = '#f0f0f0';
+            context.font = '16px "DejaVu Sans", sans-serif';
+            context.fillText(given[0], 12, 30);
+            const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+            return btoa(String.fromCharCode(...bytes));''', text)
+        path = self.work / name
+        path.write_bytes(base64.b64decode(data))
+        return path
+
+    def text_note(self):
+        note = self.page.find('#burned-in')
+        return note.text if note.is_displayed() else None
+
+    def test_burned_in_text(self):
+        self.open(self.slices[0])
+        self.settled()
+        self.assertIsNone(self.text_note(), 'nothing is said of an image without text')
+        self.open(self.painted('painted.png', 'PLANTED NAME 1931-02-03'))
+        self.page.wait(lambda: (self.text_note() or '').startswith('May hold burned-in text (found in the pixels).'), 'what is found in the pixels is said')
+        self.assertNotEqual(self.settled(), '0', 'and the image is shown')
+        self.open(scan(self.work / 'said.dcm', burned_in='YES', series='1.2.826.0.1.3680043.8.498.4'))
+        self.page.wait(lambda: (self.text_note() or '').startswith('May hold burned-in text (the file says so).'), 'what the file says is said')
+        self.open(scan(self.work / 'denied.dcm', burned_in='NO', series='1.2.826.0.1.3680043.8.498.5'))
+        self.page.wait(lambda: self.text_note() is None, 'no text, and the file says so')
+        self.assertEqual([bool(c.find_elements(By.CSS_SELECTOR, '.notice')) for c in self.page.all('#stacks li')], [False, True, True, False], 'the list marks them')
+        self.assertEqual(self.page.violations(), [])
+
+    def test_burned_in_text_of_a_series(self):
+        paths = [scan(self.work / f'text{i}.dcm', position=10.0 * i, number=i + 1, burned_in='YES' if i == 2 else None, series='1.2.826.0.1.3680043.8.498.6') for i in range(3)]
+        self.paint_frame(paths[0], 0)
+        self.open(*paths, stacks=1)
+        self.page.wait(lambda: (self.text_note() or '').startswith('Other slices may hold burned-in text; so may 2 of 3 slices.'), 'which are meant, before they are shown')
+        self.focus()
+        self.press(Keys.END)
+        self.page.wait(lambda: (self.text_note() or '').startswith('May hold burned-in text (the file says so); so may 2 of 3 slices.'), 'this one is')
+
+    def test_burned_in_text_of_a_frame(self):
+        path = self.work / 'framed.dcm'
+        self.paint_frame(scan(path, frames=3, series='1.2.826.0.1.3680043.8.498.7'), 2)
+        self.open(path)
+        self.settled()
+        self.assertIsNone(self.text_note())
+        self.focus()
+        self.press(Keys.END)
+        self.page.wait(lambda: (self.text_note() or '').startswith('May hold burned-in text (found in the pixels)'), 'a frame is looked at when it is shown')
+
+    @staticmethod
+    def paint_frame(path, frame):
+        """Rows of small crosses and bars, as letters are, into a frame of a scan."""
+        import numpy
+        import pydicom
+        file = pydicom.dcmread(path)
+        values = file.pixel_array.copy().reshape(-1, file.Rows, file.Columns)
+        values[frame] = 0
+        letters = ((1, 1, 1, 1), (1, 0, 0, 0), (1, 1, 1, 0), (1, 0, 0, 0), (1, 0, 0, 0), (1, 0, 0, 0), (1, 1, 1, 1)), ((1, 0, 0, 1), (1, 0, 0, 1), (1, 1, 1, 1), (1, 0, 0, 1), (1, 0, 0, 1), (1, 0, 0, 1), (1, 0, 0, 1))
+        for row in range(2):
+            for k in range(9):
+                values[frame, 6 + 14 * row:13 + 14 * row, 4 + 6 * k:8 + 6 * k] = 2000 * numpy.array(letters[(k + row) % 2])
+        file.PixelData = values.astype('<i2').tobytes()
+        file.save_as(path)
 
     def test_what_is_no_image(self):
         bad = self.work / 'bad.png'
@@ -225,6 +325,122 @@ class Read(unittest.TestCase):
         from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
         return ScrollOrigin.from_element(element)
 
+    # ---- a tablet that is touched ----
+
+    def tablet(self):
+        self.page.touch_device()
+        self.addCleanup(self.page.touch_device, False)
+
+    def around(self):
+        """(x, y) from the middle of the image, in pixels of the window."""
+        x, y = self.page.run("const c = document.getElementById('picture'); c.scrollIntoView({block: 'center'}); const r = c.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]")
+        return lambda dx, dy: (x + dx, y + dy)
+
+    def window(self):
+        return float(self.value('#center')), float(self.value('#width'))
+
+    def painted_box(self):
+        """Left, top, right and bottom of what is not black on the canvas, in its pixels."""
+        return self.page.run('''const p = document.getElementById('picture'), c = new OffscreenCanvas(p.width, p.height).getContext('2d');
+            c.drawImage(p, 0, 0);
+            const d = c.getImageData(0, 0, p.width, p.height).data, b = [p.width, p.height, 0, 0];
+            for (let y = 0; y < p.height; y++) for (let x = 0; x < p.width; x++) {
+              const i = 4 * (y * p.width + x);
+              if (d[i] + d[i + 1] + d[i + 2] > 0) { b[0] = Math.min(b[0], x); b[1] = Math.min(b[1], y); b[2] = Math.max(b[2], x + 1); b[3] = Math.max(b[3], y + 1); }
+            }
+            return b;''')
+
+    def test_pinch(self):
+        self.tablet()
+        self.open(self.painted('grey.png', ''))
+        fit, at = self.settled(), self.around()
+        for _ in range(6):
+            self.page.find('[aria-label=Smaller]').click() # so that all of it stays in sight
+        self.settled()
+        left, top, right, bottom = self.painted_box()
+        self.page.touch([at(-40, 0)], [at(-40, 0), at(40, 0)], [at(-60, 0), at(60, 0)], [at(-80, 0), at(80, 0)])
+        self.settled()
+        large = self.painted_box()
+        self.assertAlmostEqual((large[2] - large[0]) / (right - left), 2, delta=0.1, msg='fingers twice as far apart: twice as large')
+        self.assertAlmostEqual((large[0] + large[2]) / 2, (left + right) / 2, delta=4, msg='about the middle between them')
+        self.page.touch([at(-80, 0)], [at(-80, 0), at(80, 0)], [at(-40, 0), at(40, 0)])
+        self.settled()
+        self.assertAlmostEqual(self.painted_box()[2] - self.painted_box()[0], right - left, delta=8, msg='and back')
+        self.page.touch([at(-40, 0)], [at(-40, 0), at(40, 0)], [at(-40, 30), at(40, 30)])
+        self.settled()
+        self.assertAlmostEqual(self.painted_box()[1] - top, 30 * 2, delta=8, msg='two fingers move it')
+        self.page.tap(self.page.find('#fit'))
+        self.assertEqual(self.settled(), fit)
+
+    def test_pinch_leaves_the_window(self):
+        """Nothing of a pinch sets the window: neither its two fingers nor the one that is lifted last."""
+        self.tablet()
+        self.open(self.slices[0])
+        fit, window, at = self.settled(), self.window(), self.around()
+        fingers = [PointerInput('touch', f'finger{i}') for i in range(2)]
+        actions = ActionBuilder(self.page.driver, mouse=fingers[0])
+        actions.add_pointer_input('touch', 'unused')
+        actions.devices[:] = fingers
+        for finger, moves in zip(fingers, ([(-40, 0), 'down', (-60, 20), 'wait', (20, -60), (60, -90), 'up'], [(40, 0), 'down', (60, 20), 'up', 'wait', 'wait', 'wait'])):
+            for move in moves:
+                if move == 'wait':
+                    finger.create_pause(0.05)
+                elif move == 'down':
+                    finger.create_pointer_down(button=0)
+                elif move == 'up':
+                    finger.create_pointer_up(button=0)
+                else:
+                    finger.create_pointer_move(duration=50, x=round(at(*move)[0]), y=round(at(*move)[1]))
+        actions.perform()
+        self.assertNotEqual(self.settled(), fit)
+        self.assertEqual(self.window(), window)
+
+    def test_one_finger(self):
+        self.tablet()
+        self.open(self.slices[0])
+        fit, at = self.settled(), self.around()
+        self.page.touch([at(0, 0)], [at(20, 0)], [at(40, 0)], [at(60, 0)])
+        center, width = self.window()
+        self.assertEqual(center, 40)
+        self.assertGreater(width, 480, 'a finger to the right: wider')
+        self.page.touch([at(0, 0)], [at(0, 20)], [at(0, 50)])
+        self.assertLess(self.window()[0], 0, 'downwards: the center is lower')
+        self.assertEqual(self.page.run('return scrollY'), self.page.run("document.getElementById('picture').scrollIntoView({block: 'center'}); return scrollY"), 'the page stays')
+        pan = self.page.find('button[data-mode=pan]')
+        self.page.tap(pan)
+        self.page.wait(lambda: pan.get_attribute('aria-pressed') == 'true', 'it is chosen')
+        at = self.around()
+        window, wide = self.window(), self.settled()
+        self.page.touch([at(0, 0)], [at(20, 10)], [at(40, 20)])
+        self.assertNotEqual(self.settled(), wide)
+        self.assertEqual(self.window(), window, 'with Pan a finger moves the image')
+        self.page.touch([at(0, 0)], [at(-20, -10)], [at(-40, -20)])
+        self.assertEqual(self.settled(), wide, 'and back')
+        Select(self.page.find('#preset')).select_by_value('')
+        self.assertEqual(self.settled(), fit)
+
+    def test_slices_by_touch(self):
+        self.tablet()
+        self.open(*self.slices, stacks=1)
+        self.settled()
+        self.assertIn('slice 3 of 5', self.line())
+        slider = self.page.find('#slice')
+        self.page.run("arguments[0].scrollIntoView({block: 'center'})", slider)
+        x, y, width = self.page.run('const r = arguments[0].getBoundingClientRect(); return [r.x, r.y + r.height / 2, r.width]', slider)
+        self.page.touch([(x + width / 2, y)], [(x + 0.7 * width, y)], [(x + width - 6, y)])
+        self.page.wait(lambda: 'slice 5 of 5' in self.line(), 'the slider is dragged')
+
+    def test_tap_targets(self):
+        self.tablet()
+        self.open(*self.slices, self.png, self.painted('text.png', 'PLANTED NAME 1931-02-03'), stacks=3)
+        self.ask('What is shown?')
+        self.draft()
+        self.page.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        self.page.wait(lambda: self.page.all('#reports button'), 'earlier reports')
+        self.assertEqual(self.page.small_targets(), [])
+        self.press('?')
+        self.assertEqual(self.page.small_targets(), [])
+
     def test_series(self):
         self.open(*self.slices, stacks=1)
         self.assertIn('CT axial, 5 slices', self.page.find('#stacks').text)
@@ -275,11 +491,36 @@ class Read(unittest.TestCase):
 
     # ---- questions ----
 
+    def slow_down(self):
+        """The server's stream comes to the page one piece after the other, each only when what came before is in sight, however fast the model is: the tiny one's whole
+        answer may be one event, which is parted. window.seen: what was in sight whenever another piece came; a page that shows no piece gets no answer."""
+        self.page.run('''window.seen = []; const real = window.fetch;
+            const parted = (event) => {
+              const text = event.choices[0]?.delta.content ?? '', middle = Math.ceil(text.length / 2), with_text = (content) => ({...structuredClone(event), choices: [{...event.choices[0], delta: {content}}]});
+              return text.length > 1 ? [with_text(text.slice(0, middle)), with_text(text.slice(middle))] : [event];
+            };
+            window.fetch = async (path, options) => {
+              const response = await real(path, options);
+              if (!path.includes('chat')) return response;
+              const events = (await response.text()).split('\\n\\n').filter(Boolean).map((line) => line.slice('data: '.length));
+              const pieces = events.flatMap((data) => (data === '[DONE]' ? [data] : parted(JSON.parse(data)).map((event) => JSON.stringify(event))));
+              let sent = '';
+              const pull = async (stream) => {
+                const shown = () => document.querySelector('.said')?.textContent ?? '', until = performance.now() + 5000;
+                while (shown() !== sent && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 5));
+                if (shown() !== sent) return stream.error(new Error(`"${sent}" was sent, and "${shown()}" is in sight`));
+                if (sent !== '' && seen.at(-1) !== sent) seen.push(sent);
+                if (pieces.length === 0) return stream.close();
+                const data = pieces.shift();
+                if (data !== '[DONE]') sent += JSON.parse(data).choices[0]?.delta.content ?? '';
+                stream.enqueue(new TextEncoder().encode(`data: ${data}\\n\\n`));
+              };
+              return new Response(new ReadableStream({pull}, {highWaterMark: 0}), {headers: response.headers});
+            };''')
+
     def test_answer_arrives(self):
         self.open(self.slices[0])
-        self.page.run('''window.seen = []; new MutationObserver(() => {
-            const text = document.querySelector('.said')?.textContent; if (text && text !== seen.at(-1)) seen.push(text); })
-            .observe(document.getElementById('answers'), {subtree: true, childList: true, characterData: true});''')
+        self.slow_down()
         Select(self.page.find('#preset')).select_by_value('lung')
         card, = self.ask('What is shown?')
         seen = self.page.run('return window.seen')
@@ -373,6 +614,40 @@ class Read(unittest.TestCase):
             Select(self.page.find('#sr-kind')).select_by_value(kind)
             self.page.find('#save-sr').click()
             self.check_sr(self.page.downloaded('report.dcm'), sop)
+
+    def test_verified_by(self):
+        self.open(*self.slices[:2], stacks=1)
+        name, organization = self.page.find('#verified-by'), self.page.find('#verified-at')
+        self.assertFalse(name.is_enabled(), 'there is nothing to accept')
+        self.draft()
+        self.page.run('''window.accepted = []; const real = window.fetch;
+            window.fetch = (path, options) => { if (path.endsWith('/accept')) accepted.push(JSON.parse(options.body)); return real(path, options); };''')
+        name.send_keys(' Planted^Zoë ')
+        self.page.find('#accept').click()
+        self.page.wait(lambda: 'fill in both, or neither' in self.page.find('#status').text, 'it is said what is missing')
+        self.assertEqual(self.page.run('return document.activeElement.id'), 'verified-at')
+        self.assertEqual(self.page.run('return window.accepted'), [], 'nothing is sent')
+        organization.send_keys('A Ward')
+        self.page.find('#accept').click()
+        self.page.wait(lambda: 'Accepted, verified by Planted^Zoë (A Ward).' in self.page.find('#report-state').text, 'it is accepted in this name')
+        self.assertEqual(self.page.run('return window.accepted'), [{'version': 1, 'observer': 'Planted^Zoë', 'organization': 'A Ward'}])
+        self.assertEqual(self.page.find('#status').text, '')
+        import io
+        import pydicom
+        self.page.find('#save-sr').click()
+        sr = pydicom.dcmread(io.BytesIO(self.page.downloaded('report.dcm')))
+        observer, = sr.VerifyingObserverSequence
+        self.assertEqual((sr.VerificationFlag, str(observer.VerifyingObserverName), observer.VerifyingOrganization), ('VERIFIED', 'Planted^Zoë', 'A Ward'))
+        self.assertEqual(self.page.run('return localStorage.length + sessionStorage.length'), 0, 'the browser keeps no name')
+
+    def test_verified_by_nobody(self):
+        self.open(self.slices[0])
+        self.draft()
+        self.page.run('''window.accepted = []; const real = window.fetch;
+            window.fetch = (path, options) => { if (path.endsWith('/accept')) accepted.push(JSON.parse(options.body)); return real(path, options); };''')
+        self.page.find('#accept').click()
+        self.page.wait(lambda: 'Accepted. It cannot' in self.page.find('#report-state').text, 'it is accepted')
+        self.assertEqual(self.page.run('return window.accepted'), [{'version': 1}], 'what is not filled in is not sent')
 
     def check_sr(self, data, sop):
         import io

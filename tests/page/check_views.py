@@ -33,6 +33,12 @@ class Views(unittest.TestCase):
         cls.rows = [json.loads(line) for line in (cls.work / 'run/answers.jsonl').read_text().splitlines()]
         scan(cls.work / 'scan.dcm')
         cls.write_many(cls.work / 'many.jsonl')
+        (cls.work / 'ct').mkdir()
+        for i in range(5):
+            scan(cls.work / f'ct/{9 - i}.dcm', position=10.0 * i, number=i + 1)
+        row = {'question': 'What?', 'answer': 'yes', 'prediction': 'yes', 'answer_type': 'CLOSED'}
+        (cls.work / 'series.jsonl').write_text(''.join(json.dumps({'id': f's{i}', **row, **more}) + '\n' for i, more in enumerate(
+            ({'image': 'ct', 'images': ['ct', 'p1.png']}, {'image': 'ct', 'images': ['ct'] * 3, 'slices': [1, 3, 5]}))))
         cls.address, cls.process = cls.enterClassContext(serve(cls.build, cls.work, '--images', '.'))
         cls.browser = Browser(cls.work)
         cls.addClassCleanup(cls.browser.close)
@@ -256,6 +262,33 @@ class Views(unittest.TestCase):
         self.press(Keys.ESCAPE)
         self.assertFalse(self.page.find('#answers-large').get_property('open'))
 
+    def test_series(self):
+        """All slices of a row: of a folder each one, of slices that a model was shown those."""
+        self.go('#answers/series.jsonl', '.thumbnail img')
+        self.assertEqual([len(self.page.all(f'[data-n="{n}"] .thumbnail')) for n in (0, 1)], [2, 3])
+        self.page.wait(lambda: len(self.page.all('.thumbnail img')) == 5, 'all are shown small, a series by its middle')
+        self.page.find('[data-n="0"] .thumbnail').click()
+        line = lambda: self.page.find('#answers-large figcaption').text
+        self.page.wait(lambda: line() == 'image 1 of 2 · slice 3 of 5 · ct', 'the middle')
+        seen = set()
+        for text in ('slice 4 of 5', 'slice 5 of 5', 'image 2 of 2 · p1.png', 'image 2 of 2 · p1.png'):
+            self.press(Keys.ARROW_DOWN)
+            self.page.wait(lambda: text in line(), text)
+            self.page.wait(lambda: self.page.run("const i = document.querySelector('#answers-large img'); return i.complete && i.naturalWidth > 0"), 'it is drawn')
+            time.sleep(0.2)
+            seen.add(self.page.find('#answers-large img').get_attribute('src'))
+        self.assertEqual(len(seen), 3)
+        self.press(Keys.HOME)
+        self.page.wait(lambda: 'slice 1 of 5' in line(), 'the first')
+        self.page.picture(self.shots / 'answers-series.png')
+        self.assertEqual(self.page.violations(), [])
+        self.press(Keys.ESCAPE)
+        self.page.all('[data-n="1"] .thumbnail')[2].click()
+        self.page.wait(lambda: line() == 'image 3 of 3 · ct', 'a slice that the row names')
+        self.press(Keys.ARROW_UP)
+        self.page.wait(lambda: line() == 'image 2 of 3 · ct', 'the one before')
+        self.press(Keys.ESCAPE)
+
     def test_two_files(self):
         self.go('#answers/run:answers.jsonl', '.row-of-answers')
         self.choose('#answers-other', 'other:answers.jsonl')
@@ -286,12 +319,16 @@ class Views(unittest.TestCase):
 
     # ---- all of it ----
 
-    def test_touch_targets(self):
-        for hash, css in (('#runs/run/other', 'table.difference'), ('#answers/many.jsonl/run:answers.jsonl', '#answers-counts')):
+    def test_tap_targets(self):
+        self.page.touch_device()
+        self.addCleanup(self.page.touch_device, False)
+        for hash, css in (('#runs/run/other', 'table.difference'), ('#answers/run:answers.jsonl/other:answers.jsonl', '#answers-counts'), ('#answers/many.jsonl', '.thumbnail img'), ('#answers/series.jsonl', '.thumbnail img')):
             self.go(hash, css)
-            small = self.page.run('''return [...document.querySelectorAll('button, select, .check, input[type=search], nav a, summary, #run-table a')]
-                .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44).map((e) => e.outerHTML.slice(0, 90));''')
-            self.assertEqual(small, [])
+            self.page.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+            self.assertEqual(self.page.small_targets(), [], hash)
+        self.page.tap(self.page.find('.thumbnail'))
+        self.page.wait(lambda: 'slice 3 of 5' in self.page.find('#answers-large').text, 'it is shown large by a tap')
+        self.assertEqual(self.page.small_targets(), [], 'large')
 
     def test_looks(self):
         for name, hash, css in (('runs', '#runs/run/other', 'table.difference'), ('answers', '#answers/many.jsonl', '.thumbnail img'), ('answers-two', '#answers/run:answers.jsonl/other:answers.jsonl', '#answers-counts')):

@@ -71,6 +71,33 @@ class Browser:
         self.driver.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', {'width': width, 'height': height, 'deviceScaleFactor': 1, 'mobile': False})
         self.driver.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': [{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}]})
 
+    def touch_device(self, on=True):
+        """A tablet that is touched, as CSS and scripts are told of one."""
+        width, height = SIZES['tablet' if on else 'desktop']
+        self.driver.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', {'width': width, 'height': height, 'deviceScaleFactor': 2 if on else 1, 'mobile': on})
+        self.driver.execute_cdp_cmd('Emulation.setTouchEmulationEnabled', {'enabled': on, 'maxTouchPoints': 5})
+
+    def touch(self, *moments):
+        """Fingers on the glass: each moment is where they are, [(x, y), ...]; one that is missing was lifted. All are lifted at the end."""
+        before = 0
+        for fingers in [*moments, []]:
+            kind = 'touchEnd' if not fingers else 'touchStart' if len(fingers) > before else 'touchMove'
+            self.driver.execute_cdp_cmd('Input.dispatchTouchEvent', {'type': kind, 'touchPoints': [{'x': x, 'y': y, 'id': i} for i, (x, y) in enumerate(fingers)]})
+            before = len(fingers)
+
+    def tap(self, element):
+        self.run("arguments[0].scrollIntoView({block: 'center'})", element)
+        x, y = self.run('const r = arguments[0].getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]', element)
+        self.touch([(x, y)])
+
+    def small_targets(self):
+        """What is tapped, and smaller than 44 pixels on a side; a label counts for its field, and a link in a sentence may be small."""
+        return self.run('''return [...document.querySelectorAll('a[href], button, input, select, textarea, summary')].filter((e) => {
+                if (!e.checkVisibility({visibilityProperty: true}) || e.closest('.unseen, .skip')) return false;
+                const {width, height} = (e.matches('[type=checkbox], [type=radio]') ? e.closest('label') ?? e : e).getBoundingClientRect();
+                return width < 43.9 || height < 43.9;
+            }).map((e) => e.outerHTML.slice(0, 90));''')
+
     def get(self, address):
         self.driver.get('about:blank') # a hash alone loads nothing anew
         self.driver.get(address)
@@ -121,8 +148,9 @@ class Browser:
         return data
 
 
-def scan(path, *, position=0.0, number=1, frames=1, series='1.2.826.0.1.3680043.8.498.2', patient='Planted^Name'):
-    """Writes a CT slice of 64 x 48 pixels in Hounsfield units: a slope from -1000 to 1000 with a square whose grey tells the position."""
+def scan(path, *, position=0.0, number=1, frames=1, series='1.2.826.0.1.3680043.8.498.2', patient='Planted^Name', burned_in=None):
+    """Writes a CT slice of 64 x 48 pixels in Hounsfield units: a slope from -1000 to 1000 with a square whose grey tells the position.
+    burned_in: what the file says of text in its pixels."""
     import numpy
     import pydicom
     from pydicom.dataset import FileDataset, FileMetaDataset
@@ -134,6 +162,8 @@ def scan(path, *, position=0.0, number=1, frames=1, series='1.2.826.0.1.3680043.
     meta.MediaStorageSOPClassUID = '1.2.840.10008.5.1.4.1.1.2' if frames == 1 else '1.2.840.10008.5.1.4.1.1.7.3'
     meta.MediaStorageSOPInstanceUID = f'{series}.{number}.{int(position * 10) + 1000}'
     file = FileDataset(str(path), {}, file_meta=meta, preamble=b'\0' * 128)
+    if burned_in is not None:
+        file.BurnedInAnnotation = burned_in
     file.SOPClassUID, file.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     file.PatientName, file.PatientID, file.StudyDate = patient, 'PLANTED-4711', '20260102'
     file.StudyInstanceUID, file.SeriesInstanceUID = '1.2.826.0.1.3680043.8.498.1', series

@@ -5,12 +5,13 @@ import {isTyping} from './app.js';
 import {probabilityText} from './asking.js';
 import {differenceTable} from './difference.js';
 import {el, labelled, viewOf} from './dom.js';
+import {Slices, entriesOf, sliceKeys} from './slices.js';
 
 const COUNT = 25, PAUSE = 300, AT_ONCE = 4, THUMBNAIL = 220, MOST_KEPT = 200;
 const DIFFERS = {answers: 'say something else', verdicts: 'one is right, the other wrong', better: 'only the first is right', worse: 'only the second is right', all: 'all rows'};
 const path = (name) => `/api/predictions/${encodeURIComponent(name)}`;
 
-export const keys = [['/', 'the field for words'], ['J K', 'the next row, the one before'], ['N P', 'the next page, the one before'], ['Enter', 'on a row: its image, large'],
+export const keys = [['/', 'the field for words'], ['J K', 'the next row, the one before'], ['N P', 'the next page, the one before'], ['Enter', 'on a row: its images, large'], sliceKeys,
   ['R W A', 'right, wrong, all'], ['X', 'exchange the two files']];
 
 // Pictures by address, few at a time; the newest stay.
@@ -84,7 +85,7 @@ class Page {
     this.before = page('answers-before', 'Page before', -1);
     this.next = page('answers-next', 'Next page', 1);
     this.place = el('span', {class: 'quiet', id: 'answers-place'});
-    this.dialog = el('dialog', {id: 'answers-large', 'aria-label': 'Image'}, this.large = el('img', {alt: ''}), el('div', {class: 'row'}, this.largeText = el('p', {class: 'grow'}),
+    this.dialog = el('dialog', {id: 'answers-large', 'aria-label': 'Image', onclose: () => this.#closeLarge(), onkeydown: (event) => { if (this.large?.key(event)) event.preventDefault(); }}, this.largePlace = el('div', {}), el('div', {class: 'row'}, this.largeText = el('p', {class: 'grow'}),
       el('button', {type: 'button', onclick: () => this.dialog.close()}, 'Close')));
     root.append(el('div', {class: 'stack'},
       el('section', {class: 'panel stack', 'aria-labelledby': 'filters-title'}, el('h2', {id: 'filters-title'}, 'Answers'),
@@ -103,6 +104,7 @@ class Page {
     this.#stop.abort();
     this.observer.disconnect();
     this.pictures.close();
+    this.#closeLarge();
     clearTimeout(this.#timer);
     this.closed = true;
   }
@@ -267,17 +269,26 @@ class Page {
     }
   }
 
+  // All images of the row with all of their slices, one behind the other, at image k.
   async #open(row, k) {
     if (!row.there?.[k]) return;
-    this.large.removeAttribute('src');
-    this.large.alt = `Image ${k + 1} of ${row.images.length}: ${row.images[k]}`;
-    this.largeText.textContent = [row.question, row.images[k]].filter(Boolean).join(' · ');
+    this.#closeLarge();
+    const large = new Slices(row.question || 'Image', (where) => api(where, {as: 'blob', signal: this.#stop.signal, quiet: true}));
+    this.large = large;
+    this.largePlace.replaceChildren(large.element);
+    this.largeText.textContent = row.question ?? '';
     this.dialog.showModal();
-    try {
-      this.large.src = await this.pictures.get(`${path(this.name)}/images/${row.n}/${k}`);
-    } catch (fault) {
-      if (fault.name !== 'AbortError') this.largeText.textContent = fault.message;
-    }
+    const addresses = row.images.map((_, i) => `${path(this.name)}/images/${row.n}/${i}`), missing = {slices: 0, at: 1};
+    const told = await Promise.all(addresses.map((address, i) => (row.there[i] ? api(`${address}/series`, {signal: this.#stop.signal, quiet: true}).catch(() => ({slices: 1, at: 1})) : missing)));
+    if (this.large !== large) return;
+    const entries = addresses.map((address, i) => entriesOf(address, told[i].slices).map(({text, ...entry}) => (
+      {...entry, text: [row.images.length > 1 ? `image ${i + 1} of ${row.images.length}` : '', text, row.images[i]].filter(Boolean).join(' · ')})));
+    large.show(entries.flat(), entries.slice(0, k).flat().length + told[k].at - 1);
+  }
+
+  #closeLarge() {
+    this.large?.close();
+    this.large = null;
   }
 
   // ---- two files ----

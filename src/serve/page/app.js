@@ -78,10 +78,38 @@ function switchTheme() {
 
 // ---- keys ----
 
-function showKeys() {
+// Keys of one character can be switched off (WCAG 2.1.4).
+const LETTERS = 'pefomed-letter-keys';
+const lettersAreOff = () => localStorage.getItem(LETTERS) === 'off';
+
+// Before any view hears of it: in one place, whatever a view listens to. What an element itself does with a key stays.
+function holdLetter(event) {
+  const isCharacter = [...event.key].length === 1 && event.key !== ' ';
+  if (isCharacter && !event.ctrlKey && !event.altKey && !event.metaKey && lettersAreOff() && !isTyping(event)) event.stopImmediatePropagation();
+}
+
+function switchLetters(event) {
+  if (event.target.checked) localStorage.removeItem(LETTERS);
+  else localStorage.setItem(LETTERS, 'off');
+  listKeys();
+}
+
+function listKeys() {
   const list = [...keys, ...(shown?.module?.keys ?? [])];
+  document.getElementById('letter-keys').checked = !lettersAreOff();
   document.getElementById('key-list').replaceChildren(
-    ...list.flatMap(([key, what]) => [el('dt', {}, el('kbd', {}, key)), el('dd', {}, what)]));
+    ...list.flatMap(([key, what]) => [el('dt', {}, keyName(key)), el('dd', {}, what)]));
+}
+
+// A key's name; of several those of a character are struck out where they are switched off.
+function keyName(key) {
+  if (!lettersAreOff() || key.startsWith('Alt')) return el('kbd', {}, key);
+  const isOff = (part) => part.replace(/\w+ \+ \S+/, '').split(' ').some((one) => [...one].length === 1 && !'↑↓←→'.includes(one));
+  return el('kbd', {}, key.split(', ').flatMap((part, i) => [i > 0 ? ', ' : null, isOff(part) ? el('s', {class: 'off'}, part) : part]));
+}
+
+function showKeys() {
+  listKeys();
   document.getElementById('keys').showModal();
 }
 
@@ -106,6 +134,8 @@ document.getElementById('skip').addEventListener('click', (event) => {
   event.preventDefault(); // the hash names the view
   main.focus();
 });
+document.getElementById('letter-keys').addEventListener('change', switchLetters);
+addEventListener('keydown', holdLetter, true);
 document.addEventListener('keydown', takeKey);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', showTheme);
 addEventListener('hashchange', navigate);

@@ -1,6 +1,7 @@
 // From files to stacks of slices: sent to the server, which keeps them in memory, and sorted where they are a series.
 
 import {api, say} from './api.js';
+import {textIn} from './burned_in.js';
 
 const AT_ONCE = 3;
 
@@ -42,7 +43,9 @@ async function send(files) {
   return {opened: opened.filter(Boolean), faults};
 }
 
-const frames = ({id, frames: count}) => Array.from({length: count}, (_, frame) => ({id, frame}));
+// What is known of text in a frame: the pixels of the first one were looked at, and what the file says is of all. The others are looked at when they are shown.
+const textOf = ({shown}, frame) => textIn(frame === 0 ? shown : {burned_in: shown.burned_in});
+const frames = (image) => Array.from({length: image.frames}, (_, frame) => ({id: image.id, frame, text: textOf(image, frame)}));
 const stackOf = (label, slices, info) => ({label, slices, at: Math.floor((slices.length - 1) / 2), window: null, info, asked: true});
 
 // Of several DICOM files each series is a stack; every other file is one by itself.
@@ -55,7 +58,7 @@ async function stack(opened) {
       if (slices.length > 1 && order !== 'position') notes.push(`sorted by ${order === 'instance' ? 'number' : 'name'}`);
       if (duplicates > 0) notes.push(`${duplicates} where another one lies`);
       const label = slices.length > 1 ? `${[modality, plane].filter(Boolean).join(' ')}, ${[`${slices.length} slices`, ...notes].join(', ')}` : first.name;
-      stacks.push(stackOf(label, slices, first));
+      stacks.push(stackOf(label, slices.map(({id, frame}) => ({id, frame, text: textOf(opened.find((image) => image.id === id), frame)})), first));
       for (const {id} of slices) sorted.add(id);
     }
   }

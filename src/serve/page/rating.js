@@ -4,6 +4,7 @@
 import {api, say} from './api.js';
 import {isTyping} from './app.js';
 import {el, labelled} from './dom.js';
+import {Slices, entriesOf, sliceKeys} from './slices.js';
 
 export const sheetKeys = [
   ['0 1 2 ...', 'give this score, and go on'],
@@ -12,6 +13,7 @@ export const sheetKeys = [
   ['N', 'the next one that has nothing yet'],
   ['U', 'undo the last change'],
   ['C', 'write a comment; Esc leaves it, and keeps it'],
+  sliceKeys,
   ['I', 'images large or small'],
   ['F', 'full screen'],
 ];
@@ -19,10 +21,12 @@ export const sheetKeys = [
 const PAUSE = 1000; // milliseconds before the server is tried again
 const MOST_BUTTONS = 11;
 
+// Lines that a rubric's file broke run on; empty lines and lists stay.
+const flowing = (text) => text.replace(/([^\n])\n(?=[^\n\s\-*\d])/g, '$1 ');
 const wait = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
 export class Sheet {
-  #root; #secret; #state = null; #item = null; #busy = false; #gone = false; #addresses = []; #keeping = Promise.resolve();
+  #root; #secret; #state = null; #item = null; #busy = false; #gone = false; #stacks = []; #active = null; #keeping = Promise.resolve();
   #onKey = (event) => this.#key(event);
   #onLeave = (event) => { if (this.#busy || this.#isWritten()) event.preventDefault(); };
 
@@ -93,7 +97,7 @@ export class Sheet {
       el('div', {class: 'rate-top'}, this.title, this.progress, this.done, el('span', {class: 'row'}, this.before, this.after, this.undoButton)),
       el('section', {class: 'panel stack rate-seen', tabindex: 0, 'aria-label': 'What is rated'}, this.images, this.parts),
       el('section', {class: 'panel stack rate-given', tabindex: 0, 'aria-label': 'Your rating'},
-        this.note, el('details', {open: this.#state.done === 0}, el('summary', {}, 'What is to be judged'), el('p', {class: 'said'}, instruction.trim())),
+        this.note, el('details', {open: this.#state.done === 0}, el('summary', {}, 'What is to be judged'), el('p', {class: 'said'}, flowing(instruction.trim()))),
         this.levels, this.cannot, this.#isDirect() ? null : labelled(`Score, ${low} to ${high}, then Enter`, this.number),
         labelled('Comment (C)', this.comment))));
   }
@@ -130,8 +134,9 @@ export class Sheet {
   }
 
   #forgetImages() {
-    this.#addresses.forEach((address) => URL.revokeObjectURL(address));
-    this.#addresses = [];
+    this.#stacks.forEach((stack) => stack.close());
+    this.#stacks = [];
+    this.#active = null;
   }
 
   async #showImages(item) {
@@ -142,17 +147,25 @@ export class Sheet {
     this.images.replaceChildren(...places);
     for (const [k, place] of places.entries()) {
       if (!item.images[k]) continue;
-      let shown;
+      const address = `/api/rate/items/${item.n}/images/${k}`;
       try {
-        const address = URL.createObjectURL(await this.#ask(`/api/rate/items/${item.n}/images/${k}`, {as: 'blob'}));
-        this.#addresses.push(address);
-        shown = el('img', {src: address, alt: `Image ${k + 1} of ${count}`});
+        const {slices, at} = await this.#ask(`${address}/series`);
+        if (this.#item !== item || this.#gone) return;
+        place.replaceWith(this.#stack(`Image ${k + 1} of ${count}`, entriesOf(address, slices), at - 1));
       } catch (fault) {
-        shown = el('p', {class: 'bad'}, `Image ${k + 1} of ${count} cannot be shown: ${fault.message}`);
+        if (this.#item !== item || this.#gone) return;
+        place.replaceWith(el('p', {class: 'bad'}, `Image ${k + 1} of ${count} cannot be shown: ${fault.message}`));
       }
-      if (this.#item !== item || this.#gone) return;
-      place.replaceWith(shown);
     }
+  }
+
+  // Keys go through the stack that was touched last, at first the first that has several slices.
+  #stack(name, entries, at) {
+    const stack = new Slices(name, (where) => this.#ask(where, {as: 'blob'}), () => { if (stack.count > 1) this.#active = stack; });
+    this.#stacks.push(stack);
+    stack.show(entries, at);
+    if (stack.count > 1) this.#active ??= stack;
+    return stack.element;
   }
 
   async #go(n) {
@@ -277,7 +290,9 @@ export class Sheet {
   }
 
   #key(event) {
-    if (isTyping(event) || event.ctrlKey || event.altKey || event.metaKey || event.repeat || !this.#item) return;
+    if (isTyping(event) || event.ctrlKey || event.altKey || event.metaKey || !this.#item) return;
+    if (this.#active?.key(event)) return event.preventDefault();
+    if (event.repeat || (event.target.matches('input[type=range]') && /^Arrow/.test(event.key))) return; // a slider's own keys
     const does = {x: () => { if (!this.#state.closed) this.#give(null); }, u: () => this.#undo(), c: () => this.comment.focus(), n: () => this.#goToOpen(),
       i: () => this.images.classList.toggle('large'), f: () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()),
       ArrowLeft: () => this.#move(-1), ArrowRight: () => this.#move(1)};

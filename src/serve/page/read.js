@@ -3,6 +3,7 @@
 import {api, say} from './api.js';
 import {isTyping} from './app.js';
 import {askAll} from './asking.js';
+import {hasText} from './burned_in.js';
 import {el, labelled, nameOf} from './dom.js';
 import {closeStack, filesOf, openFiles} from './opening.js';
 import {Reporting} from './reporting.js';
@@ -86,12 +87,12 @@ class Page {
 
   // A list of what is open; built anew only where it changed, so that focus stays.
   #list() {
-    const state = stacks.map(({label}) => label).join('\n');
+    const state = stacks.map((stack) => `${stack.label} ${hasText(stack)}`).join('\n');
     if (this.listed !== state) {
       this.listed = state;
       this.list.replaceChildren(...stacks.map((stack) => el('li', {class: 'chip'},
-        el('input', {type: 'checkbox', checked: stack.asked, 'aria-label': `Ask about ${stack.label}`, onchange: (event) => { stack.asked = event.target.checked; }}),
-        el('button', {type: 'button', onclick: () => this.choose(stack)}, stack.label),
+        el('label', {class: 'check'}, el('input', {type: 'checkbox', checked: stack.asked, 'aria-label': `Ask about ${stack.label}`, onchange: (event) => { stack.asked = event.target.checked; }})),
+        el('button', {type: 'button', onclick: () => this.choose(stack)}, stack.label), hasText(stack) ? el('span', {class: 'notice'}, 'text?') : null,
         el('button', {type: 'button', 'aria-label': `Close ${stack.label}`, onclick: () => this.#close(stack)}, '×'))));
     }
     [...this.list.children].forEach((item, i) => item.children[1].setAttribute('aria-pressed', String(stacks[i] === current)));
@@ -138,7 +139,7 @@ class Page {
   key(event) {
     if (event.key === 'Escape') return this.stop();
     if (isTyping(event) || event.ctrlKey || event.altKey || event.metaKey) return;
-    if (event.target.matches('input[type=range]') && /^(Arrow|Home|End|Page)/.test(event.key)) return; // its own keys
+    if (event.target.matches('input[type=range]') && /^Arrow(Left|Right)$/.test(event.key)) return; // its own keys; up and down are as elsewhere
     const does = {o: () => this.files.click(), q: () => this.question.focus(), b: () => this.blank.click(),
       ArrowLeft: () => this.next(-1), ArrowRight: () => this.next(1)};
     const action = event.shiftKey ? null : does[event.key];

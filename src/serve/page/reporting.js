@@ -6,6 +6,10 @@ import {ask, contentOf} from './asking.js';
 import {el, labelled, nameOf} from './dom.js';
 
 const PAUSE = 700; // milliseconds without a key until it is kept
+const MOST_NAME = 64; // characters of a name in DICOM (PN, LO)
+
+// Who accepts reports, for as long as the page is open; nothing of it is kept in the browser.
+const verifier = {observer: '', organization: ''};
 
 export class Reporting {
   #report = null; #timer = null; #saving = Promise.resolve(); #stop = null;
@@ -20,6 +24,9 @@ export class Reporting {
     this.acceptButton = el('button', {id: 'accept', type: 'button', class: 'main', onclick: () => this.accept()}, 'Accept');
     this.textButton = el('button', {id: 'save-text', type: 'button', onclick: () => this.#save('text', 'report.txt')}, 'Save as text');
     this.kind = el('select', {id: 'sr-kind'}, el('option', {value: 'basic'}, 'Basic Text'), el('option', {value: 'enhanced'}, 'Enhanced'));
+    const name = (key, id) => el('input', {id, type: 'text', value: verifier[key], maxlength: MOST_NAME, autocomplete: 'off', oninput: (event) => { verifier[key] = event.target.value; }});
+    this.observer = name('observer', 'verified-by');
+    this.organization = name('organization', 'verified-at');
     this.srButton = el('button', {id: 'save-sr', type: 'button', onclick: () => this.#save(`sr?kind=${this.kind.value}`, 'report.dcm')}, 'Save as DICOM SR');
     this.removeButton = el('button', {id: 'remove-report', type: 'button', onclick: () => this.#remove()}, 'Remove');
     this.state = el('p', {id: 'report-state', class: 'quiet', role: 'status'});
@@ -30,6 +37,9 @@ export class Reporting {
       el('h2', {id: 'report-title'}, 'Report'),
       el('div', {class: 'row'}, labelled('Model', this.model), labelled(place, this.indication, {class: 'field grow'}), this.draftButton),
       labelled('Report', this.text), this.state,
+      el('fieldset', {class: 'row verified', 'aria-describedby': 'verified-help'}, el('legend', {}, 'Verified by (optional)'),
+        labelled('Name, as Family^Given', this.observer, {class: 'field grow'}), labelled('Organization', this.organization, {class: 'field grow'}),
+        el('p', {id: 'verified-help', class: 'quiet'}, 'With both, an accepted report becomes a verified structured report in this name; without, an unverified one.')),
       el('div', {class: 'row'}, this.acceptButton, this.textButton, labelled('Kind of SR', this.kind), this.srButton, this.removeButton),
       el('p', {class: 'notice'}, 'Not for clinical use'),
       el('details', {}, el('summary', {}, 'Earlier reports'), this.earlier));
@@ -42,10 +52,10 @@ export class Reporting {
   #tell(note = '') {
     const report = this.#report, open = report !== null && report.state === 'draft';
     this.text.disabled = !open;
-    this.acceptButton.disabled = !open;
+    this.acceptButton.disabled = this.observer.disabled = this.organization.disabled = !open;
     this.textButton.disabled = this.removeButton.disabled = report === null;
     this.srButton.disabled = report?.state !== 'accepted' || !report.images.some(({kind}) => kind === 'DICOM');
-    this.state.textContent = note || (report === null ? 'There is no report yet.' : report.state === 'accepted' ? 'Accepted. It cannot be changed any more.'
+    this.state.textContent = note || (report === null ? 'There is no report yet.' : report.state === 'accepted' ? `Accepted${report.observer ? `, verified by ${report.observer} (${report.organization})` : ''}. It cannot be changed any more.`
       : `A draft of ${nameOf(report.model)}${report.complete ? '' : ', cut at its longest'}; kept.`);
   }
 
@@ -105,8 +115,15 @@ export class Reporting {
   }
 
   async accept() {
+    const [observer, organization] = [verifier.observer.trim(), verifier.organization.trim()];
+    if ((observer === '') !== (organization === '')) {
+      say('Who verifies a report is named with an organization: fill in both, or neither.', 'error');
+      (observer === '' ? this.observer : this.organization).focus();
+      return;
+    }
     await this.keep();
-    this.#report = await api(`/api/reports/${this.#report.id}/accept`, {json: {version: this.#report.version}});
+    this.#report = await api(`/api/reports/${this.#report.id}/accept`, {json: {version: this.#report.version, ...(observer && {observer, organization})}});
+    say('');
     this.#tell();
     this.#list();
   }

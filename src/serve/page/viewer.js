@@ -1,9 +1,10 @@
 // One stack of slices on a canvas: window, zoom, pan, slices; by mouse, touch and keys.
 //
-// A stack is {label, slices: [{id, frame}], at, window, info}: which slice is shown, through which window (null: the model's or
-// the file's own), and what the server said of its first image.
+// A stack is {label, slices: [{id, frame, text}], at, window, info}: which slice is shown, through which window (null: the model's or
+// the file's own), and what the server said of its first image; text: what is known of text in its pixels (burned_in.js).
 
 import {api, say} from './api.js';
+import {TextNote, textIn} from './burned_in.js';
 import {el, labelled} from './dom.js';
 import {drawValues, parseWindow, readValues, windowText} from './window.js';
 
@@ -26,12 +27,13 @@ export class Viewer {
   #zoom = 1; #x = 0; #y = 0;
   #pictures = new Map(); #values = new Map(); #told = new Map();
   #drawn = document.createElement('canvas');
-  #pointers = new Map(); #scrolled = 0;
+  #pointers = new Map(); #pinched = false; #scrolled = 0;
 
   // changed(stack) is called when another slice or window is shown.
   constructor(changed) {
     this.changed = changed;
     this.canvas = el('canvas', {id: 'picture', tabindex: 0, role: 'img', 'aria-label': 'No image is open', 'aria-describedby': 'picture-line'});
+    this.note = new TextNote();
     this.line = el('p', {id: 'picture-line', class: 'quiet', 'aria-live': 'off'});
     this.preset = el('select', {id: 'preset', onchange: () => this.setWindow(this.preset.value || null)});
     this.center = el('input', {id: 'center', type: 'number', step: 'any', onchange: () => this.#typed()});
@@ -46,7 +48,7 @@ export class Viewer {
           el('button', {type: 'button', 'aria-label': 'Smaller', onclick: () => this.zoomBy(1 / 1.25)}, '−'),
           el('button', {type: 'button', 'aria-label': 'Larger', onclick: () => this.zoomBy(1.25)}, '+'),
           el('button', {id: 'fit', type: 'button', onclick: () => this.fit()}, 'Fit')), this.squareButton),
-      el('div', {class: 'frame'}, this.canvas), this.slider, this.line);
+      this.note.element, el('div', {class: 'frame'}, this.canvas), this.slider, this.line);
     this.#listen();
     this.setMode('window');
     new ResizeObserver(() => this.draw()).observe(this.canvas);
@@ -207,9 +209,12 @@ export class Viewer {
   // What can be said beside the picture, and the values by which the next change of the window needs no request.
   async #learn(slice, name, key) {
     const window = this.#stack.window;
-    this.#shown = this.#told.get(key) ?? keep(this.#told, key, await api(`/api/images/${slice.id}/shown?${this.#query(window)}`, {quiet: true}), 500);
+    const shown = this.#told.get(key) ?? keep(this.#told, key, await api(`/api/images/${slice.id}/shown?${this.#query(window)}`, {quiet: true}), 500);
+    slice.text = textIn(shown) || slice.text; // what one window shows is in the file whatever another hides
     if (this.#wanted !== key) return;
+    this.#shown = shown;
     this.#tell();
+    this.changed(this.#stack);
     this.draw();
     if (!this.#stack.info.values || this.#values.has(name)) return;
     const response = await api(`/api/images/${slice.id}/values?frame=${slice.frame}`, {as: 'arrayBuffer', quiet: true});
@@ -229,6 +234,7 @@ export class Viewer {
     this.center.value = values && numbers ? +numbers.center.toFixed(1) : '';
     this.width.value = values && numbers ? +numbers.width.toFixed(1) : '';
     const count = stack?.slices.length ?? 0;
+    this.note.tell(stack);
     this.slider.max = Math.max(1, count);
     this.slider.value = (stack?.at ?? 0) + 1;
     this.slider.hidden = count < 2;
@@ -283,6 +289,7 @@ export class Viewer {
       canvas.setPointerCapture(event.pointerId);
       canvas.focus();
       this.#pointers.set(event.pointerId, {x: event.offsetX, y: event.offsetY});
+      this.#pinched = this.#pointers.size > 1;
     });
     canvas.addEventListener('pointermove', (event) => this.#move(event));
     for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, (event) => this.#pointers.delete(event.pointerId));
@@ -300,6 +307,8 @@ export class Viewer {
       const length = ({x, y}) => Math.hypot(x - other.x, y - other.y);
       if (length(before) > 0) this.zoomBy(length(now) / length(before), (now.x + other.x) / 2, (now.y + other.y) / 2);
       this.panBy(dx / 2, dy / 2);
+    } else if (this.#pinched) {
+      // A finger that is left of a pinch, or the third one: it is lifted in a moment.
     } else if (this.#mode === 'pan' || event.shiftKey || event.buttons > 1 || !this.#stack?.info.values) {
       this.panBy(dx, dy);
     } else {
