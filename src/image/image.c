@@ -131,7 +131,8 @@ static pfm_status decode_as(const pfm_image_kind *kind, const unsigned char *byt
     }
     if (kind->orientation != NULL) {
         applied->orientation = kind->orientation(bytes, size);
-        PFM_TRY(pfm_orientation_apply(applied->orientation, out, err));
+        if (!kind->turns)
+            PFM_TRY(pfm_orientation_apply(applied->orientation, out, err));
     }
 done:
     if (status != PFM_OK)

@@ -30,6 +30,7 @@ typedef struct pfm_image_kind {
     /* How the camera was held (orientation.h), which is undone after decoding; NULL of a kind that cannot say so, or
      * undoes it itself. */
     int (*orientation)(const unsigned char *bytes, size_t size);
+    bool turns; /* what `orientation` says it undoes itself, while it decodes */
     /* Whether the begin of a file of a kind with `show` leaves open that it holds values; NULL: it always does. */
     bool (*may_hold_values)(const unsigned char *bytes, size_t size);
 } pfm_image_kind;

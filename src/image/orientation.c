@@ -46,29 +46,62 @@ int pfm_orientation_of_exif(const unsigned char *bytes, size_t size)
     return 1;
 }
 
-/* Pixel x, y of the upright picture is pixel from_x, from_y of the stored one. */
-typedef struct source {
-    bool swaps, from_right, from_below; /* the axes; within the stored picture */
-} source;
-
-static const source sources[9] = {
-    [2] = {false, true, false}, [3] = {false, true, true}, [4] = {false, false, true}, [5] = {true, false, false},
-    [6] = {true, false, true},  [7] = {true, true, true},  [8] = {true, true, false},
-};
-
-/* Both pictures' rows of a block stay in the cache. */
-static void turn_block(const pfm_image *in, const source *s, int left, int top, pfm_image *out)
+pfm_orientation pfm_orientation_of(int orientation, int width, int height)
 {
-    const int right = left + BLOCK < out->width ? left + BLOCK : out->width;
-    const int bottom = top + BLOCK < out->height ? top + BLOCK : out->height;
-    for (int y = top; y < bottom; y++) {
-        uint8_t *to = out->rgb + ((size_t)y * (size_t)out->width + (size_t)left) * 3;
-        for (int x = left; x < right; x++, to += 3) {
-            const int column = s->swaps ? y : x, row = s->swaps ? x : y;
-            const size_t from_x = (size_t)(s->from_right ? in->width - 1 - column : column);
-            const size_t from_y = (size_t)(s->from_below ? in->height - 1 - row : row);
-            memcpy(to, in->rgb + (from_y * (size_t)in->width + from_x) * 3, 3);
-        }
+    static const pfm_orientation kinds[9] = {
+        [2] = {.from_right = true},
+        [3] = {.from_right = true, .from_below = true},
+        [4] = {.from_below = true},
+        [5] = {.swaps = true},
+        [6] = {.swaps = true, .from_below = true},
+        [7] = {.swaps = true, .from_right = true, .from_below = true},
+        [8] = {.swaps = true, .from_right = true},
+    };
+    pfm_orientation out = kinds[orientation >= 2 && orientation <= 8 ? orientation : 0];
+    out.width = width;
+    out.height = height;
+    return out;
+}
+
+/* Pixels that lie `step` bytes from each other, side by side. `four`: behind each of them is another byte, so that one can be
+ * copied with the next pixel's first, which is then written over. */
+static void copy_pixels(uint8_t *to, const uint8_t *from, ptrdiff_t step, int count, bool four)
+{
+    for (; four && count > 1; count--, to += 3, from += step)
+        memcpy(to, from, 4);
+    for (; count > 0; count--, to += 3, from += step)
+        memcpy(to, from, 3);
+}
+
+/* Columns left to right of rows, all of which lie in the cache: along the rows of the upright picture. */
+static void place_block(const pfm_orientation *o, const uint8_t *rows, size_t stride, int first, int count, int left, int right,
+                        pfm_image *out)
+{
+    const int top = o->from_below ? o->height - first - count : first, edge = o->from_right ? o->width - right : left;
+    const ptrdiff_t along = o->from_right ? -3 : 3, down = o->from_below ? -(ptrdiff_t)stride : (ptrdiff_t)stride;
+    const uint8_t *corner =
+        rows + (o->from_below ? (size_t)(count - 1) * stride : 0) + 3 * (size_t)(o->from_right ? right - 1 : left);
+    const int x0 = o->swaps ? top : edge, y0 = o->swaps ? edge : top;
+    const int across = o->swaps ? count : right - left, lines = o->swaps ? right - left : count;
+    const ptrdiff_t step = o->swaps ? down : along, next = o->swaps ? along : down;
+    for (int y = 0; y < lines; y++) {
+        uint8_t *to = out->rgb + ((size_t)(y0 + y) * (size_t)out->width + (size_t)x0) * 3;
+        const uint8_t *from = corner + y * next;
+        const int column = o->from_right ? right - 1 - y : left + y; /* where the axes are swapped: of all of the line */
+        if (step == 3)
+            memcpy(to, from, (size_t)across * 3);
+        else
+            copy_pixels(to, from, step, across, o->swaps && column + 1 < o->width);
+    }
+}
+
+void pfm_orientation_place(const pfm_orientation *o, const uint8_t *rows, size_t stride, int first, int count, pfm_image *out)
+{
+    for (int y = 0; y < count; y += BLOCK) {
+        const int lines = count - y < BLOCK ? count - y : BLOCK;
+        for (int x = 0; x < o->width; x += BLOCK)
+            place_block(o, rows + (size_t)y * stride, stride, first + y, lines, x, o->width - x < BLOCK ? o->width : x + BLOCK,
+                        out);
     }
 }
 
@@ -77,14 +110,12 @@ pfm_status pfm_orientation_apply(int orientation, pfm_image *image, pfm_error *e
     pfm_image out;
     if (orientation < 2 || orientation > 8)
         return PFM_OK;
-    const source s = sources[orientation];
     const int width = image->width, height = image->height;
-    pfm_status status = pfm_image_create(s.swaps ? height : width, s.swaps ? width : height, "the upright picture", &out, err);
+    const pfm_orientation o = pfm_orientation_of(orientation, width, height);
+    pfm_status status = pfm_image_create(o.swaps ? height : width, o.swaps ? width : height, "the upright picture", &out, err);
     if (status != PFM_OK)
         return status;
-    for (int y = 0; y < out.height; y += BLOCK)
-        for (int x = 0; x < out.width; x += BLOCK)
-            turn_block(image, &s, x, y, &out);
+    pfm_orientation_place(&o, image->rgb, (size_t)width * 3, 0, height, &out);
     pfm_image_free(image);
     *image = out;
     return PFM_OK;

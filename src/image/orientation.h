@@ -8,6 +8,16 @@
 
 /* What EXIF's bytes say, from "II*" or "MM*" on, or behind "Exif\0\0"; 1 where they say nothing that can be understood. */
 int pfm_orientation_of_exif(const unsigned char *bytes, size_t size);
+/* How a picture that is stored as width x height stands upright; 1 and what is none leave it as it is. */
+typedef struct pfm_orientation {
+    int width, height;           /* as it is stored */
+    bool swaps;                  /* the axes: it is height x width upright */
+    bool from_right, from_below; /* the first column, row is from there, of the stored picture */
+} pfm_orientation;
+pfm_orientation pfm_orientation_of(int orientation, int width, int height);
+/* Puts stored rows, `count` from row `first` on, [count][width][3] with `stride` bytes from one to the next, where they belong
+ * in the upright picture `out`. */
+void pfm_orientation_place(const pfm_orientation *o, const uint8_t *rows, size_t stride, int first, int count, pfm_image *out);
 /* Turns and mirrors a picture so that it stands upright; 1 and what is none leave it as it is. */
 pfm_status pfm_orientation_apply(int orientation, pfm_image *image, pfm_error *err) PFM_MUST_CHECK;
 

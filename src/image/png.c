@@ -18,8 +18,11 @@ typedef struct reader {
     pfm_image *out;
     png_structp png;
     png_infop info;
+    int orientation;
     png_bytep *rows;
-    uint16_t *wide; /* 16-bit grey samples */
+    uint16_t *wide;         /* 16-bit grey samples */
+    unsigned char *strip;   /* rows that are not where they belong yet */
+    pfm_orientation turned; /* how they come there */
     pfm_status status;
     pfm_error *err;
 } reader;
@@ -106,12 +109,37 @@ static pfm_status make_room(reader *r, int width, int height, bool wide_grey)
     PFM_TRY(pfm_allocate((size_t)height, sizeof *r->rows, &r->rows, err));
     if (wide_grey)
         PFM_TRY(pfm_allocate((size_t)width * (size_t)height, sizeof *r->wide, &r->wide, err));
-    if (png_get_rowbytes(r->png, r->info) != row_bytes)
-        PFM_FAIL(PFM_ERROR_UNSUPPORTED, "%s is a PNG of an unknown layout; convert it to an 8-bit RGB PNG", r->name);
     for (size_t y = 0; y < (size_t)height; y++)
         r->rows[y] = (wide_grey ? (unsigned char *)r->wide : r->out->rgb) + y * row_bytes;
 done:
     return status;
+}
+
+/* Rows that are read before they are turned: as many as fit into a processor's cache, and the bytes from one to the next, no
+ * multiple of a page, so that a column of them does too. */
+enum { STRIP_ROWS = 64, STRIP_BYTES = 1 << 20, STRIP_PAD = 64 };
+
+static size_t strip_stride(const reader *r)
+{
+    return ((size_t)r->turned.width * 3 + STRIP_PAD - 1) / STRIP_PAD * STRIP_PAD + STRIP_PAD;
+}
+
+static int strip_rows(const reader *r)
+{
+    const size_t fit = STRIP_BYTES / strip_stride(r);
+    return fit < 1 ? 1 : fit > STRIP_ROWS ? STRIP_ROWS : (int)fit;
+}
+
+/* A picture of 8 bits that is to be turned and not interlaced goes to its place as it is read, and never stands there twice. */
+static void read_turned(reader *r)
+{
+    const int rows = strip_rows(r);
+    for (int y = 0; y < r->turned.height; y += rows) {
+        const int count = r->turned.height - y < rows ? r->turned.height - y : rows;
+        for (int i = 0; i < count; i++)
+            png_read_row(r->png, r->strip + (size_t)i * strip_stride(r), NULL);
+        pfm_orientation_place(&r->turned, r->strip, strip_stride(r), y, count, r->out);
+    }
 }
 
 /* Everything that libpng may leave by a jump. No local variable is read after one. */
@@ -125,17 +153,31 @@ static void read_pixels(reader *r)
     png_read_info(r->png, r->info);
     int width = (int)png_get_image_width(r->png, r->info), height = (int)png_get_image_height(r->png, r->info);
     r->status = check_bytes(r, width, height);
+    if (r->status != PFM_OK)
+        return;
+    const bool interlaced = png_get_interlace_type(r->png, r->info) != PNG_INTERLACE_NONE;
+    const bool wide_grey = set_transforms(r), in_strips = r->orientation > 1 && !interlaced && !wide_grey;
+    r->turned = pfm_orientation_of(in_strips ? r->orientation : 1, width, height);
+    if (png_get_rowbytes(r->png, r->info) != (size_t)width * (wide_grey ? 2 : 3))
+        r->status = pfm_error_set(r->err, PFM_ERROR_UNSUPPORTED,
+                                  "%s is a PNG of an unknown layout; convert it to an 8-bit RGB PNG", r->name);
+    if (r->status == PFM_OK) /* of values too, whose size is checked alike */
+        r->status =
+            pfm_image_create(r->turned.swaps ? height : width, r->turned.swaps ? width : height, r->name, r->out, r->err);
     if (r->status == PFM_OK)
-        r->status = pfm_image_create(width, height, r->name, r->out, r->err); /* of values too, whose size is checked alike */
+        r->status = in_strips ? pfm_allocate((size_t)strip_rows(r), strip_stride(r), &r->strip, r->err)
+                              : make_room(r, width, height, wide_grey);
     if (r->status != PFM_OK)
         return;
-    bool wide_grey = set_transforms(r);
-    r->status = make_room(r, width, height, wide_grey);
-    if (r->status != PFM_OK)
-        return;
-    png_read_image(r->png, r->rows);
+    if (in_strips)
+        read_turned(r);
+    else
+        png_read_image(r->png, r->rows);
     png_read_end(r->png, NULL);
 }
+
+/* What could not be turned while it was read. */
+static pfm_status turn(reader *r) { return r->strip != NULL ? PFM_OK : pfm_orientation_apply(r->orientation, r->out, r->err); }
 
 static pfm_status show_values(reader *r, const pfm_image_choice *choice, pfm_image_applied *applied)
 {
@@ -149,7 +191,13 @@ static pfm_status show_values(reader *r, const pfm_image_choice *choice, pfm_ima
 static pfm_status show(const unsigned char *bytes, size_t size, const char *name, const pfm_image_choice *choice,
                        pfm_image *out, pfm_image_applied *applied, pfm_error *err)
 {
-    reader r = {.bytes = bytes, .size = size, .name = name, .out = out, .status = PFM_OK, .err = err};
+    reader r = {.bytes = bytes,
+                .size = size,
+                .name = name,
+                .out = out,
+                .orientation = orientation(bytes, size),
+                .status = PFM_OK,
+                .err = err};
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, fail, pass_over);
     r.info = r.png == NULL ? NULL : png_create_info_struct(r.png);
     if (r.info == NULL)
@@ -161,8 +209,11 @@ static pfm_status show(const unsigned char *bytes, size_t size, const char *name
         r.status = pfm_image_check_finished(name, &(pfm_image_choice){.frame = choice->frame}, err);
     if (r.status == PFM_OK)
         r.status = r.wide != NULL ? show_values(&r, choice, applied) : pfm_image_check_finished(name, choice, err);
+    if (r.status == PFM_OK)
+        r.status = turn(&r);
     free(r.rows);
     free(r.wide);
+    free(r.strip);
     return r.status;
 }
 
@@ -173,8 +224,12 @@ static bool may_hold_values(const unsigned char *bytes, size_t size)
     return size > COLOR_AT && bytes[DEPTH_AT] == 16 && bytes[COLOR_AT] == PNG_COLOR_TYPE_GRAY;
 }
 
-const pfm_image_kind pfm_image_kind_png = {
-    .name = "PNG", .recognize = recognize, .show = show, .orientation = orientation, .may_hold_values = may_hold_values};
+const pfm_image_kind pfm_image_kind_png = {.name = "PNG",
+                                           .recognize = recognize,
+                                           .show = show,
+                                           .orientation = orientation,
+                                           .turns = true,
+                                           .may_hold_values = may_hold_values};
 
 typedef struct writer {
     pfm_buffer *bytes;

@@ -147,6 +147,19 @@ done:
     return status;
 }
 
+/* Numbers without leading zeros, with points between them (PS3.5, 9.1): DCMTK reads no report that refers to another. */
+static bool is_uid(const char *text)
+{
+    for (;; text++) {
+        const size_t digits = strspn(text, "0123456789");
+        if (digits == 0 || (digits > 1 && *text == '0'))
+            return false;
+        text += digits;
+        if (*text != '.')
+            return *text == '\0';
+    }
+}
+
 static pfm_status copy_uid(const pfm_dicom *file, uint32_t tag, const char *what, pfm_dicom_uid out, pfm_error *err)
 {
     char text[80];
@@ -156,7 +169,7 @@ static pfm_status copy_uid(const pfm_dicom *file, uint32_t tag, const char *what
         return pfm_error_set(err, PFM_ERROR_FORMAT,
                              "%s has no %s (%04X,%04X), so that no structured report can refer to it; leave --sr out",
                              file->name, what, tag >> 16, tag & 0xFFFF);
-    if (strlen(text) >= sizeof(pfm_dicom_uid) || strspn(text, ".0123456789") < strlen(text))
+    if (strlen(text) >= sizeof(pfm_dicom_uid) || !is_uid(text))
         return pfm_error_set(err, PFM_ERROR_FORMAT,
                              "the %s (%04X,%04X) of %s is no UID, so that no structured report can refer to it; leave --sr out",
                              what, tag >> 16, tag & 0xFFFF, file->name);

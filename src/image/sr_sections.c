@@ -1,6 +1,7 @@
 #include "image/sr_sections.h"
 
 #include "base/try.h"
+#include "base/utf8.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -46,10 +47,15 @@ static const kind *find_heading(const char *at, size_t *length)
     return NULL;
 }
 
-/* A text as a UT may have it: what is no character is a space, lines end with CR and LF. */
-static pfm_status clean(const char *text, size_t size, pfm_buffer *out, pfm_error *err)
+/* A text as a UT may have it: control characters are spaces, lines end with CR and LF, what is no UTF-8 (an answer may be cut
+ * within a character) is U+FFFD. */
+static pfm_status clean(const char *begin, size_t length, pfm_buffer *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    pfm_buffer repaired = {0};
+    PFM_TRY(pfm_utf8_append_repaired(&repaired, begin, length, err));
+    const char *text = repaired.data;
+    size_t size = repaired.size;
     for (; size > 0 && isspace((unsigned char)text[size - 1]);)
         size--;
     for (; size > 0 && isspace((unsigned char)*text); text++)
@@ -67,6 +73,7 @@ static pfm_status clean(const char *text, size_t size, pfm_buffer *out, pfm_erro
         }
     }
 done:
+    pfm_buffer_free(&repaired);
     return status;
 }
 

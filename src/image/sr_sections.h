@@ -24,7 +24,8 @@ typedef struct pfm_sr_sections {
     size_t count, capacity;
 } pfm_sr_sections;
 
-/* Adds a text (UTF-8) as one section. Lines end as DICOM's do, control characters are spaces; nothing of an empty one. */
+/* Adds a text (UTF-8, else repaired) as one section. Lines end as DICOM's do, control characters are spaces; nothing of an
+ * empty one. */
 pfm_status pfm_sr_add_section(pfm_sr_sections *sections, pfm_sr_part part, const char *text, pfm_error *err) PFM_MUST_CHECK;
 /* Adds a report, a section for each of its parts that begins with its name and a colon, at the begin of a line or sentence. */
 pfm_status pfm_sr_add_report(pfm_sr_sections *sections, const char *text, pfm_error *err) PFM_MUST_CHECK;

@@ -70,4 +70,3 @@ uint64_t pfm_context_seed(const pfm_context *context) { return context->seed; }
 pfm_precision pfm_context_precision(const pfm_context *context) { return context->precision; }
 const char *pfm_context_home(const pfm_context *context) { return context->home; }
 const char *pfm_context_cpu_level(const pfm_context *context) { return context->cpu_level; }
-const char *pfm_version(void) { return PEFOMED_VERSION; }

@@ -51,6 +51,12 @@ static void test_missing(void **state)
     lacks[0] = good;
     lacks[0].study = "1.2.x";
     assert_error(open_two(write_said("lacks.dcm", lacks[0]), NULL, &sr, &err), PFM_ERROR_FORMAT, "is no UID");
+    static const char *const odd[] = {"1..2", "1.2.", ".1.2", ".", "1.02.3"}; /* no reader of reports takes them */
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        lacks[0] = good;
+        lacks[0].sop_class = odd[i];
+        assert_error(open_two(write_said("lacks.dcm", lacks[0]), NULL, &sr, &err), PFM_ERROR_FORMAT, "is no UID");
+    }
     assert_error(pfm_sr_open(NULL, 0, &sr, &err), PFM_ERROR_USAGE, "name one");
 }
 

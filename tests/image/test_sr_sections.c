@@ -36,6 +36,11 @@ static void test_characters(void **state)
           "c\xC2\x9B"
           "d\xC3\xA4",
           "Finding=a   b c d\xC3\xA4|");
+    check("cut within \xE8\x82", "Finding=cut within \xEF\xBF\xBD|"); /* U+FFFD */
+    check("\xFF"
+          "FINDINGS: a\xC2",
+          "Finding=\xEF\xBF\xBD"
+          "FINDINGS: a\xEF\xBF\xBD|");
 }
 
 static void test_long(void **state)

@@ -1,0 +1,3 @@
+#include "pefomed/context.h"
+
+const char *pfm_version(void) { return PEFOMED_VERSION; }
