@@ -16,12 +16,7 @@ typedef struct planes {
 
 /* ---- the blocks of a tile ---- */
 
-typedef struct job {
-    const j2k_band *band;
-    const j2k_block *block;
-} job;
-
-static bool collect_jobs(j2k_tile *tile, job **out, size_t *count, size_t *most)
+static bool collect_jobs(j2k_tile *tile, j2k_job **out, size_t *count, size_t *most)
 {
     size_t capacity = 0;
     for (int c = 0; c < tile->components; c++)
@@ -39,7 +34,7 @@ static bool collect_jobs(j2k_tile *tile, job **out, size_t *count, size_t *most)
                     if (band->blocks[i].passes == 0)
                         continue;
                     *most = band->blocks[i].size > *most ? band->blocks[i].size : *most;
-                    (*out)[(*count)++] = (job){band, &band->blocks[i]};
+                    (*out)[(*count)++] = (j2k_job){band, &band->blocks[i]};
                 }
             }
     return true;
@@ -74,31 +69,40 @@ static bool workers_create(pfm_threads *threads, workers *out)
 typedef struct work {
     const workers *by;
     const j2k_tile *tile;
-    const job *jobs;
+    const j2k_job *jobs;
     int count;
     bool reversible;
 } work;
 
-/* The last are of the largest bands, and go first, so that no thread waits for a long one at the end. */
-static void do_job(void *user, int item, int thread)
+/* The longest first, so that no thread waits for one at the end, and those beside each other alike. */
+static int compare_jobs(const void *a, const void *b)
+{
+    const j2k_block *x = ((const j2k_job *)a)->block, *y = ((const j2k_job *)b)->block;
+    return (x->size < y->size) - (x->size > y->size);
+}
+
+static void do_pair(void *user, int item, int thread)
 {
     const work *w = user;
-    const job *j = &w->jobs[w->count - 1 - item];
-    pfm_j2k_decode_block(w->by->scratches[thread], w->tile, j->band, j->block, w->reversible);
+    const int first = 2 * item, count = w->count - first < 2 ? w->count - first : 2;
+    pfm_j2k_decode_pair(w->by->scratches[thread], w->tile, w->jobs + first, count, w->reversible);
 }
 
 static bool decode_blocks(j2k_tile *tile, const workers *by, bool reversible)
 {
-    job *jobs = NULL;
+    j2k_job *jobs = NULL;
     size_t count = 0, most = 0;
     bool made = collect_jobs(tile, &jobs, &count, &most) && count <= INT_MAX;
     for (int i = 0; made && i < by->count; i++)
         made = pfm_j2k_scratch_reserve(by->scratches[i], most);
     work w = {by, tile, jobs, (int)count, reversible};
+    const int pairs = (w.count + 1) / 2;
+    if (made && count > 0)
+        qsort(jobs, count, sizeof *jobs, compare_jobs);
     if (made && by->threads != NULL)
-        pfm_threads_run(by->threads, w.count, do_job, &w);
-    for (int i = 0; made && by->threads == NULL && i < w.count; i++)
-        do_job(&w, i, 0);
+        pfm_threads_run(by->threads, pairs, do_pair, &w);
+    for (int i = 0; made && by->threads == NULL && i < pairs; i++)
+        do_pair(&w, i, 0);
     free(jobs);
     return made;
 }

@@ -76,6 +76,12 @@ typedef struct j2k_tile {
     size_t chunk_count, chunk_capacity;
 } j2k_tile;
 
+/* A block to be decoded. */
+typedef struct j2k_job {
+    const j2k_band *band;
+    const j2k_block *block;
+} j2k_job;
+
 /* What a thread decodes blocks in. */
 typedef struct j2k_scratch j2k_scratch;
 
@@ -90,15 +96,11 @@ bool pfm_j2k_read_packets(const j2k_header *header, j2k_tile *tile);
 
 j2k_scratch *pfm_j2k_scratch_create(void); /* NULL: out of memory */
 void pfm_j2k_scratch_free(j2k_scratch *scratch);
-/* Room for a block of so many bytes; false: out of memory. */
+/* Room for blocks of so many bytes; false: out of memory. */
 bool pfm_j2k_scratch_reserve(j2k_scratch *scratch, size_t size);
-/* Decodes a block of the band, for which there is room, into the band's values. */
-void pfm_j2k_decode_block(j2k_scratch *scratch, const j2k_tile *tile, const j2k_band *band, const j2k_block *block,
-                          bool reversible);
-/* Magnitudes' doubles, the half of what is not known added, and the sign in the highest bit; [height][width], in `scratch`.
- * `bytes` have two behind them that are written. */
-const uint32_t *pfm_j2k_decode_planes(j2k_scratch *scratch, unsigned char *bytes, size_t size, int kind, int width, int height,
-                                      int planes, int passes);
+/* Decodes blocks that have passes, one or two (which takes less time than one after the other), for which there is room, into
+ * their bands' values. */
+void pfm_j2k_decode_pair(j2k_scratch *scratch, const j2k_tile *tile, const j2k_job *jobs, int count, bool reversible);
 
 /* The inverse transform of component c: *out [y1 - y0][x1 - x0] of int32_t, or float; the caller frees. Takes the bands'
  * values. */

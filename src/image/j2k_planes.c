@@ -1,6 +1,7 @@
 /* Blocks of JPEG 2000 from their bits (ITU-T T.800, annexes C and D). What slows this down are branches that nothing foresees,
- * since every symbol is news. So symbols are found by masks, four rows of a column are one word, which knows the column's
- * neighbours, and which of the rows a pass visits is found for all four at once. */
+ * since every symbol is news, and that each symbol waits for the one before it. So symbols are found by masks, four rows of a
+ * column are one word, which knows the column's neighbours, and which of the rows a pass visits is found for all four at once.
+ */
 #include "image/j2k_parts.h"
 
 #include <stdlib.h>
@@ -36,16 +37,25 @@ typedef struct coder {
 #define ALL_SELF (BIT(4) | BIT(7) | BIT(10) | BIT(13))
 #define ALL_VISITED (ALL_SELF << 16)
 
-enum { MOST_WORDS = (J2K_MOST_BLOCK / 4 + 2) * 6 + 64, SENTINEL = 2 };
+enum { MOST_WORDS = (J2K_MOST_BLOCK / 4 + 2) * 6 + 64, SENTINEL = 8, LANES = 2 };
 
-struct j2k_scratch {
+/* A block that is being decoded. */
+typedef struct lane {
     coder coder;
     state contexts[CONTEXTS];
-    uint8_t zero_of[3][512], sign_of[256]; /* contexts; of signs with what turns the symbol in the highest bit */
-    uint64_t words[MOST_WORDS];
-    uint32_t values[J2K_MOST_BLOCK];
+    const uint8_t *zero_of, *sign_of;
+    int width, height, planes, passes;
+    int done; /* passes */
     unsigned char *bytes;
     size_t capacity;
+    uint64_t words[MOST_WORDS];
+    uint32_t values[J2K_MOST_BLOCK];
+    uint16_t visits[J2K_MOST_BLOCK + 4];
+} lane;
+
+struct j2k_scratch {
+    uint8_t zero_of[3][512], sign_of[256]; /* contexts; of signs with what turns the symbol in the highest bit */
+    lane lanes[LANES];
 };
 
 /* ---- tables ---- */
@@ -119,33 +129,49 @@ j2k_scratch *pfm_j2k_scratch_create(void)
 
 void pfm_j2k_scratch_free(j2k_scratch *scratch)
 {
-    if (scratch != NULL)
-        free(scratch->bytes);
+    for (int i = 0; scratch != NULL && i < LANES; i++)
+        free(scratch->lanes[i].bytes);
     free(scratch);
 }
 
 /* ---- the arithmetic decoder (annex C) ---- */
 
-/* Bytes into the code, as many as it holds; behind the end are ones. A byte behind one of ones brings seven bits, and a carry
- * where its highest is set, for which all before it have to be gone. */
-static void refill(coder *m)
+/* A byte into the code. Behind the end are ones. A byte behind one of ones brings seven bits, and a carry where its highest is
+ * set, for which all before it have to be gone; false where they are not. */
+static bool refill_byte(coder *m)
 {
-    while (m->have <= 40) {
-        const bool stuffed = m->at[0] == 0xFF;
-        if (stuffed && m->at[1] > 0x8F) {
-            m->c += UINT64_C(0xFF) << (40 - m->have);
-            m->have += 8;
-            continue;
-        }
-        if (stuffed && m->at[1] >= 0x80 && m->have > 0)
-            return;
-        m->at++;
-        m->c += (uint64_t)*m->at << (stuffed ? 41 - m->have : 40 - m->have);
-        m->have += stuffed ? 7 : 8;
+    const bool stuffed = m->at[0] == 0xFF;
+    if (stuffed && m->at[1] > 0x8F) {
+        m->c += UINT64_C(0xFF) << (40 - m->have);
+        m->have += 8;
+        return true;
     }
+    if (stuffed && m->at[1] >= 0x80 && m->have > 0)
+        return false;
+    m->at++;
+    m->c += (uint64_t)*m->at << (stuffed ? 41 - m->have : 40 - m->have);
+    m->have += stuffed ? 7 : 8;
+    return true;
 }
 
-static void begin_code(j2k_scratch *s, const unsigned char *bytes)
+/* As many bytes as the code holds: five at once where none of them, nor the one before, is of ones. */
+static void refill(coder *m)
+{
+    const unsigned char *at = m->at;
+    const uint64_t next = (uint64_t)at[0] << 56 | (uint64_t)at[1] << 48 | (uint64_t)at[2] << 40 | (uint64_t)at[3] << 32 |
+                          (uint64_t)at[4] << 24 | (uint64_t)at[5] << 16 | (uint64_t)at[6] << 8 | at[7];
+    const uint64_t inverse = ~next | 0xFFFF; /* has a byte of zeros where one of those six is of ones */
+    if (m->have <= 8 && ((inverse - UINT64_C(0x0101010101010101)) & ~inverse & UINT64_C(0x8080808080808080)) == 0) {
+        m->c += next << 8 >> 24 << 8 >> m->have;
+        m->at += 5;
+        m->have += 40;
+        return;
+    }
+    while (m->have <= 40 && refill_byte(m))
+        continue;
+}
+
+static void begin_code(lane *s, const unsigned char *bytes)
 {
     for (int i = 0; i < CONTEXTS; i++)
         s->contexts[i] = states[i == ZERO ? 2 * 4 : i == RUN ? 2 * 3 : i == UNIFORM ? 2 * 46 : 0];
@@ -204,49 +230,6 @@ static inline ALWAYS int take_likely(coder *m, state *context)
 
 /* ---- passes (annex D) ---- */
 
-/* A pass: over what, and the half of its plane's bit, in values' doubles. */
-typedef struct pass {
-    int width, height;
-    uint32_t half;
-    const uint8_t *zero_of;
-} pass;
-
-/* Four rows of a column: their word, which is at `at`, the values, and of which rows there are the SELF bits. */
-typedef struct column {
-    uint64_t *at, here;
-    size_t stride, width;
-    uint32_t *values;
-    uint64_t rows;
-} column;
-
-/* Where a row's value is; `shift` is 3 r. */
-static inline ALWAYS uint32_t *value_of(const column *p, int shift) { return p->values + (size_t)(shift * 3 >> 3) * p->width; }
-
-static inline ALWAYS uint32_t take_sign(j2k_scratch *s, coder *m, const column *p, int shift)
-{
-    const uint64_t here = p->here >> shift, west = p->at[-1] >> shift, east = p->at[1] >> shift;
-    const size_t i = (here & 0xAA) | (here >> 19 & 1) | (here >> 25 & 1) << 2 | (west >> 22 & 1) << 4 | (east >> 22 & 1) << 6;
-    const uint8_t of = s->sign_of[i];
-    return (uint32_t)take(m, &s->contexts[of & 127]) ^ of >> 7;
-}
-
-/* A sample becomes significant, and all around it are told, in other words where its row is the first or last of four. */
-static inline ALWAYS void become(j2k_scratch *s, coder *m, const pass *now, column *p, int shift)
-{
-    const uint64_t sign = take_sign(s, m, p, shift), first = shift == 0 ? UINT64_MAX : 0, last = shift == 9 ? UINT64_MAX : 0;
-    uint64_t *above = p->at - p->stride, *below = p->at + p->stride;
-    *value_of(p, shift) = (uint32_t)sign << 31 | now->half * 3;
-    p->here |= (SELF | sign << 22) << shift;
-    p->at[-1] |= BIT(5) << shift;
-    p->at[1] |= BIT(3) << shift;
-    above[-1] |= BIT(17) & first;
-    above[0] |= (BIT(16) | sign << 34) & first;
-    above[1] |= BIT(15) & first;
-    below[-1] |= BIT(2) & last;
-    below[0] |= (BIT(1) | sign << 19) & last;
-    below[1] |= BIT(0) & last;
-}
-
 /* The SELF bits of the rows that have a significant neighbour. */
 static inline ALWAYS uint64_t find_neighboured(uint64_t here)
 {
@@ -255,115 +238,217 @@ static inline ALWAYS uint64_t find_neighboured(uint64_t here)
     return (any << 4 | any >> 2 | sides << 1) & ALL_SELF;
 }
 
-static inline ALWAYS void significance_column(j2k_scratch *s, coder *m, const pass *now, column *p)
+/* The half of the bit of the plane that is next, in values' doubles. */
+static uint32_t half_of(const lane *l) { return UINT32_C(1) << (l->planes - (l->done + 2) / 3 - 1); }
+
+static inline ALWAYS uint32_t *value_of(uint32_t *values, size_t width, int shift)
+{
+    return values + (size_t)(shift * 3 >> 3) * width;
+}
+
+/* The sign's place in sign_of of a row, `shift` being 3 r. */
+static inline ALWAYS size_t find_signs(const uint64_t *at, uint64_t here, int shift)
+{
+    const uint64_t mine = here >> shift, west = at[-1] >> shift, east = at[1] >> shift;
+    return (mine & 0xAA) | (mine >> 19 & 1) | (mine >> 25 & 1) << 2 | (west >> 22 & 1) << 4 | (east >> 22 & 1) << 6;
+}
+
+/* All around a sample that became significant are told: `self` is BIT(shift), and `sign` too where it is negative; 0 tells
+ * nothing. */
+static inline ALWAYS void tell(uint64_t *at, size_t stride, uint64_t self, uint64_t sign)
+{
+    uint64_t *above = at - stride, *below = at + stride;
+    const uint64_t first = self & 1, last = self >> 9 & 1;
+    at[-1] |= self << 5;
+    at[1] |= self << 3;
+    above[-1] |= first << 17;
+    above[0] |= first << 16 | (sign & 1) << 34;
+    above[1] |= first << 15;
+    below[-1] |= last << 2;
+    below[0] |= last << 1 | (sign >> 9 & 1) << 19;
+    below[1] |= last;
+}
+
+/* Four rows of a column: their word, which is at `at`, the values, and of which rows there are the SELF bits. */
+typedef struct column {
+    uint64_t *at, here;
+    size_t stride, width;
+    uint32_t *values;
+    uint64_t rows;
+    uint32_t significant;
+} column;
+
+static inline ALWAYS void become(lane *l, coder *m, column *p, int shift)
+{
+    const uint8_t of = l->sign_of[find_signs(p->at, p->here, shift)];
+    const uint64_t sign = (uint64_t)take(m, l->contexts + (of & 127)) ^ of >> 7;
+    *value_of(p->values, p->width, shift) = (uint32_t)sign << 31 | p->significant;
+    p->here |= (SELF | sign << 22) << shift;
+    tell(p->at, p->stride, BIT(shift), sign << shift);
+}
+
+static inline ALWAYS void significance_column(lane *l, coder *m, column *p)
 {
     uint64_t which = find_neighboured(p->here) & ~p->here & p->rows;
     while (which != 0) {
         const int shift = __builtin_ctzll(which) - 4;
         which &= which - 1;
         p->here |= VISITED << shift;
-        if (take(m, &s->contexts[now->zero_of[p->here >> shift & AROUND]]) != 0) {
-            become(s, m, now, p, shift);
+        if (take(m, &l->contexts[l->zero_of[p->here >> shift & AROUND]]) != 0) {
+            become(l, m, p, shift);
             which |= SELF << (shift + 3) & ~p->here & p->rows; /* the next row has a neighbour now */
         }
         *p->at = p->here;
     }
 }
 
-static inline ALWAYS void refinement_column(j2k_scratch *s, coder *m, const pass *now, column *p)
-{
-    const uint32_t half = now->half;
-    uint64_t which = p->here & ~(p->here >> 16) & ALL_SELF;
-    *p->at = p->here | which << 17;
-    while (which != 0) {
-        const int shift = __builtin_ctzll(which) - 4;
-        which &= which - 1;
-        const unsigned refined = (unsigned)(p->here >> shift >> 21) & 1, around = (p->here >> shift & AROUND) != 0;
-        const uint32_t bit = (uint32_t)take(m, &s->contexts[REFINE + (around >> refined | refined << 1)]);
-        *value_of(p, shift) += (half << 1 & (0 - bit)) - half;
-    }
-}
-
-static inline ALWAYS void cleanup_column(j2k_scratch *s, coder *m, const pass *now, column *p)
+static inline ALWAYS void cleanup_column(lane *l, coder *m, column *p)
 {
     uint64_t which = ~(p->here | p->here >> 16) & p->rows;
     if (p->rows == ALL_SELF && (p->here & ALL_AROUND) == 0) {
-        if (take_likely(m, &s->contexts[RUN]) == 0)
+        if (take_likely(m, &l->contexts[RUN]) == 0)
             return;
-        int row = take(m, &s->contexts[UNIFORM]) << 1;
-        row |= take(m, &s->contexts[UNIFORM]);
-        become(s, m, now, p, 3 * row);
+        int row = (int)take(m, &l->contexts[UNIFORM]) << 1;
+        row |= (int)take(m, &l->contexts[UNIFORM]);
+        become(l, m, p, 3 * row);
         which &= ~UINT64_C(0) << (3 * row + 5);
     }
     while (which != 0) {
         const int shift = __builtin_ctzll(which) - 4;
         which &= which - 1;
-        if (take(m, &s->contexts[now->zero_of[p->here >> shift & AROUND]]) != 0)
-            become(s, m, now, p, shift);
+        if (take(m, &l->contexts[l->zero_of[p->here >> shift & AROUND]]) != 0)
+            become(l, m, p, shift);
     }
     *p->at = p->here & ~ALL_VISITED;
 }
 
-/* A pass over all columns; `do_column` is one of the three above. */
-#define PASS_OVER(do_column)                                                                                                   \
-    coder m = s->coder;                                                                                                        \
-    const size_t stride = (size_t)now->width + 2;                                                                              \
-    for (int y = 0; y < now->height; y += 4) {                                                                                 \
-        const int rows = now->height - y < 4 ? now->height - y : 4;                                                            \
-        column p = {.stride = stride, .width = (size_t)now->width, .rows = ALL_SELF & (BIT(3 * rows + 4) - 1)};                \
-        p.at = s->words + (size_t)(y / 4 + 1) * stride + 1;                                                                    \
-        p.values = s->values + (size_t)y * (size_t)now->width;                                                                 \
-        for (int x = 0; x < now->width; x++, p.at++, p.values++) {                                                             \
+/* A pass over all columns; `do_column` is one of the two above. */
+#define PASS_OVER(l, do_column)                                                                                                \
+    coder m = (l)->coder;                                                                                                      \
+    const size_t width = (size_t)(l)->width, stride = width + 2;                                                               \
+    for (int y = 0; y < (l)->height; y += 4) {                                                                                 \
+        const int rows = (l)->height - y < 4 ? (l)->height - y : 4;                                                            \
+        column p = {                                                                                                           \
+            .stride = stride, .width = width, .rows = ALL_SELF & (BIT(3 * rows + 4) - 1), .significant = half_of(l) * 3};      \
+        p.at = (l)->words + (size_t)(y / 4 + 1) * stride + 1;                                                                  \
+        p.values = (l)->values + (size_t)y * width;                                                                            \
+        for (size_t x = 0; x < width; x++, p.at++, p.values++) {                                                               \
             p.here = *p.at;                                                                                                    \
-            do_column(s, &m, now, &p);                                                                                         \
+            do_column(l, &m, &p);                                                                                              \
         }                                                                                                                      \
     }                                                                                                                          \
-    s->coder = m
+    (l)->coder = m
 
-static void pass_significance(j2k_scratch *s, const pass *now) { PASS_OVER(significance_column); }
-static void pass_refinement(j2k_scratch *s, const pass *now) { PASS_OVER(refinement_column); }
-static void pass_cleanup(j2k_scratch *s, const pass *now) { PASS_OVER(cleanup_column); }
+static void pass_significance(lane *l) { PASS_OVER(l, significance_column); }
+static void pass_cleanup(lane *l) { PASS_OVER(l, cleanup_column); }
 
-const uint32_t *pfm_j2k_decode_planes(j2k_scratch *scratch, unsigned char *bytes, size_t size, int kind, int width, int height,
-                                      int planes, int passes)
+/* Lists what a refinement pass visits, which is known before it: the value's place, and in the lowest two bits its context. */
+static size_t list_refined(lane *l)
 {
-    j2k_scratch *s = scratch;
-    memset(s->words, 0, ((size_t)width + 2) * ((size_t)(height + 3) / 4 + 2) * sizeof *s->words);
-    memset(s->values, 0, (size_t)width * (size_t)height * sizeof *s->values);
-    bytes[size] = bytes[size + 1] = 0xFF; /* SENTINEL */
-    begin_code(s, bytes);
-    pass now = {.width = width, .height = height, .zero_of = s->zero_of[kind == 3 ? 2 : kind == 1 ? 1 : 0]};
-    for (int i = 2; i < passes + 2; i++) { /* the first plane has a cleanup alone */
-        now.half = UINT32_C(1) << (planes - i / 3 - 1);
-        (i % 3 == 0 ? pass_significance : i % 3 == 1 ? pass_refinement : pass_cleanup)(s, &now);
+    const size_t width = (size_t)l->width, stride = width + 2;
+    size_t count = 0;
+    for (int y = 0; y < l->height; y += 4) {
+        uint64_t *at = l->words + (size_t)(y / 4 + 1) * stride + 1;
+        for (size_t x = 0; x < width; x++) {
+            const uint64_t here = at[x], which = here & ~(here >> 16) & ALL_SELF;
+            if (which == 0)
+                continue;
+            at[x] = here | which << 17;
+            const uint64_t around = find_neighboured(here), refined = here >> 17,
+                           kinds = (around & ~refined) | (refined & ALL_SELF) << 1;
+            const size_t place = ((size_t)y * width + x) << 2;
+            for (unsigned r = 0; r < 4; r++) {
+                l->visits[count] = (uint16_t)(place + (r * width << 2) + (kinds >> (3 * r + 4) & 3));
+                count += which >> (3 * r + 4) & 1;
+            }
+        }
     }
-    return s->values;
+    return count;
+}
+
+static inline ALWAYS void refine(lane *l, coder *m, uint32_t half, size_t i)
+{
+    const unsigned visit = l->visits[i];
+    const uint32_t bit = (uint32_t)take(m, l->contexts + REFINE + (visit & 3));
+    l->values[visit >> 2] += (half << 1 & (0 - bit)) - half;
+}
+
+static void pass_refinement(lane *a, lane *b)
+{
+    const size_t count = list_refined(a), others = b != NULL ? list_refined(b) : 0;
+    const uint32_t half = half_of(a), other_half = b != NULL ? half_of(b) : 0;
+    coder m = a->coder, n = b != NULL ? b->coder : m;
+    size_t both = 0;
+    for (; both < count && both < others; both++) {
+        refine(a, &m, half, both);
+        refine(b, &n, other_half, both);
+    }
+    for (size_t i = both; i < count; i++)
+        refine(a, &m, half, i);
+    for (size_t i = both; i < others; i++)
+        refine(b, &n, other_half, i);
+    a->coder = m;
+    if (b != NULL)
+        b->coder = n;
 }
 
 /* ---- a block ---- */
 
 bool pfm_j2k_scratch_reserve(j2k_scratch *scratch, size_t size)
 {
-    return pfm_array_reserve(&scratch->bytes, &scratch->capacity, size + SENTINEL, 1, NULL) == PFM_OK;
+    bool made = true;
+    for (int i = 0; made && i < LANES; i++)
+        made = pfm_array_reserve(&scratch->lanes[i].bytes, &scratch->lanes[i].capacity, size + SENTINEL, 1, NULL) == PFM_OK;
+    return made;
 }
 
-static void gather(j2k_scratch *s, const j2k_tile *tile, const j2k_block *block)
+static void gather(lane *l, const j2k_tile *tile, const j2k_block *block)
 {
     size_t size = 0;
     for (int i = block->first; i >= 0; i = tile->chunks[i].next) {
-        memcpy(s->bytes + size, tile->bytes + tile->chunks[i].at, tile->chunks[i].size);
+        memcpy(l->bytes + size, tile->bytes + tile->chunks[i].at, tile->chunks[i].size);
         size += tile->chunks[i].size;
+    }
+    memset(l->bytes + size, 0xFF, SENTINEL);
+}
+
+static void begin_block(j2k_scratch *s, lane *l, const j2k_tile *tile, const j2k_job *job)
+{
+    const j2k_block *block = job->block;
+    l->width = block->width;
+    l->height = block->height;
+    l->planes = block->planes;
+    l->passes = block->passes;
+    l->done = 0;
+    l->zero_of = s->zero_of[job->band->kind == 3 ? 2 : job->band->kind == 1 ? 1 : 0];
+    l->sign_of = s->sign_of;
+    memset(l->words, 0, ((size_t)l->width + 2) * ((size_t)(l->height + 3) / 4 + 2) * sizeof *l->words);
+    memset(l->values, 0, (size_t)l->width * (size_t)l->height * sizeof *l->values);
+    gather(l, tile, block);
+    begin_code(l, l->bytes);
+}
+
+static int left(const lane *l) { return l->passes - l->done; }
+
+/* The next pass of one block, and the same of another unless it is NULL. The first plane has a cleanup alone. */
+static void do_pass(lane *a, lane *b)
+{
+    lane *const lanes[] = {a, b};
+    const int kind = (a->done + 2) % 3, count = b != NULL ? 2 : 1;
+    if (kind == 1)
+        pass_refinement(a, b);
+    for (int i = 0; i < count; i++) {
+        if (kind != 1)
+            (kind == 0 ? pass_significance : pass_cleanup)(lanes[i]);
+        lanes[i]->done++;
     }
 }
 
-void pfm_j2k_decode_block(j2k_scratch *scratch, const j2k_tile *tile, const j2k_band *band, const j2k_block *block,
-                          bool reversible)
+static void settle(const lane *l, const j2k_job *job, bool reversible)
 {
-    if (block->passes == 0)
-        return;
-    gather(scratch, tile, block);
-    const uint32_t *from = pfm_j2k_decode_planes(scratch, scratch->bytes, block->size, band->kind, block->width, block->height,
-                                                 block->planes, block->passes);
+    const j2k_band *band = job->band;
+    const j2k_block *block = job->block;
+    const uint32_t *from = l->values;
     const size_t stride = (size_t)(band->x1 - band->x0);
     const float half_step = band->step / 2;
     for (int y = 0; y < block->height; y++) {
@@ -376,4 +461,23 @@ void pfm_j2k_decode_block(j2k_scratch *scratch, const j2k_tile *tile, const j2k_
                 ((float *)band->values)[begin + (size_t)x] = (float)((size ^ sign) - sign) * half_step;
         }
     }
+}
+
+void pfm_j2k_decode_pair(j2k_scratch *scratch, const j2k_tile *tile, const j2k_job *jobs, int count, bool reversible)
+{
+    lane *a = &scratch->lanes[0], *b = &scratch->lanes[1];
+    begin_block(scratch, a, tile, &jobs[0]);
+    if (count == 2)
+        begin_block(scratch, b, tile, &jobs[1]);
+    else
+        b->passes = b->done = 0;
+    while (left(a) > 0 || left(b) > 0) {
+        const int ahead = left(a) - left(b);
+        if (left(a) > 0 && left(b) > 0 && (a->done - b->done) % 3 == 0 && ahead > -3 && ahead < 3)
+            do_pass(a, b);
+        else
+            do_pass(ahead > 0 ? a : b, NULL);
+    }
+    for (int i = 0; i < count; i++)
+        settle(&scratch->lanes[i], &jobs[i], reversible);
 }
