@@ -154,13 +154,13 @@ static bool refill_byte(coder *m)
     return true;
 }
 
-/* As many bytes as the code holds: five at once where none of them, nor the one before, is of ones. */
+/* As many bytes as the code holds: five at once where none but the last of them is of ones, nor the one before. */
 static void refill(coder *m)
 {
     const unsigned char *at = m->at;
     const uint64_t next = (uint64_t)at[0] << 56 | (uint64_t)at[1] << 48 | (uint64_t)at[2] << 40 | (uint64_t)at[3] << 32 |
                           (uint64_t)at[4] << 24 | (uint64_t)at[5] << 16 | (uint64_t)at[6] << 8 | at[7];
-    const uint64_t inverse = ~next | 0xFFFF; /* has a byte of zeros where one of those six is of ones */
+    const uint64_t inverse = ~next | 0xFFFFFF; /* has a byte of zeros where one of those five is of ones */
     if (m->have <= 8 && ((inverse - UINT64_C(0x0101010101010101)) & ~inverse & UINT64_C(0x8080808080808080)) == 0) {
         m->c += next << 8 >> 24 << 8 >> m->have;
         m->at += 5;
