@@ -12,8 +12,9 @@ enum {
     J2K_MOST_COMPONENTS = 3,
     J2K_MOST_BANDS = 3 * J2K_MOST_LEVELS + 1,
     J2K_MOST_PLANES = 30,
-    J2K_MOST_TREE = 16,   /* levels of a tag tree: no band has more blocks in a row than 2^13 */
-    J2K_MOST_BLOCK = 4096 /* samples */
+    J2K_MOST_TREE = 16,    /* levels of a tag tree: no band has more blocks in a row than 2^13 */
+    J2K_MOST_BLOCK = 4096, /* samples */
+    J2K_STRIP = 16         /* columns that are lifted together */
 };
 
 /* What the main header says (A.5, A.6). */
@@ -59,7 +60,7 @@ typedef struct j2k_band {
     float step;       /* of the irreversible transform */
     j2k_block *blocks;
     j2k_tree included, empty_planes;
-    void *values; /* [y1 - y0][x1 - x0] of int32_t, or float */
+    size_t at; /* its first sample in the component's values */
 } j2k_band;
 
 typedef struct j2k_resolution {
@@ -70,6 +71,8 @@ typedef struct j2k_resolution {
 typedef struct j2k_tile {
     int x0, y0, x1, y1, levels, components;
     j2k_resolution resolutions[J2K_MOST_COMPONENTS][J2K_MOST_LEVELS + 1];
+    /* [y1 - y0][x1 - x0] of int32_t, or float: bands, each resolution's in the corner of the next, and in the end samples */
+    void *values[J2K_MOST_COMPONENTS];
     const unsigned char *bytes;
     size_t size;
     j2k_chunk *chunks;
@@ -80,6 +83,7 @@ typedef struct j2k_tile {
 typedef struct j2k_job {
     const j2k_band *band;
     const j2k_block *block;
+    void *values; /* the component's */
 } j2k_job;
 
 /* What a thread decodes blocks in. */
@@ -99,11 +103,13 @@ void pfm_j2k_scratch_free(j2k_scratch *scratch);
 /* Room for blocks of so many bytes; false: out of memory. */
 bool pfm_j2k_scratch_reserve(j2k_scratch *scratch, size_t size);
 /* Decodes blocks that have passes, one or two (which takes less time than one after the other), for which there is room, into
- * their bands' values. */
+ * their components' values. */
 void pfm_j2k_decode_pair(j2k_scratch *scratch, const j2k_tile *tile, const j2k_job *jobs, int count, bool reversible);
 
-/* The inverse transform of component c: *out [y1 - y0][x1 - x0] of int32_t, or float; the caller frees. Takes the bands'
- * values. */
-bool pfm_j2k_transform(j2k_tile *tile, int c, bool reversible, void **out);
+/* The inverse transform of component c's resolution r > 0, when that of r - 1 is done: first rows first..end-1, all of them,
+ * then columns, at most J2K_STRIP at once. Threads may divide rows, and then columns. `lines`: room for a row, and for
+ * J2K_STRIP columns. */
+void pfm_j2k_lift_rows(const j2k_tile *tile, int c, int r, bool reversible, int first, int end, void *lines);
+void pfm_j2k_lift_columns(const j2k_tile *tile, int c, int r, bool reversible, int first, int end, void *lines);
 
 #endif

@@ -154,13 +154,13 @@ static bool refill_byte(coder *m)
     return true;
 }
 
-/* As many bytes as the code holds: five at once where none of them, nor the one before, is of ones. */
+/* As many bytes as the code holds: five at once where none but the last of them is of ones, nor the one before. */
 static void refill(coder *m)
 {
     const unsigned char *at = m->at;
     const uint64_t next = (uint64_t)at[0] << 56 | (uint64_t)at[1] << 48 | (uint64_t)at[2] << 40 | (uint64_t)at[3] << 32 |
                           (uint64_t)at[4] << 24 | (uint64_t)at[5] << 16 | (uint64_t)at[6] << 8 | at[7];
-    const uint64_t inverse = ~next | 0xFFFF; /* has a byte of zeros where one of those six is of ones */
+    const uint64_t inverse = ~next | 0xFFFFFF; /* has a byte of zeros where one of those five is of ones */
     if (m->have <= 8 && ((inverse - UINT64_C(0x0101010101010101)) & ~inverse & UINT64_C(0x8080808080808080)) == 0) {
         m->c += next << 8 >> 24 << 8 >> m->have;
         m->at += 5;
@@ -444,21 +444,23 @@ static void do_pass(lane *a, lane *b)
     }
 }
 
-static void settle(const lane *l, const j2k_job *job, bool reversible)
+/* A block's values to their places. */
+static void settle(const lane *l, const j2k_tile *tile, const j2k_job *job, bool reversible)
 {
-    const j2k_band *band = job->band;
-    const j2k_block *block = job->block;
     const uint32_t *from = l->values;
-    const size_t stride = (size_t)(band->x1 - band->x0);
-    const float half_step = band->step / 2;
-    for (int y = 0; y < block->height; y++) {
-        const size_t begin = (size_t)(block->y + y) * stride + (size_t)block->x;
-        for (int x = 0; x < block->width; x++, from++) {
-            const int32_t size = (int32_t)(*from & INT32_MAX), sign = (int32_t)*from >> 31;
-            if (reversible)
-                ((int32_t *)band->values)[begin + (size_t)x] = ((size >> 1) ^ sign) - sign;
-            else
-                ((float *)band->values)[begin + (size_t)x] = (float)((size ^ sign) - sign) * half_step;
+    const size_t stride = (size_t)(tile->x1 - tile->x0);
+    const float half_step = job->band->step / 2;
+    for (int y = 0; y < l->height; y++, from += l->width) {
+        const size_t begin = job->band->at + (size_t)(job->block->y + y) * stride + (size_t)job->block->x;
+        int32_t *whole = (int32_t *)job->values + begin;
+        float *real = (float *)job->values + begin;
+        for (int x = 0; reversible && x < l->width; x++) {
+            const int32_t size = (int32_t)(from[x] & INT32_MAX), sign = (int32_t)from[x] >> 31;
+            whole[x] = ((size >> 1) ^ sign) - sign;
+        }
+        for (int x = 0; !reversible && x < l->width; x++) {
+            const int32_t size = (int32_t)(from[x] & INT32_MAX), sign = (int32_t)from[x] >> 31;
+            real[x] = (float)((size ^ sign) - sign) * half_step;
         }
     }
 }
@@ -479,5 +481,5 @@ void pfm_j2k_decode_pair(j2k_scratch *scratch, const j2k_tile *tile, const j2k_j
             do_pass(ahead > 0 ? a : b, NULL);
     }
     for (int i = 0; i < count; i++)
-        settle(&scratch->lanes[i], &jobs[i], reversible);
+        settle(&scratch->lanes[i], tile, &jobs[i], reversible);
 }

@@ -97,6 +97,12 @@ static bool create_resolution(const j2k_header *h, const j2k_tile *tile, int num
         band->y1 = band_place(tile->y1, level, (band->kind & 2) != 0);
         if (!quantise(h, number, level, band) || !create_blocks(h, number, band))
             return false;
+        /* Low bands come first in both directions. */
+        const j2k_band *hl = &r->bands[0];
+        if ((band->kind & 1) != 0)
+            band->at += (size_t)(r->x1 - r->x0 - (band->x1 - band->x0));
+        if ((band->kind & 2) != 0)
+            band->at += (size_t)(hl->y1 - hl->y0) * (size_t)(tile->x1 - tile->x0);
     }
     return true;
 }
@@ -130,8 +136,9 @@ void pfm_j2k_tile_free(j2k_tile *tile)
                 free(band->blocks);
                 free(band->included.nodes);
                 free(band->empty_planes.nodes);
-                free(band->values);
             }
+    for (int c = 0; c < tile->components; c++)
+        free(tile->values[c]);
     free(tile->chunks);
     *tile = (j2k_tile){0};
 }

@@ -1,8 +1,7 @@
-/* The inverse transforms of JPEG 2000 (ITU-T T.800, annex F), a level at a time: rows of its four bands become rows of the
- * picture, and then columns are lifted, all of a row at once. */
+/* The inverse transforms of JPEG 2000 (ITU-T T.800, annex F), a level at a time and in place: rows, of which each is a low and
+ * a high part, are lifted and interleaved, and then columns, a strip of them at once. */
 #include "image/j2k_parts.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* F.3.8.2 and table F.4. */
@@ -15,11 +14,14 @@
  * values. */
 #define HIGH_SCALE 0.812866211F
 
-/* A level: its own size and its low bands' width. `odd`: whether its first column, or row, is a high one. */
+/* A level: its own size and its low bands'. `odd`: whether its first column, or row, is a high one. */
 typedef struct level {
-    int width, height, low_width;
+    int width, height, low_width, low_height;
     int odd_x, odd_y;
 } level;
+
+/* A sample of either kind, as it is moved. */
+typedef uint32_t __attribute__((may_alias)) word;
 
 /* ---- the reversible transform, 5/3 (F.3.8.1) ---- */
 
@@ -122,11 +124,10 @@ static void lift_columns_float(const level *l, float *out)
     LIFT_ROWS(float, lift_float, 1 - l->odd_y, -ALPHA, )
 }
 
-/* Both are of four bytes. */
-static void interleave(const uint32_t *low, int lows, const uint32_t *high, int highs, int odd, uint32_t *restrict out)
+static void interleave(const word *low, int lows, const word *high, int highs, int odd, word *restrict out)
 {
     const int pairs = lows < highs ? lows : highs;
-    const uint32_t *first = odd != 0 ? high : low, *second = odd != 0 ? low : high;
+    const word *first = odd != 0 ? high : low, *second = odd != 0 ? low : high;
     for (int i = 0; i < pairs; i++) {
         out[2 * i] = first[i];
         out[2 * i + 1] = second[i];
@@ -135,59 +136,47 @@ static void interleave(const uint32_t *low, int lows, const uint32_t *high, int 
         out[2 * pairs] = lows > highs ? low[pairs] : high[pairs];
 }
 
-/* A row of the level from one of a low band and one of a high band, both of which are spent. */
-static void make_row(const level *l, bool reversible, void *low, void *high, void *out)
+static level level_of(const j2k_resolution *r)
 {
-    const int lows = l->low_width, highs = l->width - lows;
-    if (reversible)
-        lift_row_whole(low, lows, high, highs, l->odd_x);
-    else
-        lift_row_float(low, lows, high, highs, l->odd_x);
-    interleave(low, lows, high, highs, l->odd_x, out);
+    const j2k_band *hl = &r->bands[0], *lh = &r->bands[1];
+    return (level){.width = r->x1 - r->x0,
+                   .height = r->y1 - r->y0,
+                   .low_width = lh->x1 - lh->x0,
+                   .low_height = hl->y1 - hl->y0,
+                   .odd_x = r->x0 & 1,
+                   .odd_y = r->y0 & 1};
 }
 
-static uint32_t *row_of(uint32_t *values, size_t row, size_t width) { return values == NULL ? NULL : values + row * width; }
-
-/* *values = the level above, made of it and of the three bands. */
-static bool make_level(j2k_resolution *r, bool reversible, void **values)
+void pfm_j2k_lift_rows(const j2k_tile *tile, int c, int r, bool reversible, int first, int end, void *lines)
 {
-    j2k_band *hl = &r->bands[0], *lh = &r->bands[1], *hh = &r->bands[2];
-    const level l = {
-        .width = r->x1 - r->x0, .height = r->y1 - r->y0, .low_width = lh->x1 - lh->x0, .odd_x = r->x0 & 1, .odd_y = r->y0 & 1};
-    uint32_t *out = NULL;
-    if (l.width == 0 || l.height == 0)
-        return true;
-    if (pfm_allocate((size_t)l.width * (size_t)l.height, sizeof *out, &out, NULL) != PFM_OK)
-        return false;
-    const size_t lows = (size_t)l.low_width, highs = (size_t)(l.width - l.low_width);
-    uint32_t *const low[] = {*values, lh->values}, *const high[] = {hl->values, hh->values};
+    const level l = level_of(&tile->resolutions[c][r]);
+    const size_t stride = (size_t)(tile->x1 - tile->x0);
+    const int lows = l.low_width, highs = l.width - lows;
+    for (int y = first; y < end; y++) {
+        word *low = (word *)tile->values[c] + (size_t)y * stride, *high = low + lows;
+        if (reversible)
+            lift_row_whole((int32_t *)low, lows, (int32_t *)high, highs, l.odd_x);
+        else
+            lift_row_float((float *)low, lows, (float *)high, highs, l.odd_x);
+        interleave(low, lows, high, highs, l.odd_x, lines);
+        memcpy(low, lines, (size_t)l.width * sizeof *low);
+    }
+}
+
+void pfm_j2k_lift_columns(const j2k_tile *tile, int c, int r, bool reversible, int first, int end, void *lines)
+{
+    level l = level_of(&tile->resolutions[c][r]);
+    const size_t stride = (size_t)(tile->x1 - tile->x0), width = (size_t)(end - first);
+    word *from = (word *)tile->values[c] + first, *strip = lines;
     for (int y = 0; y < l.height; y++) {
-        const int kind = (y & 1) != l.odd_y ? 1 : 0;
-        const size_t row = (size_t)(y / 2);
-        make_row(&l, reversible, row_of(low[kind], row, lows), row_of(high[kind], row, highs),
-                 out + (size_t)y * (size_t)l.width);
+        const int row = (y & 1) == l.odd_y ? y / 2 : l.low_height + y / 2;
+        memcpy(strip + (size_t)y * width, from + (size_t)row * stride, width * sizeof *strip);
     }
+    l.width = end - first;
     if (reversible)
-        lift_columns_whole(&l, (int32_t *)out);
+        lift_columns_whole(&l, lines);
     else
-        lift_columns_float(&l, (float *)out);
-    free(*values);
-    *values = out;
-    return true;
-}
-
-bool pfm_j2k_transform(j2k_tile *tile, int c, bool reversible, void **out)
-{
-    *out = tile->resolutions[c][0].bands[0].values;
-    tile->resolutions[c][0].bands[0].values = NULL;
-    bool made = true;
-    for (int r = 1; made && r <= tile->levels; r++) {
-        j2k_resolution *resolution = &tile->resolutions[c][r];
-        made = make_level(resolution, reversible, out);
-        for (int b = 0; b < resolution->count; b++) {
-            free(resolution->bands[b].values);
-            resolution->bands[b].values = NULL;
-        }
-    }
-    return made;
+        lift_columns_float(&l, lines);
+    for (int y = 0; y < l.height; y++)
+        memcpy(from + (size_t)y * stride, strip + (size_t)y * width, width * sizeof *strip);
 }
