@@ -59,7 +59,8 @@ double pfm_dicom_sample(const pfm_dicom_frame *frame, size_t i);
 /* FORMAT names the element that is missing or cannot be; UNSUPPORTED what is well-formed and not read here. */
 pfm_status pfm_dicom_read_layout(const pfm_dicom *file, pfm_dicom_layout *out, pfm_error *err) PFM_MUST_CHECK;
 
-/* *out = frame `index` (from 0), decoded alone; the caller calls pfm_dicom_frame_free. USAGE for a frame that is not there. */
+/* *out = frame `index` (from 0), decoded alone; the caller calls pfm_dicom_frame_free, before pfm_dicom_close. USAGE for a
+ * frame that is not there. */
 pfm_status pfm_dicom_read_frame(pfm_dicom *file, const pfm_dicom_layout *layout, int index, pfm_dicom_frame *out,
                                 pfm_error *err) PFM_MUST_CHECK;
 void pfm_dicom_frame_free(pfm_dicom_frame *frame);

@@ -283,6 +283,9 @@ static int take_run(scan *s, int *index, uint16_t *line, const uint16_t *above, 
 
 static inline context *context_at(scan *s, ptrdiff_t bytes) { return (context *)(void *)((char *)s->contexts + bytes); }
 
+/* The step of a difference, in bytes of contexts. */
+static inline ptrdiff_t step_of(const int8_t *steps, ptrdiff_t difference) { return (int)steps[difference]; }
+
 /* A line below another; both have a place before the first sample and one behind the last. What the samples above say of the
  * context is known before the one at the left is, and mostly also its sign (A.3.4): then nothing but a step is waited for. */
 static inline ALWAYS bool take_line(scan *s, int *index, uint16_t *line, const uint16_t *above, int width, bool lossless)
@@ -292,14 +295,15 @@ static inline ALWAYS bool take_line(scan *s, int *index, uint16_t *line, const u
     uint64_t at = s->at;
     ptrdiff_t a = above[0];
     line[-1] = above[0];
-    ptrdiff_t b = above[0], c = above[-1], step = steps[b - c]; /* of b - c; what is d now is b for the next, and b is c */
+    ptrdiff_t b = above[0], c = above[-1],
+              step = step_of(steps, b - c); /* of b - c; what is d now is b for the next, and b is c */
     for (int x = 0; x < width;) {
-        const ptrdiff_t d = above[x + 1], next = steps[d - b], of_above = 81 * next + 9 * step;
+        const ptrdiff_t d = above[x + 1], next = step_of(steps, d - b), of_above = 81 * next + 9 * step;
         ptrdiff_t sign = of_above >> 31, place = (of_above ^ sign) - sign;
         if (of_above != 0) {
-            place += steps[(c ^ sign) - (a ^ sign)];
+            place += step_of(steps, (c ^ sign) - (a ^ sign));
         } else {
-            place = steps[c - a];
+            place = step_of(steps, c - a);
             if (place == 0) {
                 s->at = at;
                 x = take_run(s, index, line, above, x, width, lossless);
@@ -309,7 +313,7 @@ static inline ALWAYS bool take_line(scan *s, int *index, uint16_t *line, const u
                 a = line[x - 1];
                 b = above[x];
                 c = above[x - 1];
-                step = steps[b - c];
+                step = step_of(steps, b - c);
                 continue;
             }
             sign = place >> 31;
