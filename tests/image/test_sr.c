@@ -192,7 +192,7 @@ static void test_observers(void **state)
                                      "A\\B",
                                      "A\nB",
                                      "A\x7f",
-                                     "\xc2\x85"
+                                     "\xc2\x85Z"
                                      "A",
                                      "\xff",
                                      "A^B^C^D^E^F",
