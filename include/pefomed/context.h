@@ -49,7 +49,7 @@ typedef struct pfm_context_options {
     const char *home;               /* NULL: $PEFOMED_HOME, else ~/.cache/pefomed */
     pfm_log_function log;           /* NULL: silent */
     pfm_progress_function progress; /* NULL: silent */
-    void *user;                     /* handed to log and progress */
+    void *user;                     /* handed to log and progress, which are called by one thread at a time */
     const volatile int *interrupt;  /* NULL, or a flag that a signal handler sets: long work saves, then returns INTERRUPTED */
 } pfm_context_options;
 

@@ -5,6 +5,8 @@
 #include "base/threads.h"
 #include "pefomed/context.h"
 
+#include <pthread.h>
+
 struct pfm_kernels; /* kernels/kernels.h */
 
 struct pfm_context {
@@ -19,6 +21,7 @@ struct pfm_context {
     pfm_log_function log;
     pfm_progress_function progress;
     void *user;
+    pthread_mutex_t *telling; /* held while log or progress is called; NULL where neither is */
     const volatile int *interrupt;
 };
 

@@ -13,7 +13,9 @@ void pfm_log(const pfm_context *context, pfm_log_level level, const char *format
     va_start(arguments, format);
     (void)vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    (void)pthread_mutex_lock(context->telling);
     context->log(context->user, level, message);
+    (void)pthread_mutex_unlock(context->telling);
 }
 
 void pfm_report_progress(const pfm_context *context, const char *task, const char *unit, double done, double total,
@@ -27,7 +29,9 @@ void pfm_report_progress(const pfm_context *context, const char *task, const cha
                              .total = total,
                              .note = note == NULL ? "" : note,
                              .memory = pfm_process_peak_memory()};
+    (void)pthread_mutex_lock(context->telling);
     context->progress(context->user, &progress);
+    (void)pthread_mutex_unlock(context->telling);
 }
 
 bool pfm_interrupted(const pfm_context *context)

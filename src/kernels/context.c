@@ -45,6 +45,10 @@ pfm_status pfm_context_create(const pfm_context_options *options, pfm_context **
     context->progress = options->progress;
     context->user = options->user;
     context->interrupt = options->interrupt;
+    if (context->log != NULL || context->progress != NULL) {
+        PFM_TRY(pfm_allocate(1, sizeof *context->telling, &context->telling, err));
+        (void)pthread_mutex_init(context->telling, NULL);
+    }
     PFM_TRY(choose_home(options->home, &context->home, err));
     PFM_TRY(pfm_threads_create(options->threads != 0 ? options->threads : usable_cores(), &context->threads, err));
     *out = context;
@@ -61,6 +65,9 @@ void pfm_context_free(pfm_context *context)
         return;
     pfm_threads_free(context->threads);
     free((void *)(uintptr_t)context->kernels);
+    if (context->telling != NULL)
+        (void)pthread_mutex_destroy(context->telling);
+    free(context->telling);
     free(context->home);
     free(context);
 }

@@ -81,7 +81,7 @@ static bool listen_on(pfm_dicom_port *port, const struct addrinfo *at)
         struct sockaddr any;
         struct sockaddr_in four;
         struct sockaddr_in6 six;
-    } bound;
+    } bound = {.six = {0}};
     socklen_t size = sizeof bound;
     tell_address(at->ai_addr, at->ai_addrlen, port->address);
     port->socket = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -272,7 +272,7 @@ static void *listen_to_all(void *user)
     pfm_dicom_port *port = user;
     while (!is_stopping(port)) {
         struct pollfd one = {.fd = port->socket, .events = POLLIN};
-        struct sockaddr_storage from;
+        struct sockaddr_storage from = {0};
         socklen_t size = sizeof from;
         char address[64] = "";
         if (poll(&one, 1, LOOK_MILLISECONDS) <= 0)

@@ -318,10 +318,6 @@ def refused(program):
             serve.raw(whole + os.urandom(100))
         time.sleep(0.3)
         check('no handle is lost', len(os.listdir(f'/proc/{serve.process.pid}/fd')) <= handles + 2)
-        for calling in ('A\nstudy x', 'A\x1b[2J', '\xc4'):
-            check('a title that is none is rejected', serve.raw(associate(calling=calling) + b'\7\0\0\0\0\4\0\0\0\0')[:1] == b'\3')
-        until('and not logged', lambda: serve_log().count('?@127.0.0.1: 0 objects received, rejected') >= 3)
-        check('nor is anything else that no terminal should see', all(c == '\n' or c.isprintable() for c in serve_log()))
         serve.stop()
     with Archive() as archive, Serve(program, RULES, '--dicom-allow', f'SCANNER@127.0.0.2:{archive.port}') as serve:
         check('another address is not answered', serve.send(small) != 0 and serve.raw(whole) == b'')
@@ -452,6 +448,10 @@ def bounds(program):
     for i in (1, 2, 3):
         nobody_scans.image(f'{i}.dcm', study=f'1.6.{i}', series=f'1.6.{i}.1', instance=f'1.6.{i}.1.1')
     with Archive() as archive, Serve(program, RULES.replace('0.3', '3'), '--dicom-max-studies', '1', '--dicom-return', f'ARCHIVE@127.0.0.1:{archive.port}') as serve:
+        for calling in ('A\nstudy x', 'A\x1b[2J', '\xc4'):
+            check('a title that is none is rejected', serve.raw(associate(calling=calling) + b'\7\0\0\0\0\4\0\0\0\0')[:1] == b'\3')
+        until('and not logged', lambda: serve_log().count('?@127.0.0.1: 0 objects received, rejected') >= 3)
+        check('nor is anything else that no terminal should see', all(c == '\n' or c.isprintable() for c in serve_log()))
         check('a study is received', serve.send('1.dcm') == 0)
         done = subprocess.run(['storescu', '-v', '-aec', 'PEFOMED', '127.0.0.1', str(serve.port), '2.dcm'], capture_output=True, text=True)
         check('a second one is refused, for want of resources', 'Out of Resources' in done.stdout + done.stderr or 'OutOfResources' in done.stdout + done.stderr, done)

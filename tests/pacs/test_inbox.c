@@ -197,7 +197,9 @@ static void patients_are_kept_apart(void **state)
     pfm_inbox_visit_end(visit, tally);
     const pfm_inbox_study *first = pfm_inbox_take(inbox, 0), *second = pfm_inbox_take(inbox, 0),
                           *third = pfm_inbox_take(inbox, 0);
-    assert_true(first != NULL && second != NULL && third != NULL);
+    assert_non_null(first);
+    assert_non_null(second);
+    assert_non_null(third);
     assert_true(first->objects == 2 && second->objects == 1 && third->objects == 1);
     pfm_inbox_close(inbox);
 }
@@ -234,6 +236,7 @@ static void what_there_is_no_room_for_is_refused(void **state)
     pfm_inbox_count(inbox, &studies, &bytes);
     assert_true(studies == 2 && bytes == two);
     pfm_inbox_study *study = pfm_inbox_take(inbox, 0);
+    assert_non_null(study);
     assert_int_equal(study->objects, 1);
     pfm_inbox_remove(inbox, study);
     assert_int_equal(send_as(visit, "1.2.3", "1.2.3.1.2", "1.2.3.1.2"), PFM_DIMSE_SUCCESS);
