@@ -365,4 +365,8 @@ class NoRuns(unittest.TestCase):
         page.wait(lambda: 'There are no runs' in page.find('#run-table').text, 'it is said')
         page.get(address + '#answers')
         page.wait(lambda: 'There are no files of predictions' in page.find('#answers-summary').text, 'it is said')
+        self.assertEqual([e.get_attribute('id') for e in page.all('main button, main select, main input') if e.is_displayed() and e.is_enabled()], [], 'and there is nothing to press')
+        page.picture(self.shots / 'answers-none.png')
+        page.get(address + '#rate')
+        page.wait(lambda: 'There is no study yet' in page.find('main').text, 'it is said')
         self.assertEqual(page.errors(), [])
