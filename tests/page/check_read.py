@@ -337,6 +337,8 @@ class Read(unittest.TestCase):
     def tablet(self):
         self.page.touch_device()
         self.addCleanup(self.page.touch_device, False)
+        self.page.get(self.address) # a page that was laid out for a desk keeps its scale
+        self.page.wait(lambda: self.page.all('#ask') and self.page.run('return innerWidth === 820 && visualViewport.scale === 1'), 'it is laid out for a tablet')
 
     def around(self):
         """(x, y) from the middle of the image, in pixels of the window."""

@@ -204,7 +204,7 @@ class Views(unittest.TestCase):
 
     def test_files(self):
         self.go('#answers', '.row-of-answers')
-        self.assertEqual([o.text for o in Select(self.page.find('#answers-file')).options], ['many.jsonl', 'other:answers.jsonl', 'run:answers.jsonl'])
+        self.assertEqual([o.text for o in Select(self.page.find('#answers-file')).options], ['many.jsonl', 'other:answers.jsonl', 'run:answers.jsonl', 'series.jsonl'])
         self.choose('#answers-file', 'run:answers.jsonl')
         self.matching(len(self.rows))
         self.assertEqual(self.shown()[0], self.rows[0]['question'])
