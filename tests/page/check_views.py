@@ -204,7 +204,7 @@ class Views(unittest.TestCase):
 
     def test_files(self):
         self.go('#answers', '.row-of-answers')
-        self.assertEqual([o.text for o in Select(self.page.find('#answers-file')).options], ['many.jsonl', 'other:answers.jsonl', 'run:answers.jsonl'])
+        self.assertEqual([o.text for o in Select(self.page.find('#answers-file')).options], ['many.jsonl', 'other:answers.jsonl', 'run:answers.jsonl', 'series.jsonl'])
         self.choose('#answers-file', 'run:answers.jsonl')
         self.matching(len(self.rows))
         self.assertEqual(self.shown()[0], self.rows[0]['question'])
@@ -365,4 +365,8 @@ class NoRuns(unittest.TestCase):
         page.wait(lambda: 'There are no runs' in page.find('#run-table').text, 'it is said')
         page.get(address + '#answers')
         page.wait(lambda: 'There are no files of predictions' in page.find('#answers-summary').text, 'it is said')
+        self.assertEqual([e.get_attribute('id') for e in page.all('main button, main select, main input') if e.is_displayed() and e.is_enabled()], [], 'and there is nothing to press')
+        page.picture(self.shots / 'answers-none.png')
+        page.get(address + '#rate')
+        page.wait(lambda: 'There is no study yet' in page.find('main').text, 'it is said')
         self.assertEqual(page.errors(), [])

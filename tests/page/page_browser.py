@@ -84,6 +84,7 @@ class Browser:
             kind = 'touchEnd' if not fingers else 'touchStart' if len(fingers) > before else 'touchMove'
             self.driver.execute_cdp_cmd('Input.dispatchTouchEvent', {'type': kind, 'touchPoints': [{'x': x, 'y': y, 'id': i} for i, (x, y) in enumerate(fingers)]})
             before = len(fingers)
+            time.sleep(0.03) # a finger is no machine: gestures are told by their times too
 
     def tap(self, element):
         self.run("arguments[0].scrollIntoView({block: 'center'})", element)

@@ -116,6 +116,8 @@ class Page {
     choice(this.file, this.#files.map((name) => [name, name]));
     if (cut) say('There are more files of predictions than are listed; start serve with --predictions for the folder that matters.');
     if (this.#files.length === 0) {
+      for (const field of [this.file, this.other, this.words, this.right, this.kind, this.clear]) field.disabled = true;
+      this.differField.hidden = this.before.hidden = this.next.hidden = true;
       this.summary.textContent = 'There are no files of predictions in the folders of this server (pefomed eval RUN --out FILE makes one, serve --predictions FOLDER shows it).';
       return;
     }

@@ -3,8 +3,8 @@
 import {ApiError, events, say} from './api.js';
 import {el, figure, nameOf} from './dom.js';
 
-// "0.417"; of what is tiny "3e-9".
-export const probabilityText = (value) => (!Number.isFinite(value) ? '' : value >= 0.001 ? figure(value) : value.toExponential(0));
+// "0.417"; of what is tiny "3e-9", and "0" of what is too small for a number.
+export const probabilityText = (value) => (!Number.isFinite(value) ? '' : value >= 0.001 ? figure(value) : value === 0 ? '0' : value.toExponential(0));
 
 export const contentOf = (images, text, blank = false) => [
   ...images.map(({id, frame, window}) => ({type: 'image_url', image_url: {url: `pefomed:${id}`, frame, ...(window && {window}), ...(blank && {blank})}})),
