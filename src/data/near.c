@@ -114,12 +114,16 @@ static int place(int i, double share, double shift, float *between)
 
 static void cut(const pfm_near *from, double share, double right, double down, float out[SIDE][SIDE])
 {
+    float between[SIDE];
+    int columns[SIDE];
+    for (int x = 0; x < SIDE; x++)
+        columns[x] = place(x, share, right, &between[x]);
     for (int y = 0; y < SIDE; y++) {
-        float v, u;
+        float v;
         const int row = place(y, share, down, &v);
         for (int x = 0; x < SIDE; x++) {
-            const int column = place(x, share, right, &u);
-            const uint16_t *top = &from->grey[row][column], *bottom = &from->grey[row + 1][column];
+            const float u = between[x];
+            const uint16_t *top = &from->grey[row][columns[x]], *bottom = &from->grey[row + 1][columns[x]];
             out[y][x] = (1 - v) * ((1 - u) * (float)top[0] + u * (float)top[1]) +
                         v * ((1 - u) * (float)bottom[0] + u * (float)bottom[1]);
         }

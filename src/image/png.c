@@ -319,9 +319,13 @@ done:
     return status;
 }
 
+/* Of more pixels than this the best of five filters is not sought for each row: it takes longer than to decode them. */
+#define LARGE_PIXELS ((size_t)1 << 24)
+
 pfm_status pfm_image_encode_png(const pfm_image *image, const char *name, pfm_buffer *out, pfm_error *err)
 {
-    return write_to(image, name, false, NULL, out, err);
+    const size_t pixels = (size_t)image->width * (size_t)image->height;
+    return write_to(image, name, pixels > LARGE_PIXELS, NULL, out, err);
 }
 
 pfm_status pfm_image_write_png(const pfm_image *image, const char *path, pfm_error *err)
