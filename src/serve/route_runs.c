@@ -221,14 +221,18 @@ static pfm_status compare_recipes(const pfm_recipe *a, const pfm_recipe *b, json
                                         b->stage_count > 0 ? b->stages[b->stage_count - 1] : b, list_last, out, err);
 }
 
+/* The folder is not told: its name may be a person's. */
 static pfm_status load_recipe(const char *folder, const char *name, pfm_recipe **out, pfm_error *err)
 {
+    pfm_status status = PFM_OK;
     pfm_error reason = PFM_ERROR_INIT;
-    char *path = NULL;
-    pfm_status status = pfm_path_join(folder, "recipe.yaml", &path, err);
-    if (status == PFM_OK && pfm_recipe_load(path, NULL, 0, out, &reason) != PFM_OK)
-        status = pfm_error_set(err, PFM_ERROR_FORMAT, "the recipe of %.100s cannot be read: %.200s", name, reason.message);
-    free(path);
+    char *text = read_text(folder, "recipe.yaml");
+    if (text == NULL)
+        PFM_FAIL(PFM_ERROR_FORMAT, "the recipe of %.100s cannot be read", name);
+    if (pfm_recipe_parse(text, strlen(text), "recipe.yaml", NULL, 0, out, &reason) != PFM_OK)
+        PFM_FAIL(PFM_ERROR_FORMAT, "the recipe of %.100s cannot be used: %.200s", name, reason.message);
+done:
+    free(text);
     return status;
 }
 

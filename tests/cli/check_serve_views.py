@@ -60,6 +60,7 @@ def part_runs(program):
         check('what is not there is 404', [s.get(p) for p in ('/api/runs/none', '/api/runs/none/log', '/api/runs/run/against/none', '/api/runs/none/against/run')] == [404] * 4)
         check('what says nothing is refused', [s.get('/api/runs', x=1), s.get('/api/runs/run', x=1), s.get('/api/runs/run/log', **{'from': 'x'}), s.get('/api/runs/run/log', y=2)] == [400] * 4)
         pathlib.Path('all/other/recipe.yaml').write_text('model: [')
+        check('without its folder', os.path.realpath('.').encode() not in s.bytes('/api/runs/run/against/other')[1])
         check('a recipe that is none is said', s.get('/api/runs/run/against/other') == 400 and s.get('/api/runs/other')['recipe'] == 'model: [')
     check('nothing on stderr', pathlib.Path('serve.err').read_text() == '')
 

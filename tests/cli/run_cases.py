@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the command-line cases of tests/cli/*.test: what is typed, and what must come out.
 
-A case is a paragraph; lines that begin with # are comments. Each case runs in a fresh folder.
+A case is a paragraph; lines that begin with # are comments. Each case runs in a fresh folder,
+with another one, empty too, as its $PEFOMED_HOME.
     case: what it shows
     file NAME: contents (\\n is a new line; several lines of the same name are joined)
     env NAME=VALUE
@@ -169,10 +170,10 @@ def check(case, command, status, out, err):
 
 def run_case(case, program, source):
     """None, or why the case was skipped; raises Wrong."""
-    with tempfile.TemporaryDirectory(prefix='pefomed-cli-') as folder:
+    with tempfile.TemporaryDirectory(prefix='pefomed-cli-') as folder, tempfile.TemporaryDirectory(prefix='pefomed-home-') as home:
         expand = lambda text: text.replace('$DIR', folder).replace('$SOURCE', source)
         programs = f'{os.path.dirname(program)}:{os.path.dirname(program)}/tests/cli'
-        environment = dict(os.environ, PATH=f'{programs}:{os.environ["PATH"]}', PFM_SCRATCH=folder, TERM='xterm', LC_ALL='C.UTF-8')
+        environment = dict(os.environ, PATH=f'{programs}:{os.environ["PATH"]}', PFM_SCRATCH=folder, PEFOMED_HOME=home, TERM='xterm', LC_ALL='C.UTF-8')
         command, files = None, {}
         for _, key, text in case:
             if key == 'needs' and not os.path.exists(expand(text)):

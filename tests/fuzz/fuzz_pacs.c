@@ -1,13 +1,31 @@
-/* Any bytes as a file of rules, and as what a DICOMweb server sends: reading must succeed or say why not. The first byte says
- * which, and in what pieces the second comes. */
+/* Any bytes as a file of rules, and as what a DICOMweb server sends, parts and lists in JSON: reading must succeed or say why
+ * not. The first byte says which, and in what pieces the last two come. */
+#include "client/web.h"
+#include "pacs/dicomweb.h"
 #include "pacs/multipart.h"
 #include "pacs/pacs_rules.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char object[] = "/tmp/fuzz-pacs-XXXXXX"; /* a DICOM file */
+
+static void remove_object(void) { (void)remove(object); }
+
+static void make_object(void)
+{
+    char preamble[132] = "";
+    memcpy(preamble + 128, "DICM", 4);
+    const int fd = mkstemp(object);
+    if (fd < 0 || write(fd, preamble, sizeof preamble) != (ssize_t)sizeof preamble || close(fd) != 0)
+        abort();
+    (void)atexit(remove_object);
+}
 
 typedef struct seen {
     bool open;
@@ -69,6 +87,77 @@ static size_t cut(const char *text, size_t size, size_t piece)
     return status == PFM_OK ? s.bytes : 0;
 }
 
+/* ---- a server, in the place of client/web.c ---- */
+
+struct pfm_web {
+    const char *text; /* what it says next, pages parted by NULs */
+    size_t size, piece;
+};
+
+const char *pfm_web_url(const pfm_web *web)
+{
+    (void)web;
+    return "http://localhost/";
+}
+
+pfm_status pfm_web_create(const pfm_web_options *options, pfm_web **out, pfm_error *err)
+{
+    (void)options;
+    *out = NULL;
+    return pfm_error_set(err, PFM_ERROR_NETWORK, "there is no server");
+}
+
+pfm_status pfm_web_ask(pfm_web *web, const pfm_web_request *request, long *answered, pfm_error *err)
+{
+    const size_t length = strnlen(web->text, web->size);
+    pfm_status status = PFM_OK;
+    if (request->path[strcspn(request->path, " \r\n#")] != '\0')
+        abort();
+    *answered = length > 0 ? 200 : 204;
+    for (size_t at = 0; status == PFM_OK && at < length; at += web->piece)
+        status = request->on_data(request->user, web->text + at, length - at < web->piece ? length - at : web->piece, err);
+    const size_t taken = length + (length < web->size);
+    web->text += taken;
+    web->size -= taken;
+    return status;
+}
+
+static bool is_uid(const char *uid) { return uid[0] != '\0' && uid[strspn(uid, "0123456789.")] == '\0'; }
+
+/* What is found names no folder and is found once. */
+static void find_series(const char *text, size_t size, size_t piece)
+{
+    enum { MOST = 7 };
+    static const char *const query[] = {"Modality=CT", "PatientName=A B/../&c"};
+    pfm_web web = {text, size, piece};
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_dicomweb_series *found = NULL;
+    size_t count = 0;
+    const pfm_status status = pfm_dicomweb_find(&web, query, 2, MOST, &found, &count, &err);
+    if ((status != PFM_OK && (err.message[0] == '\0' || count > 0 || found != NULL)) || count > MOST)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        if (!is_uid(found[i].study) || !is_uid(found[i].series) || strstr(found[i].study, "..") != NULL ||
+            strstr(found[i].series, "..") != NULL)
+            abort();
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(found[i].series, found[k].series) == 0 && strcmp(found[i].study, found[k].study) == 0)
+                abort();
+    }
+    free(found);
+}
+
+/* What a server says became of the object that it was sent. */
+static void store(const char *text, size_t size, size_t piece)
+{
+    pfm_web web = {text, size, piece};
+    pfm_error err = PFM_ERROR_INIT;
+    if (pfm_dicomweb_store(&web, object, &err) != PFM_OK && strncmp(err.message, "the server", 10) != 0)
+        abort();
+}
+
+/* ---- rules ---- */
+
 static void read_rules(const char *text, size_t size)
 {
     static const pfm_pacs_series series = {"CT", "CHEST", "chest routine\nthorax"};
@@ -85,10 +174,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
+    static bool made;
     const char *text = (const char *)data + 1;
-    if ((data[0] & 1) == 0)
-        read_rules(text, size - 1);
-    else if (cut(text, size - 1, 1 + (data[0] >> 1)) != cut(text, size - 1, size))
-        abort();
+    const size_t piece = 1 + (data[0] >> 2);
+    if (!made)
+        make_object();
+    made = true;
+    switch (data[0] % 4) {
+    case 0: read_rules(text, size - 1); break;
+    case 1: find_series(text, size - 1, piece); break;
+    case 2: store(text, size - 1, piece); break;
+    default:
+        if (cut(text, size - 1, piece) != cut(text, size - 1, size))
+            abort();
+    }
     return 0;
 }
