@@ -14,6 +14,7 @@ enum {
     J2K_MOST_PLANES = 30,
     J2K_MOST_TREE = 16,    /* levels of a tag tree: no band has more blocks in a row than 2^13 */
     J2K_MOST_BLOCK = 4096, /* samples */
+    J2K_MOST_SIDE = 1024,  /* of a block */
     J2K_STRIP = 16         /* columns that are lifted together */
 };
 

@@ -17,27 +17,25 @@ typedef uint64_t state;
 
 enum { ZERO = 0, SIGN = 9, REFINE = 14, RUN = 17, UNIFORM = 18, CONTEXTS = 19 };
 
-/* The decoder's registers; a pass holds them in a copy of its own, so that they stay in the processor's. */
+/* The decoder's registers; a pass holds them in a copy of its own, so that they stay in the processor's. Of `c` the highest 16
+ * bits are the code's, behind them are those that follow, and behind these a one that says where they end. */
 typedef struct coder {
-    uint64_t a, c; /* the interval; the code's highest 16 bits, and those that follow them */
-    int have;      /* of which there are so many */
+    uint64_t a, c; /* the interval; the code */
     const unsigned char *at;
 } coder;
 
-/* A word of four rows. Row r of a column: bits 3 r to 3 r + 8 are the significance of the nine around it, by rows; behind them,
- * in the same steps, whether it was visited in this plane, was refined before, and its sign, which is also kept of the row
- * above and the row below. */
+/* A column's word, of four rows. Row r of a column: bits 3 r to 3 r + 8 are the significance of the nine around it, by rows;
+ * behind them, in the same steps, is its sign, which is also kept of the row above and the row below. */
 #define BIT(i) (UINT64_C(1) << (i))
 #define AROUND UINT64_C(0x1EF)
 #define SELF BIT(4)
-#define VISITED BIT(20)
-#define REFINED BIT(21)
-#define NEGATIVE BIT(22)
-#define ALL_AROUND UINT64_C(0x3FFFF)
-#define ALL_SELF (BIT(4) | BIT(7) | BIT(10) | BIT(13))
-#define ALL_VISITED (ALL_SELF << 16)
 
-enum { MOST_WORDS = (J2K_MOST_BLOCK / 4 + 2) * 6 + 64, SENTINEL = 8, LANES = 2 };
+/* A set of samples: of 16 columns of four rows, bit 4 x + r is row r of column x, which is the order that passes go in. */
+#define ROWS_OF_ALL(rows) (UINT64_C(0x1111111111111111) * (rows))
+#define COLUMN UINT64_C(0xF)
+
+/* Words and sets have a border of zeros around them. Blocks are 1024 samples wide or high at most, and at least 4. */
+enum { MOST_WORDS = (J2K_MOST_BLOCK / 4 + 2) * 6 + 64, MOST_SETS = 3 * (J2K_MOST_SIDE / 4 + 2), SENTINEL = 8, LANES = 2 };
 
 /* A block that is being decoded. */
 typedef struct lane {
@@ -49,8 +47,9 @@ typedef struct lane {
     unsigned char *bytes;
     size_t capacity;
     uint64_t words[MOST_WORDS];
-    uint32_t values[J2K_MOST_BLOCK];
-    uint16_t visits[J2K_MOST_BLOCK + 4];
+    uint64_t significant[MOST_SETS], seen[MOST_SETS], refined[MOST_SETS]; /* seen: by this plane's significance pass */
+    uint32_t values[J2K_MOST_BLOCK];                                      /* by fours of rows, columns, rows */
+    uint16_t visits[J2K_MOST_BLOCK];
 } lane;
 
 struct j2k_scratch {
@@ -101,12 +100,12 @@ static int contribution(bool significant, bool negative) { return !significant ?
 
 static int limit_one(int value) { return value > 1 ? 1 : value < -1 ? -1 : value; }
 
-/* Table D.3, of neighbours as take_sign puts them together. */
+/* Table D.3, of neighbours as find_signs puts them together. */
 static uint8_t sign_context(int i)
 {
     static const uint8_t contexts[3][3] = {{13 | 128, 12 | 128, 11 | 128}, {10 | 128, 9, 10}, {11, 12, 13}};
-    const int v = limit_one(contribution(i >> 1 & 1, i & 1) + contribution(i >> 7 & 1, i >> 2 & 1)),
-              h = limit_one(contribution(i >> 3 & 1, i >> 4 & 1) + contribution(i >> 5 & 1, i >> 6 & 1));
+    const int v = limit_one(contribution(i >> 1 & 1, i & 1) + contribution(i >> 7 & 1, i >> 6 & 1)),
+              h = limit_one(contribution(i >> 3 & 1, i >> 2 & 1) + contribution(i >> 5 & 1, i >> 4 & 1));
     return contexts[h + 1][v + 1];
 }
 
@@ -136,84 +135,102 @@ void pfm_j2k_scratch_free(j2k_scratch *scratch)
 
 /* ---- the arithmetic decoder (annex C) ---- */
 
-/* A byte into the code. Behind the end are ones. A byte behind one of ones brings seven bits, and a carry where its highest is
- * set, for which all before it have to be gone; false where they are not. */
-static bool refill_byte(coder *m)
+/* How many bits follow the code's. */
+static int count_following(uint64_t c) { return 47 - __builtin_ctzll(c); }
+
+/* A byte into the code, behind which are `have` bits and no one that ends them. Behind the end are ones. A byte behind one of
+ * ones brings seven bits, and a carry where its highest is set, for which all before it have to be gone; 0 where they are not,
+ * otherwise the bits it brought. */
+static int refill_byte(coder *m, int have)
 {
     const bool stuffed = m->at[0] == 0xFF;
     if (stuffed && m->at[1] > 0x8F) {
-        m->c += UINT64_C(0xFF) << (40 - m->have);
-        m->have += 8;
-        return true;
+        m->c += UINT64_C(0xFF) << (40 - have);
+        return 8;
     }
-    if (stuffed && m->at[1] >= 0x80 && m->have > 0)
-        return false;
+    if (stuffed && m->at[1] >= 0x80 && have > 0)
+        return 0;
     m->at++;
-    m->c += (uint64_t)*m->at << (stuffed ? 41 - m->have : 40 - m->have);
-    m->have += stuffed ? 7 : 8;
-    return true;
+    m->c += (uint64_t)*m->at << (stuffed ? 41 - have : 40 - have);
+    return stuffed ? 7 : 8;
 }
 
-/* As many bytes as the code holds: five at once where none but the last of them is of ones, nor the one before. */
+/* As many bytes as the code holds: four at once where none but the last of them is of ones, nor the one before. */
 static void refill(coder *m)
 {
     const unsigned char *at = m->at;
     const uint64_t next = (uint64_t)at[0] << 56 | (uint64_t)at[1] << 48 | (uint64_t)at[2] << 40 | (uint64_t)at[3] << 32 |
                           (uint64_t)at[4] << 24 | (uint64_t)at[5] << 16 | (uint64_t)at[6] << 8 | at[7];
-    const uint64_t inverse = ~next | 0xFFFFFF; /* has a byte of zeros where one of those five is of ones */
-    if (m->have <= 8 && ((inverse - UINT64_C(0x0101010101010101)) & ~inverse & UINT64_C(0x8080808080808080)) == 0) {
-        m->c += next << 8 >> 24 << 8 >> m->have;
-        m->at += 5;
-        m->have += 40;
-        return;
+    const uint64_t inverse = ~next | UINT32_MAX; /* has a byte of zeros where one of those four is of ones */
+    int have = count_following(m->c);
+    m->c &= m->c - 1;
+    if (have < 16 && ((inverse - UINT64_C(0x0101010101010101)) & ~inverse & UINT64_C(0x8080808080808080)) == 0) {
+        m->c += next << 8 >> 32 << (16 - have);
+        m->at += 4;
+        have += 32;
+    } else {
+        for (int more = 1; have < 40 && more > 0; have += more)
+            more = refill_byte(m, have);
     }
-    while (m->have <= 40 && refill_byte(m))
-        continue;
+    m->c |= BIT(47 - have);
 }
 
 static void begin_code(lane *s, const unsigned char *bytes)
 {
     for (int i = 0; i < CONTEXTS; i++)
         s->contexts[i] = states[i == ZERO ? 2 * 4 : i == RUN ? 2 * 3 : i == UNIFORM ? 2 * 46 : 0];
-    coder m = {.a = BIT(63), .c = (uint64_t)bytes[0] << 48, .at = bytes};
+    coder m = {.a = BIT(63), .c = (uint64_t)bytes[0] << 48 | BIT(47), .at = bytes};
     refill(&m);
     m.c <<= 7;
-    m.have -= 7;
     s->coder = m;
 }
 
-static __attribute__((noinline)) coder shift_slowly(coder m, int count)
-{
-    while (count > 0) {
-        if (m.have == 0)
-            refill(&m);
-        const int now = count < m.have ? count : m.have;
-        m.a <<= now;
-        m.c <<= now;
-        m.have -= now;
-        count -= now;
-    }
-    return m;
-}
-
-/* A symbol, without branches but for bytes (figures C.15 to C.18). */
-static inline ALWAYS int take(coder *m, state *context)
+/* A symbol, without branches, but for the interval's and the code's shift (figures C.15 to C.17). */
+static inline ALWAYS int decide(coder *m, state *context)
 {
     const state of = *context;
-    const uint64_t qe = QE(of), left = m->a - qe, low = m->c < qe ? UINT64_MAX : 0, small = left < qe ? UINT64_MAX : 0,
-                   other = low ^ small, moves = low | ~(uint64_t)((int64_t)left >> 63);
+    const uint64_t qe = QE(of), left = m->a - qe, less = left - qe, low = m->c < qe ? UINT64_MAX : 0,
+                   other = low ^ (left < qe ? UINT64_MAX : 0);
+    m->c = m->c - qe + (qe & low);
+    m->a = left - (less & low);
+    const uint64_t moves = ~(uint64_t)((int64_t)m->a >> 63);
     *context = states[of >> ((8 + (other & 8)) & moves) & 127];
-    m->a = left ^ ((left ^ qe) & low);
-    m->c -= qe & ~low;
-    const int count = __builtin_clzll(m->a);
-    if (__builtin_expect(count > m->have, 0)) {
-        *m = shift_slowly(*m, count);
-    } else {
-        m->a <<= count;
-        m->c <<= count;
-        m->have -= count;
-    }
     return (int)((of ^ other) & 1);
+}
+
+typedef struct decided {
+    coder coder;
+    int symbol;
+} decided;
+
+/* A symbol where few bits follow the code's. */
+static __attribute__((noinline)) decided take_slowly(coder m, state *context)
+{
+    refill(&m);
+    const int symbol = decide(&m, context);
+    for (int count = __builtin_clzll(m.a); count > 0;) {
+        if (count_following(m.c) == 0)
+            refill(&m);
+        const int have = count_following(m.c), now = count < have ? count : have;
+        m.a <<= now;
+        m.c <<= now;
+        count -= now;
+    }
+    return (decided){m, symbol};
+}
+
+/* A symbol. It takes 15 bits at most. */
+static inline ALWAYS int take(coder *m, state *context)
+{
+    if (__builtin_expect((uint32_t)m->c == 0, 0)) {
+        const decided made = take_slowly(*m, context);
+        *m = made.coder;
+        return made.symbol;
+    }
+    const int symbol = decide(m, context), count = __builtin_clzll(m->a);
+    m->a <<= count;
+    m->c <<= count;
+    return symbol;
 }
 
 /* A symbol of a context whose more probable one is most likely to move nothing. */
@@ -230,140 +247,167 @@ static inline ALWAYS int take_likely(coder *m, state *context)
 
 /* ---- passes (annex D) ---- */
 
-/* The SELF bits of the rows that have a significant neighbour. */
-static inline ALWAYS uint64_t find_neighboured(uint64_t here)
+/* A set and what is beside it. */
+static inline ALWAYS uint64_t widen(const uint64_t *set)
 {
-    const uint64_t each = BIT(0) | BIT(3) | BIT(6) | BIT(9) | BIT(12) | BIT(15), around = here & ALL_AROUND;
-    const uint64_t sides = (around | around >> 2) & each, any = (sides | around >> 1) & each;
-    return (any << 4 | any >> 2 | sides << 1) & ALL_SELF;
+    return set[0] | set[0] << 4 | set[-1] >> 60 | set[0] >> 4 | set[1] << 60;
+}
+
+/* Of what is significant, those that have such a neighbour (and maybe others that are themselves). */
+static inline ALWAYS uint64_t find_neighboured(const uint64_t *set, size_t stride)
+{
+    const uint64_t wide = widen(set);
+    return (set[0] << 4 | set[-1] >> 60 | set[0] >> 4 | set[1] << 60) | (wide << 1 & ROWS_OF_ALL(14)) |
+           (wide >> 1 & ROWS_OF_ALL(7)) | (widen(set - stride) >> 3 & ROWS_OF_ALL(1)) |
+           (widen(set + stride) << 3 & ROWS_OF_ALL(8));
 }
 
 /* The half of the bit of the plane that is next, in values' doubles. */
 static uint32_t half_of(const lane *l) { return UINT32_C(1) << (l->planes - (l->done + 2) / 3 - 1); }
 
-static inline ALWAYS uint32_t *value_of(uint32_t *values, size_t width, int shift)
+/* 16 columns of a block. */
+typedef struct cell {
+    uint64_t *words;  /* of its columns */
+    uint32_t *values; /* of its samples */
+    uint64_t all;     /* its samples */
+    size_t place;     /* of its first value */
+    size_t set;       /* its place in the sets */
+} cell;
+
+/* What all cells of a pass have in common. */
+typedef struct walk {
+    size_t words, sets; /* in a row of them, borders too */
+    uint32_t value;     /* of what becomes significant, without its sign */
+} walk;
+
+static walk begin_walk(const lane *l) { return (walk){(size_t)l->width + 2, (size_t)(l->width + 15) / 16 + 2, half_of(l) * 3}; }
+
+static inline ALWAYS cell find_cell(lane *l, const walk *w, int x, int y)
 {
-    return values + (size_t)(shift * 3 >> 3) * width;
+    const int rows = l->height - y < 4 ? l->height - y : 4, columns = l->width - x < 16 ? l->width - x : 16;
+    const size_t place = (size_t)y * (size_t)l->width + (size_t)x * 4, line = (size_t)y / 4 + 1;
+    return (cell){.words = l->words + line * w->words + (size_t)x + 1,
+                  .values = l->values + place,
+                  .all = ROWS_OF_ALL((UINT64_C(1) << rows) - 1) & UINT64_MAX >> (64 - 4 * columns),
+                  .place = place,
+                  .set = line * w->sets + (size_t)x / 16 + 1};
 }
 
-/* The sign's place in sign_of of a row, `shift` being 3 r. */
-static inline ALWAYS size_t find_signs(const uint64_t *at, uint64_t here, int shift)
+/* The sign's place in sign_of, `shift` being 3 r. */
+static inline ALWAYS size_t find_signs(const uint64_t *at, int shift)
 {
-    const uint64_t mine = here >> shift, west = at[-1] >> shift, east = at[1] >> shift;
-    return (mine & 0xAA) | (mine >> 19 & 1) | (mine >> 25 & 1) << 2 | (west >> 22 & 1) << 4 | (east >> 22 & 1) << 6;
+    const uint64_t here = at[0] >> shift, west = at[-1] >> shift, east = at[1] >> shift;
+    return (here & 0xAA) | (here >> 19 & 0x41) | (west >> 20 & 4) | (east >> 18 & 16);
 }
 
-/* All around a sample that became significant are told: `self` is BIT(shift), and `sign` too where it is negative; 0 tells
- * nothing. */
-static inline ALWAYS void tell(uint64_t *at, size_t stride, uint64_t self, uint64_t sign)
+/* A sample becomes significant, and all around it are told. */
+static inline ALWAYS void become(lane *l, coder *m, const walk *w, const cell *p, unsigned i)
 {
-    uint64_t *above = at - stride, *below = at + stride;
-    const uint64_t first = self & 1, last = self >> 9 & 1;
-    at[-1] |= self << 5;
-    at[1] |= self << 3;
-    above[-1] |= first << 17;
-    above[0] |= first << 16 | (sign & 1) << 34;
-    above[1] |= first << 15;
-    below[-1] |= last << 2;
-    below[0] |= last << 1 | (sign >> 9 & 1) << 19;
-    below[1] |= last;
+    static const uint64_t corner[] = {BIT(17), 0, 0, BIT(2)}, sign_beyond[] = {BIT(34), 0, 0, BIT(19)};
+    const unsigned row = i & 3;
+    const int shift = 3 * (int)row;
+    uint64_t *at = p->words + (i >> 2), *beyond = row == 3 ? at + w->words : at - w->words;
+    const uint8_t of = l->sign_of[find_signs(at, shift)];
+    const uint64_t sign = ((uint64_t)take(m, l->contexts + (of & 127)) ^ of >> 7) & 1;
+    p->values[i] = (uint32_t)sign << 31 | w->value;
+    at[-1] |= SELF << 1 << shift;
+    at[0] |= (SELF | sign << 22) << shift;
+    at[1] |= SELF >> 1 << shift;
+    beyond[-1] |= corner[row];
+    beyond[0] |= corner[row] >> 1 | (sign_beyond[row] & (0 - sign));
+    beyond[1] |= corner[row] >> 2;
 }
 
-/* Four rows of a column: their word, which is at `at`, the values, and of which rows there are the SELF bits. */
-typedef struct column {
-    uint64_t *at, here;
-    size_t stride, width;
-    uint32_t *values;
-    uint64_t rows;
-    uint32_t significant;
-} column;
-
-static inline ALWAYS void become(lane *l, coder *m, column *p, int shift)
+static inline ALWAYS int take_zero(lane *l, coder *m, const cell *p, unsigned i)
 {
-    const uint8_t of = l->sign_of[find_signs(p->at, p->here, shift)];
-    const uint64_t sign = (uint64_t)take(m, l->contexts + (of & 127)) ^ of >> 7;
-    *value_of(p->values, p->width, shift) = (uint32_t)sign << 31 | p->significant;
-    p->here |= (SELF | sign << 22) << shift;
-    tell(p->at, p->stride, BIT(shift), sign << shift);
+    return take(m, &l->contexts[l->zero_of[p->words[i >> 2] >> (3 * (i & 3)) & AROUND]]);
 }
 
-static inline ALWAYS void significance_column(lane *l, coder *m, column *p)
+static void pass_significance(lane *l)
 {
-    uint64_t which = find_neighboured(p->here) & ~p->here & p->rows;
-    while (which != 0) {
-        const int shift = __builtin_ctzll(which) - 4;
-        which &= which - 1;
-        p->here |= VISITED << shift;
-        if (take(m, &l->contexts[l->zero_of[p->here >> shift & AROUND]]) != 0) {
-            become(l, m, p, shift);
-            which |= SELF << (shift + 3) & ~p->here & p->rows; /* the next row has a neighbour now */
+    /* Those behind a row's sample, in its column and the next, that have a neighbour when it becomes significant. */
+    static const uint64_t behind[] = {0x32, 0x74, 0xE8, 0xC0};
+    const walk w = begin_walk(l);
+    coder m = l->coder;
+    for (int y = 0; y < l->height; y += 4)
+        for (int x = 0; x < l->width; x += 16) {
+            const cell p = find_cell(l, &w, x, y);
+            uint64_t is = l->significant[p.set], which = find_neighboured(l->significant + p.set, w.sets) & ~is & p.all,
+                     seen = which;
+            while (which != 0) {
+                const unsigned i = (unsigned)__builtin_ctzll(which);
+                which &= which - 1;
+                if (take_zero(l, &m, &p, i) != 0) {
+                    become(l, &m, &w, &p, i);
+                    is |= BIT(i);
+                    const uint64_t more = behind[i & 3] << (i & 60) & ~is & p.all;
+                    which |= more;
+                    seen |= more;
+                }
+            }
+            l->significant[p.set] = is;
+            l->seen[p.set] = seen;
         }
-        *p->at = p->here;
-    }
+    l->coder = m;
 }
 
-static inline ALWAYS void cleanup_column(lane *l, coder *m, column *p)
+/* The first samples of the columns in which, and around which, nothing is significant. */
+static inline ALWAYS uint64_t find_quiet(const lane *l, const walk *w, const cell *p)
 {
-    uint64_t which = ~(p->here | p->here >> 16) & p->rows;
-    if (p->rows == ALL_SELF && (p->here & ALL_AROUND) == 0) {
-        if (take_likely(m, &l->contexts[RUN]) == 0)
-            return;
-        int row = (int)take(m, &l->contexts[UNIFORM]) << 1;
-        row |= (int)take(m, &l->contexts[UNIFORM]);
-        become(l, m, p, 3 * row);
-        which &= ~UINT64_C(0) << (3 * row + 5);
-    }
-    while (which != 0) {
-        const int shift = __builtin_ctzll(which) - 4;
-        which &= which - 1;
-        if (take(m, &l->contexts[l->zero_of[p->here >> shift & AROUND]]) != 0)
-            become(l, m, p, shift);
-    }
-    *p->at = p->here & ~ALL_VISITED;
+    uint64_t is = l->significant[p->set] | find_neighboured(l->significant + p->set, w->sets);
+    is |= is >> 2;
+    return ~(is | is >> 1) & ROWS_OF_ALL(1) & p->all >> 3;
 }
 
-/* A pass over all columns; `do_column` is one of the two above. */
-#define PASS_OVER(l, do_column)                                                                                                \
-    coder m = (l)->coder;                                                                                                      \
-    const size_t width = (size_t)(l)->width, stride = width + 2;                                                               \
-    for (int y = 0; y < (l)->height; y += 4) {                                                                                 \
-        const int rows = (l)->height - y < 4 ? (l)->height - y : 4;                                                            \
-        column p = {                                                                                                           \
-            .stride = stride, .width = width, .rows = ALL_SELF & (BIT(3 * rows + 4) - 1), .significant = half_of(l) * 3};      \
-        p.at = (l)->words + (size_t)(y / 4 + 1) * stride + 1;                                                                  \
-        p.values = (l)->values + (size_t)y * width;                                                                            \
-        for (size_t x = 0; x < width; x++, p.at++, p.values++) {                                                               \
-            p.here = *p.at;                                                                                                    \
-            do_column(l, &m, &p);                                                                                              \
-        }                                                                                                                      \
-    }                                                                                                                          \
-    (l)->coder = m
-
-static void pass_significance(lane *l) { PASS_OVER(l, significance_column); }
-static void pass_cleanup(lane *l) { PASS_OVER(l, cleanup_column); }
+static void pass_cleanup(lane *l)
+{
+    const walk w = begin_walk(l);
+    coder m = l->coder;
+    for (int y = 0; y < l->height; y += 4)
+        for (int x = 0; x < l->width; x += 16) {
+            const cell p = find_cell(l, &w, x, y);
+            uint64_t is = l->significant[p.set], which = ~(is | l->seen[p.set]) & p.all, quiet = find_quiet(l, &w, &p);
+            while (which != 0) {
+                unsigned i = (unsigned)__builtin_ctzll(which);
+                if ((quiet >> i & 1) != 0) {
+                    which &= ~(COLUMN << i);
+                    if (take_likely(&m, &l->contexts[RUN]) == 0)
+                        continue;
+                    const unsigned first = (unsigned)take(&m, &l->contexts[UNIFORM]) << 1,
+                                   row = first | (unsigned)take(&m, &l->contexts[UNIFORM]);
+                    which |= (COLUMN << 1 << row & COLUMN) << i;
+                    i += row;
+                } else {
+                    which &= which - 1;
+                    if (take_zero(l, &m, &p, i) == 0)
+                        continue;
+                }
+                become(l, &m, &w, &p, i);
+                is |= BIT(i);
+                quiet &= ~((COLUMN + 1) << (i & 60)); /* the next column */
+            }
+            l->significant[p.set] = is;
+        }
+    l->coder = m;
+}
 
 /* Lists what a refinement pass visits, which is known before it: the value's place, and in the lowest two bits its context. */
 static size_t list_refined(lane *l)
 {
-    const size_t width = (size_t)l->width, stride = width + 2;
-    size_t count = 0;
-    for (int y = 0; y < l->height; y += 4) {
-        uint64_t *at = l->words + (size_t)(y / 4 + 1) * stride + 1;
-        for (size_t x = 0; x < width; x++) {
-            const uint64_t here = at[x], which = here & ~(here >> 16) & ALL_SELF;
-            if (which == 0)
-                continue;
-            at[x] = here | which << 17;
-            const uint64_t around = find_neighboured(here), refined = here >> 17,
-                           kinds = (around & ~refined) | (refined & ALL_SELF) << 1;
-            const size_t place = ((size_t)y * width + x) << 2;
-            for (unsigned r = 0; r < 4; r++) {
-                l->visits[count] = (uint16_t)(place + (r * width << 2) + (kinds >> (3 * r + 4) & 3));
-                count += which >> (3 * r + 4) & 1;
+    const walk w = begin_walk(l);
+    uint16_t *visit = l->visits;
+    for (int y = 0; y < l->height; y += 4)
+        for (int x = 0; x < l->width; x += 16) {
+            const cell p = find_cell(l, &w, x, y);
+            uint64_t which = l->significant[p.set] & ~l->seen[p.set];
+            const uint64_t refined = l->refined[p.set], around = find_neighboured(l->significant + p.set, w.sets) & ~refined;
+            l->refined[p.set] = refined | which;
+            for (; which != 0; which &= which - 1) {
+                const unsigned i = (unsigned)__builtin_ctzll(which);
+                *visit++ = (uint16_t)((p.place + i) << 2 | (refined >> i & 1) << 1 | (around >> i & 1));
             }
         }
-    }
-    return count;
+    return (size_t)(visit - l->visits);
 }
 
 static inline ALWAYS void refine(lane *l, coder *m, uint32_t half, size_t i)
@@ -422,8 +466,12 @@ static void begin_block(j2k_scratch *s, lane *l, const j2k_tile *tile, const j2k
     l->done = 0;
     l->zero_of = s->zero_of[job->band->kind == 3 ? 2 : job->band->kind == 1 ? 1 : 0];
     l->sign_of = s->sign_of;
-    memset(l->words, 0, ((size_t)l->width + 2) * ((size_t)(l->height + 3) / 4 + 2) * sizeof *l->words);
-    memset(l->values, 0, (size_t)l->width * (size_t)l->height * sizeof *l->values);
+    const size_t lines = (size_t)(l->height + 3) / 4, sets = ((size_t)(l->width + 15) / 16 + 2) * (lines + 2);
+    memset(l->words, 0, ((size_t)l->width + 2) * (lines + 2) * sizeof *l->words);
+    memset(l->values, 0, (size_t)l->width * lines * 4 * sizeof *l->values);
+    memset(l->significant, 0, sets * sizeof *l->significant);
+    memset(l->seen, 0, sets * sizeof *l->seen);
+    memset(l->refined, 0, sets * sizeof *l->refined);
     gather(l, tile, block);
     begin_code(l, l->bytes);
 }
@@ -447,19 +495,19 @@ static void do_pass(lane *a, lane *b)
 /* A block's values to their places. */
 static void settle(const lane *l, const j2k_tile *tile, const j2k_job *job, bool reversible)
 {
-    const uint32_t *from = l->values;
     const size_t stride = (size_t)(tile->x1 - tile->x0);
     const float half_step = job->band->step / 2;
-    for (int y = 0; y < l->height; y++, from += l->width) {
+    for (int y = 0; y < l->height; y++) {
+        const uint32_t *from = l->values + (size_t)(y / 4 * 4) * (size_t)l->width + y % 4;
         const size_t begin = job->band->at + (size_t)(job->block->y + y) * stride + (size_t)job->block->x;
         int32_t *whole = (int32_t *)job->values + begin;
         float *real = (float *)job->values + begin;
         for (int x = 0; reversible && x < l->width; x++) {
-            const int32_t size = (int32_t)(from[x] & INT32_MAX), sign = (int32_t)from[x] >> 31;
+            const int32_t size = (int32_t)(from[4 * x] & INT32_MAX), sign = (int32_t)from[4 * x] >> 31;
             whole[x] = ((size >> 1) ^ sign) - sign;
         }
         for (int x = 0; !reversible && x < l->width; x++) {
-            const int32_t size = (int32_t)(from[x] & INT32_MAX), sign = (int32_t)from[x] >> 31;
+            const int32_t size = (int32_t)(from[4 * x] & INT32_MAX), sign = (int32_t)from[4 * x] >> 31;
             real[x] = (float)((size ^ sign) - sign) * half_step;
         }
     }
