@@ -87,6 +87,12 @@ typedef struct j2k_job {
     void *values; /* the component's */
 } j2k_job;
 
+/* A block that is being decoded. */
+typedef struct j2k_lane j2k_lane;
+
+/* The next pass of one block, and the same of another unless it is NULL; for processors with BMI2 and LZCNT. */
+void pfm_j2k_pass_bmi2(j2k_lane *a, j2k_lane *b);
+
 /* What a thread decodes blocks in. */
 typedef struct j2k_scratch j2k_scratch;
 
