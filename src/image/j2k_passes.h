@@ -1,9 +1,8 @@
 /* The passes over blocks of JPEG 2000 (ITU-T T.800, annexes C and D), which j2k_planes.c compiles for any processor and
  * j2k_planes_bmi2.c for those that have BMI2 and LZCNT. What slows them down are branches that nothing foresees, since every
- * symbol is news, and that each symbol waits for the one before it. So symbols are found by masks, four rows of a column are
- * one word, which knows the column's neighbours, and which samples a pass visits is found, and kept, for 16 columns at once, so
- * that going from one to the next is no branch.
- */
+ * symbol is news, and that each symbol waits for the one before it. So symbols are found by masks; and what is significant in 8
+ * columns of four rows, and around them, is one word, which gives contexts and what a pass visits, so that going from a sample
+ * to the next is no branch. */
 #ifndef PFM_IMAGE_J2K_PASSES_H
 #define PFM_IMAGE_J2K_PASSES_H
 
@@ -27,18 +26,19 @@ typedef struct coder {
     const unsigned char *at;
 } coder;
 
-/* A column's word, of four rows. Row r of a column: bits 3 r to 3 r + 8 are the significance of the nine around it, by rows;
- * behind them, in the same steps, is its sign, which is also kept of the row above and the row below. */
 #define BIT(i) (UINT64_C(1) << (i))
-#define AROUND UINT64_C(0x1EF)
-#define SELF BIT(4)
 
-/* A set of samples: of 16 columns of four rows, bit 4 x + r is row r of column x, which is the order that passes go in. */
-#define ROWS_OF_ALL(rows) (UINT64_C(0x1111111111111111) * (rows))
-#define COLUMN UINT64_C(0xF)
+/* A cell is 8 columns of four rows, and a border of one sample around them; of a set of its samples, bit 6 x + r is column x's
+ * row r, which is the order that passes go in, of borders too bit 6 (x + 1) + r + 1. So what is around sample i of a set with
+ * borders are the lowest bits of that, shifted by i. */
+#define COLUMNS UINT64_C(0x041041041041)          /* bit 0 of each */
+#define ALL_COLUMNS (COLUMNS | BIT(48) | BIT(54)) /* borders too */
+#define COLUMN UINT64_C(15)
+enum { CELL = 48, INSIDE = 7 }; /* a cell's values; by which a set with borders is to be shifted to be one without */
 
-/* Words and sets have a border of zeros around them. Blocks are 1024 samples wide or high at most, and at least 4. */
-enum { MOST_WORDS = (J2K_MOST_BLOCK / 4 + 2) * 6 + 64, MOST_SETS = 3 * (J2K_MOST_SIDE / 4 + 2), SENTINEL = 8, LANES = 2 };
+/* The cells have others around them, that are not the block's. A block's sides are powers of two from 4 to 1024, or less where
+ * the band ends: it has the most cells, and the most with those around them, where it is 4 wide. */
+enum { MOST_CELLS = J2K_MOST_SIDE / 4, MOST_SETS = 3 * (MOST_CELLS + 2), SENTINEL = 8, LANES = 2 };
 
 /* A block that is being decoded. */
 typedef struct j2k_lane {
@@ -49,9 +49,10 @@ typedef struct j2k_lane {
     int done; /* passes */
     unsigned char *bytes;
     size_t capacity;
-    uint64_t words[MOST_WORDS];
-    uint64_t significant[MOST_SETS], seen[MOST_SETS], refined[MOST_SETS]; /* seen: by this plane's significance pass */
-    uint32_t values[J2K_MOST_BLOCK];                                      /* by fours of rows, columns, rows */
+    uint64_t all[MOST_SETS];                              /* the samples that there are */
+    uint64_t significant[MOST_SETS], negative[MOST_SETS]; /* with borders */
+    uint64_t seen[MOST_SETS], refined[MOST_SETS];         /* seen: by this plane's significance pass */
+    uint32_t values[MOST_CELLS * CELL];
     uint16_t visits[J2K_MOST_BLOCK];
 } lane;
 
@@ -151,7 +152,14 @@ typedef struct decided {
 static __attribute__((noinline)) decided take_slowly(coder m, state *context)
 {
     refill(&m);
+    const bool enough = (uint32_t)m.c != 0;
     const int symbol = decide(&m, context);
+    if (enough) {
+        const int count = __builtin_clzll(m.a);
+        m.a <<= count;
+        m.c <<= count;
+        return (decided){m, symbol};
+    }
     for (int count = __builtin_clzll(m.a); count > 0;) {
         if (count_following(m.c) == 0)
             refill(&m);
@@ -193,177 +201,190 @@ static inline ALWAYS unsigned skip_likely(coder *m, const state *context, unsign
 
 /* ---- passes (annex D) ---- */
 
-/* A set and what is beside it. */
-static inline ALWAYS uint64_t widen(const uint64_t *set)
+/* Those around which others are. */
+static inline ALWAYS uint64_t find_around(uint64_t set)
 {
-    return set[0] | set[0] << 4 | set[-1] >> 60 | set[0] >> 4 | set[1] << 60;
+    const uint64_t beside = set << 1 | set >> 1, tall = set | beside;
+    return (beside | tall << 6 | tall >> 6) >> INSIDE;
 }
 
-/* Of what is significant, those that have such a neighbour (and maybe others that are themselves). */
-static inline ALWAYS uint64_t find_neighboured(const uint64_t *set, size_t stride)
+/* A cell's set, and what of it is on the borders of those around it: of those beside it, and of those at its corners. */
+static inline ALWAYS void tell_beside(uint64_t *at, size_t stride, uint64_t set)
 {
-    const uint64_t wide = widen(set);
-    return (set[0] << 4 | set[-1] >> 60 | set[0] >> 4 | set[1] << 60) | (wide << 1 & ROWS_OF_ALL(14)) |
-           (wide >> 1 & ROWS_OF_ALL(7)) | (widen(set - stride) >> 3 & ROWS_OF_ALL(1)) |
-           (widen(set + stride) << 3 & ROWS_OF_ALL(8));
+    at[-1] |= (set >> 6 & 63) << 54;
+    at[0] = set;
+    at[1] |= set >> 48 & 63;
+    at[0 - stride] |= set << 4 & ALL_COLUMNS << 5;
+    at[stride] |= set >> 4 & ALL_COLUMNS;
+}
+
+static inline ALWAYS void tell_corners(uint64_t *at, size_t stride, uint64_t set)
+{
+    uint64_t *above = at - stride, *below = at + stride;
+    above[-1] |= (set >> 7 & 1) << 59;
+    above[1] |= (set >> 49 & 1) << 5;
+    below[-1] |= (set >> 10 & 1) << 54;
+    below[1] |= set >> 52 & 1;
+}
+
+/* What is around a sample as 9 bits: those west, those east, the one above, 0, the one below. */
+static inline ALWAYS size_t fold_around(uint64_t set)
+{
+    const uint64_t around = set & 0x7147;
+    return (around | around >> 9) & 0x1FF;
+}
+
+/* What is west, east, above and below a sample, two bits each: whether significant, and negative. */
+static inline ALWAYS size_t fold_signs(uint64_t significant, uint64_t negative)
+{
+    const uint64_t beside = (significant & 0x2142) | (negative & 0x2142) << 1;
+    return (beside | beside >> 10) >> 1 & 0x1FF;
 }
 
 /* The half of the bit of the plane that is next, in values' doubles. */
 static uint32_t half_of(const lane *l) { return UINT32_C(1) << (l->planes - (l->done + 2) / 3 - 1); }
 
-/* 16 columns of a block. */
+/* A cell in a pass. */
 typedef struct cell {
-    uint64_t *words;  /* of its columns */
-    uint32_t *values; /* of its samples */
-    uint64_t all;     /* its samples */
-    size_t place;     /* of its first value */
-    size_t set;       /* its place in the sets */
+    size_t set; /* its place in the sets */
+    uint64_t significant, negative;
+    uint32_t *values;
+    uint32_t value; /* of what becomes significant, without its sign */
 } cell;
 
-/* What all cells of a pass have in common. */
-typedef struct walk {
-    size_t words, sets; /* in a row of them, borders too */
-    uint32_t value;     /* of what becomes significant, without its sign */
-} walk;
+static size_t cells_across(const lane *l) { return (size_t)(l->width + 7) / 8; }
 
-static walk begin_walk(const lane *l) { return (walk){(size_t)l->width + 2, (size_t)(l->width + 15) / 16 + 2, half_of(l) * 3}; }
+static size_t cells_down(const lane *l) { return (size_t)(l->height + 3) / 4; }
 
-static inline ALWAYS cell find_cell(lane *l, const walk *w, int x, int y)
+/* The cells of a block in their order, as `p`. */
+#define FOR_CELLS(l, across)                                                                                                   \
+    cell p = {.values = (l)->values, .value = half_of(l) * 3};                                                                 \
+    for (size_t line = 1; line <= cells_down(l); line++)                                                                       \
+        for (p.set = line * ((across) + 2) + 1; p.set < line * ((across) + 2) + 1 + (across); p.set++, p.values += CELL)
+
+static inline ALWAYS void find_cell(const lane *l, cell *p)
 {
-    const int rows = l->height - y < 4 ? l->height - y : 4, columns = l->width - x < 16 ? l->width - x : 16;
-    const size_t place = (size_t)y * (size_t)l->width + (size_t)x * 4, line = (size_t)y / 4 + 1;
-    return (cell){.words = l->words + line * w->words + (size_t)x + 1,
-                  .values = l->values + place,
-                  .all = ROWS_OF_ALL((UINT64_C(1) << rows) - 1) & UINT64_MAX >> (64 - 4 * columns),
-                  .place = place,
-                  .set = line * w->sets + (size_t)x / 16 + 1};
+    p->significant = l->significant[p->set];
+    p->negative = l->negative[p->set];
 }
 
-/* The sign's place in sign_of, `shift` being 3 r. */
-static inline ALWAYS size_t find_signs(const uint64_t *at, int shift)
+static inline ALWAYS void keep_cell(lane *l, size_t across, const cell *p)
 {
-    const uint64_t here = at[0] >> shift, west = at[-1] >> shift, east = at[1] >> shift;
-    return (here & 0xAA) | (here >> 19 & 0x41) | (west >> 20 & 4) | (east >> 18 & 16);
+    if (p->significant == l->significant[p->set])
+        return;
+    tell_beside(l->significant + p->set, across + 2, p->significant);
+    tell_corners(l->significant + p->set, across + 2, p->significant);
+    tell_beside(l->negative + p->set, across + 2, p->negative);
 }
 
-/* A sample becomes significant, and all around it are told. */
-static inline ALWAYS void become(lane *l, coder *m, const walk *w, const cell *p, unsigned i)
+/* A sample becomes significant. */
+static inline ALWAYS void become(lane *l, coder *m, cell *p, unsigned i)
 {
-    static const uint64_t corner[] = {BIT(17), 0, 0, BIT(2)}, sign_beyond[] = {BIT(34), 0, 0, BIT(19)};
-    const unsigned row = i & 3;
-    const int shift = 3 * (int)row;
-    uint64_t *at = p->words + (i >> 2), *beyond = row == 3 ? at + w->words : at - w->words;
-    const uint8_t of = l->sign_of[find_signs(at, shift)];
+    const uint8_t of = l->sign_of[fold_signs(p->significant >> i, p->negative >> i)];
     const uint64_t sign = ((uint64_t)take(m, l->contexts + (of & 127)) ^ of >> 7) & 1;
-    p->values[i] = (uint32_t)sign << 31 | w->value;
-    at[-1] |= SELF << 1 << shift;
-    at[0] |= (SELF | sign << 22) << shift;
-    at[1] |= SELF >> 1 << shift;
-    beyond[-1] |= corner[row];
-    beyond[0] |= corner[row] >> 1 | (sign_beyond[row] & (0 - sign));
-    beyond[1] |= corner[row] >> 2;
+    p->values[i] = (uint32_t)sign << 31 | p->value;
+    p->significant |= BIT(INSIDE) << i;
+    p->negative |= sign << INSIDE << i;
 }
 
 static inline ALWAYS int take_zero(lane *l, coder *m, const cell *p, unsigned i)
 {
-    return take(m, &l->contexts[l->zero_of[p->words[i >> 2] >> (3 * (i & 3)) & AROUND]]);
+    return take(m, &l->contexts[l->zero_of[fold_around(p->significant >> i)]]);
 }
 
 static void pass_significance(lane *l)
 {
-    /* Those behind a row's sample, in its column and the next, that have a neighbour when it becomes significant. */
-    static const uint64_t behind[] = {0x32, 0x74, 0xE8, 0xC0};
-    const walk w = begin_walk(l);
+    const size_t across = cells_across(l);
     coder m = l->coder;
-    for (int y = 0; y < l->height; y += 4)
-        for (int x = 0; x < l->width; x += 16) {
-            const cell p = find_cell(l, &w, x, y);
-            uint64_t is = l->significant[p.set], which = find_neighboured(l->significant + p.set, w.sets) & ~is & p.all,
-                     seen = which;
-            while (which != 0) {
-                const unsigned i = (unsigned)__builtin_ctzll(which);
-                which &= which - 1;
-                if (take_zero(l, &m, &p, i) != 0) {
-                    become(l, &m, &w, &p, i);
-                    is |= BIT(i);
-                    const uint64_t more = behind[i & 3] << (i & 60) & ~is & p.all;
-                    which |= more;
-                    seen |= more;
-                }
+    FOR_CELLS(l, across)
+    {
+        find_cell(l, &p);
+        const uint64_t all = l->all[p.set];
+        uint64_t which = find_around(p.significant) & ~(p.significant >> INSIDE) & all, seen = which;
+        while (which != 0) {
+            const unsigned i = (unsigned)__builtin_ctzll(which);
+            which &= which - 1;
+            if (take_zero(l, &m, &p, i) != 0) {
+                become(l, &m, &p, i);
+                /* those behind it, in its column and the next, have a neighbour now */
+                const uint64_t more = UINT64_C(0xE2) << i & ~(p.significant >> INSIDE) & all;
+                which |= more;
+                seen |= more;
             }
-            l->significant[p.set] = is;
-            l->seen[p.set] = seen;
         }
+        l->seen[p.set] = seen;
+        keep_cell(l, across, &p);
+    }
     l->coder = m;
 }
 
-/* The first samples of the columns in which, and around which, nothing is significant. */
-static inline ALWAYS uint64_t find_quiet(const lane *l, const walk *w, const cell *p)
+/* The first samples of the columns, of four rows, in which, and around which, nothing is significant. */
+static inline ALWAYS uint64_t find_quiet(const cell *p, uint64_t all)
 {
-    uint64_t is = l->significant[p->set] | find_neighboured(l->significant + p->set, w->sets);
+    uint64_t is = p->significant | p->significant >> 1;
     is |= is >> 2;
-    return ~(is | is >> 1) & ROWS_OF_ALL(1) & p->all >> 3;
+    is |= is >> 2;
+    return ~(is | is >> 6 | is >> 12) & COLUMNS & all >> 3;
 }
 
-/* How many columns from the first are quiet. */
-static inline ALWAYS unsigned count_columns(uint64_t quiet)
+/* Passes columns from the first that are quiet, and of which the decoder says that they stay so; their bits. */
+static inline ALWAYS uint64_t skip_quiet(coder *m, const state *run, uint64_t quiet)
 {
-    return ((unsigned)__builtin_ctzll((~quiet & ROWS_OF_ALL(1)) | BIT(63)) + 3) / 4;
+    const unsigned columns = (unsigned)__builtin_ctzll((~quiet & COLUMNS) | BIT(48)) / 6;
+    return BIT(6 * skip_likely(m, run, columns)) - 1;
 }
 
 static void pass_cleanup(lane *l)
 {
-    const walk w = begin_walk(l);
+    const size_t across = cells_across(l);
     coder m = l->coder;
-    for (int y = 0; y < l->height; y += 4)
-        for (int x = 0; x < l->width; x += 16) {
-            const cell p = find_cell(l, &w, x, y);
-            uint64_t is = l->significant[p.set], which = ~(is | l->seen[p.set]) & p.all, quiet = find_quiet(l, &w, &p);
-            while (which != 0) {
-                unsigned i = (unsigned)__builtin_ctzll(which);
-                if ((quiet >> i & 1) != 0) {
-                    const unsigned passed = skip_likely(&m, &l->contexts[RUN], count_columns(quiet >> i));
-                    if (passed > 0) {
-                        which &= ~(UINT64_MAX >> (64 - 4 * passed) << i);
-                        continue;
-                    }
-                    which &= ~(COLUMN << i);
-                    if (take(&m, &l->contexts[RUN]) == 0)
-                        continue;
-                    const unsigned first = (unsigned)take(&m, &l->contexts[UNIFORM]) << 1,
-                                   row = first | (unsigned)take(&m, &l->contexts[UNIFORM]);
-                    which |= (COLUMN << 1 << row & COLUMN) << i;
-                    i += row;
-                } else {
-                    which &= which - 1;
-                    if (take_zero(l, &m, &p, i) == 0)
-                        continue;
-                }
-                become(l, &m, &w, &p, i);
-                is |= BIT(i);
-                quiet &= ~((COLUMN + 1) << (i & 60)); /* the next column */
+    FOR_CELLS(l, across)
+    {
+        find_cell(l, &p);
+        const uint64_t all = l->all[p.set];
+        uint64_t which = ~(p.significant >> INSIDE | l->seen[p.set]) & all, quiet = find_quiet(&p, all);
+        while (which != 0) {
+            unsigned i = (unsigned)__builtin_ctzll(which);
+            if ((quiet >> i & 1) != 0) {
+                const uint64_t passed = skip_quiet(&m, &l->contexts[RUN], quiet >> i);
+                which &= ~((passed | COLUMN) << i);
+                if (passed != 0 || take(&m, &l->contexts[RUN]) == 0)
+                    continue;
+                const unsigned first = (unsigned)take(&m, &l->contexts[UNIFORM]) << 1,
+                               row = first | (unsigned)take(&m, &l->contexts[UNIFORM]);
+                which |= (COLUMN << 1 << row & COLUMN) << i;
+                i += row;
+            } else {
+                which &= which - 1;
+                if (take_zero(l, &m, &p, i) == 0)
+                    continue;
             }
-            l->significant[p.set] = is;
+            become(l, &m, &p, i);
+            quiet &= ~(UINT64_C(63) << 1 << i); /* the next column is not */
         }
+        keep_cell(l, across, &p);
+    }
     l->coder = m;
 }
 
 /* Lists what a refinement pass visits, which is known before it: the value's place, and in the lowest two bits its context. */
 static size_t list_refined(lane *l)
 {
-    const walk w = begin_walk(l);
+    const size_t across = cells_across(l);
     uint16_t *visit = l->visits;
-    for (int y = 0; y < l->height; y += 4)
-        for (int x = 0; x < l->width; x += 16) {
-            const cell p = find_cell(l, &w, x, y);
-            uint64_t which = l->significant[p.set] & ~l->seen[p.set];
-            const uint64_t refined = l->refined[p.set], around = find_neighboured(l->significant + p.set, w.sets) & ~refined;
-            l->refined[p.set] = refined | which;
-            for (; which != 0; which &= which - 1) {
-                const unsigned i = (unsigned)__builtin_ctzll(which);
-                *visit++ = (uint16_t)((p.place + i) << 2 | (refined >> i & 1) << 1 | (around >> i & 1));
-            }
+    FOR_CELLS(l, across)
+    {
+        find_cell(l, &p);
+        const uint64_t all = l->all[p.set];
+        uint64_t which = p.significant >> INSIDE & all & ~l->seen[p.set];
+        const uint64_t refined = l->refined[p.set], around = find_around(p.significant) & ~refined;
+        const size_t place = (size_t)(p.values - l->values);
+        l->refined[p.set] = refined | which;
+        for (; which != 0; which &= which - 1) {
+            const unsigned i = (unsigned)__builtin_ctzll(which);
+            *visit++ = (uint16_t)((place + i) << 2 | (refined >> i & 1) << 1 | (around >> i & 1));
         }
+    }
     return (size_t)(visit - l->visits);
 }
 

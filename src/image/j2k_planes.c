@@ -9,7 +9,7 @@
 #endif
 
 struct j2k_scratch {
-    uint8_t zero_of[3][512], sign_of[256]; /* contexts; of signs with what turns the symbol in the highest bit */
+    uint8_t zero_of[3][512], sign_of[512]; /* contexts; of signs with what turns the symbol in the highest bit */
     void (*pass)(lane *a, lane *b);
     lane lanes[LANES];
 };
@@ -37,12 +37,12 @@ static int contribution(bool significant, bool negative) { return !significant ?
 
 static int limit_one(int value) { return value > 1 ? 1 : value < -1 ? -1 : value; }
 
-/* Table D.3, of neighbours as find_signs puts them together. */
+/* Table D.3, of neighbours as fold_signs puts them together. */
 static uint8_t sign_context(int i)
 {
     static const uint8_t contexts[3][3] = {{13 | 128, 12 | 128, 11 | 128}, {10 | 128, 9, 10}, {11, 12, 13}};
-    const int v = limit_one(contribution(i >> 1 & 1, i & 1) + contribution(i >> 7 & 1, i >> 6 & 1)),
-              h = limit_one(contribution(i >> 3 & 1, i >> 2 & 1) + contribution(i >> 5 & 1, i >> 4 & 1));
+    const int v = limit_one(contribution(i >> 5 & 1, i >> 6 & 1) + contribution(i >> 7 & 1, i >> 8 & 1)),
+              h = limit_one(contribution(i & 1, i >> 1 & 1) + contribution(i >> 2 & 1, i >> 3 & 1));
     return contexts[h + 1][v + 1];
 }
 
@@ -68,11 +68,11 @@ j2k_scratch *pfm_j2k_scratch_create(void)
     static const int kinds[] = {0, 1, 3};
     for (int k = 0; k < 3; k++)
         for (int i = 0; i < 512; i++) {
-            const int h = (i >> 3 & 1) + (i >> 5 & 1), v = (i >> 1 & 1) + (i >> 7 & 1),
-                      d = (i & 1) + (i >> 2 & 1) + (i >> 6 & 1) + (i >> 8 & 1);
+            const int h = (i >> 1 & 1) + (i >> 4 & 1), v = (i >> 6 & 1) + (i >> 8 & 1),
+                      d = (i & 1) + (i >> 2 & 1) + (i >> 3 & 1) + (i >> 5 & 1);
             s->zero_of[k][i] = (uint8_t)zero_context(kinds[k], h, v, d);
         }
-    for (int i = 0; i < 256; i++)
+    for (int i = 0; i < 512; i++)
         s->sign_of[i] = sign_context(i);
     return s;
 }
@@ -114,12 +114,17 @@ static void begin_block(j2k_scratch *s, lane *l, const j2k_tile *tile, const j2k
     l->done = 0;
     l->zero_of = s->zero_of[job->band->kind == 3 ? 2 : job->band->kind == 1 ? 1 : 0];
     l->sign_of = s->sign_of;
-    const size_t lines = (size_t)(l->height + 3) / 4, sets = ((size_t)(l->width + 15) / 16 + 2) * (lines + 2);
-    memset(l->words, 0, ((size_t)l->width + 2) * (lines + 2) * sizeof *l->words);
-    memset(l->values, 0, (size_t)l->width * lines * 4 * sizeof *l->values);
+    const size_t across = cells_across(l), down = cells_down(l), sets = (across + 2) * (down + 2);
+    memset(l->values, 0, across * down * CELL * sizeof *l->values);
     memset(l->significant, 0, sets * sizeof *l->significant);
+    memset(l->negative, 0, sets * sizeof *l->negative);
     memset(l->seen, 0, sets * sizeof *l->seen);
     memset(l->refined, 0, sets * sizeof *l->refined);
+    for (size_t i = 0; i < across * down; i++) {
+        const size_t rows = (size_t)l->height - i / across * 4, columns = (size_t)l->width - i % across * 8;
+        l->all[(i / across + 1) * (across + 2) + i % across + 1] =
+            (COLUMNS & (BIT(6 * (columns < 8 ? columns : 8)) - 1)) * (BIT(rows < 4 ? rows : 4) - 1);
+    }
     gather(l, tile, block);
     begin_code(l, l->bytes);
 }
@@ -132,17 +137,16 @@ static void settle(const lane *l, const j2k_tile *tile, const j2k_job *job, bool
     const size_t stride = (size_t)(tile->x1 - tile->x0);
     const float half_step = job->band->step / 2;
     for (int y = 0; y < l->height; y++) {
-        const uint32_t *from = l->values + (size_t)(y / 4 * 4) * (size_t)l->width + y % 4;
+        const uint32_t *from = l->values + (size_t)(y / 4) * cells_across(l) * CELL + y % 4;
         const size_t begin = job->band->at + (size_t)(job->block->y + y) * stride + (size_t)job->block->x;
         int32_t *whole = (int32_t *)job->values + begin;
         float *real = (float *)job->values + begin;
-        for (int x = 0; reversible && x < l->width; x++) {
-            const int32_t size = (int32_t)(from[4 * x] & INT32_MAX), sign = (int32_t)from[4 * x] >> 31;
-            whole[x] = ((size >> 1) ^ sign) - sign;
-        }
-        for (int x = 0; !reversible && x < l->width; x++) {
-            const int32_t size = (int32_t)(from[4 * x] & INT32_MAX), sign = (int32_t)from[4 * x] >> 31;
-            real[x] = (float)((size ^ sign) - sign) * half_step;
+        for (int x = 0; x < l->width; x++, from += 6) {
+            const int32_t size = (int32_t)(*from & INT32_MAX), sign = (int32_t)*from >> 31;
+            if (reversible)
+                whole[x] = ((size >> 1) ^ sign) - sign;
+            else
+                real[x] = (float)((size ^ sign) - sign) * half_step;
         }
     }
 }
