@@ -211,11 +211,12 @@ static inline ALWAYS uint64_t find_around(uint64_t set)
 /* A cell's set, and what of it is on the borders of those around it: of those beside it, and of those at its corners. */
 static inline ALWAYS void tell_beside(uint64_t *at, size_t stride, uint64_t set)
 {
+    uint64_t *above = at - stride, *below = at + stride;
     at[-1] |= (set >> 6 & 63) << 54;
     at[0] = set;
     at[1] |= set >> 48 & 63;
-    at[0 - stride] |= set << 4 & ALL_COLUMNS << 5;
-    at[stride] |= set >> 4 & ALL_COLUMNS;
+    above[0] |= set << 4 & ALL_COLUMNS << 5;
+    below[0] |= set >> 4 & ALL_COLUMNS;
 }
 
 static inline ALWAYS void tell_corners(uint64_t *at, size_t stride, uint64_t set)

@@ -262,6 +262,32 @@ static void test_pictures_at_random(void **state)
     assert_in_range(unwritten, 0, 60);
 }
 
+/* The longest blocks there are, of which the narrow have the most columns' ends. */
+static void test_longest_blocks(void **state)
+{
+    (void)state;
+    static memory stream;
+    static int wanted[MOST_SAMPLES];
+    pfm_random random = pfm_random_start(6, 0);
+    for (int i = 0; i < 8; i++) {
+        const bool wide = i % 2 == 0;
+        picture p = {.width = wide ? 2100 : 13, .height = wide ? 13 : 2100, .components = 1, .depth = 12};
+        pfm_dicom_decoded out;
+        opj_set_default_encoder_parameters(&p.how);
+        p.how.tcp_numlayers = 1;
+        p.how.cp_disto_alloc = 1;
+        p.how.numresolution = 1 + i / 4;
+        p.how.cblockw_init = wide ? 1024 : 4;
+        p.how.cblockh_init = wide ? 4 : 1024;
+        assert_true(encode(&p, &stream, &random));
+        assert_true(decode_by_openjpeg(&p, &stream, wanted));
+        choose_passes(i / 2 % 2 == 1);
+        assert_true(decode(&p, stream.bytes, stream.size, NULL, &out));
+        assert_int_equal(compare(&p, &out, wanted), 0);
+        free(out.data);
+    }
+}
+
 /* Of a damaged stream nothing is taken that OpenJPEG refuses, or makes other samples of. */
 static void test_damaged_streams(void **state)
 {
@@ -338,7 +364,7 @@ static void test_what_is_not_taken(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pictures_at_random), cmocka_unit_test(test_damaged_streams),
-                                       cmocka_unit_test(test_what_is_not_taken)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pictures_at_random), cmocka_unit_test(test_longest_blocks),
+                                       cmocka_unit_test(test_damaged_streams), cmocka_unit_test(test_what_is_not_taken)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
