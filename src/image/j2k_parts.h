@@ -14,6 +14,7 @@ enum {
     J2K_MOST_PLANES = 30,
     J2K_MOST_TREE = 16,    /* levels of a tag tree: no band has more blocks in a row than 2^13 */
     J2K_MOST_BLOCK = 4096, /* samples */
+    J2K_MOST_SIDE = 1024,  /* of a block */
     J2K_STRIP = 16         /* columns that are lifted together */
 };
 
@@ -85,6 +86,12 @@ typedef struct j2k_job {
     const j2k_block *block;
     void *values; /* the component's */
 } j2k_job;
+
+/* A block that is being decoded. */
+typedef struct j2k_lane j2k_lane;
+
+/* The next pass of one block, and the same of another unless it is NULL; for processors with BMI2 and LZCNT. */
+void pfm_j2k_pass_bmi2(j2k_lane *a, j2k_lane *b);
 
 /* What a thread decodes blocks in. */
 typedef struct j2k_scratch j2k_scratch;

@@ -205,6 +205,18 @@ static bool decode(const picture *p, const unsigned char *bytes, size_t size, pf
     return pfm_j2k_decode(&in, bytes, size, out);
 }
 
+/* The passes for any processor, or for this one, unless the caller forces a level. */
+static void choose_passes(bool any)
+{
+    static const char *forced = NULL;
+    static bool asked = false;
+    if (!asked)
+        forced = getenv("PEFOMED_CPU");
+    asked = true;
+    if (forced == NULL)
+        assert_int_equal(any ? setenv("PEFOMED_CPU", "ref", 1) : unsetenv("PEFOMED_CPU"), 0);
+}
+
 /* Every stream is taken; reversible ones have OpenJPEG's samples, others differ by one at most, which rounding may do. */
 static void test_pictures_at_random(void **state)
 {
@@ -225,6 +237,7 @@ static void test_pictures_at_random(void **state)
             continue;
         }
         assert_true(decode_by_openjpeg(&p, &stream, wanted));
+        choose_passes(i % 2 == 1);
         const bool taken = decode(&p, stream.bytes, stream.size, NULL, &out);
         const int difference = taken ? compare(&p, &out, wanted) : 0;
         if (!taken || difference > (p.how.irreversible ? 1 : 0))
@@ -237,6 +250,7 @@ static void test_pictures_at_random(void **state)
         assert_int_equal(out.precision, p.depth);
         assert_int_equal(out.is_signed, p.is_signed);
         if (i % 10 == 0) {
+            choose_passes(true);
             assert_true(decode(&p, stream.bytes, stream.size, threads, &by_three));
             assert_memory_equal(by_three.data, out.data,
                                 (size_t)p.width * (size_t)p.height * (size_t)p.components * (size_t)out.bytes);
@@ -246,6 +260,32 @@ static void test_pictures_at_random(void **state)
     }
     pfm_threads_free(threads);
     assert_in_range(unwritten, 0, 60);
+}
+
+/* The longest blocks there are, of which the narrow have the most columns' ends. */
+static void test_longest_blocks(void **state)
+{
+    (void)state;
+    static memory stream;
+    static int wanted[MOST_SAMPLES];
+    pfm_random random = pfm_random_start(6, 0);
+    for (int i = 0; i < 8; i++) {
+        const bool wide = i % 2 == 0;
+        picture p = {.width = wide ? 2100 : 13, .height = wide ? 13 : 2100, .components = 1, .depth = 12};
+        pfm_dicom_decoded out;
+        opj_set_default_encoder_parameters(&p.how);
+        p.how.tcp_numlayers = 1;
+        p.how.cp_disto_alloc = 1;
+        p.how.numresolution = 1 + i / 4;
+        p.how.cblockw_init = wide ? 1024 : 4;
+        p.how.cblockh_init = wide ? 4 : 1024;
+        assert_true(encode(&p, &stream, &random));
+        assert_true(decode_by_openjpeg(&p, &stream, wanted));
+        choose_passes(i / 2 % 2 == 1);
+        assert_true(decode(&p, stream.bytes, stream.size, NULL, &out));
+        assert_int_equal(compare(&p, &out, wanted), 0);
+        free(out.data);
+    }
 }
 
 /* Of a damaged stream nothing is taken that OpenJPEG refuses, or makes other samples of. */
@@ -275,6 +315,7 @@ static void test_damaged_streams(void **state)
         assert_non_null(exact);
         memcpy(exact, stream.bytes, stream.size);
         pfm_dicom_decoded out;
+        choose_passes(i % 2 == 1);
         if (decode(&p, exact, stream.size, NULL, &out)) {
             taken++;
             if (!decode_by_openjpeg(&p, &stream, wanted))
@@ -323,7 +364,7 @@ static void test_what_is_not_taken(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pictures_at_random), cmocka_unit_test(test_damaged_streams),
-                                       cmocka_unit_test(test_what_is_not_taken)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pictures_at_random), cmocka_unit_test(test_longest_blocks),
+                                       cmocka_unit_test(test_damaged_streams), cmocka_unit_test(test_what_is_not_taken)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
