@@ -96,34 +96,36 @@ static void make_picture(const char *name, int side)
     assert_ok(pfm_image_write_png(&image, path, &err));
 }
 
-/* Two runs, predictions that name images in and out of their folder, and what lies outside. */
-static void make_files(void)
+static void make_run(const char *folder, const char *recipe)
 {
     static const char rows[] =
-        "{\"id\":1,\"question\":\"Is it "
-        "normal?\",\"answer\":\"yes\",\"prediction\":\"yes\",\"correct\":true,\"modality\":\"CT\","
+        "{\"id\":1,\"question\":\"Is it normal?\",\"answer\":\"yes\",\"prediction\":\"yes\",\"modality\":\"CT\","
         "\"image\":\"in.png\",\"images\":[\"in.png\",\"../../outside.png\",\"link.png\",\"below/../../../outside.png\"]}\n"
-        "{\"id\":2,\"question\":\"Where?\",\"answer\":\"left\",\"prediction\":\"right\",\"modality\":\"MR\",\"image\":\"in."
-        "png\"}\n";
-    static const char *const runs[] = {"data/runs/a", "data/runs/b"};
-    char name[64], path[128], target[128];
+        "{\"id\":2,\"question\":\"Where?\",\"answer\":\"left\",\"prediction\":\"right\",\"modality\":\"MR\","
+        "\"image\":\"in.png\",\"correct\":false}\n";
+    char name[64];
+    make_folder(folder);
+    (void)snprintf(name, sizeof name, "%s/recipe.yaml", folder);
+    write_text(name, recipe);
+    (void)snprintf(name, sizeof name, "%s/log.jsonl", folder);
+    write_text(name, "{\"step\":1,\"loss\":2.5,\"learning_rate\":0.001}\n{\"step\":2,\"loss\":2.25}\n");
+    (void)snprintf(name, sizeof name, "%s/predictions.jsonl", folder);
+    write_text(name, rows);
+}
+
+/* Runs, one with a broken recipe, whose predictions name images in and out of their folder, and what lies outside. */
+static void make_files(void)
+{
+    char text[128], path[128], target[128];
     make_folder("data");
     make_folder("data/runs");
     make_folder("data/images");
     make_folder("data/images/below");
-    for (int i = 0; i < 2; i++) {
-        make_folder(runs[i]);
-        (void)snprintf(name, sizeof name, "%s/recipe.yaml", runs[i]);
-        write_text(name,
-                   i == 0 ? "data: {dataset: table}\ntrain: {batch: 4}\n" : "data: {dataset: table}\ntrain: {steps: x}\n");
-        (void)snprintf(name, sizeof name, "%s/log.jsonl", runs[i]);
-        write_text(name, "{\"step\":1,\"loss\":2.5,\"learning_rate\":0.001}\n{\"step\":2,\"loss\":2.25}\n");
-        (void)snprintf(name, sizeof name, "%s/predictions.jsonl", runs[i]);
-        write_text(name, rows);
-    }
-    (void)snprintf(name, sizeof name, "%s", "outside.jsonl");
-    (void)snprintf(path, sizeof path, "{\"id\":1,\"answer\":\"%s\",\"prediction\":\"%s\"}\n", outside_word, outside_word);
-    write_text(name, path);
+    make_run("data/runs/a", "data: {dataset: table}\ntrain: {batch: 4}\n");
+    make_run("data/runs/b", "data: {dataset: table}\ntrain: {steps: x}\n");
+    make_run("data/runs/c", "data: {dataset: table}\ntrain: {batch: 8}\nstages: [{name: one}]\n");
+    (void)snprintf(text, sizeof text, "{\"id\":1,\"answer\":\"%s\",\"prediction\":\"%s\"}\n", outside_word, outside_word);
+    write_text("outside.jsonl", text);
     make_picture("data/images/in.png", 8);
     make_picture("outside.png", OUTSIDE_SIDE);
     (void)snprintf(path, sizeof path, "%s/data/images/link.png", root);
@@ -145,12 +147,13 @@ static void remove_files(void) { (void)nftw(root, remove_one, 16, FTW_DEPTH | FT
 static void *serve(void *user)
 {
     pfm_error err = PFM_ERROR_INIT;
-    static char home[96], runs[96], images[96];
+    static char home[96], runs[96], images[96], record[96];
     static const char *const run_folders[] = {runs}, *const image_folders[] = {images};
     pfm_context *context = NULL;
     (void)snprintf(home, sizeof home, "%s/home", root);
     (void)snprintf(runs, sizeof runs, "%s/data/runs", root);
     (void)snprintf(images, sizeof images, "%s/data/images", root);
+    (void)snprintf(record, sizeof record, "%s/home/record.jsonl", root);
     const pfm_context_options options = {.threads = 1, .seed = 1, .home = home};
     const pfm_serve_options server = {.run = user,
                                       .token = token,
@@ -159,6 +162,7 @@ static void *serve(void *user)
                                       .image_folders = image_folders,
                                       .image_folder_count = 1,
                                       .keep = 1 << 20,
+                                      .record = {.path = record, .texts = "hash"},
                                       .limits = {.body = MOST_BODY, .images = 4, .tokens = 8}};
     pfm_status status = pfm_context_create(&options, &context, &err);
     if (status == PFM_OK)
