@@ -1,12 +1,16 @@
-/* The passes over blocks of JPEG 2000 (ITU-T T.800, annexes C and D), which j2k_planes.c compiles for any processor and
- * j2k_planes_bmi2.c for those that have BMI2 and LZCNT. What slows them down are branches that nothing foresees, since every
- * symbol is news, and that each symbol waits for the one before it. So symbols are found by masks; and what is significant in 8
- * columns of four rows, and around them, is one word, which gives contexts and what a pass visits, so that going from a sample
- * to the next is no branch. */
+/* The passes over blocks of JPEG 2000 (ITU-T T.800, annexes C and D), which j2k_planes.c compiles for any processor,
+ * j2k_planes_bmi2.c for those that have BMI2 and LZCNT, and j2k_planes_pext.c, with J2K_PEXT, for those whose PEXT is quick.
+ * What slows them down are branches that nothing foresees, since every symbol is news, and that each symbol waits for the one
+ * before it. So symbols are found by masks; and what is significant in 8 columns of four rows, and around them, is one word,
+ * which gives contexts and what a pass visits, so that going from a sample to the next is no branch. */
 #ifndef PFM_IMAGE_J2K_PASSES_H
 #define PFM_IMAGE_J2K_PASSES_H
 
 #include "image/j2k_parts.h"
+
+#ifdef J2K_PEXT
+#include <immintrin.h>
+#endif
 
 #define ALWAYS __attribute__((always_inline))
 
@@ -84,7 +88,7 @@ static int refill_byte(coder *m, int have)
 }
 
 /* As many bytes as the code holds: four at once where none but the last of them is of ones, nor the one before. */
-static void refill(coder *m)
+static inline ALWAYS void refill(coder *m)
 {
     const unsigned char *at = m->at;
     const uint64_t next = (uint64_t)at[0] << 56 | (uint64_t)at[1] << 48 | (uint64_t)at[2] << 40 | (uint64_t)at[3] << 32 |
@@ -251,18 +255,27 @@ static inline ALWAYS void tell_corners(uint64_t *at, size_t stride, uint64_t set
     below[1] |= set >> 52 & 1;
 }
 
-/* What is around a sample as 9 bits: those west, those east, the one above, 0, the one below. */
+/* What is around a sample as 9 bits: those west, those east, the one above, 0, the one below; or as 8 bits in their order. */
 static inline ALWAYS size_t fold_around(uint64_t set)
 {
+#ifdef J2K_PEXT
+    return _pext_u64(set, 0x7147);
+#else
     const uint64_t around = set & 0x7147;
     return (around | around >> 9) & 0x1FF;
+#endif
 }
 
-/* What is west, east, above and below a sample, two bits each: whether significant, and negative. */
+/* What is west, east, above and below a sample, two bits each: whether significant, and negative; or first whether those west,
+ * above, below and east are significant, and then whether negative. */
 static inline ALWAYS size_t fold_signs(uint64_t significant, uint64_t negative)
 {
+#ifdef J2K_PEXT
+    return _pext_u64(significant, 0x2142) | _pext_u64(negative, 0x2142) << 4;
+#else
     const uint64_t beside = (significant & 0x2142) | (negative & 0x2142) << 1;
     return (beside | beside >> 10) >> 1 & 0x1FF;
+#endif
 }
 
 /* The half of the bit of the plane that is next, in values' doubles. */

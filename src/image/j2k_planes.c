@@ -13,6 +13,7 @@ struct j2k_scratch {
     state first[4], after[2 * STATES];
     size_t (*list)(lane *lane);
     void (*pass)(lane *a, lane *b);
+    bool by_pext; /* pass is pfm_j2k_pass_pext */
     lane lanes[LANES];
 };
 
@@ -39,13 +40,11 @@ static int contribution(bool significant, bool negative) { return !significant ?
 
 static int limit_one(int value) { return value > 1 ? 1 : value < -1 ? -1 : value; }
 
-/* Table D.3, of neighbours as fold_signs puts them together. */
-static uint8_t sign_context(int i)
+/* Table D.3, of so many across and down, where one that is negative counts -1. */
+static uint8_t sign_context(int h, int v)
 {
     static const uint8_t contexts[3][3] = {{13 | 128, 12 | 128, 11 | 128}, {10 | 128, 9, 10}, {11, 12, 13}};
-    const int v = limit_one(contribution(i >> 5 & 1, i >> 6 & 1) + contribution(i >> 7 & 1, i >> 8 & 1)),
-              h = limit_one(contribution(i & 1, i >> 1 & 1) + contribution(i >> 2 & 1, i >> 3 & 1));
-    return contexts[h + 1][v + 1];
+    return contexts[limit_one(h) + 1][limit_one(v) + 1];
 }
 
 /* Table C.2. */
@@ -81,9 +80,33 @@ static void choose_pass(j2k_scratch *s)
         __get_cpuid(0x80000001, &a, &b, &c, &d) != 0 && (c & bit_LZCNT) != 0) /* of which clang's check has no name */
         s->pass = pfm_j2k_pass_bmi2;
     if (wide && s->pass != do_pass && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vbmi2"))
+        __builtin_cpu_supports("avx512vbmi2")) { /* all of which have a quick PEXT */
+        s->pass = pfm_j2k_pass_pext;
         s->list = pfm_j2k_list_avx512;
+        s->by_pext = true;
+    }
 #endif
+}
+
+/* Contexts, by what fold_around and fold_signs make of neighbours. */
+static void make_tables(j2k_scratch *s)
+{
+    /* bits: west above, west, west below, above, below, east above, east, east below; by folding, and by PEXT */
+    static const uint8_t around[2][8] = {{0, 1, 2, 6, 8, 3, 4, 5}, {0, 1, 2, 3, 4, 5, 6, 7}};
+    /* significant west, above, below, east; and negative */
+    static const uint8_t signs[2][8] = {{0, 5, 7, 2, 1, 6, 8, 3}, {0, 1, 2, 3, 4, 5, 6, 7}};
+    static const int kinds[] = {0, 1, 3};
+    const uint8_t *at = around[s->by_pext], *sign = signs[s->by_pext];
+    for (int i = 0; i < 512; i++) {
+        const int h = (i >> at[1] & 1) + (i >> at[6] & 1), v = (i >> at[3] & 1) + (i >> at[4] & 1),
+                  d = (i >> at[0] & 1) + (i >> at[2] & 1) + (i >> at[5] & 1) + (i >> at[7] & 1);
+        for (int k = 0; k < 3; k++)
+            s->zero_of[k][i] = (uint8_t)zero_context(kinds[k], h, v, d);
+        int counts[4];
+        for (int n = 0; n < 4; n++)
+            counts[n] = contribution(i >> sign[n] & 1, i >> sign[n + 4] & 1);
+        s->sign_of[i] = sign_context(counts[0] + counts[3], counts[1] + counts[2]);
+    }
 }
 
 j2k_scratch *pfm_j2k_scratch_create(void)
@@ -92,15 +115,7 @@ j2k_scratch *pfm_j2k_scratch_create(void)
     if (pfm_allocate(1, sizeof *s, &s, NULL) != PFM_OK)
         return NULL;
     choose_pass(s);
-    static const int kinds[] = {0, 1, 3};
-    for (int k = 0; k < 3; k++)
-        for (int i = 0; i < 512; i++) {
-            const int h = (i >> 1 & 1) + (i >> 4 & 1), v = (i >> 6 & 1) + (i >> 8 & 1),
-                      d = (i & 1) + (i >> 2 & 1) + (i >> 3 & 1) + (i >> 5 & 1);
-            s->zero_of[k][i] = (uint8_t)zero_context(kinds[k], h, v, d);
-        }
-    for (int i = 0; i < 512; i++)
-        s->sign_of[i] = sign_context(i);
+    make_tables(s);
     for (int i = 0; i < 4; i++)
         s->first[i] = state_of((int[]){0, 4, 3, 46}[i], 0);
     for (int i = 0; i < STATES; i++) {
