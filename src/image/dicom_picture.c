@@ -20,20 +20,31 @@ static uint8_t grey_of(const pfm_dicom_grey *grey, double stored)
 static void find_extent(const pfm_dicom_frame *frame, size_t pixels, int *low, int *high)
 {
     const bool is_signed = frame->kind == DICOM_S8 || frame->kind == DICOM_S16, one_byte = frame->kind <= DICOM_S8;
-    const int turn = is_signed ? one_byte ? 0x80 : 0x8000 : 0; /* so that signed values are in order */
-    uint16_t least = UINT16_MAX, most = 0;
+    const int turn = is_signed ? 0 : one_byte ? 0x80 : 0x8000; /* so that all are signed, of which vectors find the least */
+    int16_t least = INT16_MAX, most = INT16_MIN;
     for (size_t i = 0; one_byte && i < pixels; i++) {
-        const uint16_t value = ((const uint8_t *)frame->data)[i] ^ (uint16_t)turn;
+        const int16_t value = (int8_t)(((const uint8_t *)frame->data)[i] ^ turn);
         least = value < least ? value : least;
         most = value > most ? value : most;
     }
     for (size_t i = 0; !one_byte && i < pixels; i++) {
-        const uint16_t value = ((const uint16_t *)frame->data)[i] ^ (uint16_t)turn;
+        const int16_t value = (int16_t)(((const uint16_t *)frame->data)[i] ^ turn);
         least = value < least ? value : least;
         most = value > most ? value : most;
     }
-    *low = least - turn;
-    *high = most - turn;
+    *low = least + turn;
+    *high = most + turn;
+}
+
+/* A grey pixel of each value, whose number of bytes is `bytes`. */
+static void put_grey(const void *values, int bytes, size_t pixels, const uint32_t *table, uint8_t *rgb)
+{
+    const uint8_t *narrow = values;
+    const uint16_t *wide = values;
+    for (size_t i = 0; i + 1 < pixels; i++, rgb += 3)
+        memcpy(rgb, &table[bytes == 1 ? narrow[i] : wide[i]], 4); /* one more, which the next sets */
+    if (pixels > 0)
+        memcpy(rgb, &table[bytes == 1 ? narrow[pixels - 1] : wide[pixels - 1]], 3);
 }
 
 /* Of values of at most 16 bits each between the lowest and the highest is computed once, where that is less work. */
@@ -42,7 +53,7 @@ static pfm_status fill_grey(const pfm_dicom_frame *frame, const pfm_dicom_grey *
     const size_t pixels = (size_t)frame->width * (size_t)frame->height;
     const bool one_byte = frame->kind <= DICOM_S8;
     const size_t entries = one_byte ? 256 : 65536;
-    uint8_t *table = NULL;
+    uint32_t *table = NULL; /* the three bytes of a pixel, and one more */
     int low = 0, high = (int)entries;
     if (frame->kind <= DICOM_S16)
         find_extent(frame, pixels, &low, &high);
@@ -51,13 +62,12 @@ static pfm_status fill_grey(const pfm_dicom_frame *frame, const pfm_dicom_grey *
             memset(rgb + 3 * i, grey_of(grey, pfm_dicom_sample(frame, i)), 3);
         return PFM_OK;
     }
-    pfm_status status = pfm_allocate(entries, 1, &table, err);
+    pfm_status status = pfm_allocate(entries, sizeof *table, &table, err);
     if (status != PFM_OK)
         return status;
     for (int i = low; i <= high; i++) /* a negative value stands where its bits, without a sign, say */
-        table[(size_t)i & (entries - 1)] = grey_of(grey, i);
-    for (size_t i = 0; i < pixels; i++, rgb += 3)
-        rgb[0] = rgb[1] = rgb[2] = table[one_byte ? ((const uint8_t *)frame->data)[i] : ((const uint16_t *)frame->data)[i]];
+        table[(size_t)i & (entries - 1)] = grey_of(grey, i) * UINT32_C(0x01010101);
+    put_grey(frame->data, one_byte ? 1 : 2, pixels, table, rgb);
     free(table);
     return PFM_OK;
 }
