@@ -1,19 +1,24 @@
-/* The passes over blocks of JPEG 2000 (ITU-T T.800, annexes C and D), which j2k_planes.c compiles for any processor and
- * j2k_planes_bmi2.c for those that have BMI2 and LZCNT. What slows them down are branches that nothing foresees, since every
- * symbol is news, and that each symbol waits for the one before it. So symbols are found by masks; and what is significant in 8
- * columns of four rows, and around them, is one word, which gives contexts and what a pass visits, so that going from a sample
- * to the next is no branch. */
+/* The passes over blocks of JPEG 2000 (ITU-T T.800, annexes C and D), which j2k_planes.c compiles for any processor,
+ * j2k_planes_bmi2.c for those that have BMI2 and LZCNT, and j2k_planes_pext.c, with J2K_PEXT, for those whose PEXT is quick.
+ * What slows them down are branches that nothing foresees, since every symbol is news, and that each symbol waits for the one
+ * before it. So symbols are found by masks; and what is significant in 8 columns of four rows, and around them, is one word,
+ * which gives contexts and what a pass visits, so that going from a sample to the next is no branch. */
 #ifndef PFM_IMAGE_J2K_PASSES_H
 #define PFM_IMAGE_J2K_PASSES_H
 
 #include "image/j2k_parts.h"
 
+#ifdef J2K_PEXT
+#include <immintrin.h>
+#endif
+
 #define ALWAYS __attribute__((always_inline))
 
-/* A context's state is a word: its Qe in the highest 16 bits; and in bytes, the lowest first, the numbers of the states that
- * come after the more probable symbol, after the other, and its own, all doubled. The lowest bit is the more probable symbol.
- */
+/* A context's state is a word: its Qe in the highest 16 bits; in the lowest 16 its place in the table of what comes after it,
+ * the lowest of them being the more probable symbol. */
 typedef uint64_t state;
+
+enum { STATES = 94 }; /* those of table C.2, of either more probable symbol */
 
 #define QE(state) ((state)&UINT64_C(0xFFFF) << 48)
 
@@ -24,6 +29,7 @@ enum { ZERO = 0, SIGN = 9, REFINE = 14, RUN = 17, UNIFORM = 18, CONTEXTS = 19 };
 typedef struct coder {
     uint64_t a, c; /* the interval; the code */
     const unsigned char *at;
+    const state *after; /* [2][STATES]: after the more probable symbol and after the other */
 } coder;
 
 #define BIT(i) (UINT64_C(1) << (i))
@@ -34,7 +40,8 @@ typedef struct coder {
 #define COLUMNS UINT64_C(0x041041041041)          /* bit 0 of each */
 #define ALL_COLUMNS (COLUMNS | BIT(48) | BIT(54)) /* borders too */
 #define COLUMN UINT64_C(15)
-enum { CELL = 48, INSIDE = 7 }; /* a cell's values; by which a set with borders is to be shifted to be one without */
+enum { TOGETHER = 4, OVER = 64 }; /* samples that are listed together; that may be written behind a list */
+enum { CELL = 48, INSIDE = 7 };   /* a cell's values; by which a set with borders is to be shifted to be one without */
 
 /* The cells have others around them, that are not the block's. A block's sides are powers of two from 4 to 1024, or less where
  * the band ends: it has the most cells, and the most with those around them, where it is 4 wide. */
@@ -45,6 +52,7 @@ typedef struct j2k_lane {
     coder coder;
     state contexts[CONTEXTS];
     const uint8_t *zero_of, *sign_of;
+    size_t (*list)(j2k_lane *lane); /* what a refinement pass visits; NULL: list_refined does */
     int width, height, planes, passes;
     int done; /* passes */
     unsigned char *bytes;
@@ -53,28 +61,9 @@ typedef struct j2k_lane {
     uint64_t significant[MOST_SETS], negative[MOST_SETS]; /* with borders */
     uint64_t seen[MOST_SETS], refined[MOST_SETS];         /* seen: by this plane's significance pass */
     uint32_t values[MOST_CELLS * CELL];
-    uint16_t visits[J2K_MOST_BLOCK];
+    uint16_t visits[J2K_MOST_BLOCK + OVER]; /* of a refinement pass: values' places */
+    uint8_t kinds[J2K_MOST_BLOCK + OVER];   /* and contexts, from REFINE */
 } lane;
-
-/* Table C.2. */
-#define ROW(own, q, mps, lps, turn)                                                                                            \
-    UINT64_C(q) << 48 | 4 * (mps) | (4 * (lps) + 2 * (turn)) << 8 | (4 * (own)) << 16,                                         \
-        UINT64_C(q) << 48 | 1 | (4 * (mps) + 2) | (4 * (lps) + 2 - 2 * (turn)) << 8 | (4 * (own) + 2) << 16
-
-static const state states[] = {
-    ROW(0, 0x5601, 1, 1, 1),    ROW(1, 0x3401, 2, 6, 0),    ROW(2, 0x1801, 3, 9, 0),    ROW(3, 0x0AC1, 4, 12, 0),
-    ROW(4, 0x0521, 5, 29, 0),   ROW(5, 0x0221, 38, 33, 0),  ROW(6, 0x5601, 7, 6, 1),    ROW(7, 0x5401, 8, 14, 0),
-    ROW(8, 0x4801, 9, 14, 0),   ROW(9, 0x3801, 10, 14, 0),  ROW(10, 0x3001, 11, 17, 0), ROW(11, 0x2401, 12, 18, 0),
-    ROW(12, 0x1C01, 13, 20, 0), ROW(13, 0x1601, 29, 21, 0), ROW(14, 0x5601, 15, 14, 1), ROW(15, 0x5401, 16, 14, 0),
-    ROW(16, 0x5101, 17, 15, 0), ROW(17, 0x4801, 18, 16, 0), ROW(18, 0x3801, 19, 17, 0), ROW(19, 0x3401, 20, 18, 0),
-    ROW(20, 0x3001, 21, 19, 0), ROW(21, 0x2801, 22, 19, 0), ROW(22, 0x2401, 23, 20, 0), ROW(23, 0x2201, 24, 21, 0),
-    ROW(24, 0x1C01, 25, 22, 0), ROW(25, 0x1801, 26, 23, 0), ROW(26, 0x1601, 27, 24, 0), ROW(27, 0x1401, 28, 25, 0),
-    ROW(28, 0x1201, 29, 26, 0), ROW(29, 0x1101, 30, 27, 0), ROW(30, 0x0AC1, 31, 28, 0), ROW(31, 0x09C1, 32, 29, 0),
-    ROW(32, 0x08A1, 33, 30, 0), ROW(33, 0x0521, 34, 31, 0), ROW(34, 0x0441, 35, 32, 0), ROW(35, 0x02A1, 36, 33, 0),
-    ROW(36, 0x0221, 37, 34, 0), ROW(37, 0x0141, 38, 35, 0), ROW(38, 0x0111, 39, 36, 0), ROW(39, 0x0085, 40, 37, 0),
-    ROW(40, 0x0049, 41, 38, 0), ROW(41, 0x0025, 42, 39, 0), ROW(42, 0x0015, 43, 40, 0), ROW(43, 0x0009, 44, 41, 0),
-    ROW(44, 0x0005, 45, 42, 0), ROW(45, 0x0001, 45, 43, 0), ROW(46, 0x5601, 46, 46, 0),
-};
 
 /* ---- the arithmetic decoder (annex C) ---- */
 
@@ -99,7 +88,7 @@ static int refill_byte(coder *m, int have)
 }
 
 /* As many bytes as the code holds: four at once where none but the last of them is of ones, nor the one before. */
-static void refill(coder *m)
+static inline ALWAYS void refill(coder *m)
 {
     const unsigned char *at = m->at;
     const uint64_t next = (uint64_t)at[0] << 56 | (uint64_t)at[1] << 48 | (uint64_t)at[2] << 40 | (uint64_t)at[3] << 32 |
@@ -118,48 +107,80 @@ static void refill(coder *m)
     m->c |= BIT(47 - have);
 }
 
-static inline void begin_code(lane *s, const unsigned char *bytes)
+/* `first`: states of contexts, of ZERO, of RUN, and of UNIFORM (table D.7). */
+static inline void begin_code(lane *s, const unsigned char *bytes, const state *first, const state *after)
 {
     for (int i = 0; i < CONTEXTS; i++)
-        s->contexts[i] = states[i == ZERO ? 2 * 4 : i == RUN ? 2 * 3 : i == UNIFORM ? 2 * 46 : 0];
-    coder m = {.a = BIT(63), .c = (uint64_t)bytes[0] << 48 | BIT(47), .at = bytes};
+        s->contexts[i] = first[i == ZERO ? 1 : i == RUN ? 2 : i == UNIFORM ? 3 : 0];
+    coder m = {.a = BIT(63), .c = (uint64_t)bytes[0] << 48 | BIT(47), .at = bytes, .after = after};
     refill(&m);
     m.c <<= 7;
     s->coder = m;
 }
 
-/* A symbol, without branches, but for the interval's and the code's shift (figures C.15 to C.17). */
-static inline ALWAYS int decide(coder *m, state *context)
+/* A symbol, without branches, but for the interval's and the code's shift (figures C.15 to C.17). Left to itself a compiler
+ * makes masks or branches of what are four moves on a condition. */
+static inline ALWAYS unsigned decide(coder *m, state *context)
 {
-    const state of = *context;
-    const uint64_t qe = QE(of), left = m->a - qe;
-    uint64_t code, less;
-    const uint64_t low = 0 - (uint64_t)__builtin_sub_overflow(m->c, qe, &code),
-                   other = low ^ (0 - (uint64_t)__builtin_sub_overflow(left, qe, &less));
-    m->c = code + (qe & low);
-    m->a = left - (less & low);
-    const unsigned stays = (unsigned)(m->a >> 59 & 16);
-    *context = states[(of >> (stays | (other & 8)) & 254) / 2];
-    return (int)((of ^ other) & 1);
+    const state of = *context, *after = m->after + (uint16_t)of;
+    const uint64_t qe = QE(of);
+    uint64_t code = m->c, left = m->a - qe;
+    state next = after[0];
+    unsigned char other;
+#ifdef __BMI2__
+    unsigned char low;
+    __asm__("cmp %[qe], %[left]\n\t"
+            "setb %[other]\n\t"
+            "sub %[qe], %[code]\n\t"
+            "cmovb %[c], %[code]\n\t"
+            "cmovb %[qe], %[left]\n\t"
+            "setb %[low]\n\t"
+            "xor %[low], %[other]\n\t"
+            "cmovnz %[after], %[next]\n\t"
+            "test %[left], %[left]\n\t"
+            "cmovs %[of], %[next]"
+            : [code] "+&r"(code), [left] "+&r"(left), [next] "+&r"(next), [other] "=&q"(other), [low] "=&q"(low)
+            : [qe] "r"(qe), [c] "r"(m->c), [of] "r"(of), [after] "rm"(after[STATES])
+            : "cc");
+#else
+    uint64_t less;
+    const uint64_t low = 0 - (uint64_t)__builtin_sub_overflow(code, qe, &code),
+                   exchanged = 0 - (uint64_t)__builtin_sub_overflow(left, qe, &less), rare = low ^ exchanged;
+    code += qe & low;
+    left -= less & low;
+    next ^= (next ^ after[STATES]) & rare;
+    next ^= (next ^ of) & (uint64_t)((int64_t)left >> 63);
+    other = rare & 1;
+#endif
+    m->a = left;
+    m->c = code;
+    *context = next;
+    return ((unsigned)of ^ other) & 1;
+}
+
+/* What is returned in registers. */
+typedef struct refilled {
+    uint64_t c;
+    const unsigned char *at;
+} refilled;
+
+/* The code where few bits follow it. */
+static __attribute__((noinline)) refilled refill_apart(uint64_t c, const unsigned char *at)
+{
+    coder m = {.c = c, .at = at};
+    refill(&m);
+    return (refilled){m.c, m.at};
 }
 
 typedef struct decided {
     coder coder;
-    int symbol;
+    unsigned symbol;
 } decided;
 
-/* A symbol where few bits follow the code's. */
-static __attribute__((noinline)) decided take_slowly(coder m, state *context)
+/* A symbol where few bits follow the code's, since those to come begin with a carry. */
+static __attribute__((noinline, cold)) decided take_slowly(coder m, state *context)
 {
-    refill(&m);
-    const bool enough = (uint32_t)m.c != 0;
-    const int symbol = decide(&m, context);
-    if (enough) {
-        const int count = __builtin_clzll(m.a);
-        m.a <<= count;
-        m.c <<= count;
-        return (decided){m, symbol};
-    }
+    const unsigned symbol = decide(&m, context);
     for (int count = __builtin_clzll(m.a); count > 0;) {
         if (count_following(m.c) == 0)
             refill(&m);
@@ -172,14 +193,20 @@ static __attribute__((noinline)) decided take_slowly(coder m, state *context)
 }
 
 /* A symbol. It takes 15 bits at most. */
-static inline ALWAYS int take(coder *m, state *context)
+static inline ALWAYS unsigned take(coder *m, state *context)
 {
     if (__builtin_expect((uint32_t)m->c == 0, 0)) {
-        const decided made = take_slowly(*m, context);
-        *m = made.coder;
-        return made.symbol;
+        const refilled r = refill_apart(m->c, m->at);
+        m->c = r.c;
+        m->at = r.at;
+        if (__builtin_expect((uint32_t)m->c == 0, 0)) {
+            const decided made = take_slowly(*m, context);
+            *m = made.coder;
+            return made.symbol;
+        }
     }
-    const int symbol = decide(m, context), count = __builtin_clzll(m->a);
+    const unsigned symbol = decide(m, context);
+    const int count = __builtin_clzll(m->a);
     m->a <<= count;
     m->c <<= count;
     return symbol;
@@ -228,18 +255,27 @@ static inline ALWAYS void tell_corners(uint64_t *at, size_t stride, uint64_t set
     below[1] |= set >> 52 & 1;
 }
 
-/* What is around a sample as 9 bits: those west, those east, the one above, 0, the one below. */
+/* What is around a sample as 9 bits: those west, those east, the one above, 0, the one below; or as 8 bits in their order. */
 static inline ALWAYS size_t fold_around(uint64_t set)
 {
+#ifdef J2K_PEXT
+    return _pext_u64(set, 0x7147);
+#else
     const uint64_t around = set & 0x7147;
     return (around | around >> 9) & 0x1FF;
+#endif
 }
 
-/* What is west, east, above and below a sample, two bits each: whether significant, and negative. */
+/* What is west, east, above and below a sample, two bits each: whether significant, and negative; or first whether those west,
+ * above, below and east are significant, and then whether negative. */
 static inline ALWAYS size_t fold_signs(uint64_t significant, uint64_t negative)
 {
+#ifdef J2K_PEXT
+    return _pext_u64(significant, 0x2142) | _pext_u64(negative, 0x2142) << 4;
+#else
     const uint64_t beside = (significant & 0x2142) | (negative & 0x2142) << 1;
     return (beside | beside >> 10) >> 1 & 0x1FF;
+#endif
 }
 
 /* The half of the bit of the plane that is next, in values' doubles. */
@@ -288,12 +324,12 @@ static inline ALWAYS void become(lane *l, coder *m, cell *p, unsigned i)
     p->negative |= sign << INSIDE << i;
 }
 
-static inline ALWAYS int take_zero(lane *l, coder *m, const cell *p, unsigned i)
+static inline ALWAYS unsigned take_zero(lane *l, coder *m, const cell *p, unsigned i)
 {
     return take(m, &l->contexts[l->zero_of[fold_around(p->significant >> i)]]);
 }
 
-static void pass_significance(lane *l)
+static inline void pass_significance(lane *l)
 {
     const size_t across = cells_across(l);
     coder m = l->coder;
@@ -335,7 +371,7 @@ static inline ALWAYS uint64_t skip_quiet(coder *m, const state *run, uint64_t qu
     return BIT(6 * skip_likely(m, run, columns)) - 1;
 }
 
-static void pass_cleanup(lane *l)
+static inline void pass_cleanup(lane *l)
 {
     const size_t across = cells_across(l);
     coder m = l->coder;
@@ -368,34 +404,47 @@ static void pass_cleanup(lane *l)
     l->coder = m;
 }
 
-/* Lists what a refinement pass visits, which is known before it: the value's place, and in the lowest two bits its context. */
-static size_t list_refined(lane *l)
+/* Lists samples of a cell, whose values begin at `place`, behind the first `count`; how many there are then. It may write
+ * behind them too. */
+static inline ALWAYS size_t list_cell(lane *l, size_t count, size_t place, uint64_t which, uint64_t refined, uint64_t around)
+{
+    uint16_t *visit = l->visits + count;
+    uint8_t *kind = l->kinds + count;
+    const int more = __builtin_popcountll(which);
+    for (int done = 0; done < more; done += TOGETHER)
+        for (int k = done; k < done + TOGETHER; k++, which &= which - 1) {
+            const unsigned i = (unsigned)__builtin_ctzll(which | BIT(63));
+            visit[k] = (uint16_t)(place + i);
+            kind[k] = (uint8_t)((refined >> i & 1) << 1 | (around >> i & 1));
+        }
+    return count + (size_t)more;
+}
+
+typedef size_t list_cell_function(lane *l, size_t count, size_t place, uint64_t which, uint64_t refined, uint64_t around);
+
+/* Lists what a refinement pass visits, which is known before it. */
+static inline ALWAYS size_t list_with(lane *l, list_cell_function *list)
 {
     const size_t across = cells_across(l);
-    uint16_t *visit = l->visits;
+    size_t count = 0;
     FOR_CELLS(l, across)
     {
         find_cell(l, &p);
-        const uint64_t all = l->all[p.set];
-        uint64_t which = p.significant >> INSIDE & all & ~l->seen[p.set];
-        const uint64_t refined = l->refined[p.set], around = find_around(p.significant) & ~refined;
-        const size_t place = (size_t)(p.values - l->values);
+        const uint64_t which = p.significant >> INSIDE & l->all[p.set] & ~l->seen[p.set], refined = l->refined[p.set];
         l->refined[p.set] = refined | which;
-        for (; which != 0; which &= which - 1) {
-            const unsigned i = (unsigned)__builtin_ctzll(which);
-            *visit++ = (uint16_t)((place + i) << 2 | (refined >> i & 1) << 1 | (around >> i & 1));
-        }
+        count = list(l, count, (size_t)(p.values - l->values), which, refined, find_around(p.significant) & ~refined);
     }
-    return (size_t)(visit - l->visits);
+    return count;
 }
+
+static inline size_t list_refined(lane *l) { return l->list != NULL ? l->list(l) : list_with(l, list_cell); }
 
 static inline ALWAYS void refine(lane *l, coder *m, const uint32_t *change, size_t i)
 {
-    const unsigned visit = l->visits[i];
-    l->values[visit >> 2] += change[take(m, l->contexts + REFINE + (visit & 3))];
+    l->values[l->visits[i]] += change[take(m, l->contexts + REFINE + l->kinds[i])];
 }
 
-static void pass_refinement(lane *a, lane *b)
+static inline void pass_refinement(lane *a, lane *b)
 {
     const size_t count = list_refined(a), others = b != NULL ? list_refined(b) : 0;
     const uint32_t half = half_of(a), other_half = b != NULL ? half_of(b) : 0, change[] = {0 - half, half},
