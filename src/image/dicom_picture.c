@@ -20,10 +20,11 @@ static uint8_t grey_of(const pfm_dicom_grey *grey, double stored)
 static void find_extent(const pfm_dicom_frame *frame, size_t pixels, int *low, int *high)
 {
     const bool is_signed = frame->kind == DICOM_S8 || frame->kind == DICOM_S16, one_byte = frame->kind <= DICOM_S8;
-    const int turn = is_signed ? 0 : one_byte ? 0x80 : 0x8000; /* so that all are signed, of which vectors find the least */
+    const int turn = one_byte || is_signed ? 0 : 0x8000; /* so that all are signed, of which vectors find the least */
     int16_t least = INT16_MAX, most = INT16_MIN;
     for (size_t i = 0; one_byte && i < pixels; i++) {
-        const int16_t value = (int8_t)(((const uint8_t *)frame->data)[i] ^ turn);
+        const uint8_t stored = ((const uint8_t *)frame->data)[i];
+        const int16_t value = (int16_t)(is_signed && stored >= 0x80 ? stored - 0x100 : stored);
         least = value < least ? value : least;
         most = value > most ? value : most;
     }

@@ -4,6 +4,8 @@
 
 #include "test.h"
 
+#include <math.h>
+
 enum { SIDE = 40 };
 
 /* Values from `least` on, fewer than there are pixels, or as many; every pixel exact. */
@@ -30,7 +32,7 @@ static void check(pfm_dicom_kind kind, int least, int values)
     for (int i = 0; i < SIDE * SIDE; i++) {
         const double share = pfm_window_apply(&grey.window, least + i * 7 % values);
         for (int c = 0; c < 3; c++)
-            if (image.rgb[3 * i + c] != (uint8_t)(share * 255 + 0.5))
+            if (image.rgb[3 * i + c] != lround(share * 255))
                 fail_msg("kind %d, value %d: %d, not %g", (int)kind, least + i * 7 % values, image.rgb[3 * i + c], share * 255);
     }
     pfm_image_free(&image);
