@@ -184,19 +184,19 @@ static bool asks_for_association(const connection *c)
 static bool is_stopping_port(void *user) { return is_stopping(user); }
 
 /* The same through TLS, where the bytes are read, and given again. NULL where it does not come. */
-static pfm_dicom_stream *secure(const connection *c)
+static pfm_dicom_secure *secure(const connection *c)
 {
     const pfm_dicom_patience patience = {pfm_process_clock() + c->port->options.seconds, is_stopping_port, c->port};
     const unsigned char *b = NULL;
-    pfm_dicom_stream *stream = pfm_dicom_stream_open(c->port->options.tls, c->socket, &patience);
+    pfm_dicom_secure *stream = pfm_dicom_secure_open(c->port->options.tls, c->socket, &patience);
     if (stream == NULL)
         return NULL;
-    if (pfm_dicom_stream_look(stream, 6, &patience, &b) && b[0] == 1 && b[1] == 0) {
+    if (pfm_dicom_secure_look(stream, 6, &patience, &b) && b[0] == 1 && b[1] == 0) {
         const size_t length = length_of(b);
-        if (length >= SHORTEST_REQUEST && length <= LARGEST_REQUEST && pfm_dicom_stream_look(stream, length + 6, &patience, &b))
+        if (length >= SHORTEST_REQUEST && length <= LARGEST_REQUEST && pfm_dicom_secure_look(stream, length + 6, &patience, &b))
             return stream;
     }
-    pfm_dicom_stream_free(stream);
+    pfm_dicom_secure_free(stream);
     return NULL;
 }
 
@@ -204,12 +204,12 @@ static void *serve_connection(void *user)
 {
     connection *c = user;
     pfm_dicom_port *port = c->port;
-    pfm_dicom_stream *stream = port->options.tls != NULL ? secure(c) : NULL;
+    pfm_dicom_secure *stream = port->options.tls != NULL ? secure(c) : NULL;
     if (stream != NULL || (port->options.tls == NULL && asks_for_association(c)))
         port->options.serve(port->options.user, c->socket, stream, c->address);
     else
         (void)close(c->socket);
-    pfm_dicom_stream_free(stream);
+    pfm_dicom_secure_free(stream);
     (void)pthread_mutex_lock(&port->lock);
     (void)close(c->watched);
     c->used = false;

@@ -17,7 +17,7 @@ typedef struct pfm_dicom_port_options {
     pfm_dicom_tls *tls; /* NULL: without; borrowed */
     bool (*knows)(void *user, const char *address); /* whether such a caller may connect */
     /* One association; closes the socket. stream: NULL without TLS; borrowed. */
-    void (*serve)(void *user, int socket, pfm_dicom_stream *stream, const char *address);
+    void (*serve)(void *user, int socket, pfm_dicom_secure *stream, const char *address);
     void *user;
 } pfm_dicom_port_options;
 

@@ -19,7 +19,7 @@ struct pfm_dicom_tls {
     SSL_CTX *context;
 };
 
-struct pfm_dicom_stream {
+struct pfm_dicom_secure {
     SSL *ssl;
     int socket;
     unsigned char *looked; /* [size] what was read and not given yet, from `given` on */
@@ -80,14 +80,14 @@ void pfm_dicom_tls_free(pfm_dicom_tls *tls)
 /* ---- a connection ---- */
 
 /* Whether the socket is as OpenSSL wants it within the time. */
-static bool wait_for(const pfm_dicom_stream *stream, int result, int milliseconds)
+static bool wait_for(const pfm_dicom_secure *stream, int result, int milliseconds)
 {
     const int fault = SSL_get_error(stream->ssl, result);
     struct pollfd one = {.fd = stream->socket, .events = fault == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN};
     return poll(&one, 1, milliseconds) != 0;
 }
 
-static bool may_go_on(const pfm_dicom_stream *stream, int result)
+static bool may_go_on(const pfm_dicom_secure *stream, int result)
 {
     const int fault = SSL_get_error(stream->ssl, result);
     return fault == SSL_ERROR_WANT_READ || fault == SSL_ERROR_WANT_WRITE;
@@ -98,9 +98,9 @@ static bool is_over(const pfm_dicom_patience *patience)
     return pfm_process_clock() >= patience->until || patience->stopping(patience->user);
 }
 
-pfm_dicom_stream *pfm_dicom_stream_open(pfm_dicom_tls *tls, int socket, const pfm_dicom_patience *patience)
+pfm_dicom_secure *pfm_dicom_secure_open(pfm_dicom_tls *tls, int socket, const pfm_dicom_patience *patience)
 {
-    pfm_dicom_stream *stream = NULL;
+    pfm_dicom_secure *stream = NULL;
     int result = 0;
     const int flags = fcntl(socket, F_GETFL);
     if (pfm_allocate(1, sizeof *stream, &stream, NULL) != PFM_OK)
@@ -116,13 +116,13 @@ pfm_dicom_stream *pfm_dicom_stream_open(pfm_dicom_tls *tls, int socket, const pf
     }
     if (!good) {
         ERR_clear_error();
-        pfm_dicom_stream_free(stream);
+        pfm_dicom_secure_free(stream);
         return NULL;
     }
     return stream;
 }
 
-void pfm_dicom_stream_free(pfm_dicom_stream *stream)
+void pfm_dicom_secure_free(pfm_dicom_secure *stream)
 {
     if (stream == NULL)
         return;
@@ -131,7 +131,7 @@ void pfm_dicom_stream_free(pfm_dicom_stream *stream)
     free(stream);
 }
 
-bool pfm_dicom_stream_look(pfm_dicom_stream *stream, size_t count, const pfm_dicom_patience *patience,
+bool pfm_dicom_secure_look(pfm_dicom_secure *stream, size_t count, const pfm_dicom_patience *patience,
                            const unsigned char **bytes)
 {
     if (count > LARGEST_LOOK)
@@ -156,7 +156,7 @@ bool pfm_dicom_stream_look(pfm_dicom_stream *stream, size_t count, const pfm_dic
     return true;
 }
 
-ssize_t pfm_dicom_stream_read(pfm_dicom_stream *stream, void *bytes, size_t count, int seconds)
+ssize_t pfm_dicom_secure_read(pfm_dicom_secure *stream, void *bytes, size_t count, int seconds)
 {
     const size_t left = stream->size - stream->given;
     if (left > 0) {
@@ -179,7 +179,7 @@ ssize_t pfm_dicom_stream_read(pfm_dicom_stream *stream, void *bytes, size_t coun
     }
 }
 
-ssize_t pfm_dicom_stream_write(pfm_dicom_stream *stream, const void *bytes, size_t count, int seconds)
+ssize_t pfm_dicom_secure_write(pfm_dicom_secure *stream, const void *bytes, size_t count, int seconds)
 {
     for (;;) {
         ERR_clear_error();
@@ -193,13 +193,13 @@ ssize_t pfm_dicom_stream_write(pfm_dicom_stream *stream, const void *bytes, size
     }
 }
 
-bool pfm_dicom_stream_wait(pfm_dicom_stream *stream, int seconds)
+bool pfm_dicom_secure_wait(pfm_dicom_secure *stream, int seconds)
 {
     struct pollfd one = {.fd = stream->socket, .events = POLLIN};
     return stream->size > stream->given || SSL_has_pending(stream->ssl) == 1 || poll(&one, 1, seconds * 1000) > 0;
 }
 
-void pfm_dicom_stream_end(pfm_dicom_stream *stream)
+void pfm_dicom_secure_end(pfm_dicom_secure *stream)
 {
     ERR_clear_error();
     (void)SSL_shutdown(stream->ssl);

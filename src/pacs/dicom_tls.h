@@ -22,7 +22,7 @@ pfm_status pfm_dicom_tls_create(const char *certificate, const char *key, const 
 void pfm_dicom_tls_free(pfm_dicom_tls *tls); /* NULL is allowed */
 
 /* A connection; one thread at a time. */
-typedef struct pfm_dicom_stream pfm_dicom_stream;
+typedef struct pfm_dicom_secure pfm_dicom_secure;
 
 typedef struct pfm_dicom_patience {
     double until; /* on pfm_process_clock */
@@ -31,19 +31,19 @@ typedef struct pfm_dicom_patience {
 } pfm_dicom_patience;
 
 /* The handshake; NULL where there was none in time, or memory ran out. The socket stays the caller's. */
-pfm_dicom_stream *pfm_dicom_stream_open(pfm_dicom_tls *tls, int socket, const pfm_dicom_patience *patience);
-void pfm_dicom_stream_free(pfm_dicom_stream *stream); /* NULL is allowed */
+pfm_dicom_secure *pfm_dicom_secure_open(pfm_dicom_tls *tls, int socket, const pfm_dicom_patience *patience);
+void pfm_dicom_secure_free(pfm_dicom_secure *stream); /* NULL is allowed */
 /* Reads `count` bytes, which the next reads give again; false where they do not come in time. `bytes` is borrowed until then.
  */
-bool pfm_dicom_stream_look(pfm_dicom_stream *stream, size_t count, const pfm_dicom_patience *patience,
+bool pfm_dicom_secure_look(pfm_dicom_secure *stream, size_t count, const pfm_dicom_patience *patience,
                            const unsigned char **bytes);
 /* As read(2) and write(2) of a blocking socket, at most so many seconds without a byte: then -1, with errno. */
-ssize_t pfm_dicom_stream_read(pfm_dicom_stream *stream, void *bytes, size_t count, int seconds);
-ssize_t pfm_dicom_stream_write(pfm_dicom_stream *stream, const void *bytes, size_t count, int seconds);
+ssize_t pfm_dicom_secure_read(pfm_dicom_secure *stream, void *bytes, size_t count, int seconds);
+ssize_t pfm_dicom_secure_write(pfm_dicom_secure *stream, const void *bytes, size_t count, int seconds);
 /* Whether a read would give something, waiting at most so many seconds. */
-bool pfm_dicom_stream_wait(pfm_dicom_stream *stream, int seconds);
+bool pfm_dicom_secure_wait(pfm_dicom_secure *stream, int seconds);
 /* Tells the other side that this is the end. */
-void pfm_dicom_stream_end(pfm_dicom_stream *stream);
+void pfm_dicom_secure_end(pfm_dicom_secure *stream);
 
 #ifdef __cplusplus
 }

@@ -30,40 +30,40 @@ pthread_mutex_t handing_over = PTHREAD_MUTEX_INITIALIZER;
 class Stream : public DcmTransportConnection
 {
   public:
-    Stream(DcmNativeSocketType socket, pfm_dicom_stream *through) : DcmTransportConnection(socket), stream(through) {}
+    Stream(DcmNativeSocketType socket, pfm_dicom_secure *through) : DcmTransportConnection(socket), stream(through) {}
     ~Stream() override { close(); }
     OFCondition serverSideHandshake() override { return EC_Normal; }
     OFCondition clientSideHandshake() override { return EC_IllegalCall; }
     OFCondition renegotiate(const char *) override { return EC_IllegalCall; }
-    ssize_t read(void *bytes, size_t count) override { return pfm_dicom_stream_read(stream, bytes, count, SOCKET_SECONDS); }
-    ssize_t write(void *bytes, size_t count) override { return pfm_dicom_stream_write(stream, bytes, count, SOCKET_SECONDS); }
+    ssize_t read(void *bytes, size_t count) override { return pfm_dicom_secure_read(stream, bytes, count, SOCKET_SECONDS); }
+    ssize_t write(void *bytes, size_t count) override { return pfm_dicom_secure_write(stream, bytes, count, SOCKET_SECONDS); }
     void close() override
     {
         if (getSocket() == DCMNET_INVALID_SOCKET)
             return;
-        pfm_dicom_stream_end(stream);
+        pfm_dicom_secure_end(stream);
         (void)::close(getSocket());
         setSocket(DCMNET_INVALID_SOCKET);
     }
     void closeTransportConnection() override { close(); }
     unsigned long getPeerCertificateLength() override { return 0; }
     unsigned long getPeerCertificate(void *, unsigned long) override { return 0; }
-    OFBool networkDataAvailable(int timeout) override { return pfm_dicom_stream_wait(stream, timeout); }
+    OFBool networkDataAvailable(int timeout) override { return pfm_dicom_secure_wait(stream, timeout); }
     OFBool isTransparentConnection() override { return OFFalse; }
     OFString &dumpConnectionParameters(OFString &out) override { return out; }
 
   private:
-    pfm_dicom_stream *stream; /* borrowed */
+    pfm_dicom_secure *stream; /* borrowed */
 };
 
 class Layer : public DcmTransportLayer
 {
   public:
-    explicit Layer(pfm_dicom_stream *through) : stream(through) {}
+    explicit Layer(pfm_dicom_secure *through) : stream(through) {}
     DcmTransportConnection *createConnection(DcmNativeSocketType socket, OFBool) override { return new Stream(socket, stream); }
 
   private:
-    pfm_dicom_stream *stream;
+    pfm_dicom_secure *stream;
 };
 
 class Network
@@ -221,7 +221,7 @@ OFCondition receive(int socket, Layer *layer, const pfm_dimse_service *service, 
     return condition;
 }
 
-pfm_dimse_end serve(int socket, pfm_dicom_stream *stream, const pfm_dimse_service *service, const pfm_dimse_handler *handler, pfm_dimse_title calling)
+pfm_dimse_end serve(int socket, pfm_dicom_secure *stream, const pfm_dimse_service *service, const pfm_dimse_handler *handler, pfm_dimse_title calling)
 {
     Layer layer(stream);
     Network network;
@@ -330,7 +330,7 @@ extern "C" bool pfm_dimse_start(void)
     return dcmDataDict.isDictionaryLoaded();
 }
 
-extern "C" pfm_dimse_end pfm_dimse_serve(int socket, pfm_dicom_stream *stream, const pfm_dimse_service *service, const pfm_dimse_handler *handler,
+extern "C" pfm_dimse_end pfm_dimse_serve(int socket, pfm_dicom_secure *stream, const pfm_dimse_service *service, const pfm_dimse_handler *handler,
                                          pfm_dimse_title calling)
 {
     calling[0] = '\0';

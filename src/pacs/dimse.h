@@ -57,7 +57,7 @@ bool pfm_dimse_start(void);
 /* Serves one association on a connected socket, which is closed in the end, through `stream` where that is not NULL: C-ECHO,
  * and C-STORE of images. calling: who it was,
  * "" where that was not told. */
-pfm_dimse_end pfm_dimse_serve(int socket, pfm_dicom_stream *stream, const pfm_dimse_service *service,
+pfm_dimse_end pfm_dimse_serve(int socket, pfm_dicom_secure *stream, const pfm_dimse_service *service,
                               const pfm_dimse_handler *handler, pfm_dimse_title calling);
 
 typedef struct pfm_dimse_peer {

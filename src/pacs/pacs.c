@@ -235,7 +235,7 @@ static size_t tell_refused(const pfm_inbox_tally tally, char *out, size_t size)
     return refused;
 }
 
-static void receive(void *user, int socket, pfm_dicom_stream *stream, const char *address)
+static void receive(void *user, int socket, pfm_dicom_secure *stream, const char *address)
 {
     static const char *const ends[] = {"released", "aborted", "rejected", "no association", "failed"};
     pfm_pacs *pacs = user;
