@@ -8,6 +8,7 @@
 #include "pefomed/series.h"
 #include "serve/kept.h"
 #include "serve/server.h"
+#include "serve/viewing.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -100,21 +101,6 @@ pfm_status pfm_route_image_close(pfm_server *server, const pfm_http_request *req
 
 /* ---- pictures ---- */
 
-/* A whole number of the query from 0; `missing` where it is not there. */
-static pfm_status read_query(const pfm_http_request *request, const char *name, int most, int missing, int *out, pfm_error *err)
-{
-    const char *text = pfm_http_query(request, name);
-    *out = missing;
-    if (text == NULL)
-        return PFM_OK;
-    const size_t digits = strspn(text, "0123456789");
-    const long value = digits > 0 && digits < 10 && text[digits] == '\0' ? strtol(text, NULL, 10) : -1;
-    *out = (int)value;
-    return value >= 0 && value <= most
-               ? PFM_OK
-               : pfm_error_set(err, PFM_ERROR_USAGE, "%s must be a whole number from 0 to %d", name, most);
-}
-
 /* The frame and window that the query names, as the model would be shown them. */
 static pfm_status decode_asked(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_image *out,
                                pfm_image_applied *applied, pfm_error *err)
@@ -124,8 +110,10 @@ static pfm_status decode_asked(pfm_server *server, const pfm_http_request *reque
     pfm_image_file file = {.path = "the image"};
     const char *window = pfm_http_query(request, "window");
     pfm_shelf_image *image = NULL;
+    size_t frame;
     PFM_TRY(pfm_server_wait(server, reply, err));
-    PFM_TRY(read_query(request, "frame", MOST_FRAME, 0, &file.frame, err));
+    PFM_TRY(pfm_view_number(request, "frame", 0, MOST_FRAME, 0, &frame, err));
+    file.frame = (int)frame;
     PFM_TRY(pfm_kept_use(server, request->places[0], reply, &image, err));
     pfm_server_begin_decoding(server);
     status = pfm_image_decode_file(image->bytes.data, image->bytes.size, &file,
@@ -167,10 +155,10 @@ pfm_status pfm_route_image_picture(pfm_server *server, const pfm_http_request *r
 {
     pfm_status status = PFM_OK;
     pfm_image picture = {0};
-    int most;
-    PFM_TRY(read_query(request, "most", PFM_IMAGE_MAX_SIDE, 0, &most, err));
+    size_t most;
+    PFM_TRY(pfm_view_number(request, "most", 0, PFM_IMAGE_MAX_SIDE, 0, &most, err));
     PFM_TRY(decode_asked(server, request, reply, &picture, NULL, err));
-    const int factor = factor_of(picture.width, picture.height, most);
+    const int factor = factor_of(picture.width, picture.height, (int)most);
     if (factor > 1 && picture.width >= factor && picture.height >= factor)
         reduce(&picture, factor);
     PFM_TRY(pfm_image_append_png(&picture, "the picture", &reply->body, err));
@@ -274,7 +262,9 @@ pfm_status pfm_route_image_values(pfm_server *server, const pfm_http_request *re
     pfm_image_values values = {0};
     pfm_image_applied applied;
     pfm_shelf_image *image = NULL;
-    PFM_TRY(read_query(request, "frame", MOST_FRAME, 0, &file.frame, err));
+    size_t frame;
+    PFM_TRY(pfm_view_number(request, "frame", 0, MOST_FRAME, 0, &frame, err));
+    file.frame = (int)frame;
     PFM_TRY(pfm_kept_use(server, request->places[0], reply, &image, err));
     pfm_server_begin_decoding(server);
     status = pfm_image_decode_values(image->bytes.data, image->bytes.size, &file, &values, &applied, err);

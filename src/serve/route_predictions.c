@@ -204,19 +204,13 @@ done:
 
 /* ---- images ---- */
 
-/* A part of the path that is a number; SIZE_MAX where it is none. */
-static size_t read_place(const char *text)
-{
-    const size_t digits = strspn(text, "0123456789");
-    return digits > 0 && digits < 10 && text[digits] == '\0' ? (size_t)strtoul(text, NULL, 10) : SIZE_MAX;
-}
-
 /* Slice `number` (0: the middle one) of an image that the row names. Of one that the row says a slice of there is no other. */
 static pfm_status find_image(pfm_server *server, const pfm_http_request *request, size_t number, pfm_image_slice *out,
                              pfm_http_reply *reply, pfm_error *err)
 {
     pfm_status status = PFM_OK;
-    const size_t row = read_place(request->places[1]), k = read_place(request->places[2]);
+    const size_t row = (size_t)pfm_view_whole(request->places[1]),
+                 k = (size_t)pfm_view_whole(request->places[2]); /* -1: beyond all */
     pfm_answer_file *file = NULL;
     PFM_TRY(use_file(server, request->places[0], reply, &file, err));
     if (row >= file->set.count || k >= file->extras[row].image_count)

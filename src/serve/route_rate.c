@@ -29,8 +29,7 @@ static pfm_status find_rater(pfm_server *server, const pfm_http_request *request
 /* A number of the path from `low`; refuses (404) what is none. */
 static pfm_status read_place(const char *text, int64_t low, int64_t *out, pfm_http_reply *reply, pfm_error *err)
 {
-    const size_t digits = strspn(text, "0123456789");
-    *out = digits > 0 && digits < 10 && text[digits] == '\0' ? strtol(text, NULL, 10) : -1;
+    *out = pfm_view_whole(text);
     return *out >= low ? PFM_OK : pfm_http_refuse(reply, 404, "item_not_found", err, "the sheet has no item %.20s", text);
 }
 

@@ -9,6 +9,7 @@
 #include "serve/study_export.h"
 #include "serve/study_make.h"
 #include "serve/study_rows.h"
+#include "serve/viewing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -136,9 +137,7 @@ pfm_status pfm_route_study_link(pfm_server *server, const pfm_http_request *requ
 {
     pfm_status status = PFM_OK;
     char *link = NULL;
-    const char *text = request->places[1];
-    const size_t digits = strspn(text, "0123456789");
-    const int64_t rater = text[digits] == '\0' && digits < 10 ? strtol(text, NULL, 10) : 0;
+    const long whole = pfm_view_whole(request->places[1]), rater = whole > 0 ? whole : 0;
     PFM_TRY(pfm_study_relink(server->store, request->places[0], rater, reply, &link, err));
     PFM_TRY(pfm_buffer_append_format(&reply->body, err, "{\"rater\":%lld,\"link\":\"%s\"}", (long long)rater, link));
     reply->status = 201;

@@ -17,6 +17,12 @@ pfm_status pfm_view_check_query(const pfm_http_request *request, const char *con
     return strange == NULL ? PFM_OK : pfm_error_set(err, PFM_ERROR_USAGE, "the query's %.100s says nothing here", strange);
 }
 
+long pfm_view_whole(const char *text)
+{
+    const size_t digits = strspn(text, "0123456789");
+    return digits > 0 && digits < 11 && text[digits] == '\0' ? strtol(text, NULL, 10) : -1;
+}
+
 pfm_status pfm_view_number(const pfm_http_request *request, const char *name, long low, long high, size_t missing, size_t *out,
                            pfm_error *err)
 {
@@ -24,8 +30,7 @@ pfm_status pfm_view_number(const pfm_http_request *request, const char *name, lo
     *out = missing;
     if (text == NULL)
         return PFM_OK;
-    const size_t digits = strspn(text, "0123456789");
-    const long value = digits > 0 && digits < 11 && text[digits] == '\0' ? strtol(text, NULL, 10) : -1;
+    const long value = pfm_view_whole(text);
     *out = (size_t)value;
     return value >= low && value <= high
                ? PFM_OK
