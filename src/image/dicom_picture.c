@@ -44,28 +44,25 @@ static void find_extent(const pfm_dicom_frame *frame, size_t pixels, int *low, i
     *high = most + turn;
 }
 
-/* Three bytes of a pixel each from a table whose first entry is for `low`: two pixels at a time in eight bytes, the last two of
- * which the next pixels overwrite. */
-static void look_up_bytes(const uint8_t *values, size_t pixels, int low, const uint32_t *table, uint8_t *rgb)
+/* Where a value of one byte or two stands in a table whose first entry is for `low`. */
+static inline size_t place_of(const void *values, bool one_byte, size_t i, int low)
 {
-    size_t i = 0;
-    for (; i + 3 <= pixels; i += 2) {
-        const uint64_t two = table[(uint8_t)(values[i] - low)] | (uint64_t)table[(uint8_t)(values[i + 1] - low)] << 24;
-        memcpy(rgb + 3 * i, &two, sizeof two);
-    }
-    for (; i < pixels; i++)
-        memcpy(rgb + 3 * i, &table[(uint8_t)(values[i] - low)], 3);
+    return one_byte ? (uint8_t)(((const uint8_t *)values)[i] - low) : (uint16_t)(((const uint16_t *)values)[i] - low);
 }
 
-static void look_up_words(const uint16_t *values, size_t pixels, int low, const uint32_t *table, uint8_t *rgb)
+/* Three bytes of a pixel each from a table: two pixels at a time in eight bytes, the last two of which the next pixels
+ * overwrite. `one_byte` is a constant in it. */
+static inline __attribute__((always_inline)) void look_up(const void *values, bool one_byte, size_t pixels, int low,
+                                                          const uint32_t *table, uint8_t *rgb)
 {
     size_t i = 0;
     for (; i + 3 <= pixels; i += 2) {
-        const uint64_t two = table[(uint16_t)(values[i] - low)] | (uint64_t)table[(uint16_t)(values[i + 1] - low)] << 24;
+        const uint64_t two = table[place_of(values, one_byte, i, low)] | (uint64_t)table[place_of(values, one_byte, i + 1, low)]
+                                                                             << 24;
         memcpy(rgb + 3 * i, &two, sizeof two);
     }
     for (; i < pixels; i++)
-        memcpy(rgb + 3 * i, &table[(uint16_t)(values[i] - low)], 3);
+        memcpy(rgb + 3 * i, &table[place_of(values, one_byte, i, low)], 3);
 }
 
 /* Of values of at most 16 bits each between the lowest and the highest is computed once, where that is less work. */
@@ -87,9 +84,9 @@ static pfm_status fill_grey(const pfm_dicom_frame *frame, const pfm_dicom_grey *
     for (int i = low; i <= high; i++)
         table[i - low] = grey_of(grey, i) * UINT32_C(0x010101);
     if (frame->kind <= DICOM_S8)
-        look_up_bytes(frame->data, pixels, low, table, rgb);
+        look_up(frame->data, true, pixels, low, table, rgb);
     else
-        look_up_words(frame->data, pixels, low, table, rgb);
+        look_up(frame->data, false, pixels, low, table, rgb);
     free(table);
     return PFM_OK;
 }

@@ -92,8 +92,8 @@ typedef struct j2k_lane j2k_lane;
 
 /* The next pass of one block, and the same of another unless it is NULL; for processors with BMI2 and LZCNT. */
 void pfm_j2k_pass_bmi2(j2k_lane *a, j2k_lane *b);
-/* That with tables of its own. */
-void pfm_j2k_pass_pext(j2k_lane *a, j2k_lane *b);
+/* That for processors with AVX-512 VBMI2 too, with tables of its own. */
+void pfm_j2k_pass_avx512(j2k_lane *a, j2k_lane *b);
 
 /* Lists what the next pass, a refinement pass, visits; how many. For processors with those and AVX-512 VBMI2. */
 size_t pfm_j2k_list_avx512(j2k_lane *lane);

@@ -1,5 +1,6 @@
 /* The passes over blocks of JPEG 2000 (ITU-T T.800, annexes C and D), which j2k_planes.c compiles for any processor,
- * j2k_planes_bmi2.c for those that have BMI2 and LZCNT, and j2k_planes_pext.c, with J2K_PEXT, for those whose PEXT is quick.
+ * j2k_planes_bmi2.c for those that have BMI2 and LZCNT, and j2k_planes_avx512.c, with J2K_AVX512, for those that have AVX-512
+ * VBMI2 too, all of which have a quick PEXT.
  * What slows them down are branches that nothing foresees, since every symbol is news, and that each symbol waits for the one
  * before it. So symbols are found by masks; and what is significant in 8 columns of four rows, and around them, is one word,
  * which gives contexts and what a pass visits, so that going from a sample to the next is no branch. */
@@ -8,7 +9,7 @@
 
 #include "image/j2k_parts.h"
 
-#ifdef J2K_PEXT
+#ifdef J2K_AVX512
 #include <immintrin.h>
 #endif
 
@@ -52,7 +53,6 @@ typedef struct j2k_lane {
     coder coder;
     state contexts[CONTEXTS];
     const uint8_t *zero_of, *sign_of;
-    size_t (*list)(j2k_lane *lane); /* what a refinement pass visits; NULL: list_refined does */
     int width, height, planes, passes;
     int done; /* passes */
     unsigned char *bytes;
@@ -258,7 +258,7 @@ static inline ALWAYS void tell_corners(uint64_t *at, size_t stride, uint64_t set
 /* What is around a sample as 9 bits: those west, those east, the one above, 0, the one below; or as 8 bits in their order. */
 static inline ALWAYS size_t fold_around(uint64_t set)
 {
-#ifdef J2K_PEXT
+#ifdef J2K_AVX512
     return _pext_u64(set, 0x7147);
 #else
     const uint64_t around = set & 0x7147;
@@ -270,7 +270,7 @@ static inline ALWAYS size_t fold_around(uint64_t set)
  * above, below and east are significant, and then whether negative. */
 static inline ALWAYS size_t fold_signs(uint64_t significant, uint64_t negative)
 {
-#ifdef J2K_PEXT
+#ifdef J2K_AVX512
     return _pext_u64(significant, 0x2142) | _pext_u64(negative, 0x2142) << 4;
 #else
     const uint64_t beside = (significant & 0x2142) | (negative & 0x2142) << 1;
@@ -437,7 +437,14 @@ static inline ALWAYS size_t list_with(lane *l, list_cell_function *list)
     return count;
 }
 
-static inline size_t list_refined(lane *l) { return l->list != NULL ? l->list(l) : list_with(l, list_cell); }
+static inline size_t list_refined(lane *l)
+{
+#ifdef J2K_AVX512
+    return pfm_j2k_list_avx512(l);
+#else
+    return list_with(l, list_cell);
+#endif
+}
 
 static inline ALWAYS void refine(lane *l, coder *m, const uint32_t *change, size_t i)
 {

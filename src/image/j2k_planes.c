@@ -11,9 +11,7 @@
 struct j2k_scratch {
     uint8_t zero_of[3][512], sign_of[512]; /* contexts; of signs with what turns the symbol in the highest bit */
     state first[4], after[2 * STATES];
-    size_t (*list)(lane *lane);
     void (*pass)(lane *a, lane *b);
-    bool by_pext; /* pass is pfm_j2k_pass_pext */
     lane lanes[LANES];
 };
 
@@ -80,11 +78,19 @@ static void choose_pass(j2k_scratch *s)
         __get_cpuid(0x80000001, &a, &b, &c, &d) != 0 && (c & bit_LZCNT) != 0) /* of which clang's check has no name */
         s->pass = pfm_j2k_pass_bmi2;
     if (wide && s->pass != do_pass && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vbmi2")) { /* all of which have a quick PEXT */
-        s->pass = pfm_j2k_pass_pext;
-        s->list = pfm_j2k_list_avx512;
-        s->by_pext = true;
-    }
+        __builtin_cpu_supports("avx512vbmi2"))
+        s->pass = pfm_j2k_pass_avx512;
+#endif
+}
+
+/* Whether the passes gather neighbours by PEXT. */
+static bool is_by_pext(const j2k_scratch *s)
+{
+#ifdef __x86_64__
+    return s->pass == pfm_j2k_pass_avx512;
+#else
+    (void)s;
+    return false;
 #endif
 }
 
@@ -96,7 +102,7 @@ static void make_tables(j2k_scratch *s)
     /* significant west, above, below, east; and negative */
     static const uint8_t signs[2][8] = {{0, 5, 7, 2, 1, 6, 8, 3}, {0, 1, 2, 3, 4, 5, 6, 7}};
     static const int kinds[] = {0, 1, 3};
-    const uint8_t *at = around[s->by_pext], *sign = signs[s->by_pext];
+    const uint8_t *at = around[is_by_pext(s)], *sign = signs[is_by_pext(s)];
     for (int i = 0; i < 512; i++) {
         const int h = (i >> at[1] & 1) + (i >> at[6] & 1), v = (i >> at[3] & 1) + (i >> at[4] & 1),
                   d = (i >> at[0] & 1) + (i >> at[2] & 1) + (i >> at[5] & 1) + (i >> at[7] & 1);
@@ -163,7 +169,6 @@ static void begin_block(j2k_scratch *s, lane *l, const j2k_tile *tile, const j2k
     l->done = 0;
     l->zero_of = s->zero_of[job->band->kind == 3 ? 2 : job->band->kind == 1 ? 1 : 0];
     l->sign_of = s->sign_of;
-    l->list = s->list;
     const size_t across = cells_across(l), down = cells_down(l), sets = (across + 2) * (down + 2);
     memset(l->values, 0, across * down * CELL * sizeof *l->values);
     memset(l->significant, 0, sets * sizeof *l->significant);
