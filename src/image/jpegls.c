@@ -100,7 +100,8 @@ static bool read_preset(stream *s, const unsigned char *value, size_t length)
 static bool read_scan(stream *s, const unsigned char *value, size_t length, const pfm_dicom_layout *l, pfm_dicom_decoded *out)
 {
     const int count = length > 0 ? value[0] : 0, bytes = s->bits > 8 ? 2 : 1;
-    if (s->components == 0 || count == 0 || length != 4 + 2 * (size_t)count || (count > 1 && count != s->components))
+    if (s->components == 0 || count == 0 || length != 4 + 2 * (size_t)count ||
+        (count > 1 && (count != s->components || s->scans > 0)))
         return false;
     for (int i = 0; i < count; i++)
         if (value[1 + 2 * i] != s->ids[s->scans + i] || value[2 + 2 * i] != 0)

@@ -156,8 +156,44 @@ static void test_damaged_streams(void **state)
     assert_in_range(taken, 500, 4000);
 }
 
+/* Where a stream has its n-th scan, from 0; it ends at the next one, or at the end of the image. */
+static size_t find_scan(const unsigned char *stream, size_t size, int n)
+{
+    for (size_t at = 2; at + 1 < size; at++) /* no byte behind one of ones has its highest bit within a scan */
+        if (stream[at] == 0xFF && (stream[at + 1] == 0xDA || stream[at + 1] == 0xD9) && n-- == 0)
+            return at;
+    fail_msg("there is no such scan");
+    return 0;
+}
+
+/* A scan of all components behind one of the first: it has no place for so many. */
+static void test_too_many_components(void **state)
+{
+    (void)state;
+    static picture p;
+    static unsigned char apart[MOST_STREAM], together[MOST_STREAM], stream[MOST_STREAM];
+    p = (picture){.info = {61, 53, 8, 3}};
+    pfm_random random = pfm_random_start(3, 0);
+    fill(&p, 255, &random);
+    const size_t size = encode(&p, apart), first = find_scan(apart, size, 1);
+    p.mode = CHARLS_INTERLEAVE_MODE_LINE;
+    const size_t other_size = encode(&p, together), begin = find_scan(together, other_size, 0);
+    memcpy(stream, apart, first);
+    memcpy(stream + first, together + begin, other_size - begin);
+    const unsigned char *ids = apart + find_scan(apart, size, 0) + 5; /* the first component's */
+    stream[first + 5] = (unsigned char)(ids[0] + 1);
+    stream[first + 7] = (unsigned char)(ids[0] + 2);
+    stream[first + 9] = 0;
+    const pfm_dicom_layout layout = layout_of(&p);
+    const pfm_dicom_stream in = {stream, first + other_size - begin, "FILE", &layout};
+    pfm_dicom_decoded out = {0};
+    assert_false(pfm_jpegls_decode(&in, &out));
+    assert_null(out.data);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pictures_at_random), cmocka_unit_test(test_damaged_streams)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pictures_at_random), cmocka_unit_test(test_damaged_streams),
+                                       cmocka_unit_test(test_too_many_components)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
