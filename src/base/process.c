@@ -54,3 +54,9 @@ void pfm_process_time(char out[32])
     if (gmtime_r(&now, &parts) == NULL || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
         out[0] = '\0';
 }
+
+const char *pfm_process_cpu_level(void)
+{
+    const char *level = getenv("PEFOMED_CPU");
+    return level != NULL && level[0] != '\0' ? level : NULL;
+}

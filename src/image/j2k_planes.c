@@ -1,4 +1,5 @@
 /* Blocks of JPEG 2000 from their passes (ITU-T T.800, annex D): the tables, and which pass comes next. */
+#include "base/process.h"
 #include "image/j2k_passes.h"
 
 #include <stdlib.h>
@@ -71,7 +72,7 @@ static void choose_pass(j2k_scratch *s)
 {
     s->pass = do_pass;
 #ifdef __x86_64__
-    const char *level = getenv("PEFOMED_CPU");
+    const char *level = pfm_process_cpu_level();
     const bool may = level == NULL || strcmp(level, "ref") != 0, wide = may && (level == NULL || strcmp(level, "avx2") != 0);
     unsigned a, b, c, d;
     if (may && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") &&

@@ -1,6 +1,7 @@
 #include "base/context.h"
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/try.h"
 #include "kernels/kernels.h"
 
@@ -32,7 +33,7 @@ pfm_status pfm_context_create(const pfm_context_options *options, pfm_context **
     pfm_kernels *kernels = NULL;
     PFM_TRY(pfm_allocate(1, sizeof *context, &context, err));
     PFM_TRY(pfm_allocate(1, sizeof *kernels, &kernels, err));
-    const char *level = options->cpu_level != NULL ? options->cpu_level : getenv("PEFOMED_CPU");
+    const char *level = options->cpu_level != NULL ? options->cpu_level : pfm_process_cpu_level();
     PFM_TRY(pfm_kernels_select(level != NULL && level[0] != '\0' ? level : NULL, kernels, err));
     context->kernels = kernels;
     context->cpu_level = kernels->level;
