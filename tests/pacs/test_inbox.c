@@ -245,6 +245,16 @@ static void what_there_is_no_room_for_is_refused(void **state)
     pfm_inbox_count(inbox, &studies, &bytes);
     assert_int_equal(bytes, two);
     pfm_inbox_close(inbox);
+
+    /* A byte too few, and as many as it takes. */
+    for (uint64_t more = 0; more < 2; more++) {
+        assert_ok(pfm_inbox_open(home, &(pfm_inbox_limits){10, two + one - 1 + more}, &inbox, &err));
+        visit = begin(inbox, "SCANNER");
+        assert_int_equal(send_as(visit, "1.2.5", "1.2.5.1.1", "1.2.5.1.1"),
+                         more > 0 ? PFM_DIMSE_SUCCESS : PFM_DIMSE_NO_RESOURCES);
+        pfm_inbox_visit_end(visit, tally);
+        pfm_inbox_close(inbox);
+    }
 }
 
 int main(void)
