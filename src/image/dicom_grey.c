@@ -269,6 +269,37 @@ done:
     return status;
 }
 
+/* How often values occur: bin i counts those from `from + i / scale` on. */
+typedef struct tally {
+    uint32_t *bins; /* [2][BINS], the second for every other sample */
+    double from, scale;
+} tally;
+
+/* The same value many times in a row waits for itself, unless it is counted in two places in turn. */
+#define COUNT(type, samples, offset)                                                                                           \
+    for (size_t i = 0; i < count; i++)                                                                                         \
+    out->bins[(i & 1) * BINS + (size_t)((int)((const type *)(samples))[i] - (offset))]++
+
+/* Of samples of 8 or 16 bits, each of which has a bin. */
+static pfm_status tally_whole(const pfm_dicom_grey *grey, const pfm_dicom_frame *frame, size_t count, tally *out,
+                              pfm_error *err)
+{
+    pfm_status status = pfm_allocate(2 * BINS, sizeof *out->bins, &out->bins, err);
+    if (status != PFM_OK)
+        return status;
+    out->from = frame->kind == DICOM_S8 ? INT8_MIN : frame->kind == DICOM_S16 ? INT16_MIN : 0;
+    out->scale = 1;
+    switch (frame->kind) {
+    case DICOM_U8: COUNT(uint8_t, frame->data, 0); break;
+    case DICOM_S8: COUNT(int8_t, frame->data, INT8_MIN); break;
+    case DICOM_S16: COUNT(int16_t, frame->data, INT16_MIN); break;
+    default: COUNT(uint16_t, frame->data, 0); break;
+    }
+    for (size_t i = 0; i < BINS; i++)
+        out->bins[i] = is_padding(grey, out->from + (double)i) ? 0 : out->bins[i] + out->bins[BINS + i];
+    return PFM_OK;
+}
+
 /* The lowest and highest value that counts; false where none does. */
 static bool find_range(const pfm_dicom_grey *grey, const pfm_dicom_frame *frame, size_t count, double *low, double *high)
 {
@@ -284,54 +315,64 @@ static bool find_range(const pfm_dicom_grey *grey, const pfm_dicom_frame *frame,
     return any;
 }
 
-/* Moves *low and *high, in stored values, to where `share` of them lie outside on either side. */
-static pfm_status cut_tails(const pfm_dicom_grey *grey, const pfm_dicom_frame *frame, size_t count, double share, double *low,
-                            double *high, pfm_error *err)
+/* Of samples between these. */
+static pfm_status tally_between(const pfm_dicom_grey *grey, const pfm_dicom_frame *frame, size_t count, double low, double high,
+                                tally *out, pfm_error *err)
 {
-    size_t *bins = NULL, total = 0, below = 0;
-    const double from = *low, span = *high - *low;
-    /* Whole numbers that fit have a bin each. */
-    const double scale = span < BINS && frame->kind < DICOM_F32 ? 1 : (BINS - 1) / span;
-    pfm_status status = pfm_allocate(BINS, sizeof *bins, &bins, err);
+    pfm_status status = pfm_allocate(BINS, sizeof *out->bins, &out->bins, err);
     if (status != PFM_OK)
         return status;
+    out->from = low;
+    out->scale = high - low < BINS && frame->kind < DICOM_F32 ? 1 : (BINS - 1) / (high - low);
     for (size_t i = 0; i < count; i++) {
         const double stored = pfm_dicom_sample(frame, i);
-        if (!isfinite(stored) || is_padding(grey, stored))
-            continue;
-        bins[(size_t)((stored - from) * scale)]++;
-        total++;
+        if (isfinite(stored) && !is_padding(grey, stored))
+            out->bins[(size_t)((stored - out->from) * out->scale)]++;
     }
-    const double left_out = share * (double)total;
-    size_t first = 0, last = BINS - 1;
-    for (; first < BINS - 1 && (double)(below + bins[first]) <= left_out; first++)
-        below += bins[first];
-    for (below = 0; last > first && (double)(below + bins[last]) <= left_out; last--)
-        below += bins[last];
-    *low = from + (double)first / scale;
-    *high = from + (double)last / scale;
-    free(bins);
     return PFM_OK;
+}
+
+/* *low and *high: where `share` of the values lie outside on either side; false: there are none. */
+static bool cut_tails(const tally *of, double share, double *low, double *high)
+{
+    size_t total = 0, below = 0, first = 0, last = BINS - 1;
+    for (size_t i = 0; i < BINS; i++)
+        total += of->bins[i];
+    const double left_out = share * (double)total;
+    for (; first < BINS - 1 && (double)(below + of->bins[first]) <= left_out; first++)
+        below += of->bins[first];
+    for (below = 0; last > first && (double)(below + of->bins[last]) <= left_out; last--)
+        below += of->bins[last];
+    *low = of->from + (double)first / of->scale;
+    *high = of->from + (double)last / of->scale;
+    return total > 0;
 }
 
 pfm_status pfm_dicom_grey_measure(const pfm_dicom_grey *grey, const pfm_dicom_frame *frame, double share, pfm_window *out,
                                   pfm_error *err)
 {
+    pfm_status status = PFM_OK;
     const size_t count = (size_t)frame->width * (size_t)frame->height;
-    double low = 0, high = 0;
-    const bool any = find_range(grey, frame, count, &low, &high);
+    const bool whole =
+        frame->kind == DICOM_U8 || frame->kind == DICOM_S8 || frame->kind == DICOM_U16 || frame->kind == DICOM_S16;
+    double low = 0, high = 0, cut_low, cut_high;
+    tally values = {0};
+    if (whole)
+        PFM_TRY(tally_whole(grey, frame, count, &values, err));
+    const bool any = whole ? cut_tails(&values, 0, &low, &high) : find_range(grey, frame, count, &low, &high);
     if (any && high > low && share > 0) {
-        const double lowest = low, highest = high;
-        pfm_status status = cut_tails(grey, frame, count, share, &low, &high, err);
-        if (status != PFM_OK)
-            return status;
-        if (!(high > low)) { /* almost all are the same: then what differs is what there is to see */
-            low = lowest;
-            high = highest;
+        if (!whole)
+            PFM_TRY(tally_between(grey, frame, count, low, high, &values, err));
+        (void)cut_tails(&values, share, &cut_low, &cut_high);
+        if (cut_high > cut_low) { /* else almost all are the same: then what differs is what there is to see */
+            low = cut_low;
+            high = cut_high;
         }
     }
-    const double a = pfm_dicom_grey_value(grey, low), b = pfm_dicom_grey_value(grey, high);
+    const double a = pfm_dicom_grey_value(grey, any ? low : 0), b = pfm_dicom_grey_value(grey, any ? high : 0);
     const double width = fabs(b - a);
     *out = (pfm_window){.center = (a + b) / 2, .width = width > 0 ? width : 1, .function = PFM_WINDOW_LINEAR_EXACT};
-    return PFM_OK;
+done:
+    free(values.bins);
+    return status;
 }

@@ -16,8 +16,8 @@
 /* A progressive file may pretend to any number of passes over the whole picture; real ones have some ten. A small picture may
  * have more of them than a large one, whose passes take longer. */
 #define MAX_SCANS 500
-#define LEAST_SCANS 20
-#define PASSED_PIXELS ((size_t)1 << 30)
+#define LEAST_SCANS 15
+#define PASSED_PIXELS ((size_t)3 << 28)
 
 /* What libjpeg may take, for the coefficients of a progressive picture above all. */
 #define MOST_MEMORY (256L << 20)

@@ -2,6 +2,7 @@
 
 #include "base/try.h"
 #include "image/orientation.h"
+#include "image/values.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,9 +11,6 @@
 
 /* More bytes of extensions than this before the values are a mistake or an attack. */
 #define MOST_OFFSET (1 << 26)
-
-/* Of a slice. */
-#define MOST_BYTES ((size_t)1 << 27)
 
 static int32_t first_number(const unsigned char *bytes)
 {
@@ -127,11 +125,7 @@ static pfm_status read_sizes(const nifti_2_header *h, const char *name, pfm_nift
         if (frames > INT32_MAX)
             PFM_FAIL(PFM_ERROR_FORMAT, "%s: its NIfTI header says more than %d slices; the file is damaged", name, INT32_MAX);
     }
-    if (h->dim[1] > PFM_IMAGE_MAX_SIDE || h->dim[2] > PFM_IMAGE_MAX_SIDE ||
-        (size_t)h->dim[1] * (size_t)h->dim[2] * (size_t)out->samples > DICOM_MOST_SAMPLES ||
-        (size_t)h->dim[1] * (size_t)h->dim[2] * (size_t)(out->samples * out->sample_bytes) > MOST_BYTES)
-        PFM_FAIL(PFM_ERROR_FORMAT, "%s has slices of %lld x %lld; at most %zu samples and %zu bytes are read", name,
-                 (long long)h->dim[1], (long long)h->dim[2], DICOM_MOST_SAMPLES, MOST_BYTES);
+    PFM_TRY(pfm_values_check_size(name, (long long)h->dim[1], (long long)h->dim[2], out->samples, out->sample_bytes, err));
     out->width = (int)h->dim[1];
     out->height = (int)h->dim[2];
     out->frames = frames;

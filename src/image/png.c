@@ -54,18 +54,24 @@ static void give_bytes(png_structp png, png_bytep out, size_t count)
     r->position += count;
 }
 
+/* The data of the first chunk of this type; NULL: there is none in what is whole of the file. */
+static const unsigned char *find_chunk(const unsigned char *bytes, size_t size, const char *type, size_t *length)
+{
+    for (size_t at = 8; at <= size && size - at >= 12; at += 12 + *length) {
+        *length = (size_t)bytes[at] << 24 | (size_t)bytes[at + 1] << 16 | (size_t)bytes[at + 2] << 8 | bytes[at + 3];
+        if (*length > size - at - 12)
+            break;
+        if (memcmp(bytes + at + 4, type, 4) == 0)
+            return bytes + at + 8;
+    }
+    return NULL;
+}
+
 static int orientation(const unsigned char *bytes, size_t size)
 {
-    for (size_t at = 8; size - at >= 12;) {
-        const size_t length =
-            (size_t)bytes[at] << 24 | (size_t)bytes[at + 1] << 16 | (size_t)bytes[at + 2] << 8 | bytes[at + 3];
-        if (length > size - at - 12)
-            break;
-        if (memcmp(bytes + at + 4, "eXIf", 4) == 0)
-            return pfm_orientation_of_exif(bytes + at + 8, length);
-        at += 12 + length;
-    }
-    return 1;
+    size_t length = 0;
+    const unsigned char *exif = find_chunk(bytes, size, "eXIf", &length);
+    return exif == NULL ? 1 : pfm_orientation_of_exif(exif, length);
 }
 
 /* Sets up the conversion to 8-bit RGB. Grey of 16 bits stays as it is: a window makes a picture of it. */
@@ -89,8 +95,11 @@ static bool set_transforms(reader *r)
     return wide_grey;
 }
 
-/* Bytes of the file's own samples: their inflating is what takes long. */
+/* Bytes of the file's own samples: their inflating is what takes long. Where there are more than MOST_UNASKED, each byte of the
+ * file stands for MOST_PACKED at most; deflate reaches 1032, with a picture in which nothing is. */
 #define MOST_BYTES ((size_t)1 << 28)
+#define MOST_UNASKED ((size_t)1 << 26)
+enum { MOST_PACKED = 500 };
 
 static pfm_status check_bytes(reader *r, int width, int height)
 {
@@ -98,6 +107,14 @@ static pfm_status check_bytes(reader *r, int width, int height)
     if ((size_t)width * (size_t)height > MOST_BYTES * 8 / bits)
         return pfm_error_set(r->err, PFM_ERROR_FORMAT, "%s is %d x %d pixels of %zu bits; at most %zu bytes in all are read",
                              r->name, width, height, bits, MOST_BYTES);
+    if (bits == 16 && png_get_channels(r->png, r->info) == 1)
+        return pfm_values_check_size(r->name, width, height, 1, 2, r->err);
+    const size_t samples = (size_t)width * (size_t)height * bits / 8;
+    if (samples > MOST_UNASKED && samples / MOST_PACKED > r->size)
+        return pfm_error_set(r->err, PFM_ERROR_FORMAT,
+                             "%s has %zu bytes for %d x %d pixels, which only a picture of nothing can have, or one made to "
+                             "exhaust its reader; at most %zu bytes of such pixels are read",
+                             r->name, r->size, width, height, MOST_UNASKED);
     return PFM_OK;
 }
 
@@ -145,6 +162,7 @@ static void read_turned(reader *r)
 /* Everything that libpng may leave by a jump. No local variable is read after one. */
 static void read_pixels(reader *r)
 {
+    size_t length;
     if (setjmp(png_jmpbuf(r->png)) != 0)
         return;
     png_set_read_fn(r->png, r, give_bytes);
@@ -155,6 +173,8 @@ static void read_pixels(reader *r)
     r->status = check_bytes(r, width, height);
     if (r->status != PFM_OK)
         return;
+    if (find_chunk(r->bytes, r->size, "IEND", &length) == NULL) /* rather now than when all before it is inflated */
+        png_error(r->png, "the file ends too early");
     const bool interlaced = png_get_interlace_type(r->png, r->info) != PNG_INTERLACE_NONE;
     const bool wide_grey = set_transforms(r), in_strips = r->orientation > 1 && !interlaced && !wide_grey;
     r->turned = pfm_orientation_of(in_strips ? r->orientation : 1, width, height);

@@ -20,21 +20,27 @@
 #define FRACTION_BITS 22 /* 8 bits of value and 2 of overshoot fit above them */
 #define MEASURED_OUTPUTS 65536
 
-/* Where each output takes its inputs from, and how much of each. */
+/* Where each output takes its inputs from, and how much of each. Of an axis' weights, which have 22 bits and a sign, processors
+ * multiply many at once where they are of 16: as the sum of a coarse part, in steps of 2^14, and a fine one. */
 typedef struct weights {
-    int taps;           /* row length of `values` */
-    int64_t from;       /* the first output */
-    int outputs;        /* how many from there on */
-    int bits;           /* fractional ones of a value */
-    int *first, *count; /* [outputs] */
-    int32_t *values;    /* [outputs][taps] */
+    int taps;               /* row length of `values`, a multiple of TOGETHER */
+    int64_t from;           /* the first output */
+    int outputs;            /* how many from there on */
+    int bits;               /* fractional ones of a value */
+    int *first, *count;     /* [outputs] */
+    int32_t *values;        /* [outputs][taps], 0 behind `count` */
+    int16_t *coarse, *fine; /* [outputs][taps] */
 } weights;
+
+enum { TOGETHER = 8, FINE_BITS = 14 };
 
 static void weights_free(weights *w)
 {
     free(w->first);
     free(w->count);
     free(w->values);
+    free(w->coarse);
+    free(w->fine);
     *w = (weights){0};
 }
 
@@ -84,7 +90,7 @@ static pfm_status weights_create(const pfm_resize_filter *filter, int in, int64_
     pfm_status status = PFM_OK;
     double *scratch = NULL;
     double scale = (double)in / (double)out, stretch = scale < 1.0 ? 1.0 : scale;
-    w->taps = (int)ceil(filter->reach * stretch) * 2 + 1;
+    w->taps = ((int)ceil(filter->reach * stretch) * 2 + TOGETHER) / TOGETHER * TOGETHER;
     w->from = from;
     w->outputs = count;
     PFM_TRY(pfm_allocate((size_t)count, sizeof *w->first, &w->first, err));
@@ -102,32 +108,69 @@ done:
     return status;
 }
 
-static uint8_t clip(int32_t sum, int bits)
+static pfm_status weights_split(weights *w, pfm_error *err)
 {
-    int32_t value = sum >> bits;
+    pfm_status status = PFM_OK;
+    const size_t count = (size_t)w->outputs * (size_t)w->taps;
+    PFM_TRY(pfm_allocate(count, sizeof *w->coarse, &w->coarse, err));
+    PFM_TRY(pfm_allocate(count, sizeof *w->fine, &w->fine, err));
+    for (size_t i = 0; i < count; i++) {
+        w->coarse[i] = (int16_t)((w->values[i] + (1 << (FINE_BITS - 1))) >> FINE_BITS);
+        w->fine[i] = (int16_t)(w->values[i] - w->coarse[i] * (1 << FINE_BITS));
+    }
+done:
+    return status;
+}
+
+static uint8_t clip(int64_t sum, int bits)
+{
+    int64_t value = sum >> bits;
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-/* The rows of `in` from `first` on, as many as `out` has, to out's width. */
-static void filter_rows(const pfm_image *in, int first, const weights *w, pfm_image *out)
+/* `count` samples, a multiple of TOGETHER, by weights of 16 bits: so few at a time that no sum is of more than 32 bits. */
+static int64_t multiply(const int16_t *samples, const int16_t *weight, int count)
+{
+    enum { SAFE = 256 }; /* 2^8 samples below 2^8 by weights up to 2^15 */
+    int64_t all = 0;
+    for (int begin = 0; begin < count; begin += SAFE) {
+        const int end = count - begin < SAFE ? count : begin + SAFE;
+        int32_t sum = 0;
+        for (int j = begin; j < end; j++)
+            sum += samples[j] * weight[j];
+        all += sum;
+    }
+    return all;
+}
+
+/* A row's colours, one behind the other, `stride` apart. */
+static void divide_colours(const uint8_t *row, int width, size_t stride, int16_t *colours)
+{
+    int16_t *red = colours, *green = red + stride, *blue = green + stride;
+    for (int x = 0; x < width; x++, row += 3) {
+        red[x] = row[0];
+        green[x] = row[1];
+        blue[x] = row[2];
+    }
+}
+
+/* The rows of `in` from `first` on, as many as `out` has, to out's width. `colours`: three of `stride` samples, 0 behind those
+ * of a row. */
+static void filter_rows(const pfm_image *in, int first, const weights *w, int16_t *colours, size_t stride, pfm_image *out)
 {
     size_t in_stride = (size_t)in->width * 3;
     const int32_t half = w->bits > 0 ? 1 << (w->bits - 1) : 0;
     uint8_t *to = out->rgb;
     for (int y = 0; y < out->height; y++) {
-        const uint8_t *row = in->rgb + (size_t)(y + first) * in_stride;
+        divide_colours(in->rgb + (size_t)(y + first) * in_stride, in->width, stride, colours);
         for (int x = 0; x < out->width; x++, to += 3) {
-            const uint8_t *from = row + (size_t)w->first[x] * 3;
-            const int32_t *k = w->values + (size_t)x * (size_t)w->taps;
-            int32_t r = half, g = r, b = r;
-            for (int j = 0; j < w->count[x]; j++, from += 3) {
-                r += from[0] * k[j];
-                g += from[1] * k[j];
-                b += from[2] * k[j];
+            const size_t at = (size_t)x * (size_t)w->taps;
+            const int count = (w->count[x] + TOGETHER - 1) / TOGETHER * TOGETHER;
+            for (int c = 0; c < 3; c++) {
+                const int16_t *from = colours + (size_t)c * stride + w->first[x];
+                const int64_t coarse = multiply(from, w->coarse + at, count), fine = multiply(from, w->fine + at, count);
+                to[c] = clip(coarse * (1 << FINE_BITS) + fine + half, w->bits);
             }
-            to[0] = clip(r, w->bits);
-            to[1] = clip(g, w->bits);
-            to[2] = clip(b, w->bits);
         }
     }
 }
@@ -158,11 +201,16 @@ static pfm_status resize_width(const pfm_image *in, const pfm_resize_filter *fil
                                int rows, pfm_image *out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
+    const size_t stride = (size_t)in->width + TOGETHER;
     weights w = {0};
+    int16_t *colours = NULL;
     PFM_TRY(weights_create(filter, in->width, part->width, part->x, part->columns, &w, err));
+    PFM_TRY(weights_split(&w, err));
+    PFM_TRY(pfm_allocate(3 * stride, sizeof *colours, &colours, err));
     PFM_TRY(pfm_image_create(part->columns, rows, "the resized picture", out, err));
-    filter_rows(in, first, &w, out);
+    filter_rows(in, first, &w, colours, stride, out);
 done:
+    free(colours);
     weights_free(&w);
     return status;
 }
@@ -255,5 +303,5 @@ pfm_status pfm_image_resize(const pfm_image *in, const char *filter, int width, 
 
 pfm_status pfm_image_resize_bicubic(const pfm_image *in, int width, int height, pfm_image *out, pfm_error *err)
 {
-    return pfm_image_resize(in, NULL, width, height, out, err);
+    return pfm_image_resize(in, "bicubic", width, height, out, err);
 }

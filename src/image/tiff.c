@@ -4,6 +4,7 @@
 #include "image/dicom_pixels.h"
 #include "image/orientation.h"
 #include "image/tiff_pixels.h"
+#include "image/values.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -222,9 +223,10 @@ static pfm_status check_sizes(const pfm_tiff_page *page, uint32_t width, uint32_
                              page->name, width, height);
     pfm_status status = pfm_image_create((int)width, (int)height, page->name, &probe, err);
     pfm_image_free(&probe);
+    if (status == PFM_OK && page->frame_kind >= 0)
+        status = pfm_values_check_size(page->name, width, height, page->samples, page->bits / 8, err);
     const uint64_t row = (uint64_t)width * (uint64_t)page->samples * (uint64_t)page->bits / 8;
-    const uint64_t most = page->frame_kind >= 0 ? (uint64_t)1 << 27 : (uint64_t)MOST_MEMORY * 8;
-    if (status == PFM_OK && (row > (uint64_t)MOST_MEMORY || row * height > most))
+    if (status == PFM_OK && (row > (uint64_t)MOST_MEMORY || row * height > (uint64_t)MOST_MEMORY * 8))
         return pfm_error_set(err, PFM_ERROR_FORMAT,
                              "%s is a TIFF page of %u x %u pixels of %d bits, which is too large to read", page->name, width,
                              height, page->samples * page->bits);

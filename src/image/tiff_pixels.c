@@ -96,6 +96,24 @@ static void put_plane(const sink *to, const run *r, size_t i, size_t pixel)
         put_grey(page, value, to->rgb + 3 * pixel);
 }
 
+/* Whole grey of 8 bits, or colours that nothing else goes with; false: it is something else. */
+static bool put_bytes(const pfm_tiff_page *page, const unsigned char *bytes, size_t count, unsigned char *rgb)
+{
+    const bool dark = page->photometric == PHOTOMETRIC_MINISBLACK, light = page->photometric == PHOTOMETRIC_MINISWHITE;
+    const unsigned char flip = light ? 255 : 0;
+    if (page->bits != 8 || page->planes)
+        return false;
+    if (page->photometric == PHOTOMETRIC_RGB && page->samples == 3) {
+        memcpy(rgb, bytes, 3 * count);
+        return true;
+    }
+    if (!(dark || light) || page->samples != 1)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = bytes[i] ^ flip;
+    return true;
+}
+
 static void put_run(const sink *to, const run *r)
 {
     const size_t first = (size_t)r->y * (size_t)to->page->width + (size_t)r->x;
@@ -104,6 +122,8 @@ static void put_run(const sink *to, const run *r)
         memcpy(to->values + first * bytes, r->bytes, (size_t)r->count * bytes);
         return;
     }
+    if (put_bytes(to->page, r->bytes, (size_t)r->count, to->rgb + 3 * first))
+        return;
     for (size_t i = 0; i < (size_t)r->count; i++) {
         if (to->page->planes)
             put_plane(to, r, i, first + i);

@@ -3,6 +3,19 @@
 #include "base/memory.h"
 #include "base/try.h"
 
+#define MOST_BYTES ((size_t)1 << 27)
+
+pfm_status pfm_values_check_size(const char *name, long long width, long long height, int samples, int sample_bytes,
+                                 pfm_error *err)
+{
+    const size_t most =
+        MOST_BYTES / (size_t)sample_bytes < DICOM_MOST_SAMPLES ? MOST_BYTES / (size_t)sample_bytes : DICOM_MOST_SAMPLES;
+    if (width > PFM_IMAGE_MAX_SIDE || height > PFM_IMAGE_MAX_SIDE || (size_t)width * (size_t)height > most / (size_t)samples)
+        return pfm_error_set(err, PFM_ERROR_FORMAT, "%s has %lld x %lld values of %d bits; at most %zu of these are read", name,
+                             width, height, samples * sample_bytes * 8, most / (size_t)samples);
+    return PFM_OK;
+}
+
 static pfm_status choose_own(const pfm_dicom_frame *frame, const pfm_values_meaning *meaning, pfm_dicom_grey *grey,
                              pfm_error *err)
 {

@@ -13,6 +13,10 @@ typedef struct pfm_values_meaning {
     const pfm_window *own;   /* NULL, or the window that the file asks for */
 } pfm_values_meaning;
 
+/* Whether `width` x `height` pixels of so many samples, of so many bytes each, are few enough to be read within the memory and
+ * the time that docs/images.md promises; FORMAT otherwise. */
+pfm_status pfm_values_check_size(const char *name, long long width, long long height, int samples, int sample_bytes,
+                                 pfm_error *err) PFM_MUST_CHECK;
 /* *out = the picture of a frame of one sample a pixel through choice->window: the file's own is its window, where it has one;
  * else 8-bit values without a meaning are as they are, others within the outermost 0.5% on both sides. USAGE for a window that
  * the file has not. */

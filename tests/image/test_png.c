@@ -35,9 +35,32 @@ static void test_a_lying_header(void **state)
     assert_error(pfm_image_decode(none, sizeof none - 1, "none.png", &image, &err), PFM_ERROR_FORMAT, "none.png");
 }
 
+/* 8192 x 8192 pixels of colours, which are fewer bytes than are read, in a file of 57. */
+static void test_a_picture_of_nothing(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_image image;
+    unsigned char bomb[] = "\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\x20\0\0\0\x20\0\x08\x02\0\0\0\xFD\xC8\x5D\x0E\0\0\0\0IDAT5\xAF"
+                           "\x06\x1E\0\0\0\0IEND\xAE\x42\x60\x82";
+    assert_error(pfm_image_decode(bomb, sizeof bomb - 1, "bomb.png", &image, &err), PFM_ERROR_FORMAT, "8192 x 8192 pixels");
+}
+
+/* What is cut off is missed before anything of a picture is inflated: this one's data are no deflate at all. */
+static void test_cut_short(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_image image;
+    unsigned char cut[] = "\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0\x90\x77\x53\xDE\0\0\0\x04IDATdata"
+                          "\0\0\0\0\0\0\0\0IEND";
+    assert_error(pfm_image_decode(cut, sizeof cut - 1, "cut.png", &image, &err), PFM_ERROR_FORMAT, "ends too early");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_written_and_read_again),
-                                       cmocka_unit_test(test_a_lying_header)};
+                                       cmocka_unit_test(test_a_lying_header), cmocka_unit_test(test_a_picture_of_nothing),
+                                       cmocka_unit_test(test_cut_short)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
