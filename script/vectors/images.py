@@ -14,6 +14,7 @@ import io
 import os
 import struct
 import sys
+import textwrap
 import zlib
 
 import gzip
@@ -22,7 +23,7 @@ import nibabel
 import numpy as np
 import tifffile
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -144,6 +145,25 @@ def turned_files():
                 out = io.BytesIO()
                 small.save(out, {"tif": "TIFF", "jpg": "JPEG"}.get(kind, kind.upper()), **options)
                 files[f"turned{orientation}.{kind}"] = out.getvalue()
+    return {**files, **told_otherwise_files(small)}
+
+
+def told_otherwise_files(image):
+    """An orientation that EXIF does not tell: by XMP, as an attribute and as an element, and in PNG by ImageMagick's profile."""
+    as_attribute, as_element = b"<rdf:Description tiff:Orientation=\"6\"/>", b"<tiff:Orientation>7</tiff:Orientation>"
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    body = exif.tobytes()
+    profile, packet, packed = PngImagePlugin.PngInfo(), PngImagePlugin.PngInfo(), PngImagePlugin.PngInfo()
+    profile.add_text("Raw profile type exif", "\nexif\n%8d\n%s\n" % (len(body), textwrap.fill(body.hex(), 72)), zip=True)
+    packet.add_itxt("XML:com.adobe.xmp", as_element.decode())
+    packed.add_itxt("XML:com.adobe.xmp", as_attribute.decode(), zip=True)
+    files = {}
+    for name, options in (("profile.png", {"pnginfo": profile}), ("xmp.png", {"pnginfo": packet}), ("packed_xmp.png", {"pnginfo": packed}),
+                          ("xmp.webp", {"xmp": as_attribute, "lossless": True}), ("xmp.tif", {"tiffinfo": {700: as_element}}), ("xmp.jpg", {"xmp": as_attribute, "quality": 90})):
+        out = io.BytesIO()
+        image.save(out, {"tif": "TIFF", "jpg": "JPEG"}.get(name[-3:], name[name.index(".") + 1:].upper()), **options)
+        files["turned_" + name] = out.getvalue()
     return files
 
 

@@ -39,9 +39,18 @@ static bool recognize(const unsigned char *bytes, size_t size)
     return size >= 3 && bytes[0] == 0xFF && bytes[1] == 0xD8 && bytes[2] == 0xFF;
 }
 
-/* What the first APP1 segment with EXIF says, before the picture's data begin. */
+/* Whether a segment APP1 holds this: behind its length is a name that ends with a zero byte. */
+static bool is_segment(const unsigned char *segment, size_t length, const char *name)
+{
+    return length >= 2 + strlen(name) + 1 && memcmp(segment + 4, name, strlen(name) + 1) == 0;
+}
+
+/* What the first APP1 segment with EXIF says, before the picture's data begin; or, where that says nothing, the first with XMP.
+ */
 static int orientation(const unsigned char *bytes, size_t size)
 {
+    static const char exif_name[] = "Exif", xmp_name[] = "http://ns.adobe.com/xap/1.0/";
+    int exif = -1, xmp = -1; /* not met yet */
     for (size_t at = 2; size - at >= 4 && bytes[at] == 0xFF;) {
         const unsigned marker = bytes[at + 1];
         const size_t length = (size_t)bytes[at + 2] << 8 | bytes[at + 3];
@@ -51,11 +60,13 @@ static int orientation(const unsigned char *bytes, size_t size)
         }
         if (marker == 0xDA || length < 2 || length > size - at - 2)
             break;
-        if (marker == 0xE1 && length >= 8 && memcmp(bytes + at + 4, "Exif\0", 5) == 0)
-            return pfm_orientation_of_exif(bytes + at + 4, length - 2);
+        if (marker == 0xE1 && exif < 0 && is_segment(bytes + at, length, exif_name))
+            exif = pfm_orientation_of_exif(bytes + at + 4, length - 2);
+        else if (marker == 0xE1 && xmp < 0 && is_segment(bytes + at, length, xmp_name))
+            xmp = pfm_orientation_of_xmp(bytes + at + 4 + sizeof xmp_name, length - 2 - sizeof xmp_name);
         at += 2 + length;
     }
-    return 1;
+    return exif > 0 ? exif : xmp > 0 ? xmp : 1;
 }
 
 /* Leaves libjpeg, whose own reaction would be to end the process. */

@@ -30,11 +30,11 @@ int pfm_orientation_of_exif(const unsigned char *bytes, size_t size)
         size -= 6;
     }
     if (size < 8 || (memcmp(bytes, "II*\0", 4) != 0 && memcmp(bytes, "MM\0*", 4) != 0))
-        return 1;
+        return 0;
     const bool little = bytes[0] == 'I';
     const size_t at = get(bytes + 4, 4, little);
     if (at > size - 2)
-        return 1;
+        return 0;
     size_t entries = get(bytes + at, 2, little);
     const unsigned char *entry = bytes + at + 2;
     for (size_t left = size - at - 2; entries > 0 && left >= 12; entries--, entry += 12, left -= 12) {
@@ -43,7 +43,26 @@ int pfm_orientation_of_exif(const unsigned char *bytes, size_t size)
         const uint32_t value = value_of(entry, little);
         return value >= 1 && value <= 8 ? (int)value : 1;
     }
-    return 1;
+    return 0;
+}
+
+int pfm_orientation_of_xmp(const unsigned char *bytes, size_t size)
+{
+    static const char name[] = "tiff:Orientation";
+    const size_t length = sizeof name - 1;
+    const unsigned char *at = bytes;
+    for (size_t left = size; (at = memmem(at, left, name, length)) != NULL; at++) {
+        left = size - (size_t)(at - bytes);
+        const unsigned char *value = at + length; /* of an attribute, or of an element */
+        if (left >= length + 3 && value[0] == '=' && (value[1] == '"' || value[1] == '\''))
+            value += 2;
+        else if (left >= length + 2 && value[0] == '>')
+            value += 1;
+        if (value > at + length && *value >= '0' && *value <= '9')
+            return *value >= '1' && *value <= '8' ? *value - '0' : 1;
+        left--;
+    }
+    return 0;
 }
 
 pfm_orientation pfm_orientation_of(int orientation, int width, int height)

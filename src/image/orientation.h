@@ -6,8 +6,11 @@
 
 #include "image/image.h"
 
-/* What EXIF's bytes say, from "II*" or "MM*" on, or behind "Exif\0\0"; 1 where they say nothing that can be understood. */
+/* What EXIF's bytes say, from "II*" or "MM*" on, or behind "Exif\0\0"; 1 where it is no such number, 0 where they do not speak
+ * of it. */
 int pfm_orientation_of_exif(const unsigned char *bytes, size_t size);
+/* The same of an XMP packet, whose property tiff:Orientation counts alike (XMP part 2, 2.5). */
+int pfm_orientation_of_xmp(const unsigned char *bytes, size_t size);
 /* How a picture that is stored as width x height stands upright; 1 and what is none leave it as it is. */
 typedef struct pfm_orientation {
     int width, height;           /* as it is stored */

@@ -3,6 +3,7 @@
 #include "base/try.h"
 #include "image/kinds.h"
 #include "image/orientation.h"
+#include "image/png_chunks.h"
 #include "image/values.h"
 
 #include <setjmp.h>
@@ -52,26 +53,6 @@ static void give_bytes(png_structp png, png_bytep out, size_t count)
         png_error(png, "the file ends too early");
     memcpy(out, r->bytes + r->position, count);
     r->position += count;
-}
-
-/* The data of the first chunk of this type; NULL: there is none in what is whole of the file. */
-static const unsigned char *find_chunk(const unsigned char *bytes, size_t size, const char *type, size_t *length)
-{
-    for (size_t at = 8; at <= size && size - at >= 12; at += 12 + *length) {
-        *length = (size_t)bytes[at] << 24 | (size_t)bytes[at + 1] << 16 | (size_t)bytes[at + 2] << 8 | bytes[at + 3];
-        if (*length > size - at - 12)
-            break;
-        if (memcmp(bytes + at + 4, type, 4) == 0)
-            return bytes + at + 8;
-    }
-    return NULL;
-}
-
-static int orientation(const unsigned char *bytes, size_t size)
-{
-    size_t length = 0;
-    const unsigned char *exif = find_chunk(bytes, size, "eXIf", &length);
-    return exif == NULL ? 1 : pfm_orientation_of_exif(exif, length);
 }
 
 /* Sets up the conversion to 8-bit RGB. Grey of 16 bits stays as it is: a window makes a picture of it. */
@@ -162,7 +143,6 @@ static void read_turned(reader *r)
 /* Everything that libpng may leave by a jump. No local variable is read after one. */
 static void read_pixels(reader *r)
 {
-    size_t length;
     if (setjmp(png_jmpbuf(r->png)) != 0)
         return;
     png_set_read_fn(r->png, r, give_bytes);
@@ -173,7 +153,7 @@ static void read_pixels(reader *r)
     r->status = check_bytes(r, width, height);
     if (r->status != PFM_OK)
         return;
-    if (find_chunk(r->bytes, r->size, "IEND", &length) == NULL) /* rather now than when all before it is inflated */
+    if (!pfm_png_is_whole(r->bytes, r->size)) /* rather now than when all before it is inflated */
         png_error(r->png, "the file ends too early");
     const bool interlaced = png_get_interlace_type(r->png, r->info) != PNG_INTERLACE_NONE;
     const bool wide_grey = set_transforms(r), in_strips = r->orientation > 1 && !interlaced && !wide_grey;
@@ -215,7 +195,7 @@ static pfm_status show(const unsigned char *bytes, size_t size, const char *name
                 .size = size,
                 .name = name,
                 .out = out,
-                .orientation = orientation(bytes, size),
+                .orientation = pfm_png_orientation(bytes, size),
                 .status = PFM_OK,
                 .err = err};
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, fail, pass_over);
@@ -247,7 +227,7 @@ static bool may_hold_values(const unsigned char *bytes, size_t size)
 const pfm_image_kind pfm_image_kind_png = {.name = "PNG",
                                            .recognize = recognize,
                                            .show = show,
-                                           .orientation = orientation,
+                                           .orientation = pfm_png_orientation,
                                            .turns = true,
                                            .may_hold_values = may_hold_values};
 

@@ -248,6 +248,8 @@ static pfm_status read_page(pfm_tiff_page *page, pfm_error *err)
     uint32_t width = 0, height = 0;
     uint16_t bits = 1, samples = 1, format = SAMPLEFORMAT_UINT, photometric = 0, compression = 1, planar = 1, orientation = 1;
     uint16_t extra_count = 0, *extra = NULL;
+    uint32_t xmp_bytes = 0;
+    const unsigned char *xmp = NULL;
     TIFF *tiff = page->tiff;
     if (!TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width) || !TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &height) ||
         !TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &photometric))
@@ -257,7 +259,8 @@ static pfm_status read_page(pfm_tiff_page *page, pfm_error *err)
     (void)TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLEFORMAT, &format);
     (void)TIFFGetFieldDefaulted(tiff, TIFFTAG_COMPRESSION, &compression);
     (void)TIFFGetFieldDefaulted(tiff, TIFFTAG_PLANARCONFIG, &planar);
-    (void)TIFFGetFieldDefaulted(tiff, TIFFTAG_ORIENTATION, &orientation);
+    if (!TIFFGetField(tiff, TIFFTAG_ORIENTATION, &orientation) && TIFFGetField(tiff, TIFFTAG_XMLPACKET, &xmp_bytes, &xmp))
+        orientation = (uint16_t)pfm_orientation_of_xmp(xmp, xmp_bytes);
     (void)TIFFGetFieldDefaulted(tiff, TIFFTAG_EXTRASAMPLES, &extra_count, &extra);
     page->bits = bits;
     page->samples = samples;

@@ -21,13 +21,17 @@ static int orientation(const unsigned char *bytes, size_t size)
     const WebPData data = {bytes, size};
     WebPDemuxer *demuxer = WebPDemux(&data);
     WebPChunkIterator chunk;
-    int found = 1;
+    int found = 0;
     if (demuxer != NULL && WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
         found = pfm_orientation_of_exif(chunk.chunk.bytes, chunk.chunk.size);
         WebPDemuxReleaseChunkIterator(&chunk);
     }
+    if (found == 0 && demuxer != NULL && WebPDemuxGetChunk(demuxer, "XMP ", 1, &chunk)) {
+        found = pfm_orientation_of_xmp(chunk.chunk.bytes, chunk.chunk.size);
+        WebPDemuxReleaseChunkIterator(&chunk);
+    }
     WebPDemuxDelete(demuxer);
-    return found;
+    return found > 0 ? found : 1;
 }
 
 /* Decodes the first picture to where it lies on the canvas, which is black elsewhere. */

@@ -32,7 +32,7 @@ static void test_exif_that_says_nothing(void **state)
     const size_t size = sizeof good - 1;
     assert_int_equal(pfm_orientation_of_exif(good, size), 6);
     for (size_t cut = 0; cut < size; cut++)
-        assert_int_equal(pfm_orientation_of_exif(good, cut), 1);
+        assert_int_equal(pfm_orientation_of_exif(good, cut), 0);
     good[31] = 9;
     assert_int_equal(pfm_orientation_of_exif(good, size), 1);
     good[31] = 0;
@@ -41,8 +41,46 @@ static void test_exif_that_says_nothing(void **state)
     good[29] = 2; /* two numbers */
     assert_int_equal(pfm_orientation_of_exif(good, size), 1);
     good[29] = 1;
+    good[23] = 0x13; /* the tag of something else */
+    assert_int_equal(pfm_orientation_of_exif(good, size), 0);
     good[4] = 0xFF; /* the directory lies beyond the end */
-    assert_int_equal(pfm_orientation_of_exif(good, size), 1);
+    assert_int_equal(pfm_orientation_of_exif(good, size), 0);
+}
+
+static int of_xmp(const char *text) { return pfm_orientation_of_xmp((const unsigned char *)text, strlen(text)); }
+
+static void test_xmp(void **state)
+{
+    (void)state;
+    assert_int_equal(of_xmp("<a tiff:Orientation=\"6\"/>"), 6);
+    assert_int_equal(of_xmp("<a tiff:Orientation='8'/>"), 8);
+    assert_int_equal(of_xmp("<tiff:Orientation>3</tiff:Orientation>"), 3);
+    assert_int_equal(of_xmp("<tiff:Orientation/> tiff:Orientation=2 <tiff:Orientation>5"), 5);
+    assert_int_equal(of_xmp("<tiff:Orientation>9"), 1);
+    assert_int_equal(of_xmp("<tiff:Orientation>0"), 1);
+    for (const char *const *none = (const char *const[]){"", "tiff:Orientation", "<tiff:Orientation>", "tiff:Orientation=\"",
+                                                         "tiff:Orientation=\"x", "tiff:orientation=\"6\"", NULL};
+         *none != NULL; none++)
+        assert_int_equal(of_xmp(*none), 0);
+}
+
+/* EXIF goes before XMP, and what it does not speak of is asked of XMP, wherever the two stand. */
+static void test_exif_and_xmp(void **state)
+{
+    (void)state;
+    static const char exif[] = "\xFF\xE1\0\x22"
+                               "Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\3\0\0\0\0\0\0\0",
+                      xmp[] = "\xFF\xE1\0\x32http://ns.adobe.com/xap/1.0/\0<tiff:Orientation>6";
+    const size_t exif_size = sizeof exif - 1, xmp_size = sizeof xmp - 1;
+    unsigned char bytes[2 + sizeof exif + sizeof xmp] = "\xFF\xD8";
+    memcpy(bytes + 2, xmp, xmp_size);
+    memcpy(bytes + 2 + xmp_size, exif, exif_size);
+    assert_int_equal(pfm_image_orientation(bytes, 2 + xmp_size), 6);
+    assert_int_equal(pfm_image_orientation(bytes, 2 + xmp_size + exif_size), 3);
+    bytes[2 + xmp_size + 20] = 0x13; /* another tag */
+    assert_int_equal(pfm_image_orientation(bytes, 2 + xmp_size + exif_size), 6);
+    bytes[2 + xmp_size - 3] = 'N'; /* and another element */
+    assert_int_equal(pfm_image_orientation(bytes, 2 + xmp_size + exif_size), 1);
 }
 
 /* Pixel x, y of the upright picture by EXIF's words, one at a time. */
@@ -114,6 +152,7 @@ static void test_every_turn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_told), cmocka_unit_test(test_exif_that_says_nothing),
+                                       cmocka_unit_test(test_xmp), cmocka_unit_test(test_exif_and_xmp),
                                        cmocka_unit_test(test_every_turn)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
