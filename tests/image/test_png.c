@@ -46,6 +46,16 @@ static void test_a_picture_of_nothing(void **state)
     assert_error(pfm_image_decode(bomb, sizeof bomb - 1, "bomb.png", &image, &err), PFM_ERROR_FORMAT, "8192 x 8192 pixels");
 }
 
+/* Grey of 16 bits is values, of which fewer are read. */
+static void test_too_many_values(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_image image;
+    unsigned char many[] = "\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\x20\0\0\0\x20\0\x10\0\0\0\0\x07\x51\x49\xC6\0\0\0\0IDAT";
+    assert_error(pfm_image_decode(many, sizeof many - 1, "many.png", &image, &err), PFM_ERROR_FORMAT, "33554432");
+}
+
 /* What is cut off is missed before anything of a picture is inflated: this one's data are no deflate at all. */
 static void test_cut_short(void **state)
 {
@@ -59,8 +69,8 @@ static void test_cut_short(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_written_and_read_again),
-                                       cmocka_unit_test(test_a_lying_header), cmocka_unit_test(test_a_picture_of_nothing),
-                                       cmocka_unit_test(test_cut_short)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_files),   cmocka_unit_test(test_written_and_read_again),
+                                       cmocka_unit_test(test_a_lying_header),  cmocka_unit_test(test_a_picture_of_nothing),
+                                       cmocka_unit_test(test_too_many_values), cmocka_unit_test(test_cut_short)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

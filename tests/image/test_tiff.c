@@ -51,6 +51,24 @@ static void test_values_and_windows(void **state)
     }
 }
 
+/* More values than are read, by the directory alone. */
+static void test_too_many_values(void **state)
+{
+    (void)state;
+    static const char sides[] =
+        "\x01\0\0\4\0\0\0\1\0\0\x20\0\1\1\0\4\0\0\0\1\0\0\x20"; /* ImageWidth, ImageLength: LONG, 8192 */
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_image image;
+    pfm_buffer file = {0};
+    assert_ok(pfm_file_read(golden_path("tiff_grey16.tif"), 0, &file, &err)); /* "MM", which begins with these two */
+    unsigned char *bytes = file.data, *entry = bytes + (bytes[6] << 8 | bytes[7]) + 2;
+    while (entry[0] != 1 || entry[1] != 0)
+        entry += 12;
+    memcpy(entry, sides, sizeof sides);
+    assert_error(pfm_image_decode(file.data, file.size, "many.tif", &image, &err), PFM_ERROR_FORMAT, "33554432");
+    pfm_buffer_free(&file);
+}
+
 /* Where the file says that low is light, values become the other way round. */
 static void test_white_is_low(void **state)
 {
@@ -86,8 +104,8 @@ static void test_pages_in_a_circle(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_pages),
-                                       cmocka_unit_test(test_values_and_windows), cmocka_unit_test(test_pages_in_a_circle),
-                                       cmocka_unit_test(test_white_is_low)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_files),     cmocka_unit_test(test_pages),
+                                       cmocka_unit_test(test_too_many_values),   cmocka_unit_test(test_values_and_windows),
+                                       cmocka_unit_test(test_pages_in_a_circle), cmocka_unit_test(test_white_is_low)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
