@@ -61,7 +61,7 @@ static void test_too_many_values(void **state)
     pfm_image image;
     pfm_buffer file = {0};
     assert_ok(pfm_file_read(golden_path("tiff_grey16.tif"), 0, &file, &err)); /* "MM", which begins with these two */
-    unsigned char *bytes = file.data, *entry = bytes + (bytes[6] << 8 | bytes[7]) + 2;
+    unsigned char *bytes = (unsigned char *)file.data, *entry = bytes + (bytes[6] << 8 | bytes[7]) + 2;
     while (entry[0] != 1 || entry[1] != 0)
         entry += 12;
     memcpy(entry, sides, sizeof sides);
