@@ -71,7 +71,8 @@ done:
 
 static int compare(double a, double b) { return (a > b) - (a < b); }
 
-/* Series by their numbers, those without behind them; else by their UIDs and in the order of the files. */
+/* Series by their numbers, those without behind them; else by their UIDs, pictures before localizers, by their planes, those
+ * without behind them, and in the order of the files. It must be one order of all: no two may have the same rank. */
 static bool comes_before(const grouping *g, size_t a, size_t b)
 {
     const pfm_series_entry *x = &g->scan->entries[g->first[a]], *y = &g->scan->entries[g->first[b]];
@@ -82,8 +83,10 @@ static bool comes_before(const grouping *g, size_t a, size_t b)
         order = strcmp(g->scan->uids != NULL ? g->scan->uids[x->uid] : "", g->scan->uids != NULL ? g->scan->uids[y->uid] : "");
     if (order == 0 && x->is_localizer != y->is_localizer)
         return !x->is_localizer;
-    for (int i = 0; order == 0 && i < 6; i++)
-        order = x->has_orientation && y->has_orientation ? compare(x->orientation[i], y->orientation[i]) : 0;
+    if (order == 0 && x->has_orientation != y->has_orientation)
+        return x->has_orientation;
+    for (int i = 0; order == 0 && x->has_orientation && i < 6; i++)
+        order = compare(x->orientation[i], y->orientation[i]);
     return order != 0 ? order < 0 : a < b;
 }
 

@@ -165,6 +165,23 @@ static void test_several_series(void **state)
     pfm_series_free(&series);
 }
 
+/* Each has a rank of its own, also where slices of one series lie in two planes and some in none. */
+static void test_planes_and_none(void **state)
+{
+    (void)state;
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_series series;
+    const char *folder = folder_of("planes");
+    make_dicom(folder, "f0", &(made_dicom){.series = "1.2.3", .orientation = AXIAL, .position = "0\\0\\0", .value = 50});
+    make_dicom(folder, "f1", &(made_dicom){.series = "1.2.3", .value = 60});
+    make_dicom(folder, "f2", &(made_dicom){.series = "1.2.3", .orientation = CORONAL, .position = "0\\0\\0", .value = 70});
+    assert_error(pfm_series_open(folder, NULL, NULL, &series, &err), PFM_ERROR_USAGE,
+                 "1: CT coronal, 1 slice; 2: CT axial, 1 slice; 3: CT, 1 slice");
+    check(folder, "1", NULL, "70", "position");
+    check(folder, "2", NULL, "50", "position");
+    check(folder, "3", NULL, "60", "name");
+}
+
 static void test_frames(void **state)
 {
     (void)state;
@@ -285,13 +302,10 @@ static void test_directions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_position),
-        cmocka_unit_test(test_more_than_there_are),
-        cmocka_unit_test(test_without_positions),
-        cmocka_unit_test(test_several_series),
-        cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_in_memory),
+        cmocka_unit_test(test_by_position),       cmocka_unit_test(test_more_than_there_are),
+        cmocka_unit_test(test_without_positions), cmocka_unit_test(test_several_series),
+        cmocka_unit_test(test_planes_and_none),   cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_refusals),          cmocka_unit_test(test_in_memory),
         cmocka_unit_test(test_directions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
