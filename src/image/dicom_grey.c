@@ -271,32 +271,31 @@ done:
 
 /* How often values occur: bin i counts those from `from + i / scale` on. */
 typedef struct tally {
-    uint32_t *bins; /* [2][BINS], the second for every other sample */
+    uint32_t *bins;
+    size_t count;
     double from, scale;
 } tally;
 
-/* The same value many times in a row waits for itself, unless it is counted in two places in turn. */
-#define COUNT(type, samples, offset)                                                                                           \
-    for (size_t i = 0; i < count; i++)                                                                                         \
-    out->bins[(i & 1) * BINS + (size_t)((int)((const type *)(samples))[i] - (offset))]++
-
-/* Of samples of 8 or 16 bits, each of which has a bin. */
+/* Of samples of 8 or 16 bits, each value of which has a bin. The same one many times in a row would wait for itself: they are
+ * counted in two places in turn. */
 static pfm_status tally_whole(const pfm_dicom_grey *grey, const pfm_dicom_frame *frame, size_t count, tally *out,
                               pfm_error *err)
 {
-    pfm_status status = pfm_allocate(2 * BINS, sizeof *out->bins, &out->bins, err);
+    int low, high;
+    pfm_dicom_find_extent(frame, &low, &high);
+    const size_t bins = (size_t)(high - low) + 1;
+    *out = (tally){.count = bins, .from = low, .scale = 1};
+    pfm_status status = pfm_allocate(2 * bins, sizeof *out->bins, &out->bins, err);
     if (status != PFM_OK)
         return status;
-    out->from = frame->kind == DICOM_S8 ? INT8_MIN : frame->kind == DICOM_S16 ? INT16_MIN : 0;
-    out->scale = 1;
-    switch (frame->kind) {
-    case DICOM_U8: COUNT(uint8_t, frame->data, 0); break;
-    case DICOM_S8: COUNT(int8_t, frame->data, INT8_MIN); break;
-    case DICOM_S16: COUNT(int16_t, frame->data, INT16_MIN); break;
-    default: COUNT(uint16_t, frame->data, 0); break;
-    }
-    for (size_t i = 0; i < BINS; i++)
-        out->bins[i] = is_padding(grey, out->from + (double)i) ? 0 : out->bins[i] + out->bins[BINS + i];
+    if (frame->kind <= DICOM_S8)
+        for (size_t i = 0; i < count; i++)
+            out->bins[(i & 1) * bins + pfm_dicom_place(frame->data, true, i, low)]++;
+    else
+        for (size_t i = 0; i < count; i++)
+            out->bins[(i & 1) * bins + pfm_dicom_place(frame->data, false, i, low)]++;
+    for (size_t i = 0; i < bins; i++)
+        out->bins[i] = is_padding(grey, out->from + (double)i) ? 0 : out->bins[i] + out->bins[bins + i];
     return PFM_OK;
 }
 
@@ -322,6 +321,7 @@ static pfm_status tally_between(const pfm_dicom_grey *grey, const pfm_dicom_fram
     pfm_status status = pfm_allocate(BINS, sizeof *out->bins, &out->bins, err);
     if (status != PFM_OK)
         return status;
+    out->count = BINS;
     out->from = low;
     out->scale = high - low < BINS && frame->kind < DICOM_F32 ? 1 : (BINS - 1) / (high - low);
     for (size_t i = 0; i < count; i++) {
@@ -335,11 +335,11 @@ static pfm_status tally_between(const pfm_dicom_grey *grey, const pfm_dicom_fram
 /* *low and *high: where `share` of the values lie outside on either side; false: there are none. */
 static bool cut_tails(const tally *of, double share, double *low, double *high)
 {
-    size_t total = 0, below = 0, first = 0, last = BINS - 1;
-    for (size_t i = 0; i < BINS; i++)
+    size_t total = 0, below = 0, first = 0, last = of->count - 1;
+    for (size_t i = 0; i < of->count; i++)
         total += of->bins[i];
     const double left_out = share * (double)total;
-    for (; first < BINS - 1 && (double)(below + of->bins[first]) <= left_out; first++)
+    for (; first < of->count - 1 && (double)(below + of->bins[first]) <= left_out; first++)
         below += of->bins[first];
     for (below = 0; last > first && (double)(below + of->bins[last]) <= left_out; last--)
         below += of->bins[last];

@@ -16,40 +16,6 @@ static uint8_t grey_of(const pfm_dicom_grey *grey, double stored)
     return to_byte(grey->inverted ? 1 - share : share);
 }
 
-/* The lowest and highest value of a frame of at most 16 bits. Each loop is of the comparisons that every x86-64 has for
- * vectors: of bytes without a sign, of words with one. */
-static void find_extent(const pfm_dicom_frame *frame, size_t pixels, int *low, int *high)
-{
-    const bool is_signed = frame->kind == DICOM_S8 || frame->kind == DICOM_S16;
-    if (frame->kind <= DICOM_S8) {
-        const uint8_t *values = frame->data, turn = is_signed ? 0x80 : 0;
-        uint8_t least = UINT8_MAX, most = 0;
-        for (size_t i = 0; i < pixels; i++) {
-            const uint8_t value = values[i] ^ turn;
-            least = value < least ? value : least;
-            most = value > most ? value : most;
-        }
-        *low = least - turn;
-        *high = most - turn;
-        return;
-    }
-    const uint16_t *values = frame->data, turn = is_signed ? 0 : 0x8000;
-    int16_t least = INT16_MAX, most = INT16_MIN;
-    for (size_t i = 0; i < pixels; i++) {
-        const int16_t value = (int16_t)(values[i] ^ turn);
-        least = value < least ? value : least;
-        most = value > most ? value : most;
-    }
-    *low = least + turn;
-    *high = most + turn;
-}
-
-/* Where a value of one byte or two stands in a table whose first entry is for `low`. */
-static inline size_t place_of(const void *values, bool one_byte, size_t i, int low)
-{
-    return one_byte ? (uint8_t)(((const uint8_t *)values)[i] - low) : (uint16_t)(((const uint16_t *)values)[i] - low);
-}
-
 /* Three bytes of a pixel each from a table: two pixels at a time in eight bytes, the last two of which the next pixels
  * overwrite. `one_byte` is a constant in it. */
 static inline __attribute__((always_inline)) void look_up(const void *values, bool one_byte, size_t pixels, int low,
@@ -57,12 +23,12 @@ static inline __attribute__((always_inline)) void look_up(const void *values, bo
 {
     size_t i = 0;
     for (; i + 3 <= pixels; i += 2) {
-        const uint64_t two = table[place_of(values, one_byte, i, low)] | (uint64_t)table[place_of(values, one_byte, i + 1, low)]
-                                                                             << 24;
+        const uint64_t two = table[pfm_dicom_place(values, one_byte, i, low)] |
+                             (uint64_t)table[pfm_dicom_place(values, one_byte, i + 1, low)] << 24;
         memcpy(rgb + 3 * i, &two, sizeof two);
     }
     for (; i < pixels; i++)
-        memcpy(rgb + 3 * i, &table[place_of(values, one_byte, i, low)], 3);
+        memcpy(rgb + 3 * i, &table[pfm_dicom_place(values, one_byte, i, low)], 3);
 }
 
 /* Of values of at most 16 bits each between the lowest and the highest is computed once, where that is less work. */
@@ -72,7 +38,7 @@ static pfm_status fill_grey(const pfm_dicom_frame *frame, const pfm_dicom_grey *
     uint32_t *table = NULL;
     int low = 0, high = 0;
     if (frame->kind <= DICOM_S16)
-        find_extent(frame, pixels, &low, &high);
+        pfm_dicom_find_extent(frame, &low, &high);
     if (frame->kind > DICOM_S16 || pixels < (size_t)(high - low)) {
         for (size_t i = 0; i < pixels; i++)
             memset(rgb + 3 * i, grey_of(grey, pfm_dicom_sample(frame, i)), 3);

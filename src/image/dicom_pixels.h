@@ -55,6 +55,13 @@ static inline size_t pfm_dicom_kind_bytes(pfm_dicom_kind kind)
 
 /* Sample i as a number. */
 double pfm_dicom_sample(const pfm_dicom_frame *frame, size_t i);
+/* The lowest and highest value of a frame of one sample a pixel, of at most 16 bits. */
+void pfm_dicom_find_extent(const pfm_dicom_frame *frame, int *low, int *high);
+/* Where such a value, of one byte or two, stands in a table whose first entry is for `low`. */
+static inline size_t pfm_dicom_place(const void *values, bool one_byte, size_t i, int low)
+{
+    return one_byte ? (uint8_t)(((const uint8_t *)values)[i] - low) : (uint16_t)(((const uint16_t *)values)[i] - low);
+}
 
 /* FORMAT names the element that is missing or cannot be; UNSUPPORTED what is well-formed and not read here. */
 pfm_status pfm_dicom_read_layout(const pfm_dicom *file, pfm_dicom_layout *out, pfm_error *err) PFM_MUST_CHECK;
