@@ -45,8 +45,7 @@ static bool is_segment(const unsigned char *segment, size_t length, const char *
     return length >= 2 + strlen(name) + 1 && memcmp(segment + 4, name, strlen(name) + 1) == 0;
 }
 
-/* What the first APP1 segment with EXIF says, before the picture's data begin; or, where that says nothing, the first with XMP.
- */
+/* What the first APP1 segment with EXIF says, before the picture's data begin; where it says nothing, the first with XMP. */
 static int orientation(const unsigned char *bytes, size_t size)
 {
     static const char exif_name[] = "Exif", xmp_name[] = "http://ns.adobe.com/xap/1.0/";
