@@ -132,6 +132,12 @@ def jpeg_files():
     return files
 
 
+def saved(image, kind, options):
+    out = io.BytesIO()
+    image.save(out, {"tif": "TIFF", "jpg": "JPEG"}.get(kind, kind.upper()), **options)
+    return out.getvalue()
+
+
 def turned_files():
     """Every orientation in every kind of file."""
     small = Image.fromarray((picture(11, 7, 3, 40) >> 8).astype(np.uint8))
@@ -142,9 +148,7 @@ def turned_files():
         for kind, options in (("png", {"exif": exif}), ("webp", {"exif": exif, "lossless": True}),
                               ("tif", {"tiffinfo": {0x0112: orientation}}), ("jpg", {"exif": exif, "quality": 90})):
             if kind in ("png", "tif") or orientation in (3, 8):
-                out = io.BytesIO()
-                small.save(out, {"tif": "TIFF", "jpg": "JPEG"}.get(kind, kind.upper()), **options)
-                files[f"turned{orientation}.{kind}"] = out.getvalue()
+                files[f"turned{orientation}.{kind}"] = saved(small, kind, options)
     return {**files, **told_otherwise_files(small)}
 
 
@@ -158,13 +162,10 @@ def told_otherwise_files(image):
     profile.add_text("Raw profile type exif", "\nexif\n%8d\n%s\n" % (len(body), textwrap.fill(body.hex(), 72)), zip=True)
     packet.add_itxt("XML:com.adobe.xmp", as_element.decode())
     packed.add_itxt("XML:com.adobe.xmp", as_attribute.decode(), zip=True)
-    files = {}
-    for name, options in (("profile.png", {"pnginfo": profile}), ("xmp.png", {"pnginfo": packet}), ("packed_xmp.png", {"pnginfo": packed}),
-                          ("xmp.webp", {"xmp": as_attribute, "lossless": True}), ("xmp.tif", {"tiffinfo": {700: as_element}}), ("xmp.jpg", {"xmp": as_attribute, "quality": 90})):
-        out = io.BytesIO()
-        image.save(out, {"tif": "TIFF", "jpg": "JPEG"}.get(name[-3:], name[name.index(".") + 1:].upper()), **options)
-        files["turned_" + name] = out.getvalue()
-    return files
+    told = (("profile", "png", {"pnginfo": profile}), ("xmp", "png", {"pnginfo": packet}), ("packed_xmp", "png", {"pnginfo": packed}),
+            ("xmp", "webp", {"xmp": as_attribute, "lossless": True}), ("xmp", "tif", {"tiffinfo": {700: as_element}}),
+            ("xmp", "jpg", {"xmp": as_attribute, "quality": 90}))
+    return {f"turned_{name}.{kind}": saved(image, kind, options) for name, kind, options in told}
 
 
 def tiff(samples, **options):

@@ -353,8 +353,7 @@ pfm_status pfm_dicom_grey_measure(const pfm_dicom_grey *grey, const pfm_dicom_fr
 {
     pfm_status status = PFM_OK;
     const size_t count = (size_t)frame->width * (size_t)frame->height;
-    const bool whole =
-        frame->kind == DICOM_U8 || frame->kind == DICOM_S8 || frame->kind == DICOM_U16 || frame->kind == DICOM_S16;
+    const bool whole = frame->kind <= DICOM_S16;
     double low = 0, high = 0, cut_low, cut_high;
     tally values = {0};
     if (whole)

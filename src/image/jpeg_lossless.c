@@ -76,7 +76,7 @@ static bool read_segment(void *user, int marker, const unsigned char *value, siz
     case DHT: return read_tables(s, value, length);
     case PFM_JPEG_SOS: return read_scan(s, value, length);
     case DRI: s->interval = length == 2 ? pfm_jpeg_read16(value) : 0; return length == 2;
-    default: return marker == PFM_JPEG_COM || (marker >= PFM_JPEG_APP0 && marker <= PFM_JPEG_APP15);
+    default: return pfm_jpeg_is_aside(marker);
     }
 }
 

@@ -5,7 +5,7 @@
 
 #include "image/dicom_codec.h"
 
-enum { PFM_JPEG_SOS = 0xFFDA, PFM_JPEG_APP0 = 0xFFE0, PFM_JPEG_APP15 = 0xFFEF, PFM_JPEG_COM = 0xFFFE };
+enum { PFM_JPEG_SOS = 0xFFDA };
 
 /* What has been read of a stream. */
 typedef struct pfm_jpeg_stream {
@@ -16,6 +16,9 @@ typedef struct pfm_jpeg_stream {
     unsigned char ids[3];
     int scanned; /* components that are decoded */
 } pfm_jpeg_stream;
+
+/* Segments of applications, and comments, which say nothing of the samples unless a decoder knows better. */
+static inline bool pfm_jpeg_is_aside(int marker) { return marker == 0xFFFE || (marker >= 0xFFE0 && marker <= 0xFFEF); }
 
 static inline int pfm_jpeg_read16(const unsigned char *at) { return at[0] << 8 | at[1]; }
 

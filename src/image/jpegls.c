@@ -99,7 +99,7 @@ static bool read_segment(void *user, int marker, const unsigned char *value, siz
     case LSE: return read_preset(s, value, length);
     case PFM_JPEG_SOS: return read_scan(s, value, length);
     case APP8: return false; /* it may tell of a transform of colours */
-    default: return marker == PFM_JPEG_COM || (marker >= PFM_JPEG_APP0 && marker <= PFM_JPEG_APP15);
+    default: return pfm_jpeg_is_aside(marker);
     }
 }
 

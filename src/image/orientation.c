@@ -49,18 +49,14 @@ int pfm_orientation_of_exif(const unsigned char *bytes, size_t size)
 int pfm_orientation_of_xmp(const unsigned char *bytes, size_t size)
 {
     static const char name[] = "tiff:Orientation";
-    const size_t length = sizeof name - 1;
-    const unsigned char *at = bytes;
-    for (size_t left = size; (at = memmem(at, left, name, length)) != NULL; at++) {
-        left = size - (size_t)(at - bytes);
-        const unsigned char *value = at + length; /* of an attribute, or of an element */
-        if (left >= length + 3 && value[0] == '=' && (value[1] == '"' || value[1] == '\''))
-            value += 2;
-        else if (left >= length + 2 && value[0] == '>')
-            value += 1;
-        if (value > at + length && *value >= '0' && *value <= '9')
-            return *value >= '1' && *value <= '8' ? *value - '0' : 1;
-        left--;
+    const unsigned char *at = bytes, *end = bytes + size;
+    while ((at = memmem(at, (size_t)(end - at), name, sizeof name - 1)) != NULL) {
+        at += sizeof name - 1;
+        const size_t left = (size_t)(end - at);
+        const bool attribute = left > 2 && at[0] == '=' && (at[1] == '"' || at[1] == '\''), element = left > 1 && at[0] == '>';
+        const unsigned char value = attribute ? at[2] : element ? at[1] : 0;
+        if (value >= '0' && value <= '9')
+            return value >= '1' && value <= '8' ? value - '0' : 1;
     }
     return 0;
 }

@@ -62,11 +62,10 @@ static char *read_text(const chunk *c, const char *keyword)
     if (!(plain || packed || international) || left <= strlen(keyword) || strcmp((const char *)c->data, keyword) != 0)
         return NULL;
     const unsigned char *text = skip_string(c->data, &left);
-    bool deflated = packed;
     const size_t settings = packed ? 1 : international ? 2 : 0; /* its method; whether it is deflated, and its method */
     if (text == NULL || left < settings)
         return NULL;
-    deflated = deflated || (international && text[0] == 1);
+    const bool deflated = packed || (international && text[0] == 1);
     text += settings;
     left -= settings;
     for (int i = 0; international && i < 2 && text != NULL; i++) /* its language, and the keyword in it */
@@ -116,26 +115,20 @@ static int orientation_of_profile(char *text)
 
 int pfm_png_orientation(const unsigned char *bytes, size_t size)
 {
-    int exif = 0, xmp = 0;
-    bool has_exif = false, has_profile = false, has_xmp = false;
+    int exif = -1, profile = -1, xmp = -1; /* not met yet */
     chunk c;
     for (size_t at = SIGNATURE; next_chunk(bytes, size, &at, &c) && !is_type(&c, "IEND");) {
-        char *profile = has_exif || has_profile ? NULL : read_text(&c, "Raw profile type exif");
-        char *packet = has_xmp ? NULL : read_text(&c, "XML:com.adobe.xmp");
-        if (is_type(&c, "eXIf") && !has_exif) {
+        char *raw = profile < 0 ? read_text(&c, "Raw profile type exif") : NULL;
+        char *packet = xmp < 0 ? read_text(&c, "XML:com.adobe.xmp") : NULL;
+        if (exif < 0 && is_type(&c, "eXIf"))
             exif = pfm_orientation_of_exif(c.data, c.length);
-            has_exif = true;
-        }
-        if (profile != NULL) {
-            exif = orientation_of_profile(profile);
-            has_profile = true;
-        }
-        if (packet != NULL) {
+        if (raw != NULL)
+            profile = orientation_of_profile(raw);
+        if (packet != NULL)
             xmp = pfm_orientation_of_xmp((const unsigned char *)packet, strlen(packet));
-            has_xmp = true;
-        }
-        free(profile);
+        free(raw);
         free(packet);
     }
+    exif = exif < 0 ? profile : exif;
     return exif > 0 ? exif : xmp > 0 ? xmp : 1;
 }

@@ -101,19 +101,26 @@ pfm_status pfm_route_image_close(pfm_server *server, const pfm_http_request *req
 
 /* ---- pictures ---- */
 
+/* Which frame of the file the query names. */
+static pfm_status read_frame(const pfm_http_request *request, pfm_image_file *file, pfm_error *err)
+{
+    enum { MOST_FRAME = 1 << 20 };
+    size_t frame;
+    const pfm_status status = pfm_view_number(request, "frame", 0, MOST_FRAME, 0, &frame, err);
+    file->frame = (int)frame;
+    return status;
+}
+
 /* The frame and window that the query names, as the model would be shown them. */
 static pfm_status decode_asked(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_image *out,
                                pfm_image_applied *applied, pfm_error *err)
 {
-    enum { MOST_FRAME = 1 << 20 };
     pfm_status status = PFM_OK;
     pfm_image_file file = {.path = "the image"};
     const char *window = pfm_http_query(request, "window");
     pfm_shelf_image *image = NULL;
-    size_t frame;
     PFM_TRY(pfm_server_wait(server, reply, err));
-    PFM_TRY(pfm_view_number(request, "frame", 0, MOST_FRAME, 0, &frame, err));
-    file.frame = (int)frame;
+    PFM_TRY(read_frame(request, &file, err));
     PFM_TRY(pfm_kept_use(server, request->places[0], reply, &image, err));
     pfm_server_begin_decoding(server);
     status = pfm_image_decode_file(image->bytes.data, image->bytes.size, &file,
@@ -256,15 +263,12 @@ done:
 
 pfm_status pfm_route_image_values(pfm_server *server, const pfm_http_request *request, pfm_http_reply *reply, pfm_error *err)
 {
-    enum { MOST_FRAME = 1 << 20 };
     pfm_status status = PFM_OK;
     pfm_image_file file = {.path = "the image"};
     pfm_image_values values = {0};
     pfm_image_applied applied;
     pfm_shelf_image *image = NULL;
-    size_t frame;
-    PFM_TRY(pfm_view_number(request, "frame", 0, MOST_FRAME, 0, &frame, err));
-    file.frame = (int)frame;
+    PFM_TRY(read_frame(request, &file, err));
     PFM_TRY(pfm_kept_use(server, request->places[0], reply, &image, err));
     pfm_server_begin_decoding(server);
     status = pfm_image_decode_values(image->bytes.data, image->bytes.size, &file, &values, &applied, err);

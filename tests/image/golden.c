@@ -76,6 +76,13 @@ static void decode_cut(const char *file, const pfm_buffer *whole, bool may_end_e
     pfm_image_free(&picture);
 }
 
+void assert_refused(const void *bytes, size_t size, const char *name, const char *words)
+{
+    pfm_error err = PFM_ERROR_INIT;
+    pfm_image image;
+    assert_error(pfm_image_decode(bytes, size, name, &image, &err), PFM_ERROR_FORMAT, words);
+}
+
 void check_damage_of(const char *file, bool may_end_early)
 {
     pfm_error err = PFM_ERROR_INIT;

@@ -20,6 +20,8 @@ const golden_result *golden_results(int *count);
 const char *golden_path(const char *file);
 /* Fails the test unless the picture is the one of the result. */
 void assert_golden(const pfm_image *image, const golden_result *result);
+/* Fails the test unless a file of these bytes is refused as damaged or too large, in these words. */
+void assert_refused(const void *bytes, size_t size, const char *name, const char *words);
 /* Each golden file whose name ends thus, cut short at every length and with single bytes changed: the first must all be errors
  * (or, of kinds that may end early, the same picture), the second must not crash. */
 void check_damage(const char *ending, bool may_end_early);
