@@ -58,6 +58,12 @@ static void test_xmp(void **state)
     assert_int_equal(of_xmp("<tiff:Orientation/> tiff:Orientation=2 <tiff:Orientation>5"), 5);
     assert_int_equal(of_xmp("<tiff:Orientation>9"), 1);
     assert_int_equal(of_xmp("<tiff:Orientation>0"), 1);
+    const char attribute[] = "tiff:Orientation='6'", element[] = "tiff:Orientation>6";
+    for (size_t cut = 0; cut < 19; cut++) /* what lies behind the end is not read */
+        assert_int_equal(pfm_orientation_of_xmp((const unsigned char *)attribute, cut), 0);
+    assert_int_equal(pfm_orientation_of_xmp((const unsigned char *)attribute, 19), 6);
+    assert_int_equal(pfm_orientation_of_xmp((const unsigned char *)element, 17), 0);
+    assert_int_equal(pfm_orientation_of_xmp((const unsigned char *)element, 18), 6);
     for (const char *const *none = (const char *const[]){"", "tiff:Orientation", "<tiff:Orientation>", "tiff:Orientation=\"",
                                                          "tiff:Orientation=\"x", "tiff:orientation=\"6\"", NULL};
          *none != NULL; none++)
