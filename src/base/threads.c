@@ -13,10 +13,17 @@
 enum { SPINS_BEFORE_YIELD = 4000 };
 enum { SPINS_BEFORE_SLEEP = 20000 }; /* some tens of microseconds: longer than the gap between two operators of a step */
 
+typedef struct worker {
+    pfm_threads *threads;
+    int index;
+    pthread_t thread;
+} worker;
+
 struct pfm_threads {
     int count;
-    pthread_t *workers;
+    worker *workers;
     int started;
+    atomic_int running;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     atomic_uint generation; /* a new job, or the end, has been posted */
@@ -32,11 +39,6 @@ struct pfm_threads {
  * one an item that is that one's: nobody has to wait for workers that the system has not let run. */
 enum { NEXT_BITS = 32 };
 static inline uint64_t job_of(int items) { return (uint64_t)(uint32_t)items << NEXT_BITS; }
-
-typedef struct worker_start {
-    pfm_threads *threads;
-    int index;
-} worker_start;
 
 static inline void relax(void)
 {
@@ -82,15 +84,15 @@ static unsigned wait_for_job(pfm_threads *threads, unsigned seen)
 
 static void *work(void *argument)
 {
-    worker_start start = *(worker_start *)argument;
-    free(argument);
-    pfm_threads *threads = start.threads;
+    const worker *me = argument;
+    pfm_threads *threads = me->threads;
     unsigned seen = 0;
+    atomic_fetch_add(&threads->running, 1);
     for (;;) {
         seen = wait_for_job(threads, seen);
         if (atomic_load(&threads->stop))
             return NULL;
-        take_items(threads, start.index);
+        take_items(threads, me->index);
     }
 }
 
@@ -108,7 +110,6 @@ pfm_status pfm_threads_create(int count, pfm_threads **out, pfm_error *err)
 {
     pfm_status status = PFM_OK;
     pfm_threads *threads = NULL;
-    worker_start *start = NULL;
     if (count < 1 || count > 1024)
         PFM_FAIL(PFM_ERROR_USAGE, "%d threads cannot be used; name a number from 1 to 1024", count);
     PFM_TRY(pfm_allocate(1, sizeof *threads, &threads, err));
@@ -117,18 +118,20 @@ pfm_status pfm_threads_create(int count, pfm_threads **out, pfm_error *err)
     pthread_cond_init(&threads->wake, NULL);
     PFM_TRY(pfm_allocate((size_t)count, sizeof *threads->workers, &threads->workers, err));
     for (int i = 1; i < count; i++) {
-        PFM_TRY(pfm_allocate(1, sizeof *start, &start, err));
-        *start = (worker_start){threads, i};
-        if (pthread_create(&threads->workers[i - 1], NULL, work, start) != 0)
+        worker *one = &threads->workers[i - 1];
+        *one = (worker){.threads = threads, .index = i};
+        if (pthread_create(&one->thread, NULL, work, one) != 0)
             PFM_FAIL(PFM_ERROR_NO_MEMORY, "the system refused to start thread %d of %d; use fewer with --threads", i + 1,
                      count);
-        start = NULL; /* the worker frees it */
         threads->started++;
     }
+    /* A thread on its way up may hold locks of the C library and of sanitizers; a fork then copies them, and nobody opens the
+     * copies. One that waits for work holds none. */
+    while (atomic_load(&threads->running) < threads->started)
+        (void)sched_yield();
     *out = threads;
     threads = NULL;
 done:
-    free(start);
     pfm_threads_free(threads);
     return status;
 }
@@ -140,7 +143,7 @@ void pfm_threads_free(pfm_threads *threads)
     atomic_store(&threads->stop, true);
     post(threads);
     for (int i = 0; i < threads->started; i++)
-        pthread_join(threads->workers[i], NULL);
+        pthread_join(threads->workers[i].thread, NULL);
     pthread_cond_destroy(&threads->wake);
     pthread_mutex_destroy(&threads->mutex);
     free(threads->workers);

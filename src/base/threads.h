@@ -7,7 +7,8 @@
 
 typedef struct pfm_threads pfm_threads;
 
-/* `count` threads in all, the caller's included; 1..1024. */
+/* `count` threads in all, the caller's included; 1..1024. All run when it returns: from then on the caller may fork (the child
+ * has none of them, and no use for the pool). */
 pfm_status pfm_threads_create(int count, pfm_threads **out, pfm_error *err) PFM_MUST_CHECK;
 void pfm_threads_free(pfm_threads *threads);
 int pfm_threads_count(const pfm_threads *threads);
