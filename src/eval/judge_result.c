@@ -203,11 +203,10 @@ static pfm_status measure(const pfm_judging *j, size_t i, pfm_judged *out, pfm_e
         ok += is_ok(v);
         sum += is_ok(v) ? v->score : 0;
     }
-    *out = (pfm_judged){.used = ok > 0 && prediction != NULL};
-    if (!out->used)
+    *out = (pfm_judged){0};
+    if (ok == 0 || prediction == NULL)
         goto done;
-    out->score = sum / ok;
-    out->length = count_characters(prediction);
+    *out = (pfm_judged){.used = true, .score = sum / ok, .length = count_characters(prediction)};
     if (answer != NULL)
         PFM_TRY(pfm_vqa_correct(prediction, answer, &out->exact, err));
 done:

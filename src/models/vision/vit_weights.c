@@ -296,7 +296,7 @@ pfm_status pfm_vit_read_class_token(const pfm_vit_config *config, const pfm_weig
 {
     float *values = NULL;
     pfm_status status = read_alone(config, weights, config->names->class_token, &values, err);
-    if (status == PFM_OK)
+    if (status == PFM_OK && values != NULL) /* every family with one names it */
         memcpy(out, values, (size_t)config->width * sizeof *out);
     free(values);
     return status;
