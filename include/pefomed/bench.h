@@ -10,7 +10,7 @@ extern "C" {
 
 typedef struct pfm_bench_options {
     bool profile;      /* step, vision: a row for each operator and direction too */
-    int layers;        /* base: of how many layers; 0: one */
+    int layers;        /* step, base: of how many layers; 0: all of the small model, one of the large */
     const char *only;  /* base: NULL, or a part of the names of the rows wanted */
     const char *trace; /* step: NULL, or a file for the trace of one step, as chrome://tracing and Perfetto open it */
 } pfm_bench_options;

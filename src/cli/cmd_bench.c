@@ -100,7 +100,7 @@ static pfm_status run(cli_call *call, pfm_error *err)
 }
 
 static const cli_option options[] = {
-    {"layers", "N", "base: of how many layers (default 1; the whole model has 32)", NULL},
+    {"layers", "N", "step, base: of how many layers (default all 30 of step's model, 1 of base's 32)", NULL},
     {"only", "TEXT", "base: only the rows whose names hold this, such as q4_0", NULL},
     {"profile", NULL, "step, vision: list its operators too", NULL},
     {"trace", "FILE", "step: write a step's operators there, for chrome://tracing or Perfetto", NULL},

@@ -20,7 +20,8 @@ typedef struct bench_work {
     int images, questions; /* questions about each image */
     int image_size;        /* pixels a side; a visual token stands for PIXELS_A_TOKEN x PIXELS_A_TOKEN of them */
     int more_text;         /* tokens beside OWN_TEXT */
-    int layers;            /* of the shape of LLaMA-2-7B; 0: the small model */
+    bool large;            /* layers of the shape of LLaMA-2-7B; otherwise the small model */
+    int layers;            /* how many of them; 0: one of the large model, all of the small one */
     pfm_dtype weights;     /* of the frozen layers: a block type, or the precision */
     bool recompute;
 } bench_work;
@@ -32,6 +33,7 @@ static const pfm_language_config large_model = {.family = &pfm_language_llama,
                                                 .vocabulary = 32000,
                                                 .hidden = 4096,
                                                 .intermediate = 11008,
+                                                .layers = 1,
                                                 .context = 4096,
                                                 .heads = 32,
                                                 .kv_heads = 32,
@@ -66,10 +68,10 @@ static pfm_status create_model(bench_model *b, bool training, pfm_error *err)
     pfm_peft_options peft = {.method = lora, .rank = 64, .alpha = 128, .dropout = 0.05, .targets = targets, .target_count = 2};
     PFM_TRY(pfm_peft_create(&peft, &b->peft, err));
     PFM_TRY(pfm_language_known("smollm2-135m-instruct", &config, err));
-    if (b->work.layers > 0) {
+    if (b->work.large)
         config = large_model;
+    if (b->work.layers > 0)
         config.layers = b->work.layers;
-    }
     pfm_model_options options = {.vision = "efficientnet-lite0",
                                  .image_size = b->work.image_size,
                                  .aligner = "concat-linear",
@@ -230,7 +232,7 @@ static pfm_status measure_step(pfm_bench *bench, bench_model *b, const char *nam
     double flops = 0, begun;
     PFM_TRY(pfm_recipe_parse(text, sizeof text - 1, "bench", NULL, 0, &recipe, err));
     PFM_TRY(prepare(b, true, err));
-    const int steps = b->work.layers > 4 ? 1 : STEPS; /* a step of the whole large model takes a minute */
+    const int steps = b->work.large && b->work.layers > 4 ? 1 : STEPS; /* a step of the whole large model takes a minute */
     if (steps > 1)
         run_step(b, recipe, 0);
     pfm_executor_profile_reset(b->executor);
@@ -271,9 +273,14 @@ static pfm_status measure_work(pfm_bench *bench, const pfm_context *context, con
 pfm_status pfm_bench_step(const pfm_context *context, const pfm_bench_options *options, char **json_out, pfm_error *err)
 {
     pfm_bench bench;
+    bench_work work = slake_step;
+    char name[64] = "training step";
+    work.layers = options->layers;
+    if (work.layers > 0)
+        (void)snprintf(name, sizeof name, "training step, layers: %d", work.layers);
     pfm_status status = pfm_bench_begin(context, "step", &bench, err);
     if (status == PFM_OK)
-        status = measure_work(&bench, context, &slake_step, "training step", options, err);
+        status = measure_work(&bench, context, &work, name, options, err);
     return pfm_bench_end(&bench, status, json_out, err);
 }
 
@@ -335,7 +342,8 @@ pfm_status pfm_bench_base(const pfm_context *context, const pfm_bench_options *o
                                  .questions = 2,
                                  .image_size = 1024,
                                  .more_text = 4,
-                                 .layers = options->layers > 0 ? options->layers : 1,
+                                 .large = true,
+                                 .layers = options->layers,
                                  .weights = cases[i].weights,
                                  .recompute = cases[i].recompute};
         status = measure_work(&bench, context, &work, cases[i].name, options, err);
