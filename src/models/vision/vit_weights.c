@@ -279,12 +279,14 @@ done:
     return status;
 }
 
-/* The same for one tensor of the embedding alone. */
+/* The same for one tensor of the embedding alone, which has to have a name. */
 static pfm_status read_alone(const pfm_vit_config *config, const pfm_weights *weights, const char *name, float **out,
                              pfm_error *err)
 {
     pfm_vit_tensor *tensors = NULL;
     size_t count = 0;
+    if (name == NULL)
+        return pfm_error_set(err, PFM_ERROR_MISMATCH, "%s: the embedding has no such tensor", pfm_weights_path(weights));
     pfm_status status = pfm_vit_list_tensors(config, &tensors, &count, err);
     if (status == PFM_OK)
         status = read_named(config, weights, tensors, count, name, out, err);
@@ -296,7 +298,7 @@ pfm_status pfm_vit_read_class_token(const pfm_vit_config *config, const pfm_weig
 {
     float *values = NULL;
     pfm_status status = read_alone(config, weights, config->names->class_token, &values, err);
-    if (status == PFM_OK && values != NULL) /* every family with one names it */
+    if (status == PFM_OK)
         memcpy(out, values, (size_t)config->width * sizeof *out);
     free(values);
     return status;
@@ -308,7 +310,7 @@ pfm_status pfm_vit_read_positions(const pfm_vit_config *config, const pfm_weight
     const int32_t first = config->class_token ? config->width : 0;
     float *values = NULL;
     pfm_status status = read_alone(config, weights, config->names->positions, &values, err);
-    if (status == PFM_OK && values != NULL) { /* every family names its positions */
+    if (status == PFM_OK) {
         memcpy(out, values, (size_t)first * sizeof *out);
         status = pfm_vit_resize_positions(values + first, config->position_grid, grid, config->width, config->antialias,
                                           out + first, err);
