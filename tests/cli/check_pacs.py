@@ -304,9 +304,8 @@ def refused(program):
         many = associate(contexts=[(1 + 2 * i, f'1.2.840.10008.5.1.4.1.1.{i}', ['1.2.840.10008.1.2'] * 30) for i in range(120)])
         check('a large request is answered', serve.raw(many + b'\7\0\0\0\0\4\0\0\0\0')[:1] in (b'\2', b'\3'))
         idle = [socket.create_connection(('127.0.0.1', serve.port)) for _ in range(30)] # more than are served at once
-        time.sleep(0.3)
-        turned = [s for s in idle if wait_for_bytes(s)]
-        check('those who are too many are turned away', len(turned) >= 20 and all(s.recv(16)[:1] == b'\3' for s in turned), len(turned))
+        turned = until('those who are too many are answered', lambda: len(found := [s for s in idle if wait_for_bytes(s)]) >= 20 and found)
+        check('and turned away', all(s.recv(16)[:1] == b'\3' for s in turned))
         for s in idle:
             s.close()
         until('and room is made again', lambda: serve.send('a.dcm') == 0)
@@ -316,8 +315,7 @@ def refused(program):
         for _ in range(50):
             serve.raw(os.urandom(200))
             serve.raw(whole + os.urandom(100))
-        time.sleep(0.3)
-        check('no handle is lost', len(os.listdir(f'/proc/{serve.process.pid}/fd')) <= handles + 2)
+        until('no handle is lost', lambda: len(os.listdir(f'/proc/{serve.process.pid}/fd')) <= handles + 2)
         serve.stop()
     with Archive() as archive, Serve(program, RULES, '--dicom-allow', f'SCANNER@127.0.0.2:{archive.port}') as serve:
         check('another address is not answered', serve.send(small) != 0 and serve.raw(whole) == b'')

@@ -110,7 +110,7 @@ def broken_off(s):
         pass
     reply.close()
     connection.close()
-    until = time.time() + 20
+    until = time.time() + 60
     while not any(line['finish'] == 'broken_off' for line in record()[before:]) and time.time() < until:
         time.sleep(0.05)
     check('of what was broken off what was sent is recorded', any(line['finish'] == 'broken_off' and line['answer'] for line in record()[before:]))

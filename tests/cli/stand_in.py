@@ -73,7 +73,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 
+    def count(self, more):
+        """One request more that is at work, or one less: it is none any more when its client can have heard of it."""
+        with self.server.lock:
+            self.server.now += more
+            self.counted = more > 0
+
     def reply(self, status, data, headers=()):
+        self.count(-1)
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -109,15 +116,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 file.write(data)
         body = json.loads(data)
         texts, images = parts_of(body)
-        with self.server.lock:
-            self.server.now += 1
+        self.count(1)
         try:
             self.act(o, key, body, texts, images)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
-            with self.server.lock:
-                self.server.now -= 1
+            if self.counted:
+                self.count(-1)
 
     def act(self, o, key, body, texts, images):
         if self.path != '/v1/chat/completions':

@@ -130,10 +130,11 @@ static void test_headless(void **state)
     pfm_image_free(&two);
 }
 
+/* Of this process's work, whatever else the machine does. */
 static double seconds(void)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 

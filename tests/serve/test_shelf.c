@@ -116,14 +116,14 @@ static void forgets(void **state)
     pfm_shelf *shelf = NULL;
     char old[33], fresh[33];
     size_t bytes;
-    assert_ok(pfm_shelf_create(1 << 20, 0.2, &salt, &shelf, &err));
+    assert_ok(pfm_shelf_create(1 << 20, 2, &salt, &shelf, &err));
     put(shelf, 1, 100, old, NULL);
-    (void)usleep(120000);
+    (void)usleep(1200000);
     assert_true(has(shelf, old)); /* which counts as a use */
     put(shelf, 2, 100, fresh, NULL);
-    (void)usleep(120000);
+    (void)usleep(1200000);
     assert_true(has(shelf, old));
-    (void)usleep(300000);
+    (void)usleep(2500000);
     assert_int_equal(pfm_shelf_count(shelf, &bytes), 0);
     assert_int_equal(bytes, 0);
     pfm_shelf_free(shelf);
