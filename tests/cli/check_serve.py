@@ -234,16 +234,14 @@ def part_limits(program):
         reply = s.raw(b'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n', 5)
         check('a length alone is enough', b' 413 ' in reply.split(b'\r\n')[0])
         slow, host = [], s.host.split(':')
-        for _ in range(5):  # bodies that do not end, of which four are all that is kept
+        for _ in range(50):  # bodies that do not end, of which four are all that is kept, once they have been read so far
             one = socket.create_connection((host[0], int(host[1])))
             one.sendall(b'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n' + b'x' * 900000)
             slow.append(one)
-        for _ in range(200):  # until they have been read so far
-            if s.call('POST', chat, b'x' * 900000)[0] == 503:
+            status, head, reply = s.call('POST', chat, b'x' * 900000)
+            if status == 503:
                 break
-            time.sleep(0.05)
-        head = refused(s, 'no room for another body', 503, 'overloaded', 'POST', chat, b'x' * 900000)
-        check('and when to try again', head['Retry-After'] == '1')
+        check('there is no room for another body, and it is said when to try again', status == 503 and reply['error']['code'] == 'overloaded' and head['Retry-After'] == '1')
         for one in slow:
             one.close()
         refused(s, 'more images', 400, None, 'POST', chat, ask('Where?', *[image('p1.png')] * 3))
