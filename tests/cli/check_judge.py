@@ -124,7 +124,7 @@ def wait_for_lines(run, more):
 
 def check_kills(program, o):
     rows = make_rows(o.items)
-    server = Server('--scores', '5', '--fail', '0.1', '--stall', '0.02', '--nonsense', '0.05', '--drop', '0.05', '--babble', '0.06', '--refuse', '0.01', '--delay', '0.03')
+    server = Server('--scores', '5', '--fail', '0.1', '--stall', '0.02', '--nonsense', '0.05', '--drop', '0.05', '--babble', '0.06', '--refuse', '0.01', '--delay', '0.1')
     rng, kills, again = random.Random(7), 0, 0
     begun = time.time()
     while True:

