@@ -112,7 +112,7 @@ def broken_off(s):
             pass
         reply.close()
         connection.close()
-        until = time.time() + 60
+        until = time.time() + 20
         while not (cut := [line for line in record()[before:] if line['finish'] == 'broken_off']) and len(record()) < before + 8 and time.time() < until:
             time.sleep(0.05)
         if cut:

@@ -75,12 +75,12 @@ def part_live(program):
         held = os.open(folder, os.O_RDONLY)
         fcntl.flock(held, fcntl.LOCK_EX)
         told = s.get('/api/runs/new/log')
-        for _ in range(1200):
+        for _ in range(100):
             if told != 404:
                 break
             time.sleep(0.05)
             told = s.get('/api/runs/new/log')
-        check('a new run is there', told['state'] == 'training' and told['series'] == {} and told['step'] is None)
+        check('a new run is there within seconds', told['state'] == 'training' and told['series'] == {} and told['step'] is None)
         step, seen = told['step'] or 0, []
         for n in range(1, 31):
             line = json.dumps({'step': n, 'loss': 1 / n}) + '\n'
@@ -202,7 +202,7 @@ def part_paths(program):
 
 
 def part_large(program):
-    """100,000 rows are looked through, and memory has a bound; how long it takes is printed and judged by nobody."""
+    """100,000 rows are looked through quickly, in processor time of the server, and memory has a bound."""
     modalities = ['CT', 'MRI', 'X-Ray']
     for k in range(3):
         with open(f'all/large{k}.jsonl', 'w') as file:
@@ -211,20 +211,21 @@ def part_large(program):
                                        'answer_type': 'CLOSED', 'modality': modalities[i % 3]}) + '\n')
     with Serve(program) as s:
         s.ready()
-        def timed(**query):
-            begin = time.time()
-            told = s.get('/api/predictions/large0.jsonl', **query)
-            return told, time.time() - begin
+        def worked():
+            return sum(map(int, pathlib.Path(f'/proc/{s.process.pid}/stat').read_text().split()[13:15])) / os.sysconf('SC_CLK_TCK')
+
+        def timed(path='/api/predictions/large0.jsonl', **query):
+            begin = worked()
+            return s.get(path, **query), worked() - begin
         told, first = timed()
-        check(f'read ({first:.2f} s)', told['n'] == 100_000)
+        check(f'read within ten seconds ({first:.2f} s)', told['n'] == 100_000 and first < 10)
         told, again = timed(words='lung 500', modality='MRI', right='wrong', **{'from': 0, 'count': 50})
-        check(f'filtered ({again:.3f} s)', 0 < told['matching'] < 200)
+        check(f'filtered within a second ({again:.2f} s)', 0 < told['matching'] < 200 and again < 1)
         told, _ = timed(against='large1.jsonl')
         told, both = timed(against='large1.jsonl', differ='worse')
-        check(f'two of them ({both:.3f} s)', told['matching'] > 0)
-        begin = time.time()
-        gap = s.get('/api/predictions/large0.jsonl/against/large1.jsonl')
-        check(f'their difference ({time.time() - begin:.2f} s)', gap['rows'] == 100_000)
+        check(f'two of them within a second ({both:.2f} s)', told['matching'] > 0 and both < 1)
+        gap, between = timed('/api/predictions/large0.jsonl/against/large1.jsonl')
+        check(f'their difference within a minute ({between:.2f} s)', gap['rows'] == 100_000 and between < 60)
         for k in (2, 1, 0, 2, 1, 0):
             s.get(f'/api/predictions/large{k}.jsonl')
         memory = int(pathlib.Path(f'/proc/{s.process.pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') >> 20
